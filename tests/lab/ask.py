@@ -34,6 +34,9 @@ def arguments():
     parser.add_argument("--pipeline", type=int, default=1, metavar="N", help="requests that are under way at once")
     parser.add_argument("--broadcast", action="store_true")
     parser.add_argument("--interface", help="send through this interface only (also multicast and broadcast)")
+    parser.add_argument("--dns", metavar="NAME", help="ask a name server for NAME's address, instead of an echo")
+    parser.add_argument("--request", metavar="HEX", type=bytes.fromhex, help="send this, the first two bytes replaced "
+                        "by a token (an identifier that the protocol repeats, as in DNS or memcached)")
     parser.add_argument("--size", type=int, default=TOKEN_BYTES, help="bytes in a request")
     parser.add_argument("--via", action="store_true", help="also print the interface that the answer came in on")
     parser.add_argument("--payload", action="store_true", help="also print what the answer holds after the token")
@@ -79,6 +82,20 @@ def incoming_interface(ancillary):
     return "?"
 
 
+def dns_query(name):
+    labels = b"".join(bytes([len(label)]) + label.encode() for label in name.rstrip(".").split("."))
+    return struct.pack("!6H", 0, 0x0100, 1, 0, 0, 0) + labels + b"\0" + struct.pack("!2H", 1, 1)
+
+
+def make_request(options):
+    """The token, with which the answer begins as well, and the whole request."""
+    if options.request:
+        token = os.urandom(2)
+        return token, token + options.request[2:]
+    token = os.urandom(TOKEN_BYTES)
+    return token, token.ljust(options.size, b".")
+
+
 def describe(options, data, ancillary, source):
     line = plain(source[0])
     if source[1] != options.port:
@@ -95,10 +112,12 @@ def exchange(asker, options, targets):
     waiting = {}
     order = []
     for shown, target in targets:
-        token = os.urandom(TOKEN_BYTES)
+        token, request = make_request(options)
+        while token in waiting:
+            token, request = make_request(options)
         order.append((token, shown))
         waiting[token] = options.answers
-        asker.sendto(token.ljust(options.size, b"."), target)
+        asker.sendto(request, target)
     deadline = time.monotonic() + options.timeout
     prefix = "," in options.address
     lines = {token: [] for token in waiting}
@@ -107,7 +126,7 @@ def exchange(asker, options, targets):
         if left <= 0 or not select.select([asker], [], [], left)[0]:
             break
         data, ancillary, _, source = asker.recvmsg(65536, 512)
-        token = data[:TOKEN_BYTES]
+        token = data[:len(order[0][0])]
         if waiting.get(token, 0) == 0:
             continue
         waiting[token] -= 1
@@ -127,6 +146,8 @@ def exchange(asker, options, targets):
 def main():
     options = arguments()
     options.size = max(options.size, TOKEN_BYTES)
+    if options.dns:
+        options.request = dns_query(options.dns)
     family = {None: 0, "4": socket.AF_INET, "6": socket.AF_INET6}[options.family]
     addresses = options.address.split(",")
     resolved = [(plain(one), resolve(one, options.port, family)) for one in addresses]
