@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+//
+// Peers and local addresses in one form for both families: an IPv4 address is kept v4-mapped (RFC 4291, 2.5.5.2), so
+// that a peer is the same peer whether an AF_INET or a dual-stack socket hears it.
+#pragma once
+
+#include <bit>
+#include <cstdint>
+#include <cstring>
+#include <netinet/in.h>
+
+namespace multihome {
+
+// An IPv6 or v4-mapped address. The words are the address's bytes in memory order.
+struct Address {
+    uint64_t first = 0;  // bytes 0 to 7
+    uint64_t second = 0; // bytes 8 to 15
+
+    friend bool operator==(const Address&, const Address&) = default;
+
+    static Address from_ipv4(in_addr address) {
+        Address result;
+        const unsigned char bytes[8] = {0, 0, 0xff, 0xff};
+        std::memcpy(&result.second, bytes, sizeof bytes);
+        std::memcpy(reinterpret_cast<unsigned char*>(&result.second) + 4, &address, sizeof address);
+        return result;
+    }
+
+    static Address from_ipv6(const in6_addr& address) {
+        Address result;
+        std::memcpy(&result.first, &address, 8);
+        std::memcpy(&result.second, reinterpret_cast<const unsigned char*>(&address) + 8, 8);
+        return result;
+    }
+
+    in_addr ipv4() const {
+        in_addr address;
+        std::memcpy(&address, reinterpret_cast<const unsigned char*>(&second) + 4, sizeof address);
+        return address;
+    }
+
+    in6_addr ipv6() const {
+        in6_addr address;
+        std::memcpy(&address, &first, 8);
+        std::memcpy(reinterpret_cast<unsigned char*>(&address) + 8, &second, 8);
+        return address;
+    }
+
+    bool is_ipv4() const {
+        uint32_t prefix;
+        std::memcpy(&prefix, &second, sizeof prefix);
+        return first == 0 && prefix == (std::endian::native == std::endian::little ? 0xffff0000U : 0x0000ffffU);
+    }
+
+    // fe80::/10
+    bool is_link_local() const {
+        const in6_addr address = ipv6();
+        return IN6_IS_ADDR_LINKLOCAL(&address);
+    }
+
+    // A multicast group of either family, or 255.255.255.255: never a source.
+    bool is_group() const {
+        if (is_ipv4()) {
+            const in_addr_t host_order = ntohl(ipv4().s_addr);
+            return IN_MULTICAST(host_order) || host_order == INADDR_BROADCAST;
+        }
+        const in6_addr address = ipv6();
+        return IN6_IS_ADDR_MULTICAST(&address);
+    }
+};
+
+// Who the program talks to.
+struct Peer {
+    Address address;
+    uint32_t scope = 0; // interface index of a link-local address, else 0
+    in_port_t port = 0; // network byte order
+
+    friend bool operator==(const Peer&, const Peer&) = default;
+};
+
+// Where an answer leaves from. The empty address means: as the routing table prefers.
+struct Local {
+    Address address;
+    uint32_t interface_index = 0; // 0: as the routing table prefers
+
+    friend bool operator==(const Local&, const Local&) = default;
+
+    explicit operator bool() const { return address.second != 0 || address.first != 0; }
+};
+
+// Reads a peer from a socket address of `length` bytes that is known to be readable. False where there is none
+// (too short, another family, port 0). Async-signal-safe.
+inline bool read_peer(const sockaddr* address, socklen_t length, Peer& peer) {
+    if (length < sizeof(sockaddr_in))
+        return false;
+    sa_family_t family;
+    std::memcpy(&family, &address->sa_family, sizeof family);
+    if (family == AF_INET) {
+        sockaddr_in ipv4;
+        std::memcpy(&ipv4, address, sizeof ipv4);
+        peer.address = Address::from_ipv4(ipv4.sin_addr);
+        peer.scope = 0;
+        peer.port = ipv4.sin_port;
+        return true;
+    }
+    // SIN6_LEN_RFC2133: the kernel takes addresses without sin6_scope_id as well.
+    if (family != AF_INET6 || length < 24)
+        return false;
+    sockaddr_in6 ipv6{};
+    std::memcpy(&ipv6, address, length < sizeof ipv6 ? length : sizeof ipv6);
+    peer.address = Address::from_ipv6(ipv6.sin6_addr);
+    peer.scope = peer.address.is_link_local() ? ipv6.sin6_scope_id : 0;
+    peer.port = ipv6.sin6_port;
+    return true;
+}
+
+} // namespace multihome

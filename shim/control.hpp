@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+//
+// Control messages (cmsg(3)): read ours, hide ours, append ours. Pure functions over buffers: no socket, no state, no
+// allocation. Async-signal-safe.
+#pragma once
+
+#include "shim/address.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+namespace multihome::control {
+
+// The space that our messages take in a buffer: IP_PKTINFO and IPV6_PKTINFO, which on a dual-stack socket both come.
+constexpr size_t own_space = CMSG_SPACE(sizeof(in_pktinfo)) + CMSG_SPACE(sizeof(in6_pktinfo));
+
+// The kinds of packet information.
+enum Kinds : unsigned {
+    none = 0,
+    ipv4 = 1, // IP_PKTINFO
+    ipv6 = 2, // IPV6_PKTINFO
+};
+
+// Where a datagram reached us.
+struct Arrival {
+    unsigned found = none; // the kinds of packet information that were there
+    Local local;           // the address to answer from; empty where the datagram names none
+};
+
+// Reads the packet information in `length` bytes that the kernel has written to `buffer` (aligned as a cmsghdr).
+// `with_interface`: the answer has to leave through the interface that the datagram came in on.
+Arrival read(const void* buffer, size_t length, bool with_interface);
+
+// Hands over to the program what the kernel has written for it.
+//
+//  - `source`, `source_length`: all messages, ours among them, as the kernel wrote them (aligned).
+//  - `hide`: the kinds that the program has not asked for.
+//  - `target`, `target_room`: the program's buffer and its length. May be null, may be `source` itself.
+//  - `flags`: the message's flags; MSG_CTRUNC is set if a message did not fit.
+//
+// Returns the msg_controllen that the kernel would have reported. Messages are cut and padded as put_cmsg() in the
+// kernel's net/core/scm.c does it.
+size_t hand_over(const void* source, size_t source_length, unsigned hide, void* target, size_t target_room,
+                 int& flags);
+
+// True where hand_over() would write to the program's buffer.
+bool has_visible(const void* source, size_t source_length, unsigned hide);
+
+// What the program's own control messages, in `length` readable bytes of any alignment, say about the source.
+enum class Outgoing : uint8_t {
+    plain,     // nothing: a source may be appended
+    chosen,    // the program sends packet information itself
+    malformed, // the kernel will refuse them
+};
+// `used`: the bytes up to the end of the last message, aligned: where the next one goes.
+Outgoing inspect_outgoing(const void* buffer, size_t length, size_t& used);
+
+// Writes the message that makes `local` the source to `buffer`, which has room for own_space bytes (aligned). Returns
+// the bytes it takes.
+size_t write_source(void* buffer, const Local& local);
+
+// Reads back what write_source() has written as the last of `length` bytes of messages.
+Local read_source(const void* buffer, size_t length);
+
+} // namespace multihome::control

@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: MIT
+//
+// The exported functions, named like libc's: is this descriptor ours? Then the room that knows what to do, else
+// straight on to libc. Their exception specifications are those of glibc's headers; the cancellation points must not
+// be noexcept, because glibc unwinds a cancelled thread through them.
+
+#include "shim/libc.hpp"
+#include "shim/log.hpp"
+#include "shim/options.hpp"
+#include "shim/receive.hpp"
+#include "shim/send.hpp"
+#include "shim/settings.hpp"
+#include "shim/sockets.hpp"
+
+#include <climits>
+#include <cstdarg>
+#include <cstring>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifndef CLOSE_RANGE_CLOEXEC
+#define CLOSE_RANGE_CLOEXEC 4 // linux/close_range.h
+#endif
+#ifndef SYS_pidfd_getfd
+#define SYS_pidfd_getfd 438
+#endif
+
+using namespace multihome; // NOLINT(google-build-using-namespace): this file is the program's side of it
+
+#define EXPORT extern "C" [[gnu::visibility("default")]]
+
+namespace {
+
+bool is_ours(Socket socket) {
+    return socket.kind() == Socket::Kind::ours;
+}
+
+// Descriptors that came over a UNIX socket. Only looked for where control messages came at all.
+void note_passed_descriptors(const msghdr& message) {
+    for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr;
+         header = CMSG_NXTHDR(const_cast<msghdr*>(&message), header)) {
+        if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
+            continue;
+        for (size_t at = CMSG_LEN(0); at + sizeof(int) <= header->cmsg_len; at += sizeof(int)) {
+            int fd = -1;
+            std::memcpy(&fd, reinterpret_cast<const char*>(header) + at, sizeof fd);
+            sockets::arrived(fd);
+        }
+    }
+}
+
+} // namespace
+
+// The loader runs this before the program's own constructors; calls that come even earlier see the defaults.
+[[gnu::constructor]] static void start() {
+    log::remember_standard_error();
+    settings::load();
+}
+
+EXPORT int socket(int domain, int type, int protocol) noexcept {
+    const int fd = libc::socket(domain, type, protocol);
+    if (fd >= 0)
+        sockets::created(fd, domain, type, protocol);
+    return fd;
+}
+
+EXPORT int bind(int fd, const sockaddr* address, socklen_t length) noexcept {
+    const int result = libc::bind(fd, address, length);
+    if (result == 0)
+        sockets::bound(fd);
+    return result;
+}
+
+EXPORT int connect(int fd, const sockaddr* address, socklen_t length) {
+    return libc::connect(fd, address, length);
+}
+
+EXPORT int close(int fd) {
+    // Before the call: afterwards the number may belong to another thread's new socket.
+    sockets::forget(fd);
+    return libc::close(fd);
+}
+
+EXPORT int close_range(unsigned int first, unsigned int last, int flags) noexcept {
+    if ((flags & CLOSE_RANGE_CLOEXEC) == 0)
+        sockets::forget_range(first, last);
+    return libc::close_range(first, last, flags);
+}
+
+EXPORT void closefrom(int first) noexcept {
+    sockets::forget_range(first < 0 ? 0 : static_cast<unsigned>(first), UINT_MAX);
+    libc::closefrom(first);
+}
+
+EXPORT int dup(int fd) noexcept {
+    const int copy = libc::dup(fd);
+    if (copy >= 0)
+        sockets::duplicated(fd, copy);
+    return copy;
+}
+
+EXPORT int dup2(int fd, int number) noexcept {
+    const int copy = libc::dup2(fd, number);
+    if (copy >= 0)
+        sockets::duplicated(fd, copy);
+    return copy;
+}
+
+EXPORT int dup3(int fd, int number, int flags) noexcept {
+    const int copy = libc::dup3(fd, number, flags);
+    if (copy >= 0)
+        sockets::duplicated(fd, copy);
+    return copy;
+}
+
+namespace {
+
+template <typename Next> int fcntl_through(Next& next, int fd, int command, long argument) {
+    const int result = next(fd, command, argument);
+    if (result >= 0 && (command == F_DUPFD || command == F_DUPFD_CLOEXEC))
+        sockets::duplicated(fd, result);
+    return result;
+}
+
+} // namespace
+
+// The argument may be an int, a long or a pointer, or missing. On every system that we know the ABI of, a long holds
+// all of them, and a missing one reads as whatever is there, which the kernel then ignores.
+EXPORT int fcntl(int fd, int command, ...) {
+    va_list arguments;
+    va_start(arguments, command);
+    const long argument = va_arg(arguments, long);
+    va_end(arguments);
+    return fcntl_through(libc::fcntl, fd, command, argument);
+}
+
+EXPORT int fcntl64(int fd, int command, ...) {
+    va_list arguments;
+    va_start(arguments, command);
+    const long argument = va_arg(arguments, long);
+    va_end(arguments);
+    return fcntl_through(libc::fcntl64, fd, command, argument);
+}
+
+EXPORT int setsockopt(int fd, int level, int name, const void* value, socklen_t length) noexcept {
+    if (options::concerns(level, name)) {
+        const Socket socket = sockets::get(fd);
+        if (is_ours(socket))
+            return options::set(fd, socket, level, name, value, length);
+    }
+    return libc::setsockopt(fd, level, name, value, length);
+}
+
+EXPORT int getsockopt(int fd, int level, int name, void* value, socklen_t* length) noexcept {
+    if (options::concerns(level, name)) {
+        const Socket socket = sockets::get(fd);
+        if (is_ours(socket))
+            return options::get(fd, socket, level, name, value, length);
+    }
+    return libc::getsockopt(fd, level, name, value, length);
+}
+
+EXPORT ssize_t recvfrom(int fd, void* buffer, size_t length, int flags, sockaddr* address,
+                        socklen_t* address_length) {
+    const Socket socket = sockets::get(fd);
+    if (!is_ours(socket)) [[likely]]
+        return libc::recvfrom(fd, buffer, length, flags, address, address_length);
+    return receive::one(socket, fd, buffer, length, flags, address, address_length);
+}
+
+// What recvfrom() is called in programs built with _FORTIFY_SOURCE.
+EXPORT ssize_t __recvfrom_chk(int fd, void* buffer, size_t length, size_t buffer_length, int flags, sockaddr* address,
+                              socklen_t* address_length) {
+    const Socket socket = sockets::get(fd);
+    if (!is_ours(socket) || length > buffer_length) [[likely]]
+        return libc::__recvfrom_chk(fd, buffer, length, buffer_length, flags, address, address_length);
+    return receive::one(socket, fd, buffer, length, flags, address, address_length);
+}
+
+EXPORT ssize_t recvmsg(int fd, msghdr* message, int flags) {
+    const Socket socket = sockets::get(fd);
+    if (!is_ours(socket)) [[likely]] {
+        const ssize_t received = libc::recvmsg(fd, message, flags);
+        if (received >= 0 && message->msg_controllen >= sizeof(cmsghdr)) [[unlikely]]
+            note_passed_descriptors(*message);
+        return received;
+    }
+    return receive::one(socket, fd, message, flags);
+}
+
+EXPORT int recvmmsg(int fd, mmsghdr* messages, unsigned int count, int flags, timespec* timeout) {
+    const Socket socket = sockets::get(fd);
+    if (!is_ours(socket)) [[likely]] {
+        const int received = libc::recvmmsg(fd, messages, count, flags, timeout);
+        for (int index = 0; index < received; ++index)
+            if (messages[index].msg_hdr.msg_controllen >= sizeof(cmsghdr)) [[unlikely]]
+                note_passed_descriptors(messages[index].msg_hdr);
+        return received;
+    }
+    return receive::many(socket, fd, messages, count, flags, timeout);
+}
+
+EXPORT ssize_t sendto(int fd, const void* buffer, size_t length, int flags, const sockaddr* address,
+                      socklen_t address_length) {
+    const Socket socket = sockets::get(fd);
+    if (!is_ours(socket)) [[likely]]
+        return libc::sendto(fd, buffer, length, flags, address, address_length);
+    return send::one(socket, fd, buffer, length, flags, address, address_length);
+}
+
+EXPORT ssize_t sendmsg(int fd, const msghdr* message, int flags) {
+    const Socket socket = sockets::get(fd);
+    if (!is_ours(socket)) [[likely]]
+        return libc::sendmsg(fd, message, flags);
+    return send::one(socket, fd, message, flags);
+}
+
+EXPORT int sendmmsg(int fd, mmsghdr* messages, unsigned int count, int flags) {
+    const Socket socket = sockets::get(fd);
+    if (!is_ours(socket)) [[likely]]
+        return libc::sendmmsg(fd, messages, count, flags);
+    return send::many(socket, fd, messages, count, flags);
+}
+
+namespace {
+
+// syscall(2) is no cancellation point, the functions that we hand over to are.
+class NoCancellation {
+public:
+    NoCancellation() { pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before_); }
+    ~NoCancellation() { pthread_setcancelstate(before_, nullptr); }
+    NoCancellation(const NoCancellation&) = delete;
+    NoCancellation& operator=(const NoCancellation&) = delete;
+
+private:
+    int before_ = PTHREAD_CANCEL_ENABLE;
+};
+
+template <typename Type> Type as(long argument) {
+    if constexpr (std::is_pointer_v<Type>)
+        return reinterpret_cast<Type>(argument); // NOLINT(performance-no-int-to-ptr)
+    else
+        return static_cast<Type>(argument);
+}
+
+// Calls one of the functions above with the arguments of its system call.
+template <typename Result, typename... Arguments, size_t... Index>
+long call(Result (*function)(Arguments...), const long* arguments, std::index_sequence<Index...>) {
+    const NoCancellation guard;
+    return static_cast<long>(function(as<Arguments>(arguments[Index])...));
+}
+
+template <typename Result, typename... Arguments>
+long call(Result (*function)(Arguments...), const long* arguments) {
+    return call(function, arguments, std::index_sequence_for<Arguments...>{});
+}
+
+} // namespace
+
+// libuv before 1.45 and others reach recvmmsg() and sendmmsg() this way.
+EXPORT long syscall(long number, ...) noexcept {
+    va_list list;
+    va_start(list, number);
+    long a[6];
+    for (long& argument : a)
+        argument = va_arg(list, long);
+    va_end(list);
+    switch (number) {
+    case SYS_socket:
+        return call(&socket, a);
+    case SYS_bind:
+        return call(&bind, a);
+    case SYS_connect:
+        return call(&connect, a);
+    case SYS_close:
+        return call(&close, a);
+    case SYS_close_range:
+        return call(&close_range, a);
+    case SYS_dup:
+        return call(&dup, a);
+#ifdef SYS_dup2
+    case SYS_dup2:
+        return call(&dup2, a);
+#endif
+    case SYS_dup3:
+        return call(&dup3, a);
+    case SYS_fcntl: {
+        const NoCancellation guard;
+        return fcntl(static_cast<int>(a[0]), static_cast<int>(a[1]), a[2]);
+    }
+    case SYS_setsockopt:
+        return call(&setsockopt, a);
+    case SYS_getsockopt:
+        return call(&getsockopt, a);
+    case SYS_recvfrom:
+        return call(&recvfrom, a);
+    case SYS_recvmsg:
+        return call(&recvmsg, a);
+    case SYS_recvmmsg:
+        return call(&recvmmsg, a);
+    case SYS_sendto:
+        return call(&sendto, a);
+    case SYS_sendmsg:
+        return call(&sendmsg, a);
+    case SYS_sendmmsg:
+        return call(&sendmmsg, a);
+    default:
+        break;
+    }
+    const long result = libc::syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+    if (number == SYS_pidfd_getfd && result >= 0)
+        sockets::arrived(static_cast<int>(result));
+    return result;
+}

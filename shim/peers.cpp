@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: MIT
+#include "shim/peers.hpp"
+
+#include "shim/log.hpp"
+#include "shim/shared_state.hpp"
+
+namespace multihome {
+
+constinit thread_local Recent recent;
+
+namespace peers {
+
+namespace {
+
+using Entry = PeerTable::Entry;
+
+// Which cache line of counters this thread counts in, plus one; 0 while none is chosen.
+constinit thread_local unsigned counter_shard = 0;
+constinit std::atomic<unsigned> next_shard{0};
+
+void say_new_peer(int fd, const Peer& peer, const Local& local) {
+    if (log::wanted(LogLevel::debug)) [[unlikely]]
+        log::write(LogLevel::debug, "socket {}: peer {} asks {}", fd, log::AddressText{peer}.text,
+                   local ? log::AddressText{local.address}.text : "a group");
+}
+
+// The first datagram tells who speaks first here.
+void settle_role(Socket& socket, int fd, Socket::Role role) {
+    if (socket.role() != Socket::Role::fresh)
+        return;
+    const Socket settled = socket.with_role(role);
+    sockets::update(fd, socket, settled);
+    socket = settled;
+}
+
+Local local_of(SharedState& state, uint64_t word) {
+    return state.locals.at(Entry::local(word));
+}
+
+} // namespace
+
+void count(Counter counter, uint64_t amount) {
+    SharedState* state = shared_state::get();
+    if (state == nullptr)
+        return;
+    if (counter_shard == 0)
+        counter_shard = next_shard.fetch_add(1, std::memory_order_relaxed) % Counters::shards + 1;
+    state->counters.add(counter_shard - 1, counter, amount);
+}
+
+void begin_receiving(Socket socket, bool batch) {
+    recent.begin_call(socket.tag(), batch);
+}
+
+void heard(Socket& socket, int fd, const Peer& peer, const Local& local) {
+    SharedState* state = shared_state::get();
+    if (state == nullptr)
+        return;
+    count(Counter::received);
+    settle_role(socket, fd, Socket::Role::server);
+
+    // The same peer at the same address once more, and its entry untouched since: nothing to hash, nothing to store.
+    // Relaxed: only the equality counts.
+    const Recent::Heard* previous = recent.previous(socket.tag());
+    if (previous != nullptr && previous->peer == peer && previous->local == local && previous->slot != nullptr &&
+        previous->slot->load(std::memory_order_relaxed) == previous->word) {
+        recent.note();
+        return;
+    }
+
+    const uint64_t hash = hash_of(peer, state->key);
+    Recent::Heard now{peer, local, socket.tag(), nullptr, 0};
+    const LocalIndex index = local ? state->locals.intern(local) : local_by_route;
+    if (local && index == local_by_route) {
+        // The list is full. The answer of this thread still finds its way by `recent`; others must not be sent astray
+        // by what the table said before.
+        state->table().forget(hash, socket.tag());
+        now.word = Entry::identity(hash, socket.tag());
+        recent.add(now);
+        constinit static std::atomic<bool> said{false};
+        if (!said.exchange(true, std::memory_order_relaxed))
+            log::write(LogLevel::warn,
+                       "more than {} local addresses in use: answers from the others are right only if the thread "
+                       "that received the request sends them at once",
+                       LocalAddresses::capacity);
+        return;
+    }
+    const Learned learned =
+        state->table().learn(hash, socket.tag(), index, socket.role() == Socket::Role::server);
+    now.slot = learned.slot;
+    now.word = learned.slot != nullptr ? learned.word : Entry::identity(hash, socket.tag());
+    if (learned.inserted) {
+        count(Counter::peers);
+        say_new_peer(fd, peer, local);
+    }
+    if (Entry::local(now.word) == local_asked_first)
+        now.local = {};
+    recent.add(now);
+}
+
+Local source_for(Socket& socket, int fd, const Peer& peer) {
+    SharedState* state = shared_state::get();
+    if (state == nullptr)
+        return {};
+    recent.sent();
+    Recent::Heard* last = recent.last(socket.tag());
+    const bool in_order = last != nullptr && recent.in_order();
+    if (last != nullptr && !in_order && last->peer == peer) {
+        if (last->slot != nullptr)
+            last->word = PeerTable::mark_answered(last->slot, last->word);
+        return last->local;
+    }
+    const uint64_t hash = hash_of(peer, state->key);
+    PeerTable table = state->table();
+    if (in_order) {
+        const uint64_t record = recent.take(Entry::identity(hash, socket.tag()));
+        if (record != 0) {
+            table.mark_answered(hash, socket.tag());
+            return local_of(*state, record);
+        }
+    }
+    if (const uint64_t word = table.find(hash, socket.tag()); word != 0) {
+        if ((word & Entry::answered_bit) == 0)
+            table.mark_answered(hash, socket.tag());
+        return local_of(*state, word);
+    }
+    if (socket.role() != Socket::Role::client) {
+        if (const uint64_t word = table.find_lent(hash); word != 0)
+            return local_of(*state, word);
+    }
+    // A group is nobody that could have spoken first.
+    if (peer.address.is_group())
+        return {};
+    settle_role(socket, fd, Socket::Role::client);
+    if (socket.role() == Socket::Role::client)
+        table.learn(hash, socket.tag(), local_asked_first, false);
+    return {};
+}
+
+void refused(Socket socket, const Peer& peer, const Local& local) {
+    count(Counter::fallbacks);
+    SharedState* state = shared_state::get();
+    if (state == nullptr)
+        return;
+    const uint64_t hash = hash_of(peer, state->key);
+    state->table().forget(hash, socket.tag());
+    recent.forget(peer);
+    if (log::wanted(LogLevel::debug))
+        log::write(LogLevel::debug, "{} is no source for {} any more: sent as without multihome",
+                   log::AddressText{local.address}.text, log::AddressText{peer}.text);
+}
+
+} // namespace peers
+} // namespace multihome

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT
+//
+// From a datagram that came in to the source of the datagram that goes out: what `receive` tells and `send` asks. Joins
+// the two memories, `recent` for what this thread has just read and the peer table for everything else.
+#pragma once
+
+#include "shim/address.hpp"
+#include "shim/counters.hpp"
+#include "shim/recent.hpp"
+#include "shim/sockets.hpp"
+
+namespace multihome::peers {
+
+// A receive call on this socket starts. `batch`: it may bring several datagrams; their answers come in their order.
+void begin_receiving(Socket socket, bool batch);
+
+// A datagram from `peer` reached the socket at `local` (empty: the datagram names no address to answer from).
+void heard(Socket& socket, int fd, const Peer& peer, const Local& local);
+
+// Where an answer to `peer` has to leave from; empty where that is the routing table's choice.
+Local source_for(Socket& socket, int fd, const Peer& peer);
+
+// The kernel refused `local` as the source: do not try again until the peer is heard again.
+void refused(Socket socket, const Peer& peer, const Local& local);
+
+// Counts in this thread's share of the counters.
+void count(Counter counter, uint64_t amount = 1);
+
+} // namespace multihome::peers

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: MIT
+#include "shim/receive.hpp"
+
+#include "shim/control.hpp"
+#include "shim/libc.hpp"
+#include "shim/peers.hpp"
+#include "shim/scratch.hpp"
+#include "shim/settings.hpp"
+#include "shim/user_memory.hpp"
+
+#include <algorithm>
+#include <climits>
+#include <cstring>
+
+namespace multihome::receive {
+
+namespace {
+
+// Room for what a program can make the kernel say before our message comes (timestamps, drop counts, ...), beside what
+// the program itself has room for. The kernel cuts what does not fit, so this may be too large but not too small.
+constexpr size_t control_room = 256;
+static_assert(control_room >= control::own_space + CMSG_SPACE(64) + 3 * CMSG_SPACE(16));
+
+// A program's control buffer up to this size is matched by one on our stack.
+constexpr size_t small_control = 512;
+
+// The lengths that recvfrom() and recvmsg() treat alike; the kernel cuts longer ones (MAX_RW_COUNT) in one of them.
+constexpr size_t maximum_length = INT_MAX & ~4095;
+
+// Messages up to this many are copied on the stack.
+constexpr unsigned small_batch = 4;
+constexpr unsigned maximum_batch = 1024; // UIO_MAXIOV: the kernel looks at no more
+
+unsigned hidden_kinds(Socket socket) {
+    return (socket.has(Socket::asked_ipv4) ? 0U : control::ipv4) |
+           (socket.has(Socket::asked_ipv6) ? 0U : control::ipv6);
+}
+
+// Learns from a datagram whose control messages, ours among them, lie in `buffer`. `room`: what the program gave for
+// the peer's address; where that was cut, the program cannot answer either.
+void learn(Socket& socket, int fd, const msghdr& message, socklen_t room, const void* buffer, size_t length,
+           int flags) {
+    if ((flags & MSG_ERRQUEUE) != 0)
+        return;
+    const control::Arrival arrival = control::read(buffer, length, settings::get().same_interface);
+    if (arrival.found == control::none) {
+        sockets::verify(fd, socket);
+        return;
+    }
+    Peer peer;
+    if (message.msg_name != nullptr && message.msg_namelen <= room &&
+        read_peer(static_cast<const sockaddr*>(message.msg_name), message.msg_namelen, peer))
+        peers::heard(socket, fd, peer, arrival.local);
+}
+
+void finish_call(Socket socket, ssize_t result, int flags) {
+    if (result < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+        recent.drained(socket.tag());
+    else if ((flags & MSG_PEEK) != 0)
+        recent.end_peek();
+}
+
+// The program's message, changed to what the kernel would have written to it.
+void give_back(Socket socket, const msghdr& ours, msghdr& theirs) {
+    int flags = ours.msg_flags;
+    const unsigned hide = hidden_kinds(socket);
+    void* target = theirs.msg_control;
+    size_t room = theirs.msg_controllen;
+    // The kernel leaves out what it cannot write, without a word.
+    if (target != nullptr && room != 0 && control::has_visible(ours.msg_control, ours.msg_controllen, hide) &&
+        !user_memory::can_write(target, room)) {
+        target = nullptr;
+        room = 0;
+    }
+    theirs.msg_controllen =
+        control::hand_over(ours.msg_control, ours.msg_controllen, hide, target, room, flags);
+    // Ours may have been cut, or have made others be cut; what counts is the program's own buffer.
+    theirs.msg_flags = flags;
+    theirs.msg_namelen = ours.msg_namelen;
+}
+
+} // namespace
+
+ssize_t one(Socket socket, int fd, void* buffer, size_t length, int flags, sockaddr* address,
+            socklen_t* address_length) {
+    // Without an address there is nobody to answer, and without a control buffer nothing to hide.
+    if (address == nullptr || address_length == nullptr || length > maximum_length || (flags & MSG_ERRQUEUE) != 0 ||
+        !user_memory::can_write(address_length, sizeof *address_length))
+        return libc::recvfrom(fd, buffer, length, flags, address, address_length);
+    const socklen_t room = *address_length;
+    if (room < sizeof(sockaddr_in) || room > INT_MAX)
+        return libc::recvfrom(fd, buffer, length, flags, address, address_length);
+
+    alignas(cmsghdr) unsigned char own_control[control_room];
+    iovec data{buffer, length};
+    msghdr message{};
+    message.msg_name = address;
+    message.msg_namelen = room;
+    message.msg_iov = &data;
+    message.msg_iovlen = 1;
+    message.msg_control = own_control;
+    message.msg_controllen = sizeof own_control;
+    const ssize_t received = libc::recvmsg(fd, &message, flags);
+    if (received >= 0) {
+        *address_length = message.msg_namelen;
+        peers::begin_receiving(socket, false);
+        learn(socket, fd, message, room, own_control, message.msg_controllen, flags);
+    }
+    finish_call(socket, received, flags);
+    return received;
+}
+
+ssize_t one(Socket socket, int fd, msghdr* message, int flags) {
+    if (message == nullptr || !user_memory::can_write(message, sizeof *message))
+        return libc::recvmsg(fd, message, flags);
+    msghdr ours = *message;
+    Scratch scratch;
+    alignas(cmsghdr) unsigned char small[small_control + control_room];
+    const size_t wanted = (ours.msg_control != nullptr ? ours.msg_controllen : 0) + control_room;
+    // A length that no kernel takes is the kernel's to refuse.
+    const bool fits = ours.msg_controllen <= INT_MAX;
+    void* own_control = !fits ? nullptr : wanted <= sizeof small ? small : scratch.take(wanted);
+    if (own_control == nullptr)
+        return libc::recvmsg(fd, message, flags);
+    ours.msg_control = own_control;
+    ours.msg_controllen = wanted;
+    const socklen_t room = ours.msg_namelen;
+    const ssize_t received = libc::recvmsg(fd, &ours, flags);
+    if (received >= 0) {
+        give_back(socket, ours, *message);
+        peers::begin_receiving(socket, false);
+        learn(socket, fd, ours, room, own_control, ours.msg_controllen, flags);
+    }
+    finish_call(socket, received, flags);
+    return received;
+}
+
+int many(Socket socket, int fd, mmsghdr* messages, unsigned count, int flags, timespec* timeout) {
+    const unsigned batch = std::min(count, maximum_batch);
+    if (batch == 0 || messages == nullptr || !user_memory::can_write(messages, batch * sizeof *messages))
+        return libc::recvmmsg(fd, messages, count, flags, timeout);
+
+    size_t control_total = 0;
+    for (unsigned index = 0; index < batch; ++index) {
+        const msghdr& theirs = messages[index].msg_hdr;
+        // Clamped, so that the sum cannot overflow; such lengths do not fit below.
+        control_total += CMSG_ALIGN(control_room + (theirs.msg_control != nullptr
+                                                        ? std::min<size_t>(theirs.msg_controllen, INT_MAX)
+                                                        : 0));
+    }
+    struct Small {
+        mmsghdr messages[small_batch];
+        alignas(cmsghdr) unsigned char control[small_batch * control_room];
+    } small;
+    Scratch scratch;
+    const size_t wanted = batch * sizeof(mmsghdr) + control_total;
+    void* memory = wanted <= sizeof small ? &small : scratch.take(wanted);
+    if (memory == nullptr)
+        return libc::recvmmsg(fd, messages, count, flags, timeout);
+
+    auto* ours = static_cast<mmsghdr*>(memory);
+    auto* control = static_cast<unsigned char*>(memory) + batch * sizeof(mmsghdr);
+    for (unsigned index = 0; index < batch; ++index) {
+        ours[index] = messages[index];
+        msghdr& message = ours[index].msg_hdr;
+        const size_t room =
+            CMSG_ALIGN(control_room + (message.msg_control != nullptr ? message.msg_controllen : 0));
+        message.msg_control = control;
+        message.msg_controllen = room;
+        control += room;
+    }
+    const int received = libc::recvmmsg(fd, ours, batch, flags, timeout);
+    if (received >= 0) {
+        peers::begin_receiving(socket, true);
+        for (unsigned index = 0; index < static_cast<unsigned>(received); ++index) {
+            const msghdr& message = ours[index].msg_hdr;
+            msghdr& theirs = messages[index].msg_hdr;
+            const socklen_t room = theirs.msg_namelen;
+            messages[index].msg_len = ours[index].msg_len;
+            give_back(socket, message, theirs);
+            learn(socket, fd, message, room, message.msg_control, message.msg_controllen, flags);
+        }
+    }
+    finish_call(socket, received, flags);
+    return received;
+}
+
+} // namespace multihome::receive

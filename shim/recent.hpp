@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: MIT
+//
+// What this thread received last, so that a client that asks two of our addresses from one port gets each answer from
+// the address it asked.
+//
+// A *run* is what one receive call brought, or several in a row that ended with "nothing more" (EAGAIN) before anything
+// was sent: then the program drained its socket first, and its answers are expected in the order of the requests. After
+// a receive call that brought one datagram, an answer to that peer belongs to that datagram.
+//
+// Thread-local, and taken out of each thread's stack, hence below 1 KiB. A signal handler that receives in between
+// starts a run of its own; what it interrupted then falls back to the peer table.
+#pragma once
+
+#include "shim/address.hpp"
+#include "shim/peer_table.hpp"
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+
+namespace multihome {
+
+class Recent {
+public:
+    static constexpr unsigned capacity = 100;
+
+    // A datagram that was just received: the peer, where it reached us, and its place in the peer table.
+    struct Heard {
+        Peer peer;
+        Local local;
+        uint32_t tag = 0; // the socket's
+        std::atomic<uint64_t>* slot = nullptr;
+        uint64_t word = 0; // what the slot held, or the identity with local_by_route where it was not recorded
+    };
+
+    constexpr Recent() = default;
+
+    // The datagram that this thread's last receive call brought, if that was on the socket `tag`. Null otherwise.
+    Heard* last(uint32_t tag) { return count_ != 0 && tag_ == tag ? &last_ : nullptr; }
+
+    // The datagram that an earlier call brought, for comparison with the one just received.
+    const Heard* previous(uint32_t tag) const { return last_.tag == tag ? &last_ : nullptr; }
+
+    // Starts the record of a receive call that may bring several datagrams, or that only looks (MSG_PEEK).
+    void begin_call(uint32_t tag, bool in_order) {
+        const bool goes_on = tag_ == tag && !in_order && state_ == State::receiving;
+        if (!goes_on)
+            count_ = 0;
+        tag_ = tag;
+        state_ = in_order ? State::in_order : State::receiving;
+    }
+
+    // Adds a datagram in the order of arrival. Beyond the capacity the table alone knows them.
+    void add(const Heard& heard) {
+        last_ = heard;
+        note();
+    }
+
+    // The same for a datagram that is equal to previous().
+    void note() {
+        if (count_ < capacity)
+            records_[count_] = last_.word & ~consumed_bit;
+        if (count_ <= capacity)
+            ++count_;
+    }
+
+    // The datagram only looked at will be received again.
+    void end_peek() { state_ = State::answering; }
+
+    // A receive call found nothing: the program drained the socket.
+    void drained(uint32_t tag) {
+        if (tag_ == tag && state_ == State::receiving)
+            state_ = count_ > 1 ? State::in_order : State::answering;
+    }
+
+    // True where answers are to be matched in order, not with last().
+    bool in_order() const { return state_ == State::in_order && count_ > 1; }
+
+    // Something was sent: the next receive call starts a new run.
+    void sent() {
+        if (state_ == State::receiving)
+            state_ = State::answering;
+    }
+
+    // The last datagram's address turned out not to be a source.
+    void forget(const Peer& peer) {
+        if (last_.peer == peer)
+            last_ = {};
+    }
+
+    // In order: the first datagram of this identity that no answer has used yet, and if all have been used, the last
+    // of them. 0 where there is none.
+    uint64_t take(uint64_t identity) {
+        using Entry = PeerTable::Entry;
+        uint64_t used = 0;
+        const unsigned count = count_ < capacity ? count_ : capacity;
+        for (unsigned index = 0; index < count; ++index) {
+            uint64_t& record = records_[index];
+            if ((record & Entry::identity_mask) != identity)
+                continue;
+            if ((record & consumed_bit) == 0) {
+                record |= consumed_bit;
+                return record;
+            }
+            used = record;
+        }
+        return used;
+    }
+
+private:
+    // Records are table words; the bit that means "answered" there means "an answer used this one" here.
+    static constexpr uint64_t consumed_bit = PeerTable::Entry::answered_bit;
+
+    enum class State : uint8_t {
+        receiving, // single receive calls, nothing sent since
+        answering, // something was sent
+        in_order,  // a batch
+    };
+
+    Heard last_;
+    uint32_t tag_ = 0;
+    uint16_t count_ = 0;
+    State state_ = State::answering;
+    std::array<uint64_t, capacity> records_{};
+};
+static_assert(sizeof(Recent) <= 1024);
+
+extern constinit thread_local Recent recent;
+
+} // namespace multihome

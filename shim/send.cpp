@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: MIT
+#include "shim/send.hpp"
+
+#include "shim/control.hpp"
+#include "shim/libc.hpp"
+#include "shim/peers.hpp"
+#include "shim/scratch.hpp"
+#include "shim/user_memory.hpp"
+
+#include <algorithm>
+#include <climits>
+#include <cstring>
+
+namespace multihome::send {
+
+namespace {
+
+// The lengths that sendto() and sendmsg() treat alike.
+constexpr size_t maximum_length = INT_MAX & ~4095;
+
+// The program's control messages up to this size travel with ours.
+constexpr size_t small_control = 512;
+constexpr size_t control_room = small_control + control::own_space;
+
+constexpr unsigned small_batch = 4;
+constexpr unsigned maximum_batch = 1024; // UIO_MAXIOV: the kernel looks at no more
+
+// From the kernel's include/linux/socket.h: look up the route, then stop before anything is sent and before a pending
+// error is taken from the socket.
+constexpr int msg_probe = 0x10;
+
+// The errors that a source can be the reason of; so can a pending error, the destination or another control message.
+bool may_be_the_source(int error) {
+    switch (error) {
+    case EINVAL:
+    case ENETUNREACH:
+    case EHOSTUNREACH:
+    case EADDRNOTAVAIL:
+    case EACCES:
+    case ENODEV:
+    case ENXIO:
+        return true;
+    default:
+        return false;
+    }
+}
+
+// True where the kernel finds no way for this message. Leaves errno alone.
+bool probe_fails(int fd, const msghdr& message) {
+    const libc::ErrnoGuard keep_errno;
+    return libc::sendmsg(fd, &message, msg_probe | MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && may_be_the_source(errno);
+}
+
+// After a failed call, with errno as it left it: true where the kernel will not have this source for this peer, or
+// this peer at all. Leaves errno alone.
+bool is_refused(int fd, const msghdr& message) {
+    return may_be_the_source(errno) && probe_fails(fd, message);
+}
+
+Local find_source(Socket& socket, int fd, const sockaddr* address, socklen_t length, Peer& peer) {
+    if (address == nullptr || length < sizeof(sockaddr_in) || length > sizeof(sockaddr_storage) ||
+        !user_memory::can_read(address, std::min<size_t>(length, sizeof(sockaddr_in6))) ||
+        !read_peer(address, length, peer))
+        return {};
+    const Local local = peers::source_for(socket, fd, peer);
+    if (!local)
+        peers::count(Counter::not_known);
+    return local;
+}
+
+// Puts the source into `message`, whose control messages are still the program's, using `room` (control_room bytes,
+// aligned). False where the program's messages must go as they are: they choose the source themselves, they are
+// malformed, or they are too many.
+bool add_source(msghdr& message, const Local& local, unsigned char* room) {
+    size_t used = 0;
+    if (message.msg_control != nullptr && message.msg_controllen >= sizeof(cmsghdr)) {
+        if (message.msg_controllen > small_control ||
+            !user_memory::can_read(message.msg_control, message.msg_controllen) ||
+            control::inspect_outgoing(message.msg_control, message.msg_controllen, used) !=
+                control::Outgoing::plain)
+            return false;
+        // `used` counts the last message's padding, which need not be in the program's buffer.
+        const size_t present = std::min<size_t>(used, message.msg_controllen);
+        std::memcpy(room, message.msg_control, present);
+        std::memset(room + present, 0, used - present);
+    }
+    // A buffer shorter than one header is ignored by the kernel and replaced here.
+    used += control::write_source(room + used, local);
+    message.msg_control = room;
+    message.msg_controllen = used;
+    return true;
+}
+
+// The space that add_source() may use for this message.
+size_t control_space(const msghdr& message) {
+    const bool none = message.msg_control == nullptr || message.msg_controllen > small_control;
+    return control::own_space + (none ? 0 : CMSG_ALIGN(message.msg_controllen));
+}
+
+bool has_source(const msghdr& ours, const msghdr& theirs) {
+    return ours.msg_control != theirs.msg_control;
+}
+
+} // namespace
+
+ssize_t one(Socket socket, int fd, const void* buffer, size_t length, int flags, const sockaddr* address,
+            socklen_t address_length) {
+    Peer peer;
+    const Local local =
+        length <= maximum_length ? find_source(socket, fd, address, address_length, peer) : Local{};
+    if (!local)
+        return libc::sendto(fd, buffer, length, flags, address, address_length);
+
+    alignas(cmsghdr) unsigned char own_control[control::own_space];
+    iovec data{const_cast<void*>(buffer), length};
+    msghdr message{};
+    message.msg_name = const_cast<sockaddr*>(address);
+    message.msg_namelen = address_length;
+    message.msg_iov = &data;
+    message.msg_iovlen = 1;
+    message.msg_control = own_control;
+    message.msg_controllen = control::write_source(own_control, local);
+    const ssize_t sent = libc::sendmsg(fd, &message, flags);
+    if (sent >= 0) {
+        peers::count(Counter::injected);
+        return sent;
+    }
+    if (!is_refused(fd, message))
+        return sent;
+    peers::refused(socket, peer, local);
+    return libc::sendto(fd, buffer, length, flags, address, address_length);
+}
+
+ssize_t one(Socket socket, int fd, const msghdr* message, int flags) {
+    if (message == nullptr || !user_memory::can_read(message, sizeof *message))
+        return libc::sendmsg(fd, message, flags);
+    msghdr ours = *message;
+    Peer peer;
+    const Local local =
+        find_source(socket, fd, static_cast<const sockaddr*>(ours.msg_name), ours.msg_namelen, peer);
+    alignas(cmsghdr) unsigned char own_control[control_room];
+    if (!local || !add_source(ours, local, own_control))
+        return libc::sendmsg(fd, message, flags);
+    const ssize_t sent = libc::sendmsg(fd, &ours, flags);
+    if (sent >= 0) {
+        peers::count(Counter::injected);
+        return sent;
+    }
+    if (!is_refused(fd, ours))
+        return sent;
+    peers::refused(socket, peer, local);
+    return libc::sendmsg(fd, message, flags);
+}
+
+int many(Socket socket, int fd, mmsghdr* messages, unsigned count, int flags) {
+    const unsigned batch = std::min(count, maximum_batch);
+    if (batch == 0 || messages == nullptr || !user_memory::can_write(messages, batch * sizeof *messages))
+        return libc::sendmmsg(fd, messages, count, flags);
+
+    size_t control_total = 0;
+    for (unsigned index = 0; index < batch; ++index)
+        control_total += control_space(messages[index].msg_hdr);
+    struct Small {
+        mmsghdr messages[small_batch];
+        alignas(cmsghdr) unsigned char control[small_batch * control::own_space];
+    } small;
+    Scratch scratch;
+    const size_t wanted = batch * sizeof(mmsghdr) + control_total;
+    void* memory = wanted <= sizeof small ? &small : scratch.take(wanted);
+    if (memory == nullptr)
+        return libc::sendmmsg(fd, messages, count, flags);
+
+    auto* ours = static_cast<mmsghdr*>(memory);
+    auto* control = static_cast<unsigned char*>(memory) + batch * sizeof(mmsghdr);
+    for (unsigned index = 0; index < batch; ++index) {
+        ours[index] = messages[index];
+        msghdr& message = ours[index].msg_hdr;
+        Peer peer;
+        const Local local =
+            find_source(socket, fd, static_cast<const sockaddr*>(message.msg_name), message.msg_namelen, peer);
+        if (local && add_source(message, local, control))
+            control += control_space(messages[index].msg_hdr);
+    }
+
+    const int errno_before = errno;
+    unsigned done = 0;
+    for (;;) {
+        const int sent = libc::sendmmsg(fd, ours + done, batch - done, flags);
+        for (int index = 0; index < sent; ++index, ++done) {
+            messages[done].msg_len = ours[done].msg_len;
+            if (has_source(ours[done].msg_hdr, messages[done].msg_hdr))
+                peers::count(Counter::injected);
+        }
+        if (done == batch)
+            break;
+        // The kernel stopped at a message. If that is because of the source that we gave it, the program's own call
+        // would have gone on.
+        msghdr& stopped = ours[done].msg_hdr;
+        if (!has_source(stopped, messages[done].msg_hdr) || !(sent < 0 ? is_refused(fd, stopped) : probe_fails(fd, stopped)))
+            break;
+        Peer peer;
+        read_peer(static_cast<const sockaddr*>(stopped.msg_name), stopped.msg_namelen, peer);
+        peers::refused(socket, peer, control::read_source(stopped.msg_control, stopped.msg_controllen));
+        stopped = messages[done].msg_hdr;
+    }
+    if (done == 0)
+        return -1;
+    errno = errno_before;
+    return static_cast<int>(done);
+}
+
+} // namespace multihome::send

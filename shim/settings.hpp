@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+//
+// The settings: environment variables, read once when the library is loaded, checked, and then constant.
+#pragma once
+
+#include <bitset>
+#include <cstddef>
+#include <cstdint>
+#include <netinet/in.h>
+#include <string_view>
+
+namespace multihome {
+
+enum class LogLevel : uint8_t { trace, debug, info, warn, error, off };
+
+struct Settings {
+    static constexpr size_t default_peers = 262'144;
+    static constexpr size_t minimum_peers = 64;
+    static constexpr size_t maximum_peers = 8'388'608;
+
+    bool disabled = false;       // MULTIHOME_DISABLE
+    bool same_interface = false; // MULTIHOME_SAME_INTERFACE
+    bool all_ports = true;
+    LogLevel log_level = LogLevel::warn; // MULTIHOME_LOG
+    const char* log_file = nullptr;      // MULTIHOME_LOG_FILE; null: standard error
+    size_t peers = default_peers;        // MULTIHOME_PEERS
+    std::bitset<65536> ports;            // MULTIHOME_PORTS, where all_ports is false
+
+    // `port` in network byte order.
+    bool wants_port(in_port_t port) const { return all_ports || ports.test(ntohs(port)); }
+};
+
+namespace settings {
+
+// The settings of this process. Before load() they are the defaults. Async-signal-safe.
+const Settings& get();
+
+// Reads the environment, once. Tells the log about each bad value, which leaves the default in force.
+void load();
+
+// The readers of single values: false, and `result` untouched, where `text` is not a value.
+bool parse_switch(std::string_view text, bool& result);           // 0 or 1
+bool parse_log_level(std::string_view text, LogLevel& result);    // off, error, warn, info, debug, trace
+bool parse_peers(std::string_view text, size_t& result);          // minimum_peers to maximum_peers
+bool parse_ports(std::string_view text, std::bitset<65536>& result); // 53,5000-5100
+
+} // namespace settings
+} // namespace multihome

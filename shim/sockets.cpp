@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: MIT
+#include "shim/sockets.hpp"
+
+#include "shim/libc.hpp"
+#include "shim/log.hpp"
+#include "shim/options.hpp"
+#include "shim/settings.hpp"
+#include "shim/shared_state.hpp"
+
+#include <cstring>
+#include <netinet/in.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+namespace multihome::sockets {
+
+namespace detail {
+constinit std::array<std::atomic<uint64_t>, direct_count> direct{};
+}
+
+namespace {
+
+using Kind = Socket::Kind;
+using Word = std::atomic<uint64_t>;
+
+// Descriptors from direct_count on: blocks of direct_count words, mapped when a word is first stored in them, and the
+// list of the blocks, mapped when there is a first block. All untouched pages cost nothing.
+constexpr unsigned block_bits = 15;
+constexpr size_t block_count = size_t{1} << (32 - block_bits);
+static_assert(detail::direct_count == 1U << block_bits);
+using BlockPointer = std::atomic<Word*>;
+constinit std::atomic<BlockPointer*> blocks{nullptr};
+
+// Zeroed memory published in `where`; null where it is refused. Release pairs with the acquire loads below.
+template <typename Type> Type* publish_memory(std::atomic<Type*>& where, size_t size) {
+    void* memory =
+        mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED)
+        return nullptr;
+    Type* winner = nullptr;
+    auto* created = static_cast<Type*>(memory);
+    if (where.compare_exchange_strong(winner, created, std::memory_order_acq_rel, std::memory_order_acquire))
+        return created;
+    munmap(memory, size);
+    return winner;
+}
+
+Word* block_of(unsigned fd, bool create) {
+    const libc::ErrnoGuard keep_errno;
+    BlockPointer* list = blocks.load(std::memory_order_acquire);
+    if (list == nullptr && create)
+        list = publish_memory(blocks, block_count * sizeof(BlockPointer));
+    if (list == nullptr)
+        return nullptr;
+    BlockPointer& block = list[fd >> block_bits];
+    Word* words = block.load(std::memory_order_acquire);
+    if (words == nullptr && create)
+        words = publish_memory(block, sizeof(Word) << block_bits);
+    return words;
+}
+
+// The word of `fd`; null for a number that cannot be a descriptor, or where there is no memory for it.
+Word* find_word(int fd, bool create) {
+    if (fd < 0)
+        return nullptr;
+    const auto index = static_cast<unsigned>(fd);
+    if (index < detail::direct_count)
+        return &detail::direct[index];
+    Word* words = block_of(index, create);
+    return words != nullptr ? &words[index & (detail::direct_count - 1)] : nullptr;
+}
+
+// A page that a forked child finds emptied (madvise(2), MADV_WIPEONFORK), while a vfork child, which shares our memory
+// but not our descriptors, finds the parent's number in it.
+struct alignas(4096) OwnerPage {
+    std::atomic<int> pid;
+    std::atomic<bool> armed;
+};
+constinit OwnerPage owner{};
+
+// True where a change of descriptors is no business of this memory: in a vfork child. One system call, on rare calls
+// only. Where the kernel cannot empty the page, a forked child is taken for a vfork child: it then forgets nothing,
+// and what it no longer should know is found out by verify().
+bool in_vfork_child() {
+    const int pid = static_cast<int>(libc::raw_syscall(SYS_getpid));
+    // Relaxed throughout: a process writes its own number only.
+    if (!owner.armed.load(std::memory_order_relaxed)) {
+        const libc::ErrnoGuard keep_errno;
+        madvise(&owner, sizeof owner, MADV_WIPEONFORK);
+        owner.pid.store(pid, std::memory_order_relaxed);
+        owner.armed.store(true, std::memory_order_relaxed);
+        return false;
+    }
+    return owner.pid.load(std::memory_order_relaxed) != pid;
+}
+
+void store(int fd, Socket socket) {
+    // Of what has no word nothing is known already.
+    if (Word* word = find_word(fd, socket.kind() != Kind::unknown))
+        word->store(socket.word(), std::memory_order_relaxed);
+}
+
+// One getsockopt() for an int; false on failure.
+bool read_option(int fd, int level, int name, int& value) {
+    socklen_t length = sizeof value;
+    return libc::getsockopt(fd, level, name, &value, &length) == 0;
+}
+
+bool is_udp(int fd, int& domain) {
+    int type = 0;
+    int protocol = 0;
+    return read_option(fd, SOL_SOCKET, SO_TYPE, type) && type == SOCK_DGRAM &&
+           read_option(fd, SOL_SOCKET, SO_DOMAIN, domain) && (domain == AF_INET || domain == AF_INET6) &&
+           read_option(fd, SOL_SOCKET, SO_PROTOCOL, protocol) && protocol == IPPROTO_UDP;
+}
+
+uint64_t cookie_of(int fd) {
+    uint64_t cookie = 0;
+    socklen_t length = sizeof cookie;
+    return libc::getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &length) == 0 ? cookie : 0;
+}
+
+// The socket is ours: switches on what we need.
+Socket take_over(int fd, int domain, in_port_t port, bool seen_made) {
+    const Settings& settings = settings::get();
+    SharedState* state = shared_state::create(settings.peers);
+    if (state == nullptr) {
+        log::write(LogLevel::warn,
+                   "no memory for {} peers: UDP socket {} (port {}) answers as without multihome; raise the memory "
+                   "limit or lower MULTIHOME_PEERS",
+                   settings.peers, fd, ntohs(port));
+        return {Kind::other, 0, 0};
+    }
+    uint64_t bits = 0;
+    if (!options::prepare(fd, domain == AF_INET6, seen_made, bits)) {
+        log::write(LogLevel::warn,
+                   "this kernel refuses packet information ({}): UDP socket {} (port {}) answers as without "
+                   "multihome",
+                   errno, fd, ntohs(port));
+        return {Kind::other, 0, 0};
+    }
+    int only_ipv6 = 0;
+    if (domain == AF_INET6) {
+        bits |= Socket::ipv6;
+        if (read_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, only_ipv6) && only_ipv6 == 0)
+            bits |= Socket::dual_stack;
+    }
+    libc::resolve_packet_path();
+    state->counters.add(0, Counter::sockets);
+    log::write(LogLevel::info, "took over UDP socket {}: {} port {}", fd,
+               domain == AF_INET             ? "IPv4"
+               : (bits & Socket::dual_stack) ? "IPv6 and IPv4"
+                                             : "IPv6",
+               ntohs(port));
+    return {Kind::ours, bits, static_cast<uint32_t>(cookie_of(fd))};
+}
+
+// Looks at the socket. Unknown where `fd` is none (so that nothing is stored for it). `seen_made`: it came out of a
+// socket() call of this process.
+Socket classify(int fd, bool seen_made) {
+    if (settings::get().disabled)
+        return {Kind::other, 0, 0};
+    int type = 0;
+    if (!read_option(fd, SOL_SOCKET, SO_TYPE, type))
+        return {};
+    int domain = 0;
+    if (!is_udp(fd, domain))
+        return {Kind::other, 0, 0};
+    sockaddr_storage name{};
+    socklen_t length = sizeof name;
+    if (getsockname(fd, reinterpret_cast<sockaddr*>(&name), &length) != 0)
+        return {};
+    bool wildcard = false;
+    in_port_t port = 0;
+    if (name.ss_family == AF_INET) {
+        sockaddr_in ipv4;
+        std::memcpy(&ipv4, &name, sizeof ipv4);
+        wildcard = ipv4.sin_addr.s_addr == htonl(INADDR_ANY);
+        port = ipv4.sin_port;
+    } else if (name.ss_family == AF_INET6) {
+        sockaddr_in6 ipv6;
+        std::memcpy(&ipv6, &name, sizeof ipv6);
+        // ::ffff:0.0.0.0 is the wildcard of a dual-stack socket that takes IPv4 only.
+        wildcard = IN6_IS_ADDR_UNSPECIFIED(&ipv6.sin6_addr) ||
+                   (IN6_IS_ADDR_V4MAPPED(&ipv6.sin6_addr) && ipv6.sin6_addr.s6_addr32[3] == 0);
+        port = ipv6.sin6_port;
+    }
+    if (!wildcard)
+        return {Kind::other, 0, 0};
+    if (port == 0)
+        return {Kind::unbound, 0, 0};
+    if (!settings::get().wants_port(port)) {
+        log::write(LogLevel::info, "left UDP socket {} alone: port {} is not in MULTIHOME_PORTS", fd, ntohs(port));
+        return {Kind::other, 0, 0};
+    }
+    return take_over(fd, domain, port, seen_made);
+}
+
+} // namespace
+
+uint64_t detail::load_high(unsigned fd) {
+    Word* word = find_word(static_cast<int>(fd), false);
+    if (word != nullptr)
+        return word->load(std::memory_order_relaxed);
+    // A negative number is nobody's descriptor; libc says so.
+    return static_cast<int>(fd) < 0 ? Socket{Kind::other, 0, 0}.word() : 0;
+}
+
+Socket examine(int fd) {
+    const libc::ErrnoGuard keep_errno;
+    if (in_vfork_child())
+        return {Kind::other, 0, 0};
+    const Socket socket = classify(fd, false);
+    if (socket.kind() != Kind::unknown)
+        store(fd, socket);
+    return socket.kind() != Kind::unknown ? socket : Socket{Kind::other, 0, 0};
+}
+
+void created(int fd, int domain, int type, int protocol) {
+    const libc::ErrnoGuard keep_errno;
+    const bool udp = (domain == AF_INET || domain == AF_INET6) &&
+                     (type & ~(SOCK_CLOEXEC | SOCK_NONBLOCK)) == SOCK_DGRAM &&
+                     (protocol == 0 || protocol == IPPROTO_UDP) && !settings::get().disabled;
+    const Socket known{udp ? Kind::unbound : Kind::other, 0, 0};
+    if (peek(fd).word() != known.word() && !in_vfork_child())
+        store(fd, known);
+}
+
+void bound(int fd) {
+    const libc::ErrnoGuard keep_errno;
+    if (!in_vfork_child())
+        store(fd, classify(fd, peek(fd).kind() == Kind::unbound));
+}
+
+void duplicated(int fd, int copy) {
+    const Socket socket = peek(fd);
+    if (fd != copy && peek(copy).word() != socket.word() && !in_vfork_child())
+        store(copy, socket);
+}
+
+void forget(int fd) {
+    // "None of our business" may stay: what else the number can come to stand for is told to us (created(), bound(),
+    // duplicated(), arrived()) or is still none of our business. It saves a system call for each TCP connection.
+    const Kind kind = peek(fd).kind();
+    if (kind != Kind::unknown && kind != Kind::other && !in_vfork_child())
+        store(fd, Socket{});
+}
+
+void arrived(int fd) {
+    if (peek(fd).kind() != Kind::unknown && !in_vfork_child())
+        store(fd, Socket{});
+}
+
+void forget_range(unsigned first, unsigned last) {
+    if (first > last || in_vfork_child())
+        return;
+    for (unsigned fd = first; fd <= last && fd < detail::direct_count; ++fd)
+        // Look before storing: an untouched page stays untouched.
+        if (detail::direct[fd].load(std::memory_order_relaxed) != 0)
+            detail::direct[fd].store(0, std::memory_order_relaxed);
+    BlockPointer* list = blocks.load(std::memory_order_acquire);
+    for (size_t block = 1; list != nullptr && block < block_count; ++block) {
+        Word* words = list[block].load(std::memory_order_acquire);
+        const unsigned start = static_cast<unsigned>(block << block_bits);
+        for (unsigned index = 0; words != nullptr && index < detail::direct_count; ++index)
+            if (start + index >= first && start + index <= last &&
+                words[index].load(std::memory_order_relaxed) != 0)
+                words[index].store(0, std::memory_order_relaxed);
+    }
+}
+
+void update(int fd, Socket seen, Socket wanted) {
+    uint64_t expected = seen.word();
+    if (Word* word = find_word(fd, false))
+        // Losing means that somebody else knows better by now.
+        word->compare_exchange_strong(expected, wanted.word(), std::memory_order_relaxed);
+}
+
+namespace {
+
+void set_options_in(Word* words, size_t count, uint32_t tag, uint64_t mask, uint64_t bits) {
+    for (size_t index = 0; index < count; ++index) {
+        uint64_t seen = words[index].load(std::memory_order_relaxed);
+        const Socket socket{seen};
+        if (socket.kind() == Kind::ours && socket.tag() == tag)
+            words[index].compare_exchange_strong(seen, socket.with_options(mask, bits).word(),
+                                                 std::memory_order_relaxed);
+    }
+}
+
+} // namespace
+
+void set_options(int fd, uint64_t mask, uint64_t options) {
+    const Socket socket = peek(fd);
+    if (socket.kind() != Kind::ours)
+        return;
+    set_options_in(detail::direct.data(), detail::direct_count, socket.tag(), mask, options);
+    BlockPointer* list = blocks.load(std::memory_order_acquire);
+    for (size_t block = 1; list != nullptr && block < block_count; ++block)
+        if (Word* words = list[block].load(std::memory_order_acquire))
+            set_options_in(words, detail::direct_count, socket.tag(), mask, options);
+}
+
+void verify(int fd, Socket seen) {
+    const libc::ErrnoGuard keep_errno;
+    if (static_cast<uint32_t>(cookie_of(fd)) != seen.tag())
+        update(fd, seen, Socket{});
+}
+
+} // namespace multihome::sockets

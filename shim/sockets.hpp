@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT
+//
+// What we know of each descriptor: one atomic word, 0 while nothing is known, so that forgetting is a store.
+//
+// A descriptor is ours when it is an AF_INET or AF_INET6 UDP socket that is bound to the wildcard address. We learn
+// that from bind(), or on first use of a descriptor that we did not see being made.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <sys/socket.h>
+
+namespace multihome {
+
+// A descriptor's word, taken apart.
+class Socket {
+public:
+    enum class Kind : uint8_t {
+        unknown, // not looked at yet
+        other,   // none of our business
+        unbound, // UDP, neither bound nor used for sending yet
+        ours,    // UDP, bound to the wildcard address
+    };
+    // Who spoke first on this socket.
+    enum class Role : uint8_t {
+        fresh,  // nobody yet
+        server, // a peer did
+        client, // we did, to a peer that we had not heard
+    };
+    // Options that the program itself has switched on, so that it sees their messages, and those that we have.
+    enum Option : uint64_t {
+        asked_ipv4 = 1U << 8,       // IP_PKTINFO
+        asked_ipv6 = 1U << 9,       // IPV6_RECVPKTINFO
+        asked_ipv6_2292 = 1U << 10, // IPV6_2292PKTINFO
+        all_asked = asked_ipv4 | asked_ipv6 | asked_ipv6_2292,
+        marked = 1U << 11,              // we have put our mark on the socket, see options.cpp
+        asked_port_at_connect = 1U << 12, // IP_BIND_ADDRESS_NO_PORT, which the mark hides
+        ipv6 = 1U << 13,                // the socket is AF_INET6
+        dual_stack = 1U << 14,          // and takes IPv4 as well
+    };
+
+    constexpr Socket() = default;
+    constexpr explicit Socket(uint64_t word) : word_(word) {}
+    constexpr Socket(Kind kind, uint64_t options, uint32_t tag)
+        : word_(static_cast<uint64_t>(kind) | options | uint64_t{tag} << 32) {}
+
+    constexpr uint64_t word() const { return word_; }
+    constexpr Kind kind() const { return static_cast<Kind>(word_ & 3); }
+    constexpr Role role() const { return static_cast<Role>(word_ >> 2 & 3); }
+    constexpr bool has(Option option) const { return (word_ & option) != 0; }
+    // The low half of the socket's SO_COOKIE: the same for every descriptor of the socket, in every process.
+    constexpr uint32_t tag() const { return static_cast<uint32_t>(word_ >> 32); }
+
+    constexpr Socket with_role(Role role) const { return Socket{(word_ & ~uint64_t{12}) | uint64_t(role) << 2}; }
+    constexpr Socket with_options(uint64_t mask, uint64_t options) const {
+        return Socket{(word_ & ~mask) | options};
+    }
+
+private:
+    uint64_t word_ = 0;
+};
+
+namespace sockets {
+
+namespace detail {
+// The words of the descriptors that nearly every process stays below; untouched pages cost nothing.
+constexpr unsigned direct_count = 32768;
+extern std::array<std::atomic<uint64_t>, direct_count> direct;
+uint64_t load_high(unsigned fd);
+} // namespace detail
+
+// What is known of `fd` without looking at the socket. Async-signal-safe.
+inline Socket peek(int fd) {
+    const auto index = static_cast<unsigned>(fd);
+    // Relaxed: the word is the whole truth; what it lets us use (shared_state) is published by its own atomic.
+    return Socket{index < detail::direct_count ? detail::direct[index].load(std::memory_order_relaxed)
+                                               : detail::load_high(index)};
+}
+
+// The same, but looks at the socket if nothing is known: at most once for each descriptor. Leaves errno alone.
+[[gnu::cold]] Socket examine(int fd);
+inline Socket get(int fd) {
+    const Socket socket = peek(fd);
+    return socket.kind() != Socket::Kind::unknown ? socket : examine(fd);
+}
+
+// A new descriptor came out of socket(): what the arguments say of it.
+void created(int fd, int domain, int type, int protocol);
+
+// bind() succeeded: looks at the socket anew. Leaves errno alone.
+void bound(int fd);
+
+// `copy` has become another descriptor of the socket behind `fd`.
+void duplicated(int fd, int copy);
+
+// Forgets what is known, because the descriptor is about to be closed or its number to be used anew.
+void forget(int fd);
+void forget_range(unsigned first, unsigned last);
+
+// A descriptor has come from elsewhere (SCM_RIGHTS, pidfd_getfd): whatever was known of its number is void.
+void arrived(int fd);
+
+// Stores `wanted`, if the word still is what `seen` says. Async-signal-safe.
+void update(int fd, Socket seen, Socket wanted);
+
+// Changes the options of every descriptor of the socket behind `fd` (dup() and its kin make several).
+void set_options(int fd, uint64_t mask, uint64_t options);
+
+// A datagram came without packet information, which we had asked for: if the descriptor is another socket by now,
+// forgets it. Leaves errno alone.
+[[gnu::cold]] void verify(int fd, Socket seen);
+
+} // namespace sockets
+} // namespace multihome

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+//
+// The program's pointers. The kernel answers a bad one with EFAULT; we must not crash on it. So before we look at
+// memory that a pointer names we make sure that it is there, without a system call in the usual cases: it lies on this
+// thread's stack, or on a page that an earlier call has found good.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+namespace multihome::user_memory {
+
+namespace detail {
+
+// Pages found good, by the low bits of their number. A page that the program unmaps later stays in here: a program
+// that hands over a pointer into it then crashes instead of getting EFAULT, as it does in any function of libc.
+constexpr unsigned remembered_pages = 64;
+constexpr unsigned page_bits = 12;
+extern std::array<std::atomic<uintptr_t>, remembered_pages> readable_pages;
+extern std::array<std::atomic<uintptr_t>, remembered_pages> writable_pages;
+
+bool ask_kernel(uintptr_t address, size_t length, bool write);
+
+inline bool is_remembered(const std::array<std::atomic<uintptr_t>, remembered_pages>& pages, uintptr_t page) {
+    // Relaxed: a hint for which the value itself is all there is.
+    return pages[page % remembered_pages].load(std::memory_order_relaxed) == page;
+}
+
+// The callers' frames lie right above ours. So near to them there is nothing but this thread's stack.
+inline bool is_on_stack(uintptr_t address, size_t length) {
+    constexpr uintptr_t reach = 64 * 1024;
+    const auto frame = reinterpret_cast<uintptr_t>(__builtin_frame_address(0));
+    return address - frame < reach && length < reach;
+}
+
+inline bool is_there(const void* pointer, size_t length, bool write) {
+    const auto address = reinterpret_cast<uintptr_t>(pointer);
+    if (is_on_stack(address, length))
+        return true;
+    const auto& pages = write ? writable_pages : readable_pages;
+    const uintptr_t page = address >> page_bits;
+    if (page != 0 && page == (address + length - 1) >> page_bits && is_remembered(pages, page))
+        return true;
+    return ask_kernel(address, length, write);
+}
+
+} // namespace detail
+
+// True where `length` (at least 1) bytes can be read. Async-signal-safe.
+inline bool can_read(const void* pointer, size_t length) {
+    return detail::is_there(pointer, length, false);
+}
+
+// True where they can be written, and read. Async-signal-safe.
+inline bool can_write(void* pointer, size_t length) {
+    return detail::is_there(pointer, length, true);
+}
+
+} // namespace multihome::user_memory
