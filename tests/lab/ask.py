@@ -136,10 +136,11 @@ def exchange(asker, options, targets):
             print(lines[token][-1], flush=True)
     for token, shown in order:
         if len(order) > 1 or prefix:
-            for line in lines[token]:
-                print(shown, line)
-        for _ in range(waiting[token]):
-            print(f"{shown} none" if prefix else "none")
+            lines[token] += ["none"] * waiting[token]
+        else:
+            lines[token] = ["none"] * waiting[token]
+        for line in lines[token]:
+            print(f"{shown} {line}" if prefix else line)
     return not any(waiting.values())
 
 
