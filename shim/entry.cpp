@@ -4,6 +4,7 @@
 // straight on to libc. Their exception specifications are those of glibc's headers; the cancellation points must not
 // be noexcept, because glibc unwinds a cancelled thread through them.
 
+#include "shim/connect.hpp"
 #include "shim/libc.hpp"
 #include "shim/log.hpp"
 #include "shim/options.hpp"
@@ -11,6 +12,7 @@
 #include "shim/send.hpp"
 #include "shim/settings.hpp"
 #include "shim/sockets.hpp"
+#include "shim/user_memory.hpp"
 
 #include <climits>
 #include <cstdarg>
@@ -51,6 +53,21 @@ void note_passed_descriptors(const msghdr& message) {
     }
 }
 
+// What the descriptor is once it is about to send: an unbound socket's first datagram decides that.
+Socket socket_for_sending(int fd, const sockaddr* address, socklen_t length) {
+    const Socket socket = sockets::get(fd);
+    return socket.kind() != Socket::Kind::unbound ? socket : connect::before_first_send(socket, fd, address, length);
+}
+
+Socket socket_for_sending(int fd, const msghdr* message) {
+    const Socket socket = sockets::get(fd);
+    if (socket.kind() != Socket::Kind::unbound || message == nullptr ||
+        !user_memory::can_read(message, sizeof *message))
+        return socket;
+    return connect::before_first_send(socket, fd, static_cast<const sockaddr*>(message->msg_name),
+                                      message->msg_namelen);
+}
+
 } // namespace
 
 // The loader runs this before the program's own constructors; calls that come even earlier see the defaults.
@@ -74,7 +91,9 @@ EXPORT int bind(int fd, const sockaddr* address, socklen_t length) noexcept {
 }
 
 EXPORT int connect(int fd, const sockaddr* address, socklen_t length) {
-    return libc::connect(fd, address, length);
+    const Socket socket = sockets::get(fd);
+    // A socket that is none of ours may become one again by AF_UNSPEC.
+    return connect::to(socket, fd, address, length);
 }
 
 EXPORT int close(int fd) {
@@ -150,6 +169,8 @@ EXPORT int setsockopt(int fd, int level, int name, const void* value, socklen_t 
         if (is_ours(socket))
             return options::set(fd, socket, level, name, value, length);
     }
+    if (options::is_multicast_interface(level, name))
+        return options::set_multicast_interface(fd, level, name, value, length);
     return libc::setsockopt(fd, level, name, value, length);
 }
 
@@ -204,21 +225,21 @@ EXPORT int recvmmsg(int fd, mmsghdr* messages, unsigned int count, int flags, ti
 
 EXPORT ssize_t sendto(int fd, const void* buffer, size_t length, int flags, const sockaddr* address,
                       socklen_t address_length) {
-    const Socket socket = sockets::get(fd);
+    const Socket socket = socket_for_sending(fd, address, address_length);
     if (!is_ours(socket)) [[likely]]
         return libc::sendto(fd, buffer, length, flags, address, address_length);
     return send::one(socket, fd, buffer, length, flags, address, address_length);
 }
 
 EXPORT ssize_t sendmsg(int fd, const msghdr* message, int flags) {
-    const Socket socket = sockets::get(fd);
+    const Socket socket = socket_for_sending(fd, message);
     if (!is_ours(socket)) [[likely]]
         return libc::sendmsg(fd, message, flags);
     return send::one(socket, fd, message, flags);
 }
 
 EXPORT int sendmmsg(int fd, mmsghdr* messages, unsigned int count, int flags) {
-    const Socket socket = sockets::get(fd);
+    const Socket socket = socket_for_sending(fd, count != 0 ? &messages->msg_hdr : nullptr);
     if (!is_ours(socket)) [[likely]]
         return libc::sendmmsg(fd, messages, count, flags);
     return send::many(socket, fd, messages, count, flags);
@@ -273,7 +294,7 @@ EXPORT long syscall(long number, ...) noexcept {
     case SYS_bind:
         return call(&bind, a);
     case SYS_connect:
-        return call(&connect, a);
+        return call(&::connect, a);
     case SYS_close:
         return call(&close, a);
     case SYS_close_range:

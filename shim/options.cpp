@@ -134,4 +134,18 @@ int get(int fd, Socket socket, int level, int name, void* value, socklen_t* leng
     return 0;
 }
 
+static_assert(is_multicast_interface(IPPROTO_IP, IP_MULTICAST_IF));
+
+int set_multicast_interface(int fd, int level, int name, const void* value, socklen_t length) {
+    const int result = libc::setsockopt(fd, level, name, value, length);
+    if (result != 0)
+        return result;
+    // The kernel has just read it: an address alone, or one with an index behind it.
+    ip_mreqn chosen{};
+    if (length >= sizeof chosen)
+        std::memcpy(&chosen, value, sizeof chosen);
+    sockets::set_multicast_interface(fd, static_cast<uint32_t>(chosen.imr_ifindex));
+    return 0;
+}
+
 } // namespace multihome::options

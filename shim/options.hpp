@@ -25,4 +25,12 @@ constexpr bool concerns(int level, int name) {
     return level == 41 && (name == 49 || name == 2);
 }
 
+// IP_MULTICAST_IF on any socket: remembers the interface that the program names, because the kernel does not tell it
+// again and connect::to() has to put it back.
+int set_multicast_interface(int fd, int level, int name, const void* value, socklen_t length);
+
+constexpr bool is_multicast_interface(int level, int name) {
+    return level == 0 && name == 32;
+}
+
 } // namespace multihome::options

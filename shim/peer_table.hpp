@@ -34,14 +34,13 @@ constexpr LocalIndex local_asked_first = (1U << local_index_bits) - 1;
 
 // The layout of an entry, for each number of fingerprint bits. Fewer than 43 are for tests that measure false matches.
 template <unsigned FingerprintBits> struct BasicEntry {
-    static constexpr unsigned tag_bits = 6;
+    static constexpr unsigned tag_bits = 7;
     static constexpr unsigned epoch_bits = 3;
 
     static constexpr unsigned tag_shift = 43;
     static constexpr unsigned local_shift = tag_shift + tag_bits;
     static constexpr unsigned answered_shift = local_shift + local_index_bits;
-    static constexpr unsigned server_shift = answered_shift + 1;
-    static constexpr unsigned epoch_shift = server_shift + 1;
+    static constexpr unsigned epoch_shift = answered_shift + 1;
     static_assert(FingerprintBits <= tag_shift && epoch_shift + epoch_bits == 64);
 
     static constexpr uint64_t fingerprint_mask = (uint64_t{1} << FingerprintBits) - 1;
@@ -49,7 +48,6 @@ template <unsigned FingerprintBits> struct BasicEntry {
     static constexpr uint64_t identity_mask = fingerprint_mask | tag_mask;
     static constexpr uint64_t local_mask = ((uint64_t{1} << local_index_bits) - 1) << local_shift;
     static constexpr uint64_t answered_bit = uint64_t{1} << answered_shift;
-    static constexpr uint64_t server_bit = uint64_t{1} << server_shift;
     static constexpr unsigned epochs = 1U << epoch_bits;
 
     // Never 0, which is the empty word.
@@ -100,12 +98,11 @@ public:
     BasicPeerTable(Bucket* buckets, unsigned bucket_bits, std::atomic<uint64_t>* insertions)
         : buckets_(buckets), bucket_bits_(bucket_bits), insertions_(insertions) {}
 
-    // Records that the peer reached the socket `tag` at `local`. `server`: the socket may lend its entries to others.
-    // An entry that says that we asked first stays as it is. Async-signal-safe.
-    Learned learn(uint64_t hash, uint32_t tag, LocalIndex local, bool server) {
+    // Records that the peer reached the socket `tag` at `local`. An entry that says that we asked first stays as it
+    // is. Async-signal-safe.
+    Learned learn(uint64_t hash, uint32_t tag, LocalIndex local) {
         const uint64_t identity = Entry::identity(hash, tag);
-        const uint64_t content = uint64_t{local} << Entry::local_shift | (server ? Entry::server_bit : 0);
-        constexpr uint64_t content_mask = Entry::local_mask | Entry::server_bit;
+        const uint64_t content = uint64_t{local} << Entry::local_shift;
         Bucket& bucket = bucket_of(hash);
         // Bounded: each failed exchange means that another writer changed this very slot.
         for (unsigned attempt = 0; attempt < ways; ++attempt) {
@@ -118,7 +115,7 @@ public:
                     continue;
                 if (Entry::local(word) == local_asked_first && local != local_asked_first)
                     return {slot, word, false};
-                const uint64_t wanted = (word & ~content_mask & ~epoch_mask) | content | epoch;
+                const uint64_t wanted = (word & ~Entry::local_mask & ~epoch_mask) | content | epoch;
                 // Release pairs with the acquire in find(): who reads the index reads the interned address too.
                 if (word == wanted ||
                     slot->compare_exchange_strong(word, wanted, std::memory_order_release, std::memory_order_relaxed))
@@ -138,15 +135,16 @@ public:
         return {};
     }
 
-    // Where the peer reached the socket `tag`, or 0 where it is not known. Async-signal-safe.
+    // The entry of the peer on the socket `tag`, or 0 where there is none. Async-signal-safe.
     uint64_t find(uint64_t hash, uint32_t tag) const {
-        return find_matching(hash, Entry::identity(hash, tag), Entry::identity_mask);
-    }
-
-    // Where the peer reached any socket that lends its entries. Async-signal-safe.
-    uint64_t find_lent(uint64_t hash) const {
-        return find_matching(hash, Entry::fingerprint(hash) | Entry::server_bit,
-                             Entry::fingerprint_mask | Entry::server_bit);
+        const uint64_t identity = Entry::identity(hash, tag);
+        for (const std::atomic<uint64_t>& slot : bucket_of(hash).words) {
+            // Acquire pairs with the release in learn(): see there.
+            const uint64_t word = slot.load(std::memory_order_acquire);
+            if ((word & Entry::identity_mask) == identity)
+                return word;
+        }
+        return 0;
     }
 
     // Marks the entry as one that an answer has used. Async-signal-safe.
@@ -184,16 +182,6 @@ private:
             if ((slot.load(std::memory_order_relaxed) & Entry::identity_mask) == identity)
                 return &slot;
         return nullptr;
-    }
-
-    uint64_t find_matching(uint64_t hash, uint64_t wanted, uint64_t mask) const {
-        for (const std::atomic<uint64_t>& slot : bucket_of(hash).words) {
-            // Acquire pairs with the release in learn(): see there.
-            const uint64_t word = slot.load(std::memory_order_acquire);
-            if ((word & mask) == wanted)
-                return word;
-        }
-        return 0;
     }
 
     // The slot that makes room: an empty one, else the oldest of those that replacement looks at (see above).

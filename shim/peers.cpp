@@ -4,6 +4,8 @@
 #include "shim/log.hpp"
 #include "shim/shared_state.hpp"
 
+#include <ctime>
+
 namespace multihome {
 
 constinit thread_local Recent recent;
@@ -33,6 +35,13 @@ void settle_role(Socket& socket, int fd, Socket::Role role) {
     socket = settled;
 }
 
+// Read only for peers that are new or wait for their answer. CLOCK_MONOTONIC_COARSE is read without a system call.
+uint32_t seconds() {
+    timespec now{};
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return static_cast<uint32_t>(now.tv_sec);
+}
+
 Local local_of(SharedState& state, uint64_t word) {
     return state.locals.at(Entry::local(word));
 }
@@ -59,10 +68,11 @@ void heard(Socket& socket, int fd, const Peer& peer, const Local& local) {
     count(Counter::received);
     settle_role(socket, fd, Socket::Role::server);
 
-    // The same peer at the same address once more, and its entry untouched since: nothing to hash, nothing to store.
-    // Relaxed: only the equality counts.
+    // The same peer at the same address once more, answered before, and its entry untouched since: nothing to hash,
+    // nothing to store. Relaxed: only the equality counts.
     const Recent::Heard* previous = recent.previous(socket.tag());
-    if (previous != nullptr && previous->peer == peer && previous->local == local && previous->slot != nullptr &&
+    if (previous != nullptr && previous->peer == peer && previous->local == local &&
+        (previous->word & Entry::answered_bit) != 0 && previous->slot != nullptr &&
         previous->slot->load(std::memory_order_relaxed) == previous->word) {
         recent.note();
         return;
@@ -85,8 +95,7 @@ void heard(Socket& socket, int fd, const Peer& peer, const Local& local) {
                        LocalAddresses::capacity);
         return;
     }
-    const Learned learned =
-        state->table().learn(hash, socket.tag(), index, socket.role() == Socket::Role::server);
+    const Learned learned = state->table().learn(hash, socket.tag(), index);
     now.slot = learned.slot;
     now.word = learned.slot != nullptr ? learned.word : Entry::identity(hash, socket.tag());
     if (learned.inserted) {
@@ -95,6 +104,8 @@ void heard(Socket& socket, int fd, const Peer& peer, const Local& local) {
     }
     if (Entry::local(now.word) == local_asked_first)
         now.local = {};
+    else if (socket.role() == Socket::Role::server && (now.word & Entry::answered_bit) == 0 && local)
+        state->handover.offer(hash, index, seconds());
     recent.add(now);
 }
 
@@ -124,17 +135,27 @@ Local source_for(Socket& socket, int fd, const Peer& peer) {
             table.mark_answered(hash, socket.tag());
         return local_of(*state, word);
     }
-    if (socket.role() != Socket::Role::client) {
-        if (const uint64_t word = table.find_lent(hash); word != 0)
-            return local_of(*state, word);
-    }
     // A group is nobody that could have spoken first.
     if (peer.address.is_group())
         return {};
+    if (socket.role() != Socket::Role::client) {
+        const LocalIndex offered = state->handover.find(hash, seconds());
+        if (offered != local_by_route) {
+            table.learn(hash, socket.tag(), offered);
+            return state->locals.at(offered);
+        }
+    }
     settle_role(socket, fd, Socket::Role::client);
     if (socket.role() == Socket::Role::client)
-        table.learn(hash, socket.tag(), local_asked_first, false);
+        table.learn(hash, socket.tag(), local_asked_first);
     return {};
+}
+
+Local handed_over(const Peer& peer) {
+    SharedState* state = shared_state::get();
+    if (state == nullptr)
+        return {};
+    return state->locals.at(state->handover.find(hash_of(peer, state->key), seconds()));
 }
 
 void refused(Socket socket, const Peer& peer, const Local& local) {

@@ -20,6 +20,10 @@ void heard(Socket& socket, int fd, const Peer& peer, const Local& local);
 // Where an answer to `peer` has to leave from; empty where that is the routing table's choice.
 Local source_for(Socket& socket, int fd, const Peer& peer);
 
+// The same for a socket that has heard nobody yet and may be about to answer for another one: the program's own, a
+// parent's or a sibling's. Empty where no peer waits for that.
+Local handed_over(const Peer& peer);
+
 // The kernel refused `local` as the source: do not try again until the peer is heard again.
 void refused(Socket socket, const Peer& peer, const Local& local);
 

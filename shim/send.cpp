@@ -4,6 +4,7 @@
 #include "shim/control.hpp"
 #include "shim/libc.hpp"
 #include "shim/peers.hpp"
+#include "shim/probe.hpp"
 #include "shim/scratch.hpp"
 #include "shim/user_memory.hpp"
 
@@ -24,38 +25,6 @@ constexpr size_t control_room = small_control + control::own_space;
 
 constexpr unsigned small_batch = 4;
 constexpr unsigned maximum_batch = 1024; // UIO_MAXIOV: the kernel looks at no more
-
-// From the kernel's include/linux/socket.h: look up the route, then stop before anything is sent and before a pending
-// error is taken from the socket.
-constexpr int msg_probe = 0x10;
-
-// The errors that a source can be the reason of; so can a pending error, the destination or another control message.
-bool may_be_the_source(int error) {
-    switch (error) {
-    case EINVAL:
-    case ENETUNREACH:
-    case EHOSTUNREACH:
-    case EADDRNOTAVAIL:
-    case EACCES:
-    case ENODEV:
-    case ENXIO:
-        return true;
-    default:
-        return false;
-    }
-}
-
-// True where the kernel finds no way for this message. Leaves errno alone.
-bool probe_fails(int fd, const msghdr& message) {
-    const libc::ErrnoGuard keep_errno;
-    return libc::sendmsg(fd, &message, msg_probe | MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && may_be_the_source(errno);
-}
-
-// After a failed call, with errno as it left it: true where the kernel will not have this source for this peer, or
-// this peer at all. Leaves errno alone.
-bool is_refused(int fd, const msghdr& message) {
-    return may_be_the_source(errno) && probe_fails(fd, message);
-}
 
 Local find_source(Socket& socket, int fd, const sockaddr* address, socklen_t length, Peer& peer) {
     if (address == nullptr || length < sizeof(sockaddr_in) || length > sizeof(sockaddr_storage) ||
@@ -125,7 +94,7 @@ ssize_t one(Socket socket, int fd, const void* buffer, size_t length, int flags,
         peers::count(Counter::injected);
         return sent;
     }
-    if (!is_refused(fd, message))
+    if (!probe::fails_after(fd, message))
         return sent;
     peers::refused(socket, peer, local);
     return libc::sendto(fd, buffer, length, flags, address, address_length);
@@ -146,7 +115,7 @@ ssize_t one(Socket socket, int fd, const msghdr* message, int flags) {
         peers::count(Counter::injected);
         return sent;
     }
-    if (!is_refused(fd, ours))
+    if (!probe::fails_after(fd, ours))
         return sent;
     peers::refused(socket, peer, local);
     return libc::sendmsg(fd, message, flags);
@@ -196,7 +165,7 @@ int many(Socket socket, int fd, mmsghdr* messages, unsigned count, int flags) {
         // The kernel stopped at a message. If that is because of the source that we gave it, the program's own call
         // would have gone on.
         msghdr& stopped = ours[done].msg_hdr;
-        if (!has_source(stopped, messages[done].msg_hdr) || !(sent < 0 ? is_refused(fd, stopped) : probe_fails(fd, stopped)))
+        if (!has_source(stopped, messages[done].msg_hdr) || !(sent < 0 ? probe::fails_after(fd, stopped) : probe::fails(fd, stopped)))
             break;
         Peer peer;
         read_peer(static_cast<const sockaddr*>(stopped.msg_name), stopped.msg_namelen, peer);

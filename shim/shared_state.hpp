@@ -5,6 +5,7 @@
 #pragma once
 
 #include "shim/counters.hpp"
+#include "shim/handover.hpp"
 #include "shim/local_addresses.hpp"
 #include "shim/peer_table.hpp"
 #include "shim/siphash.hpp"
@@ -29,6 +30,7 @@ struct SharedState {
     HashKey key;
     std::atomic<uint64_t> insertions;
     LocalAddresses locals;
+    Handover handover;
     // The buckets follow at table_offset().
 
     static constexpr size_t table_offset() { return (sizeof(SharedState) + 4095) / 4096 * 4096; }

@@ -148,11 +148,11 @@ Socket take_over(int fd, int domain, in_port_t port, bool seen_made) {
     }
     libc::resolve_packet_path();
     state->counters.add(0, Counter::sockets);
-    log::write(LogLevel::info, "took over UDP socket {}: {} port {}", fd,
-               domain == AF_INET             ? "IPv4"
-               : (bits & Socket::dual_stack) ? "IPv6 and IPv4"
-                                             : "IPv6",
-               ntohs(port));
+    const char* families = domain == AF_INET ? "IPv4" : only_ipv6 != 0 ? "IPv6" : "IPv6 and IPv4";
+    if (port != 0)
+        log::write(LogLevel::info, "took over UDP socket {}: {} port {}", fd, families, ntohs(port));
+    else
+        log::write(LogLevel::info, "took over UDP socket {}: {}, answers for another socket", fd, families);
     return {Kind::ours, bits, static_cast<uint32_t>(cookie_of(fd))};
 }
 
@@ -229,8 +229,26 @@ void created(int fd, int domain, int type, int protocol) {
 
 void bound(int fd) {
     const libc::ErrnoGuard keep_errno;
+    if (in_vfork_child())
+        return;
+    const Socket before = peek(fd);
+    store(fd, classify(fd, before.kind() == Kind::unbound).with_multicast_interface(before.multicast_interface()));
+}
+
+Socket take_over_unbound(int fd) {
+    const libc::ErrnoGuard keep_errno;
+    const Socket before = peek(fd);
+    int domain = 0;
+    if (before.kind() != Kind::unbound || in_vfork_child() || !is_udp(fd, domain))
+        return before;
+    const Socket socket = take_over(fd, domain, 0, true).with_multicast_interface(before.multicast_interface());
+    store(fd, socket);
+    return socket;
+}
+
+void left_alone(int fd, Socket seen) {
     if (!in_vfork_child())
-        store(fd, classify(fd, peek(fd).kind() == Kind::unbound));
+        update(fd, seen, Socket{Kind::other, 0, 0});
 }
 
 void duplicated(int fd, int copy) {
@@ -279,27 +297,38 @@ void update(int fd, Socket seen, Socket wanted) {
 
 namespace {
 
-void set_options_in(Word* words, size_t count, uint32_t tag, uint64_t mask, uint64_t bits) {
-    for (size_t index = 0; index < count; ++index) {
-        uint64_t seen = words[index].load(std::memory_order_relaxed);
-        const Socket socket{seen};
-        if (socket.kind() == Kind::ours && socket.tag() == tag)
-            words[index].compare_exchange_strong(seen, socket.with_options(mask, bits).word(),
-                                                 std::memory_order_relaxed);
-    }
+// Changes the words of all descriptors of the socket behind `fd`. For rare calls: it looks at every word.
+template <typename Change> void change_all(int fd, Change change) {
+    const Socket socket = peek(fd);
+    if (socket.kind() != Kind::ours)
+        return;
+    const auto change_in = [&](Word* words) {
+        for (size_t index = 0; index < detail::direct_count; ++index) {
+            uint64_t seen = words[index].load(std::memory_order_relaxed);
+            const Socket other{seen};
+            if (other.kind() == Kind::ours && other.tag() == socket.tag())
+                words[index].compare_exchange_strong(seen, change(other).word(), std::memory_order_relaxed);
+        }
+    };
+    change_in(detail::direct.data());
+    BlockPointer* list = blocks.load(std::memory_order_acquire);
+    for (size_t block = 1; list != nullptr && block < block_count; ++block)
+        if (Word* words = list[block].load(std::memory_order_acquire))
+            change_in(words);
 }
 
 } // namespace
 
 void set_options(int fd, uint64_t mask, uint64_t options) {
+    change_all(fd, [&](Socket socket) { return socket.with_options(mask, options); });
+}
+
+void set_multicast_interface(int fd, uint32_t index) {
     const Socket socket = peek(fd);
-    if (socket.kind() != Kind::ours)
-        return;
-    set_options_in(detail::direct.data(), detail::direct_count, socket.tag(), mask, options);
-    BlockPointer* list = blocks.load(std::memory_order_acquire);
-    for (size_t block = 1; list != nullptr && block < block_count; ++block)
-        if (Word* words = list[block].load(std::memory_order_acquire))
-            set_options_in(words, detail::direct_count, socket.tag(), mask, options);
+    if (socket.kind() == Kind::unbound)
+        update(fd, socket, socket.with_multicast_interface(index));
+    else
+        change_all(fd, [&](Socket other) { return other.with_multicast_interface(index); });
 }
 
 void verify(int fd, Socket seen) {

@@ -53,6 +53,14 @@ public:
     // The low half of the socket's SO_COOKIE: the same for every descriptor of the socket, in every process.
     constexpr uint32_t tag() const { return static_cast<uint32_t>(word_ >> 32); }
 
+    // The interface index that the program chose with IP_MULTICAST_IF, which the kernel does not tell again; 0 for none.
+    static constexpr uint32_t multicast_interface_unknown = 0xffff; // one that does not fit in here
+    constexpr uint32_t multicast_interface() const { return static_cast<uint32_t>(word_ >> 16 & 0xffff); }
+    constexpr Socket with_multicast_interface(uint32_t index) const {
+        const uint64_t kept = index < multicast_interface_unknown ? index : multicast_interface_unknown;
+        return Socket{(word_ & ~(uint64_t{0xffff} << 16)) | kept << 16};
+    }
+
     constexpr Socket with_role(Role role) const { return Socket{(word_ & ~uint64_t{12}) | uint64_t(role) << 2}; }
     constexpr Socket with_options(uint64_t mask, uint64_t options) const {
         return Socket{(word_ & ~mask) | options};
@@ -92,6 +100,12 @@ void created(int fd, int domain, int type, int protocol);
 // bind() succeeded: looks at the socket anew. Leaves errno alone.
 void bound(int fd);
 
+// An unbound socket is about to answer for one of ours: makes it one. Returns what it is now. Leaves errno alone.
+Socket take_over_unbound(int fd);
+
+// A socket that we left alone is a client: it never becomes ours by sending. Leaves errno alone.
+void left_alone(int fd, Socket seen);
+
 // `copy` has become another descriptor of the socket behind `fd`.
 void duplicated(int fd, int copy);
 
@@ -104,6 +118,9 @@ void arrived(int fd);
 
 // Stores `wanted`, if the word still is what `seen` says. Async-signal-safe.
 void update(int fd, Socket seen, Socket wanted);
+
+// The program chose this interface with IP_MULTICAST_IF, on every descriptor of the socket behind `fd`.
+void set_multicast_interface(int fd, uint32_t index);
 
 // Changes the options of every descriptor of the socket behind `fd` (dup() and its kin make several).
 void set_options(int fd, uint64_t mask, uint64_t options);
