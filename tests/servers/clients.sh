@@ -20,26 +20,40 @@ by_dig() { # ADDRESS NAME
 }
 
 # Talks to the server, line by line through a client program, and waits for each line to come back. A client that
-# prints other things as well may do so.
-converse() { # [--reversed] CLIENT...: with --reversed the server sends each line back to front
-    local reversed='' line wanted got heard=0 child
-    [ "$1" != --reversed ] || { reversed=yes && shift; }
+# prints other things as well may do so. A line is sent again after a second: servers that give the socket away to one
+# client and open a new one lose what another client sends meanwhile.
+converse() { # CLIENT...
+    local line got heard=0 child from to tries
     # shellcheck disable=SC2034 # CLIENT_PID, which bash takes back when the client ends
     coproc CLIENT { on_client "$@" 2>&1; }
-    # Copies of the descriptors: bash closes its own as soon as the client ends.
-    local from to
-    exec {from}<&"${CLIENT[0]}" {to}>&"${CLIENT[1]}"
     child=$!
+    # Copies of the descriptors: bash closes its own as soon as the client ends.
+    exec {from}<&"${CLIENT[0]}" {to}>&"${CLIENT[1]}"
     for line in first-line second-line third-line; do
-        wanted=$line
-        [ -z "$reversed" ] || wanted=$(rev <<<"$line")
-        { printf '%s\n' "$line" >&"$to"; } 2>/dev/null || break
-        while IFS= read -r -t "$patience" -u "$from" got; do
-            [[ $got != *"$wanted"* ]] || { heard=$((heard + 1)) && break; }
+        got=
+        for ((tries = 0; tries < patience; tries++)); do
+            { printf '%s\n' "$line" >&"$to"; } 2>/dev/null || break 2
+            while IFS= read -r -t 1 -u "$from" got; do
+                [[ $got != *"$line"* ]] || { heard=$((heard + 1)) && continue 3; }
+            done
         done
-        [[ ${got:-} == *"$wanted"* ]] || break
+        break
     done
     kill "$child" 2>/dev/null || true
     say "$heard of 3 lines came back"
     [ "$heard" -eq 3 ]
+}
+
+host_port() { # ADDRESS: as programs want it that take both in one argument
+    case $1 in
+    *:*) printf '[%s]:%s\n' "$1" "$LAB_PORT" ;;
+    *) printf '%s:%s\n' "$1" "$LAB_PORT" ;;
+    esac
+}
+
+# A certificate for a server, in cert.pem and key.pem of its directory.
+self_signed() {
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1 -subj /CN=wall.test \
+        -keyout "$dir/key.pem" -out "$dir/cert.pem" 2>/dev/null
+    chmod 644 "$dir/key.pem"
 }
