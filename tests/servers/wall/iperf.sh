@@ -2,7 +2,7 @@
 # shellcheck shell=bash disable=SC2034,SC2154 # for and from wall.sh
 title='iperf -u (2)'
 needs=(iperf:iperf)
-api='recvfrom, connect, recv, write'
+api='recvfrom, connect, recvmsg, write'
 serves=family
 version() { iperf --version 2>&1 | sed -n 's/^iperf version \([^ ]*\).*/\1/p'; }
 serve() {

@@ -2,7 +2,7 @@
 # shellcheck shell=bash disable=SC2034,SC2154 # for and from wall.sh
 title='iperf3 -u'
 needs=(iperf3:iperf3)
-api='recvfrom, connect, write'
+api='recvfrom, connect, read, write'
 serves=one # it turns a second client away
 version() { iperf3 --version | sed -n '1s/^iperf \([^ ]*\).*/\1/p'; }
 serve() { run_tcp iperf3 -s -p "$LAB_PORT"; }

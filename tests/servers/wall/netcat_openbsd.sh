@@ -4,6 +4,6 @@ title='netcat-openbsd, nc -u -l'
 needs=(/bin/nc.openbsd:netcat-openbsd)
 api='recvfrom with MSG_PEEK, connect, read, write'
 serves=one # its socket stays with the first client
-version() { dpkg-query -W -f '${Version}\n' netcat-openbsd; }
+version() { dpkg-query -W -f '${Version}' netcat-openbsd | sed 's/-.*/\n/'; }
 serve() { run "$programs/echo_back" /bin/nc.openbsd "-${family#v}" -u -l "$wildcard" "$LAB_PORT"; }
 question() { converse /bin/nc.openbsd -u "$1" "$LAB_PORT"; }

@@ -2,7 +2,7 @@
 # shellcheck shell=bash disable=SC2034,SC2154 # for and from wall.sh
 title='openssl s_server -dtls -listen'
 needs=(openssl:openssl)
-api='recvfrom, sendto, connect'
+api='recvfrom, sendto, connect, read, write'
 version() { openssl version | cut -d ' ' -f 2; }
 serves=one # one client at a time
 serve() {

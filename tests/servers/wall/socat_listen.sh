@@ -2,7 +2,7 @@
 # shellcheck shell=bash disable=SC2034,SC2154 # for and from wall.sh
 title='socat UDP-LISTEN,fork'
 needs=(socat:socat)
-api='recvfrom with MSG_PEEK, connect, read, write'
+api='recvfrom with MSG_PEEK, connect in a child, read, write'
 serves=family
 version() { socat -V | sed -n 's/^socat version \([^ ]*\).*/\1/p'; }
 serve() { run socat "UDP${family#v}-LISTEN:$LAB_PORT,fork" PIPE; }

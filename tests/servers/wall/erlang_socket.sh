@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash disable=SC2034,SC2154 # for and from wall.sh
+title='Erlang socket'
+needs=(escript:erlang-base)
+api='recvfrom, sendto'
+version() { erl -noshell -eval 'io:format("~s~n", [erlang:system_info(otp_release)]), halt().'; }
+serve() { run escript "$programs/echo_socket.escript" "$LAB_PORT" "${wildcards[-1]}"; }
+question() { by_ask "$1"; }
