@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Peers and local addresses in one form for both families: an IPv4 address is kept v4-mapped (RFC 4291, 2.5.5.2), so
-// that a peer is the same peer whether an AF_INET or a dual-stack socket hears it.
+// Peers and local addresses in one form for both families: an IPv4 address is kept v4-mapped (RFC
+// 4291, 2.5.5.2), so that a peer is the same peer whether an AF_INET or a dual-stack socket hears it.
 #pragma once
 
 #include <bit>
@@ -49,7 +49,8 @@ struct Address {
     bool is_ipv4() const {
         uint32_t prefix;
         std::memcpy(&prefix, &second, sizeof prefix);
-        return first == 0 && prefix == (std::endian::native == std::endian::little ? 0xffff0000U : 0x0000ffffU);
+        return first == 0 &&
+               prefix == (std::endian::native == std::endian::little ? 0xffff0000U : 0x0000ffffU);
     }
 
     // fe80::/10
@@ -88,8 +89,8 @@ struct Local {
     explicit operator bool() const { return address.second != 0 || address.first != 0; }
 };
 
-// Reads a peer from a socket address of `length` bytes that is known to be readable. False where there is none
-// (too short, another family, port 0). Async-signal-safe.
+// Reads a peer from a socket address of `length` bytes that is known to be readable. False where there is
+// none (too short, another family, port 0). Async-signal-safe.
 inline bool read_peer(const sockaddr* address, socklen_t length, Peer& peer) {
     if (length < sizeof(sockaddr_in))
         return false;

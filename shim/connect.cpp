@@ -28,7 +28,8 @@ struct SocketAddress {
 
     sockaddr* get() { return reinterpret_cast<sockaddr*>(&storage); }
 
-    // `address` and `port` (network byte order) for a socket of the given family; IPv4 is mapped for an IPv6 one.
+    // `address` and `port` (network byte order) for a socket of the given family; IPv4 is mapped for an IPv6
+    // one.
     static SocketAddress make(bool ipv6, const Address& address, in_port_t port, uint32_t scope) {
         SocketAddress result;
         if (ipv6) {
@@ -75,8 +76,8 @@ bool is_wildcard(const Address& address) {
     return address.is_ipv4() ? address.ipv4().s_addr == htonl(INADDR_ANY) : address == Address{};
 }
 
-// Takes the peer and the local address off a connected socket. The kernel takes the device as well, and the port of a
-// socket that was bound to port 0 (udp_disconnect()); those two are put back.
+// Takes the peer and the local address off a connected socket. The kernel takes the device as well, and the
+// port of a socket that was bound to port 0 (udp_disconnect()); those two are put back.
 void dissolve(int fd, bool ipv6) {
     const Peer before = own_name(fd);
     const int device = read_int(fd, SOL_SOCKET, SO_BINDTOIFINDEX);
@@ -92,7 +93,8 @@ void dissolve(int fd, bool ipv6) {
     }
 }
 
-// What the program chose with IP_MULTICAST_IF, to be put back: the kernel tells the address, and we remember the index.
+// What the program chose with IP_MULTICAST_IF, to be put back: the kernel tells the address, and we remember
+// the index.
 class MulticastInterface {
 public:
     MulticastInterface(int fd, Socket socket) : fd_(fd) {
@@ -121,11 +123,13 @@ private:
 
 // Connects to `peer` so that the socket's local address becomes `local`. The socket has none yet.
 //
-// The kernel sets a wildcard socket's local address at its first connect() and keeps it at the next. The first one
-// here goes to where the kernel has no choice: for IPv6 to the wanted address itself; for IPv4, where a secondary
-// address would not be chosen then, to a multicast group, whose source IP_MULTICAST_IF names. Nothing is sent.
-// Between the two a datagram of the peer's has no socket to go to, so nothing else stands between them.
-bool connect_from(Socket socket, int fd, bool ipv6, const Local& local, const sockaddr* peer, socklen_t length) {
+// The kernel sets a wildcard socket's local address at its first connect() and keeps it at the next. The
+// first one here goes to where the kernel has no choice: for IPv6 to the wanted address itself; for IPv4,
+// where a secondary address would not be chosen then, to a multicast group, whose source IP_MULTICAST_IF
+// names. Nothing is sent. Between the two a datagram of the peer's has no socket to go to, so nothing else
+// stands between them.
+bool connect_from(Socket socket, int fd, bool ipv6, const Local& local, const sockaddr* peer,
+                  socklen_t length) {
     const in_port_t port = htons(9); // discard; any port will do
     if (!local.address.is_ipv4()) {
         const uint32_t scope = local.address.is_link_local() ? local.interface_index : 0;
@@ -137,7 +141,8 @@ bool connect_from(Socket socket, int fd, bool ipv6, const Local& local, const so
         return false;
     const Address all_hosts = Address::from_ipv4({htonl(INADDR_ALLHOSTS_GROUP)});
     SocketAddress group = SocketAddress::make(ipv6, all_hosts, port, 0);
-    const bool connected = libc::connect(fd, group.get(), group.length) == 0 && libc::connect(fd, peer, length) == 0;
+    const bool connected =
+        libc::connect(fd, group.get(), group.length) == 0 && libc::connect(fd, peer, length) == 0;
     multicast_interface.put_back();
     return connected;
 }
@@ -153,7 +158,8 @@ bool is_usable(int fd, const Local& local, const sockaddr* peer, socklen_t lengt
     return !probe::fails(fd, message);
 }
 
-// True where the socket is connected to `peer` from `local` now. False leaves it as a plain connect() would find it.
+// True where the socket is connected to `peer` from `local` now. False leaves it as a plain connect() would
+// find it.
 bool steer(Socket socket, int fd, const Local& local, const sockaddr* peer, socklen_t length) {
     const libc::ErrnoGuard keep_errno;
     const bool ipv6 = is_ipv6(fd);
@@ -190,9 +196,9 @@ int to(Socket socket, int fd, const sockaddr* address, socklen_t length) {
         return result;
     }
     const bool ours = socket.kind() == Socket::Kind::ours;
-    const Local local = ours                                         ? peers::source_for(socket, fd, peer)
+    const Local local = ours                                     ? peers::source_for(socket, fd, peer)
                         : socket.kind() == Socket::Kind::unbound ? peers::handed_over(peer)
-                                                                     : Local{};
+                                                                 : Local{};
     const bool steered = local && steer(socket, fd, local, address, length);
     const int result = steered ? 0 : libc::connect(fd, address, length);
     if (result == 0 && socket.kind() == Socket::Kind::unbound)

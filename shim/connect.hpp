@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The local address of a connected socket. connect() on a wildcard socket makes the kernel choose it by route, and the
-// socket then hears nothing that is sent to another one. So before we connect a socket to a peer that has been heard,
-// we make the address that the peer used the socket's own.
+// The local address of a connected socket. connect() on a wildcard socket makes the kernel choose it by
+// route, and the socket then hears nothing that is sent to another one. So before we connect a socket to a
+// peer that has been heard, we make the address that the peer used the socket's own.
 #pragma once
 
 #include "shim/sockets.hpp"
@@ -13,8 +13,8 @@ namespace multihome::connect {
 // interposed function's arguments, returns what libc returns.
 int to(Socket socket, int fd, const sockaddr* address, socklen_t length);
 
-// An unbound socket is about to send to `address` for the first time: takes it over if it answers for a socket of ours.
-// Returns what the socket is now. Leaves errno alone.
+// An unbound socket is about to send to `address` for the first time: takes it over if it answers for a
+// socket of ours. Returns what the socket is now. Leaves errno alone.
 Socket before_first_send(Socket socket, int fd, const sockaddr* address, socklen_t length);
 
 } // namespace multihome::connect

@@ -15,7 +15,8 @@ namespace {
 // Walks messages as the kernel writes them. The last one may be cut.
 class Walk {
 public:
-    Walk(const void* buffer, size_t length) : next_(static_cast<const unsigned char*>(buffer)), left_(length) {}
+    Walk(const void* buffer, size_t length)
+        : next_(static_cast<const unsigned char*>(buffer)), left_(length) {}
 
     // The next message's header and the bytes of it that are there; false at the end.
     bool step(cmsghdr& header, const unsigned char*& message, size_t& present) {
@@ -45,33 +46,38 @@ unsigned kind_of(const cmsghdr& header) {
     return none;
 }
 
-Local local_from(const in_pktinfo& info, bool with_interface) {
-    // ipi_spec_dst is the address to answer from, also for a broadcast or multicast datagram. A datagram that was
-    // queued before the option was on has only ipi_addr, which for a group is not a source.
+Local local_from(const in_pktinfo& info, Choice choice) {
+    // ipi_spec_dst is the address to answer from, also for a broadcast or multicast datagram. A datagram that
+    // was queued before the option was on has only ipi_addr, which for a group is not a source.
     const bool specific = info.ipi_spec_dst.s_addr != htonl(INADDR_ANY);
     const Address address = Address::from_ipv4(specific ? info.ipi_spec_dst : info.ipi_addr);
     if (address.is_group() || address.ipv4().s_addr == htonl(INADDR_ANY))
         return {};
-    return {address, with_interface ? static_cast<uint32_t>(info.ipi_ifindex) : 0};
+    if (choice.to_device && info.ipi_spec_dst.s_addr != info.ipi_addr.s_addr)
+        return {};
+    return {address, choice.with_interface ? static_cast<uint32_t>(info.ipi_ifindex) : 0};
 }
 
-Local local_from(const in6_pktinfo& info, bool with_interface) {
+Local local_from(const in6_pktinfo& info, Choice choice) {
     const Address address = Address::from_ipv6(info.ipi6_addr);
     if (address.is_group() || IN6_IS_ADDR_UNSPECIFIED(&info.ipi6_addr))
         return {};
     // The kernel refuses a link-local source without its interface.
-    return {address, with_interface || address.is_link_local() ? static_cast<uint32_t>(info.ipi6_ifindex) : 0};
+    return {address,
+            choice.with_interface || address.is_link_local() ? static_cast<uint32_t>(info.ipi6_ifindex) : 0};
 }
 
 // Reads the data of a complete message; false where it is cut.
-template <typename Data> bool read_data(const unsigned char* message, size_t present, Data& data) {
+template <typename Data>
+bool read_data(const unsigned char* message, size_t present, Data& data) {
     if (present < CMSG_LEN(sizeof data))
         return false;
     std::memcpy(&data, message + CMSG_LEN(0), sizeof data);
     return true;
 }
 
-template <typename Data> size_t write_message(void* buffer, int level, int type, const Data& data) {
+template <typename Data>
+size_t write_message(void* buffer, int level, int type, const Data& data) {
     // The padding is zeroed as well: musl's kernel interface and strict readers expect that.
     std::memset(buffer, 0, CMSG_SPACE(sizeof data));
     cmsghdr header{};
@@ -85,7 +91,7 @@ template <typename Data> size_t write_message(void* buffer, int level, int type,
 
 } // namespace
 
-Arrival read(const void* buffer, size_t length, bool with_interface) {
+Arrival read(const void* buffer, size_t length, Choice choice) {
     Arrival arrival;
     Walk walk(buffer, length);
     cmsghdr header;
@@ -98,14 +104,14 @@ Arrival read(const void* buffer, size_t length, bool with_interface) {
             if (!read_data(message, present, info))
                 continue;
             // Wins over a v4-mapped IPV6_PKTINFO, which cannot tell the address to answer a broadcast from.
-            arrival.local = local_from(info, with_interface);
+            arrival.local = local_from(info, choice);
             arrival.found |= ipv4;
         } else if (kind == ipv6) {
             in6_pktinfo info;
             if (!read_data(message, present, info))
                 continue;
             if ((arrival.found & ipv4) == 0)
-                arrival.local = local_from(info, with_interface);
+                arrival.local = local_from(info, choice);
             arrival.found |= ipv6;
         }
     }
@@ -163,7 +169,8 @@ Outgoing inspect_outgoing(const void* buffer, size_t length, size_t& used) {
         std::memcpy(&header, bytes + position, sizeof header);
         if (header.cmsg_len < sizeof(cmsghdr) || header.cmsg_len > length - position)
             return Outgoing::malformed;
-        if (kind_of(header) != none || (header.cmsg_level == IPPROTO_IPV6 && header.cmsg_type == IPV6_2292PKTINFO))
+        if (kind_of(header) != none ||
+            (header.cmsg_level == IPPROTO_IPV6 && header.cmsg_type == IPV6_2292PKTINFO))
             result = Outgoing::chosen;
         position += CMSG_ALIGN(header.cmsg_len);
     }
@@ -172,7 +179,7 @@ Outgoing inspect_outgoing(const void* buffer, size_t length, size_t& used) {
 }
 
 Local read_source(const void* buffer, size_t length) {
-    return read(buffer, length, true).local;
+    return read(buffer, length, {.with_interface = true}).local;
 }
 
 size_t write_source(void* buffer, const Local& local) {

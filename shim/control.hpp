@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Control messages (cmsg(3)): read ours, hide ours, append ours. Pure functions over buffers: no socket, no state, no
-// allocation. Async-signal-safe.
+// Control messages (cmsg(3)): read ours, hide ours, append ours. Pure functions over buffers: no socket, no
+// state, no allocation. Async-signal-safe.
 #pragma once
 
 #include "shim/address.hpp"
@@ -13,7 +13,8 @@
 
 namespace multihome::control {
 
-// The space that our messages take in a buffer: IP_PKTINFO and IPV6_PKTINFO, which on a dual-stack socket both come.
+// The space that our messages take in a buffer: IP_PKTINFO and IPV6_PKTINFO, which on a dual-stack socket
+// both come.
 constexpr size_t own_space = CMSG_SPACE(sizeof(in_pktinfo)) + CMSG_SPACE(sizeof(in6_pktinfo));
 
 // The kinds of packet information.
@@ -29,9 +30,17 @@ struct Arrival {
     Local local;           // the address to answer from; empty where the datagram names none
 };
 
-// Reads the packet information in `length` bytes that the kernel has written to `buffer` (aligned as a cmsghdr).
-// `with_interface`: the answer has to leave through the interface that the datagram came in on.
-Arrival read(const void* buffer, size_t length, bool with_interface);
+// How an Arrival's local address is to be chosen.
+struct Choice {
+    bool with_interface = false; // the answer leaves through the interface that the datagram came in on
+    // The socket is bound to a device. For a datagram to a group the kernel's ipi_spec_dst does not heed
+    // that, while the choice that the kernel makes when the answer is sent does.
+    bool to_device = false;
+};
+
+// Reads the packet information in `length` bytes that the kernel has written to `buffer` (aligned as a
+// cmsghdr).
+Arrival read(const void* buffer, size_t length, Choice choice);
 
 // Hands over to the program what the kernel has written for it.
 //
@@ -40,8 +49,8 @@ Arrival read(const void* buffer, size_t length, bool with_interface);
 //  - `target`, `target_room`: the program's buffer and its length. May be null, may be `source` itself.
 //  - `flags`: the message's flags; MSG_CTRUNC is set if a message did not fit.
 //
-// Returns the msg_controllen that the kernel would have reported. Messages are cut and padded as put_cmsg() in the
-// kernel's net/core/scm.c does it.
+// Returns the msg_controllen that the kernel would have reported. Messages are cut and padded as put_cmsg()
+// in the kernel's net/core/scm.c does it.
 size_t hand_over(const void* source, size_t source_length, unsigned hide, void* target, size_t target_room,
                  int& flags);
 
@@ -57,8 +66,8 @@ enum class Outgoing : uint8_t {
 // `used`: the bytes up to the end of the last message, aligned: where the next one goes.
 Outgoing inspect_outgoing(const void* buffer, size_t length, size_t& used);
 
-// Writes the message that makes `local` the source to `buffer`, which has room for own_space bytes (aligned). Returns
-// the bytes it takes.
+// Writes the message that makes `local` the source to `buffer`, which has room for own_space bytes (aligned).
+// Returns the bytes it takes.
 size_t write_source(void* buffer, const Local& local);
 
 // Reads back what write_source() has written as the last of `length` bytes of messages.

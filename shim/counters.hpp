@@ -20,7 +20,8 @@ enum class Counter : unsigned {
     count
 };
 
-// Each thread counts in one of several cache lines, so that threads do not wait for each other's; a reader adds up.
+// Each thread counts in one of several cache lines, so that threads do not wait for each other's; a reader
+// adds up.
 class Counters {
 public:
     static constexpr unsigned shards = 32;
@@ -30,7 +31,8 @@ public:
     // `shard`: any number, best the same one for each call of a thread. Async-signal-safe.
     void add(unsigned shard, Counter counter, uint64_t amount = 1) {
         // Relaxed: a sum that nothing else depends on.
-        shards_[shard % shards].values[static_cast<unsigned>(counter)].fetch_add(amount, std::memory_order_relaxed);
+        shards_[shard % shards].values[static_cast<unsigned>(counter)].fetch_add(amount,
+                                                                                 std::memory_order_relaxed);
     }
 
     uint64_t sum(Counter counter) const {

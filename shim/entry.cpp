@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The exported functions, named like libc's: is this descriptor ours? Then the room that knows what to do, else
-// straight on to libc. Their exception specifications are those of glibc's headers; the cancellation points must not
-// be noexcept, because glibc unwinds a cancelled thread through them.
+// The exported functions, named like libc's: is this descriptor ours? Then the room that knows what to do,
+// else straight on to libc. Their exception specifications are those of glibc's headers; the cancellation
+// points must not be noexcept, because glibc unwinds a cancelled thread through them.
 
 #include "shim/connect.hpp"
 #include "shim/libc.hpp"
@@ -12,13 +12,16 @@
 #include "shim/send.hpp"
 #include "shim/settings.hpp"
 #include "shim/sockets.hpp"
+#include "shim/system_call_filter.hpp"
 #include "shim/user_memory.hpp"
 
 #include <climits>
 #include <cstdarg>
 #include <cstring>
 #include <fcntl.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -56,7 +59,8 @@ void note_passed_descriptors(const msghdr& message) {
 // What the descriptor is once it is about to send: an unbound socket's first datagram decides that.
 Socket socket_for_sending(int fd, const sockaddr* address, socklen_t length) {
     const Socket socket = sockets::get(fd);
-    return socket.kind() != Socket::Kind::unbound ? socket : connect::before_first_send(socket, fd, address, length);
+    return socket.kind() != Socket::Kind::unbound ? socket
+                                                  : connect::before_first_send(socket, fd, address, length);
 }
 
 Socket socket_for_sending(int fd, const msghdr* message) {
@@ -136,7 +140,8 @@ EXPORT int dup3(int fd, int number, int flags) noexcept {
 
 namespace {
 
-template <typename Next> int fcntl_through(Next& next, int fd, int command, long argument) {
+template <typename Next>
+int fcntl_through(Next& next, int fd, int command, long argument) {
     const int result = next(fd, command, argument);
     if (result >= 0 && (command == F_DUPFD || command == F_DUPFD_CLOEXEC))
         sockets::duplicated(fd, result);
@@ -145,8 +150,8 @@ template <typename Next> int fcntl_through(Next& next, int fd, int command, long
 
 } // namespace
 
-// The argument may be an int, a long or a pointer, or missing. On every system that we know the ABI of, a long holds
-// all of them, and a missing one reads as whatever is there, which the kernel then ignores.
+// The argument may be an int, a long or a pointer, or missing. On every system that we know the ABI of, a
+// long holds all of them, and a missing one reads as whatever is there, which the kernel then ignores.
 EXPORT int fcntl(int fd, int command, ...) {
     va_list arguments;
     va_start(arguments, command);
@@ -171,6 +176,8 @@ EXPORT int setsockopt(int fd, int level, int name, const void* value, socklen_t 
     }
     if (options::is_multicast_interface(level, name))
         return options::set_multicast_interface(fd, level, name, value, length);
+    if (options::is_device(level, name))
+        return options::set_device(fd, level, name, value, length);
     return libc::setsockopt(fd, level, name, value, length);
 }
 
@@ -192,8 +199,8 @@ EXPORT ssize_t recvfrom(int fd, void* buffer, size_t length, int flags, sockaddr
 }
 
 // What recvfrom() is called in programs built with _FORTIFY_SOURCE.
-EXPORT ssize_t __recvfrom_chk(int fd, void* buffer, size_t length, size_t buffer_length, int flags, sockaddr* address,
-                              socklen_t* address_length) {
+EXPORT ssize_t __recvfrom_chk(int fd, void* buffer, size_t length, size_t buffer_length, int flags,
+                              sockaddr* address, socklen_t* address_length) {
     const Socket socket = sockets::get(fd);
     if (!is_ours(socket) || length > buffer_length) [[likely]]
         return libc::__recvfrom_chk(fd, buffer, length, buffer_length, flags, address, address_length);
@@ -247,6 +254,43 @@ EXPORT int sendmmsg(int fd, mmsghdr* messages, unsigned int count, int flags) {
 
 namespace {
 
+// A call that installs a system-call filter. `strict`: read() and write() are all that will be left.
+template <typename Call>
+auto filtered(bool strict, const void* program, Call call) {
+    using system_call_filter::Verdict;
+    const Verdict verdict = strict ? Verdict::stay_out : system_call_filter::judge(program);
+    // Before the call: afterwards it may be forbidden to write.
+    if (verdict == Verdict::stay_out)
+        log::write(LogLevel::warn,
+                   "the program's system-call filter does not allow recvmsg and sendmsg: its UDP "
+                   "sockets answer as without multihome from now on");
+    else if (verdict == Verdict::no_new_sockets)
+        log::write(LogLevel::warn,
+                   "the program's system-call filter does not allow getsockopt, setsockopt and "
+                   "getsockname: UDP sockets made from now on answer as without multihome");
+    const auto result = call();
+    if (result >= 0)
+        system_call_filter::enforce(verdict);
+    return result;
+}
+
+} // namespace
+
+EXPORT int prctl(int option, ...) noexcept {
+    va_list list;
+    va_start(list, option);
+    unsigned long a[4];
+    for (unsigned long& argument : a)
+        argument = va_arg(list, unsigned long);
+    va_end(list);
+    const auto call = [&] { return libc::prctl(option, a[0], a[1], a[2], a[3]); };
+    if (option != PR_SET_SECCOMP)
+        return call();
+    return filtered(a[0] == SECCOMP_MODE_STRICT, reinterpret_cast<const void*>(a[1]), call); // NOLINT
+}
+
+namespace {
+
 // syscall(2) is no cancellation point, the functions that we hand over to are.
 class NoCancellation {
 public:
@@ -259,7 +303,8 @@ private:
     int before_ = PTHREAD_CANCEL_ENABLE;
 };
 
-template <typename Type> Type as(long argument) {
+template <typename Type>
+Type as(long argument) {
     if constexpr (std::is_pointer_v<Type>)
         return reinterpret_cast<Type>(argument); // NOLINT(performance-no-int-to-ptr)
     else
@@ -330,7 +375,12 @@ EXPORT long syscall(long number, ...) noexcept {
     default:
         break;
     }
-    const long result = libc::syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+    const auto pass_on = [&] { return libc::syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]); };
+    if (number == SYS_prctl && a[0] == PR_SET_SECCOMP)
+        return prctl(PR_SET_SECCOMP, a[1], a[2], a[3], a[4]);
+    if (number == SYS_seccomp && (a[0] == SECCOMP_SET_MODE_STRICT || a[0] == SECCOMP_SET_MODE_FILTER))
+        return filtered(a[0] == SECCOMP_SET_MODE_STRICT, as<const void*>(a[2]), pass_on);
+    const long result = pass_on();
     if (number == SYS_pidfd_getfd && result >= 0)
         sockets::arrived(static_cast<int>(result));
     return result;

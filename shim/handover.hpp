@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: MIT
 //
-// Peers that wait for an answer which may come from another socket than the one that heard them: a TFTP server opens a
-// socket for each transfer, a DTLS server connects one for each client.
+// Peers that wait for an answer which may come from another socket than the one that heard them: a TFTP
+// server opens a socket for each transfer, a DTLS server connects one for each client.
 //
-// The rule: a peer is offered when a socket hears it on which the peer spoke first, and through which it has not been
-// answered so far. The offer stands for `seconds_offered` seconds. So what a resolver hears on the sockets that it asks
-// questions from is never offered, and neither are the clients that it answers in the ordinary way.
+// The rule: a peer is offered when a socket hears it on which the peer spoke first, and through which it has
+// not been answered so far. The offer stands for `seconds_offered` seconds. So what a resolver hears on the
+// sockets that it asks questions from is never offered, and neither are the clients that it answers in the
+// ordinary way.
 //
-// A direct-mapped array of words, each the whole truth about one offer, written by plain stores: an offer that is
-// overwritten by another peer's is lost, and that peer's transfer leaves from where the routing table says.
+// A direct-mapped array of words, each the whole truth about one offer, written by plain stores: an offer
+// that is overwritten by another peer's is lost, and that peer's transfer leaves from where the routing table
+// says.
 #pragma once
 
 #include "shim/peer_table.hpp"
@@ -40,8 +42,8 @@ public:
     }
 
 private:
-    // Of a word: the local address, the time of the offer (18 bits, three days), 36 bits of the peer's hash. The
-    // slot is chosen by bits of the hash that are not among those, so a false match takes 48 equal bits.
+    // Of a word: the local address, the time of the offer (18 bits, three days), 36 bits of the peer's hash.
+    // The slot is chosen by bits of the hash that are not among those, so a false match takes 48 equal bits.
     static constexpr unsigned slot_bits = 12;
     static constexpr unsigned time_bits = 18;
     static constexpr unsigned fingerprint_shift = local_index_bits + time_bits;

@@ -38,7 +38,8 @@ long raw_syscall(long number, long a, long b, long c, long d, long e, long f) {
 namespace {
 
 // The system call as libc would make it: -1 and errno on failure.
-template <typename... Arguments> long checked(long number, Arguments... arguments) {
+template <typename... Arguments>
+long checked(long number, Arguments... arguments) {
     // C-style casts, because the arguments are pointers and integers of all widths.
     const long result = raw_syscall(number, ((long)arguments)...);
     if (result < 0 && result > -4096) {
@@ -97,11 +98,12 @@ int setsockopt(int fd, int level, int name, const void* value, socklen_t length)
 int getsockopt(int fd, int level, int name, void* value, socklen_t* length) {
     return checked_int(checked(SYS_getsockopt, fd, level, name, value, length));
 }
-ssize_t recvfrom(int fd, void* buffer, size_t length, int flags, sockaddr* address, socklen_t* address_length) {
+ssize_t recvfrom(int fd, void* buffer, size_t length, int flags, sockaddr* address,
+                 socklen_t* address_length) {
     return checked(SYS_recvfrom, fd, buffer, length, flags, address, address_length);
 }
-ssize_t __recvfrom_chk(int fd, void* buffer, size_t length, size_t buffer_length, int flags, sockaddr* address,
-                       socklen_t* address_length) {
+ssize_t __recvfrom_chk(int fd, void* buffer, size_t length, size_t buffer_length, int flags,
+                       sockaddr* address, socklen_t* address_length) {
     if (length > buffer_length)
         std::abort(); // as __chk_fail() does
     return raw::recvfrom(fd, buffer, length, flags, address, address_length);
@@ -121,6 +123,9 @@ ssize_t sendmsg(int fd, const msghdr* message, int flags) {
 }
 int sendmmsg(int fd, mmsghdr* messages, unsigned int count, int flags) {
     return checked_int(checked(SYS_sendmmsg, fd, messages, count, flags));
+}
+int prctl(int option, unsigned long b, unsigned long c, unsigned long d, unsigned long e) {
+    return checked_int(checked(SYS_prctl, option, b, c, d, e));
 }
 long syscall(long number, long a, long b, long c, long d, long e, long f) {
     return checked(number, a, b, c, d, e, f);
@@ -146,7 +151,7 @@ void* find_next(const char* name, void* raw_function, bool& final) {
 }
 
 #define MULTIHOME_SYMBOL(result, name, arguments) constinit Next<result arguments> name{#name, raw::name};
-#define MULTIHOME_VARIADIC(result, name, fixed, rest)                                                                 \
+#define MULTIHOME_VARIADIC(result, name, fixed, rest)                                                        \
     constinit Next<result(MULTIHOME_UNPACK fixed, MULTIHOME_UNPACK rest)> name{#name, raw::name};
 #include "shim/symbols.def"
 #undef MULTIHOME_SYMBOL

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The next definitions of the interposed functions: what the program would have called without the shim, another
-// preloaded object's function included. Everything that leaves the shim leaves through here.
+// The next definitions of the interposed functions: what the program would have called without the shim,
+// another preloaded object's function included. Everything that leaves the shim leaves through here.
 #pragma once
 
 #include <atomic>
@@ -13,22 +13,24 @@
 
 namespace multihome::libc {
 
-// Makes the system call itself, without any libc function, and returns the kernel's word for it (-errno on failure).
-// Async-signal-safe.
+// Makes the system call itself, without any libc function, and returns the kernel's word for it (-errno on
+// failure). Async-signal-safe.
 long raw_syscall(long number, long a = 0, long b = 0, long c = 0, long d = 0, long e = 0, long f = 0);
 
-// The definition of `name` that comes after ours, or `raw` where there is none. Called from inside itself (see Next)
-// it returns `raw` and sets `final` to false. Leaves errno alone.
+// The definition of `name` that comes after ours, or `raw` where there is none. Called from inside itself
+// (see Next) it returns `raw` and sets `final` to false. Leaves errno alone.
 void* find_next(const char* name, void* raw, bool& final);
 
 // A function's next definition, resolved on first use, so that it works before any constructor has run.
 //
-// dlsym() may call an allocator, and that may be a preloaded one that makes interposed calls of its own while it
-// starts. Such nested calls, and functions that this libc does not have, go to `raw`, which makes the system call
-// directly.
-template <typename Signature> class Next;
+// dlsym() may call an allocator, and that may be a preloaded one that makes interposed calls of its own while
+// it starts. Such nested calls, and functions that this libc does not have, go to `raw`, which makes the
+// system call directly.
+template <typename Signature>
+class Next;
 
-template <typename Result, typename... Arguments> class Next<Result(Arguments...)> {
+template <typename Result, typename... Arguments>
+class Next<Result(Arguments...)> {
 public:
     using Function = Result(Arguments...);
 
@@ -38,8 +40,8 @@ public:
     Result operator()(Arguments... arguments) { return get()(arguments...); }
 
     Function* get() {
-        // Relaxed: the pointed-to code was mapped before dlsym() could return it, and every thread that resolves
-        // stores the same value.
+        // Relaxed: the pointed-to code was mapped before dlsym() could return it, and every thread that
+        // resolves stores the same value.
         Function* function = function_.load(std::memory_order_relaxed);
         return function != nullptr ? function : resolve();
     }
@@ -58,9 +60,9 @@ private:
     std::atomic<Function*> function_{nullptr};
 };
 
-#define MULTIHOME_UNPACK(...) __VA_ARGS__
+#define MULTIHOME_UNPACK(...)                     __VA_ARGS__
 #define MULTIHOME_SYMBOL(result, name, arguments) extern Next<result arguments> name;
-#define MULTIHOME_VARIADIC(result, name, fixed, rest)                                                                 \
+#define MULTIHOME_VARIADIC(result, name, fixed, rest)                                                        \
     extern Next<result(MULTIHOME_UNPACK fixed, MULTIHOME_UNPACK rest)> name;
 #include "shim/symbols.def"
 #undef MULTIHOME_SYMBOL

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// The local addresses that peers have used, each under a small number that fits into an entry of the peer table.
+// The local addresses that peers have used, each under a small number that fits into an entry of the peer
+// table.
 //
-// Invariants: a slot goes from empty to claimed to ready and never changes again, so a number, once given out, means
-// the same address for ever. A writer that stops between claimed and ready costs that one slot. Two writers may put
-// the same address into two slots, which is harmless.
+// Invariants: a slot goes from empty to claimed to ready and never changes again, so a number, once given
+// out, means the same address for ever. A writer that stops between claimed and ready costs that one slot.
+// Two writers may put the same address into two slots, which is harmless.
 #pragma once
 
 #include "shim/address.hpp"
@@ -61,7 +62,8 @@ private:
         Local local;
     };
 
-    // Spreads the addresses of one host; there is nothing to defend, whoever can choose among them owns the host.
+    // Spreads the addresses of one host; there is nothing to defend, whoever can choose among them owns the
+    // host.
     static unsigned slot_hash(const Local& local) {
         const uint64_t mixed =
             (local.address.first ^ local.address.second ^ local.interface_index) * 0x9e3779b97f4a7c15U;

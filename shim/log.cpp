@@ -53,7 +53,8 @@ FileIdentity identity_of(int fd) {
 // Written once, by the loader's call, before there are threads.
 constinit FileIdentity standard_error;
 
-// "2026-01-31T12:00:00.123Z multihome[4711] warning: ..." in UTC, because localtime() takes a lock and reads files.
+// "2026-01-31T12:00:00.123Z multihome[4711] warning: ..." in UTC, because localtime() takes a lock and reads
+// files.
 class LineFormatter final : public spdlog::formatter {
 public:
     void format(const spdlog::details::log_msg& message, spdlog::memory_buf_t& out) override {
@@ -79,7 +80,8 @@ public:
     std::unique_ptr<spdlog::formatter> clone() const override { return std::make_unique<LineFormatter>(); }
 };
 
-// null_mutex: one write(2) a line keeps lines apart, and a lock could be held by an interrupted or forked thread.
+// null_mutex: one write(2) a line keeps lines apart, and a lock could be held by an interrupted or forked
+// thread.
 class DescriptorSink final : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
 public:
     DescriptorSink() : base_sink(std::make_unique<LineFormatter>()) {}
@@ -109,8 +111,8 @@ protected:
     void flush_() override {}
 };
 
-// Made when the first line is written: a process that has nothing to say does not pay for it. Never destroyed:
-// other threads may still send while the process exits.
+// Made when the first line is written: a process that has nothing to say does not pay for it. Never
+// destroyed: other threads may still send while the process exits.
 spdlog::logger& logger() {
     static spdlog::logger* const instance = [] {
         auto* created = new spdlog::logger("multihome", std::make_shared<DescriptorSink>());

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// What an operator reads. Off the packet path unless the operator asks for `debug`; a line is formatted in memory on
-// the stack and written by one write(2), without a lock, so that a line from a signal handler or a forked child cannot
-// deadlock. No descriptor is kept: a log file is opened for each line.
+// What an operator reads. Off the packet path unless the operator asks for `debug`; a line is formatted in
+// memory on the stack and written by one write(2), without a lock, so that a line from a signal handler or a
+// forked child cannot deadlock. No descriptor is kept: a log file is opened for each line.
 #pragma once
 
 #include "shim/address.hpp"
@@ -18,8 +18,8 @@ inline bool wanted(LogLevel level) {
     return level >= settings::get().log_level && level != LogLevel::off;
 }
 
-// Remembers what standard error is. A daemon that closes it may get its number for a data file, and a line of ours
-// must not land there: lines go to standard error only while it is still the same file.
+// Remembers what standard error is. A daemon that closes it may get its number for a data file, and a line of
+// ours must not land there: lines go to standard error only while it is still the same file.
 void remember_standard_error();
 
 // Writes a finished line. Leaves errno alone.

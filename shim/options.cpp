@@ -9,6 +9,9 @@
 #ifndef IPV6_2292PKTINFO
 #define IPV6_2292PKTINFO 2 // linux/in6.h, which cannot be included beside netinet/in.h
 #endif
+#ifndef SO_BINDTOIFINDEX
+#define SO_BINDTOIFINDEX 62 // asm-generic/socket.h
+#endif
 #ifndef IP_BIND_ADDRESS_NO_PORT
 #define IP_BIND_ADDRESS_NO_PORT 24
 #endif
@@ -17,10 +20,10 @@ namespace multihome::options {
 
 namespace {
 
-// The mark. A socket may be handed to another program (exec, a UNIX socket) that runs under the shim as well, which
-// then finds the options on and must know whether a program had asked for them. IP_BIND_ADDRESS_NO_PORT says nothing
-// any more once a socket is bound (ip(7)), is kept by the kernel with the socket, and exists for both families: set
-// means that the packet information on this socket is ours alone. getsockopt() hides it.
+// The mark. A socket may be handed to another program (exec, a UNIX socket) that runs under the shim as well,
+// which then finds the options on and must know whether a program had asked for them. IP_BIND_ADDRESS_NO_PORT
+// says nothing any more once a socket is bound (ip(7)), is kept by the kernel with the socket, and exists for
+// both families: set means that the packet information on this socket is ours alone. getsockopt() hides it.
 constexpr int mark_level = IPPROTO_IP;
 constexpr int mark_name = IP_BIND_ADDRESS_NO_PORT;
 
@@ -103,7 +106,8 @@ int set(int fd, Socket socket, int level, int name, const void* value, socklen_t
     // Ask the kernel what it made of the value, rather than to repeat its rules for short and long ones.
     const bool now_on = read_flag(fd, level, name);
     if (level == mark_level && name == mark_name) {
-        sockets::set_options(fd, Socket::asked_port_at_connect, now_on ? uint64_t{Socket::asked_port_at_connect} : 0);
+        sockets::set_options(fd, Socket::asked_port_at_connect,
+                             now_on ? uint64_t{Socket::asked_port_at_connect} : 0);
         if (socket.has(Socket::marked) && !now_on)
             write_flag(fd, mark_level, mark_name, 1);
         return 0;
@@ -134,7 +138,18 @@ int get(int fd, Socket socket, int level, int name, void* value, socklen_t* leng
     return 0;
 }
 
-static_assert(is_multicast_interface(IPPROTO_IP, IP_MULTICAST_IF));
+int set_device(int fd, int level, int name, const void* value, socklen_t length) {
+    const int result = libc::setsockopt(fd, level, name, value, length);
+    if (result != 0 || sockets::peek(fd).kind() != Socket::Kind::ours)
+        return result;
+    const libc::ErrnoGuard keep_errno;
+    const bool bound = read_flag(fd, SOL_SOCKET, SO_BINDTOIFINDEX);
+    sockets::set_options(fd, Socket::to_device, bound ? uint64_t{Socket::to_device} : 0);
+    return 0;
+}
+
+static_assert(is_multicast_interface(IPPROTO_IP, IP_MULTICAST_IF) && is_device(SOL_SOCKET, SO_BINDTODEVICE) &&
+              is_device(SOL_SOCKET, SO_BINDTOIFINDEX));
 
 int set_multicast_interface(int fd, int level, int name, const void* value, socklen_t length) {
     const int result = libc::setsockopt(fd, level, name, value, length);

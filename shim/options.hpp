@@ -7,9 +7,9 @@
 
 namespace multihome::options {
 
-// Switches on what we need on a socket of the given family, and returns the option bits for its word: what the
-// program had asked for before, and our mark. `seen_made`: the socket was made in this process, so that a mark on it
-// is not ours. False, with errno set, where the kernel refuses.
+// Switches on what we need on a socket of the given family, and returns the option bits for its word: what
+// the program had asked for before, and our mark. `seen_made`: the socket was made in this process, so that a
+// mark on it is not ours. False, with errno set, where the kernel refuses.
 bool prepare(int fd, bool ipv6, bool seen_made, uint64_t& bits);
 
 // setsockopt() and getsockopt() on a socket of ours, with the program's arguments and libc's results.
@@ -18,16 +18,24 @@ int get(int fd, Socket socket, int level, int name, void* value, socklen_t* leng
 
 // True where set() and get() have something to hide; other options go straight on to libc.
 constexpr bool concerns(int level, int name) {
-    // By number, to keep the many headers out of this one: IP_PKTINFO and IP_BIND_ADDRESS_NO_PORT of IPPROTO_IP,
-    // IPV6_RECVPKTINFO and IPV6_2292PKTINFO of IPPROTO_IPV6. options.cpp asserts that they are right.
+    // By number, to keep the many headers out of this one: IP_PKTINFO and IP_BIND_ADDRESS_NO_PORT of
+    // IPPROTO_IP, IPV6_RECVPKTINFO and IPV6_2292PKTINFO of IPPROTO_IPV6. options.cpp asserts that they are
+    // right.
     if (level == 0)
         return name == 8 || name == 24;
     return level == 41 && (name == 49 || name == 2);
 }
 
-// IP_MULTICAST_IF on any socket: remembers the interface that the program names, because the kernel does not tell it
-// again and connect::to() has to put it back.
+// IP_MULTICAST_IF on any socket: remembers the interface that the program names, because the kernel does not
+// tell it again and connect::to() has to put it back.
 int set_multicast_interface(int fd, int level, int name, const void* value, socklen_t length);
+
+// SO_BINDTODEVICE or SO_BINDTOIFINDEX on any socket: remembers whether there is a device.
+int set_device(int fd, int level, int name, const void* value, socklen_t length);
+
+constexpr bool is_device(int level, int name) {
+    return level == SOL_SOCKET && (name == 25 || name == 62);
+}
 
 constexpr bool is_multicast_interface(int level, int name) {
     return level == 0 && name == 32;

@@ -1,20 +1,22 @@
 // SPDX-License-Identifier: MIT
 //
-// Which local address each peer used last: a set-associative table of 64-bit words, lock-free and async-signal-safe,
-// for threads and for processes that share the memory it lies in.
+// Which local address each peer used last: a set-associative table of 64-bit words, lock-free and
+// async-signal-safe, for threads and for processes that share the memory it lies in.
 //
 // Invariants
-//  - A word is the whole truth about one entry. It changes by one compare-and-swap, so a reader sees an entry as it
-//    was or as it is, never half of it. There is nothing to lock, and a writer that stops anywhere (a signal, a killed
-//    process, a fork) leaves a table that everybody else can go on using.
+//  - A word is the whole truth about one entry. It changes by one compare-and-swap, so a reader sees an entry
+//  as it
+//    was or as it is, never half of it. There is nothing to lock, and a writer that stops anywhere (a signal,
+//    a killed process, a fork) leaves a table that everybody else can go on using.
 //  - A look-up reads one bucket, a bucket is one cache line.
 //  - Losing a race is harmless: the word that won is as true as ours, or the peer is heard again.
 //  - A false match needs FingerprintBits equal bits of a keyed hash: 8 * 2^-43 = 2^-40 for each look-up.
 //
-// Replacement. An entry is `answered` once an answer used it. While a bucket holds at least `probation` entries that
-// were never answered, the oldest of those makes room, else the oldest of the others. So a flood of peers that nobody
-// answers pushes out its own, a peer that waits for its first answer has time to get it, and peers long gone are
-// replaced. Age is counted in epochs: the table counts its insertions, not time, because reading a clock is dear.
+// Replacement. An entry is `answered` once an answer used it. While a bucket holds at least `probation`
+// entries that were never answered, the oldest of those makes room, else the oldest of the others. So a flood
+// of peers that nobody answers pushes out its own, a peer that waits for its first answer has time to get it,
+// and peers long gone are replaced. Age is counted in epochs: the table counts its insertions, not time,
+// because reading a clock is dear.
 #pragma once
 
 #include <array>
@@ -32,8 +34,10 @@ constexpr LocalIndex local_by_route = 0;
 // We spoke first: the peer's datagrams are answers, and no reason to choose a source.
 constexpr LocalIndex local_asked_first = (1U << local_index_bits) - 1;
 
-// The layout of an entry, for each number of fingerprint bits. Fewer than 43 are for tests that measure false matches.
-template <unsigned FingerprintBits> struct BasicEntry {
+// The layout of an entry, for each number of fingerprint bits. Fewer than 43 are for tests that measure false
+// matches.
+template <unsigned FingerprintBits>
+struct BasicEntry {
     static constexpr unsigned tag_bits = 7;
     static constexpr unsigned epoch_bits = 3;
 
@@ -55,8 +59,8 @@ template <unsigned FingerprintBits> struct BasicEntry {
         const uint64_t bits = hash & fingerprint_mask;
         return bits != 0 ? bits : 1;
     }
-    // `socket_tag`: the low bits of the socket's cookie. The kernel counts cookies up, so that sockets made one after
-    // the other differ in them.
+    // `socket_tag`: the low bits of the socket's cookie. The kernel counts cookies up, so that sockets made
+    // one after the other differ in them.
     static constexpr uint64_t identity(uint64_t hash, uint32_t socket_tag) {
         return fingerprint(hash) | (uint64_t{socket_tag} << tag_shift & tag_mask);
     }
@@ -66,27 +70,30 @@ template <unsigned FingerprintBits> struct BasicEntry {
     static constexpr unsigned epoch(uint64_t word) { return static_cast<unsigned>(word >> epoch_shift); }
 };
 
-// What learn() did, and where, so that a caller that hears the same peer again can see with one load that nothing
-// has changed since.
+// What learn() did, and where, so that a caller that hears the same peer again can see with one load that
+// nothing has changed since.
 struct Learned {
     std::atomic<uint64_t>* slot = nullptr; // null: not recorded
     uint64_t word = 0;                     // what the slot held
     bool inserted = false;                 // the peer was new to the table
 };
 
-template <unsigned FingerprintBits = 43> class BasicPeerTable {
+template <unsigned FingerprintBits = 43>
+class BasicPeerTable {
 public:
     using Entry = BasicEntry<FingerprintBits>;
     static constexpr unsigned ways = 8;
     static constexpr unsigned probation = 4;
-    static constexpr unsigned maximum_bucket_bits = 21; // with 43 fingerprint bits, all 64 of the hash are used
+    static constexpr unsigned maximum_bucket_bits =
+        21; // with 43 fingerprint bits, all 64 of the hash are used
 
     struct alignas(64) Bucket {
         std::array<std::atomic<uint64_t>, ways> words;
     };
     static_assert(sizeof(Bucket) == 64 && std::atomic<uint64_t>::is_always_lock_free);
 
-    // Buckets for `peers` peers at two words each, as a power of two: between 16 and 32 bytes a peer asked for.
+    // Buckets for `peers` peers at two words each, as a power of two: between 16 and 32 bytes a peer asked
+    // for.
     static constexpr unsigned bucket_bits_for(size_t peers) {
         unsigned bits = 1;
         while (bits < maximum_bucket_bits && (size_t{1} << bits) * (ways / 2) < peers)
@@ -94,12 +101,13 @@ public:
         return bits;
     }
 
-    // `buckets`: 2^bucket_bits zeroed buckets; `insertions`: a zeroed counter in the same memory. Neither is owned.
+    // `buckets`: 2^bucket_bits zeroed buckets; `insertions`: a zeroed counter in the same memory. Neither is
+    // owned.
     BasicPeerTable(Bucket* buckets, unsigned bucket_bits, std::atomic<uint64_t>* insertions)
         : buckets_(buckets), bucket_bits_(bucket_bits), insertions_(insertions) {}
 
-    // Records that the peer reached the socket `tag` at `local`. An entry that says that we asked first stays as it
-    // is. Async-signal-safe.
+    // Records that the peer reached the socket `tag` at `local`. An entry that says that we asked first stays
+    // as it is. Async-signal-safe.
     Learned learn(uint64_t hash, uint32_t tag, LocalIndex local) {
         const uint64_t identity = Entry::identity(hash, tag);
         const uint64_t content = uint64_t{local} << Entry::local_shift;
@@ -116,16 +124,18 @@ public:
                 if (Entry::local(word) == local_asked_first && local != local_asked_first)
                     return {slot, word, false};
                 const uint64_t wanted = (word & ~Entry::local_mask & ~epoch_mask) | content | epoch;
-                // Release pairs with the acquire in find(): who reads the index reads the interned address too.
-                if (word == wanted ||
-                    slot->compare_exchange_strong(word, wanted, std::memory_order_release, std::memory_order_relaxed))
+                // Release pairs with the acquire in find(): who reads the index reads the interned address
+                // too.
+                if (word == wanted || slot->compare_exchange_strong(word, wanted, std::memory_order_release,
+                                                                    std::memory_order_relaxed))
                     return {slot, wanted, false};
                 continue;
             }
             const uint64_t wanted = identity | content | epoch;
             slot = victim(bucket, epoch);
             uint64_t word = slot->load(std::memory_order_relaxed);
-            if (slot->compare_exchange_strong(word, wanted, std::memory_order_release, std::memory_order_relaxed)) {
+            if (slot->compare_exchange_strong(word, wanted, std::memory_order_release,
+                                              std::memory_order_relaxed)) {
                 // Relaxed: a count that nothing depends on but the age of entries.
                 insertions_->fetch_add(1, std::memory_order_relaxed);
                 remove_duplicates(bucket, identity);
@@ -165,7 +175,9 @@ public:
     }
 
     // Forgets the peer: its address turned out not to be a source. Async-signal-safe.
-    void forget(uint64_t hash, uint32_t tag) { remove_matching(bucket_of(hash), Entry::identity(hash, tag), 0); }
+    void forget(uint64_t hash, uint32_t tag) {
+        remove_matching(bucket_of(hash), Entry::identity(hash, tag), 0);
+    }
 
 private:
     static constexpr uint64_t epoch_mask = ~uint64_t{0} << Entry::epoch_shift;
@@ -203,8 +215,8 @@ private:
         return oldest[count[0] >= probation ? 0 : 1];
     }
 
-    // Two threads that hear a new peer at the same time may both insert it. Both keep the entry that look-ups find
-    // first; were each to keep its own, both could go.
+    // Two threads that hear a new peer at the same time may both insert it. Both keep the entry that look-ups
+    // find first; were each to keep its own, both could go.
     static void remove_duplicates(Bucket& bucket, uint64_t identity) { remove_matching(bucket, identity, 1); }
 
     // Empties the slots that hold `identity`, but for the first `keep` of them.

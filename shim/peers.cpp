@@ -35,7 +35,8 @@ void settle_role(Socket& socket, int fd, Socket::Role role) {
     socket = settled;
 }
 
-// Read only for peers that are new or wait for their answer. CLOCK_MONOTONIC_COARSE is read without a system call.
+// Read only for peers that are new or wait for their answer. CLOCK_MONOTONIC_COARSE is read without a system
+// call.
 uint32_t seconds() {
     timespec now{};
     clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
@@ -68,8 +69,8 @@ void heard(Socket& socket, int fd, const Peer& peer, const Local& local) {
     count(Counter::received);
     settle_role(socket, fd, Socket::Role::server);
 
-    // The same peer at the same address once more, answered before, and its entry untouched since: nothing to hash,
-    // nothing to store. Relaxed: only the equality counts.
+    // The same peer at the same address once more, answered before, and its entry untouched since: nothing to
+    // hash, nothing to store. Relaxed: only the equality counts.
     const Recent::Heard* previous = recent.previous(socket.tag());
     if (previous != nullptr && previous->peer == peer && previous->local == local &&
         (previous->word & Entry::answered_bit) != 0 && previous->slot != nullptr &&
@@ -82,17 +83,18 @@ void heard(Socket& socket, int fd, const Peer& peer, const Local& local) {
     Recent::Heard now{peer, local, socket.tag(), nullptr, 0};
     const LocalIndex index = local ? state->locals.intern(local) : local_by_route;
     if (local && index == local_by_route) {
-        // The list is full. The answer of this thread still finds its way by `recent`; others must not be sent astray
-        // by what the table said before.
+        // The list is full. The answer of this thread still finds its way by `recent`; others must not be
+        // sent astray by what the table said before.
         state->table().forget(hash, socket.tag());
         now.word = Entry::identity(hash, socket.tag());
         recent.add(now);
         constinit static std::atomic<bool> said{false};
         if (!said.exchange(true, std::memory_order_relaxed))
-            log::write(LogLevel::warn,
-                       "more than {} local addresses in use: answers from the others are right only if the thread "
-                       "that received the request sends them at once",
-                       LocalAddresses::capacity);
+            log::write(
+                LogLevel::warn,
+                "more than {} local addresses in use: answers from the others are right only if the thread "
+                "that received the request sends them at once",
+                LocalAddresses::capacity);
         return;
     }
     const Learned learned = state->table().learn(hash, socket.tag(), index);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// From a datagram that came in to the source of the datagram that goes out: what `receive` tells and `send` asks. Joins
-// the two memories, `recent` for what this thread has just read and the peer table for everything else.
+// From a datagram that came in to the source of the datagram that goes out: what `receive` tells and `send`
+// asks. Joins the two memories, `recent` for what this thread has just read and the peer table for everything
+// else.
 #pragma once
 
 #include "shim/address.hpp"
@@ -11,7 +12,8 @@
 
 namespace multihome::peers {
 
-// A receive call on this socket starts. `batch`: it may bring several datagrams; their answers come in their order.
+// A receive call on this socket starts. `batch`: it may bring several datagrams; their answers come in their
+// order.
 void begin_receiving(Socket socket, bool batch);
 
 // A datagram from `peer` reached the socket at `local` (empty: the datagram names no address to answer from).
@@ -20,8 +22,8 @@ void heard(Socket& socket, int fd, const Peer& peer, const Local& local);
 // Where an answer to `peer` has to leave from; empty where that is the routing table's choice.
 Local source_for(Socket& socket, int fd, const Peer& peer);
 
-// The same for a socket that has heard nobody yet and may be about to answer for another one: the program's own, a
-// parent's or a sibling's. Empty where no peer waits for that.
+// The same for a socket that has heard nobody yet and may be about to answer for another one: the program's
+// own, a parent's or a sibling's. Empty where no peer waits for that.
 Local handed_over(const Peer& peer);
 
 // The kernel refused `local` as the source: do not try again until the peer is heard again.

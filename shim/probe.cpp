@@ -7,11 +7,12 @@ namespace multihome::probe {
 
 namespace {
 
-// From the kernel's include/linux/socket.h: look up the route, then stop before anything is sent and before a pending
-// error is taken from the socket (ip_make_skb(), ip6_make_skb()).
+// From the kernel's include/linux/socket.h: look up the route, then stop before anything is sent and before a
+// pending error is taken from the socket (ip_make_skb(), ip6_make_skb()).
 constexpr int msg_probe = 0x10;
 
-// The errors that a source can be the reason of; so can a pending error, the destination or another control message.
+// The errors that a source can be the reason of; so can a pending error, the destination or another control
+// message.
 bool may_be_the_source(int error) {
     switch (error) {
     case EINVAL:
@@ -31,7 +32,8 @@ bool may_be_the_source(int error) {
 
 bool fails(int fd, const msghdr& message) {
     const libc::ErrnoGuard keep_errno;
-    return libc::sendmsg(fd, &message, msg_probe | MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && may_be_the_source(errno);
+    return libc::sendmsg(fd, &message, msg_probe | MSG_DONTWAIT | MSG_NOSIGNAL) < 0 &&
+           may_be_the_source(errno);
 }
 
 bool fails_after(int fd, const msghdr& message) {

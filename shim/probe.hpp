@@ -7,8 +7,9 @@
 
 namespace multihome::probe {
 
-// True where the kernel finds no way for this message, be it because of the source in its control messages or because
-// of the destination. Errors that neither can be the reason of do not count. Leaves errno alone. Async-signal-safe.
+// True where the kernel finds no way for this message, be it because of the source in its control messages or
+// because of the destination. Errors that neither can be the reason of do not count. Leaves errno alone.
+// Async-signal-safe.
 bool fails(int fd, const msghdr& message);
 
 // The same after a call that failed, with errno as it left it: saves the system call for other errors.

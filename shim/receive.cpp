@@ -16,15 +16,17 @@ namespace multihome::receive {
 
 namespace {
 
-// Room for what a program can make the kernel say before our message comes (timestamps, drop counts, ...), beside what
-// the program itself has room for. The kernel cuts what does not fit, so this may be too large but not too small.
+// Room for what a program can make the kernel say before our message comes (timestamps, drop counts, ...),
+// beside what the program itself has room for. The kernel cuts what does not fit, so this may be too large
+// but not too small.
 constexpr size_t control_room = 256;
 static_assert(control_room >= control::own_space + CMSG_SPACE(64) + 3 * CMSG_SPACE(16));
 
 // A program's control buffer up to this size is matched by one on our stack.
 constexpr size_t small_control = 512;
 
-// The lengths that recvfrom() and recvmsg() treat alike; the kernel cuts longer ones (MAX_RW_COUNT) in one of them.
+// The lengths that recvfrom() and recvmsg() treat alike; the kernel cuts longer ones (MAX_RW_COUNT) in one of
+// them.
 constexpr size_t maximum_length = INT_MAX & ~4095;
 
 // Messages up to this many are copied on the stack.
@@ -36,13 +38,15 @@ unsigned hidden_kinds(Socket socket) {
            (socket.has(Socket::asked_ipv6) ? 0U : control::ipv6);
 }
 
-// Learns from a datagram whose control messages, ours among them, lie in `buffer`. `room`: what the program gave for
-// the peer's address; where that was cut, the program cannot answer either.
+// Learns from a datagram whose control messages, ours among them, lie in `buffer`. `room`: what the program
+// gave for the peer's address; where that was cut, the program cannot answer either.
 void learn(Socket& socket, int fd, const msghdr& message, socklen_t room, const void* buffer, size_t length,
            int flags) {
     if ((flags & MSG_ERRQUEUE) != 0)
         return;
-    const control::Arrival arrival = control::read(buffer, length, settings::get().same_interface);
+    const control::Arrival arrival = control::read(
+        buffer, length,
+        {.with_interface = settings::get().same_interface, .to_device = socket.has(Socket::to_device)});
     if (arrival.found == control::none) {
         sockets::verify(fd, socket);
         return;
@@ -84,8 +88,8 @@ void give_back(Socket socket, const msghdr& ours, msghdr& theirs) {
 ssize_t one(Socket socket, int fd, void* buffer, size_t length, int flags, sockaddr* address,
             socklen_t* address_length) {
     // Without an address there is nobody to answer, and without a control buffer nothing to hide.
-    if (address == nullptr || address_length == nullptr || length > maximum_length || (flags & MSG_ERRQUEUE) != 0 ||
-        !user_memory::can_write(address_length, sizeof *address_length))
+    if (address == nullptr || address_length == nullptr || length > maximum_length ||
+        (flags & MSG_ERRQUEUE) != 0 || !user_memory::can_write(address_length, sizeof *address_length))
         return libc::recvfrom(fd, buffer, length, flags, address, address_length);
     const socklen_t room = *address_length;
     if (room < sizeof(sockaddr_in) || room > INT_MAX)

@@ -3,8 +3,8 @@
 // Receiving on a socket of ours: one real call with room for our control message, which is read, hidden, and
 // remembered for the answer.
 //
-// Each function takes the interposed function's arguments and returns what libc returns. They may be cancelled where
-// the libc function may be, and are async-signal-safe where it is.
+// Each function takes the interposed function's arguments and returns what libc returns. They may be
+// cancelled where the libc function may be, and are async-signal-safe where it is.
 #pragma once
 
 #include "shim/sockets.hpp"

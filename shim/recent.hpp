@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT
 //
-// What this thread received last, so that a client that asks two of our addresses from one port gets each answer from
-// the address it asked.
+// What this thread received last, so that a client that asks two of our addresses from one port gets each
+// answer from the address it asked.
 //
-// A *run* is what one receive call brought, or several in a row that ended with "nothing more" (EAGAIN) before anything
-// was sent: then the program drained its socket first, and its answers are expected in the order of the requests. After
-// a receive call that brought one datagram, an answer to that peer belongs to that datagram.
+// A *run* is what one receive call brought, or several in a row that ended with "nothing more" (EAGAIN)
+// before anything was sent: then the program drained its socket first, and its answers are expected in the
+// order of the requests. After a receive call that brought one datagram, an answer to that peer belongs to
+// that datagram.
 //
-// Thread-local, and taken out of each thread's stack, hence below 1 KiB. A signal handler that receives in between
-// starts a run of its own; what it interrupted then falls back to the peer table.
+// Thread-local, and taken out of each thread's stack, hence below 1 KiB. A signal handler that receives in
+// between starts a run of its own; what it interrupted then falls back to the peer table.
 #pragma once
 
 #include "shim/address.hpp"
@@ -30,12 +31,14 @@ public:
         Local local;
         uint32_t tag = 0; // the socket's
         std::atomic<uint64_t>* slot = nullptr;
-        uint64_t word = 0; // what the slot held, or the identity with local_by_route where it was not recorded
+        uint64_t word =
+            0; // what the slot held, or the identity with local_by_route where it was not recorded
     };
 
     constexpr Recent() = default;
 
-    // The datagram that this thread's last receive call brought, if that was on the socket `tag`. Null otherwise.
+    // The datagram that this thread's last receive call brought, if that was on the socket `tag`. Null
+    // otherwise.
     Heard* last(uint32_t tag) { return count_ != 0 && tag_ == tag ? &last_ : nullptr; }
 
     // The datagram that an earlier call brought, for comparison with the one just received.
@@ -88,8 +91,8 @@ public:
             last_ = {};
     }
 
-    // In order: the first datagram of this identity that no answer has used yet, and if all have been used, the last
-    // of them. 0 where there is none.
+    // In order: the first datagram of this identity that no answer has used yet, and if all have been used,
+    // the last of them. 0 where there is none.
     uint64_t take(uint64_t identity) {
         using Entry = PeerTable::Entry;
         uint64_t used = 0;

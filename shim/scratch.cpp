@@ -11,8 +11,8 @@ namespace multihome {
 
 namespace {
 
-// Room for the largest call that the kernel takes (UIO_MAXIOV, 1024 messages) with common control buffers. Pages that
-// are not touched cost nothing.
+// Room for the largest call that the kernel takes (UIO_MAXIOV, 1024 messages) with common control buffers.
+// Pages that are not touched cost nothing.
 constexpr size_t area_size = 512 * 1024;
 
 // An area that lies here belongs to nobody; who exchanges it for null owns it.
@@ -45,7 +45,8 @@ Scratch::~Scratch() {
         return;
     for (std::atomic<void*>& place : pool) {
         void* expected = nullptr;
-        if (place.compare_exchange_strong(expected, area_, std::memory_order_release, std::memory_order_relaxed))
+        if (place.compare_exchange_strong(expected, area_, std::memory_order_release,
+                                          std::memory_order_relaxed))
             return;
     }
     const libc::ErrnoGuard keep_errno;

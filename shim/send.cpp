@@ -37,9 +37,9 @@ Local find_source(Socket& socket, int fd, const sockaddr* address, socklen_t len
     return local;
 }
 
-// Puts the source into `message`, whose control messages are still the program's, using `room` (control_room bytes,
-// aligned). False where the program's messages must go as they are: they choose the source themselves, they are
-// malformed, or they are too many.
+// Puts the source into `message`, whose control messages are still the program's, using `room` (control_room
+// bytes, aligned). False where the program's messages must go as they are: they choose the source themselves,
+// they are malformed, or they are too many.
 bool add_source(msghdr& message, const Local& local, unsigned char* room) {
     size_t used = 0;
     if (message.msg_control != nullptr && message.msg_controllen >= sizeof(cmsghdr)) {
@@ -145,8 +145,8 @@ int many(Socket socket, int fd, mmsghdr* messages, unsigned count, int flags) {
         ours[index] = messages[index];
         msghdr& message = ours[index].msg_hdr;
         Peer peer;
-        const Local local =
-            find_source(socket, fd, static_cast<const sockaddr*>(message.msg_name), message.msg_namelen, peer);
+        const Local local = find_source(socket, fd, static_cast<const sockaddr*>(message.msg_name),
+                                        message.msg_namelen, peer);
         if (local && add_source(message, local, control))
             control += control_space(messages[index].msg_hdr);
     }
@@ -162,10 +162,11 @@ int many(Socket socket, int fd, mmsghdr* messages, unsigned count, int flags) {
         }
         if (done == batch)
             break;
-        // The kernel stopped at a message. If that is because of the source that we gave it, the program's own call
-        // would have gone on.
+        // The kernel stopped at a message. If that is because of the source that we gave it, the program's
+        // own call would have gone on.
         msghdr& stopped = ours[done].msg_hdr;
-        if (!has_source(stopped, messages[done].msg_hdr) || !(sent < 0 ? probe::fails_after(fd, stopped) : probe::fails(fd, stopped)))
+        if (!has_source(stopped, messages[done].msg_hdr) ||
+            !(sent < 0 ? probe::fails_after(fd, stopped) : probe::fails(fd, stopped)))
             break;
         Peer peer;
         read_peer(static_cast<const sockaddr*>(stopped.msg_name), stopped.msg_namelen, peer);

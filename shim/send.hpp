@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// Sending on a socket of ours: finds where the peer reached us and adds that as the source. Whatever is in the way,
-// the program's own call is made as the program made it.
+// Sending on a socket of ours: finds where the peer reached us and adds that as the source. Whatever is in
+// the way, the program's own call is made as the program made it.
 //
-// Each function takes the interposed function's arguments and returns what libc returns. They may be cancelled where
-// the libc function may be, and are async-signal-safe where it is.
+// Each function takes the interposed function's arguments and returns what libc returns. They may be
+// cancelled where the libc function may be, and are async-signal-safe where it is.
 #pragma once
 
 #include "shim/sockets.hpp"

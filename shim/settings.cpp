@@ -67,7 +67,8 @@ bool parse_peers(std::string_view text, size_t& result) {
 }
 
 bool parse_ports(std::string_view text, std::bitset<65536>& result) {
-    // Twice, so that a list that turns out to be bad leaves `result` untouched without a second bitset on the stack.
+    // Twice, so that a list that turns out to be bad leaves `result` untouched without a second bitset on the
+    // stack.
     for (const bool store : {false, true}) {
         std::string_view rest = text;
         for (bool more = true; more;) {
@@ -96,7 +97,8 @@ const Settings& get() {
 }
 
 void load() {
-    // Relaxed: the loader runs this before there are threads. A second call only has to see that there was a first.
+    // Relaxed: the loader runs this before there are threads. A second call only has to see that there was a
+    // first.
     if (loaded.exchange(true, std::memory_order_relaxed))
         return;
     if (const char* file = std::getenv("MULTIHOME_LOG_FILE"); file != nullptr && *file != '\0')

@@ -39,9 +39,9 @@ const Settings& get();
 void load();
 
 // The readers of single values: false, and `result` untouched, where `text` is not a value.
-bool parse_switch(std::string_view text, bool& result);           // 0 or 1
-bool parse_log_level(std::string_view text, LogLevel& result);    // off, error, warn, info, debug, trace
-bool parse_peers(std::string_view text, size_t& result);          // minimum_peers to maximum_peers
+bool parse_switch(std::string_view text, bool& result);              // 0 or 1
+bool parse_log_level(std::string_view text, LogLevel& result);       // off, error, warn, info, debug, trace
+bool parse_peers(std::string_view text, size_t& result);             // minimum_peers to maximum_peers
 bool parse_ports(std::string_view text, std::bitset<65536>& result); // 53,5000-5100
 
 } // namespace settings

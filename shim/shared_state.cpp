@@ -16,14 +16,15 @@ constinit std::atomic<SharedState*> state{nullptr};
 
 namespace {
 
-// GRND_NONBLOCK, because a daemon started early in boot must not hang in its first bind(). The 16 random bytes that
-// the kernel gave the process (getauxval(3), AT_RANDOM) are nearly as good for a hash table.
+// GRND_NONBLOCK, because a daemon started early in boot must not hang in its first bind(). The 16 random
+// bytes that the kernel gave the process (getauxval(3), AT_RANDOM) are nearly as good for a hash table.
 HashKey random_key() {
     constexpr unsigned grnd_nonblock = 1;
     HashKey key{};
     if (libc::raw_syscall(SYS_getrandom, reinterpret_cast<long>(&key), sizeof key, grnd_nonblock) !=
         long{sizeof key}) {
-        const auto* given = reinterpret_cast<const void*>(getauxval(AT_RANDOM)); // NOLINT(performance-no-int-to-ptr)
+        const auto* given =
+            reinterpret_cast<const void*>(getauxval(AT_RANDOM)); // NOLINT(performance-no-int-to-ptr)
         if (given != nullptr)
             std::memcpy(&key, given, sizeof key);
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The memory that threads and forked children share: counters, local addresses and the peer table, in one anonymous
-// shared mapping that is made when the first socket is taken over.
+// The memory that threads and forked children share: counters, local addresses and the peer table, in one
+// anonymous shared mapping that is made when the first socket is taken over.
 #pragma once
 
 #include "shim/counters.hpp"
@@ -15,8 +15,8 @@
 
 namespace multihome {
 
-// The mapping's first bytes. Fixed layout, for a reader in another process that looks for `magic` at the start of
-// each shared anonymous mapping.
+// The mapping's first bytes. Fixed layout, for a reader in another process that looks for `magic` at the
+// start of each shared anonymous mapping.
 struct SharedState {
     static constexpr char expected_magic[16] = "multihome-state";
     static constexpr uint32_t expected_version = 1;

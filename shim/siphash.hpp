@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// SipHash-1-3 of a peer. Keyed, because peers choose their own addresses and must not be able to choose where they
-// land in the table. J.-P. Aumasson and D. J. Bernstein, "SipHash: a fast short-input PRF" (2012).
+// SipHash-1-3 of a peer. Keyed, because peers choose their own addresses and must not be able to choose where
+// they land in the table. J.-P. Aumasson and D. J. Bernstein, "SipHash: a fast short-input PRF" (2012).
 #pragma once
 
 #include "shim/address.hpp"
@@ -17,7 +17,8 @@ struct HashKey {
     uint64_t second;
 };
 
-// A SipHash-1-3 whose message is given in whole little-endian words, the last one with its length in the top byte.
+// A SipHash-1-3 whose message is given in whole little-endian words, the last one with its length in the top
+// byte.
 class SipHash13 {
 public:
     explicit SipHash13(const HashKey& key)

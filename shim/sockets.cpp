@@ -13,6 +13,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#ifndef SO_BINDTOIFINDEX
+#define SO_BINDTOIFINDEX 62 // asm-generic/socket.h
+#endif
+
 namespace multihome::sockets {
 
 namespace detail {
@@ -24,8 +28,8 @@ namespace {
 using Kind = Socket::Kind;
 using Word = std::atomic<uint64_t>;
 
-// Descriptors from direct_count on: blocks of direct_count words, mapped when a word is first stored in them, and the
-// list of the blocks, mapped when there is a first block. All untouched pages cost nothing.
+// Descriptors from direct_count on: blocks of direct_count words, mapped when a word is first stored in them,
+// and the list of the blocks, mapped when there is a first block. All untouched pages cost nothing.
 constexpr unsigned block_bits = 15;
 constexpr size_t block_count = size_t{1} << (32 - block_bits);
 static_assert(detail::direct_count == 1U << block_bits);
@@ -33,7 +37,8 @@ using BlockPointer = std::atomic<Word*>;
 constinit std::atomic<BlockPointer*> blocks{nullptr};
 
 // Zeroed memory published in `where`; null where it is refused. Release pairs with the acquire loads below.
-template <typename Type> Type* publish_memory(std::atomic<Type*>& where, size_t size) {
+template <typename Type>
+Type* publish_memory(std::atomic<Type*>& where, size_t size) {
     void* memory =
         mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED)
@@ -71,18 +76,25 @@ Word* find_word(int fd, bool create) {
     return words != nullptr ? &words[index & (detail::direct_count - 1)] : nullptr;
 }
 
-// A page that a forked child finds emptied (madvise(2), MADV_WIPEONFORK), while a vfork child, which shares our memory
-// but not our descriptors, finds the parent's number in it.
+// What system_call_filter has found out. Relaxed throughout: set by the thread that is about to be filtered.
+constinit std::atomic<bool> no_new_sockets{false};
+constinit std::atomic<bool> nothing_is_ours{false};
+
+// A page that a forked child finds emptied (madvise(2), MADV_WIPEONFORK), while a vfork child, which shares
+// our memory but not our descriptors, finds the parent's number in it.
 struct alignas(4096) OwnerPage {
     std::atomic<int> pid;
     std::atomic<bool> armed;
 };
 constinit OwnerPage owner{};
 
-// True where a change of descriptors is no business of this memory: in a vfork child. One system call, on rare calls
-// only. Where the kernel cannot empty the page, a forked child is taken for a vfork child: it then forgets nothing,
-// and what it no longer should know is found out by verify().
+// True where a change of descriptors is no business of this memory: in a vfork child. One system call, on
+// rare calls only. Where the kernel cannot empty the page, a forked child is taken for a vfork child: it then
+// forgets nothing, and what it no longer should know is found out by verify().
 bool in_vfork_child() {
+    // Then no word says anything that would have to be changed.
+    if (nothing_is_ours.load(std::memory_order_relaxed))
+        return true;
     const int pid = static_cast<int>(libc::raw_syscall(SYS_getpid));
     // Relaxed throughout: a process writes its own number only.
     if (!owner.armed.load(std::memory_order_relaxed)) {
@@ -126,10 +138,11 @@ Socket take_over(int fd, int domain, in_port_t port, bool seen_made) {
     const Settings& settings = settings::get();
     SharedState* state = shared_state::create(settings.peers);
     if (state == nullptr) {
-        log::write(LogLevel::warn,
-                   "no memory for {} peers: UDP socket {} (port {}) answers as without multihome; raise the memory "
-                   "limit or lower MULTIHOME_PEERS",
-                   settings.peers, fd, ntohs(port));
+        log::write(
+            LogLevel::warn,
+            "no memory for {} peers: UDP socket {} (port {}) answers as without multihome; raise the memory "
+            "limit or lower MULTIHOME_PEERS",
+            settings.peers, fd, ntohs(port));
         return {Kind::other, 0, 0};
     }
     uint64_t bits = 0;
@@ -146,6 +159,9 @@ Socket take_over(int fd, int domain, in_port_t port, bool seen_made) {
         if (read_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, only_ipv6) && only_ipv6 == 0)
             bits |= Socket::dual_stack;
     }
+    int device = 0;
+    if (read_option(fd, SOL_SOCKET, SO_BINDTOIFINDEX, device) && device != 0)
+        bits |= Socket::to_device;
     libc::resolve_packet_path();
     state->counters.add(0, Counter::sockets);
     const char* families = domain == AF_INET ? "IPv4" : only_ipv6 != 0 ? "IPv6" : "IPv6 and IPv4";
@@ -156,10 +172,10 @@ Socket take_over(int fd, int domain, in_port_t port, bool seen_made) {
     return {Kind::ours, bits, static_cast<uint32_t>(cookie_of(fd))};
 }
 
-// Looks at the socket. Unknown where `fd` is none (so that nothing is stored for it). `seen_made`: it came out of a
-// socket() call of this process.
+// Looks at the socket. Unknown where `fd` is none (so that nothing is stored for it). `seen_made`: it came
+// out of a socket() call of this process.
 Socket classify(int fd, bool seen_made) {
-    if (settings::get().disabled)
+    if (settings::get().disabled || no_new_sockets.load(std::memory_order_relaxed))
         return {Kind::other, 0, 0};
     int type = 0;
     if (!read_option(fd, SOL_SOCKET, SO_TYPE, type))
@@ -191,7 +207,8 @@ Socket classify(int fd, bool seen_made) {
     if (port == 0)
         return {Kind::unbound, 0, 0};
     if (!settings::get().wants_port(port)) {
-        log::write(LogLevel::info, "left UDP socket {} alone: port {} is not in MULTIHOME_PORTS", fd, ntohs(port));
+        log::write(LogLevel::info, "left UDP socket {} alone: port {} is not in MULTIHOME_PORTS", fd,
+                   ntohs(port));
         return {Kind::other, 0, 0};
     }
     return take_over(fd, domain, port, seen_made);
@@ -232,16 +249,20 @@ void bound(int fd) {
     if (in_vfork_child())
         return;
     const Socket before = peek(fd);
-    store(fd, classify(fd, before.kind() == Kind::unbound).with_multicast_interface(before.multicast_interface()));
+    store(
+        fd,
+        classify(fd, before.kind() == Kind::unbound).with_multicast_interface(before.multicast_interface()));
 }
 
 Socket take_over_unbound(int fd) {
     const libc::ErrnoGuard keep_errno;
     const Socket before = peek(fd);
     int domain = 0;
-    if (before.kind() != Kind::unbound || in_vfork_child() || !is_udp(fd, domain))
+    if (before.kind() != Kind::unbound || no_new_sockets.load(std::memory_order_relaxed) ||
+        in_vfork_child() || !is_udp(fd, domain))
         return before;
-    const Socket socket = take_over(fd, domain, 0, true).with_multicast_interface(before.multicast_interface());
+    const Socket socket =
+        take_over(fd, domain, 0, true).with_multicast_interface(before.multicast_interface());
     store(fd, socket);
     return socket;
 }
@@ -258,8 +279,9 @@ void duplicated(int fd, int copy) {
 }
 
 void forget(int fd) {
-    // "None of our business" may stay: what else the number can come to stand for is told to us (created(), bound(),
-    // duplicated(), arrived()) or is still none of our business. It saves a system call for each TCP connection.
+    // "None of our business" may stay: what else the number can come to stand for is told to us (created(),
+    // bound(), duplicated(), arrived()) or is still none of our business. It saves a system call for each TCP
+    // connection.
     const Kind kind = peek(fd).kind();
     if (kind != Kind::unknown && kind != Kind::other && !in_vfork_child())
         store(fd, Socket{});
@@ -268,24 +290,6 @@ void forget(int fd) {
 void arrived(int fd) {
     if (peek(fd).kind() != Kind::unknown && !in_vfork_child())
         store(fd, Socket{});
-}
-
-void forget_range(unsigned first, unsigned last) {
-    if (first > last || in_vfork_child())
-        return;
-    for (unsigned fd = first; fd <= last && fd < detail::direct_count; ++fd)
-        // Look before storing: an untouched page stays untouched.
-        if (detail::direct[fd].load(std::memory_order_relaxed) != 0)
-            detail::direct[fd].store(0, std::memory_order_relaxed);
-    BlockPointer* list = blocks.load(std::memory_order_acquire);
-    for (size_t block = 1; list != nullptr && block < block_count; ++block) {
-        Word* words = list[block].load(std::memory_order_acquire);
-        const unsigned start = static_cast<unsigned>(block << block_bits);
-        for (unsigned index = 0; words != nullptr && index < detail::direct_count; ++index)
-            if (start + index >= first && start + index <= last &&
-                words[index].load(std::memory_order_relaxed) != 0)
-                words[index].store(0, std::memory_order_relaxed);
-    }
 }
 
 void update(int fd, Socket seen, Socket wanted) {
@@ -297,27 +301,57 @@ void update(int fd, Socket seen, Socket wanted) {
 
 namespace {
 
-// Changes the words of all descriptors of the socket behind `fd`. For rare calls: it looks at every word.
-template <typename Change> void change_all(int fd, Change change) {
-    const Socket socket = peek(fd);
-    if (socket.kind() != Kind::ours)
-        return;
-    const auto change_in = [&](Word* words) {
-        for (size_t index = 0; index < detail::direct_count; ++index) {
-            uint64_t seen = words[index].load(std::memory_order_relaxed);
-            const Socket other{seen};
-            if (other.kind() == Kind::ours && other.tag() == socket.tag())
-                words[index].compare_exchange_strong(seen, change(other).word(), std::memory_order_relaxed);
-        }
+// Calls `visit` with each word there is. For rare calls.
+template <typename Visit>
+void for_each_word(Visit visit) {
+    const auto visit_block = [&](Word* words, unsigned first) {
+        for (unsigned index = 0; index < detail::direct_count; ++index)
+            visit(words[index], first + index);
     };
-    change_in(detail::direct.data());
+    visit_block(detail::direct.data(), 0);
     BlockPointer* list = blocks.load(std::memory_order_acquire);
     for (size_t block = 1; list != nullptr && block < block_count; ++block)
         if (Word* words = list[block].load(std::memory_order_acquire))
-            change_in(words);
+            visit_block(words, static_cast<unsigned>(block << block_bits));
+}
+
+// Changes the words of all descriptors of the socket behind `fd`.
+template <typename Change>
+void change_all(int fd, Change change) {
+    const Socket socket = peek(fd);
+    if (socket.kind() != Kind::ours)
+        return;
+    for_each_word([&](Word& word, unsigned) {
+        uint64_t seen = word.load(std::memory_order_relaxed);
+        const Socket other{seen};
+        if (other.kind() == Kind::ours && other.tag() == socket.tag())
+            word.compare_exchange_strong(seen, change(other).word(), std::memory_order_relaxed);
+    });
 }
 
 } // namespace
+
+void forget_range(unsigned first, unsigned last) {
+    if (first > last || in_vfork_child())
+        return;
+    for_each_word([&](Word& word, unsigned fd) {
+        // Look before storing: an untouched page stays untouched.
+        if (fd >= first && fd <= last && word.load(std::memory_order_relaxed) != 0)
+            word.store(0, std::memory_order_relaxed);
+    });
+}
+
+void take_over_no_more() {
+    no_new_sockets.store(true, std::memory_order_relaxed);
+}
+
+void leave_all_alone() {
+    for_each_word([](Word& word, unsigned) {
+        if (word.load(std::memory_order_relaxed) != 0)
+            word.store(Socket{Kind::other, 0, 0}.word(), std::memory_order_relaxed);
+    });
+    nothing_is_ours.store(true, std::memory_order_relaxed);
+}
 
 void set_options(int fd, uint64_t mask, uint64_t options) {
     change_all(fd, [&](Socket socket) { return socket.with_options(mask, options); });

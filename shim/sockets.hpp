@@ -2,8 +2,8 @@
 //
 // What we know of each descriptor: one atomic word, 0 while nothing is known, so that forgetting is a store.
 //
-// A descriptor is ours when it is an AF_INET or AF_INET6 UDP socket that is bound to the wildcard address. We learn
-// that from bind(), or on first use of a descriptor that we did not see being made.
+// A descriptor is ours when it is an AF_INET or AF_INET6 UDP socket that is bound to the wildcard address. We
+// learn that from bind(), or on first use of a descriptor that we did not see being made.
 #pragma once
 
 #include <array>
@@ -29,16 +29,18 @@ public:
         server, // a peer did
         client, // we did, to a peer that we had not heard
     };
-    // Options that the program itself has switched on, so that it sees their messages, and those that we have.
+    // Options that the program itself has switched on, so that it sees their messages, and those that we
+    // have.
     enum Option : uint64_t {
         asked_ipv4 = 1U << 8,       // IP_PKTINFO
         asked_ipv6 = 1U << 9,       // IPV6_RECVPKTINFO
         asked_ipv6_2292 = 1U << 10, // IPV6_2292PKTINFO
         all_asked = asked_ipv4 | asked_ipv6 | asked_ipv6_2292,
-        marked = 1U << 11,              // we have put our mark on the socket, see options.cpp
+        marked = 1U << 11,                // we have put our mark on the socket, see options.cpp
         asked_port_at_connect = 1U << 12, // IP_BIND_ADDRESS_NO_PORT, which the mark hides
-        ipv6 = 1U << 13,                // the socket is AF_INET6
-        dual_stack = 1U << 14,          // and takes IPv4 as well
+        ipv6 = 1U << 13,                  // the socket is AF_INET6
+        dual_stack = 1U << 14,            // and takes IPv4 as well
+        to_device = 1U << 15,             // the program has bound the socket to a device
     };
 
     constexpr Socket() = default;
@@ -53,7 +55,8 @@ public:
     // The low half of the socket's SO_COOKIE: the same for every descriptor of the socket, in every process.
     constexpr uint32_t tag() const { return static_cast<uint32_t>(word_ >> 32); }
 
-    // The interface index that the program chose with IP_MULTICAST_IF, which the kernel does not tell again; 0 for none.
+    // The interface index that the program chose with IP_MULTICAST_IF, which the kernel does not tell again;
+    // 0 for none.
     static constexpr uint32_t multicast_interface_unknown = 0xffff; // one that does not fit in here
     constexpr uint32_t multicast_interface() const { return static_cast<uint32_t>(word_ >> 16 & 0xffff); }
     constexpr Socket with_multicast_interface(uint32_t index) const {
@@ -61,7 +64,9 @@ public:
         return Socket{(word_ & ~(uint64_t{0xffff} << 16)) | kept << 16};
     }
 
-    constexpr Socket with_role(Role role) const { return Socket{(word_ & ~uint64_t{12}) | uint64_t(role) << 2}; }
+    constexpr Socket with_role(Role role) const {
+        return Socket{(word_ & ~uint64_t{12}) | uint64_t(role) << 2};
+    }
     constexpr Socket with_options(uint64_t mask, uint64_t options) const {
         return Socket{(word_ & ~mask) | options};
     }
@@ -82,12 +87,14 @@ uint64_t load_high(unsigned fd);
 // What is known of `fd` without looking at the socket. Async-signal-safe.
 inline Socket peek(int fd) {
     const auto index = static_cast<unsigned>(fd);
-    // Relaxed: the word is the whole truth; what it lets us use (shared_state) is published by its own atomic.
+    // Relaxed: the word is the whole truth; what it lets us use (shared_state) is published by its own
+    // atomic.
     return Socket{index < detail::direct_count ? detail::direct[index].load(std::memory_order_relaxed)
                                                : detail::load_high(index)};
 }
 
-// The same, but looks at the socket if nothing is known: at most once for each descriptor. Leaves errno alone.
+// The same, but looks at the socket if nothing is known: at most once for each descriptor. Leaves errno
+// alone.
 [[gnu::cold]] Socket examine(int fd);
 inline Socket get(int fd) {
     const Socket socket = peek(fd);
@@ -100,7 +107,8 @@ void created(int fd, int domain, int type, int protocol);
 // bind() succeeded: looks at the socket anew. Leaves errno alone.
 void bound(int fd);
 
-// An unbound socket is about to answer for one of ours: makes it one. Returns what it is now. Leaves errno alone.
+// An unbound socket is about to answer for one of ours: makes it one. Returns what it is now. Leaves errno
+// alone.
 Socket take_over_unbound(int fd);
 
 // A socket that we left alone is a client: it never becomes ours by sending. Leaves errno alone.
@@ -125,8 +133,14 @@ void set_multicast_interface(int fd, uint32_t index);
 // Changes the options of every descriptor of the socket behind `fd` (dup() and its kin make several).
 void set_options(int fd, uint64_t mask, uint64_t options);
 
-// A datagram came without packet information, which we had asked for: if the descriptor is another socket by now,
-// forgets it. Leaves errno alone.
+// From now on, makes no system call to look at sockets: what is not known yet is none of our business.
+void take_over_no_more();
+
+// From now on, nothing is our business, and no system call is made for anything.
+void leave_all_alone();
+
+// A datagram came without packet information, which we had asked for: if the descriptor is another socket by
+// now, forgets it. Leaves errno alone.
 [[gnu::cold]] void verify(int fd, Socket seen);
 
 } // namespace sockets

@@ -15,17 +15,19 @@ constinit std::array<std::atomic<uintptr_t>, remembered_pages> writable_pages{};
 
 namespace {
 
-// Both probes are system calls that every program with threads makes, so that a filter will know them, and both leave
-// everything as it is.
+// Both probes are system calls that every program with threads makes, so that a filter will know them, and
+// both leave everything as it is.
 
 // rt_sigprocmask() reads the set before it looks at what to do with it, and then refuses to do -1.
 bool probe_read(uintptr_t address) {
     constexpr long no_such_action = -1;
     constexpr long set_size = 8;
-    return libc::raw_syscall(SYS_rt_sigprocmask, no_such_action, static_cast<long>(address), 0, set_size) != -EFAULT;
+    return libc::raw_syscall(SYS_rt_sigprocmask, no_such_action, static_cast<long>(address), 0, set_size) !=
+           -EFAULT;
 }
 
-// FUTEX_WAKE_OP sets no bit of the word, atomically, which needs the right to write; nobody waits on either word.
+// FUTEX_WAKE_OP sets no bit of the word, atomically, which needs the right to write; nobody waits on either
+// word.
 bool probe_write(uintptr_t address) {
     static uint32_t nobody_waits_here;
     constexpr long operation = FUTEX_OP(FUTEX_OP_OR, 0, FUTEX_OP_CMP_LT, -2048);

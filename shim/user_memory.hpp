@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The program's pointers. The kernel answers a bad one with EFAULT; we must not crash on it. So before we look at
-// memory that a pointer names we make sure that it is there, without a system call in the usual cases: it lies on this
-// thread's stack, or on a page that an earlier call has found good.
+// The program's pointers. The kernel answers a bad one with EFAULT; we must not crash on it. So before we
+// look at memory that a pointer names we make sure that it is there, without a system call in the usual
+// cases: it lies on this thread's stack, or on a page that an earlier call has found good.
 #pragma once
 
 #include <array>
@@ -14,8 +14,9 @@ namespace multihome::user_memory {
 
 namespace detail {
 
-// Pages found good, by the low bits of their number. A page that the program unmaps later stays in here: a program
-// that hands over a pointer into it then crashes instead of getting EFAULT, as it does in any function of libc.
+// Pages found good, by the low bits of their number. A page that the program unmaps later stays in here: a
+// program that hands over a pointer into it then crashes instead of getting EFAULT, as it does in any
+// function of libc.
 constexpr unsigned remembered_pages = 64;
 constexpr unsigned page_bits = 12;
 extern std::array<std::atomic<uintptr_t>, remembered_pages> readable_pages;
