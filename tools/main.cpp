@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+// multihomectl: looks at programs and at the host for libmultihome.so.
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+
+#include <cstdio>
+#include <exception>
+#include <fmt/core.h>
+
+#include "tools/subcommands.hpp"
+
+namespace {
+
+int run(int argument_count, char** arguments) {
+    using namespace multihome::tools;
+
+    CLI::App application{
+        "Companion of libmultihome.so, which makes UDP servers answer from the address they were "
+        "asked at.",
+        "multihomectl"};
+    application.set_version_flag("--version", "multihomectl " MULTIHOME_VERSION,
+                                 "Print the version and exit");
+    application.set_help_flag("-h,--help", "Print this help and exit");
+    application.require_subcommand(1);
+    int exit_status = success;
+    add_check(application, exit_status);
+    try {
+        application.parse(argument_count, arguments);
+    } catch (const CLI::Success& request) {
+        return application.exit(request); // --help and --version: CLI11 prints the text
+    } catch (const CLI::ParseError& error) {
+        // CLI11's own statuses (105 and up) would be taken for a subcommand's answer.
+        fmt::print(stderr, "multihomectl: {}\nTry 'multihomectl --help'.\n", error.what());
+        return bad_usage;
+    }
+    return exit_status;
+}
+
+} // namespace
+
+int main(int argument_count, char** arguments) {
+    try {
+        return run(argument_count, arguments);
+    } catch (const std::exception& error) {
+        std::fputs("multihomectl: ", stderr);
+        std::fputs(error.what(), stderr);
+        std::fputs("\n", stderr);
+        return multihome::tools::bad_usage;
+    }
+}
