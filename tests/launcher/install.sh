@@ -1,0 +1,37 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# An installed tree works where it was put, also when it was staged with DESTDIR, and the systemd drop-in names the
+# installed library. LAUNCHER_BUILD is the build tree, LAUNCHER_CMAKE the cmake that made it.
+. "${0%/*}/common.sh"
+: "${LAUNCHER_BUILD:?}" "${LAUNCHER_CMAKE:?}"
+
+# look_at ROOT PREFIX: the tree of PREFIX, staged under ROOT (which may be empty).
+look_at() {
+    root=$1
+    prefix=$2
+    installed=$(find "$root$prefix" -name libmultihome.so)
+    checks=$((checks + 1))
+    [ "$(printf '%s\n' "$installed" | grep -c .)" -eq 1 ] || complain "one library expected, found: $installed"
+    # The build tree's places must play no part: PATH has no multihomectl, and this is not a source tree.
+    expect 0 '^preloaded=1$' env PATH=/usr/bin:/bin "$root$prefix/bin/multihome" "$probe"
+    expect 0 "^LD_PRELOAD=$installed\$" env PATH=/usr/bin:/bin "$root$prefix/bin/multihome" env
+    refuse 125 'statically linked' env PATH=/usr/bin:/bin "$root$prefix/bin/multihome" "$scratch/probe_static"
+    expect 0 "^multihome $LAUNCHER_VERSION\$" "$root$prefix/bin/multihome" --version
+    expect 0 "^multihomectl $LAUNCHER_VERSION\$" "$root$prefix/bin/multihomectl" --version
+    for page in man1/multihome.1 man8/multihomectl.8; do
+        [ -f "$root$prefix/share/man/$page" ] || complain "$page is not installed"
+    done
+    drop_in=$prefix/share/multihome/multihome.conf
+    expect 0 "^Environment=LD_PRELOAD=${installed#"$root"}\$" cat "$root$drop_in"
+    expect 0 "ln -s $drop_in /etc/systemd" cat "$root$drop_in"
+    ! grep -q '@' "$root$drop_in" || grep -q '@[a-z_]*@' "$root$drop_in" && complain 'the drop-in has an empty place'
+    if [ -n "$root" ]; then
+        ! grep -qF "$root" "$root$drop_in" || complain 'DESTDIR is in the drop-in'
+    fi
+}
+
+expect 0 '' "$LAUNCHER_CMAKE" --install "$LAUNCHER_BUILD" --prefix "$scratch/prefix"
+look_at '' "$scratch/prefix"
+expect 0 '' env DESTDIR="$scratch/stage" "$LAUNCHER_CMAKE" --install "$LAUNCHER_BUILD" --prefix /opt/multihome
+look_at "$scratch/stage" /opt/multihome
+finish

@@ -1,0 +1,26 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# The manual pages format without a warning, and know every option that the help texts know.
+. "${0%/*}/common.sh"
+command -v groff >/dev/null || skip 'groff is not installed'
+
+for page in "$LAUNCHER_SOURCE/scripts/"*.[18]; do
+    checks=$((checks + 1))
+    said=$(groff -man -Tutf8 -ww -z "$page" 2>&1) || said="$said (failed)"
+    [ -z "$said" ] || complain "$page: $said"
+done
+# documented PAGE: the options in the help text on stdin are all in the page.
+documented() {
+    page=$(groff -man -Tascii -P-cbou "$LAUNCHER_SOURCE/scripts/$1")
+    grep -oE -e '(^|[ ,])--?[a-z][a-z-]*' | tr -d ' ,' | sort -u >"$scratch/options"
+    [ -s "$scratch/options" ] || complain "$1: the help text has no options"
+    while IFS= read -r option; do
+        checks=$((checks + 1))
+        printf '%s\n' "$page" | grep -qE -e "(^|[ ,[])$option([], =]|\$)" || complain "$1 lacks $option"
+    done <"$scratch/options"
+}
+"$launcher" --help >"$scratch/help"
+documented multihome.1 <"$scratch/help"
+"$tool" check --help | grep -v -e '-h,' >"$scratch/help"
+documented multihomectl.8 <"$scratch/help"
+finish
