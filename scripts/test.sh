@@ -1,0 +1,178 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# Installs what is missing, builds, and runs all tests through one ctest: unit tests (plain and with sanitizers), stress
+# tests, the launcher, the lab of two network namespaces, and real servers in it. Ends with what was skipped and why,
+# and with ctest's summary. Nothing is left running, and nothing outside the build directory is changed but for the
+# packages installed.
+#
+# Usage: scripts/test.sh [CTEST-OPTION...], for example scripts/test.sh -L unit
+#
+# MULTIHOME_BUILD names another build directory than build.
+set -eu
+cd "$(dirname "$0")/.."
+export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
+unset LD_PRELOAD
+
+# Each package once, with what it is for. Tests whose programs are missing skip themselves.
+packages() {
+    cat <<'LIST'
+build-essential     the compiler
+cmake               the build
+pkg-config          finds libffi and libmnl
+libffi-dev          calls interposed functions by name in the self-test
+libspdlog-dev       the shim's log
+libfmt-dev          formats the log's lines
+doctest-dev         the unit tests
+libcli11-dev        the command line of multihomectl
+libmnl-dev          asks the kernel for addresses and sockets in multihomectl
+binutils            nm: what the library exports
+valgrind            counts instructions
+strace              counts system calls
+shellcheck          checks the scripts
+man-db              checks the manual pages
+systemd             systemd-analyze checks the drop-in
+libcap2-bin         setcap: programs that preloading cannot reach
+procps              sysctl, ps
+iproute2            the lab's namespaces and routes
+nftables            the kernel's recipes
+iptables            the kernel's recipes
+conntrack           the kernel's recipes
+python3             test servers and clients
+bind9-dnsutils      dig, a strict judge
+unbound             a real server
+nsd                 a real server
+memcached           a real server
+dnsmasq-base        a real server that needs no help
+LIST
+}
+
+say() { printf '%s\n' "$*"; }
+die() {
+    printf 'test.sh: %s\n' "$*" >&2
+    exit 1
+}
+
+case ${1:-} in
+-h | --help)
+    sed -n '4,11s/^# \{0,1\}//p' scripts/test.sh
+    exit 0
+    ;;
+esac
+if [ "$(id -u)" -ne 0 ]; then
+    cat >&2 <<'TEXT'
+test.sh: needs root, to install missing packages and to make network namespaces. Try: sudo scripts/test.sh
+Without root, the unit and stress tests alone:
+    cmake -S . -B build && cmake --build build -j && ctest --test-dir build -L 'unit|stress' --output-on-failure
+TEXT
+    exit 1
+fi
+
+work=$(mktemp -d)
+policy=
+# shellcheck disable=SC2317 # called by the trap
+clean_up() {
+    rm -rf "$work"
+    [ -z "$policy" ] || rm -f "$policy"
+}
+trap clean_up EXIT
+trap 'exit 1' HUP INT TERM
+
+# --- what is missing -------------------------------------------------------------------------------------------------
+
+missing() {
+    packages | while read -r package reason; do
+        [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] ||
+            printf '%s: %s\n' "$package" "$reason"
+    done
+}
+
+enabled_units() { find /etc/systemd/system -path '*.wants/*' -printf '%f\n' 2>/dev/null | sort -u; }
+
+# Debian starts a server as soon as it is installed, and at each boot. This host is to serve nobody because of us.
+install_packages() { # PACKAGE...
+    if [ ! -e /usr/sbin/policy-rc.d ]; then
+        policy=/usr/sbin/policy-rc.d
+        printf '#!/bin/sh\nexit 101\n' >"$policy"
+        chmod 755 "$policy"
+    fi
+    enabled_units >"$work/enabled"
+    status=0
+    { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"; } \
+        >"$work/apt" 2>&1 || status=$?
+    enabled_units | comm -13 "$work/enabled" - | while read -r unit; do
+        systemctl disable "$unit" >/dev/null 2>&1 || say "could not disable $unit"
+    done
+    if [ -n "$policy" ]; then
+        rm -f "$policy"
+        policy=
+    fi
+    return "$status"
+}
+
+if command -v apt-get >/dev/null && command -v dpkg-query >/dev/null; then
+    missing >"$work/missing"
+    if [ -s "$work/missing" ]; then
+        say "== installing" && sed 's/^/  /' "$work/missing"
+        # shellcheck disable=SC2046 # package names have no spaces
+        if ! install_packages $(sed 's/:.*//' "$work/missing"); then
+            tail -n 20 "$work/apt" >&2
+            say "apt-get could not install all of them: going on with what is there"
+        fi
+    fi
+else
+    say "no apt-get here: going on with what is there"
+fi
+
+# --- the build -------------------------------------------------------------------------------------------------------
+
+# Under sudo, what is built belongs to the one who called it, so that they can go on building in the same directory.
+as_caller() {
+    if [ -n "${SUDO_USER:-}" ] && [ "$SUDO_USER" != root ]; then
+        runuser -u "$SUDO_USER" -- "$@"
+    else
+        "$@"
+    fi
+}
+
+build=${MULTIHOME_BUILD:-build}
+processors=$(nproc)
+say "== building in $build"
+if ! { as_caller cmake -S . -B "$build" -DMULTIHOME_TESTS=ON &&
+    as_caller cmake --build "$build" --parallel "$processors"; } >"$work/build" 2>&1; then
+    grep -n -E 'error|Error' "$work/build" >&2 || tail -n 40 "$work/build" >&2
+    die "the build failed"
+fi
+
+# --- the tests -------------------------------------------------------------------------------------------------------
+
+# ctest's summary is held back, to be the end of what is printed.
+say "== testing"
+{
+    status=0
+    ctest --test-dir "$build" --parallel "$processors" --output-on-failure --no-tests=error "$@" 2>&1 || status=$?
+    echo "$status" >"$work/status"
+} | awk -v summary="$work/summary" '
+    /^[0-9]+% tests passed/ { held = 1 }
+    held { print >summary; next }
+    { print; fflush() }'
+if [ -n "${SUDO_USER:-}" ]; then chown -R "$SUDO_USER" "$build"; fi
+
+# The lines of all tests' output that match, each with its test's name.
+from_tests() { # PATTERN
+    awk -v pattern="$1" '
+        /^[0-9]+\/[0-9]+ Testing: / { test = $3 }
+        /^Output:$/ { inside = 1; next }
+        /^<end of output>$/ { inside = 0 }
+        inside && match($0, pattern) { print "  " test ": " substr($0, RSTART) }' \
+        "$build/Testing/Temporary/LastTest.log" 2>/dev/null || true
+}
+
+from_tests '.*\(goal [0-9]+\)|with shim: .*' >"$work/figures"
+if [ -s "$work/figures" ]; then say "== figures" && cat "$work/figures"; fi
+from_tests 'SKIP: .*' | sort -u >"$work/skipped"
+say "== skipped"
+if [ -s "$work/skipped" ]; then cat "$work/skipped"; else say "  nothing"; fi
+say "== summary"
+cat "$work/summary" 2>/dev/null || say "ctest ended without a summary"
+exit "$(cat "$work/status")"

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+//
+// Control messages as the kernel writes them, for the tests of shim/control.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstring>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <vector>
+
+namespace multihome::test {
+
+// A control buffer of the kind that the kernel fills: aligned, and with marks where nothing is written.
+class ControlBuffer {
+public:
+    static constexpr size_t capacity = 1024;
+    static constexpr unsigned char mark = 0xa5;
+
+    explicit ControlBuffer(size_t length = 0) : length_(length) { bytes_.fill(mark); }
+
+    // Appends a message as put_cmsg() does, padding untouched.
+    template <typename Data>
+    ControlBuffer& add(int level, int type, const Data& data) {
+        cmsghdr header{};
+        header.cmsg_len = CMSG_LEN(sizeof data);
+        header.cmsg_level = level;
+        header.cmsg_type = type;
+        std::memcpy(bytes_.data() + length_, &header, sizeof header);
+        std::memcpy(bytes_.data() + length_ + CMSG_LEN(0), &data, sizeof data);
+        length_ += CMSG_SPACE(sizeof data);
+        return *this;
+    }
+
+    unsigned char* data() { return bytes_.data(); }
+    const unsigned char* data() const { return bytes_.data(); }
+    size_t length() const { return length_; }
+
+    friend bool operator==(const ControlBuffer&, const ControlBuffer&) = default;
+
+private:
+    alignas(cmsghdr) std::array<unsigned char, capacity> bytes_;
+    size_t length_;
+};
+
+inline in_pktinfo ipv4_info(in_addr_t spec_dst, in_addr_t addr, int interface_index) {
+    in_pktinfo info{};
+    info.ipi_spec_dst.s_addr = htonl(spec_dst);
+    info.ipi_addr.s_addr = htonl(addr);
+    info.ipi_ifindex = interface_index;
+    return info;
+}
+
+inline in6_pktinfo ipv6_info(const in6_addr& address, unsigned interface_index) {
+    in6_pktinfo info{};
+    info.ipi6_addr = address;
+    info.ipi6_ifindex = interface_index;
+    return info;
+}
+
+} // namespace multihome::test

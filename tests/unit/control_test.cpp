@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: MIT
+#include "shim/control.hpp"
+
+#include "control_messages.hpp"
+
+#include <arpa/inet.h>
+#include <doctest/doctest.h>
+
+namespace multihome {
+
+namespace {
+
+using control::Outgoing;
+using test::ControlBuffer;
+using test::ipv4_info;
+using test::ipv6_info;
+
+constexpr in_addr_t primary = 0xc0000202;   // 192.0.2.2
+constexpr in_addr_t secondary = 0xc0000203; // 192.0.2.3
+constexpr in_addr_t broadcast = 0xc00002ff; // 192.0.2.255
+constexpr in_addr_t group = 0xef010101;     // 239.1.1.1
+
+in6_addr ipv6(const char* text) {
+    in6_addr address{};
+    REQUIRE(inet_pton(AF_INET6, text, &address) == 1);
+    return address;
+}
+
+Address ipv4_address(in_addr_t host_order) {
+    return Address::from_ipv4({htonl(host_order)});
+}
+
+constexpr control::Choice with_interface{.with_interface = true};
+
+control::Arrival read(const ControlBuffer& buffer, control::Choice choice = {}) {
+    return control::read(buffer.data(), buffer.length(), choice);
+}
+
+Outgoing inspect(const ControlBuffer& buffer, size_t length, size_t& used) {
+    used = 4711;
+    return control::inspect_outgoing(buffer.data(), length, used);
+}
+
+} // namespace
+
+TEST_SUITE_BEGIN("control");
+
+TEST_CASE("no messages, no packet information") {
+    const ControlBuffer buffer;
+    const control::Arrival arrival = read(buffer);
+    CHECK(arrival.found == control::none);
+    CHECK_FALSE(static_cast<bool>(arrival.local));
+    CHECK_FALSE(control::has_visible(buffer.data(), 0, control::none));
+}
+
+TEST_CASE("IPv4 packet information names the address to answer from") {
+    ControlBuffer buffer;
+    buffer.add(IPPROTO_IP, IP_TTL, 64).add(IPPROTO_IP, IP_PKTINFO, ipv4_info(secondary, secondary, 3));
+    CHECK(read(buffer).found == control::ipv4);
+    CHECK(read(buffer).local == Local{ipv4_address(secondary), 0});
+    CHECK(read(buffer, with_interface).local == Local{ipv4_address(secondary), 3});
+}
+
+TEST_CASE("the answer to a broadcast or a group leaves from what the kernel names") {
+    CHECK(read(ControlBuffer{}.add(IPPROTO_IP, IP_PKTINFO, ipv4_info(primary, broadcast, 3))).local ==
+          Local{ipv4_address(primary), 0});
+    CHECK(read(ControlBuffer{}.add(IPPROTO_IP, IP_PKTINFO, ipv4_info(primary, group, 3))).local ==
+          Local{ipv4_address(primary), 0});
+}
+
+TEST_CASE("on a socket bound to a device the kernel chooses the answer to a group when it is sent") {
+    const control::Choice to_device{.to_device = true};
+    const auto to_group = ControlBuffer{}.add(IPPROTO_IP, IP_PKTINFO, ipv4_info(primary, group, 3));
+    CHECK(read(to_group, to_device).found == control::ipv4);
+    CHECK_FALSE(static_cast<bool>(read(to_group, to_device).local));
+    const auto to_us = ControlBuffer{}.add(IPPROTO_IP, IP_PKTINFO, ipv4_info(secondary, secondary, 3));
+    CHECK(read(to_us, to_device).local == Local{ipv4_address(secondary), 0});
+}
+
+TEST_CASE("a datagram queued before the option was on has only the address it was sent to") {
+    CHECK(read(ControlBuffer{}.add(IPPROTO_IP, IP_PKTINFO, ipv4_info(0, secondary, 0))).local ==
+          Local{ipv4_address(secondary), 0});
+    // That of a group is no source.
+    for (const in_addr_t none : {group, in_addr_t{INADDR_BROADCAST}, in_addr_t{INADDR_ANY}}) {
+        const auto arrival = read(ControlBuffer{}.add(IPPROTO_IP, IP_PKTINFO, ipv4_info(0, none, 0)));
+        CHECK(arrival.found == control::ipv4);
+        CHECK_FALSE(static_cast<bool>(arrival.local));
+    }
+}
+
+TEST_CASE("IPv6 packet information names the address, for a link-local one with its interface") {
+    const auto global = ControlBuffer{}.add(IPPROTO_IPV6, IPV6_PKTINFO, ipv6_info(ipv6("2001:db8::3"), 3));
+    CHECK(read(global).found == control::ipv6);
+    CHECK(read(global).local == Local{Address::from_ipv6(ipv6("2001:db8::3")), 0});
+    CHECK(read(global, with_interface).local == Local{Address::from_ipv6(ipv6("2001:db8::3")), 3});
+    const auto link_local = ControlBuffer{}.add(IPPROTO_IPV6, IPV6_PKTINFO, ipv6_info(ipv6("fe80::3"), 3));
+    CHECK(read(link_local).local == Local{Address::from_ipv6(ipv6("fe80::3")), 3});
+    const auto multicast = ControlBuffer{}.add(IPPROTO_IPV6, IPV6_PKTINFO, ipv6_info(ipv6("ff02::1"), 3));
+    CHECK(read(multicast).found == control::ipv6);
+    CHECK_FALSE(static_cast<bool>(read(multicast).local));
+    const auto unspecified = ControlBuffer{}.add(IPPROTO_IPV6, IPV6_PKTINFO, ipv6_info(ipv6("::"), 3));
+    CHECK_FALSE(static_cast<bool>(read(unspecified).local));
+}
+
+TEST_CASE("of both messages on a dual-stack socket the IPv4 one counts, in either order") {
+    const in_pktinfo four = ipv4_info(primary, broadcast, 3);
+    const in6_pktinfo six = ipv6_info(ipv6("::ffff:192.0.2.255"), 3);
+    for (const auto& buffer :
+         {ControlBuffer{}.add(IPPROTO_IP, IP_PKTINFO, four).add(IPPROTO_IPV6, IPV6_PKTINFO, six),
+          ControlBuffer{}.add(IPPROTO_IPV6, IPV6_PKTINFO, six).add(IPPROTO_IP, IP_PKTINFO, four)}) {
+        CHECK(read(buffer).found == (control::ipv4 | control::ipv6));
+        CHECK(read(buffer).local == Local{ipv4_address(primary), 0});
+        CHECK(buffer.length() <= control::own_space);
+    }
+}
+
+TEST_CASE("a message that was cut says nothing") {
+    auto buffer = ControlBuffer{}.add(IPPROTO_IP, IP_PKTINFO, ipv4_info(secondary, secondary, 3));
+    for (size_t length = 0; length < CMSG_LEN(sizeof(in_pktinfo)); ++length) {
+        cmsghdr header{};
+        std::memcpy(&header, buffer.data(), sizeof header);
+        // As the kernel cuts it, and, for the reader's own sake, with the length of the whole.
+        for (const size_t written : {length, size_t{CMSG_LEN(sizeof(in_pktinfo))}}) {
+            header.cmsg_len = written;
+            std::memcpy(buffer.data(), &header, sizeof header);
+            CHECK(control::read(buffer.data(), length, {}).found == control::none);
+        }
+    }
+}
+
+TEST_CASE("messages of other protocols and types are nobody's packet information") {
+    const auto buffer = ControlBuffer{}
+                            .add(SOL_SOCKET, IP_PKTINFO, ipv4_info(primary, primary, 3))
+                            .add(IPPROTO_IPV6, IP_PKTINFO, ipv4_info(primary, primary, 3))
+                            .add(IPPROTO_IP, IPV6_PKTINFO, ipv6_info(ipv6("2001:db8::3"), 3));
+    CHECK(read(buffer).found == control::none);
+    CHECK(control::has_visible(buffer.data(), buffer.length(), control::ipv4 | control::ipv6));
+}
+
+TEST_CASE("visible is what is left after hiding") {
+    const auto ours = ControlBuffer{}.add(IPPROTO_IP, IP_PKTINFO, ipv4_info(primary, primary, 3));
+    CHECK(control::has_visible(ours.data(), ours.length(), control::none));
+    CHECK(control::has_visible(ours.data(), ours.length(), control::ipv6));
+    CHECK_FALSE(control::has_visible(ours.data(), ours.length(), control::ipv4));
+    auto both = ours;
+    both.add(IPPROTO_IP, IP_TTL, 64);
+    CHECK(control::has_visible(both.data(), both.length(), control::ipv4));
+}
+
+TEST_CASE("what the program sends is plain, chosen or malformed") {
+    size_t used = 0;
+    const ControlBuffer none;
+    CHECK(inspect(none, 0, used) == Outgoing::plain);
+    CHECK(used == 0);
+    // Shorter than one header: the kernel ignores it.
+    const auto ttl = ControlBuffer{}.add(IPPROTO_IP, IP_TTL, 64);
+    CHECK(inspect(ttl, sizeof(cmsghdr) - 1, used) == Outgoing::plain);
+    CHECK(used == 0);
+    CHECK(inspect(ttl, ttl.length(), used) == Outgoing::plain);
+    CHECK(used == ttl.length());
+    // CMSG_LEN instead of CMSG_SPACE: the kernel takes it, and the next message goes where CMSG_SPACE ends.
+    CHECK(inspect(ttl, CMSG_LEN(sizeof(int)), used) == Outgoing::plain);
+    CHECK(used == CMSG_SPACE(sizeof(int)));
+
+    for (const auto& chosen :
+         {ControlBuffer{}.add(IPPROTO_IP, IP_PKTINFO, ipv4_info(primary, 0, 0)),
+          ControlBuffer{}.add(IPPROTO_IPV6, IPV6_PKTINFO, ipv6_info(ipv6("2001:db8::3"), 0)),
+          ControlBuffer{}.add(IPPROTO_IPV6, 2 /* IPV6_2292PKTINFO */, ipv6_info(ipv6("2001:db8::3"), 0)),
+          ControlBuffer{}.add(IPPROTO_IP, IP_TTL, 64).add(IPPROTO_IP, IP_PKTINFO, ipv4_info(primary, 0, 0)),
+          ControlBuffer{}
+              .add(IPPROTO_IP, IP_PKTINFO, ipv4_info(primary, 0, 0))
+              .add(IPPROTO_IP, IP_TTL, 64)}) {
+        CHECK(inspect(chosen, chosen.length(), used) == Outgoing::chosen);
+        CHECK(used == chosen.length());
+    }
+}
+
+TEST_CASE("lengths that the kernel refuses are malformed, wherever they stand") {
+    size_t used = 0;
+    const size_t bad_lengths[] = {
+        0, 1, sizeof(cmsghdr) - 1, 4096, ~size_t{0}, ~size_t{0} - 7, size_t{1} << 63};
+    for (const size_t bad : bad_lengths) {
+        CAPTURE(bad);
+        auto buffer = ControlBuffer{}.add(IPPROTO_IP, IP_TTL, 64);
+        std::memcpy(buffer.data(), &bad, sizeof bad);
+        CHECK(inspect(buffer, buffer.length(), used) == Outgoing::malformed);
+        buffer = ControlBuffer{}.add(IPPROTO_IP, IP_TTL, 64).add(IPPROTO_IP, IP_TOS, 0);
+        std::memcpy(buffer.data() + CMSG_SPACE(sizeof(int)), &bad, sizeof bad);
+        CHECK(inspect(buffer, buffer.length(), used) == Outgoing::malformed);
+        // A malformed message behind one that chooses: the kernel refuses all of it.
+        buffer =
+            ControlBuffer{}.add(IPPROTO_IP, IP_PKTINFO, ipv4_info(primary, 0, 0)).add(IPPROTO_IP, IP_TTL, 64);
+        std::memcpy(buffer.data() + CMSG_SPACE(sizeof(in_pktinfo)), &bad, sizeof bad);
+        CHECK(inspect(buffer, buffer.length(), used) == Outgoing::malformed);
+    }
+    // One byte longer than the buffer.
+    const auto ttl = ControlBuffer{}.add(IPPROTO_IP, IP_TTL, 64);
+    CHECK(inspect(ttl, CMSG_LEN(sizeof(int)) - 1, used) == Outgoing::malformed);
+}
+
+TEST_CASE("what is shorter than a header behind the last message is ignored") {
+    size_t used = 0;
+    const auto ttl = ControlBuffer{}.add(IPPROTO_IP, IP_TTL, 64);
+    CHECK(inspect(ttl, ttl.length() + sizeof(cmsghdr) - 1, used) == Outgoing::plain);
+    CHECK(used == ttl.length());
+}
+
+TEST_CASE("the program's messages may lie at any alignment") {
+    const auto ttl = ControlBuffer{}.add(IPPROTO_IP, IP_TTL, 64);
+    for (size_t offset = 1; offset < alignof(cmsghdr); ++offset) {
+        ControlBuffer moved;
+        std::memcpy(moved.data() + offset, ttl.data(), ttl.length());
+        size_t used = 0;
+        CHECK(control::inspect_outgoing(moved.data() + offset, ttl.length(), used) == Outgoing::plain);
+        CHECK(used == ttl.length());
+    }
+}
+
+TEST_CASE("a source that is written is read back, and its padding is zero") {
+    for (const Local& local :
+         {Local{ipv4_address(secondary), 0}, Local{ipv4_address(secondary), 3},
+          Local{Address::from_ipv6(ipv6("2001:db8::3")), 0}, Local{Address::from_ipv6(ipv6("fe80::3")), 3}}) {
+        ControlBuffer buffer;
+        const size_t length = control::write_source(buffer.data(), local);
+        CHECK(length <= control::own_space);
+        CHECK(buffer.data()[length] == ControlBuffer::mark);
+        cmsghdr header{};
+        std::memcpy(&header, buffer.data(), sizeof header);
+        for (size_t at = header.cmsg_len; at < length; ++at)
+            CHECK(buffer.data()[at] == 0);
+        CHECK(control::read_source(buffer.data(), length) == local);
+        size_t used = 0;
+        CHECK(inspect(buffer, length, used) == Outgoing::chosen);
+        CHECK(used == length);
+    }
+}
+
+TEST_CASE("the source is read back behind the program's own messages") {
+    auto buffer = ControlBuffer{}.add(IPPROTO_IP, IP_TTL, 64);
+    const Local local{ipv4_address(secondary), 3};
+    const size_t length = buffer.length() + control::write_source(buffer.data() + buffer.length(), local);
+    CHECK(control::read_source(buffer.data(), length) == local);
+}
+
+TEST_SUITE_END();
+
+} // namespace multihome

@@ -1,0 +1,36 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# exports.sh LIBRARY SYMBOLS.DEF: the library exports the interposed functions and nothing else, and needs libc alone.
+set -eu
+library=$1
+symbols=$2
+
+for tool in nm ldd; do
+    command -v "$tool" >/dev/null || {
+        echo "SKIP: $tool is not installed"
+        exit 77
+    }
+done
+
+listed=$(sed -n 's/^MULTIHOME_[A-Z]*([^,]*, *\([a-z0-9_]*\),.*/\1/p' "$symbols" | sort)
+[ -n "$listed" ] || {
+    echo "FAIL: no names found in $symbols"
+    exit 1
+}
+exported=$(nm -D --defined-only "$library" | sed 's/.* //; s/@.*//' | sort)
+if [ "$listed" != "$exported" ]; then
+    echo "FAIL: symbols.def (first) and $library (second) do not name the same functions:"
+    echo "$listed" >"${TMPDIR:-/tmp}/multihome-listed.$$"
+    echo "$exported" | diff "${TMPDIR:-/tmp}/multihome-listed.$$" - || true
+    rm -f "${TMPDIR:-/tmp}/multihome-listed.$$"
+    exit 1
+fi
+
+# A library of C++'s or libm could clash with the program's own, and would cost each program its start.
+needed=$(ldd "$library" | sed 's/^[[:space:]]*//; s/ .*//' | grep -v -e '^linux-vdso' -e '/ld-linux' -e '^ld-linux' || true)
+if [ "$needed" != libc.so.6 ]; then
+    echo "FAIL: $library needs more than libc:"
+    ldd "$library"
+    exit 1
+fi
+echo "$(echo "$listed" | wc -l) functions exported, as listed; nothing needed but libc"

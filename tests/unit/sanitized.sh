@@ -1,0 +1,38 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# sanitized.sh SOURCE BUILD asan|tsan build|run: the unit tests with sanitizers, built below BUILD and run there.
+set -eu
+source=$1
+build=$2/$3
+sanitizers=$3
+
+case $4 in
+build)
+    echo 'int main() {}' >"$build.probe.cpp"
+    case $sanitizers in
+    asan) flags=-fsanitize=address,undefined ;;
+    *) flags=-fsanitize=thread ;;
+    esac
+    if ! "${CXX:-c++}" "$flags" -o "$build.probe" "$build.probe.cpp" >/dev/null 2>&1; then
+        rm -f "$build.probe" "$build.probe.cpp"
+        echo "SKIP: the compiler has no $flags"
+        exit 77
+    fi
+    rm -f "$build.probe" "$build.probe.cpp"
+    cmake -S "$source" -B "$build" --preset "$sanitizers"
+    cmake --build "$build" --target multihome_unit_tests --parallel "$(nproc)"
+    ;;
+run)
+    [ -x "$build/multihome_unit_tests" ] || {
+        echo "SKIP: not built with $sanitizers"
+        exit 77
+    }
+    export ASAN_OPTIONS="detect_stack_use_after_return=1:abort_on_error=0"
+    export TSAN_OPTIONS="halt_on_error=1:second_deadlock_stack=1"
+    export UBSAN_OPTIONS="print_stacktrace=1"
+    # The memory that these sanitizers reserve may clash with a highly randomised layout of the process.
+    fixed_layout=
+    if command -v setarch >/dev/null && setarch -R true 2>/dev/null; then fixed_layout="setarch -R"; fi
+    $fixed_layout "$build/multihome_unit_tests" --no-version
+    ;;
+esac
