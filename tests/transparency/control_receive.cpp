@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: MIT
+//
+// Point 1, incoming: control messages that the program asked for, in buffers of every size.
+#include "tests/transparency/probe.hpp"
+
+#include <linux/errqueue.h>
+#include <netinet/udp.h>
+#include <string_view>
+
+using namespace probe;
+
+namespace {
+
+struct Option {
+    const char* topic;
+    int level;
+    int name;
+};
+
+// Those that exist on an AF_INET socket.
+constexpr Option ipv4_options[] = {
+    {"timestamp", SOL_SOCKET, SO_TIMESTAMP}, {"timestampns", SOL_SOCKET, SO_TIMESTAMPNS},
+    {"ttl", IPPROTO_IP, IP_RECVTTL},         {"tos", IPPROTO_IP, IP_RECVTOS},
+    {"own_pktinfo", IPPROTO_IP, IP_PKTINFO}, {"original_destination", IPPROTO_IP, IP_RECVORIGDSTADDR},
+    {"ip_options", IPPROTO_IP, IP_RECVOPTS}, {"return_options", IPPROTO_IP, IP_RETOPTS},
+};
+
+constexpr Option ipv6_options[] = {
+    {"hoplimit", IPPROTO_IPV6, IPV6_RECVHOPLIMIT},
+    {"traffic_class", IPPROTO_IPV6, IPV6_RECVTCLASS},
+    {"own_pktinfo6", IPPROTO_IPV6, IPV6_RECVPKTINFO},
+    {"own_pktinfo_2292", IPPROTO_IPV6, 2 /* IPV6_2292PKTINFO */},
+    {"own_pktinfo_on_dual_stack", IPPROTO_IP, IP_PKTINFO},
+};
+
+struct Setting {
+    const char* server;
+    const char* asked;
+    const char* client;
+};
+constexpr Setting ipv4{"0.0.0.0", asked_address, client_address};
+constexpr Setting ipv6{"::", "fd00::2", "fd00::4"};
+
+// What a question has to carry for the options to have something to tell.
+void decorate(const Client& client, bool six) {
+    if (six) {
+        switch_on(client.fd(), IPPROTO_IPV6, IPV6_UNICAST_HOPS, 77);
+        switch_on(client.fd(), IPPROTO_IPV6, IPV6_TCLASS, 0x28);
+        return;
+    }
+    switch_on(client.fd(), IPPROTO_IP, IP_TTL, 77);
+    switch_on(client.fd(), IPPROTO_IP, IP_TOS, 0x28);
+    const unsigned char no_operations[4] = {1, 1, 1, 0};
+    must(setsockopt(client.fd(), IPPROTO_IP, IP_OPTIONS, no_operations, sizeof no_operations) == 0,
+         "IP_OPTIONS");
+}
+
+long receive_and_answer(int server, Client& client, const char* asked, Message& message, int flags = 0) {
+    const long received = recvmsg(server, &message.header, flags);
+    message.print(received);
+    sendto(server, "answer", 6, 0, reinterpret_cast<const sockaddr*>(&message.name),
+           message.header.msg_namelen);
+    client.print_answer(asked);
+    return received;
+}
+
+// Buffers of every length, from none at all to more than enough.
+void sweep(int server, const Setting& setting, long largest) {
+    Client client(setting.client);
+    decorate(client, &setting == &ipv6);
+    for (long room = -1; room <= largest; ++room) {
+        std::printf("room for %ld:\n", room);
+        client.ask(server, setting.asked);
+        Message message(room);
+        if (room % 16 == 0) {
+            // Looked at first, then read.
+            message.print(recvmsg(server, &message.header, MSG_PEEK | MSG_TRUNC));
+            message.prepare(room);
+        }
+        receive_and_answer(server, client, setting.asked, message, room % 3 == 0 ? MSG_CMSG_CLOEXEC : 0);
+    }
+}
+
+void all_on(int server, const Setting& setting) {
+    for (const Option& option : ipv4_options)
+        if (&setting == &ipv4 || option.level == SOL_SOCKET)
+            switch_on(server, option.level, option.name);
+    if (&setting == &ipv6)
+        for (const Option& option : ipv6_options)
+            switch_on(server, option.level, option.name);
+}
+
+// No buffer, in all the ways to say so.
+void no_buffer(int server, bool asked_for_something) {
+    if (asked_for_something)
+        switch_on(server, IPPROTO_IP, IP_RECVTTL);
+    echo(server);
+    Client client;
+    for (int way = 0; way < 4; ++way) {
+        client.ask(server);
+        Message message(way == 1 ? 0 : -1);
+        if (way == 2)
+            message.header.msg_controllen = 64; // of nothing
+        if (way == 3)
+            message.header.msg_control = &message; // nothing of something
+        receive_and_answer(server, client, asked_address, message);
+    }
+}
+
+// Messages of one recvmmsg() call with different buffers.
+void many(int server) {
+    switch_on(server, IPPROTO_IP, IP_RECVTTL);
+    switch_on(server, SOL_SOCKET, SO_TIMESTAMPNS);
+    switch_on(server, IPPROTO_IP, IP_RECVTOS);
+    constexpr long rooms[] = {-1, 0, 8, 24, 32, 40, 56, 72, 80, 200, 2000, -1};
+    constexpr unsigned count = std::size(rooms);
+    Client client;
+    for (unsigned number = 0; number < count; ++number)
+        client.ask(server, number % 2 == 0 ? asked_address : other_address);
+    std::vector<Message> messages;
+    std::vector<mmsghdr> headers(count);
+    messages.reserve(count);
+    for (unsigned number = 0; number < count; ++number) {
+        messages.emplace_back(rooms[number]);
+        headers[number].msg_hdr = messages[number].header;
+        headers[number].msg_len = 4711;
+    }
+    headers[4].msg_hdr.msg_name = nullptr;
+    headers[5].msg_hdr.msg_namelen = 4;
+    say("recvmmsg", recvmmsg(server, headers.data(), count, MSG_WAITFORONE, nullptr));
+    for (unsigned number = 0; number < count; ++number) {
+        messages[number].header = headers[number].msg_hdr;
+        messages[number].print(headers[number].msg_len);
+        const msghdr& header = headers[number].msg_hdr;
+        if (header.msg_namelen != sizeof(sockaddr_in) || header.msg_name == nullptr || number == 5)
+            continue;
+        sendto(server, "answer", 6, 0, static_cast<const sockaddr*>(header.msg_name), header.msg_namelen);
+        std::printf("%u: ", number);
+    }
+    std::printf("\n");
+    echo(server);
+}
+
+void segmentation(int server) {
+    switch_on(server, SOL_UDP, UDP_GRO);
+    switch_on(server, IPPROTO_IP, IP_RECVTTL);
+    Client client;
+    const Name to(asked_address, name_of(server).port());
+    switch_on(client.fd(), SOL_UDP, UDP_SEGMENT, 10);
+    for (long room = -1; room <= 72; ++room) {
+        std::printf("room for %ld:\n", room);
+        sendto(client.fd(), "three segments of 10 bytes and one", 34, 0, to.get(), to.length);
+        must(readable(server), "nothing arrived");
+        Message message(room);
+        receive_and_answer(server, client, asked_address, message);
+    }
+}
+
+void drop_count(int server) {
+    switch_on(server, SOL_SOCKET, SO_RXQ_OVFL);
+    switch_on(server, SOL_SOCKET, SO_RCVBUF, 1);
+    Client client;
+    for (int number = 0; number < 100; ++number)
+        client.ask(server);
+    char data[64];
+    while (recv(server, data, sizeof data, MSG_DONTWAIT) > 0)
+        ;
+    for (long room = -1; room <= 40; ++room) {
+        std::printf("room for %ld:\n", room);
+        client.ask(server);
+        Message message(room);
+        receive_and_answer(server, client, asked_address, message);
+    }
+}
+
+// The error queue: refused datagrams, read into buffers of different lengths.
+void error_queue(int server, const char* to_address, const char* asked, bool own_packet_info) {
+    const bool six = std::strchr(to_address, ':') != nullptr;
+    switch_on(server, six ? IPPROTO_IPV6 : IPPROTO_IP, six ? IPV6_RECVERR : IP_RECVERR);
+    switch_on(server, six ? IPPROTO_IPV6 : IPPROTO_IP, six ? IPV6_RECVHOPLIMIT : IP_RECVTTL);
+    if (own_packet_info)
+        switch_on(server, six ? IPPROTO_IPV6 : IPPROTO_IP, six ? IPV6_RECVPKTINFO : IP_PKTINFO);
+    // A port that nobody listens on any more.
+    const int closed = bound(to_address);
+    const Name nobody(to_address, name_of(closed).port());
+    close(closed);
+    for (long room = -1; room <= 160; room = room < 0 ? 0 : room + 8) {
+        std::printf("room for %ld:\n", room);
+        sendto(server, "x", 1, 0, nobody.get(), nobody.length);
+        pollfd poller{server, 0, 0};
+        must(poll(&poller, 1, 5000) == 1 && (poller.revents & POLLERR) != 0, "no error came");
+        Message message(room);
+        long result = recvmsg(server, &message.header, MSG_ERRQUEUE);
+        message.print(result);
+        char data[8];
+        Name from;
+        result = recvfrom(server, data, sizeof data, MSG_ERRQUEUE | MSG_DONTWAIT, from.get(), &from.length);
+        say("and once more", result);
+    }
+    echo(server, server, asked, six ? "fd00::4" : client_address);
+}
+
+// A datagram that is still waiting when the program switches an option on: the shim's was on before.
+void waiting(int server) {
+    Client client;
+    for (int number = 0; number < 3; ++number)
+        client.ask(server);
+    Message message(200);
+    receive_and_answer(server, client, asked_address, message);
+    switch_on(server, IPPROTO_IP, IP_RECVTTL);
+    message.prepare(200);
+    receive_and_answer(server, client, asked_address, message);
+    switch_on(server, IPPROTO_IP, IP_RECVTTL, 0);
+    message.prepare(200);
+    receive_and_answer(server, client, asked_address, message);
+}
+
+} // namespace
+
+int main(int, char** arguments) {
+    const std::string_view topic = arguments[1];
+    for (const Option& option : ipv6_options) {
+        if (topic != option.topic)
+            continue;
+        own_namespace();
+        const int server = bound("::");
+        switch_on(server, option.level, option.name);
+        sweep(server, ipv6, 88);
+        // The same socket asked over IPv4.
+        Client client;
+        client.ask(server);
+        Message message(200);
+        receive_and_answer(server, client, asked_address, message);
+        return 0;
+    }
+    if (topic.ends_with("6"))
+        own_namespace();
+    const Setting& setting = topic.ends_with("6") ? ipv6 : ipv4;
+    const int server = bound(setting.server);
+    for (const Option& option : ipv4_options) {
+        if (topic != option.topic)
+            continue;
+        switch_on(server, option.level, option.name);
+        sweep(server, ipv4, 88);
+        return 0;
+    }
+    if (topic == "nothing_asked_for" || topic == "nothing_asked_for6") {
+        sweep(server, setting, 80);
+    } else if (topic == "no_buffer") {
+        no_buffer(server, false);
+        no_buffer(server, true);
+    } else if (topic == "every_length" || topic == "every_length6") {
+        // An exact fit and a buffer that is too small for each of the messages are among them.
+        all_on(server, setting);
+        sweep(server, setting, 320);
+    } else if (topic == "gro") {
+        segmentation(server);
+    } else if (topic == "rxq_ovfl") {
+        drop_count(server);
+    } else if (topic == "errqueue") {
+        error_queue(server, "127.0.0.1", asked_address, false);
+    } else if (topic == "errqueue_own_pktinfo") {
+        error_queue(server, "127.0.0.1", asked_address, true);
+    } else if (topic == "errqueue6") {
+        error_queue(server, "fd00::4", "fd00::2", false);
+    } else if (topic == "recvmmsg") {
+        many(server);
+    } else if (topic == "waiting") {
+        waiting(server);
+    } else {
+        return 2;
+    }
+    return 0;
+}

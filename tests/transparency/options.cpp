@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: MIT
+//
+// Point 2: the options that the shim needs for itself answer as the program has set them.
+#include "tests/transparency/probe.hpp"
+
+#include <string_view>
+
+#ifndef IP_BIND_ADDRESS_NO_PORT
+#define IP_BIND_ADDRESS_NO_PORT 24
+#endif
+
+using namespace probe;
+
+namespace {
+
+struct Option {
+    const char* name;
+    int level;
+    int number;
+};
+
+constexpr Option all_options[] = {
+    {"IP_PKTINFO", IPPROTO_IP, IP_PKTINFO},
+    {"IPV6_RECVPKTINFO", IPPROTO_IPV6, IPV6_RECVPKTINFO},
+    {"IPV6_2292PKTINFO", IPPROTO_IPV6, 2},
+    {"IP_BIND_ADDRESS_NO_PORT", IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT},
+    // Neighbours, which are none of the shim's business.
+    {"IP_RECVTTL", IPPROTO_IP, IP_RECVTTL},
+    {"IPV6_RECVHOPLIMIT", IPPROTO_IPV6, IPV6_RECVHOPLIMIT},
+    {"SO_REUSEADDR", SOL_SOCKET, SO_REUSEADDR},
+    {"IP_MULTICAST_IF", IPPROTO_IP, IP_MULTICAST_IF},
+};
+
+void get_with(int fd, const Option& option, socklen_t room) {
+    unsigned char value[16];
+    std::memset(value, 0xaa, sizeof value);
+    socklen_t length = room;
+    errno = 4711;
+    const int result = getsockopt(fd, option.level, option.number, value, &length);
+    std::printf("get %s with %u: %d %s length %u ", option.name, room, result,
+                result < 0      ? strerrorname_np(errno)
+                : errno == 4711 ? "errno untouched"
+                                : "errno touched",
+                length);
+    for (const unsigned char byte : value)
+        std::printf("%02x", byte);
+    std::printf("\n");
+}
+
+// All options as the program sees them.
+void show(int fd) {
+    for (const Option& option : all_options)
+        get_with(fd, option, sizeof(int));
+}
+
+// What a datagram brings: the messages of the options that are on, and no other.
+void show_datagram(int server, const char* asked = asked_address, const char* client_at = client_address) {
+    Client client(client_at);
+    client.ask(server, asked);
+    Message message(256);
+    const long received = recvmsg(server, &message.header, 0);
+    message.print(received);
+    sendto(server, "answer", 6, 0, reinterpret_cast<const sockaddr*>(&message.name),
+           message.header.msg_namelen);
+    client.print_answer(asked);
+}
+
+long set(int fd, const Option& option, int value) {
+    std::printf("set %s to %d: ", option.name, value);
+    return say_call("result",
+                    [&] { return setsockopt(fd, option.level, option.number, &value, sizeof value); });
+}
+
+void exchange(int server, bool six) {
+    show_datagram(server);
+    if (six)
+        show_datagram(server, "fd00::2", "fd00::4");
+}
+
+// Each option switched on and off again, before and after bind(), with all the others watched.
+void on_and_off(const char* address) {
+    const bool six = std::strchr(address, ':') != nullptr;
+    for (const Option& option : all_options) {
+        if (option.number == IP_MULTICAST_IF)
+            continue;
+        // Not port 0, which IP_BIND_ADDRESS_NO_PORT would leave open.
+        const Name name(address, htons(7000));
+        const int server = socket(name.storage.ss_family, SOCK_DGRAM, 0);
+        std::printf("== %s, before bind\n", option.name);
+        set(server, option, 1);
+        show(server);
+        must(bind(server, name.get(), name.length) == 0, "bind");
+        show(server);
+        exchange(server, six);
+        set(server, option, 0);
+        show(server);
+        exchange(server, six);
+        close(server);
+
+        std::printf("== %s, after bind\n", option.name);
+        const int other = bound(address);
+        show(other);
+        set(other, option, 1);
+        show(other);
+        exchange(other, six);
+        // Twice is once.
+        set(other, option, 1);
+        set(other, option, 0);
+        show(other);
+        exchange(other, six);
+        set(other, option, -1);
+        get_with(other, option, sizeof(int));
+        set(other, option, 256);
+        get_with(other, option, sizeof(int));
+        set(other, option, 0);
+        close(other);
+    }
+}
+
+// Two at once: one that is switched off leaves the other on.
+void together() {
+    own_namespace();
+    const int server = bound("::");
+    for (unsigned on = 0; on < 16; ++on) {
+        for (unsigned bit = 0; bit < 4; ++bit)
+            set(server, all_options[bit], (on >> bit & 1) != 0);
+        show(server);
+        exchange(server, true);
+    }
+}
+
+// Every length that a value can be given or asked for with.
+void lengths(const char* address) {
+    const int server = bound(address);
+    echo(server);
+    for (const Option& option : all_options)
+        for (socklen_t length = 0; length <= 12; ++length) {
+            for (const int first : {0, 1, 256}) {
+                const int value[3] = {first, 0, 0};
+                std::printf("set %s with %u, value %d\n", option.name, length, first);
+                say_call("result",
+                         [&] { return setsockopt(server, option.level, option.number, value, length); });
+                get_with(server, option, length);
+            }
+        }
+    for (const Option& option : all_options) {
+        get_with(server, option, static_cast<socklen_t>(-1));
+        const int value = 1;
+        say("negative length",
+            setsockopt(server, option.level, option.number, &value, static_cast<socklen_t>(-1)));
+        say("no value", setsockopt(server, option.level, option.number, nullptr, sizeof value));
+        socklen_t length = sizeof value;
+        say("no room", getsockopt(server, option.level, option.number, nullptr, &length));
+        char room[4];
+        say("no length", getsockopt(server, option.level, option.number, room, nullptr));
+    }
+    show_datagram(server);
+}
+
+// Sockets that are not the shim's, and descriptors that are no sockets.
+void elsewhere() {
+    own_namespace();
+    const int sockets[] = {
+        socket(AF_INET, SOCK_STREAM, 0),
+        socket(AF_INET6, SOCK_STREAM, 0),
+        socket(AF_UNIX, SOCK_DGRAM, 0),
+        socket(AF_INET, SOCK_DGRAM, 0),
+        socket(AF_INET, SOCK_DGRAM, 136 /* Lite */),
+        bound("127.0.0.9"),
+        STDIN_FILENO,
+        -1,
+    };
+    for (const int fd : sockets) {
+        show(fd);
+        for (const Option& option : all_options)
+            set(fd, option, 1);
+        show(fd);
+    }
+    echo(bound("0.0.0.0"));
+}
+
+// An option belongs to the socket, whichever descriptor it is set through.
+void copies() {
+    const int server = bound("0.0.0.0");
+    const int copy = dup(server);
+    echo(copy, server);
+    set(copy, all_options[0], 1);
+    show(server);
+    show(copy);
+    show_datagram(server);
+    set(server, all_options[0], 0);
+    show(copy);
+    show_datagram(copy);
+    close(server);
+    set(copy, all_options[0], 1);
+    show_datagram(copy);
+}
+
+// The program's own use of the option, as servers that know of it do: on, receive, answer from there.
+void own_use() {
+    const int server = bound("0.0.0.0");
+    set(server, all_options[0], 1);
+    Client client;
+    for (const char* asked : {asked_address, other_address}) {
+        client.ask(server, asked);
+        Message message(256);
+        const long received = recvmsg(server, &message.header, 0);
+        message.print(received);
+        message.header.msg_flags = 0;
+        say("sendmsg", sendmsg(server, &message.header, 0)); // with the control messages as they came
+        std::printf("chosen: from=%s\n", client.hear().c_str());
+    }
+    show_datagram(server);
+}
+
+// A socket that is connected and let go again.
+void connected() {
+    // At a port of its own choice, which lasts; nobody else is in this namespace.
+    own_namespace();
+    const int server = socket(AF_INET, SOCK_DGRAM, 0);
+    const Name name("0.0.0.0", htons(7000));
+    must(bind(server, name.get(), name.length) == 0, "bind");
+    Client client;
+    const Name to = name_of(client.fd());
+    client.ask(server);
+    char data[16];
+    say("recv", recv(server, data, sizeof data, 0));
+    say("connect", connect(server, to.get(), to.length));
+    show(server);
+    set(server, all_options[0], 1);
+    show(server);
+    sockaddr none{};
+    none.sa_family = AF_UNSPEC;
+    say("disconnect", connect(server, &none, sizeof none));
+    show(server);
+    set(server, all_options[0], 0);
+    show(server);
+    echo(server);
+}
+
+} // namespace
+
+int main(int, char** arguments) {
+    const std::string_view topic = arguments[1];
+    if (topic == "on_and_off") {
+        own_namespace();
+        on_and_off("0.0.0.0");
+    } else if (topic == "on_and_off6") {
+        own_namespace();
+        on_and_off("::");
+    } else if (topic == "together") {
+        together();
+    } else if (topic == "lengths") {
+        lengths("0.0.0.0");
+    } else if (topic == "lengths6") {
+        own_namespace();
+        lengths("::");
+    } else if (topic == "elsewhere") {
+        elsewhere();
+    } else if (topic == "copies") {
+        copies();
+    } else if (topic == "own_use") {
+        own_use();
+    } else if (topic == "connected") {
+        connected();
+    } else {
+        return 2;
+    }
+    return 0;
+}

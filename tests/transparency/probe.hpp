@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: MIT
+//
+// What the probes have in common. A probe is a program that prints what it sees of its sockets; compare.sh
+// runs it bare and under the shim. So nothing that differs from run to run may be printed: no port, no time,
+// no descriptor that depends on what the loader had open.
+#pragma once
+
+#include <arpa/inet.h>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <ctime>
+#include <netinet/in.h>
+#include <poll.h>
+#include <string>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <vector>
+
+namespace probe {
+
+// The addresses of the loopback interface that need no setting up. The routing table answers from 127.0.0.1.
+constexpr const char* asked_address = "127.0.0.2";
+constexpr const char* other_address = "127.0.0.3";
+constexpr const char* client_address = "127.0.0.4";
+
+// compare.sh looks for this.
+[[noreturn]] void skip(const char* reason);
+// For what has to work so that the probe can do its work.
+void must(bool condition, const char* what);
+
+// Prints "what: result", with the name of errno where the result is negative.
+void say(const char* what, long result);
+// The same for a call that must leave errno alone when it succeeds.
+template <typename Call>
+long say_call(const char* what, Call call) {
+    constexpr int untouched = 4711;
+    errno = untouched;
+    const long result = static_cast<long>(call());
+    say(what, result);
+    if (result >= 0 && errno != untouched)
+        std::printf("%s: errno changed to %d\n", what, errno);
+    return result;
+}
+
+struct Name {
+    sockaddr_storage storage{};
+    socklen_t length = sizeof storage;
+
+    Name() = default;
+    Name(const char* address, in_port_t port); // port in network byte order
+
+    sockaddr* get() { return reinterpret_cast<sockaddr*>(&storage); }
+    const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
+    std::string address() const;
+    in_port_t port() const;
+};
+
+Name name_of(int fd);
+
+// A UDP socket bound to `address` and a free port: "0.0.0.0" and "::" are servers, others clients.
+int bound(const char* address);
+// Switches an int-valued option on; the probe ends where that fails.
+void switch_on(int fd, int level, int name, int value = 1);
+// Waits until `fd` can be read, at most some seconds.
+bool readable(int fd, int milliseconds = 5000);
+
+// Somebody who asks a server, from a socket that the shim has no business with.
+class Client {
+public:
+    explicit Client(const char* address = client_address) : fd_(bound(address)) {}
+    ~Client() { close(fd_); }
+    Client(const Client&) = delete;
+    Client& operator=(const Client&) = delete;
+
+    // Sends `text` to `address` at the port of `server`, and waits until it has arrived.
+    void ask(int server, const char* address = asked_address, const char* text = "question");
+    // Where the next datagram comes from; empty where none comes.
+    std::string hear(int milliseconds = 5000);
+    // Prints "answer asked=... from=...", the line in which the shim may make a difference.
+    void print_answer(const char* asked = asked_address);
+
+    int fd() const { return fd_; }
+
+private:
+    int fd_;
+};
+
+// One question, received and answered with recvfrom() and sendto() on (possibly different) descriptors of a
+// server.
+void echo(int receiver, int sender, const char* asked = asked_address, const char* client = client_address);
+inline void echo(int server) {
+    echo(server, server);
+}
+
+// Puts the process into a network namespace of its own, with `lo` up and fd00::2, fd00::3 and fd00::4 on it.
+void own_namespace();
+
+// A receive buffer for recvmsg(), all of whose bytes are known before the call, so that print() shows each
+// byte that was written.
+struct Message {
+    std::array<unsigned char, 64> data;
+    alignas(cmsghdr) std::array<unsigned char, 2048> control;
+    sockaddr_storage name;
+    iovec part;
+    msghdr header;
+
+    // `control_room`: the length of the control buffer; -1 for none.
+    explicit Message(long control_room);
+    void prepare(long control_room);
+    // Everything that the kernel may have changed. Values that differ from run to run are masked.
+    void print(long result) const;
+};
+
+// The receive calls that blocked threads are cancelled in, and others are tried with, by number.
+constexpr int receive_calls = 3;
+const char* receive_call_name(int number);
+long receive_by(int number, int fd, Name& peer);
+
+} // namespace probe
