@@ -119,7 +119,7 @@ Arrival read(const void* buffer, size_t length, Choice choice) {
 }
 
 size_t hand_over(const void* source, size_t source_length, unsigned hide, void* target, size_t target_room,
-                 int& flags) {
+                 int& flags, size_t target_writable) {
     auto* out = static_cast<unsigned char*>(target);
     size_t room = target != nullptr ? target_room : 0;
     Walk walk(source, source_length);
@@ -138,6 +138,9 @@ size_t hand_over(const void* source, size_t source_length, unsigned hide, void* 
             header.cmsg_len = room;
         }
         const size_t written = std::min<size_t>(header.cmsg_len, present);
+        // What the kernel cannot write it leaves out, without a word.
+        if (static_cast<size_t>(out - static_cast<unsigned char*>(target)) + written > target_writable)
+            continue;
         const size_t space = std::min<size_t>(CMSG_ALIGN(header.cmsg_len), room);
         // memmove, because the two buffers may be one; what is handed over only ever moves forward.
         std::memmove(out, message, written);

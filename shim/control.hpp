@@ -48,11 +48,12 @@ Arrival read(const void* buffer, size_t length, Choice choice);
 //  - `hide`: the kinds that the program has not asked for.
 //  - `target`, `target_room`: the program's buffer and its length. May be null, may be `source` itself.
 //  - `flags`: the message's flags; MSG_CTRUNC is set if a message did not fit.
+//  - `target_writable`: so many of the buffer's bytes can be written.
 //
 // Returns the msg_controllen that the kernel would have reported. Messages are cut and padded as put_cmsg()
 // in the kernel's net/core/scm.c does it.
 size_t hand_over(const void* source, size_t source_length, unsigned hide, void* target, size_t target_room,
-                 int& flags);
+                 int& flags, size_t target_writable = SIZE_MAX);
 
 // True where hand_over() would write to the program's buffer.
 bool has_visible(const void* source, size_t source_length, unsigned hide);

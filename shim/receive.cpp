@@ -64,20 +64,35 @@ void finish_call(Socket socket, ssize_t result, int flags) {
         recent.end_peek();
 }
 
+// How many bytes from `memory` on can be written.
+size_t writable_bytes(void* memory, size_t length) {
+    if (user_memory::can_write(memory, length))
+        return length;
+    constexpr size_t page_size = 4096; // or a part of a larger page
+    size_t done = 0;
+    while (done < length) {
+        auto* const next = static_cast<unsigned char*>(memory) + done;
+        const size_t rest_of_page = page_size - reinterpret_cast<uintptr_t>(next) % page_size;
+        const size_t piece = std::min(length - done, rest_of_page);
+        if (!user_memory::can_write(next, piece))
+            break;
+        done += piece;
+    }
+    return done;
+}
+
 // The program's message, changed to what the kernel would have written to it.
 void give_back(Socket socket, const msghdr& ours, msghdr& theirs) {
     int flags = ours.msg_flags;
     const unsigned hide = hidden_kinds(socket);
     void* target = theirs.msg_control;
     size_t room = theirs.msg_controllen;
-    // The kernel leaves out what it cannot write, without a word.
-    if (target != nullptr && room != 0 && control::has_visible(ours.msg_control, ours.msg_controllen, hide) &&
-        !user_memory::can_write(target, room)) {
-        target = nullptr;
-        room = 0;
-    }
+    const size_t writable =
+        target != nullptr && room != 0 && control::has_visible(ours.msg_control, ours.msg_controllen, hide)
+            ? writable_bytes(target, room)
+            : room;
     theirs.msg_controllen =
-        control::hand_over(ours.msg_control, ours.msg_controllen, hide, target, room, flags);
+        control::hand_over(ours.msg_control, ours.msg_controllen, hide, target, room, flags, writable);
     // Ours may have been cut, or have made others be cut; what counts is the program's own buffer.
     theirs.msg_flags = flags;
     theirs.msg_namelen = ours.msg_namelen;
@@ -92,7 +107,10 @@ ssize_t one(Socket socket, int fd, void* buffer, size_t length, int flags, socka
         (flags & MSG_ERRQUEUE) != 0 || !user_memory::can_write(address_length, sizeof *address_length))
         return libc::recvfrom(fd, buffer, length, flags, address, address_length);
     const socklen_t room = *address_length;
-    if (room < sizeof(sockaddr_in) || room > INT_MAX)
+    // Where the address cannot be written, newer kernels have written its length, which recvmsg() does not
+    // tell us.
+    if (room < sizeof(sockaddr_in) || room > INT_MAX ||
+        !user_memory::can_write(address, std::min<size_t>(room, sizeof(sockaddr_in6))))
         return libc::recvfrom(fd, buffer, length, flags, address, address_length);
 
     alignas(cmsghdr) unsigned char own_control[control_room];
@@ -134,6 +152,9 @@ ssize_t one(Socket socket, int fd, msghdr* message, int flags) {
         give_back(socket, ours, *message);
         peers::begin_receiving(socket, false);
         learn(socket, fd, ours, room, own_control, ours.msg_controllen, flags);
+    } else if (message->msg_namelen != ours.msg_namelen) {
+        // Where the name cannot be written, newer kernels have written its length.
+        message->msg_namelen = ours.msg_namelen;
     }
     finish_call(socket, received, flags);
     return received;
@@ -185,6 +206,10 @@ int many(Socket socket, int fd, mmsghdr* messages, unsigned count, int flags, ti
             learn(socket, fd, message, room, message.msg_control, message.msg_controllen, flags);
         }
     }
+    // The kernel may have stopped at a message whose name it could not write; see one().
+    const unsigned next = received < 0 ? 0 : static_cast<unsigned>(received);
+    if (next < batch && messages[next].msg_hdr.msg_namelen != ours[next].msg_hdr.msg_namelen)
+        messages[next].msg_hdr.msg_namelen = ours[next].msg_hdr.msg_namelen;
     finish_call(socket, received, flags);
     return received;
 }

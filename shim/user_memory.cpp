@@ -39,7 +39,8 @@ bool probe_write(uintptr_t address) {
 } // namespace
 
 bool detail::ask_kernel(uintptr_t address, size_t length, bool write) {
-    if (address == 0 || address + length < address)
+    // Page 0 is never there, and the probes take a null pointer for none at all.
+    if (address >> page_bits == 0 || address + length < address)
         return false;
     auto& pages = write ? writable_pages : readable_pages;
     const uintptr_t last_page = (address + length - 1) >> page_bits;
