@@ -25,7 +25,8 @@ by_dig() { # ADDRESS NAME
 converse() { # CLIENT...
     local line got heard=0 child from to tries
     # shellcheck disable=SC2034 # CLIENT_PID, which bash takes back when the client ends
-    coproc CLIENT { on_client "$@" 2>&1; }
+    # In place of the subshell, so that it is the client that is ended below.
+    coproc CLIENT { exec ip netns exec "$LAB_CLIENT" "$@" 2>&1; }
     child=$!
     # Copies of the descriptors: bash closes its own as soon as the client ends.
     exec {from}<&"${CLIENT[0]}" {to}>&"${CLIENT[1]}"
@@ -56,4 +57,36 @@ self_signed() {
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1 -subj /CN=wall.test \
         -keyout "$dir/key.pem" -out "$dir/cert.pem" 2>/dev/null
     chmod 644 "$dir/key.pem"
+}
+
+# Runs a client that would take an answer from anywhere, through a relay that is connected to the address asked: the
+# client asks 127.0.0.1 at the port for which RELAY stands in its arguments.
+through_relay() { # ADDRESS CLIENT...
+    local target port=$((10000 + BASHPID % 20000)) tries status=0
+    target=$(host_port "$1")
+    shift
+    (exec ip netns exec "$LAB_CLIENT" socat "UDP4-LISTEN:$port,bind=127.0.0.1" "UDP:$target" >/dev/null 2>&1) &
+    for ((tries = 0; tries < 100; tries++)); do
+        [ "$(LAB_SERVER=$LAB_CLIENT lab_sockets_on "$port")" -eq 0 ] || break
+        sleep 0.05
+    done
+    on_client timeout "$patience" "${@//RELAY/$port}" || status=$?
+    kill "$!" 2>/dev/null || true
+    return "$status"
+}
+
+# Starts a client that goes on and on, and ends it when it says what it should.
+until_it_says() { # TEXT CLIENT...
+    local text=$1 got child from deadline=$((SECONDS + patience))
+    shift
+    # shellcheck disable=SC2034 # CLIENT_PID, as above
+    coproc CLIENT { exec ip netns exec "$LAB_CLIENT" "$@" 2>&1; }
+    child=$!
+    exec {from}<&"${CLIENT[0]}"
+    while [ "$SECONDS" -le "$deadline" ] && IFS= read -r -t "$patience" -u "$from" got; do
+        [[ $got != *"$text"* ]] || break
+    done
+    kill "$child" 2>/dev/null || true
+    say "${got:-silence}"
+    [[ ${got:-} == *"$text"* ]]
 }

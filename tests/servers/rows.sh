@@ -17,9 +17,10 @@ wall_list() {
 # Defines what one server file says. The defaults are those of most servers.
 wall_load() { # NAME
     # shellcheck disable=SC2034 # for wall.sh
-    families='v4 v6' serves=all bare=wrong
+    families='v4 v6' serves=all bare=wrong bare_v6=
     # shellcheck source=/dev/null
     . "$WALL_HERE/wall/$1.sh"
+    bare_v6=${bare_v6:-$bare}
 }
 
 # Is something missing? Then the package that has it is in WALL_LACKS.
@@ -69,6 +70,7 @@ wall_rows() { # [VERSIONS-DIRECTORY]
             wall_load "$name"
             version=
             [ -z "${1:-}" ] || version=$(cat "$1/$name")
+            [ "$bare" = "$bare_v6" ] || bare="v4 $bare, v6 $bare_v6"
             printf '| %s | %s | %s | %s | right (%s) |\n' "$title" "$version" "$api" "$bare" "${families// /, }"
         )
     done

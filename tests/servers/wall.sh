@@ -80,6 +80,15 @@ run_tcp() { # CMD...
 
 # --- the test --------------------------------------------------------------------------------------------------------
 
+wanted() { # MODE ADDRESS: the verdict that there should be
+    case $1-$2 in
+    # The bare server is right where routing would choose the same address, which shows that it does answer.
+    shim-* | bare-192.0.2.2 | bare-2001:db8:1::2) printf 'right\n' ;;
+    *:*) printf '%s\n' "$bare_v6" ;;
+    *) printf '%s\n' "$bare" ;;
+    esac
+}
+
 # One process of the server, and everything that is asked of it. The questions run beside each other, and beside the
 # next server's start: most of the time goes into waiting for answers that do not come.
 unit() { # MODE FAMILY ADDRESS...
@@ -102,11 +111,7 @@ unit() { # MODE FAMILY ADDRESS...
     esac
     for address in "$@"; do
         # Long where an answer is due, so that a busy machine changes no verdict.
-        patience=15
-        case $mode-$bare-$address in
-        bare-wrong-192.0.2.2 | bare-wrong-2001:db8:1::2) ;;
-        bare-wrong-*) patience=1 ;;
-        esac
+        case $(wanted "$mode" "$address") in right) patience=15 ;; wrong) patience=1 ;; esac
         (
             trap '' PIPE # a client that has given up must not end us before we have said so
             if question "$address" >"$LAB_DIR/$mode.$address.said" 2>&1; then verdict=right; else verdict=wrong; fi
@@ -156,12 +161,7 @@ for mode in bare shim; do
     for address in "${WALL_ASKED[@]}"; do
         verdict=$(cat "$LAB_DIR/$mode.$address.verdict" 2>/dev/null || printf 'nothing')
         said=$(tail -n 1 "$LAB_DIR/$mode.$address.said")
-        wanted=right
-        case $mode-$bare-$address in
-        # The bare server is right where routing would choose the same address, which shows that it does answer.
-        bare-wrong-192.0.2.2 | bare-wrong-2001:db8:1::2) ;;
-        bare-*) wanted=$bare ;;
-        esac
+        wanted=$(wanted "$mode" "$address")
         if [ "$verdict" = "$wanted" ]; then
             say "ok: $mode, asked $address: $verdict${said:+ ($said)}"
         else
