@@ -25,6 +25,7 @@ int run(int argument_count, char** arguments) {
     application.require_subcommand(1);
     int exit_status = success;
     add_check(application, exit_status);
+    add_selftest(application, exit_status);
     try {
         application.parse(argument_count, arguments);
     } catch (const CLI::Success& request) {

@@ -12,7 +12,7 @@ enum ExitStatus : int {
     success = 0,
     failure = 1,          ///< the subcommand did its work, and the result is bad
     bad_usage = 2,        ///< the command line was wrong, or the subcommand could not do its work
-    not_reachable = 125,  ///< check: LD_PRELOAD has no effect on the program
+    not_reachable = 125,  ///< check: LD_PRELOAD has no effect on the program; selftest: nor on itself
     not_executable = 126, ///< check: the program exists but cannot be started
     not_found = 127,      ///< check: there is no such program
 };
@@ -20,5 +20,6 @@ enum ExitStatus : int {
 /// Each adds one subcommand to the command line. Its callback puts what the process exits with into
 /// `exit_status`, which must live as long as `application`.
 void add_check(CLI::App& application, int& exit_status);
+void add_selftest(CLI::App& application, int& exit_status);
 
 } // namespace multihome::tools

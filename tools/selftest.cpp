@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: MIT
+// multihomectl selftest: each interposed function through the library and through libc, on twin sockets.
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+
+#include <dlfcn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <filesystem>
+#include <fmt/core.h>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "tools/differential/pair.hpp"
+#include "tools/differential/side.hpp"
+#include "tools/selftest_scripts.hpp"
+#include "tools/subcommands.hpp"
+
+namespace multihome::tools {
+namespace {
+
+namespace engine = multihome::differential;
+
+struct Options {
+    std::string library;
+    std::string side;
+    bool host_network = false;
+};
+
+/// Where the library lies in the build tree, and where it is installed, both seen from this program.
+std::string find_library(const std::string& wanted) {
+    namespace files = std::filesystem;
+    if (!wanted.empty())
+        return files::absolute(wanted).string();
+    std::error_code error;
+    const files::path here = files::read_symlink("/proc/self/exe", error).parent_path();
+    for (const files::path& place : {here, here / MULTIHOME_LIBDIR_FROM_BINDIR}) {
+        const files::path candidate = (place / "libmultihome.so").lexically_normal();
+        if (files::exists(candidate, error))
+            return candidate.string();
+    }
+    return {};
+}
+
+/// Why the library cannot be loaded; empty if it can. Tried in a child: there is no way back from loading it.
+std::string loading_problem(const std::string& library) {
+    std::array<int, 2> report{};
+    if (pipe(report.data()) != 0)
+        throw std::runtime_error("pipe failed");
+    const pid_t child = fork();
+    if (child == 0) {
+        const char* problem = nullptr;
+        void* const loaded = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
+        if (loaded == nullptr)
+            problem = dlerror(); // NOLINT(concurrency-mt-unsafe): this program has one thread
+        else if (dlsym(loaded, "sendmmsg") == engine::find_in_libc("sendmmsg"))
+            problem = "it is not libmultihome.so";
+        if (problem != nullptr)
+            dprintf(report[1], "%s", problem);
+        _exit(0);
+    }
+    close(report[1]);
+    std::string problem;
+    std::array<char, 256> piece{};
+    for (ssize_t size = 0; (size = read(report[0], piece.data(), piece.size())) > 0;)
+        problem.append(piece.data(), static_cast<std::size_t>(size));
+    close(report[0]);
+    int status = 0;
+    waitpid(child, &status, 0);
+    if (problem.empty() && (!WIFEXITED(status) || WEXITSTATUS(status) != 0))
+        problem = "loading it ends the process";
+    return problem;
+}
+
+int cannot_test(const std::string& reason) {
+    fmt::print(stderr, "multihomectl: selftest: {}\n", reason);
+    return not_reachable;
+}
+
+/// One function; true where both sides agree.
+bool test(engine::Pair& pair, const SelftestScript& script) {
+    const std::vector<engine::Step> steps = engine::parse_steps(script.steps);
+    engine::Difference difference;
+    if (pair.run(steps, difference)) {
+        fmt::print("ok   {}\n", script.symbol);
+        return true;
+    }
+    const std::string where =
+        difference.step < steps.size() ? engine::to_text(steps[difference.step]) : std::string{"at the end"};
+    fmt::print("FAIL {}: {}\n{}\n", script.symbol, where, difference.text);
+    fmt::print("{}", pair.explain(steps, difference.step));
+    return false;
+}
+
+int selftest(const Options& options) {
+    if (!options.side.empty())
+        return engine::run_side(options.side);
+    const std::string library = find_library(options.library);
+    if (library.empty())
+        return cannot_test(
+            "libmultihome.so is neither next to this program nor where it is installed: say where with "
+            "--library");
+    if (library.find_first_of(" :") != std::string::npos)
+        return cannot_test(fmt::format(
+            "'{}' holds a space or a colon, which LD_PRELOAD takes for the end of a name", library));
+    if (const std::string problem = loading_problem(library); !problem.empty())
+        return cannot_test(fmt::format("{}: {}", library, problem));
+    fmt::print("library {}\n", library);
+    std::fflush(stdout);
+
+    engine::Launch launch;
+    launch.arguments = {"multihomectl", "selftest", "--side"};
+    launch.library = library;
+    launch.own_network = !options.host_network;
+    std::unique_ptr<engine::Pair> pair;
+    try {
+        pair = std::make_unique<engine::Pair>(launch);
+    } catch (const std::runtime_error& error) {
+        return cannot_test(error.what());
+    }
+    bool good = pair->shim_answers_from_where_it_was_asked();
+    fmt::print("{} a request to 127.0.0.2 is answered from 127.0.0.2\n", good ? "ok  " : "FAIL");
+    for (const SelftestScript& script : selftest_scripts())
+        good = test(*pair, script) && good;
+    // A function that is interposed and not tested would be a hole that nobody sees.
+    for (std::size_t index = 0; index < engine::symbol_count; ++index) {
+        const std::string_view name = engine::name_of(static_cast<engine::Symbol>(index));
+        const auto scripts = selftest_scripts();
+        if (std::none_of(scripts.begin(), scripts.end(),
+                         [&](const auto& script) { return script.symbol == name; })) {
+            fmt::print("FAIL {}: not tested\n", name);
+            good = false;
+        }
+    }
+    return good ? success : failure;
+}
+
+} // namespace
+
+void add_selftest(CLI::App& application, int& exit_status) {
+    auto options = std::make_shared<Options>();
+    CLI::App* command = application.add_subcommand(
+        "selftest", "Compare each function of the library with libc's, on this kernel and this libc");
+    command
+        ->add_option("--library", options->library,
+                     "The library to test (default: the one next to this program)")
+        ->type_name("FILE");
+    command->add_flag("--host-network", options->host_network,
+                      "Use the host's loopback even where a network of its own could be had");
+    command->add_option("--side", options->side)->group(""); // how this program starts itself
+    command->callback([options, &exit_status] { exit_status = selftest(*options); });
+}
+
+} // namespace multihome::tools
