@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+//
+// The clients of the servers that are measured.
+#pragma once
+
+#include "tools/bench/process.hpp"
+
+#include <atomic>
+#include <cstdint>
+#include <netinet/in.h>
+#include <stop_token>
+#include <thread>
+#include <vector>
+
+namespace multihome::bench {
+
+// The address that clients ask: not the one that the routing table would answer from, so that a wrong answer
+// shows.
+constexpr in_addr_t asked_address = INADDR_LOOPBACK + 1; // 127.0.0.2, host byte order
+
+sockaddr_in address_of(in_addr_t host_order, uint16_t port);
+
+// An unconnected UDP socket whose receive calls give up after `timeout_ms`.
+Descriptor client_socket(int timeout_ms);
+
+// Asks `requests` times, one after the other, from `peers` sockets in turn; with 0 peers each request comes
+// from a new socket. Fails where an answer does not come. Returns how many answers came from the address that
+// was asked.
+uint64_t ask_in_turn(uint16_t port, unsigned peers, uint64_t requests);
+
+// Asks in batches from one socket: a whole batch waits for the server when a byte is written to its `gate`.
+uint64_t ask_in_batches(uint16_t port, int gate, uint64_t batches);
+
+// Asks from several threads until it ends: each thread keeps `window` requests under way.
+class Load {
+public:
+    // What has been answered so far.
+    struct Answers {
+        uint64_t all = 0;
+        uint64_t right = 0; // from the address that was asked
+    };
+
+    Load(const sockaddr_in& server, unsigned threads, unsigned window, size_t size);
+
+    Answers answers() const;
+
+private:
+    // One cache line for each thread.
+    struct alignas(64) Count {
+        std::atomic<uint64_t> all{0};
+        std::atomic<uint64_t> right{0};
+    };
+
+    void ask(const std::stop_token& stop, Count& count) const;
+
+    sockaddr_in server_;
+    unsigned window_;
+    size_t size_;
+    std::vector<Count> counts_;
+    std::vector<std::jthread> threads_; // last: they use the others
+};
+
+} // namespace multihome::bench

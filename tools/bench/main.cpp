@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+//
+// multihome-bench: what the shim costs, against what one would otherwise do.
+#include "tools/bench/parts.hpp"
+#include "tools/bench/process.hpp"
+#include "tools/bench/server.hpp"
+#include "tools/bench/table.hpp"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
+#include <filesystem>
+#include <map>
+
+using namespace multihome::bench; // NOLINT(google-build-using-namespace): its own namespace
+
+namespace {
+
+using Part = void (*)(const Settings&, Figures&);
+
+int run(int argc, char** argv) {
+    CLI::App app("Measures what libmultihome.so costs.", "multihome-bench");
+    Settings settings;
+    settings.library = std::filesystem::path(own_path()).parent_path() / "libmultihome.so";
+    app.add_option("--library", settings.library, "The shim")
+        ->check(CLI::ExistingFile)
+        ->capture_default_str();
+    app.add_flag("--quick", settings.quick, "Fewer and shorter repetitions");
+
+    app.add_flag("--full", settings.full,
+                 "Also what takes minutes: 10 million peers in the tables, a million over loopback");
+    const std::map<std::string, Part> parts = {
+        {"traffic", measure_traffic}, {"instructions", measure_instructions}, {"table", measure_table}};
+    std::vector<std::string> wanted = {"instructions", "traffic", "table"};
+    app.add_option("--only", wanted, "Only these parts")->delimiter(',')->check(CLI::IsMember(parts));
+
+    // What the bench starts itself as; of no use to anybody else.
+    CLI::App* server = app.add_subcommand("server")->group("");
+    ServerSettings server_settings;
+    server->add_flag("--native", server_settings.native);
+    server->add_flag("--batch", server_settings.batch);
+    server->add_flag("--gated", server_settings.gated);
+    server->add_option("--threads", server_settings.threads)->check(CLI::Range(1, 64));
+    server->add_option("--requests", server_settings.requests);
+    server->add_option("--port", server_settings.port);
+    CLI::App* pass_on = app.add_subcommand("pass-on")->group("");
+    PassOnSettings pass_on_settings;
+    using Family = PassOnSettings::Family;
+    const std::map<std::string, Family> families = {
+        {"unix", Family::unix_stream}, {"tcp", Family::tcp}, {"udp", Family::udp}};
+    pass_on->add_option("--family", pass_on_settings.family)->transform(CLI::CheckedTransformer(families));
+    pass_on->add_flag("--messages", pass_on_settings.messages);
+    pass_on->add_option("--count", pass_on_settings.count);
+
+    CLI::App* table = app.add_subcommand("table")->group("");
+    std::string table_kind;
+    size_t table_peers = 0;
+    table->add_option("--kind", table_kind);
+    table->add_option("--peers", table_peers);
+
+    CLI11_PARSE(app, argc, argv);
+    if (server->parsed())
+        return run_server(server_settings);
+    if (pass_on->parsed())
+        return run_pass_on(pass_on_settings);
+    if (table->parsed())
+        return run_table(table_kind, table_peers);
+
+    settings.library = std::filesystem::canonical(settings.library);
+    Figures figures;
+    for (const std::string& part : wanted)
+        parts.at(part)(settings, figures);
+    return 0;
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+    try {
+        return run(argc, argv);
+    } catch (const std::exception& error) {
+        std::fprintf(stderr, "multihome-bench: %s\n", error.what());
+        return 1;
+    }
+}

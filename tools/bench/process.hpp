@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT
+//
+// Starting the programs that are measured.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <sys/types.h>
+#include <vector>
+
+namespace multihome::bench {
+
+// Throws std::system_error with errno and `what`.
+[[noreturn]] void fail(std::string_view what);
+
+// `result`, unless it is negative: then fails with errno.
+int check(int result, std::string_view what);
+
+// A descriptor that is closed at the end.
+class Descriptor {
+public:
+    Descriptor() = default;
+    explicit Descriptor(int number) : number_(number) {}
+    ~Descriptor() { reset(); }
+    Descriptor(Descriptor&& other) noexcept : number_(other.number_) { other.number_ = -1; }
+    Descriptor& operator=(Descriptor&& other) noexcept {
+        reset();
+        number_ = other.number_;
+        other.number_ = -1;
+        return *this;
+    }
+
+    int get() const { return number_; }
+    void reset();
+
+private:
+    int number_ = -1;
+};
+
+// A program that runs beside the bench, its standard input and output connected to us. It is killed when this
+// object ends, or when the bench does.
+class Child {
+public:
+    // `environment`: settings NAME=VALUE beside the bench's own. `quiet`: its standard error is thrown away.
+    Child(const std::vector<std::string>& command, const std::vector<std::string>& environment,
+          bool quiet = false);
+    ~Child();
+    Child(const Child&) = delete;
+    Child& operator=(const Child&) = delete;
+
+    pid_t pid() const { return pid_; }
+    int input() const { return input_.get(); }
+    // Waits for a line of its output, without the line's end. Fails where the program ends before that.
+    std::string read_line();
+    // All its output until it ends; `status` gets what wait(2) says.
+    std::string finish(int& status);
+    // Processor time so far, in seconds.
+    double processor_time() const;
+
+private:
+    void wait(int& status);
+
+    std::string name_;
+    pid_t pid_ = -1;
+    Descriptor input_;
+    Descriptor output_;
+};
+
+// The bench's own executable, which is also the servers that it measures.
+std::string own_path();
+
+// The path of `program` along PATH; empty where there is none.
+std::string find_program(std::string_view program);
+
+} // namespace multihome::bench

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MIT
+//
+// The servers that are measured: an echo on the wildcard address, written as one writes it without a thought
+// for several addresses (bare; with the shim preloaded it is the shim that is measured) or with IP_PKTINFO
+// (native).
+#pragma once
+
+#include <cstdint>
+
+namespace multihome::bench {
+
+constexpr unsigned batch_size = 32;
+constexpr unsigned largest_datagram = 2048;
+
+struct ServerSettings {
+    bool native = false;
+    bool batch = false;    // recvmmsg() and sendmmsg()
+    unsigned threads = 1;  // all on one socket, so that each has the same to do
+    uint64_t requests = 0; // ends after that many; 0: never
+    bool gated = false;    // waits for a byte on standard input before each receive call
+    uint16_t port = 0;     // 0: any
+};
+
+// Prints the port as a line on standard output once it can be asked.
+int run_server(const ServerSettings& settings);
+
+// The cost of being passed on: `count` round trips of a byte on descriptors that are none of the shim's
+// business.
+struct PassOnSettings {
+    enum class Family { unix_stream, tcp, udp } family = Family::unix_stream;
+    bool messages = false; // sendmsg() and recvmsg() in place of sendto() and recvfrom()
+    uint64_t count = 0;
+};
+int run_pass_on(const PassOnSettings& settings);
+
+} // namespace multihome::bench
