@@ -18,12 +18,14 @@ struct Address {
 
     friend bool operator==(const Address&, const Address&) = default;
 
+    // ::ffff:0:0/96, as the second word has it: the prefix in its first four bytes, the address in the last
+    // four.
+    static constexpr bool little_endian = std::endian::native == std::endian::little;
+    static constexpr uint64_t mapped_prefix = little_endian ? 0xffff0000U : uint64_t{0x0000ffff} << 32;
+    static constexpr unsigned address_shift = little_endian ? 32 : 0;
+
     static Address from_ipv4(in_addr address) {
-        Address result;
-        const unsigned char bytes[8] = {0, 0, 0xff, 0xff};
-        std::memcpy(&result.second, bytes, sizeof bytes);
-        std::memcpy(reinterpret_cast<unsigned char*>(&result.second) + 4, &address, sizeof address);
-        return result;
+        return {0, mapped_prefix | uint64_t{address.s_addr} << address_shift};
     }
 
     static Address from_ipv6(const in6_addr& address) {
@@ -33,11 +35,7 @@ struct Address {
         return result;
     }
 
-    in_addr ipv4() const {
-        in_addr address;
-        std::memcpy(&address, reinterpret_cast<const unsigned char*>(&second) + 4, sizeof address);
-        return address;
-    }
+    in_addr ipv4() const { return {static_cast<in_addr_t>(second >> address_shift)}; }
 
     in6_addr ipv6() const {
         in6_addr address;
@@ -47,10 +45,7 @@ struct Address {
     }
 
     bool is_ipv4() const {
-        uint32_t prefix;
-        std::memcpy(&prefix, &second, sizeof prefix);
-        return first == 0 &&
-               prefix == (std::endian::native == std::endian::little ? 0xffff0000U : 0x0000ffffU);
+        return first == 0 && (second & ~(uint64_t{0xffffffff} << address_shift)) == mapped_prefix;
     }
 
     // fe80::/10
@@ -88,6 +83,13 @@ struct Local {
 
     explicit operator bool() const { return address.second != 0 || address.first != 0; }
 };
+
+// The family in the first eight bytes of a socket address.
+inline sa_family_t address_family(uint64_t first_bytes) {
+    sa_family_t family;
+    std::memcpy(&family, &first_bytes, sizeof family);
+    return family;
+}
 
 // Reads a peer from a socket address of `length` bytes that is known to be readable. False where there is
 // none (too short, another family, port 0). Async-signal-safe.

@@ -46,18 +46,6 @@ unsigned kind_of(const cmsghdr& header) {
     return none;
 }
 
-Local local_from(const in_pktinfo& info, Choice choice) {
-    // ipi_spec_dst is the address to answer from, also for a broadcast or multicast datagram. A datagram that
-    // was queued before the option was on has only ipi_addr, which for a group is not a source.
-    const bool specific = info.ipi_spec_dst.s_addr != htonl(INADDR_ANY);
-    const Address address = Address::from_ipv4(specific ? info.ipi_spec_dst : info.ipi_addr);
-    if (address.is_group() || address.ipv4().s_addr == htonl(INADDR_ANY))
-        return {};
-    if (choice.to_device && info.ipi_spec_dst.s_addr != info.ipi_addr.s_addr)
-        return {};
-    return {address, choice.with_interface ? static_cast<uint32_t>(info.ipi_ifindex) : 0};
-}
-
 Local local_from(const in6_pktinfo& info, Choice choice) {
     const Address address = Address::from_ipv6(info.ipi6_addr);
     if (address.is_group() || IN6_IS_ADDR_UNSPECIFIED(&info.ipi6_addr))
@@ -76,20 +64,19 @@ bool read_data(const unsigned char* message, size_t present, Data& data) {
     return true;
 }
 
-template <typename Data>
-size_t write_message(void* buffer, int level, int type, const Data& data) {
-    // The padding is zeroed as well: musl's kernel interface and strict readers expect that.
-    std::memset(buffer, 0, CMSG_SPACE(sizeof data));
-    cmsghdr header{};
-    header.cmsg_len = CMSG_LEN(sizeof data);
-    header.cmsg_level = level;
-    header.cmsg_type = type;
-    std::memcpy(buffer, &header, sizeof header);
-    std::memcpy(static_cast<unsigned char*>(buffer) + CMSG_LEN(0), &data, sizeof data);
-    return CMSG_SPACE(sizeof data);
-}
-
 } // namespace
+
+Local local_from(const in_pktinfo& info, Choice choice) {
+    // ipi_spec_dst is the address to answer from, also for a broadcast or multicast datagram. A datagram that
+    // was queued before the option was on has only ipi_addr, which for a group is not a source.
+    const bool specific = info.ipi_spec_dst.s_addr != htonl(INADDR_ANY);
+    const Address address = Address::from_ipv4(specific ? info.ipi_spec_dst : info.ipi_addr);
+    if (address.is_group() || address.ipv4().s_addr == htonl(INADDR_ANY))
+        return {};
+    if (choice.to_device && info.ipi_spec_dst.s_addr != info.ipi_addr.s_addr)
+        return {};
+    return {address, choice.with_interface ? static_cast<uint32_t>(info.ipi_ifindex) : 0};
+}
 
 Arrival read(const void* buffer, size_t length, Choice choice) {
     Arrival arrival;
@@ -183,19 +170,6 @@ Outgoing inspect_outgoing(const void* buffer, size_t length, size_t& used) {
 
 Local read_source(const void* buffer, size_t length) {
     return read(buffer, length, {.with_interface = true}).local;
-}
-
-size_t write_source(void* buffer, const Local& local) {
-    if (local.address.is_ipv4()) {
-        in_pktinfo info{};
-        info.ipi_spec_dst = local.address.ipv4();
-        info.ipi_ifindex = static_cast<int>(local.interface_index);
-        return write_message(buffer, IPPROTO_IP, IP_PKTINFO, info);
-    }
-    in6_pktinfo info{};
-    info.ipi6_addr = local.address.ipv6();
-    info.ipi6_ifindex = local.interface_index;
-    return write_message(buffer, IPPROTO_IPV6, IPV6_PKTINFO, info);
 }
 
 } // namespace multihome::control

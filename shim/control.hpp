@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <netinet/in.h>
 #include <sys/socket.h>
 
@@ -42,6 +43,35 @@ struct Choice {
 // cmsghdr).
 Arrival read(const void* buffer, size_t length, Choice choice);
 
+// A control message's header without the flexible array that ends a cmsghdr, so that it can start a
+// structure.
+struct Header {
+    size_t length;
+    int level;
+    int type;
+};
+static_assert(sizeof(Header) == sizeof(cmsghdr) && sizeof(Header) == CMSG_LEN(0));
+
+// The common case of read(): one IP_PKTINFO message and nothing else. False where there is another one, or
+// more.
+inline bool read_only_ipv4(const void* buffer, size_t length, in_pktinfo& info) {
+    if (length != CMSG_SPACE(sizeof info))
+        return false;
+    const auto* message = static_cast<const unsigned char*>(buffer);
+    // Level and type as one number, to be compared at once.
+    constexpr int wanted[2] = {IPPROTO_IP, IP_PKTINFO};
+    size_t message_length;
+    std::memcpy(&message_length, message, sizeof message_length);
+    if (message_length != CMSG_LEN(sizeof info) ||
+        std::memcmp(message + offsetof(Header, level), wanted, sizeof wanted) != 0)
+        return false;
+    std::memcpy(&info, message + CMSG_LEN(0), sizeof info);
+    return true;
+}
+
+// The local address to answer from, by what an IP_PKTINFO message says.
+Local local_from(const in_pktinfo& info, Choice choice);
+
 // Hands over to the program what the kernel has written for it.
 //
 //  - `source`, `source_length`: all messages, ours among them, as the kernel wrote them (aligned).
@@ -67,9 +97,30 @@ enum class Outgoing : uint8_t {
 // `used`: the bytes up to the end of the last message, aligned: where the next one goes.
 Outgoing inspect_outgoing(const void* buffer, size_t length, size_t& used);
 
+// Writes a whole message, padding and all, and returns the bytes it takes.
+template <typename Data>
+size_t write_message(void* buffer, int level, int type, const Data& data) {
+    struct {
+        Header header;
+        Data data;
+        unsigned char padding[CMSG_SPACE(sizeof(Data)) - CMSG_LEN(sizeof(Data))];
+    } message{};
+    static_assert(sizeof message == CMSG_SPACE(sizeof data));
+    message.header = {CMSG_LEN(sizeof data), level, type};
+    message.data = data;
+    std::memcpy(buffer, &message, sizeof message);
+    return sizeof message;
+}
+
 // Writes the message that makes `local` the source to `buffer`, which has room for own_space bytes (aligned).
 // Returns the bytes it takes.
-size_t write_source(void* buffer, const Local& local);
+inline size_t write_source(void* buffer, const Local& local) {
+    if (local.address.is_ipv4()) [[likely]]
+        return write_message(buffer, IPPROTO_IP, IP_PKTINFO,
+                             in_pktinfo{static_cast<int>(local.interface_index), local.address.ipv4(), {}});
+    return write_message(buffer, IPPROTO_IPV6, IPV6_PKTINFO,
+                         in6_pktinfo{local.address.ipv6(), local.interface_index});
+}
 
 // Reads back what write_source() has written as the last of `length` bytes of messages.
 Local read_source(const void* buffer, size_t length);

@@ -28,25 +28,27 @@ public:
     static constexpr unsigned per_shard = 8;
     static_assert(static_cast<unsigned>(Counter::count) <= per_shard);
 
-    // `shard`: any number, best the same one for each call of a thread. Async-signal-safe.
-    void add(unsigned shard, Counter counter, uint64_t amount = 1) {
-        // Relaxed: a sum that nothing else depends on.
-        shards_[shard % shards].values[static_cast<unsigned>(counter)].fetch_add(amount,
-                                                                                 std::memory_order_relaxed);
-    }
+    struct alignas(64) Shard {
+        // Async-signal-safe.
+        void add(Counter counter, uint64_t amount = 1) {
+            // Relaxed: a sum that nothing else depends on.
+            values[static_cast<unsigned>(counter)].fetch_add(amount, std::memory_order_relaxed);
+        }
+
+        std::array<std::atomic<uint64_t>, per_shard> values;
+    };
+
+    // `number`: any, best the same one for each call of a thread.
+    Shard& shard(unsigned number) { return shards_[number % shards]; }
 
     uint64_t sum(Counter counter) const {
         uint64_t total = 0;
-        for (const Shard& shard : shards_)
-            total += shard.values[static_cast<unsigned>(counter)].load(std::memory_order_relaxed);
+        for (const Shard& part : shards_)
+            total += part.values[static_cast<unsigned>(counter)].load(std::memory_order_relaxed);
         return total;
     }
 
 private:
-    struct alignas(64) Shard {
-        std::array<std::atomic<uint64_t>, per_shard> values;
-    };
-
     std::array<Shard, shards> shards_;
 };
 static_assert(sizeof(Counters) == 32 * 64);

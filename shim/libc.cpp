@@ -150,23 +150,25 @@ void* find_next(const char* name, void* raw_function, bool& final) {
     return found != nullptr ? found : raw_function;
 }
 
-#define MULTIHOME_SYMBOL(result, name, arguments) constinit Next<result arguments> name{#name, raw::name};
-#define MULTIHOME_VARIADIC(result, name, fixed, rest)                                                        \
-    constinit Next<result(MULTIHOME_UNPACK fixed, MULTIHOME_UNPACK rest)> name{#name, raw::name};
+#define MULTIHOME_SYMBOL(result, name, arguments)                                                            \
+    void* name##_definition::raw() {                                                                         \
+        return reinterpret_cast<void*>(raw::name);                                                           \
+    }
+#define MULTIHOME_VARIADIC(result, name, fixed, rest) MULTIHOME_SYMBOL(result, name, fixed)
 #include "shim/symbols.def"
 #undef MULTIHOME_SYMBOL
 #undef MULTIHOME_VARIADIC
 
 void resolve_packet_path() {
-    recvfrom.get();
-    recvmsg.get();
-    recvmmsg.get();
-    sendto.get();
-    sendmsg.get();
-    sendmmsg.get();
-    getsockopt.get();
-    setsockopt.get();
-    close.get();
+    recvfrom.resolve();
+    recvmsg.resolve();
+    recvmmsg.resolve();
+    sendto.resolve();
+    sendmsg.resolve();
+    sendmmsg.resolve();
+    getsockopt.resolve();
+    setsockopt.resolve();
+    close.resolve();
 }
 
 } // namespace multihome::libc

@@ -26,47 +26,54 @@ void* find_next(const char* name, void* raw, bool& final);
 // dlsym() may call an allocator, and that may be a preloaded one that makes interposed calls of its own while
 // it starts. Such nested calls, and functions that this libc does not have, go to `raw`, which makes the
 // system call directly.
-template <typename Signature>
+//
+// After the first call a call is one jump through a pointer.
+template <typename Definition, typename Signature>
 class Next;
 
-template <typename Result, typename... Arguments>
-class Next<Result(Arguments...)> {
+template <typename Definition, typename Result, typename... Arguments>
+class Next<Definition, Result(Arguments...)> {
 public:
     using Function = Result(Arguments...);
 
-    constexpr Next(const char* name, Function* raw) : name_(name), raw_(raw) {}
-
     // Async-signal-safe once resolved. Not noexcept: glibc unwinds a cancelled thread through this frame.
-    Result operator()(Arguments... arguments) { return get()(arguments...); }
-
-    Function* get() {
+    Result operator()(Arguments... arguments) const {
         // Relaxed: the pointed-to code was mapped before dlsym() could return it, and every thread that
         // resolves stores the same value.
-        Function* function = function_.load(std::memory_order_relaxed);
-        return function != nullptr ? function : resolve();
+        return function.load(std::memory_order_relaxed)(arguments...);
+    }
+
+    Function* resolve() const {
+        bool final = true;
+        auto* found = reinterpret_cast<Function*>(find_next(Definition::name, Definition::raw(), final));
+        if (final)
+            function.store(found, std::memory_order_relaxed);
+        return found;
     }
 
 private:
-    [[gnu::cold, gnu::noinline]] Function* resolve() {
-        bool final = true;
-        auto* function = reinterpret_cast<Function*>(find_next(name_, reinterpret_cast<void*>(raw_), final));
-        if (final)
-            function_.store(function, std::memory_order_relaxed);
-        return function;
+    [[gnu::cold]] static Result resolve_and_call(Arguments... arguments) {
+        return Next{}.resolve()(arguments...);
     }
 
-    const char* name_;
-    Function* raw_;
-    std::atomic<Function*> function_{nullptr};
+    constinit static inline std::atomic<Function*> function{resolve_and_call};
 };
 
-#define MULTIHOME_UNPACK(...)                     __VA_ARGS__
-#define MULTIHOME_SYMBOL(result, name, arguments) extern Next<result arguments> name;
+#define MULTIHOME_UNPACK(...) __VA_ARGS__
+#define MULTIHOME_NEXT(function, ...)                                                                        \
+    struct function##_definition {                                                                           \
+        static constexpr const char* name = #function;                                                       \
+        static void* raw();                                                                                  \
+    };                                                                                                       \
+    inline constexpr Next<function##_definition, __VA_ARGS__> function{};
+#define MULTIHOME_SYMBOL(result, name, arguments) MULTIHOME_NEXT(name, result arguments)
 #define MULTIHOME_VARIADIC(result, name, fixed, rest)                                                        \
-    extern Next<result(MULTIHOME_UNPACK fixed, MULTIHOME_UNPACK rest)> name;
+    MULTIHOME_NEXT(name, result(MULTIHOME_UNPACK fixed, MULTIHOME_UNPACK rest))
 #include "shim/symbols.def"
 #undef MULTIHOME_SYMBOL
 #undef MULTIHOME_VARIADIC
+#undef MULTIHOME_NEXT
+#undef MULTIHOME_UNPACK
 
 // Resolves what the packet path needs, so that no signal handler has to.
 void resolve_packet_path();

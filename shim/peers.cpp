@@ -16,8 +16,6 @@ namespace {
 
 using Entry = PeerTable::Entry;
 
-// Which cache line of counters this thread counts in, plus one; 0 while none is chosen.
-constinit thread_local unsigned counter_shard = 0;
 constinit std::atomic<unsigned> next_shard{0};
 
 void say_new_peer(int fd, const Peer& peer, const Local& local) {
@@ -49,20 +47,20 @@ Local local_of(SharedState& state, uint64_t word) {
 
 } // namespace
 
-void count(Counter counter, uint64_t amount) {
+constinit thread_local Counters::Shard* detail::counters = nullptr;
+
+Counters::Shard* detail::choose_counters() {
     SharedState* state = shared_state::get();
-    if (state == nullptr)
-        return;
-    if (counter_shard == 0)
-        counter_shard = next_shard.fetch_add(1, std::memory_order_relaxed) % Counters::shards + 1;
-    state->counters.add(counter_shard - 1, counter, amount);
+    if (state != nullptr)
+        counters = &state->counters.shard(next_shard.fetch_add(1, std::memory_order_relaxed));
+    return counters;
 }
 
 void begin_receiving(Socket socket, bool batch) {
     recent.begin_call(socket.tag(), batch);
 }
 
-void heard(Socket& socket, int fd, const Peer& peer, const Local& local) {
+[[gnu::hot]] void heard(Socket socket, int fd, const Peer& peer, const Local& local, const in_pktinfo& info) {
     SharedState* state = shared_state::get();
     if (state == nullptr)
         return;
@@ -80,7 +78,7 @@ void heard(Socket& socket, int fd, const Peer& peer, const Local& local) {
     }
 
     const uint64_t hash = hash_of(peer, state->key);
-    Recent::Heard now{peer, local, socket.tag(), nullptr, 0};
+    Recent::Heard now{peer, local, socket.tag(), info, nullptr, 0};
     const LocalIndex index = local ? state->locals.intern(local) : local_by_route;
     if (local && index == local_by_route) {
         // The list is full. The answer of this thread still finds its way by `recent`; others must not be
@@ -111,7 +109,7 @@ void heard(Socket& socket, int fd, const Peer& peer, const Local& local) {
     recent.add(now);
 }
 
-Local source_for(Socket& socket, int fd, const Peer& peer) {
+[[gnu::hot]] Local source_for(Socket socket, int fd, const Peer& peer) {
     SharedState* state = shared_state::get();
     if (state == nullptr)
         return {};

@@ -17,10 +17,11 @@ namespace multihome::peers {
 void begin_receiving(Socket socket, bool batch);
 
 // A datagram from `peer` reached the socket at `local` (empty: the datagram names no address to answer from).
-void heard(Socket& socket, int fd, const Peer& peer, const Local& local);
+// `info`: what the kernel said of it, where that was an IP_PKTINFO message and nothing else, or an empty one.
+void heard(Socket socket, int fd, const Peer& peer, const Local& local, const in_pktinfo& info);
 
 // Where an answer to `peer` has to leave from; empty where that is the routing table's choice.
-Local source_for(Socket& socket, int fd, const Peer& peer);
+Local source_for(Socket socket, int fd, const Peer& peer);
 
 // The same for a socket that has heard nobody yet and may be about to answer for another one: the program's
 // own, a parent's or a sibling's. Empty where no peer waits for that.
@@ -29,7 +30,18 @@ Local handed_over(const Peer& peer);
 // The kernel refused `local` as the source: do not try again until the peer is heard again.
 void refused(Socket socket, const Peer& peer, const Local& local);
 
+namespace detail {
+extern constinit thread_local Counters::Shard* counters; // this thread's share; null before its first use
+[[gnu::cold]] Counters::Shard* choose_counters();
+} // namespace detail
+
 // Counts in this thread's share of the counters.
-void count(Counter counter, uint64_t amount = 1);
+inline void count(Counter counter, uint64_t amount = 1) {
+    Counters::Shard* shard = detail::counters;
+    if (shard == nullptr)
+        shard = detail::choose_counters();
+    if (shard != nullptr)
+        shard->add(counter, amount);
+}
 
 } // namespace multihome::peers

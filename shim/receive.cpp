@@ -40,21 +40,39 @@ unsigned hidden_kinds(Socket socket) {
 
 // Learns from a datagram whose control messages, ours among them, lie in `buffer`. `room`: what the program
 // gave for the peer's address; where that was cut, the program cannot answer either.
-void learn(Socket& socket, int fd, const msghdr& message, socklen_t room, const void* buffer, size_t length,
+void learn(Socket socket, int fd, const msghdr& message, socklen_t room, const void* buffer, size_t length,
            int flags) {
     if ((flags & MSG_ERRQUEUE) != 0)
         return;
-    const control::Arrival arrival = control::read(
-        buffer, length,
-        {.with_interface = settings::get().same_interface, .to_device = socket.has(Socket::to_device)});
-    if (arrival.found == control::none) {
-        sockets::verify(fd, socket);
-        return;
+    const control::Choice choice{.with_interface = settings::get().same_interface,
+                                 .to_device = socket.has(Socket::to_device)};
+    in_pktinfo info{};
+    Local local;
+    if (control::read_only_ipv4(buffer, length, info)) {
+        local = control::local_from(info, choice);
+    } else {
+        const control::Arrival arrival = control::read(buffer, length, choice);
+        if (arrival.found == control::none) {
+            sockets::verify(fd, socket);
+            return;
+        }
+        local = arrival.local;
     }
     Peer peer;
     if (message.msg_name != nullptr && message.msg_namelen <= room &&
         read_peer(static_cast<const sockaddr*>(message.msg_name), message.msg_namelen, peer))
-        peers::heard(socket, fd, peer, arrival.local);
+        peers::heard(socket, fd, peer, local, info);
+}
+
+// The shortcut for what recent.hpp describes. The name is one that the kernel has just written.
+bool is_repeated(Socket socket, const msghdr& message, const void* buffer, size_t length, int flags) {
+    in_pktinfo info;
+    if ((flags & (MSG_PEEK | MSG_ERRQUEUE)) != 0 || message.msg_namelen != sizeof(sockaddr_in) ||
+        !control::read_only_ipv4(buffer, length, info))
+        return false;
+    uint64_t name;
+    std::memcpy(&name, message.msg_name, sizeof name);
+    return recent.repeats(socket.tag(), name, info);
 }
 
 void finish_call(Socket socket, ssize_t result, int flags) {
@@ -100,19 +118,20 @@ void give_back(Socket socket, const msghdr& ours, msghdr& theirs) {
 
 } // namespace
 
-ssize_t one(Socket socket, int fd, void* buffer, size_t length, int flags, sockaddr* address,
-            socklen_t* address_length) {
+[[gnu::hot]] ssize_t one(int fd, void* buffer, size_t length, int flags, sockaddr* address,
+                         socklen_t* address_length) {
     // Without an address there is nobody to answer, and without a control buffer nothing to hide.
-    if (address == nullptr || address_length == nullptr || length > maximum_length ||
-        (flags & MSG_ERRQUEUE) != 0 || !user_memory::can_write(address_length, sizeof *address_length))
+    if (length > maximum_length || (flags & MSG_ERRQUEUE) != 0 ||
+        !user_memory::can_write(address_length, sizeof *address_length))
         return libc::recvfrom(fd, buffer, length, flags, address, address_length);
     const socklen_t room = *address_length;
     // Where the address cannot be written, newer kernels have written its length, which recvmsg() does not
     // tell us.
-    if (room < sizeof(sockaddr_in) || room > INT_MAX ||
+    if (room - sizeof(sockaddr_in) > INT_MAX - sizeof(sockaddr_in) ||
         !user_memory::can_write(address, std::min<size_t>(room, sizeof(sockaddr_in6))))
         return libc::recvfrom(fd, buffer, length, flags, address, address_length);
 
+    const Socket socket = sockets::peek(fd);
     alignas(cmsghdr) unsigned char own_control[control_room];
     iovec data{buffer, length};
     msghdr message{};
@@ -125,6 +144,10 @@ ssize_t one(Socket socket, int fd, void* buffer, size_t length, int flags, socka
     const ssize_t received = libc::recvmsg(fd, &message, flags);
     if (received >= 0) {
         *address_length = message.msg_namelen;
+        if (is_repeated(socket, message, own_control, message.msg_controllen, flags)) {
+            peers::count(Counter::received);
+            return received;
+        }
         peers::begin_receiving(socket, false);
         learn(socket, fd, message, room, own_control, message.msg_controllen, flags);
     }
@@ -132,7 +155,8 @@ ssize_t one(Socket socket, int fd, void* buffer, size_t length, int flags, socka
     return received;
 }
 
-ssize_t one(Socket socket, int fd, msghdr* message, int flags) {
+[[gnu::hot]] ssize_t one(int fd, msghdr* message, int flags) {
+    const Socket socket = sockets::peek(fd);
     if (message == nullptr || !user_memory::can_write(message, sizeof *message))
         return libc::recvmsg(fd, message, flags);
     msghdr ours = *message;
@@ -152,15 +176,17 @@ ssize_t one(Socket socket, int fd, msghdr* message, int flags) {
         give_back(socket, ours, *message);
         peers::begin_receiving(socket, false);
         learn(socket, fd, ours, room, own_control, ours.msg_controllen, flags);
-    } else if (message->msg_namelen != ours.msg_namelen) {
+    } else {
         // Where the name cannot be written, newer kernels have written its length.
-        message->msg_namelen = ours.msg_namelen;
+        if (message->msg_namelen != ours.msg_namelen)
+            message->msg_namelen = ours.msg_namelen;
     }
     finish_call(socket, received, flags);
     return received;
 }
 
-int many(Socket socket, int fd, mmsghdr* messages, unsigned count, int flags, timespec* timeout) {
+[[gnu::hot]] int many(int fd, mmsghdr* messages, unsigned count, int flags, timespec* timeout) {
+    const Socket socket = sockets::peek(fd);
     const unsigned batch = std::min(count, maximum_batch);
     if (batch == 0 || messages == nullptr || !user_memory::can_write(messages, batch * sizeof *messages))
         return libc::recvmmsg(fd, messages, count, flags, timeout);

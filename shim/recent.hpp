@@ -23,19 +23,64 @@ namespace multihome {
 
 class Recent {
 public:
-    static constexpr unsigned capacity = 100;
+    static constexpr unsigned capacity = 104;
 
     // A datagram that was just received: the peer, where it reached us, and its place in the peer table.
     struct Heard {
         Peer peer;
         Local local;
         uint32_t tag = 0; // the socket's
+        in_pktinfo
+            info{}; // what the kernel said of it, where that was an IP_PKTINFO message and nothing else
         std::atomic<uint64_t>* slot = nullptr;
         uint64_t word =
             0; // what the slot held, or the identity with local_by_route where it was not recorded
     };
 
+    // The case that a busy server meets most: one datagram, its answer, and the same IPv4 peer at the same
+    // address once more. Everything that the long way would find out again, as it lies in the kernel's
+    // buffers. Valid while `tag` is that of the socket; 0 is none.
+    struct Shortcut {
+        uint32_t tag = 0;
+        uint64_t name = 0; // the first eight bytes of the peer's sockaddr_in: family, port, address
+        in_pktinfo info{};
+        std::atomic<uint64_t>* slot = nullptr;
+        uint64_t word = 0; // with the answered bit: nothing to store but what is there
+        Local local;
+    };
+
     constexpr Recent() = default;
+
+    // A datagram came by a single receive call. True where it is the one that the shortcut describes, its
+    // entry in the peer table is as it was, and the one before it has been answered: then it has been noted.
+    bool repeats(uint32_t tag, uint64_t name, const in_pktinfo& info) {
+        // Relaxed: only the equality counts.
+        if (shortcut_.tag != tag || shortcut_.name != name || state_ != State::answering ||
+            shortcut_.info.ipi_ifindex != info.ipi_ifindex ||
+            shortcut_.info.ipi_spec_dst.s_addr != info.ipi_spec_dst.s_addr ||
+            shortcut_.info.ipi_addr.s_addr != info.ipi_addr.s_addr ||
+            shortcut_.slot->load(std::memory_order_relaxed) != shortcut_.word)
+            return false;
+        // records_ and last_ hold it already.
+        state_ = State::receiving;
+        return true;
+    }
+
+    // A datagram goes to `name`. The source, where the shortcut knows it: it answers the datagram just
+    // received.
+    const Local* answer(uint32_t tag, uint64_t name) {
+        if (shortcut_.tag != tag || shortcut_.name != name)
+            return nullptr;
+        state_ = State::answering;
+        return &shortcut_.local;
+    }
+
+    // An answer to last() goes to `name`, the long way, and its entry has been marked as answered.
+    void set_shortcut(uint64_t name) {
+        if (last_.info.ipi_addr.s_addr != 0 && last_.slot != nullptr && count_ == 1 &&
+            state_ == State::answering)
+            shortcut_ = {last_.tag, name, last_.info, last_.slot, last_.word, last_.local};
+    }
 
     // The datagram that this thread's last receive call brought, if that was on the socket `tag`. Null
     // otherwise.
@@ -46,6 +91,7 @@ public:
 
     // Starts the record of a receive call that may bring several datagrams, or that only looks (MSG_PEEK).
     void begin_call(uint32_t tag, bool in_order) {
+        shortcut_.tag = 0;
         const bool goes_on = tag_ == tag && !in_order && state_ == State::receiving;
         if (!goes_on)
             count_ = 0;
@@ -87,6 +133,7 @@ public:
 
     // The last datagram's address turned out not to be a source.
     void forget(const Peer& peer) {
+        shortcut_.tag = 0;
         if (last_.peer == peer)
             last_ = {};
     }
@@ -120,6 +167,7 @@ private:
         in_order,  // a batch
     };
 
+    Shortcut shortcut_;
     Heard last_;
     uint32_t tag_ = 0;
     uint16_t count_ = 0;

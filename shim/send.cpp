@@ -26,15 +26,39 @@ constexpr size_t control_room = small_control + control::own_space;
 constexpr unsigned small_batch = 4;
 constexpr unsigned maximum_batch = 1024; // UIO_MAXIOV: the kernel looks at no more
 
-Local find_source(Socket& socket, int fd, const sockaddr* address, socklen_t length, Peer& peer) {
-    if (address == nullptr || length < sizeof(sockaddr_in) || length > sizeof(sockaddr_storage) ||
-        !user_memory::can_read(address, std::min<size_t>(length, sizeof(sockaddr_in6))) ||
-        !read_peer(address, length, peer))
+// The long way to the source, past the shortcut.
+[[gnu::noinline]] Local look_up_source(Socket socket, int fd, const sockaddr* address, socklen_t length,
+                                       uint64_t name) {
+    Peer peer;
+    if (!read_peer(address, length, peer))
         return {};
     const Local local = peers::source_for(socket, fd, peer);
     if (!local)
         peers::count(Counter::not_known);
+    else if (address_family(name) == AF_INET)
+        recent.set_shortcut(name);
     return local;
+}
+
+// Where the program's datagram to `address` has to leave from; empty where that is the routing table's
+// choice.
+inline Local find_source(Socket socket, int fd, const sockaddr* address, socklen_t length) {
+    if (length - sizeof(sockaddr_in) > sizeof(sockaddr_storage) - sizeof(sockaddr_in) ||
+        !user_memory::can_read(address, std::min<size_t>(length, sizeof(sockaddr_in6))))
+        return {};
+    uint64_t name;
+    std::memcpy(&name, address, sizeof name);
+    if (const Local* local = recent.answer(socket.tag(), name)) [[likely]]
+        return *local;
+    return look_up_source(socket, fd, address, length, name);
+}
+
+// The kernel refused the source: forget it. The address is one that find_source() has read.
+[[gnu::cold]] void note_refusal(Socket socket, const sockaddr* address, socklen_t length,
+                                const Local& local) {
+    Peer peer;
+    if (read_peer(address, length, peer))
+        peers::refused(socket, peer, local);
 }
 
 // Puts the source into `message`, whose control messages are still the program's, using `room` (control_room
@@ -72,11 +96,10 @@ bool has_source(const msghdr& ours, const msghdr& theirs) {
 
 } // namespace
 
-ssize_t one(Socket socket, int fd, const void* buffer, size_t length, int flags, const sockaddr* address,
-            socklen_t address_length) {
-    Peer peer;
-    const Local local =
-        length <= maximum_length ? find_source(socket, fd, address, address_length, peer) : Local{};
+[[gnu::hot]] ssize_t one(int fd, const void* buffer, size_t length, int flags, const sockaddr* address,
+                         socklen_t address_length) {
+    const Socket socket = sockets::peek(fd);
+    const Local local = length <= maximum_length ? find_source(socket, fd, address, address_length) : Local{};
     if (!local)
         return libc::sendto(fd, buffer, length, flags, address, address_length);
 
@@ -96,17 +119,17 @@ ssize_t one(Socket socket, int fd, const void* buffer, size_t length, int flags,
     }
     if (!probe::fails_after(fd, message))
         return sent;
-    peers::refused(socket, peer, local);
+    note_refusal(socket, address, address_length, local);
     return libc::sendto(fd, buffer, length, flags, address, address_length);
 }
 
-ssize_t one(Socket socket, int fd, const msghdr* message, int flags) {
+[[gnu::hot]] ssize_t one(int fd, const msghdr* message, int flags) {
+    const Socket socket = sockets::peek(fd);
     if (message == nullptr || !user_memory::can_read(message, sizeof *message))
         return libc::sendmsg(fd, message, flags);
     msghdr ours = *message;
-    Peer peer;
     const Local local =
-        find_source(socket, fd, static_cast<const sockaddr*>(ours.msg_name), ours.msg_namelen, peer);
+        find_source(socket, fd, static_cast<const sockaddr*>(ours.msg_name), ours.msg_namelen);
     alignas(cmsghdr) unsigned char own_control[control_room];
     if (!local || !add_source(ours, local, own_control))
         return libc::sendmsg(fd, message, flags);
@@ -117,11 +140,12 @@ ssize_t one(Socket socket, int fd, const msghdr* message, int flags) {
     }
     if (!probe::fails_after(fd, ours))
         return sent;
-    peers::refused(socket, peer, local);
+    note_refusal(socket, static_cast<const sockaddr*>(message->msg_name), message->msg_namelen, local);
     return libc::sendmsg(fd, message, flags);
 }
 
-int many(Socket socket, int fd, mmsghdr* messages, unsigned count, int flags) {
+[[gnu::hot]] int many(int fd, mmsghdr* messages, unsigned count, int flags) {
+    const Socket socket = sockets::peek(fd);
     const unsigned batch = std::min(count, maximum_batch);
     if (batch == 0 || messages == nullptr || !user_memory::can_write(messages, batch * sizeof *messages))
         return libc::sendmmsg(fd, messages, count, flags);
@@ -144,9 +168,8 @@ int many(Socket socket, int fd, mmsghdr* messages, unsigned count, int flags) {
     for (unsigned index = 0; index < batch; ++index) {
         ours[index] = messages[index];
         msghdr& message = ours[index].msg_hdr;
-        Peer peer;
-        const Local local = find_source(socket, fd, static_cast<const sockaddr*>(message.msg_name),
-                                        message.msg_namelen, peer);
+        const Local local =
+            find_source(socket, fd, static_cast<const sockaddr*>(message.msg_name), message.msg_namelen);
         if (local && add_source(message, local, control))
             control += control_space(messages[index].msg_hdr);
     }
@@ -168,9 +191,8 @@ int many(Socket socket, int fd, mmsghdr* messages, unsigned count, int flags) {
         if (!has_source(stopped, messages[done].msg_hdr) ||
             !(sent < 0 ? probe::fails_after(fd, stopped) : probe::fails(fd, stopped)))
             break;
-        Peer peer;
-        read_peer(static_cast<const sockaddr*>(stopped.msg_name), stopped.msg_namelen, peer);
-        peers::refused(socket, peer, control::read_source(stopped.msg_control, stopped.msg_controllen));
+        note_refusal(socket, static_cast<const sockaddr*>(stopped.msg_name), stopped.msg_namelen,
+                     control::read_source(stopped.msg_control, stopped.msg_controllen));
         stopped = messages[done].msg_hdr;
     }
     if (done == 0)

@@ -107,6 +107,10 @@ bool in_vfork_child() {
     return owner.pid.load(std::memory_order_relaxed) != pid;
 }
 
+Socket other_socket(int domain) {
+    return {Kind::other, domain == AF_UNIX ? 0 : uint64_t{Socket::no_descriptors}, 0};
+}
+
 void store(int fd, Socket socket) {
     // Of what has no word nothing is known already.
     if (Word* word = find_word(fd, socket.kind() != Kind::unknown))
@@ -163,7 +167,7 @@ Socket take_over(int fd, int domain, in_port_t port, bool seen_made) {
     if (read_option(fd, SOL_SOCKET, SO_BINDTOIFINDEX, device) && device != 0)
         bits |= Socket::to_device;
     libc::resolve_packet_path();
-    state->counters.add(0, Counter::sockets);
+    state->counters.shard(0).add(Counter::sockets);
     const char* families = domain == AF_INET ? "IPv4" : only_ipv6 != 0 ? "IPv6" : "IPv6 and IPv4";
     if (port != 0)
         log::write(LogLevel::info, "took over UDP socket {}: {} port {}", fd, families, ntohs(port));
@@ -182,7 +186,8 @@ Socket classify(int fd, bool seen_made) {
         return {};
     int domain = 0;
     if (!is_udp(fd, domain))
-        return {Kind::other, 0, 0};
+        return read_option(fd, SOL_SOCKET, SO_DOMAIN, domain) ? other_socket(domain)
+                                                              : Socket{Kind::other, 0, 0};
     sockaddr_storage name{};
     socklen_t length = sizeof name;
     if (getsockname(fd, reinterpret_cast<sockaddr*>(&name), &length) != 0)
@@ -203,7 +208,7 @@ Socket classify(int fd, bool seen_made) {
         port = ipv6.sin6_port;
     }
     if (!wildcard)
-        return {Kind::other, 0, 0};
+        return other_socket(domain);
     if (port == 0)
         return {Kind::unbound, 0, 0};
     if (!settings::get().wants_port(port)) {
@@ -239,7 +244,7 @@ void created(int fd, int domain, int type, int protocol) {
     const bool udp = (domain == AF_INET || domain == AF_INET6) &&
                      (type & ~(SOCK_CLOEXEC | SOCK_NONBLOCK)) == SOCK_DGRAM &&
                      (protocol == 0 || protocol == IPPROTO_UDP) && !settings::get().disabled;
-    const Socket known{udp ? Kind::unbound : Kind::other, 0, 0};
+    const Socket known = udp ? Socket{Kind::unbound, 0, 0} : other_socket(domain);
     if (peek(fd).word() != known.word() && !in_vfork_child())
         store(fd, known);
 }
@@ -282,8 +287,10 @@ void forget(int fd) {
     // "None of our business" may stay: what else the number can come to stand for is told to us (created(),
     // bound(), duplicated(), arrived()) or is still none of our business. It saves a system call for each TCP
     // connection.
-    const Kind kind = peek(fd).kind();
-    if (kind != Kind::unknown && kind != Kind::other && !in_vfork_child())
+    const Socket socket = peek(fd);
+    if (socket.has(Socket::no_descriptors))
+        store(fd, Socket{Kind::other, 0, 0});
+    else if (socket.kind() != Kind::unknown && socket.kind() != Kind::other && !in_vfork_child())
         store(fd, Socket{});
 }
 

@@ -32,6 +32,7 @@ public:
     // Options that the program itself has switched on, so that it sees their messages, and those that we
     // have.
     enum Option : uint64_t {
+        no_descriptors = 1U << 4,   // no UNIX socket: what it receives brings no descriptors
         asked_ipv4 = 1U << 8,       // IP_PKTINFO
         asked_ipv6 = 1U << 9,       // IPV6_RECVPKTINFO
         asked_ipv6_2292 = 1U << 10, // IPV6_2292PKTINFO
@@ -81,16 +82,40 @@ namespace detail {
 // The words of the descriptors that nearly every process stays below; untouched pages cost nothing.
 constexpr unsigned direct_count = 32768;
 extern std::array<std::atomic<uint64_t>, direct_count> direct;
-uint64_t load_high(unsigned fd);
+[[gnu::cold]] uint64_t load_high(unsigned fd);
 } // namespace detail
 
 // What is known of `fd` without looking at the socket. Async-signal-safe.
-inline Socket peek(int fd) {
+[[gnu::always_inline]] inline Socket peek(int fd) {
     const auto index = static_cast<unsigned>(fd);
     // Relaxed: the word is the whole truth; what it lets us use (shared_state) is published by its own
     // atomic.
-    return Socket{index < detail::direct_count ? detail::direct[index].load(std::memory_order_relaxed)
-                                               : detail::load_high(index)};
+    if (index >= detail::direct_count) [[unlikely]]
+        return Socket{detail::load_high(index)};
+    return Socket{detail::direct[index].load(std::memory_order_relaxed)};
+}
+
+// Quick answers without a call, for descriptors below direct_count; false may also mean that it takes a
+// closer look.
+inline bool is_known_as(int fd, Socket::Kind kind) {
+    const auto index = static_cast<unsigned>(fd);
+    return index < detail::direct_count &&
+           Socket{detail::direct[index].load(std::memory_order_relaxed)}.kind() == kind;
+}
+// A call on `fd` goes straight on to libc: one load and one compare. Async-signal-safe.
+inline bool is_passed_on(int fd) {
+    return is_known_as(fd, Socket::Kind::other);
+}
+inline bool is_ours(int fd) {
+    return is_known_as(fd, Socket::Kind::ours);
+}
+
+// The same for a call that receives control messages, which must not be such as bring descriptors.
+inline bool is_passed_on_unseen(int fd) {
+    constexpr uint64_t wanted = static_cast<uint64_t>(Socket::Kind::other) | Socket::no_descriptors;
+    const auto index = static_cast<unsigned>(fd);
+    return index < detail::direct_count &&
+           (detail::direct[index].load(std::memory_order_relaxed) & (3 | Socket::no_descriptors)) == wanted;
 }
 
 // The same, but looks at the socket if nothing is known: at most once for each descriptor. Leaves errno

@@ -30,16 +30,13 @@ inline bool is_remembered(const std::array<std::atomic<uintptr_t>, remembered_pa
 }
 
 // The callers' frames lie right above ours. So near to them there is nothing but this thread's stack.
-inline bool is_on_stack(uintptr_t address, size_t length) {
+[[gnu::always_inline]] inline bool is_on_stack(uintptr_t address, size_t length) {
     constexpr uintptr_t reach = 64 * 1024;
-    const auto frame = reinterpret_cast<uintptr_t>(__builtin_frame_address(0));
-    return address - frame < reach && length < reach;
+    const char here = 0; // a place in the frame of the function that this is inlined into
+    return address - reinterpret_cast<uintptr_t>(&here) < reach && length < reach;
 }
 
-inline bool is_there(const void* pointer, size_t length, bool write) {
-    const auto address = reinterpret_cast<uintptr_t>(pointer);
-    if (is_on_stack(address, length))
-        return true;
+[[gnu::noinline, gnu::cold]] inline bool is_known_or_asked(uintptr_t address, size_t length, bool write) {
     const auto& pages = write ? writable_pages : readable_pages;
     const uintptr_t page = address >> page_bits;
     if (page != 0 && page == (address + length - 1) >> page_bits && is_remembered(pages, page))
@@ -47,15 +44,20 @@ inline bool is_there(const void* pointer, size_t length, bool write) {
     return ask_kernel(address, length, write);
 }
 
+[[gnu::always_inline]] inline bool is_there(const void* pointer, size_t length, bool write) {
+    const auto address = reinterpret_cast<uintptr_t>(pointer);
+    return is_on_stack(address, length) || is_known_or_asked(address, length, write);
+}
+
 } // namespace detail
 
 // True where `length` (at least 1) bytes can be read. Async-signal-safe.
-inline bool can_read(const void* pointer, size_t length) {
+[[gnu::always_inline]] inline bool can_read(const void* pointer, size_t length) {
     return detail::is_there(pointer, length, false);
 }
 
 // True where they can be written, and read. Async-signal-safe.
-inline bool can_write(void* pointer, size_t length) {
+[[gnu::always_inline]] inline bool can_write(void* pointer, size_t length) {
     return detail::is_there(pointer, length, true);
 }
 
