@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: MIT
+//
+// Point 3: a server's socket goes on to another program, over fork() and exec(), with and without the shim on
+// either side. Before and after, everything that the program sees is printed.
+#include "tests/transparency/probe.hpp"
+
+#include <fcntl.h>
+#include <string_view>
+#include <sys/wait.h>
+
+using namespace probe;
+
+namespace {
+
+void look(const char* what, int server, bool may_be_shimmed = true) {
+    std::printf("%s\n", what);
+    for (const int name : {IP_PKTINFO, IP_RECVTTL, 24 /* IP_BIND_ADDRESS_NO_PORT */}) {
+        int value = -1;
+        socklen_t length = sizeof value;
+        say("option", getsockopt(server, IPPROTO_IP, name, &value, &length));
+        std::printf("is %d\n", value);
+    }
+    Client client;
+    client.ask(server);
+    Message message(256);
+    message.print(recvmsg(server, &message.header, 0));
+    const auto* peer = reinterpret_cast<const sockaddr*>(&message.name);
+    sendto(server, "answer", 6, 0, peer, message.header.msg_namelen);
+    if (may_be_shimmed)
+        client.print_answer();
+    else
+        std::printf("answered from %s\n", client.hear().c_str());
+    std::fflush(stdout);
+}
+
+// The program at the other end of exec(): its server is descriptor 50, or 3 where systemd passes it. A
+// datagram that was queued before it started is waiting there.
+int inherited(std::string_view role) {
+    const int server = role == "activated" ? 3 : 50;
+    if (role == "bare_child") {
+        // With the shim on the other side the packet information stays on, which recvfrom() does not show.
+        char data[64];
+        Name peer;
+        say("recvfrom", recvfrom(server, data, sizeof data, 0, peer.get(), &peer.length));
+        say("sendto", sendto(server, data, 1, 0, peer.get(), peer.length));
+        return 0;
+    }
+    Message message(256);
+    message.print(recvmsg(server, &message.header, 0));
+    for (int time = 0; time < 2; ++time)
+        look("inherited", server);
+    int value = 0;
+    int before = 0;
+    socklen_t length = sizeof before;
+    must(getsockopt(server, IPPROTO_IP, IP_PKTINFO, &before, &length) == 0, "getsockopt");
+    switch_on(server, IPPROTO_IP, IP_PKTINFO);
+    look("switched on", server);
+    must(setsockopt(server, IPPROTO_IP, IP_PKTINFO, &value, sizeof value) == 0, "setsockopt");
+    look("switched off", server);
+    // As it was: each process remembers for itself what was asked for on a socket that they share.
+    switch_on(server, IPPROTO_IP, IP_PKTINFO, before);
+    return 0;
+}
+
+// Sets LD_PRELOAD for the next program. In the bare run the shim is nowhere.
+void choose_shim(bool with_shim) {
+    const char* shim = std::getenv("SHIM"); // from compare.sh
+    if (with_shim && shim != nullptr)
+        setenv("LD_PRELOAD", shim, 1);
+    else
+        unsetenv("LD_PRELOAD");
+}
+
+// Executes this program again in the role of the child, with `shim` or without any.
+void execute(int server, const char* role, bool with_shim) {
+    must(dup2(server, 50) == 50, "dup2");
+    std::fflush(stdout);
+    choose_shim(with_shim);
+    const pid_t child = fork();
+    if (child == 0) {
+        execl("/proc/self/exe", "exec", "inherited", role, nullptr);
+        _exit(127);
+    }
+    int status = -1;
+    waitpid(child, &status, 0);
+    std::printf("child ended with %d\n", status);
+}
+
+void fork_only() {
+    const int server = bound("0.0.0.0");
+    look("parent", server);
+    std::fflush(stdout);
+    // The child answers what the parent has heard, and the parent what the child has heard.
+    for (int turn = 0; turn < 2; ++turn) {
+        Client client;
+        client.ask(server);
+        int pipe_ends[2];
+        must(pipe(pipe_ends) == 0, "pipe");
+        Name peer;
+        char data[64];
+        const auto receive = [&] { recvfrom(server, data, sizeof data, 0, peer.get(), &peer.length); };
+        const auto answer = [&] { sendto(server, "answer", 6, 0, peer.get(), peer.length); };
+        if (turn == 0)
+            receive();
+        const pid_t child = fork();
+        if (child == 0) {
+            if (turn == 0)
+                answer();
+            else
+                receive();
+            must(write(pipe_ends[1], &peer, sizeof peer) == sizeof peer, "write");
+            _exit(0);
+        }
+        int status = -1;
+        waitpid(child, &status, 0);
+        must(read(pipe_ends[0], &peer, sizeof peer) == sizeof peer, "read");
+        if (turn == 1)
+            answer();
+        client.print_answer();
+        close(pipe_ends[0]);
+        close(pipe_ends[1]);
+    }
+    // A child that closes and opens leaves the parent's descriptors as they are.
+    const pid_t child = fork();
+    if (child == 0) {
+        closefrom(3);
+        const int own = bound("0.0.0.0");
+        look("child", own);
+        _exit(0);
+    }
+    int status = -1;
+    waitpid(child, &status, 0);
+    look("parent", server);
+}
+
+} // namespace
+
+int main(int count, char** arguments) {
+    const std::string_view topic = arguments[1];
+    if (topic == "inherited" && count > 2)
+        return inherited(arguments[2]);
+    if (topic == "fork") {
+        fork_only();
+        return 0;
+    }
+    const bool first_is_bare = topic.starts_with("bare_to_");
+    const bool second_is_bare = topic.ends_with("_to_bare");
+    // The first program is to run without the shim, so it starts itself once more.
+    if (first_is_bare && std::getenv("LD_PRELOAD") != nullptr) {
+        choose_shim(false);
+        execv("/proc/self/exe", arguments);
+        return 127;
+    }
+    const int server = bound("0.0.0.0");
+    if (topic.ends_with("_asking"))
+        switch_on(server, IPPROTO_IP, IP_PKTINFO);
+    look("first", server, !first_is_bare);
+    Client waiting;
+    waiting.ask(server);
+    execute(server, second_is_bare ? "bare_child" : "shim_child", !second_is_bare);
+    if (second_is_bare)
+        std::printf("the child answered from %s\n", waiting.hear().c_str());
+    // A program without the shim that shares its socket with one that has it would see packet information.
+    if (!first_is_bare)
+        look("first again", server);
+    return 0;
+}
