@@ -70,8 +70,9 @@ wall_rows() { # [VERSIONS-DIRECTORY]
             wall_load "$name"
             version=
             [ -z "${1:-}" ] || version=$(cat "$1/$name")
-            [ "$bare" = "$bare_v6" ] || bare="v4 $bare, v6 $bare_v6"
-            printf '| %s | %s | %s | %s | right (%s) |\n' "$title" "$version" "$api" "$bare" "${families// /, }"
+            found=$bare
+            [ "$bare" = "$bare_v6" ] || found="v4 $bare, v6 $bare_v6"
+            printf '| %s | %s | %s | %s | right (%s) |\n' "$title" "$version" "$api" "$found" "${families// /, }"
         )
     done
 }
@@ -93,7 +94,11 @@ wall_report() { # [FILE]
     # A row of a server that was skipped or that failed would be a claim, not a report.
     # shellcheck disable=SC2016 # for the inner shell
     wall_list | WALL_VERSIONS=$work/versions xargs -P "$(nproc)" -I '{}' bash -c '
-        if "$1" "$2" >"$3/$2.out" 2>&1; then echo "$2: ok" >&2; else tail -n 3 "$3/$2.out" | sed "s/^/$2: /" >&2; fi
+        if "$1" "$2" >"$3/$2.out" 2>&1; then
+            echo "$2: ok" >&2
+        else
+            sed -nE "s/^(FAIL|SKIP)/$2: &/p" "$3/$2.out" >&2
+        fi
     ' bash "$WALL_HERE/wall.sh" '{}' "$work"
     for name in $(wall_list); do
         [ -s "$work/versions/$name" ] || failed=$((failed + 1))
@@ -115,6 +120,8 @@ wall_report() { # [FILE]
     cat "$work/file" >"$file"
 }
 
+wall_without_versions() { awk 'BEGIN { FS = OFS = "|" } { $3 = "  "; print }'; }
+
 # Everything but the versions, which depend on the machine that wrote the table.
 wall_check() { # [FILE]
     local file=${1:-$WALL_HERE/../../README.md}
@@ -123,8 +130,7 @@ wall_check() { # [FILE]
         <(awk -v begin="$WALL_BEGIN" -v end="$WALL_END" '
             $0 == end { inside = 0 }
             inside && row++ >= 2 { print }
-            $0 == begin { inside = 1 }' "$file" | awk 'BEGIN { FS = OFS = "|" } { $3 = " " (NF == 7 ? "" : $3) " "; print }') \
-        <(wall_rows | awk 'BEGIN { FS = OFS = "|" } { $3 = "  "; print }'); then
+            $0 == begin { inside = 1 }' "$file" | wall_without_versions) <(wall_rows | wall_without_versions); then
         printf 'The table is stale. Write it anew with tests/servers/wall.sh --report\n' >&2
         exit 1
     fi

@@ -14,6 +14,8 @@
 # shellcheck disable=SC2034,SC2154 # the server files have their variables from here, and the other way round
 set -euo pipefail
 WALL_HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# One order of the files and one language of their programs, on every machine.
+export LC_ALL=C.UTF-8
 # Debian keeps most servers where an ordinary user does not look.
 export PATH="$PATH:/usr/sbin:/sbin"
 # shellcheck source-path=SCRIPTDIR source=rows.sh

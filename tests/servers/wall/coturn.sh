@@ -5,7 +5,8 @@ needs=(turnserver:coturn turnutils_stunclient:coturn socat:socat)
 api='recvmsg, sendto'
 version() { turnserver --version 2>/dev/null | tail -n 1; }
 serve() {
-    run -s ${#wildcards[@]} turnserver -n "${wildcards[@]/#/-L}" -p "$LAB_PORT" --no-tcp --no-tls --no-dtls --no-cli         --no-rfc5780 --userdb "$dir/db" --pidfile "$dir/pid" --log-file stdout
+    run -s ${#wildcards[@]} turnserver -n "${wildcards[@]/#/-L}" -p "$LAB_PORT" --no-tcp --no-tls --no-dtls \
+        --no-cli --no-rfc5780 --userdb "$dir/db" --pidfile "$dir/pid" --log-file stdout
 }
 question() {
     local output

@@ -7,6 +7,7 @@ serves=one # it mixes up two clients at once
 version() { gnutls-serv --version | sed -n '1s/.* //p'; }
 serve() {
     self_signed
-    run -s ${#wildcards[@]} gnutls-serv --udp --echo --port "$LAB_PORT" --x509certfile "$dir/cert.pem"         --x509keyfile "$dir/key.pem"
+    run -s ${#wildcards[@]} gnutls-serv --udp --echo --port "$LAB_PORT" --x509certfile "$dir/cert.pem" \
+        --x509keyfile "$dir/key.pem"
 }
 question() { converse gnutls-cli --udp --insecure --port "$LAB_PORT" "$1"; }

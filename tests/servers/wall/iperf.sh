@@ -3,7 +3,7 @@
 title='iperf -u (2)'
 needs=(iperf:iperf)
 api='recvfrom, connect, recvmsg, write'
-serves=family
+serves=one # it loses what another client sends while it changes sockets
 version() { iperf --version 2>&1 | sed -n 's/^iperf version \([^ ]*\).*/\1/p'; }
 serve() {
     case $family in

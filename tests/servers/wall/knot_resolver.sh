@@ -7,7 +7,8 @@ version() { kresd --version | sed 's/.* //'; }
 serve() {
     {
         printf "net.listen('%s', $LAB_PORT, { kind = 'dns', freebind = false })\n" "${wildcards[@]}"
-        printf '%s\n' "cache.open(10 * MB, 'lmdb://$dir')" "modules = { 'hints > iterate' }"             "hints.config()" "hints['www.wall.test'] = '192.0.2.80'" "trust_anchors.remove('.')"
+        printf '%s\n' "cache.open(10 * MB, 'lmdb://$dir')" "modules = { 'hints > iterate' }" \
+            "hints.config()" "hints['www.wall.test'] = '192.0.2.80'" "trust_anchors.remove('.')"
     } >"$dir/kresd.conf"
     run -s ${#wildcards[@]} "$(unconfined kresd)" -n -c "$dir/kresd.conf" "$dir"
 }

@@ -6,7 +6,10 @@ api='recvfrom, sendto'
 serves=one # a tunnel to one peer
 version() { openvpn --version | sed -n '1s/^OpenVPN \([^ ]*\).*/\1/p'; }
 tunnel() { # one end; both have the same certificate
-    printf '%s\n' openvpn --dev null --proto "udp${family#v}" --dh none --cert "$dir/cert.pem" --key "$dir/key.pem"         --peer-fingerprint "$(openssl x509 -in "$dir/cert.pem" -noout -sha256 -fingerprint | sed 's/.*=//')" "$@"
+    local fingerprint
+    fingerprint=$(openssl x509 -in "$dir/cert.pem" -noout -sha256 -fingerprint)
+    printf '%s\n' openvpn --dev null --proto "udp${family#v}" --dh none --cert "$dir/cert.pem" --key "$dir/key.pem" \
+        --peer-fingerprint "${fingerprint#*=}" "$@"
 }
 serve() {
     local command

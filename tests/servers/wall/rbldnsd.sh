@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# shellcheck shell=bash disable=SC2034,SC2154 # for and from wall.sh
+# shellcheck shell=bash disable=SC2016,SC2034,SC2154 # for and from wall.sh, and a zone file with dollars
 title=rbldnsd
 needs=(rbldnsd:rbldnsd dig:bind9-dnsutils)
 api='recvfrom, sendto'
