@@ -106,7 +106,8 @@ Lookup find_program(const std::string& name) {
         Lookup candidate = examine(directory.append("/").append(name));
         if (candidate.result == Lookup::Result::found)
             return candidate;
-        if (candidate.result == Lookup::Result::not_executable && best.result == Lookup::Result::not_found)
+        // As a shell: directories that may not be searched, and what is no file, do not count as found.
+        if (S_ISREG(candidate.status.st_mode) && best.result == Lookup::Result::not_found)
             best = std::move(candidate);
     }
     return best;

@@ -99,6 +99,12 @@ both 126 'from script to script' ./endless
 expect 127 'not found' "$tool" check ./none
 expect 127 'not found in PATH' "$tool" check no-such-program-anywhere
 expect 127 'empty' "$tool" check ''
+# As the launcher: what is no file does not count, a file that may not be executed does.
+mkdir -p first/probe second
+: >second/probe
+expect 0 '^first/../probe: LD' env PATH=first:first/.. "$tool" check probe
+expect 127 'not found in PATH' env PATH=first "$tool" check probe
+expect 126 'second/probe: cannot be started: it may not be executed' env PATH=first:second "$tool" check probe
 expect 126 'directory' "$tool" check "$scratch"
 expect 126 'not a regular file' "$tool" check /dev/null
 expect 2 'required' "$tool" check
