@@ -21,6 +21,13 @@ documented() {
 }
 "$launcher" --help >"$scratch/help"
 documented multihome.1 <"$scratch/help"
-"$tool" check --help | grep -v -e '-h,' >"$scratch/help"
-documented multihomectl.8 <"$scratch/help"
+subcommands=$("$tool" --help | sed -n '/^Subcommands:/,$s/^  \([a-z][a-z]*\) .*/\1/p')
+[ -n "$subcommands" ] || complain 'multihomectl names no subcommands'
+for subcommand in $subcommands; do
+    grep -qxF ".SS $subcommand" "$LAUNCHER_SOURCE/scripts/multihomectl.8" ||
+        complain "multihomectl.8 lacks the subcommand $subcommand"
+    # -h is every command's, and not worth a line in each section.
+    "$tool" "$subcommand" --help | grep -v -e '-h,' >"$scratch/help"
+    documented multihomectl.8 <"$scratch/help"
+done
 finish
