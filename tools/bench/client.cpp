@@ -3,6 +3,7 @@
 
 #include "tools/bench/server.hpp"
 
+#include <cstring>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -42,6 +43,22 @@ bool ask_once(int fd, const sockaddr_in& server) {
 }
 
 } // namespace
+
+void prepare_source(msghdr& message, SourceControl& control) {
+    control = {};
+    message.msg_control = control.bytes;
+    message.msg_controllen = sizeof control.bytes;
+    cmsghdr* header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = IPPROTO_IP;
+    header->cmsg_type = IP_PKTINFO;
+    header->cmsg_len = CMSG_LEN(sizeof(in_pktinfo));
+}
+
+void set_source(SourceControl& control, in_addr_t source) {
+    in_pktinfo information{};
+    information.ipi_spec_dst.s_addr = htonl(source);
+    std::memcpy(control.bytes + CMSG_LEN(0), &information, sizeof information);
+}
 
 uint64_t ask_in_turn(uint16_t port, unsigned peers, uint64_t requests) {
     const sockaddr_in server = address_of(asked_address, port);

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <netinet/in.h>
 #include <stop_token>
+#include <sys/socket.h>
 #include <thread>
 #include <vector>
 
@@ -31,6 +32,17 @@ uint64_t ask_in_turn(uint16_t port, unsigned peers, uint64_t requests);
 // Asks in batches from one socket: a whole batch waits for the server when a byte is written to its `gate`.
 uint64_t ask_in_batches(uint16_t port, int gate, uint64_t batches);
 
+// Where clients that play many peers ask from: all of 127.0.0.0/8 is local.
+constexpr in_addr_t many_peers_base = 0x7f100000; // 127.16.0.0, host byte order
+constexpr uint32_t most_peers = 1U << 20;
+
+// Makes `source` (host byte order) the source of `message`, which lives as long as `control`.
+struct SourceControl {
+    alignas(cmsghdr) char bytes[CMSG_SPACE(sizeof(in_pktinfo))];
+};
+void prepare_source(msghdr& message, SourceControl& control);
+void set_source(SourceControl& control, in_addr_t source);
+
 // Asks from several threads until it ends: each thread keeps `window` requests under way.
 class Load {
 public:
@@ -40,7 +52,11 @@ public:
         uint64_t right = 0; // from the address that was asked
     };
 
-    Load(const sockaddr_in& server, unsigned threads, unsigned window, size_t size);
+    // `peers`: 0: each thread is one peer; else each thread plays that many in turn.
+    Load(const sockaddr_in& server, unsigned threads, unsigned window, size_t size, uint32_t peers = 0);
+
+    // Holds its breath. What is under way is still answered.
+    void pause(bool on) { paused_ = on; }
 
     Answers answers() const;
 
@@ -56,6 +72,8 @@ private:
     sockaddr_in server_;
     unsigned window_;
     size_t size_;
+    uint32_t peers_;
+    std::atomic<bool> paused_{false};
     std::vector<Count> counts_;
     std::vector<std::jthread> threads_; // last: they use the others
 };

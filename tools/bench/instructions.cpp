@@ -78,6 +78,23 @@ public:
         figures_.add({group, "above bare", "instructions", Sample::exactly(shim - bare), {}, 120'000});
     }
 
+    // A build keeps its debugging information; what is installed and loaded does not have it.
+    void library_size() {
+        const std::string strip = find_program("strip");
+        if (strip.empty())
+            return figures_.skip("the library's size", "strip (binutils) is not installed");
+        const std::string stripped =
+            std::filesystem::temp_directory_path() / ("multihome-bench-stripped-" + std::to_string(getpid()));
+        Child child({strip, "-o", stripped, settings_.library}, {});
+        int status = 0;
+        child.finish(status);
+        if (status != 0)
+            throw std::runtime_error("strip failed on " + settings_.library);
+        const auto size = static_cast<double>(std::filesystem::file_size(stripped)) / 1024;
+        std::filesystem::remove(stripped);
+        figures_.add({"the library, stripped", "shim", "KiB", Sample::exactly(size), {}, 800});
+    }
+
 private:
     static std::vector<std::string> server(const Subject& subject, uint64_t requests) {
         std::vector<std::string> command = {own_path(), "server", "--requests", std::to_string(requests)};
@@ -147,6 +164,7 @@ void measure_instructions(const Settings& settings, Figures& figures) {
         measurement.pass_on(family, true);
     }
     measurement.process_start();
+    measurement.library_size();
 }
 
 } // namespace multihome::bench

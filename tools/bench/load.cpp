@@ -3,6 +3,7 @@
 #include "tools/bench/server.hpp"
 
 #include <array>
+#include <chrono>
 #include <stdexcept>
 #include <sys/socket.h>
 
@@ -18,7 +19,8 @@ constexpr int patience_ms = 50;
 // the server and not its client is what limits.
 class Window {
 public:
-    Window(const sockaddr_in& server, size_t size) : server_(server), data_(size, 'x') {
+    Window(const sockaddr_in& server, size_t size, uint32_t peers)
+        : server_(server), peers_(peers), data_(size, 'x') {
         for (unsigned index = 0; index < largest_window; ++index) {
             parts_[index] = {data_.data(), size};
             msghdr& request = requests_[index].msg_hdr;
@@ -27,6 +29,8 @@ public:
             request.msg_namelen = sizeof server_;
             request.msg_iov = &parts_[index];
             request.msg_iovlen = 1;
+            if (peers != 0)
+                prepare_source(request, control_[index]);
             answer_parts_[index] = {answer_data_.data(), answer_data_.size()};
             msghdr& answer = answers_[index].msg_hdr;
             answer = {};
@@ -37,6 +41,8 @@ public:
     }
 
     unsigned send(int fd, unsigned count) {
+        for (unsigned index = 0; peers_ != 0 && index < count; ++index)
+            set_source(control_[index], many_peers_base + next_peer_++ % peers_);
         const int sent = sendmmsg(fd, requests_.data(), count, 0);
         return sent > 0 ? static_cast<unsigned>(sent) : 0;
     }
@@ -54,10 +60,13 @@ public:
 
 private:
     sockaddr_in server_;
+    uint32_t peers_;
+    uint32_t next_peer_ = 0;
     std::vector<char> data_;
     std::array<char, largest_datagram> answer_data_{};
     std::array<iovec, largest_window> parts_{};
     std::array<iovec, largest_window> answer_parts_{};
+    std::array<SourceControl, largest_window> control_{};
     std::array<sockaddr_in, largest_window> sources_{};
     std::array<mmsghdr, largest_window> requests_{};
     std::array<mmsghdr, largest_window> answers_{};
@@ -70,9 +79,9 @@ void add(std::atomic<uint64_t>& count, uint64_t amount) {
 
 } // namespace
 
-Load::Load(const sockaddr_in& server, unsigned threads, unsigned window, size_t size)
-    : server_(server), window_(window), size_(size), counts_(threads) {
-    if (window > largest_window || size > largest_datagram)
+Load::Load(const sockaddr_in& server, unsigned threads, unsigned window, size_t size, uint32_t peers)
+    : server_(server), window_(window), size_(size), peers_(peers), counts_(threads) {
+    if (window > largest_window || size > largest_datagram || peers > most_peers)
         throw std::invalid_argument("load: window or datagram too large");
     for (Count& count : counts_)
         threads_.emplace_back([this, &count](const std::stop_token& stop) { ask(stop, count); });
@@ -80,9 +89,13 @@ Load::Load(const sockaddr_in& server, unsigned threads, unsigned window, size_t 
 
 void Load::ask(const std::stop_token& stop, Count& count) const {
     const Descriptor fd = client_socket(patience_ms);
-    Window window(server_, size_);
+    Window window(server_, size_, peers_);
     unsigned under_way = 0;
     while (!stop.stop_requested()) {
+        if (paused_.load(std::memory_order_relaxed)) {
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+            continue;
+        }
         under_way += window.send(fd.get(), window_ - under_way);
         unsigned right = 0;
         const unsigned got = window.receive(fd.get(), right);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // multihome-bench: what the shim costs, against what one would otherwise do.
+#include "tools/bench/output.hpp"
 #include "tools/bench/parts.hpp"
 #include "tools/bench/process.hpp"
 #include "tools/bench/server.hpp"
@@ -29,10 +30,18 @@ int run(int argc, char** argv) {
 
     app.add_flag("--full", settings.full,
                  "Also what takes minutes: 10 million peers in the tables, a million over loopback");
-    const std::map<std::string, Part> parts = {
-        {"traffic", measure_traffic}, {"instructions", measure_instructions}, {"table", measure_table}};
-    std::vector<std::string> wanted = {"instructions", "traffic", "table"};
+    const std::map<std::string, Part> parts = {{"traffic", measure_traffic},
+                                               {"instructions", measure_instructions},
+                                               {"table", measure_table},
+                                               {"growth", measure_growth},
+                                               {"flood", measure_flood}};
+    std::vector<std::string> wanted = {"instructions", "traffic", "table", "growth", "flood"};
     app.add_option("--only", wanted, "Only these parts")->delimiter(',')->check(CLI::IsMember(parts));
+
+    std::string json;
+    app.add_option("--json", json, "Write the figures to this file");
+    std::string svg;
+    app.add_option("--svg", svg, "Draw them into this file");
 
     // What the bench starts itself as; of no use to anybody else.
     CLI::App* server = app.add_subcommand("server")->group("");
@@ -52,6 +61,10 @@ int run(int argc, char** argv) {
     pass_on->add_flag("--messages", pass_on_settings.messages);
     pass_on->add_option("--count", pass_on_settings.count);
 
+    CLI::App* late = app.add_subcommand("late-server")->group("");
+    LateSettings late_settings;
+    late->add_option("--delay", late_settings.delay_ms);
+    late->add_option("--ignored", late_settings.ignored);
     CLI::App* table = app.add_subcommand("table")->group("");
     std::string table_kind;
     size_t table_peers = 0;
@@ -63,13 +76,21 @@ int run(int argc, char** argv) {
         return run_server(server_settings);
     if (pass_on->parsed())
         return run_pass_on(pass_on_settings);
+    if (late->parsed())
+        return run_late_server(late_settings);
     if (table->parsed())
         return run_table(table_kind, table_peers);
 
     settings.library = std::filesystem::canonical(settings.library);
+    const Machine machine = Machine::here();
+    std::printf("%s\n", machine.line().c_str());
     Figures figures;
     for (const std::string& part : wanted)
         parts.at(part)(settings, figures);
+    if (!json.empty())
+        write_json(json, machine, figures);
+    if (!svg.empty())
+        write_svg(svg, machine, figures);
     return 0;
 }
 

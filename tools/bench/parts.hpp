@@ -17,6 +17,8 @@ struct Settings {
 
 void measure_instructions(const Settings& settings, Figures& figures);
 void measure_traffic(const Settings& settings, Figures& figures);
+void measure_growth(const Settings& settings, Figures& figures);
+void measure_flood(const Settings& settings, Figures& figures);
 void measure_table(const Settings& settings, Figures& figures);
 
 } // namespace multihome::bench

@@ -33,4 +33,12 @@ struct PassOnSettings {
 };
 int run_pass_on(const PassOnSettings& settings);
 
+// A server that answers requests of four bytes `delay_ms` later, and ends when it has had `ignored` others,
+// which it does not answer.
+struct LateSettings {
+    unsigned delay_ms = 0;
+    uint64_t ignored = 0;
+};
+int run_late_server(const LateSettings& settings);
+
 } // namespace multihome::bench

@@ -74,6 +74,7 @@ public:
     uint32_t find(const TableKey& key) const {
         return PeerTable::Entry::local(table_.find(hash_of(key), key.socket));
     }
+    void mark_answered(const TableKey& key) { table_.mark_answered(hash_of(key), key.socket); }
 
 private:
     static PeerTable::Bucket* map(unsigned bits) {

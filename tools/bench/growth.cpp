@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+//
+// What a packet costs as peers become more. One client socket plays them all, from addresses of 127.0.0.0/8.
+// The native server keeps nothing for a peer, so what grows in it grows in the kernel.
+#include "tools/bench/client.hpp"
+#include "tools/bench/parts.hpp"
+#include "tools/bench/process.hpp"
+
+#include <array>
+#include <chrono>
+#include <memory>
+
+namespace multihome::bench {
+
+namespace {
+
+constexpr unsigned window = 32;
+constexpr size_t size = 32;
+
+// A server and its client, at rest between the turns.
+class Pair {
+public:
+    Pair(const std::vector<std::string>& command, const std::vector<std::string>& environment, uint32_t peers)
+        : server_(command, environment),
+          load_(address_of(asked_address, static_cast<uint16_t>(std::stoul(server_.read_line()))), 1, window,
+                size, peers) {
+        // Until every peer has been heard.
+        const auto patience = std::chrono::steady_clock::now() + std::chrono::seconds(120);
+        while (load_.answers().all < peers + peers / 50 && std::chrono::steady_clock::now() < patience)
+            std::this_thread::sleep_for(std::chrono::milliseconds(5));
+        load_.pause(true);
+    }
+
+    // The server's processor time for an answer, in nanoseconds.
+    double turn(std::chrono::milliseconds duration) {
+        load_.pause(false);
+        std::this_thread::sleep_for(duration / 4);
+        const Load::Answers before = load_.answers();
+        const double time_before = server_.processor_time();
+        std::this_thread::sleep_for(duration);
+        const Load::Answers after = load_.answers();
+        const double time = server_.processor_time();
+        load_.pause(true);
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+        all_ += after.all - before.all;
+        right_ += after.right - before.right;
+        return (time - time_before) * 1e9 / static_cast<double>(after.all - before.all);
+    }
+
+    double share_right() const { return static_cast<double>(right_) / static_cast<double>(all_); }
+
+private:
+    Child server_;
+    Load load_;
+    uint64_t all_ = 0;
+    uint64_t right_ = 0;
+};
+
+} // namespace
+
+void measure_growth(const Settings& settings, Figures& figures) {
+    figures.begin("Growth: the server's processor time for an answer (x: to native)");
+    std::vector<uint32_t> sizes = {1, 1'000, 100'000};
+    if (settings.full)
+        sizes.push_back(1'000'000);
+    const unsigned repetitions = settings.quick ? 3 : 7;
+    const std::chrono::milliseconds duration(settings.quick ? 60 : 150);
+    for (const uint32_t peers : sizes) {
+        const std::vector<std::string> command = {own_path(), "server"};
+        std::vector<std::string> native_command = command;
+        native_command.push_back("--native");
+        Pair native(native_command, {}, peers);
+        Pair shim(command, {"LD_PRELOAD=" + settings.library, "MULTIHOME_PEERS=1000000"}, peers);
+        std::vector<double> native_times;
+        std::vector<double> shim_times;
+        std::vector<double> ratios;
+        for (unsigned repetition = 0; repetition < repetitions; ++repetition) {
+            native_times.push_back(native.turn(duration));
+            shim_times.push_back(shim.turn(duration));
+            ratios.push_back(shim_times.back() / native_times.back());
+        }
+        const std::string group = readable(peers) + (peers == 1 ? " peer" : " peers in turn");
+        figures.add({group, "native", "ns", Sample::of(native_times)});
+        char note[48];
+        std::snprintf(note, sizeof note, "%.4g %% right", shim.share_right() * 100);
+        figures.add({group, "shim", "ns", Sample::of(shim_times), Sample::of(ratios), {}, note});
+    }
+}
+
+} // namespace multihome::bench
