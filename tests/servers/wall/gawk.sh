@@ -6,6 +6,7 @@ api='recvfrom with MSG_PEEK, connect, read, write'
 serves=one # its socket stays with the first client
 version() { gawk --version | sed -n '1s/^GNU Awk \([^ ,]*\).*/\1/p'; }
 serve() {
-    run gawk -v "service=/inet${family#v}/udp/$LAB_PORT/0/0" 'BEGIN { while ((service |& getline) > 0) print |& service }'
+    run gawk -v "service=/inet${family#v}/udp/$LAB_PORT/0/0" \
+        'BEGIN { while ((service |& getline) > 0) print |& service }'
 }
 question() { converse socat - "UDP:$(host_port "$1")"; }
