@@ -75,10 +75,11 @@ public:
         return &shortcut_.local;
     }
 
-    // An answer to last() goes to `name`, the long way, and its entry has been marked as answered.
-    void set_shortcut(uint64_t name) {
-        if (last_.info.ipi_addr.s_addr != 0 && last_.slot != nullptr && count_ == 1 &&
-            state_ == State::answering)
+    // A datagram went to `peer`, whose socket address starts with `name`, the long way. Where that was the
+    // answer to last(), the next one may take the shortcut.
+    void set_shortcut(uint32_t tag, uint64_t name, const Peer& peer) {
+        if (last_.tag == tag && last_.peer == peer && last_.info.ipi_addr.s_addr != 0 &&
+            last_.slot != nullptr && count_ == 1 && state_ == State::answering)
             shortcut_ = {last_.tag, name, last_.info, last_.slot, last_.word, last_.local};
     }
 

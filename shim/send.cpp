@@ -36,7 +36,7 @@ constexpr unsigned maximum_batch = 1024; // UIO_MAXIOV: the kernel looks at no m
     if (!local)
         peers::count(Counter::not_known);
     else if (address_family(name) == AF_INET)
-        recent.set_shortcut(name);
+        recent.set_shortcut(socket.tag(), name, peer);
     return local;
 }
 

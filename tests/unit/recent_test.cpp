@@ -162,6 +162,27 @@ TEST_CASE("the same datagram once more is noted without being given again") {
     CHECK(take(received, 1) == 8);
 }
 
+TEST_CASE("only the answer to the last datagram opens the shortcut") {
+    constexpr uint64_t name = 1;
+    constexpr uint64_t other_name = 2;
+    std::atomic<uint64_t> slot{0};
+    Recent::Heard datagram = heard(1, 7);
+    datagram.info.ipi_addr.s_addr = datagram.local.address.ipv4().s_addr;
+    datagram.slot = &slot;
+    Recent received;
+    received.begin_call(tag, false);
+    received.add(datagram);
+    received.sent();
+    // A datagram to somebody else, whom the table knows.
+    received.set_shortcut(tag, other_name, heard(2, 8).peer);
+    CHECK(received.answer(tag, other_name) == nullptr);
+    received.set_shortcut(tag, name, datagram.peer);
+    REQUIRE(received.answer(tag, name) != nullptr);
+    CHECK(*received.answer(tag, name) == datagram.local);
+    CHECK(received.answer(tag, other_name) == nullptr);
+    CHECK(received.answer(tag + 1, name) == nullptr);
+}
+
 TEST_CASE("beyond the capacity requests are forgotten, never mixed up") {
     Recent received;
     received.begin_call(tag, true);
