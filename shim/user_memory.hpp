@@ -36,7 +36,7 @@ inline bool is_remembered(const std::array<std::atomic<uintptr_t>, remembered_pa
     return address - reinterpret_cast<uintptr_t>(&here) < reach && length < reach;
 }
 
-[[gnu::noinline, gnu::cold]] inline bool is_known_or_asked(uintptr_t address, size_t length, bool write) {
+[[gnu::noinline]] inline bool is_known_or_asked(uintptr_t address, size_t length, bool write) {
     const auto& pages = write ? writable_pages : readable_pages;
     const uintptr_t page = address >> page_bits;
     if (page != 0 && page == (address + length - 1) >> page_bits && is_remembered(pages, page))
