@@ -66,7 +66,8 @@ inline Local find_source(Socket socket, int fd, const sockaddr* address, socklen
 // they are malformed, or they are too many.
 bool add_source(msghdr& message, const Local& local, unsigned char* room) {
     size_t used = 0;
-    if (message.msg_control != nullptr && message.msg_controllen >= sizeof(cmsghdr)) {
+    if (message.msg_controllen != 0) {
+        // The kernel copies the buffer before it looks at it: a bad pointer is its to refuse.
         if (message.msg_controllen > small_control ||
             !user_memory::can_read(message.msg_control, message.msg_controllen) ||
             control::inspect_outgoing(message.msg_control, message.msg_controllen, used) !=
