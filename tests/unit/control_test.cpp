@@ -147,6 +147,42 @@ TEST_CASE("visible is what is left after hiding") {
     CHECK(control::has_visible(both.data(), both.length(), control::ipv4));
 }
 
+TEST_CASE("a message that reaches into memory which cannot be written is left out, as the kernel does") {
+    const auto source = ControlBuffer{}.add(IPPROTO_IP, IP_TTL, 64).add(IPPROTO_IP, IP_TOS, 0);
+    for (size_t writable = 0; writable <= source.length(); ++writable) {
+        CAPTURE(writable);
+        ControlBuffer target;
+        int flags = 0;
+        const size_t length = control::hand_over(source.data(), source.length(), control::none, target.data(),
+                                                 source.length(), flags, writable);
+        size_t expected = 0;
+        for (const size_t end : {CMSG_LEN(sizeof(int)), CMSG_SPACE(sizeof(int)) + CMSG_LEN(sizeof(int))})
+            if (writable >= end)
+                expected += CMSG_SPACE(sizeof(int));
+        CHECK(length == expected);
+        for (size_t at = writable; at < ControlBuffer::capacity; ++at)
+            REQUIRE(target.data()[at] == ControlBuffer::mark);
+    }
+}
+
+TEST_CASE("the quick reader takes one IP_PKTINFO message and nothing else") {
+    in_pktinfo info{};
+    const auto only = ControlBuffer{}.add(IPPROTO_IP, IP_PKTINFO, ipv4_info(secondary, primary, 3));
+    REQUIRE(control::read_only_ipv4(only.data(), only.length(), info));
+    CHECK(info.ipi_ifindex == 3);
+    CHECK(info.ipi_spec_dst.s_addr == htonl(secondary));
+    CHECK(info.ipi_addr.s_addr == htonl(primary));
+    CHECK_FALSE(control::read_only_ipv4(only.data(), only.length() - 8, info));
+    auto more = only;
+    more.add(IPPROTO_IP, IP_TTL, 64);
+    CHECK_FALSE(control::read_only_ipv4(more.data(), more.length(), info));
+    for (const auto& other :
+         {ControlBuffer{}, ControlBuffer{}.add(SOL_SOCKET, IP_PKTINFO, ipv4_info(primary, primary, 3)),
+          ControlBuffer{}.add(IPPROTO_IP, IP_TTL, ipv4_info(primary, primary, 3)),
+          ControlBuffer{}.add(IPPROTO_IPV6, IPV6_PKTINFO, ipv6_info(ipv6("2001:db8::3"), 3))})
+        CHECK_FALSE(control::read_only_ipv4(other.data(), other.length(), info));
+}
+
 TEST_CASE("what the program sends is plain, chosen or malformed") {
     size_t used = 0;
     const ControlBuffer none;

@@ -14,10 +14,10 @@ TEST_SUITE_BEGIN("counters");
 TEST_CASE("a counter is the sum over the threads' shares") {
     const test::SharedMemory<Counters> counters;
     CHECK(counters->sum(Counter::received) == 0);
-    counters->add(0, Counter::received);
-    counters->add(31, Counter::received, 10);
-    counters->add(32, Counter::received, 100); // wraps around
-    counters->add(~0U, Counter::received, 1000);
+    counters->shard(0).add(Counter::received);
+    counters->shard(31).add(Counter::received, 10);
+    counters->shard(32).add(Counter::received, 100); // wraps around
+    counters->shard(~0U).add(Counter::received, 1000);
     CHECK(counters->sum(Counter::received) == 1111);
     for (unsigned other = 0; other < static_cast<unsigned>(Counter::count); ++other)
         if (static_cast<Counter>(other) != Counter::received)
@@ -32,7 +32,7 @@ TEST_CASE("no count is lost between threads") {
     for (unsigned number = 0; number < 4; ++number)
         threads.emplace_back([&counters, number] {
             for (unsigned step = 0; step < each; ++step)
-                counters->add(number % 2, Counter::injected);
+                counters->shard(number % 2).add(Counter::injected);
         });
     for (std::thread& thread : threads)
         thread.join();

@@ -5,6 +5,7 @@
 
 #include "shim/peer_table.hpp"
 
+#include "child.hpp"
 #include "table_memory.hpp"
 
 #include <array>
@@ -187,7 +188,7 @@ TEST_CASE("a child forked at any moment completes look-ups and writes") {
     unsigned good_children = 0;
     constexpr unsigned children = 60;
     for (unsigned number = 0; number < children; ++number) {
-        const pid_t child = fork();
+        const pid_t child = test::fork_clean();
         REQUIRE(child >= 0);
         if (child == 0) {
             // The memory is shared: here, too, others write in between.
@@ -211,7 +212,7 @@ TEST_CASE("a child forked at any moment completes look-ups and writes") {
 TEST_CASE("what a forked child hears the parent knows") {
     const Memory memory{4};
     const uint64_t hash = memory.hash(3, 77);
-    const pid_t child = fork();
+    const pid_t child = test::fork_clean();
     REQUIRE(child >= 0);
     if (child == 0) {
         memory.table().learn(hash, tag, 9);

@@ -204,6 +204,118 @@ TEST_CASE("an address that is no source any more is forgotten") {
     CHECK((last == nullptr || !last->local));
 }
 
+TEST_CASE("the shortcut is for the same datagram once more, after it was answered") {
+    constexpr uint64_t name = 0x0100007f35000002;
+    in_pktinfo info{};
+    info.ipi_addr.s_addr = htonl(INADDR_LOOPBACK);
+    info.ipi_spec_dst.s_addr = htonl(INADDR_LOOPBACK);
+    std::atomic<uint64_t> slot{heard(1, 7).word};
+    Recent::Heard datagram = heard(1, 7);
+    datagram.info = info;
+    datagram.slot = &slot;
+
+    Recent received;
+    CHECK_FALSE(received.repeats(tag, name, info));
+    CHECK(received.answer(tag, name) == nullptr);
+    received.begin_call(tag, false);
+    received.add(datagram);
+    received.sent();
+    received.set_shortcut(tag, name, datagram.peer);
+
+    SUBCASE("heard and answered again and again") {
+        for (unsigned round = 0; round < 3; ++round) {
+            REQUIRE(received.repeats(tag, name, info));
+            REQUIRE(received.last(tag) != nullptr);
+            CHECK(received.last(tag)->local == datagram.local);
+            CHECK_FALSE(received.in_order());
+            const Local* source = received.answer(tag, name);
+            REQUIRE(source != nullptr);
+            CHECK(*source == datagram.local);
+        }
+    }
+    SUBCASE("twice without an answer in between is a run") {
+        REQUIRE(received.repeats(tag, name, info));
+        CHECK_FALSE(received.repeats(tag, name, info));
+        received.begin_call(tag, false);
+        received.add(heard(1, 8));
+        CHECK(received.answer(tag, name) == nullptr);
+        received.drained(tag);
+        REQUIRE(received.in_order());
+        CHECK(take(received, 1) == 7);
+        CHECK(take(received, 1) == 8);
+    }
+    SUBCASE("another socket, peer, address or interface") {
+        CHECK_FALSE(received.repeats(tag + 1, name, info));
+        CHECK_FALSE(received.repeats(tag, name + 1, info));
+        CHECK(received.answer(tag + 1, name) == nullptr);
+        CHECK(received.answer(tag, name + 1) == nullptr);
+        in_pktinfo other = info;
+        other.ipi_spec_dst.s_addr = htonl(INADDR_LOOPBACK + 1);
+        CHECK_FALSE(received.repeats(tag, name, other));
+        other = info;
+        other.ipi_addr.s_addr = htonl(INADDR_LOOPBACK + 1);
+        CHECK_FALSE(received.repeats(tag, name, other));
+        other = info;
+        other.ipi_ifindex = 3;
+        CHECK_FALSE(received.repeats(tag, name, other));
+    }
+    SUBCASE("its entry in the table has changed") {
+        slot = heard(1, 8).word;
+        CHECK_FALSE(received.repeats(tag, name, info));
+    }
+    SUBCASE("another datagram came") {
+        received.begin_call(tag, false);
+        CHECK_FALSE(received.repeats(tag, name, info));
+        CHECK(received.answer(tag, name) == nullptr);
+    }
+    SUBCASE("its source was refused") {
+        received.forget(datagram.peer);
+        CHECK_FALSE(received.repeats(tag, name, info));
+        CHECK(received.answer(tag, name) == nullptr);
+    }
+}
+
+TEST_CASE("there is no shortcut to what is no answer to one plain datagram") {
+    constexpr uint64_t name = 0x0100007f35000002;
+    std::atomic<uint64_t> slot{heard(1, 7).word};
+    Recent::Heard datagram = heard(1, 7);
+    datagram.info.ipi_addr.s_addr = htonl(INADDR_LOOPBACK);
+    datagram.slot = &slot;
+    Recent received;
+    received.begin_call(tag, false);
+    SUBCASE("an answer to another peer") {
+        received.add(datagram);
+        received.sent();
+        received.set_shortcut(tag, name, heard(2, 7).peer);
+    }
+    SUBCASE("an answer from another socket") {
+        received.add(datagram);
+        received.sent();
+        received.set_shortcut(tag + 1, name, datagram.peer);
+    }
+    SUBCASE("a datagram with more than IP_PKTINFO") {
+        datagram.info = {};
+        received.add(datagram);
+        received.sent();
+        received.set_shortcut(tag, name, datagram.peer);
+    }
+    SUBCASE("one that the table has not taken") {
+        datagram.slot = nullptr;
+        received.add(datagram);
+        received.sent();
+        received.set_shortcut(tag, name, datagram.peer);
+    }
+    SUBCASE("one of several") {
+        received.add(datagram);
+        received.begin_call(tag, false);
+        received.add(datagram);
+        received.sent();
+        received.set_shortcut(tag, name, datagram.peer);
+    }
+    CHECK_FALSE(received.repeats(tag, name, datagram.info));
+    CHECK(received.answer(tag, name) == nullptr);
+}
+
 TEST_SUITE_END();
 
 } // namespace multihome

@@ -3,6 +3,8 @@
 
 #include "shim/log.hpp"
 
+#include "child.hpp"
+
 #include <cstdlib>
 #include <doctest/doctest.h>
 #include <memory>
@@ -27,7 +29,7 @@ struct Outcome {
 Outcome load_with(const char* name, const char* value, int (*judge)(const Settings&)) {
     int ends[2];
     REQUIRE(pipe(ends) == 0);
-    const pid_t child = fork();
+    const pid_t child = test::fork_clean();
     REQUIRE(child >= 0);
     if (child == 0) {
         dup2(ends[1], STDERR_FILENO);

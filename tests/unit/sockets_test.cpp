@@ -3,6 +3,8 @@
 
 #include "shim/shared_state.hpp"
 
+#include "child.hpp"
+
 #include <arpa/inet.h>
 #include <cerrno>
 #include <climits>
@@ -266,7 +268,7 @@ TEST_CASE("a forked child forgets its own words and not the parent's") {
     const Descriptor fd{udp()};
     bind_to(fd, INADDR_ANY);
     const Socket socket = sockets::get(fd);
-    const pid_t child = fork();
+    const pid_t child = test::fork_clean();
     REQUIRE(child >= 0);
     if (child == 0) {
         sockets::forget(fd);

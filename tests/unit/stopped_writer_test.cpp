@@ -6,6 +6,7 @@
 
 #include "shim/peer_table.hpp"
 
+#include "child.hpp"
 #include "table_memory.hpp"
 
 #include <atomic>
@@ -34,7 +35,7 @@ class Writer {
 public:
     explicit Writer(const Memory& memory) : hash_(memory.hash(0, writers_number)) {
         PeerTable table = memory.table();
-        child_ = fork();
+        child_ = test::fork_clean();
         if (child_ != 0)
             return;
         if (ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0)
