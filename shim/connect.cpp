@@ -76,6 +76,16 @@ bool is_wildcard(const Address& address) {
     return address.is_ipv4() ? address.ipv4().s_addr == htonl(INADDR_ANY) : address == Address{};
 }
 
+// A dual-stack socket that has got an IPv4 address sends to no IPv6 peer.
+void note_families(int fd, Socket socket) {
+    if (socket.kind() != Socket::Kind::ours || !socket.has(Socket::ipv6))
+        return;
+    const libc::ErrnoGuard keep_errno;
+    const uint64_t bit = own_name(fd).address.is_ipv4() ? uint64_t{Socket::only_ipv4} : 0;
+    if (bit != (socket.word() & Socket::only_ipv4))
+        sockets::set_options(fd, Socket::only_ipv4, bit);
+}
+
 // Takes the peer and the local address off a connected socket. The kernel takes the device as well, and the
 // port of a socket that was bound to port 0 (udp_disconnect()); those two are put back.
 void dissolve(int fd, bool ipv6) {
@@ -193,6 +203,8 @@ int to(Socket socket, int fd, const sockaddr* address, socklen_t length) {
         // The wildcard may be back: look at the socket anew when it is used next.
         if (result == 0 && address->sa_family == AF_UNSPEC && socket.kind() != Socket::Kind::ours)
             sockets::arrived(fd);
+        if (result == 0)
+            note_families(fd, socket);
         return result;
     }
     const bool ours = socket.kind() == Socket::Kind::ours;
@@ -203,6 +215,8 @@ int to(Socket socket, int fd, const sockaddr* address, socklen_t length) {
     const int result = steered ? 0 : libc::connect(fd, address, length);
     if (result == 0 && socket.kind() == Socket::Kind::unbound)
         sockets::left_alone(fd, socket);
+    if (result == 0)
+        note_families(fd, socket);
     return result;
 }
 

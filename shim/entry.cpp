@@ -25,8 +25,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#ifndef CLOSE_RANGE_CLOEXEC
-#define CLOSE_RANGE_CLOEXEC 4 // linux/close_range.h
+#ifndef CLOSE_RANGE_UNSHARE
+#define CLOSE_RANGE_UNSHARE 2 // linux/close_range.h
 #endif
 #ifndef SYS_pidfd_getfd
 #define SYS_pidfd_getfd 438
@@ -107,7 +107,8 @@ EXPORT int close(int fd) {
 }
 
 EXPORT int close_range(unsigned int first, unsigned int last, int flags) noexcept {
-    if ((flags & CLOSE_RANGE_CLOEXEC) == 0)
+    // Nothing is closed where the kernel refuses the flags.
+    if ((flags & ~CLOSE_RANGE_UNSHARE) == 0)
         sockets::forget_range(first, last);
     return libc::close_range(first, last, flags);
 }

@@ -74,6 +74,11 @@ void overwrite(void* value, const socklen_t* length, bool asked) {
 
 } // namespace
 
+bool is_marked(int fd, bool ipv6) {
+    return read_flag(fd, mark_level, mark_name) &&
+           (ipv6 ? read_flag(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO) : read_flag(fd, IPPROTO_IP, IP_PKTINFO));
+}
+
 bool prepare(int fd, bool ipv6, bool seen_made, uint64_t& bits) {
     const bool flag = read_flag(fd, mark_level, mark_name);
     const bool was_marked = flag && !seen_made;

@@ -12,6 +12,9 @@ namespace multihome::options {
 // mark on it is not ours. False, with errno set, where the kernel refuses.
 bool prepare(int fd, bool ipv6, bool seen_made, uint64_t& bits);
 
+// True where another process, or another part of this one, has put our mark on the socket.
+bool is_marked(int fd, bool ipv6);
+
 // setsockopt() and getsockopt() on a socket of ours, with the program's arguments and libc's results.
 int set(int fd, Socket socket, int level, int name, const void* value, socklen_t length);
 int get(int fd, Socket socket, int level, int name, void* value, socklen_t* length);

@@ -29,9 +29,15 @@ constexpr size_t small_control = 512;
 // them.
 constexpr size_t maximum_length = INT_MAX & ~4095;
 
+// From the kernel's include/linux/socket.h: recvmsg() refuses the flag, which recvfrom() ignores.
+constexpr int msg_cmsg_compat = INT_MIN;
+
+// No datagram's messages take more than this, whatever room the program gives them.
+constexpr size_t enough_control = 4096;
+
 // Messages up to this many are copied on the stack.
 constexpr unsigned small_batch = 4;
-constexpr unsigned maximum_batch = 1024; // UIO_MAXIOV: the kernel looks at no more
+constexpr unsigned maximum_batch = 1024; // at once; the kernel itself knows no limit here
 
 unsigned hidden_kinds(Socket socket) {
     return (socket.has(Socket::asked_ipv4) ? 0U : control::ipv4) |
@@ -82,6 +88,13 @@ void finish_call(Socket socket, ssize_t result, int flags) {
         recent.end_peek();
 }
 
+// The room that we give the kernel for the control messages of the program's `message` and ours.
+size_t control_length(const msghdr& message) {
+    const size_t theirs =
+        message.msg_control != nullptr ? std::min(message.msg_controllen, enough_control) : 0;
+    return CMSG_ALIGN(theirs + control_room);
+}
+
 // How many bytes from `memory` on can be written.
 size_t writable_bytes(void* memory, size_t length) {
     if (user_memory::can_write(memory, length))
@@ -107,7 +120,7 @@ void give_back(Socket socket, const msghdr& ours, msghdr& theirs) {
     size_t room = theirs.msg_controllen;
     const size_t writable =
         target != nullptr && room != 0 && control::has_visible(ours.msg_control, ours.msg_controllen, hide)
-            ? writable_bytes(target, room)
+            ? writable_bytes(target, std::min(room, ours.msg_controllen))
             : room;
     theirs.msg_controllen =
         control::hand_over(ours.msg_control, ours.msg_controllen, hide, target, room, flags, writable);
@@ -121,7 +134,7 @@ void give_back(Socket socket, const msghdr& ours, msghdr& theirs) {
 [[gnu::hot]] ssize_t one(int fd, void* buffer, size_t length, int flags, sockaddr* address,
                          socklen_t* address_length) {
     // Without an address there is nobody to answer, and without a control buffer nothing to hide.
-    if (length > maximum_length || (flags & MSG_ERRQUEUE) != 0 ||
+    if (length > maximum_length || (flags & (MSG_ERRQUEUE | msg_cmsg_compat)) != 0 ||
         !user_memory::can_write(address_length, sizeof *address_length))
         return libc::recvfrom(fd, buffer, length, flags, address, address_length);
     const socklen_t room = *address_length;
@@ -162,12 +175,13 @@ void give_back(Socket socket, const msghdr& ours, msghdr& theirs) {
     msghdr ours = *message;
     Scratch scratch;
     alignas(cmsghdr) unsigned char small[small_control + control_room];
-    const size_t wanted = (ours.msg_control != nullptr ? ours.msg_controllen : 0) + control_room;
-    // A length that no kernel takes is the kernel's to refuse.
-    const bool fits = ours.msg_controllen <= INT_MAX;
-    void* own_control = !fits ? nullptr : wanted <= sizeof small ? small : scratch.take(wanted);
-    if (own_control == nullptr)
-        return libc::recvmsg(fd, message, flags);
+    size_t wanted = control_length(ours);
+    void* own_control = wanted <= sizeof small ? small : scratch.take(wanted);
+    if (own_control == nullptr) {
+        // Without memory for all that the program has room for, what there is does for nearly all datagrams.
+        own_control = small;
+        wanted = sizeof small;
+    }
     ours.msg_control = own_control;
     ours.msg_controllen = wanted;
     const socklen_t room = ours.msg_namelen;
@@ -185,28 +199,42 @@ void give_back(Socket socket, const msghdr& ours, msghdr& theirs) {
     return received;
 }
 
-[[gnu::hot]] int many(int fd, mmsghdr* messages, unsigned count, int flags, timespec* timeout) {
-    const Socket socket = sockets::peek(fd);
-    const unsigned batch = std::min(count, maximum_batch);
-    if (batch == 0 || messages == nullptr || !user_memory::can_write(messages, batch * sizeof *messages))
-        return libc::recvmmsg(fd, messages, count, flags, timeout);
+namespace {
 
-    size_t control_total = 0;
-    for (unsigned index = 0; index < batch; ++index) {
-        const msghdr& theirs = messages[index].msg_hdr;
-        // Clamped, so that the sum cannot overflow; such lengths do not fit below.
-        control_total += CMSG_ALIGN(control_room + (theirs.msg_control != nullptr
-                                                        ? std::min<size_t>(theirs.msg_controllen, INT_MAX)
-                                                        : 0));
+// How many of the messages, and of their control messages, fit into `size` bytes.
+unsigned fitting(const mmsghdr* messages, unsigned count, size_t size) {
+    size_t total = 0;
+    for (unsigned index = 0; index < count; ++index) {
+        total += sizeof(mmsghdr) + control_length(messages[index].msg_hdr);
+        if (total > size)
+            return index;
     }
+    return count;
+}
+
+// As recvmmsg(), for as many messages as there is room for: `batch` says how many those are. It is 0 where
+// the call was made as the program made it.
+int receive_batch(int fd, mmsghdr* messages, unsigned count, int flags, timespec* timeout, unsigned& batch) {
+    const Socket socket = sockets::peek(fd);
+    batch = std::min(count, maximum_batch);
+    if (messages != nullptr && !user_memory::can_write(messages, batch * sizeof *messages))
+        // The kernel fills those that it can reach.
+        batch = static_cast<unsigned>(writable_bytes(messages, batch * sizeof *messages) / sizeof *messages);
     struct Small {
         mmsghdr messages[small_batch];
         alignas(cmsghdr) unsigned char control[small_batch * control_room];
     } small;
     Scratch scratch;
-    const size_t wanted = batch * sizeof(mmsghdr) + control_total;
-    void* memory = wanted <= sizeof small ? &small : scratch.take(wanted);
-    if (memory == nullptr)
+    void* memory = &small;
+    const unsigned wanted = messages != nullptr ? batch : 0;
+    batch = fitting(messages, wanted, sizeof small);
+    if (batch < wanted) {
+        if (void* area = scratch.take(Scratch::size); area != nullptr) {
+            memory = area;
+            batch = fitting(messages, wanted, Scratch::size);
+        }
+    }
+    if (batch == 0)
         return libc::recvmmsg(fd, messages, count, flags, timeout);
 
     auto* ours = static_cast<mmsghdr*>(memory);
@@ -214,8 +242,7 @@ void give_back(Socket socket, const msghdr& ours, msghdr& theirs) {
     for (unsigned index = 0; index < batch; ++index) {
         ours[index] = messages[index];
         msghdr& message = ours[index].msg_hdr;
-        const size_t room =
-            CMSG_ALIGN(control_room + (message.msg_control != nullptr ? message.msg_controllen : 0));
+        const size_t room = control_length(message);
         message.msg_control = control;
         message.msg_controllen = room;
         control += room;
@@ -238,6 +265,43 @@ void give_back(Socket socket, const msghdr& ours, msghdr& theirs) {
         messages[next].msg_hdr.msg_namelen = ours[next].msg_hdr.msg_namelen;
     finish_call(socket, received, flags);
     return received;
+}
+
+} // namespace
+
+[[gnu::hot]] int many(int fd, mmsghdr* messages, unsigned count, int flags, timespec* timeout) {
+    // Where the kernel cannot write what is left of the time, the call fails although messages have come, and
+    // nobody would tell us how many.
+    timespec left;
+    timespec* const ours = timeout != nullptr ? &left : nullptr;
+    if (timeout != nullptr) {
+        if (!user_memory::can_read(timeout, sizeof *timeout))
+            return libc::recvmmsg(fd, messages, count, flags, timeout);
+        left = *timeout;
+    }
+    const int errno_before = errno;
+    unsigned done = 0;
+    for (unsigned batch = 0;;) {
+        const int received = receive_batch(fd, messages + done, count - done, flags, ours, batch);
+        if (received > 0)
+            done += static_cast<unsigned>(received);
+        else if (done == 0)
+            return received;
+        // Only if there was no room for all of them is there more to do.
+        if (received <= 0 || static_cast<unsigned>(received) < batch || batch == 0 || done == count ||
+            (timeout != nullptr && left.tv_sec == 0 && left.tv_nsec == 0)) [[likely]]
+            break;
+        if ((flags & MSG_WAITFORONE) != 0)
+            flags |= MSG_DONTWAIT;
+    }
+    if (timeout != nullptr && !user_memory::can_write(timeout, sizeof *timeout)) {
+        errno = EFAULT;
+        return -1;
+    }
+    if (timeout != nullptr)
+        *timeout = left;
+    errno = errno_before;
+    return static_cast<int>(done);
 }
 
 } // namespace multihome::receive

@@ -11,17 +11,13 @@ namespace multihome {
 
 namespace {
 
-// Room for the largest call that the kernel takes (UIO_MAXIOV, 1024 messages) with common control buffers.
-// Pages that are not touched cost nothing.
-constexpr size_t area_size = 512 * 1024;
-
 // An area that lies here belongs to nobody; who exchanges it for null owns it.
 constinit std::array<std::atomic<void*>, 16> pool{};
 
 } // namespace
 
-void* Scratch::take(size_t size) {
-    if (size > area_size || area_ != nullptr)
+void* Scratch::take(size_t wanted) {
+    if (wanted > size || area_ != nullptr)
         return nullptr;
     for (std::atomic<void*>& place : pool) {
         if (place.load(std::memory_order_relaxed) == nullptr)
@@ -33,7 +29,7 @@ void* Scratch::take(size_t size) {
     }
     const libc::ErrnoGuard keep_errno;
     void* memory =
-        mmap(nullptr, area_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED)
         return nullptr;
     area_ = memory;
@@ -50,7 +46,7 @@ Scratch::~Scratch() {
             return;
     }
     const libc::ErrnoGuard keep_errno;
-    munmap(area_, area_size);
+    munmap(area_, size);
 }
 
 } // namespace multihome

@@ -13,6 +13,10 @@ namespace multihome {
 // cancelled inside the call. Async-signal-safe.
 class Scratch {
 public:
+    // Room for the largest call that the kernel takes (UIO_MAXIOV, 1024 messages) with common control
+    // buffers. Pages that are not touched cost nothing.
+    static constexpr size_t size = 512 * 1024;
+
     Scratch() = default;
     ~Scratch();
     Scratch(const Scratch&) = delete;

@@ -24,6 +24,8 @@ constexpr size_t small_control = 512;
 constexpr size_t control_room = small_control + control::own_space;
 
 constexpr unsigned small_batch = 4;
+constexpr int msg_cmsg_compat = INT_MIN; // the kernel's include/linux/socket.h
+
 constexpr unsigned maximum_batch = 1024; // UIO_MAXIOV: the kernel looks at no more
 
 // The long way to the source, past the shortcut.
@@ -31,6 +33,9 @@ constexpr unsigned maximum_batch = 1024; // UIO_MAXIOV: the kernel looks at no m
                                        uint64_t name) {
     Peer peer;
     if (!read_peer(address, length, peer))
+        return {};
+    // The kernel refuses such a peer, and would not if we named an IPv6 source.
+    if (socket.has(Socket::only_ipv4) && !peer.address.is_ipv4())
         return {};
     const Local local = peers::source_for(socket, fd, peer);
     if (!local)
@@ -100,7 +105,9 @@ bool has_source(const msghdr& ours, const msghdr& theirs) {
 [[gnu::hot]] ssize_t one(int fd, const void* buffer, size_t length, int flags, const sockaddr* address,
                          socklen_t address_length) {
     const Socket socket = sockets::peek(fd);
-    const Local local = length <= maximum_length ? find_source(socket, fd, address, address_length) : Local{};
+    // sendmsg() refuses the flag, which sendto() ignores.
+    const bool alike = length <= maximum_length && (flags & msg_cmsg_compat) == 0;
+    const Local local = alike ? find_source(socket, fd, address, address_length) : Local{};
     if (!local)
         return libc::sendto(fd, buffer, length, flags, address, address_length);
 

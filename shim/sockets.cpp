@@ -117,6 +117,30 @@ void store(int fd, Socket socket) {
         word->store(socket.word(), std::memory_order_relaxed);
 }
 
+// Calls `visit` with each word there is. For rare calls.
+template <typename Visit>
+void for_each_word(Visit visit) {
+    const auto visit_block = [&](Word* words, unsigned first) {
+        for (unsigned index = 0; index < detail::direct_count; ++index)
+            visit(words[index], first + index);
+    };
+    visit_block(detail::direct.data(), 0);
+    BlockPointer* list = blocks.load(std::memory_order_acquire);
+    for (size_t block = 1; list != nullptr && block < block_count; ++block)
+        if (Word* words = list[block].load(std::memory_order_acquire))
+            visit_block(words, static_cast<unsigned>(block << block_bits));
+}
+
+// A socket of which it was not yet settled what it is becomes ours, and which of the words are copies of its
+// word cannot be told: all that may be are looked at anew.
+void forget_copies() {
+    for_each_word([](Word& word, unsigned) {
+        const Socket socket{word.load(std::memory_order_relaxed)};
+        if (socket.kind() != Kind::ours && socket.has(Socket::has_copies))
+            word.store(0, std::memory_order_relaxed);
+    });
+}
+
 // One getsockopt() for an int; false on failure.
 bool read_option(int fd, int level, int name, int& value) {
     socklen_t length = sizeof value;
@@ -176,6 +200,19 @@ Socket take_over(int fd, int domain, in_port_t port, bool seen_made) {
     return {Kind::ours, bits, static_cast<uint32_t>(cookie_of(fd))};
 }
 
+// The word of another descriptor of the socket behind `fd`, which is ours already; unknown where there is
+// none.
+Socket find_same(int fd) {
+    const auto tag = static_cast<uint32_t>(cookie_of(fd));
+    Socket found;
+    for_each_word([&](Word& word, unsigned) {
+        const Socket socket{word.load(std::memory_order_relaxed)};
+        if (socket.kind() == Kind::ours && socket.tag() == tag)
+            found = socket;
+    });
+    return found;
+}
+
 // Looks at the socket. Unknown where `fd` is none (so that nothing is stored for it). `seen_made`: it came
 // out of a socket() call of this process.
 Socket classify(int fd, bool seen_made) {
@@ -193,6 +230,7 @@ Socket classify(int fd, bool seen_made) {
     if (getsockname(fd, reinterpret_cast<sockaddr*>(&name), &length) != 0)
         return {};
     bool wildcard = false;
+    bool mapped = false;
     in_port_t port = 0;
     if (name.ss_family == AF_INET) {
         sockaddr_in ipv4;
@@ -203,20 +241,27 @@ Socket classify(int fd, bool seen_made) {
         sockaddr_in6 ipv6;
         std::memcpy(&ipv6, &name, sizeof ipv6);
         // ::ffff:0.0.0.0 is the wildcard of a dual-stack socket that takes IPv4 only.
-        wildcard = IN6_IS_ADDR_UNSPECIFIED(&ipv6.sin6_addr) ||
-                   (IN6_IS_ADDR_V4MAPPED(&ipv6.sin6_addr) && ipv6.sin6_addr.s6_addr32[3] == 0);
+        mapped = IN6_IS_ADDR_V4MAPPED(&ipv6.sin6_addr);
+        wildcard = IN6_IS_ADDR_UNSPECIFIED(&ipv6.sin6_addr) || (mapped && ipv6.sin6_addr.s6_addr32[3] == 0);
         port = ipv6.sin6_port;
     }
-    if (!wildcard)
+    // A socket that came to us connected was ours when it was not, if it carries our mark.
+    if (!wildcard && (seen_made || !options::is_marked(fd, domain == AF_INET6)))
         return other_socket(domain);
     if (port == 0)
-        return {Kind::unbound, 0, 0};
+        return {Kind::unbound, seen_made ? 0 : uint64_t{Socket::has_copies}, 0};
     if (!settings::get().wants_port(port)) {
         log::write(LogLevel::info, "left UDP socket {} alone: port {} is not in MULTIHOME_PORTS", fd,
                    ntohs(port));
         return {Kind::other, 0, 0};
     }
-    return take_over(fd, domain, port, seen_made);
+    // What the program has asked for on another descriptor of this socket only that one's word can tell.
+    Socket socket = seen_made ? Socket{} : find_same(fd);
+    if (socket.kind() != Kind::ours)
+        socket = take_over(fd, domain, port, seen_made);
+    if (mapped && socket.kind() == Kind::ours)
+        socket = socket.with_options(0, Socket::only_ipv4);
+    return socket;
 }
 
 } // namespace
@@ -234,6 +279,8 @@ Socket examine(int fd) {
     if (in_vfork_child())
         return {Kind::other, 0, 0};
     const Socket socket = classify(fd, false);
+    if (socket.kind() == Kind::ours)
+        forget_copies();
     if (socket.kind() != Kind::unknown)
         store(fd, socket);
     return socket.kind() != Kind::unknown ? socket : Socket{Kind::other, 0, 0};
@@ -254,6 +301,8 @@ void bound(int fd) {
     if (in_vfork_child())
         return;
     const Socket before = peek(fd);
+    if (before.has(Socket::has_copies))
+        forget_copies();
     store(
         fd,
         classify(fd, before.kind() == Kind::unbound).with_multicast_interface(before.multicast_interface()));
@@ -266,6 +315,8 @@ Socket take_over_unbound(int fd) {
     if (before.kind() != Kind::unbound || no_new_sockets.load(std::memory_order_relaxed) ||
         in_vfork_child() || !is_udp(fd, domain))
         return before;
+    if (before.has(Socket::has_copies))
+        forget_copies();
     const Socket socket =
         take_over(fd, domain, 0, true).with_multicast_interface(before.multicast_interface());
     store(fd, socket);
@@ -274,11 +325,15 @@ Socket take_over_unbound(int fd) {
 
 void left_alone(int fd, Socket seen) {
     if (!in_vfork_child())
-        update(fd, seen, Socket{Kind::other, 0, 0});
+        update(fd, seen, Socket{Kind::other, seen.word() & Socket::has_copies, 0});
 }
 
 void duplicated(int fd, int copy) {
-    const Socket socket = peek(fd);
+    Socket socket = peek(fd);
+    if (socket.kind() == Kind::unbound && fd != copy && !in_vfork_child()) {
+        socket = socket.with_options(0, Socket::has_copies);
+        store(fd, socket);
+    }
     if (fd != copy && peek(copy).word() != socket.word() && !in_vfork_child())
         store(copy, socket);
 }
@@ -307,20 +362,6 @@ void update(int fd, Socket seen, Socket wanted) {
 }
 
 namespace {
-
-// Calls `visit` with each word there is. For rare calls.
-template <typename Visit>
-void for_each_word(Visit visit) {
-    const auto visit_block = [&](Word* words, unsigned first) {
-        for (unsigned index = 0; index < detail::direct_count; ++index)
-            visit(words[index], first + index);
-    };
-    visit_block(detail::direct.data(), 0);
-    BlockPointer* list = blocks.load(std::memory_order_acquire);
-    for (size_t block = 1; list != nullptr && block < block_count; ++block)
-        if (Word* words = list[block].load(std::memory_order_acquire))
-            visit_block(words, static_cast<unsigned>(block << block_bits));
-}
 
 // Changes the words of all descriptors of the socket behind `fd`.
 template <typename Change>
