@@ -43,6 +43,9 @@ public:
     /// True where nothing differs.
     bool run(std::span<const Step> steps, Difference& difference);
 
+    /// Starts both anew: what they remember is forgotten.
+    void restart() { start(); }
+
     /// The same again, to say more of a difference in a step: which bytes of the memory differ.
     std::string explain(std::span<const Step> steps, std::size_t step);
 

@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <sys/un.h>
 
+#include <cstddef>
 #include <cstdio>
 #include <cstring>
 
@@ -60,6 +61,20 @@ Described describe(Place place) {
 }
 
 } // namespace
+
+void Surroundings::normalise_port(sockaddr_storage& name) const {
+    static_assert(offsetof(sockaddr_in, sin_port) == offsetof(sockaddr_in6, sin6_port));
+    if (name.ss_family != AF_INET && name.ss_family != AF_INET6)
+        return;
+    auto* const place = reinterpret_cast<unsigned char*>(&name) + offsetof(sockaddr_in, sin_port);
+    in_port_t port = 0;
+    std::memcpy(&port, place, sizeof port);
+    const int number = ntohs(port);
+    if (number == 0 || (number >= first_port_ && number < first_port_ + port_count))
+        return;
+    port = htons(0x8000);
+    std::memcpy(place, &port, sizeof port);
+}
 
 socklen_t Surroundings::address(Place place, int port, sockaddr_storage& result) const {
     result = {};

@@ -145,11 +145,15 @@ void Side::record_memory(const Layout& layout) {
 
 void Side::record_arrivals() {
     surroundings_.settle();
+    std::string note;
     for (int client = 0; client < client_count; ++client) {
         std::uint64_t digest = 0;
-        while (surroundings_.client_receive(client, digest))
+        while (
+            surroundings_.client_receive(client, digest, step_ == mailbox_.detailed_step ? &note : nullptr))
             add(Label::arrived, static_cast<std::size_t>(client), digest);
     }
+    const std::size_t used = std::strlen(mailbox_.notes.data());
+    std::snprintf(mailbox_.notes.data() + used, mailbox_.notes.size() - used, "%s", note.c_str());
 }
 
 void Side::after_call(const Step& step, const Layout& layout) {
@@ -238,10 +242,8 @@ void Side::inspect_names(int fd) {
         inet_pton(AF_INET6, "::ffff:127.0.0.1", &changed.sin6_addr);
         std::memcpy(&local, &changed, sizeof changed);
     }
-    normalise_address(reinterpret_cast<unsigned char*>(&local),
-                      std::min<std::size_t>(local_length, sizeof local));
-    normalise_address(reinterpret_cast<unsigned char*>(&remote),
-                      std::min<std::size_t>(remote_length, sizeof remote));
+    surroundings_.normalise_port(local);
+    surroundings_.normalise_port(remote);
     add(Label::local_address, 0, has_local ? hash_bytes(&local, local_length) : 0);
     add(Label::remote_address, 0, has_remote ? hash_bytes(&remote, remote_length) : 0);
     if (step_ == mailbox_.detailed_step) {
@@ -272,11 +274,28 @@ void Side::inspect(int fd) {
         poll(&ready, 1, 0) >= 0 ? static_cast<std::uint64_t>(ready.revents) : ~std::uint64_t{0});
 }
 
+/// Another descriptor of the same socket. The shim learns of copies from dup() and its kin, and looks at what
+/// comes over a UNIX socket; that both happen to one client's socket in one process it does not follow.
+bool has_copies(int fd) {
+    const auto cookie_of = [](int descriptor) {
+        std::uint64_t cookie = 0;
+        socklen_t length = sizeof cookie;
+        return libc().getsockopt(descriptor, SOL_SOCKET, SO_COOKIE, &cookie, &length) == 0 ? cookie : 0;
+    };
+    const std::uint64_t cookie = cookie_of(fd);
+    for (int other = 0; other < first_own_descriptor && cookie != 0; ++other)
+        if (other != fd && cookie_of(other) == cookie)
+            return true;
+    return false;
+}
+
 void Side::pass(const Step& step) {
     std::array<unsigned char, 1024> control{};
     std::size_t length = 0;
     build_control(content_rights, control, length);
     const int fd = step.integer(Field::fd);
+    if (has_copies(fd))
+        return;
     std::memcpy(control.data() + CMSG_LEN(0), &fd, sizeof fd);
     char byte = 'x';
     iovec data{&byte, 1};
@@ -289,6 +308,8 @@ void Side::pass(const Step& step) {
     add(Label::passed, 0, sent < 0 ? static_cast<std::uint64_t>(errno) : 0);
     if (sent < 0)
         return;
+    // It moves. That it may go and stay is nothing that the shim could see here, where it is sent by hand.
+    call_plainly(Symbol::close, {static_cast<std::uint64_t>(fd)});
     Step receive;
     receive.op = Op::recvmsg;
     receive.by_number = step.by_number;

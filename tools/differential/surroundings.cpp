@@ -196,7 +196,7 @@ void Surroundings::client_send(int client, Place to, int port, std::size_t lengt
     settle();
 }
 
-bool Surroundings::client_receive(int client, std::uint64_t& digest) {
+bool Surroundings::client_receive(int client, std::uint64_t& digest, std::string* note) {
     static std::array<unsigned char, 65536> data;
     sockaddr_storage name{};
     alignas(cmsghdr) std::array<unsigned char, 256> control{};
@@ -212,6 +212,17 @@ bool Surroundings::client_receive(int client, std::uint64_t& digest) {
     if (length < 0)
         return false;
     normalise_address(reinterpret_cast<unsigned char*>(&name), message.msg_namelen);
+    if (note != nullptr) {
+        *note +=
+            " client " + std::to_string(client) + ": " + std::to_string(length) + " bytes, name and control";
+        const auto append = [note](const void* bytes, std::size_t size) {
+            for (std::size_t index = 0; index < size; ++index)
+                *note += " " + std::to_string(static_cast<const unsigned char*>(bytes)[index]);
+            *note += ";";
+        };
+        append(&name, message.msg_namelen);
+        append(control.data(), message.msg_controllen);
+    }
     digest = hash_bytes(data.data(), static_cast<std::size_t>(length));
     digest = hash_bytes(&name, message.msg_namelen, digest);
     digest = hash_bytes(control.data(), message.msg_controllen, digest);

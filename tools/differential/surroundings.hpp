@@ -62,14 +62,19 @@ public:
     /// Fills in an address; returns its length.
     socklen_t address(Place place, int port, sockaddr_storage& result) const;
 
+    /// As normalise_address(), for a whole address: also identifiers of ping sockets, which can be any
+    /// number.
+    void normalise_port(sockaddr_storage& name) const;
+
     /// Waits until everything sent so far has arrived. Loopback delivers within the sending call nearly
     /// always, but "nearly" would be a difference in every long run.
     void settle();
 
     void client_send(int client, Place to, int port, std::size_t length, int times, bool segmented);
 
-    /// One datagram that reached a client, boiled down to a number; false when there is none (any more).
-    bool client_receive(int client, std::uint64_t& digest);
+    /// One datagram that reached a client, boiled down to a number and told in a note; false when there is
+    /// none (any more).
+    bool client_receive(int client, std::uint64_t& digest, std::string* note = nullptr);
 
     /// Where the next datagram for an IPv4 client comes from; 0 when there is none.
     static in_addr_t client_source(int client);

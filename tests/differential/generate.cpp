@@ -1,0 +1,390 @@
+// SPDX-License-Identifier: MIT
+#include "tests/differential/generate.hpp"
+
+#include <array>
+#include <climits>
+
+namespace multihome::differential {
+
+namespace {
+
+using Values = std::span<const std::int64_t>;
+
+template <std::size_t count>
+using List = std::array<std::int64_t, count>;
+
+constexpr List<11> data_lengths{0, 1, 10, 40, 100, 100, 1000, 1472, 2000, 65507, 65508};
+constexpr List<5> odd_lengths{-1, INT_MAX, 0x7ffff000, 0x7ffff001, 0x100000000};
+constexpr List<13> name_lengths{-1, -2, 1, 2, 3, 7, 8, 15, 16, 24, 27, 28, 256};
+constexpr List<20> control_lengths{1,  8,  12, 15, 16, 17,  20,  23,   24,      28,
+                                   32, 40, 48, 56, 64, 100, 256, 4096, 1048576, -1};
+constexpr List<12> receive_flags{0x2,        0x20,    0x22,   0x2000, 0x1,  0x100,
+                                 0x40000000, 0x10000, 0x2002, 0x8,    0x40, 0x200};
+constexpr List<10> send_flags{0x4000, 0x800, 0x4, 0x8000, 0x1, 0x10, 0x80, 0x2000, 0x20000, 0x40};
+constexpr List<1> compat_flag{0x80000000};
+constexpr List<10> message_counts{0, 1, 2, 3, 5, 5, 8, 64, 1024, 5000};
+constexpr List<8> descriptors_beyond{-1, 50, 199, 1023, 32767, 32768, 65000, 1000000};
+constexpr List<6> commands{0, 1030, 1, 2, 3, 77};
+
+struct SocketOption {
+    int level;
+    int name;
+    int values; // 0 to values - 1; a negative number stands for itself, without its sign
+};
+
+// Those that change what a program sees of its datagrams, or that the shim uses itself.
+constexpr std::array<SocketOption, 48> options{{
+    {0, 8, 2},    {0, 8, 2},       {0, 8, 2},         {41, 49, 2}, {41, 49, 2}, {41, 2, 2},  {41, 2, 2},
+    {0, 24, 2},   {0, 12, 2},      {0, 13, 2},        {0, 11, 2},  {0, 20, 2},  {0, 6, 2},   {0, 7, 2},
+    {0, 2, 255},  {0, 1, 255},     {0, 10, 5},        {0, 32, 2},  {0, 33, 3},  {0, 34, 2},  {41, 51, 2},
+    {41, 8, 2},   {41, 66, 2},     {41, 26, 2},       {41, 25, 2}, {41, 74, 2}, {41, 17, 2}, {41, 50, 2},
+    {41, 67, 64}, {41, 16, 64},    {41, 56, 2},       {41, 1, 3},  {1, 29, 2},  {1, 35, 2},  {1, 37, 128},
+    {1, 40, 2},   {1, 8, -4000},   {1, 33, -2000000}, {1, 25, 2},  {1, 6, 2},   {1, 2, 2},   {1, 36, 9},
+    {17, 104, 2}, {17, 103, -100}, {17, 1, 2},        {1, 75, 2},  {1, 82, 2},  {41, 6, 2},
+}};
+
+class Generator {
+public:
+    Generator(std::uint64_t seed, std::size_t length) : random_(seed), length_(length) {}
+
+    std::vector<Step> make() {
+        const std::int64_t sockets = 2 + random_.below(4);
+        for (std::int64_t index = 0; index < sockets; ++index)
+            make_socket(static_cast<int>(index));
+        while (steps_.size() + 1 < length_)
+            random_step();
+        add(Op::reset);
+        return std::move(steps_);
+    }
+
+private:
+    Step& add(Op op) {
+        steps_.emplace_back();
+        steps_.back().op = op;
+        steps_.back().by_number = is_call(op) && random_.chance(8);
+        return steps_.back();
+    }
+
+    std::int64_t descriptor() {
+        if (random_.chance(3))
+            return random_.pick(descriptors_beyond);
+        return 3 + random_.below(made_ + (random_.chance(10) ? 4 : 0));
+    }
+
+    Place place_for(int family) {
+        constexpr std::array ipv4{Place::v4_loopback, Place::v4_loopback, Place::v4_loopback,
+                                  Place::v4_any,      Place::v4_nowhere,  Place::v4_broadcast,
+                                  Place::v4_group,    Place::v4_limited};
+        constexpr std::array ipv6{
+            Place::v6_loopback,   Place::v6_loopback,   Place::v6_mapped_loopback, Place::v6_mapped_loopback,
+            Place::v6_any,        Place::v6_mapped_any, Place::v6_nowhere,         Place::v6_group,
+            Place::v6_link_local, Place::v6_short};
+        if (family == 1)
+            return Place::local;
+        if (random_.chance(10))
+            return static_cast<Place>(random_.below(static_cast<std::int64_t>(Place::v4_other)));
+        const auto& places = family == 2 ? std::span<const Place>{ipv4} : std::span<const Place>{ipv6};
+        return places[static_cast<std::size_t>(random_.below(static_cast<std::int64_t>(places.size())))];
+    }
+
+    Place destination() {
+        if (random_.chance(60))
+            return random_.chance(60) ? Place::v4_loopback : Place::v6_loopback;
+        return place_for(random_.chance(50) ? 2 : 10);
+    }
+
+    /// Mostly somebody who listens: a client, or a socket of the program.
+    std::int64_t port() {
+        if (random_.chance(60))
+            return random_.chance(75) ? 12 : 13;
+        return random_.chance(10) ? -1 : random_.below(8);
+    }
+
+    void bad_pointer(Step& step, Field field, int percent) {
+        if (random_.chance(percent))
+            step.set(field, 1 + random_.below(static_cast<std::int64_t>(Pointer::count) - 1));
+        else if (random_.chance(15))
+            step.set(field, static_cast<std::int64_t>(random_.chance(50) ? Pointer::edge : Pointer::odd));
+    }
+
+    void data_length(Step& step) {
+        step.set(Field::length, random_.chance(4) ? random_.pick(odd_lengths) : random_.pick(data_lengths));
+    }
+
+    void make_socket(int index) {
+        struct Kind {
+            int domain, type, protocol, weight;
+        };
+        constexpr std::array<Kind, 9> kinds{{{2, 2, 0, 35},
+                                             {10, 2, 0, 35},
+                                             {2, 2, 17, 5},
+                                             {2, 1, 0, 5},
+                                             {10, 1, 0, 3},
+                                             {1, 2, 0, 6},
+                                             {2, 2, 136, 5},
+                                             {2, 2, 1, 3},
+                                             {10, 2, 58, 3}}};
+        std::int64_t at = random_.below(100);
+        const Kind* kind = kinds.data();
+        while (at >= kind->weight)
+            at -= (kind++)->weight;
+        Step& made = add(Op::socket);
+        made.set(Field::domain, kind->domain);
+        made.set(Field::type, kind->type | 0x800); // SOCK_NONBLOCK
+        made.set(Field::protocol, kind->protocol);
+        const std::int64_t fd = 3 + made_++;
+        while (random_.chance(20))
+            toggle_option(fd);
+        if (random_.chance(15))
+            return;
+        Step& bound = add(Op::bind);
+        bound.set(Field::fd, fd);
+        bound.set(Field::port, index % 8);
+        const int family = kind->domain;
+        const bool wildcard = random_.chance(80);
+        Place place = family == 1   ? Place::local
+                      : family == 2 ? (wildcard ? Place::v4_any : Place::v4_loopback)
+                                    : (wildcard ? Place::v6_any : Place::v6_loopback);
+        if (family == 10 && random_.chance(8))
+            place = Place::v6_mapped_any;
+        bound.set(Field::place, static_cast<std::int64_t>(place));
+    }
+
+    void toggle_option(std::int64_t fd) {
+        const SocketOption& option =
+            options[static_cast<std::size_t>(random_.below(static_cast<std::int64_t>(options.size())))];
+        Step& step = add(Op::setsockopt);
+        step.set(Field::fd, fd);
+        step.set(Field::level, option.level);
+        step.set(Field::option, option.name);
+        step.set(Field::value, option.values < 0 ? -option.values : random_.below(option.values));
+        step.set(Field::length, random_.chance(85) ? 4 : random_.below(9));
+        if (option.name == 25 || (option.level == 41 && option.name == 50))
+            step.set(Field::length, option.name == 25 ? 4 : 20);
+        if (random_.chance(2))
+            step.set(Field::length, -1);
+        bad_pointer(step, Field::data, 4);
+    }
+
+    void read_option() {
+        const SocketOption& option =
+            options[static_cast<std::size_t>(random_.below(static_cast<std::int64_t>(options.size())))];
+        Step& step = add(Op::getsockopt);
+        step.set(Field::fd, descriptor());
+        step.set(Field::level, option.level);
+        step.set(Field::option, option.name);
+        step.set(Field::length, random_.chance(60) ? 4 : random_.below(20) - 1);
+        bad_pointer(step, Field::data, 6);
+        bad_pointer(step, Field::length_place, 4);
+    }
+
+    void client_sends() {
+        Step& step = add(Op::client_send);
+        step.set(Field::client, random_.below(3));
+        const bool ipv6 = step.get(Field::client) == 1;
+        step.set(Field::place, static_cast<std::int64_t>(ipv6                 ? Place::v6_loopback
+                                                         : random_.chance(90) ? Place::v4_loopback
+                                                                              : Place::v4_broadcast));
+        step.set(Field::port, random_.below(5));
+        step.set(Field::count, random_.chance(1) ? 1500 : random_.chance(5) ? 100 : 1 + random_.below(6));
+        step.set(Field::length, random_.pick(Values{data_lengths}.first(9)));
+        if (random_.chance(5))
+            step.set(Field::contents, content_segment);
+    }
+
+    void receive(Op op) {
+        Step& step = add(op);
+        step.set(Field::fd, descriptor());
+        data_length(step);
+        if (random_.chance(25))
+            step.set(Field::flags, random_.pick(receive_flags));
+        if (random_.chance(1))
+            step.set(Field::flags, random_.pick(compat_flag));
+        if (random_.chance(30))
+            step.set(Field::name_length, random_.pick(name_lengths));
+        bad_pointer(step, Field::name, 8);
+        bad_pointer(step, Field::data, 4);
+        bad_pointer(step, Field::length_place, 4);
+        if (op == Op::recvfrom || op == Op::__recvfrom_chk)
+            return;
+        message(step);
+        if (random_.chance(80))
+            step.set(Field::control_length, random_.pick(control_lengths));
+    }
+
+    void message(Step& step) {
+        bad_pointer(step, Field::control, 6);
+        bad_pointer(step, Field::vector, 3);
+        bad_pointer(step, Field::message, 3);
+        if (random_.chance(15))
+            step.set(Field::vectors, random_.pick(List<7>{-1, 2, 3, 10, 1024, 1025, 1000000000}));
+        if (step.op != Op::recvmmsg && step.op != Op::sendmmsg)
+            return;
+        step.set(Field::count, random_.chance(2) ? -1 : random_.pick(message_counts));
+        if (step.get(Field::count) > 64 && random_.chance(70))
+            step.set(Field::count, 4);
+        step.set(Field::spread, random_.chance(40) ? 8 : 0);
+        if (step.get(Field::count) > 0 && random_.chance(60))
+            step.set(Field::bad, 1 + random_.below(step.get(Field::count)));
+        if (step.op == Op::sendmmsg)
+            return;
+        step.set(Field::time, static_cast<std::int64_t>(Pointer::null));
+        if (random_.chance(20)) {
+            step.set(Field::timeout, random_.pick(List<4>{0, -1, -2, 3600}));
+            step.set(Field::time, 0);
+            bad_pointer(step, Field::time, 20);
+        }
+    }
+
+    void send(Op op) {
+        Step& step = add(op);
+        step.set(Field::fd, descriptor());
+        data_length(step);
+        step.set(Field::place, static_cast<std::int64_t>(destination()));
+        step.set(Field::port, port());
+        if (random_.chance(15))
+            step.set(Field::flags, random_.pick(send_flags));
+        if (random_.chance(1))
+            step.set(Field::flags, random_.pick(compat_flag));
+        if (random_.chance(10))
+            step.set(Field::name_length, random_.pick(name_lengths));
+        bad_pointer(step, Field::name, 10);
+        bad_pointer(step, Field::data, 4);
+        if (op == Op::sendto)
+            return;
+        message(step);
+        if (random_.chance(40)) {
+            std::int64_t contents = 0;
+            do
+                contents |= std::int64_t{1} << random_.below(content_bits);
+            while (random_.chance(30));
+            step.set(Field::contents, contents);
+        }
+        if (random_.chance(15))
+            step.set(Field::control_length, random_.chance(30) ? -2 : random_.pick(control_lengths));
+        if (step.get(Field::count) > 64)
+            step.set(Field::length, 1);
+    }
+
+    void connects() {
+        Step& step = add(Op::connect);
+        step.set(Field::fd, descriptor());
+        step.set(Field::place,
+                 static_cast<std::int64_t>(random_.chance(30) ? Place::unspecified : destination()));
+        step.set(Field::port, port());
+        bad_pointer(step, Field::name, 8);
+        if (random_.chance(10))
+            step.set(Field::name_length, random_.pick(name_lengths));
+    }
+
+    void binds() {
+        Step& step = add(Op::bind);
+        step.set(Field::fd, descriptor());
+        step.set(Field::place, static_cast<std::int64_t>(place_for(random_.chance(50) ? 2 : 10)));
+        step.set(Field::port, random_.chance(20) ? -1 : random_.below(8));
+        bad_pointer(step, Field::name, 8);
+        if (random_.chance(10))
+            step.set(Field::name_length, random_.pick(name_lengths));
+    }
+
+    void duplicates() {
+        constexpr std::array ops{Op::dup, Op::dup2, Op::dup3, Op::fcntl, Op::fcntl64};
+        Step& step = add(ops[static_cast<std::size_t>(random_.below(ops.size()))]);
+        step.set(Field::fd, descriptor());
+        step.set(Field::number, descriptor());
+        step.set(Field::flags, random_.pick(List<4>{0, 0, 0x80000, 1}));
+        step.set(Field::command, random_.pick(commands));
+        step.set(Field::argument,
+                 random_.chance(80) ? 3 + random_.below(8) : random_.pick(descriptors_beyond));
+        if (step.op == Op::dup || step.op == Op::dup3)
+            ++made_;
+    }
+
+    void closes() {
+        const std::int64_t what = random_.below(20);
+        const std::int64_t fd = descriptor();
+        if (what < 12) {
+            add(Op::close).set(Field::fd, fd);
+        } else if (what < 15) {
+            add(Op::hidden_close).set(Field::fd, fd < 3 ? 3 : fd);
+        } else if (what < 18) {
+            Step& step = add(Op::close_range);
+            step.set(Field::fd, fd < 3 ? 3 : fd);
+            step.set(Field::number, random_.chance(90) ? fd + random_.below(3) : -1);
+            step.set(Field::flags, random_.pick(List<5>{0, 0, 4, 2, 0x80}));
+        } else {
+            add(Op::closefrom).set(Field::fd, 3 + random_.below(6));
+        }
+    }
+
+    void random_step() {
+        const std::int64_t what = random_.below(200);
+        if (what < 40) {
+            client_sends();
+        } else if (what < 90) {
+            constexpr std::array ops{Op::recvfrom, Op::recvfrom, Op::recvmsg,  Op::recvmsg,
+                                     Op::recvmsg,  Op::recvmmsg, Op::recvmmsg, Op::__recvfrom_chk};
+            receive(ops[static_cast<std::size_t>(random_.below(ops.size()))]);
+        } else if (what < 130) {
+            constexpr std::array ops{Op::sendto, Op::sendto, Op::sendmsg, Op::sendmsg, Op::sendmmsg};
+            send(ops[static_cast<std::size_t>(random_.below(ops.size()))]);
+        } else if (what < 150) {
+            toggle_option(descriptor());
+        } else if (what < 160) {
+            read_option();
+        } else if (what < 168) {
+            connects();
+        } else if (what < 171) {
+            binds();
+        } else if (what < 181) {
+            duplicates();
+        } else if (what < 187) {
+            closes();
+        } else if (what < 191) {
+            make_socket(static_cast<int>(random_.below(8)));
+        } else {
+            rare_step(what);
+        }
+    }
+
+    void rare_step(std::int64_t what) {
+        if (what < 193) {
+            add(Op::inspect).set(Field::fd, descriptor());
+        } else if (what < 194) {
+            add(Op::socketpair);
+            made_ += 2;
+        } else if (what < 196) {
+            add(Op::pass).set(Field::fd, descriptor());
+            ++made_;
+        } else if (what < 197) {
+            add(Op::listen).set(Field::fd, descriptor());
+        } else if (what < 198) {
+            Step& step = add(Op::prctl);
+            step.set(Field::number, random_.pick(List<4>{3, 39, 16, 99999}));
+        } else {
+            Step& step = add(Op::syscall);
+            step.set(Field::number, random_.pick(List<3>{99999, -1, 39999}));
+        }
+    }
+
+    Random random_;
+    std::size_t length_;
+    std::int64_t made_ = 0;
+    std::vector<Step> steps_;
+};
+
+} // namespace
+
+std::uint64_t Random::next() {
+    state_ += 0x9e37'79b9'7f4a'7c15;
+    std::uint64_t value = state_;
+    value = (value ^ (value >> 30U)) * 0xbf58'476d'1ce4'e5b9;
+    value = (value ^ (value >> 27U)) * 0x94d0'49bb'1331'11eb;
+    return value ^ (value >> 31U);
+}
+
+std::vector<Step> generate(std::uint64_t seed, std::size_t length) {
+    return Generator{seed, length}.make();
+}
+
+} // namespace multihome::differential
