@@ -65,6 +65,11 @@ void Figures::skip(const std::string& what, const std::string& why) {
     skipped_.push_back(what + ": " + why);
 }
 
+bool Figures::within_budgets() const {
+    return std::all_of(figures_.begin(), figures_.end(),
+                       [](const Figure& figure) { return figure.within_budget(); });
+}
+
 const Figure* Figures::find(const std::string& group, const std::string& subject) const {
     for (const Figure& figure : figures_)
         if (figure.group == group && figure.subject == subject)

@@ -43,6 +43,7 @@ public:
     void skip(const std::string& what, const std::string& why);
 
     const std::vector<Figure>& all() const { return figures_; }
+    bool within_budgets() const;
     const std::vector<std::string>& skipped() const { return skipped_; }
     const Figure* find(const std::string& group, const std::string& subject) const;
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // multihome-bench: what the shim costs, against what one would otherwise do.
+#include "tools/bench/guard.hpp"
 #include "tools/bench/output.hpp"
 #include "tools/bench/parts.hpp"
 #include "tools/bench/process.hpp"
@@ -9,6 +10,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <filesystem>
 #include <map>
@@ -18,6 +20,13 @@ using namespace multihome::bench; // NOLINT(google-build-using-namespace): its o
 namespace {
 
 using Part = void (*)(const Settings&, Figures&);
+
+// What the caller's shell has set must not decide what is measured.
+void forget_environment() {
+    for (const char* name : {"LD_PRELOAD", "MULTIHOME_LOG", "MULTIHOME_LOG_FILE", "MULTIHOME_PORTS",
+                             "MULTIHOME_PEERS", "MULTIHOME_SAME_INTERFACE", "MULTIHOME_DISABLE"})
+        unsetenv(name);
+}
 
 int run(int argc, char** argv) {
     CLI::App app("Measures what libmultihome.so costs.", "multihome-bench");
@@ -32,16 +41,26 @@ int run(int argc, char** argv) {
                  "Also what takes minutes: 10 million peers in the tables, a million over loopback");
     const std::map<std::string, Part> parts = {{"traffic", measure_traffic},
                                                {"instructions", measure_instructions},
+                                               {"system-calls", measure_system_calls},
                                                {"table", measure_table},
                                                {"growth", measure_growth},
                                                {"flood", measure_flood}};
-    std::vector<std::string> wanted = {"instructions", "traffic", "table", "growth", "flood"};
+    std::vector<std::string> wanted = {"instructions", "system-calls", "traffic", "table", "growth", "flood"};
     app.add_option("--only", wanted, "Only these parts")->delimiter(',')->check(CLI::IsMember(parts));
 
     std::string json;
     app.add_option("--json", json, "Write the figures to this file");
     std::string svg;
     app.add_option("--svg", svg, "Draw them into this file");
+
+    std::string kept;
+    app.add_option("--keep", kept, "Write the instruction counts to this file, for --guard");
+    std::string guard;
+    app.add_option("--guard", guard,
+                   "Fail where the instruction counts have grown by more than a tenth over this file")
+        ->check(CLI::ExistingFile);
+    bool enforce = false;
+    app.add_flag("--enforce", enforce, "Fail where a budget is exceeded");
 
     // What the bench starts itself as; of no use to anybody else.
     CLI::App* server = app.add_subcommand("server")->group("");
@@ -81,17 +100,26 @@ int run(int argc, char** argv) {
     if (table->parsed())
         return run_table(table_kind, table_peers);
 
+    forget_environment();
     settings.library = std::filesystem::canonical(settings.library);
     const Machine machine = Machine::here();
     std::printf("%s\n", machine.line().c_str());
     Figures figures;
+    if (!guard.empty() && !are_comparable(guard, machine))
+        return exit_skipped;
     for (const std::string& part : wanted)
         parts.at(part)(settings, figures);
     if (!json.empty())
         write_json(json, machine, figures);
     if (!svg.empty())
         write_svg(svg, machine, figures);
-    return 0;
+    if (figures.all().empty())
+        return exit_skipped;
+    if (!kept.empty())
+        keep_figures(kept, machine, figures);
+    if (enforce && !figures.within_budgets())
+        return 1;
+    return guard.empty() ? 0 : compare_figures(guard, figures);
 }
 
 } // namespace

@@ -70,8 +70,10 @@ void echo_bare(int fd, uint64_t requests, bool gated) {
 // What came with the request goes back with the answer; only the interface is left to the routing table.
 void turn_around(msghdr& message) {
     for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header))
-        if (header->cmsg_level == IPPROTO_IP && header->cmsg_type == IP_PKTINFO)
+        if (header->cmsg_level == IPPROTO_IP && header->cmsg_type == IP_PKTINFO) {
             reinterpret_cast<in_pktinfo*>(CMSG_DATA(header))->ipi_ifindex = 0;
+            return;
+        }
 }
 
 void echo_native(int fd, uint64_t requests, bool gated) {
