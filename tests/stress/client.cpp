@@ -78,6 +78,7 @@ public:
         epoll_event events[64];
         const int count = epoll_wait(epoll_, events, 64, patience);
         std::vector<uint32_t> ready;
+        ready.reserve(64);
         for (int index = 0; index < count; ++index)
             ready.push_back(events[index].data.u32);
         return ready;

@@ -73,6 +73,7 @@ TEST_CASE("threads that intern the same addresses read back what they asked for"
     const test::SharedMemory<LocalAddresses> locals;
     std::array<std::atomic<unsigned>, 4> wrong{};
     std::vector<std::thread> threads;
+    threads.reserve(wrong.size());
     for (std::atomic<unsigned>& mine : wrong)
         threads.emplace_back([&locals, &mine] {
             for (uint32_t round = 0; round < 20; ++round)

@@ -91,10 +91,11 @@ TEST_CASE("a log level is one of six words") {
     const std::pair<const char*, LogLevel> good[] = {{"trace", LogLevel::trace}, {"debug", LogLevel::debug},
                                                      {"info", LogLevel::info},   {"warn", LogLevel::warn},
                                                      {"error", LogLevel::error}, {"off", LogLevel::off}};
-    for (const auto& [text, expected] : good) {
+    for (const auto& pair : good) {
+        const char* const text = pair.first;
         CAPTURE(text);
         CHECK(settings::parse_log_level(text, level));
-        CHECK(level == expected);
+        CHECK(level == pair.second);
     }
     level = LogLevel::info;
     for (const char* bad : {"", "warning", "Info", "DEBUG", "info ", " info", "3", "none", "inf", "infos"}) {
@@ -192,12 +193,14 @@ TEST_CASE("each variable is read, and an empty one is as none") {
 }
 
 TEST_CASE("a bad value is one clear line and the default") {
-    for (const auto& [name, value] : {std::pair{"MULTIHOME_DISABLE", "yes"},
-                                      {"MULTIHOME_SAME_INTERFACE", "2"},
-                                      {"MULTIHOME_PEERS", "63"},
-                                      {"MULTIHOME_PEERS", "lots"},
-                                      {"MULTIHOME_LOG", "verbose"},
-                                      {"MULTIHOME_PORTS", "53,dns"}}) {
+    for (const std::pair<const char*, const char*>& setting : {std::pair{"MULTIHOME_DISABLE", "yes"},
+                                                               {"MULTIHOME_SAME_INTERFACE", "2"},
+                                                               {"MULTIHOME_PEERS", "63"},
+                                                               {"MULTIHOME_PEERS", "lots"},
+                                                               {"MULTIHOME_LOG", "verbose"},
+                                                               {"MULTIHOME_PORTS", "53,dns"}}) {
+        const char* const name = setting.first;
+        const char* const value = setting.second;
         CAPTURE(name);
         CAPTURE(value);
         const Outcome outcome = load_with(name, value, is_default);
