@@ -41,6 +41,22 @@ uint32_t seconds() {
     return static_cast<uint32_t>(now.tv_sec);
 }
 
+// A thread has answered a peer that it did not just hear: here, requests go from thread to thread. Relaxed: a
+// hint that is true for good once it is true.
+void note_answer_for_others(SharedState& state) {
+    if (state.answers_for_others.load(std::memory_order_relaxed) == 0)
+        state.answers_for_others.store(1, std::memory_order_relaxed);
+}
+
+// This thread has heard the peer when its entry was `then`; it is `now`, so the peer has been heard by
+// another thread since, at another address. Where threads answer what they read themselves, this answer still
+// belongs to what this thread has heard. Where requests go from thread to thread, that has been answered long
+// since, and this answer belongs to the other.
+bool was_heard_elsewhere(SharedState& state, uint64_t then, uint64_t now) {
+    return state.answers_for_others.load(std::memory_order_relaxed) != 0 &&
+           ((then ^ now) & Entry::identity_mask) == 0 && Entry::local(then) != Entry::local(now);
+}
+
 Local local_of(SharedState& state, uint64_t word) {
     return state.locals.at(Entry::local(word));
 }
@@ -117,15 +133,22 @@ void begin_receiving(Socket socket, bool batch) {
     Recent::Heard* last = recent.last(socket.tag());
     const bool in_order = last != nullptr && recent.in_order();
     if (last != nullptr && !in_order && last->peer == peer) {
-        if (last->slot != nullptr)
-            last->word = PeerTable::mark_answered(last->slot, last->word);
+        if (last->slot == nullptr)
+            return last->local;
+        const uint64_t word = last->slot->load(std::memory_order_acquire); // as PeerTable::find()
+        if (was_heard_elsewhere(*state, last->word, word))
+            return local_of(*state, word);
+        last->word = PeerTable::mark_answered(last->slot, last->word);
         return last->local;
     }
     const uint64_t hash = hash_of(peer, state->key);
     PeerTable table = state->table();
     if (in_order) {
-        const uint64_t record = recent.take(Entry::identity(hash, socket.tag()));
-        if (record != 0) {
+        const uint64_t identity = Entry::identity(hash, socket.tag());
+        if (const uint64_t record = recent.take(identity); record != 0) {
+            const uint64_t word = table.find(hash, socket.tag());
+            if (was_heard_elsewhere(*state, recent.latest(identity), word))
+                return local_of(*state, word);
             table.mark_answered(hash, socket.tag());
             return local_of(*state, record);
         }
@@ -133,6 +156,7 @@ void begin_receiving(Socket socket, bool batch) {
     if (const uint64_t word = table.find(hash, socket.tag()); word != 0) {
         if ((word & Entry::answered_bit) == 0)
             table.mark_answered(hash, socket.tag());
+        note_answer_for_others(*state);
         return local_of(*state, word);
     }
     // A group is nobody that could have spoken first.

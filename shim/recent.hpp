@@ -69,7 +69,10 @@ public:
     // A datagram goes to `name`. The source, where the shortcut knows it: it answers the datagram just
     // received.
     const Local* answer(uint32_t tag, uint64_t name) {
-        if (shortcut_.tag != tag || shortcut_.name != name)
+        // The entry as it was: no other thread has heard the peer elsewhere. Relaxed: only the equality
+        // counts.
+        if (shortcut_.tag != tag || shortcut_.name != name ||
+            shortcut_.slot->load(std::memory_order_relaxed) != shortcut_.word)
             return nullptr;
         state_ = State::answering;
         return &shortcut_.local;
@@ -156,6 +159,15 @@ public:
             used = record;
         }
         return used;
+    }
+
+    // In order: the last datagram of this identity. 0 where there is none.
+    uint64_t latest(uint64_t identity) const {
+        const unsigned count = count_ < capacity ? count_ : capacity;
+        for (unsigned index = count; index > 0; --index)
+            if ((records_[index - 1] & PeerTable::Entry::identity_mask) == identity)
+                return records_[index - 1];
+        return 0;
     }
 
 private:

@@ -19,9 +19,10 @@ namespace {
 // The lengths that sendto() and sendmsg() treat alike.
 constexpr size_t maximum_length = INT_MAX & ~4095;
 
-// The program's control messages up to this size travel with ours.
+// The program's control messages up to this size travel with ours: more than the kernel takes (optmem_max).
+constexpr size_t maximum_control = 256 * 1024;
+// Those up to this size are copied on the stack.
 constexpr size_t small_control = 512;
-constexpr size_t control_room = small_control + control::own_space;
 
 constexpr unsigned small_batch = 4;
 constexpr int msg_cmsg_compat = INT_MIN; // the kernel's include/linux/socket.h
@@ -66,14 +67,14 @@ inline Local find_source(Socket socket, int fd, const sockaddr* address, socklen
         peers::refused(socket, peer, local);
 }
 
-// Puts the source into `message`, whose control messages are still the program's, using `room` (control_room
-// bytes, aligned). False where the program's messages must go as they are: they choose the source themselves,
-// they are malformed, or they are too many.
+// Puts the source into `message`, whose control messages are still the program's, using `room`
+// (control_space() bytes, aligned). False where the program's messages must go as they are: they choose the
+// source themselves, they are malformed, or they are too many.
 bool add_source(msghdr& message, const Local& local, unsigned char* room) {
     size_t used = 0;
     if (message.msg_controllen != 0) {
         // The kernel copies the buffer before it looks at it: a bad pointer is its to refuse.
-        if (message.msg_controllen > small_control ||
+        if (message.msg_controllen > maximum_control ||
             !user_memory::can_read(message.msg_control, message.msg_controllen) ||
             control::inspect_outgoing(message.msg_control, message.msg_controllen, used) !=
                 control::Outgoing::plain)
@@ -92,8 +93,8 @@ bool add_source(msghdr& message, const Local& local, unsigned char* room) {
 
 // The space that add_source() may use for this message.
 size_t control_space(const msghdr& message) {
-    const bool none = message.msg_control == nullptr || message.msg_controllen > small_control;
-    return control::own_space + (none ? 0 : CMSG_ALIGN(message.msg_controllen));
+    const size_t theirs = message.msg_controllen <= maximum_control ? message.msg_controllen : 0;
+    return control::own_space + CMSG_ALIGN(theirs);
 }
 
 bool has_source(const msghdr& ours, const msghdr& theirs) {
@@ -138,8 +139,11 @@ bool has_source(const msghdr& ours, const msghdr& theirs) {
     msghdr ours = *message;
     const Local local =
         find_source(socket, fd, static_cast<const sockaddr*>(ours.msg_name), ours.msg_namelen);
-    alignas(cmsghdr) unsigned char own_control[control_room];
-    if (!local || !add_source(ours, local, own_control))
+    Scratch scratch;
+    alignas(cmsghdr) unsigned char small[control::own_space + small_control];
+    const size_t space = control_space(ours);
+    auto* own_control = space <= sizeof small ? small : static_cast<unsigned char*>(scratch.take(space));
+    if (!local || own_control == nullptr || !add_source(ours, local, own_control))
         return libc::sendmsg(fd, message, flags);
     const ssize_t sent = libc::sendmsg(fd, &ours, flags);
     if (sent >= 0) {

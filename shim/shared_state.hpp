@@ -29,6 +29,7 @@ struct SharedState {
     // What follows may change with the version.
     HashKey key;
     std::atomic<uint64_t> insertions;
+    std::atomic<uint32_t> answers_for_others; // see peers.cpp
     LocalAddresses locals;
     Handover handover;
     // The buckets follow at table_offset().
