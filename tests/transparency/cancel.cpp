@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT
+//
+// Point 4: a thread that is blocked in a receive call is cancelled. glibc unwinds it through the shim's
+// frames.
+#include "tests/transparency/probe.hpp"
+
+#include <atomic>
+#include <pthread.h>
+#include <semaphore.h>
+#include <string_view>
+#include <sys/syscall.h>
+
+using namespace probe;
+
+extern "C" ssize_t __recvfrom_chk(int, void*, size_t, size_t, int, sockaddr*, socklen_t*);
+
+namespace {
+
+int server;
+std::string_view call;
+bool asynchronous;
+bool cancelled_before; // it is cancelled before it makes the call
+sem_t started;
+std::atomic<int> thread_id;
+
+struct Object {
+    ~Object() {
+        std::printf("destructor ran\n");
+        std::fflush(stdout);
+    }
+};
+
+void cleanup(void* text) {
+    std::printf("cleanup handler: %s\n", static_cast<const char*>(text));
+}
+
+void receive() {
+    char data[64];
+    Name peer;
+    if (call == "recvfrom_chk") {
+        __recvfrom_chk(server, data, sizeof data, sizeof data, 0, peer.get(), &peer.length);
+    } else if (call == "recvmmsg_of_many") {
+        // More than the shim has room for on the stack.
+        static mmsghdr messages[1024];
+        static iovec parts[1024];
+        for (int number = 0; number < 1024; ++number) {
+            parts[number] = {data, sizeof data};
+            messages[number].msg_hdr.msg_iov = &parts[number];
+            messages[number].msg_hdr.msg_iovlen = 1;
+        }
+        recvmmsg(server, messages, 1024, 0, nullptr);
+    } else if (call == "recv") {
+        recv(server, data, sizeof data, 0);
+    } else {
+        for (int number = 0; number < receive_calls; ++number)
+            if (call == receive_call_name(number))
+                receive_by(number, server, peer);
+    }
+}
+
+void* blocked(void*) {
+    char outer[] = "outer";
+    char inner[] = "inner";
+    int before;
+    pthread_setcanceltype(asynchronous ? PTHREAD_CANCEL_ASYNCHRONOUS : PTHREAD_CANCEL_DEFERRED, &before);
+    pthread_cleanup_push(cleanup, outer);
+    {
+        Object object;
+        pthread_cleanup_push(cleanup, inner);
+        thread_id = static_cast<int>(syscall(SYS_gettid));
+        sem_post(&started);
+        if (cancelled_before)
+            while (true)
+                receive();
+        receive();
+        pthread_cleanup_pop(0);
+    }
+    pthread_cleanup_pop(0);
+    return nullptr;
+}
+
+// Waits until the thread sleeps in the kernel, as far as can be seen from outside.
+void wait_until_blocked() {
+    char path[64];
+    std::snprintf(path, sizeof path, "/proc/self/task/%d/stat", thread_id.load());
+    for (int attempt = 0; attempt < 5000; ++attempt) {
+        char line[256] = "";
+        if (FILE* file = std::fopen(path, "r")) {
+            if (std::fgets(line, sizeof line, file) == nullptr)
+                line[0] = '\0';
+            std::fclose(file);
+        }
+        const char* name_end = std::strrchr(line, ')');
+        if (name_end != nullptr && name_end[1] != '\0' && name_end[2] == 'S')
+            return;
+        usleep(1000);
+    }
+}
+
+void cancel_once() {
+    sem_init(&started, 0, 0);
+    pthread_t thread;
+    must(pthread_create(&thread, nullptr, blocked, nullptr) == 0, "pthread_create");
+    sem_wait(&started);
+    if (!cancelled_before)
+        wait_until_blocked();
+    const int cancelled = pthread_cancel(thread);
+    void* result = nullptr;
+    pthread_join(thread, &result);
+    say("pthread_cancel", cancelled);
+    std::printf("%s\n", result == PTHREAD_CANCELED ? "cancelled" : "returned");
+    // Nothing was held when the thread went.
+    echo(server);
+}
+
+} // namespace
+
+int main(int, char** arguments) {
+    call = arguments[1];
+    server = bound("0.0.0.0");
+    cancel_once(); // the shim's first look at anything
+    for (const bool kind : {false, true}) {
+        asynchronous = kind;
+        for (int time = 0; time < 20; ++time)
+            cancel_once();
+    }
+    asynchronous = false;
+    cancelled_before = true;
+    cancel_once();
+    return 0;
+}

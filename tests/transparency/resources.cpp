@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: MIT
+//
+// Point 6: where something runs out, the program goes on as without the shim, or better.
+#include "tests/transparency/probe.hpp"
+
+#include <string_view>
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+using namespace probe;
+
+namespace {
+
+// Nothing can be mapped any more.
+void refuse_memory() {
+    rlimit limit{4096, 4096};
+    must(setrlimit(RLIMIT_AS, &limit) == 0, "RLIMIT_AS");
+    must(mmap(nullptr, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED,
+         "still there is memory");
+}
+
+// Answered, from whichever address; and nothing that was not asked for is seen.
+void look(int server) {
+    for (const long room : {-1L, 0L, 64L, 1024L}) {
+        Client client;
+        client.ask(server);
+        Message message(room);
+        message.print(recvmsg(server, &message.header, 0));
+        const auto* peer = reinterpret_cast<const sockaddr*>(&message.name);
+        say("sendto", sendto(server, "answer", 6, 0, peer, message.header.msg_namelen));
+        std::printf("answered: %s\n", client.hear() != "nobody" ? "yes" : "no");
+    }
+}
+
+// Many messages in one call, which takes more memory than a stack should give.
+void look_at_many(int server) {
+    constexpr unsigned count = 64;
+    static mmsghdr messages[count];
+    static iovec parts[count];
+    static char data[count][16];
+    static sockaddr_storage names[count];
+    alignas(cmsghdr) static char control[count][256];
+    Client client;
+    for (unsigned number = 0; number < count; ++number) {
+        client.ask(server);
+        parts[number] = {data[number], sizeof data[number]};
+        std::memset(control[number], 0xaa, sizeof control[number]);
+        msghdr& header = messages[number].msg_hdr;
+        header = {};
+        header.msg_name = &names[number];
+        header.msg_namelen = sizeof names[number];
+        header.msg_iov = &parts[number];
+        header.msg_iovlen = 1;
+        header.msg_control = number % 2 == 0 ? control[number] : nullptr;
+        header.msg_controllen = number % 2 == 0 ? sizeof control[number] : 0;
+    }
+    say("recvmmsg", recvmmsg(server, messages, count, MSG_DONTWAIT, nullptr));
+    for (const mmsghdr& message : messages)
+        std::printf("%u %x %zu %u\n", message.msg_len, static_cast<unsigned>(message.msg_hdr.msg_flags),
+                    message.msg_hdr.msg_controllen, message.msg_hdr.msg_namelen);
+    for (const auto& buffer : control)
+        for (const char byte : buffer)
+            if (byte != '\xaa')
+                std::printf("written\n");
+    say("sendmmsg", sendmmsg(server, messages, count, 0));
+    unsigned heard = 0;
+    while (readable(client.fd(), 0)) {
+        client.hear();
+        ++heard;
+    }
+    std::printf("heard %u\n", heard);
+}
+
+// More local addresses than the list holds, each asked by a client of its own; answered at once, and once
+// more later.
+void many_addresses() {
+    const int server = bound("0.0.0.0");
+    constexpr int addresses = 1100;
+    std::vector<std::string> asked;
+    for (int number = 0; number < addresses; ++number) {
+        asked.push_back("127.1." + std::to_string(number / 250) + "." + std::to_string(number % 250 + 1));
+        echo(server, server, asked.back().c_str());
+    }
+    // The first ones are still known. Two are waiting at the same time, and the later one is answered first.
+    for (int number = 0; number < 100; ++number) {
+        Client first;
+        Client second("127.0.0.5");
+        Name peers[2];
+        char data[64];
+        first.ask(server, asked[static_cast<size_t>(number)].c_str());
+        recvfrom(server, data, sizeof data, 0, peers[0].get(), &peers[0].length);
+        second.ask(server);
+        recvfrom(server, data, sizeof data, 0, peers[1].get(), &peers[1].length);
+        for (const int which : {1, 0})
+            say("sendto", sendto(server, "x", 1, 0, peers[which].get(), peers[which].length));
+        const std::string from = first.hear();
+        std::printf("answered: %s %s\n", from != "nobody" ? "yes" : "no",
+                    second.hear() != "nobody" ? "yes" : "no");
+    }
+}
+
+// A table of the smallest size, and ten thousand peers, every twentieth of whom waits for an answer.
+void flood() {
+    const int server = bound("0.0.0.0");
+    std::vector<Name> waiting;
+    std::vector<int> sockets;
+    for (int number = 0; number < 10'000; ++number) {
+        const int fd =
+            bound(("127.2." + std::to_string(number / 250) + "." + std::to_string(number % 250 + 1)).c_str());
+        const Name to(asked_address, name_of(server).port());
+        must(sendto(fd, "x", 1, 0, to.get(), to.length) == 1, "sendto");
+        char data[8];
+        Name peer;
+        must(recvfrom(server, data, sizeof data, 0, peer.get(), &peer.length) == 1, "recvfrom");
+        if (number % 20 != 0) {
+            close(fd);
+            continue;
+        }
+        waiting.push_back(peer);
+        sockets.push_back(fd);
+        // At once it is always right.
+        if (number % 200 == 0) {
+            must(sendto(server, "x", 1, 0, peer.get(), peer.length) == 1, "sendto");
+            Name from;
+            must(recvfrom(fd, data, sizeof data, 0, from.get(), &from.length) == 1, "recvfrom");
+            std::printf("answer asked=%s from=%s\n", asked_address, from.address().c_str());
+        }
+    }
+    int heard = 0;
+    for (size_t number = 0; number < waiting.size(); ++number) {
+        must(sendto(server, "x", 1, 0, waiting[number].get(), waiting[number].length) == 1, "sendto");
+        heard += readable(sockets[number]) ? 1 : 0;
+    }
+    std::printf("heard %d\n", heard);
+    echo(server);
+}
+
+} // namespace
+
+int main(int, char** arguments) {
+    const std::string_view topic = arguments[1];
+    if (topic == "no_memory_at_bind") {
+        refuse_memory();
+        const int server = bound("0.0.0.0");
+        look(server);
+        look_at_many(server);
+    } else if (topic == "no_memory_later") {
+        const int server = bound("0.0.0.0");
+        echo(server);
+        refuse_memory();
+        look_at_many(server);
+        echo(server);
+    } else if (topic == "no_memory_for_high_numbers") {
+        const int server = bound("0.0.0.0");
+        echo(server);
+        refuse_memory();
+        must(dup2(server, 900'000) == 900'000, "dup2");
+        look(900'000);
+        close(server);
+        look(900'000);
+    } else if (topic == "many_addresses") {
+        many_addresses();
+    } else if (topic == "flood") {
+        flood();
+    } else {
+        return 2;
+    }
+    return 0;
+}

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: MIT
+//
+// Point 4: signal handlers on an alternate stack of 8 KiB, while the main loop is inside the same call.
+#include "tests/transparency/probe.hpp"
+
+#include <atomic>
+#include <pthread.h>
+#include <string_view>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+
+using namespace probe;
+
+namespace {
+
+constexpr size_t stack_size = 8192;
+
+// The handler's own server, and the calls that it makes.
+int handled_server;
+int first_call;
+int first_unknown; // a descriptor that nothing was done with before
+std::atomic<int> handled{0};
+std::atomic<int> handled_errors{0};
+
+// Receives what there is, by each of the calls in turn, and answers it: all of it async-signal-safe.
+void handle(int) {
+    const int errno_before = errno;
+    Name peer;
+    char data[64];
+    for (int call = first_call; call < receive_calls; ++call) {
+        iovec part{data, sizeof data};
+        mmsghdr messages[2]{};
+        for (mmsghdr& message : messages) {
+            message.msg_hdr.msg_name = peer.get();
+            message.msg_hdr.msg_namelen = peer.length;
+            message.msg_hdr.msg_iov = &part;
+            message.msg_hdr.msg_iovlen = 1;
+        }
+        peer.length = sizeof peer.storage;
+        const long received =
+            call == 0   ? recvfrom(handled_server, data, sizeof data, MSG_DONTWAIT, peer.get(), &peer.length)
+            : call == 1 ? recvmsg(handled_server, &messages[0].msg_hdr, MSG_DONTWAIT)
+                        : recvmmsg(handled_server, messages, 2, MSG_DONTWAIT, nullptr);
+        if (received < 0) {
+            if (errno != EAGAIN)
+                ++handled_errors;
+            continue;
+        }
+        msghdr& answer = messages[0].msg_hdr;
+        if (call == 0)
+            answer.msg_namelen = peer.length;
+        part.iov_len = 6;
+        answer.msg_flags = 0;
+        for (long number = 0; number < (call == 2 ? received : 1); ++number)
+            if (sendmsg(handled_server, &answer, 0) == 6)
+                ++handled;
+    }
+    if (first_unknown >= 0) {
+        Name name;
+        // On a socket and a file that the shim has not seen.
+        recvfrom(first_unknown, data, sizeof data, MSG_DONTWAIT, name.get(), &name.length);
+        sendto(STDIN_FILENO, data, 1, 0, nullptr, 0);
+        int value = 0;
+        socklen_t length = sizeof value;
+        getsockopt(first_unknown, IPPROTO_IP, IP_PKTINFO, &value, &length);
+    }
+    errno = errno_before;
+}
+
+// An alternate stack with a page below it that must not be touched.
+void prepare_stack() {
+    if (getauxval(AT_MINSIGSTKSZ) + 2048 > stack_size)
+        skip("this processor's registers alone fill a signal stack of 8 KiB");
+    auto* memory = static_cast<char*>(
+        mmap(nullptr, stack_size + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    must(memory != MAP_FAILED && mprotect(memory, 4096, PROT_NONE) == 0, "the stack");
+    stack_t stack{};
+    stack.ss_sp = memory + 4096;
+    stack.ss_size = stack_size;
+    must(sigaltstack(&stack, nullptr) == 0, "sigaltstack");
+    struct sigaction action {};
+    action.sa_handler = handle;
+    action.sa_flags = SA_ONSTACK | SA_RESTART;
+    must(sigaction(SIGUSR1, &action, nullptr) == 0, "sigaction");
+}
+
+struct Signaller {
+    pthread_t target;
+    std::atomic<bool> stop{false};
+};
+
+void* send_signals(void* argument) {
+    auto* signaller = static_cast<Signaller*>(argument);
+    while (!signaller->stop) {
+        pthread_kill(signaller->target, SIGUSR1);
+        usleep(50);
+    }
+    return nullptr;
+}
+
+// The main loop answers a thousand questions by the given call, while handlers interrupt it and answer
+// others.
+void interrupted(int call) {
+    const int server = bound("0.0.0.0");
+    handled_server = bound("0.0.0.0");
+    prepare_stack();
+    echo(server);
+    echo(handled_server);
+    Signaller signaller;
+    signaller.target = pthread_self();
+    pthread_t thread;
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    pthread_sigmask(SIG_BLOCK, &set, nullptr);
+    must(pthread_create(&thread, nullptr, send_signals, &signaller) == 0, "pthread_create");
+    pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
+    Client client;
+    Client handled_client;
+    int right = 0;
+    int wrong = 0;
+    int handled_right = 0;
+    int handled_wrong = 0;
+    const auto count_handled = [&] {
+        while (readable(handled_client.fd(), 0))
+            (handled_client.hear() == asked_address ? handled_right : handled_wrong) += 1;
+    };
+    for (int number = 0; number < 1000; ++number) {
+        const Name to(asked_address, name_of(handled_server).port());
+        sendto(handled_client.fd(), "x", 1, 0, to.get(), to.length);
+        // No more than its queue holds.
+        while (handled < number - 100)
+            raise(SIGUSR1);
+        const char* asked = number % 2 == 0 ? asked_address : other_address;
+        client.ask(server, asked);
+        Name peer;
+        must(receive_by(call, server, peer) >= 0, receive_call_name(call));
+        must(sendto(server, "answer", 6, 0, peer.get(), peer.length) == 6, "sendto");
+        (client.hear() == asked ? right : wrong) += 1;
+        count_handled();
+    }
+    signaller.stop = true;
+    pthread_join(thread, nullptr);
+    // What is left; on loopback it has all arrived.
+    while (readable(handled_server, 0))
+        raise(SIGUSR1);
+    count_handled();
+    std::printf("questions: %d, errors in the handler: %d, answered there: %d, heard: %d\n", right + wrong,
+                handled_errors.load(), handled.load(), handled_right + handled_wrong);
+    // One line for all of them.
+    std::printf("answer asked=%s from=%s\n", asked_address, wrong == 0 ? asked_address : "another");
+    std::printf("answer asked=%s from=%s\n", asked_address, handled_wrong == 0 ? asked_address : "another");
+}
+
+// The very first calls of the process are made in the handler.
+void first_use() {
+    handled_server = bound("0.0.0.0");
+    int pair[2];
+    must(socketpair(AF_UNIX, SOCK_DGRAM, 0, pair) == 0, "socketpair");
+    first_unknown = pair[0];
+    prepare_stack();
+    for (first_call = 0; first_call < receive_calls; ++first_call) {
+        Client client;
+        client.ask(handled_server);
+        raise(SIGUSR1);
+        client.print_answer();
+    }
+    std::printf("answered: %d, errors: %d\n", handled.load(), handled_errors.load());
+}
+
+} // namespace
+
+int main(int, char** arguments) {
+    const std::string_view topic = arguments[1];
+    first_unknown = -1;
+    if (topic == "first_use")
+        first_use();
+    else
+        for (int call = 0; call < receive_calls; ++call)
+            if (topic == receive_call_name(call))
+                interrupted(call);
+    return 0;
+}
