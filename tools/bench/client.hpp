@@ -78,4 +78,8 @@ private:
     std::vector<std::jthread> threads_; // last: they use the others
 };
 
+// Asks from each of `count` addresses from `first` (host byte order) on, a window at a time, `passes` times
+// with more than two seconds between them. Returns the answers to the last pass.
+Load::Answers sweep(const sockaddr_in& server, in_addr_t first, uint32_t count, unsigned passes);
+
 } // namespace multihome::bench

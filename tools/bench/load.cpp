@@ -2,6 +2,7 @@
 #include "tools/bench/client.hpp"
 #include "tools/bench/server.hpp"
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <stdexcept>
@@ -19,8 +20,8 @@ constexpr int patience_ms = 50;
 // the server and not its client is what limits.
 class Window {
 public:
-    Window(const sockaddr_in& server, size_t size, uint32_t peers)
-        : server_(server), peers_(peers), data_(size, 'x') {
+    Window(const sockaddr_in& server, size_t size, uint32_t peers, in_addr_t first_peer = many_peers_base)
+        : server_(server), peers_(peers), first_peer_(first_peer), data_(size, 'x') {
         for (unsigned index = 0; index < largest_window; ++index) {
             parts_[index] = {data_.data(), size};
             msghdr& request = requests_[index].msg_hdr;
@@ -42,7 +43,7 @@ public:
 
     unsigned send(int fd, unsigned count) {
         for (unsigned index = 0; peers_ != 0 && index < count; ++index)
-            set_source(control_[index], many_peers_base + next_peer_++ % peers_);
+            set_source(control_[index], first_peer_ + next_peer_++ % peers_);
         const int sent = sendmmsg(fd, requests_.data(), count, 0);
         return sent > 0 ? static_cast<unsigned>(sent) : 0;
     }
@@ -61,6 +62,7 @@ public:
 private:
     sockaddr_in server_;
     uint32_t peers_;
+    in_addr_t first_peer_;
     uint32_t next_peer_ = 0;
     std::vector<char> data_;
     std::array<char, largest_datagram> answer_data_{};
@@ -112,6 +114,44 @@ Load::Answers Load::answers() const {
         sum.right += count.right.load(std::memory_order_relaxed);
     }
     return sum;
+}
+
+namespace {
+
+Load::Answers sweep_once(int fd, Window& window, uint32_t count) {
+    constexpr unsigned together = 32;
+    Load::Answers answers;
+    for (uint32_t asked = 0; asked < count;) {
+        const unsigned sent = window.send(fd, std::min<uint32_t>(together, count - asked));
+        if (sent == 0)
+            fail("sendmmsg");
+        asked += sent;
+        for (unsigned taken = 0; taken < sent;) {
+            unsigned right = 0;
+            const unsigned got = window.receive(fd, right);
+            if (got == 0)
+                break;
+            taken += got;
+            answers.all += got;
+            answers.right += right;
+        }
+    }
+    return answers;
+}
+
+} // namespace
+
+Load::Answers sweep(const sockaddr_in& server, in_addr_t first, uint32_t count, unsigned passes) {
+    const Descriptor fd = client_socket(patience_ms);
+    Window window(server, 32, count, first);
+    Load::Answers answers;
+    for (unsigned pass = 0; pass < passes; ++pass) {
+        // A flow that goes on for two seconds is one that connection tracking does not give up for another.
+        if (pass > 0)
+            std::this_thread::sleep_for(std::chrono::milliseconds(2100));
+        answers = sweep_once(fd.get(), window, count);
+    }
+    return answers;
 }
 
 } // namespace multihome::bench

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // multihome-bench: what the shim costs, against what one would otherwise do.
+#include "tools/bench/ask.hpp"
 #include "tools/bench/guard.hpp"
 #include "tools/bench/output.hpp"
 #include "tools/bench/parts.hpp"
@@ -44,8 +45,10 @@ int run(int argc, char** argv) {
                                                {"system-calls", measure_system_calls},
                                                {"table", measure_table},
                                                {"growth", measure_growth},
-                                               {"flood", measure_flood}};
-    std::vector<std::string> wanted = {"instructions", "system-calls", "traffic", "table", "growth", "flood"};
+                                               {"flood", measure_flood},
+                                               {"lab", measure_lab}};
+    std::vector<std::string> wanted = {"instructions", "system-calls", "traffic", "table",
+                                       "growth",       "flood",        "lab"};
     app.add_option("--only", wanted, "Only these parts")->delimiter(',')->check(CLI::IsMember(parts));
 
     std::string json;
@@ -84,6 +87,14 @@ int run(int argc, char** argv) {
     LateSettings late_settings;
     late->add_option("--delay", late_settings.delay_ms);
     late->add_option("--ignored", late_settings.ignored);
+    CLI::App* ask = app.add_subcommand("ask")->group("");
+    AskSettings ask_settings;
+    ask->add_option("--address", ask_settings.address);
+    ask->add_option("--port", ask_settings.port);
+    ask->add_option("--milliseconds", ask_settings.milliseconds);
+    ask->add_option("--sweep", ask_settings.sweep_first);
+    ask->add_option("--count", ask_settings.sweep_count);
+    ask->add_option("--passes", ask_settings.sweep_passes);
     CLI::App* table = app.add_subcommand("table")->group("");
     std::string table_kind;
     size_t table_peers = 0;
@@ -97,6 +108,8 @@ int run(int argc, char** argv) {
         return run_pass_on(pass_on_settings);
     if (late->parsed())
         return run_late_server(late_settings);
+    if (ask->parsed())
+        return run_ask(ask_settings);
     if (table->parsed())
         return run_table(table_kind, table_peers);
 

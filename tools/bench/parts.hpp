@@ -20,6 +20,7 @@ void measure_system_calls(const Settings& settings, Figures& figures);
 void measure_traffic(const Settings& settings, Figures& figures);
 void measure_growth(const Settings& settings, Figures& figures);
 void measure_flood(const Settings& settings, Figures& figures);
+void measure_lab(const Settings& settings, Figures& figures);
 void measure_table(const Settings& settings, Figures& figures);
 
 } // namespace multihome::bench

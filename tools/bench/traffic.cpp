@@ -90,7 +90,7 @@ std::string percent(double share) {
 }
 
 void measure(const Settings& settings, Figures& figures, const Case& what) {
-    const unsigned repetitions = settings.quick ? 3 : 7;
+    const unsigned repetitions = settings.quick ? 3 : 5;
     std::array<Collected, subjects.size()> collected;
     for (unsigned repetition = 0; repetition < repetitions; ++repetition) {
         std::array<Outcome, subjects.size()> outcomes;
