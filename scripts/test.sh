@@ -19,13 +19,12 @@ packages() {
     cat <<'LIST'
 build-essential     the compiler
 cmake               the build
-pkg-config          finds libffi and libmnl
+pkg-config          finds libffi
 libffi-dev          calls interposed functions by name in the self-test
 libspdlog-dev       the shim's log
 libfmt-dev          formats the log's lines
 doctest-dev         the unit tests
 libcli11-dev        the command line of multihomectl
-libmnl-dev          asks the kernel for addresses and sockets in multihomectl
 binutils            nm: what the library exports
 valgrind            counts instructions
 strace              counts system calls
@@ -44,6 +43,11 @@ unbound             a real server
 nsd                 a real server
 memcached           a real server
 dnsmasq-base        a real server that needs no help
+libjemalloc2        another library to preload beside ours
+libfaketime         another library to preload beside ours
+libtbb-dev          a hash table to compare with
+libcuckoo-dev       a hash table to compare with
+liburcu-dev         a hash table to compare with
 LIST
 }
 
@@ -85,6 +89,9 @@ missing() {
         [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] ||
             printf '%s: %s\n' "$package" "$reason"
     done
+    # The wall of servers knows its own, and looks for the programs rather than for the packages.
+    packages | cut -d' ' -f1 >"$work/listed"
+    tests/servers/wall.sh --missing | grep -vxFf "$work/listed" | sed 's/$/: a real server/'
 }
 
 enabled_units() { find /etc/systemd/system -path '*.wants/*' -printf '%f\n' 2>/dev/null | sort -u; }
