@@ -42,7 +42,7 @@ for ports in 1 1000; do
     shim=$(each "$library" plain "$ports")
     echo "$ports client port(s), instructions per request and reply, client's part included:"
     echo "  recvfrom/sendto $plain, with the shim $shim, recvmsg/sendmsg with IP_PKTINFO $native"
-    echo "  shim above native: $((shim - native)) instructions per request and reply (goal 150)"
+    echo "  shim above native: $((shim - native)) instructions per request and reply, $ports client port(s) (goal 150)"
 done
 bare=$(collected '' /bin/true)
 with=$(collected "$library" /bin/true)
