@@ -88,6 +88,8 @@ EXPORT int socket(int domain, int type, int protocol) noexcept {
 }
 
 EXPORT int bind(int fd, const sockaddr* address, socklen_t length) noexcept {
+    if (sockets::is_ours(fd))
+        return options::bind_again(fd, sockets::peek(fd), address, length);
     const int result = libc::bind(fd, address, length);
     if (result == 0)
         sockets::bound(fd);

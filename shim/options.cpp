@@ -103,6 +103,20 @@ bool prepare(int fd, bool ipv6, bool seen_made, uint64_t& bits) {
     return true;
 }
 
+int bind_again(int fd, Socket socket, const sockaddr* address, socklen_t length) {
+    const bool in_the_way = socket.has(Socket::marked) && !socket.has(Socket::asked_port_at_connect);
+    if (!in_the_way)
+        return libc::bind(fd, address, length);
+    {
+        const libc::ErrnoGuard keep_errno;
+        write_flag(fd, mark_level, mark_name, 0);
+    }
+    const int result = libc::bind(fd, address, length);
+    const libc::ErrnoGuard keep_errno;
+    write_flag(fd, mark_level, mark_name, 1);
+    return result;
+}
+
 int set(int fd, Socket socket, int level, int name, const void* value, socklen_t length) {
     const int result = libc::setsockopt(fd, level, name, value, length);
     if (result != 0)

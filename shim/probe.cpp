@@ -3,6 +3,9 @@
 
 #include "shim/libc.hpp"
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+
 namespace multihome::probe {
 
 namespace {
@@ -22,16 +25,26 @@ bool may_be_the_source(int error) {
     case EACCES:
     case ENODEV:
     case ENXIO:
+    case EAFNOSUPPORT: // a family that the socket does not speak
         return true;
     default:
         return false;
     }
 }
 
+// A datagram that is being put together (MSG_MORE, UDP_CORK) would be sent by the probe. Whether there is one
+// the kernel does not say, only that nothing waits to be sent.
+bool may_be_corked(int fd) {
+    int queued = 0;
+    return ioctl(fd, SIOCOUTQ, &queued) == 0 && queued != 0;
+}
+
 } // namespace
 
 bool fails(int fd, const msghdr& message) {
     const libc::ErrnoGuard keep_errno;
+    if (may_be_corked(fd))
+        return false;
     return libc::sendmsg(fd, &message, msg_probe | MSG_DONTWAIT | MSG_NOSIGNAL) < 0 &&
            may_be_the_source(errno);
 }

@@ -163,6 +163,9 @@ void give_back(Socket socket, const msghdr& ours, msghdr& theirs) {
         }
         peers::begin_receiving(socket, false);
         learn(socket, fd, message, room, own_control, message.msg_controllen, flags);
+    } else if (errno == EBADF) {
+        // Closed behind our back; recvfrom() may find the buffer bad before the descriptor.
+        return libc::recvfrom(fd, buffer, length, flags, address, address_length);
     }
     finish_call(socket, received, flags);
     return received;

@@ -126,6 +126,9 @@ bool has_source(const msghdr& ours, const msghdr& theirs) {
         peers::count(Counter::injected);
         return sent;
     }
+    // Closed behind our back: sendto() may find the buffer bad before the descriptor.
+    if (errno == EBADF)
+        return libc::sendto(fd, buffer, length, flags, address, address_length);
     if (!probe::fails_after(fd, message))
         return sent;
     note_refusal(socket, address, address_length, local);
@@ -134,7 +137,8 @@ bool has_source(const msghdr& ours, const msghdr& theirs) {
 
 [[gnu::hot]] ssize_t one(int fd, const msghdr* message, int flags) {
     const Socket socket = sockets::peek(fd);
-    if (message == nullptr || !user_memory::can_read(message, sizeof *message))
+    if ((flags & msg_cmsg_compat) != 0 || message == nullptr ||
+        !user_memory::can_read(message, sizeof *message))
         return libc::sendmsg(fd, message, flags);
     msghdr ours = *message;
     const Local local =
@@ -159,7 +163,8 @@ bool has_source(const msghdr& ours, const msghdr& theirs) {
 [[gnu::hot]] int many(int fd, mmsghdr* messages, unsigned count, int flags) {
     const Socket socket = sockets::peek(fd);
     const unsigned batch = std::min(count, maximum_batch);
-    if (batch == 0 || messages == nullptr || !user_memory::can_write(messages, batch * sizeof *messages))
+    if ((flags & msg_cmsg_compat) != 0 || batch == 0 || messages == nullptr ||
+        !user_memory::can_write(messages, batch * sizeof *messages))
         return libc::sendmmsg(fd, messages, count, flags);
 
     size_t control_total = 0;

@@ -225,6 +225,10 @@ Socket classify(int fd, bool seen_made) {
     if (!is_udp(fd, domain))
         return read_option(fd, SOL_SOCKET, SO_DOMAIN, domain) ? other_socket(domain)
                                                               : Socket{Kind::other, 0, 0};
+    // What the program has asked for on another descriptor of this socket only that one's word can tell.
+    if (!seen_made)
+        if (const Socket same = find_same(fd); same.kind() == Kind::ours)
+            return same;
     sockaddr_storage name{};
     socklen_t length = sizeof name;
     if (getsockname(fd, reinterpret_cast<sockaddr*>(&name), &length) != 0)
@@ -245,20 +249,18 @@ Socket classify(int fd, bool seen_made) {
         wildcard = IN6_IS_ADDR_UNSPECIFIED(&ipv6.sin6_addr) || (mapped && ipv6.sin6_addr.s6_addr32[3] == 0);
         port = ipv6.sin6_port;
     }
-    // A socket that came to us connected was ours when it was not, if it carries our mark.
-    if (!wildcard && (seen_made || !options::is_marked(fd, domain == AF_INET6)))
+    // What carries our mark came to us from where it was ours, connected or without a port as it may be now.
+    const bool marked = !seen_made && options::is_marked(fd, domain == AF_INET6);
+    if (!wildcard && !marked)
         return other_socket(domain);
-    if (port == 0)
+    if (port == 0 && !marked)
         return {Kind::unbound, seen_made ? 0 : uint64_t{Socket::has_copies}, 0};
-    if (!settings::get().wants_port(port)) {
+    if (!marked && !settings::get().wants_port(port)) {
         log::write(LogLevel::info, "left UDP socket {} alone: port {} is not in MULTIHOME_PORTS", fd,
                    ntohs(port));
         return {Kind::other, 0, 0};
     }
-    // What the program has asked for on another descriptor of this socket only that one's word can tell.
-    Socket socket = seen_made ? Socket{} : find_same(fd);
-    if (socket.kind() != Kind::ours)
-        socket = take_over(fd, domain, port, seen_made);
+    Socket socket = take_over(fd, domain, port, seen_made);
     if (mapped && socket.kind() == Kind::ours)
         socket = socket.with_options(0, Socket::only_ipv4);
     return socket;
