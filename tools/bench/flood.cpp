@@ -38,8 +38,9 @@ public:
     double wrong() {
         ShimTable table(multihome::Settings::default_peers);
         const uint64_t datagrams = times_table * entries_for(multihome::Settings::default_peers);
-        // A request at a time for each honest peer, evenly spread.
-        const uint64_t interval = std::max<uint64_t>(1, delay_ / honest_peers + 1);
+        // A request at a time for each honest peer, evenly spread; of those that ask only once, at most one
+        // in a hundred datagrams, because more would be the traffic and not the flood.
+        const uint64_t interval = std::max<uint64_t>(fresh_ ? 100 : 1, delay_ / honest_peers + 1);
         for (uint64_t now = 0; now < datagrams; ++now) {
             table.update(spoofed(now), 1);
             if (now % interval == 0)
