@@ -40,6 +40,7 @@ uint64_t Callgrind::count(const std::vector<std::string>& command, const std::st
     child.finish(status);
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
         throw std::runtime_error("valgrind failed on " + command.at(0));
+    // For callgrind_annotate: the files of all runs, in a folder of the user's choice.
     if (const char* keep = std::getenv("MULTIHOME_BENCH_KEEP")) {
         static int runs = 0;
         std::filesystem::copy_file(output, std::string(keep) + "/callgrind.out." + std::to_string(++runs));

@@ -41,7 +41,7 @@ void write_file(const std::string& path, const std::string& text) {
 }
 
 void write_json(const std::string& path, const Machine& machine, const Figures& figures) {
-    std::string text = "{\n  \"machine\": {\n";
+    std::string text = "{\n  \"license\": \"SPDX-License-Identifier: MIT\",\n  \"machine\": {\n";
     text += "    \"processor\": " + quoted(machine.processor) + ",\n";
     text += "    \"processors\": " + std::to_string(machine.processors) + ",\n";
     text += "    \"kernel\": " + quoted(machine.kernel) + ",\n";
