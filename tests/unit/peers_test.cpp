@@ -84,6 +84,11 @@ public:
         });
     }
 
+    // A receive call found nothing more.
+    void drain(Worker& worker) const {
+        worker.tell([this] { recent.drained(socket_.tag()); });
+    }
+
     // Several in one call.
     void receive_batch(Worker& worker, unsigned from, std::initializer_list<unsigned> addresses) const {
         worker.tell([this, from, addresses] {
@@ -166,6 +171,34 @@ TEST_CASE("the same after batches") {
     CHECK(scene.answer(b, 1) == local(3)); // the order is known to the reader only
     scene.receive(b, 1, 4);
     CHECK(scene.answer(a, 1) == local(4));
+}
+
+TEST_CASE("the same after a thread has drained the socket and others have answered") {
+    const Scene scene;
+    Worker a;
+    Worker b;
+    Worker c;
+    scene.receive(a, 1, 2);
+    CHECK(scene.answer(b, 1) == local(2));
+    scene.receive(a, 1, 3);
+    scene.drain(a);
+    CHECK(scene.answer(b, 1) == local(3));
+    scene.receive(c, 1, 3);
+    CHECK(scene.answer(a, 1) == local(3));
+}
+
+TEST_CASE("a thread that drains the socket answers in order, whatever it has answered late before") {
+    const Scene scene;
+    Worker a;
+    scene.receive(a, 2, 5);
+    scene.receive(a, 3, 5);
+    CHECK(scene.answer(a, 2) == local(5));
+    CHECK(scene.answer(a, 3) == local(5));
+    scene.receive(a, 1, 2);
+    scene.receive(a, 1, 3);
+    scene.drain(a);
+    CHECK(scene.answer(a, 1) == local(2));
+    CHECK(scene.answer(a, 1) == local(3));
 }
 
 TEST_CASE("a batch is answered in its order, whatever was handed over before") {

@@ -165,8 +165,8 @@ TEST_CASE("the same datagram once more is noted without being given again") {
 TEST_CASE("only the answer to the last datagram opens the shortcut") {
     constexpr uint64_t name = 1;
     constexpr uint64_t other_name = 2;
-    std::atomic<uint64_t> slot{0};
     Recent::Heard datagram = heard(1, 7);
+    std::atomic<uint64_t> slot{datagram.word};
     datagram.info.ipi_addr.s_addr = datagram.local.address.ipv4().s_addr;
     datagram.slot = &slot;
     Recent received;
@@ -262,6 +262,7 @@ TEST_CASE("the shortcut is for the same datagram once more, after it was answere
     SUBCASE("its entry in the table has changed") {
         slot = heard(1, 8).word;
         CHECK_FALSE(received.repeats(tag, name, info));
+        CHECK(received.answer(tag, name) == nullptr);
     }
     SUBCASE("another datagram came") {
         received.begin_call(tag, false);
