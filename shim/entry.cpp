@@ -76,8 +76,11 @@ Socket socket_for_sending(int fd, const msghdr* message) {
 
 // The loader runs this before the program's own constructors; calls that come even earlier see the defaults.
 [[gnu::constructor]] static void start() {
+    // Now, and not on first use, which may be in a signal handler or between dlopen() and dlerror().
+    libc::resolve_all();
     log::remember_standard_error();
     settings::load();
+    sockets::start();
 }
 
 EXPORT int socket(int domain, int type, int protocol) noexcept {
@@ -298,7 +301,9 @@ namespace {
 template <typename Call>
 auto filtered(bool strict, const void* program, Call call) {
     using system_call_filter::Verdict;
-    const Verdict verdict = strict ? Verdict::stay_out : system_call_filter::judge(program);
+    const system_call_filter::Judgement judgement =
+        strict ? system_call_filter::Judgement{Verdict::stay_out, false} : system_call_filter::judge(program);
+    const Verdict verdict = judgement.verdict;
     // Before the call: afterwards it may be forbidden to write.
     if (verdict == Verdict::stay_out)
         log::write(LogLevel::warn,
@@ -310,7 +315,7 @@ auto filtered(bool strict, const void* program, Call call) {
                    "getsockname: UDP sockets made from now on answer as without multihome");
     const auto result = call();
     if (result >= 0)
-        system_call_filter::enforce(verdict);
+        system_call_filter::enforce(judgement);
     return result;
 }
 

@@ -159,16 +159,12 @@ void* find_next(const char* name, void* raw_function, bool& final) {
 #undef MULTIHOME_SYMBOL
 #undef MULTIHOME_VARIADIC
 
-void resolve_packet_path() {
-    recvfrom.resolve();
-    recvmsg.resolve();
-    recvmmsg.resolve();
-    sendto.resolve();
-    sendmsg.resolve();
-    sendmmsg.resolve();
-    getsockopt.resolve();
-    setsockopt.resolve();
-    close.resolve();
+void resolve_all() {
+#define MULTIHOME_SYMBOL(result, name, arguments)     name.resolve();
+#define MULTIHOME_VARIADIC(result, name, fixed, rest) name.resolve();
+#include "shim/symbols.def"
+#undef MULTIHOME_SYMBOL
+#undef MULTIHOME_VARIADIC
 }
 
 } // namespace multihome::libc

@@ -75,8 +75,8 @@ private:
 #undef MULTIHOME_NEXT
 #undef MULTIHOME_UNPACK
 
-// Resolves what the packet path needs, so that no signal handler has to.
-void resolve_packet_path();
+// Resolves every function now.
+void resolve_all();
 
 // Keeps errno as it was: our own system calls are nobody's business.
 class ErrnoGuard {

@@ -4,6 +4,7 @@
 #include "shim/libc.hpp"
 
 #include <arpa/inet.h>
+#include <atomic>
 #include <cstdio>
 #include <fcntl.h>
 #include <memory>
@@ -34,6 +35,8 @@ spdlog::level::level_enum to_spdlog(LogLevel level) {
     }
     return spdlog::level::off;
 }
+
+constinit std::atomic<bool> silent{false};
 
 struct FileIdentity {
     dev_t device = 0;
@@ -124,6 +127,11 @@ spdlog::logger& logger() {
 
 } // namespace
 
+void silence() {
+    // Relaxed: set by the thread that is about to be filtered.
+    silent.store(true, std::memory_order_relaxed);
+}
+
 void remember_standard_error() {
     const libc::ErrnoGuard keep_errno;
     standard_error = identity_of(STDERR_FILENO);
@@ -133,7 +141,7 @@ void write_line(LogLevel level, std::string_view line) {
     const libc::ErrnoGuard keep_errno;
     // A line that is written while another one is, from a signal handler, would find the logger half made.
     constinit static thread_local volatile sig_atomic_t writing = 0;
-    if (writing != 0)
+    if (writing != 0 || silent.load(std::memory_order_relaxed))
         return;
     writing = 1;
     logger().log(to_spdlog(level), spdlog::string_view_t(line.data(), line.size()));

@@ -22,6 +22,9 @@ inline bool wanted(LogLevel level) {
 // ours must not land there: lines go to standard error only while it is still the same file.
 void remember_standard_error();
 
+// No line is written any more: a system-call filter forbids it.
+void silence();
+
 // Writes a finished line. Leaves errno alone.
 void write_line(LogLevel level, std::string_view line);
 

@@ -12,8 +12,8 @@ namespace multihome::options {
 // mark on it is not ours. False, with errno set, where the kernel refuses.
 bool prepare(int fd, bool ipv6, bool seen_made, uint64_t& bits);
 
-// bind() on a socket of ours, which works only where connect() to AF_UNSPEC has taken its port away: our mark, which
-// would leave it without a port, stands aside.
+// bind() on a socket of ours, which works only where connect() to AF_UNSPEC has taken its port away: our
+// mark, which would leave it without a port, stands aside.
 int bind_again(int fd, Socket socket, const sockaddr* address, socklen_t length);
 
 // True where another process, or another part of this one, has put our mark on the socket.

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT
 //
 // Memory for calls that carry many messages, where a thread's stack may be too small for our copies of them.
-// Areas are mapped when they are first needed and kept in a small pool, so that a busy server maps none per
-// call.
+// A thread maps its area when it first needs one, and keeps it until it ends.
 #pragma once
 
 #include <cstddef>
 
 namespace multihome {
 
-// An area for the length of one call. Given back by the destructor, which also runs when the thread is
-// cancelled inside the call. Async-signal-safe.
+// An area for the length of one call. A thread that is cancelled inside the call never gets to the
+// destructor; its area is unmapped when the thread has ended. A signal handler that needs one while the call
+// it interrupted does gets one of its own. Async-signal-safe after a thread's first use.
 class Scratch {
 public:
     // Room for the largest call that the kernel takes (UIO_MAXIOV, 1024 messages) with common control
@@ -22,12 +22,13 @@ public:
     Scratch(const Scratch&) = delete;
     Scratch& operator=(const Scratch&) = delete;
 
-    // `size` bytes aligned for any type; null where there is no memory, or where `size` is beyond the area's
+    // `wanted` bytes aligned for any type; null where there is no memory, or where that is beyond the area's
     // size.
-    void* take(size_t size);
+    void* take(size_t wanted);
 
 private:
     void* area_ = nullptr;
+    bool of_thread_ = false; // else mapped for this call alone
 };
 
 } // namespace multihome

@@ -5,13 +5,16 @@
 
 #include <atomic>
 #include <charconv>
+#include <climits>
 #include <cstdlib>
+#include <cstring>
 
 namespace multihome::settings {
 
 namespace {
 
 constinit Settings current;
+constinit char log_file[PATH_MAX] = {};
 constinit std::atomic<bool> loaded{false};
 
 // A whole number without sign or space, and nothing behind it.
@@ -101,8 +104,16 @@ void load() {
     // first.
     if (loaded.exchange(true, std::memory_order_relaxed))
         return;
-    if (const char* file = std::getenv("MULTIHOME_LOG_FILE"); file != nullptr && *file != '\0')
-        current.log_file = file;
+    if (const char* file = std::getenv("MULTIHOME_LOG_FILE"); file != nullptr && *file != '\0') {
+        // Copied, because programs that set their title write over the environment.
+        if (std::strlen(file) < sizeof log_file) {
+            std::strcpy(log_file, file);
+            current.log_file = log_file;
+        } else {
+            log::write(LogLevel::error,
+                       "MULTIHOME_LOG_FILE is longer than a file name can be; going on without");
+        }
+    }
     read("MULTIHOME_LOG", parse_log_level, current.log_level, "one of off, error, warn, info, debug, trace");
     read("MULTIHOME_DISABLE", parse_switch, current.disabled, "0 or 1");
     read("MULTIHOME_SAME_INTERFACE", parse_switch, current.same_interface, "0 or 1");

@@ -12,7 +12,8 @@ namespace multihome::shared_state {
 
 namespace detail {
 constinit std::atomic<SharedState*> state{nullptr};
-}
+constinit unsigned bucket_bits = 0;
+} // namespace detail
 
 namespace {
 
@@ -51,6 +52,8 @@ SharedState* create(size_t peers) {
     created->mapping_size = size;
     created->key = random_key();
     std::memcpy(created->magic, SharedState::expected_magic, sizeof created->magic);
+    // The settings never change, so that two threads that get here store the same value.
+    detail::bucket_bits = bucket_bits;
     SharedState* winner = nullptr;
     // Release pairs with the acquire in get().
     if (!detail::state.compare_exchange_strong(winner, created, std::memory_order_acq_rel,

@@ -36,17 +36,17 @@ struct SharedState {
 
     static constexpr size_t table_offset() { return (sizeof(SharedState) + 4095) / 4096 * 4096; }
 
-    PeerTable table() {
-        auto* buckets = reinterpret_cast<PeerTable::Bucket*>(reinterpret_cast<char*>(this) + table_offset());
-        return {buckets, bucket_bits, &insertions};
-    }
+    inline PeerTable table();
 };
 
 namespace shared_state {
 
 namespace detail {
 extern std::atomic<SharedState*> state;
-}
+// In memory of our own: a worker with fewer rights than its parent shares the state, and must not be able to
+// make the parent look beyond it.
+extern unsigned bucket_bits;
+} // namespace detail
 
 // The state; null until create() has succeeded. Async-signal-safe.
 inline SharedState* get() {
@@ -58,4 +58,10 @@ inline SharedState* get() {
 SharedState* create(size_t peers);
 
 } // namespace shared_state
+
+PeerTable SharedState::table() {
+    auto* buckets = reinterpret_cast<PeerTable::Bucket*>(reinterpret_cast<char*>(this) + table_offset());
+    return {buckets, shared_state::detail::bucket_bits, &insertions};
+}
+
 } // namespace multihome

@@ -9,6 +9,7 @@
 
 #include <cstring>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -81,30 +82,34 @@ constinit std::atomic<bool> no_new_sockets{false};
 constinit std::atomic<bool> nothing_is_ours{false};
 
 // A page that a forked child finds emptied (madvise(2), MADV_WIPEONFORK), while a vfork child, which shares
-// our memory but not our descriptors, finds the parent's number in it.
-struct alignas(4096) OwnerPage {
+// our memory but not our descriptors, finds the parent's number in it. 64 KiB is the largest page there is.
+struct alignas(65536) OwnerPage {
     std::atomic<int> pid;
-    std::atomic<bool> armed;
 };
 constinit OwnerPage owner{};
 
+int current_pid() {
+    return static_cast<int>(libc::raw_syscall(SYS_getpid));
+}
+
+// Relaxed throughout: a process writes its own number only.
+void become_owner() {
+    owner.pid.store(current_pid(), std::memory_order_relaxed);
+}
+
 // True where a change of descriptors is no business of this memory: in a vfork child. One system call, on
-// rare calls only. Where the kernel cannot empty the page, a forked child is taken for a vfork child: it then
-// forgets nothing, and what it no longer should know is found out by verify().
+// rare calls only. A process becomes the owner when it is loaded, and its children when they are forked; only
+// one that was made by clone(2) itself finds the page empty here, and is taken for a forked one.
 bool in_vfork_child() {
     // Then no word says anything that would have to be changed.
     if (nothing_is_ours.load(std::memory_order_relaxed))
         return true;
-    const int pid = static_cast<int>(libc::raw_syscall(SYS_getpid));
-    // Relaxed throughout: a process writes its own number only.
-    if (!owner.armed.load(std::memory_order_relaxed)) {
-        const libc::ErrnoGuard keep_errno;
-        madvise(&owner, sizeof owner, MADV_WIPEONFORK);
-        owner.pid.store(pid, std::memory_order_relaxed);
-        owner.armed.store(true, std::memory_order_relaxed);
+    const int known = owner.pid.load(std::memory_order_relaxed);
+    if (known == 0) {
+        become_owner();
         return false;
     }
-    return owner.pid.load(std::memory_order_relaxed) != pid;
+    return known != current_pid();
 }
 
 Socket other_socket(int domain) {
@@ -190,7 +195,6 @@ Socket take_over(int fd, int domain, in_port_t port, bool seen_made) {
     int device = 0;
     if (read_option(fd, SOL_SOCKET, SO_BINDTOIFINDEX, device) && device != 0)
         bits |= Socket::to_device;
-    libc::resolve_packet_path();
     state->counters.shard(0).add(Counter::sockets);
     const char* families = domain == AF_INET ? "IPv4" : only_ipv6 != 0 ? "IPv6" : "IPv6 and IPv4";
     if (port != 0)
@@ -267,6 +271,19 @@ Socket classify(int fd, bool seen_made) {
 }
 
 } // namespace
+
+void start() {
+    const libc::ErrnoGuard keep_errno;
+    // Where the kernel cannot do it, a child made by clone(2) itself is taken for a vfork child: it then
+    // forgets nothing, and what it no longer should know is found out by verify().
+    madvise(&owner, sizeof owner, MADV_WIPEONFORK);
+    become_owner();
+    pthread_atfork(nullptr, nullptr, become_owner);
+}
+
+bool may_examine() {
+    return !no_new_sockets.load(std::memory_order_relaxed);
+}
 
 uint64_t detail::load_high(unsigned fd) {
     Word* word = find_word(static_cast<int>(fd), false);
@@ -417,7 +434,7 @@ void set_multicast_interface(int fd, uint32_t index) {
 
 void verify(int fd, Socket seen) {
     const libc::ErrnoGuard keep_errno;
-    if (static_cast<uint32_t>(cookie_of(fd)) != seen.tag())
+    if (may_examine() && static_cast<uint32_t>(cookie_of(fd)) != seen.tag())
         update(fd, seen, Socket{});
 }
 

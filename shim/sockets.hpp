@@ -128,6 +128,12 @@ inline Socket get(int fd) {
     return socket.kind() != Socket::Kind::unknown ? socket : examine(fd);
 }
 
+// Called once, when the library is loaded.
+void start();
+
+// False where a system-call filter forbids what looking at a socket, or steering it, takes.
+bool may_examine();
+
 // A new descriptor came out of socket(): what the arguments say of it.
 void created(int fd, int domain, int type, int protocol);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "shim/system_call_filter.hpp"
 
+#include "shim/log.hpp"
 #include "shim/sockets.hpp"
 #include "shim/user_memory.hpp"
 
@@ -28,6 +29,8 @@ constexpr uint32_t this_architecture = AUDIT_ARCH_AARCH64;
 // for vfork children (sockets), memory for large batches (scratch).
 constexpr long for_packets[] = {SYS_recvmsg, SYS_sendmsg, SYS_getpid, SYS_rt_sigprocmask,
                                 SYS_futex,   SYS_mmap,    SYS_munmap};
+// What a line of the log takes.
+constexpr long for_lines[] = {SYS_write, SYS_openat, SYS_close, SYS_newfstatat, SYS_getpid};
 // What looking at a new socket takes beside those.
 constexpr long for_new_sockets[] = {SYS_getsockopt, SYS_setsockopt, SYS_getsockname};
 
@@ -170,28 +173,35 @@ bool allows(const Filter& filter, long number) {
 
 } // namespace
 
-Verdict judge(const void* program) {
+Judgement judge(const void* program) {
     sock_fprog filter_program;
     if (program == nullptr || !user_memory::can_read(program, sizeof filter_program))
-        return Verdict::harmless; // the kernel refuses it
+        return {}; // the kernel refuses it
     std::memcpy(&filter_program, program, sizeof filter_program);
     if (filter_program.len == 0 || filter_program.filter == nullptr ||
         !user_memory::can_read(filter_program.filter, filter_program.len * sizeof(sock_filter)))
-        return Verdict::harmless;
+        return {};
     const Filter filter(filter_program.filter, filter_program.len);
-    const auto allowed = [&](long number) { return allows(filter, number); };
-    if (!std::all_of(std::begin(for_packets), std::end(for_packets), allowed))
-        return Verdict::stay_out;
-    if (!std::all_of(std::begin(for_new_sockets), std::end(for_new_sockets), allowed))
-        return Verdict::no_new_sockets;
-    return Verdict::harmless;
+    const auto allows_all = [&](const auto& numbers) {
+        return std::all_of(std::begin(numbers), std::end(numbers),
+                           [&](long number) { return allows(filter, number); });
+    };
+    Judgement judgement;
+    judgement.may_log = allows_all(for_lines);
+    if (!allows_all(for_packets))
+        judgement.verdict = Verdict::stay_out;
+    else if (!allows_all(for_new_sockets))
+        judgement.verdict = Verdict::no_new_sockets;
+    return judgement;
 }
 
-void enforce(Verdict verdict) {
-    if (verdict != Verdict::harmless)
+void enforce(const Judgement& judgement) {
+    if (judgement.verdict != Verdict::harmless)
         sockets::take_over_no_more();
-    if (verdict == Verdict::stay_out)
+    if (judgement.verdict == Verdict::stay_out)
         sockets::leave_all_alone();
+    if (!judgement.may_log)
+        log::silence();
 }
 
 } // namespace multihome::system_call_filter

@@ -15,11 +15,16 @@ enum class Verdict : unsigned char {
     stay_out,       // not even the packet path
 };
 
+struct Judgement {
+    Verdict verdict = Verdict::harmless;
+    bool may_log = true; // lines can still be written
+};
+
 // Runs the filter for the system calls that we make. `program`: what the program hands to the kernel (struct
 // sock_fprog), not checked yet. Makes no system call of its own but to look at bad pointers.
-Verdict judge(const void* program);
+Judgement judge(const void* program);
 
 // The filter is in force: does what the verdict asks for. Makes no system call.
-void enforce(Verdict verdict);
+void enforce(const Judgement& judgement);
 
 } // namespace multihome::system_call_filter
