@@ -91,6 +91,18 @@ inline sa_family_t address_family(uint64_t first_bytes) {
     return family;
 }
 
+// The peer whose sockaddr_in starts with these bytes.
+inline Peer ipv4_peer(uint64_t first_bytes) {
+    struct {
+        sa_family_t family;
+        in_port_t port;
+        in_addr address;
+    } name;
+    static_assert(sizeof name == sizeof first_bytes);
+    std::memcpy(&name, &first_bytes, sizeof name);
+    return {Address::from_ipv4(name.address), 0, name.port};
+}
+
 // Reads a peer from a socket address of `length` bytes that is known to be readable. False where there is
 // none (too short, another family, port 0). Async-signal-safe.
 inline bool read_peer(const sockaddr* address, socklen_t length, Peer& peer) {

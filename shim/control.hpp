@@ -6,6 +6,8 @@
 
 #include "shim/address.hpp"
 
+#include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -69,6 +71,30 @@ inline bool read_only_ipv4(const void* buffer, size_t length, in_pktinfo& info) 
     return true;
 }
 
+// The first eight bytes of an in_pktinfo, its interface and ipi_spec_dst, as one word.
+inline uint64_t first_word(const in_pktinfo& info) {
+    static_assert(offsetof(in_pktinfo, ipi_ifindex) == 0 && offsetof(in_pktinfo, ipi_spec_dst) == 4);
+    uint64_t word;
+    std::memcpy(&word, &info, sizeof word);
+    return word;
+}
+
+// Reads where a datagram reached us as one word, if `length` bytes that the kernel has written to `buffer`
+// are one IP_PKTINFO message and nothing else. False where they are not.
+inline bool read_only_arrival(const void* buffer, size_t length, uint64_t& arrival) {
+    const auto* message = static_cast<const unsigned char*>(buffer);
+    // Level and type as one number, to be compared at once. The kernel's IP_PKTINFO has one length only.
+    constexpr uint64_t wanted = std::bit_cast<uint64_t>(std::array<int, 2>{IPPROTO_IP, IP_PKTINFO});
+    if (length != CMSG_SPACE(sizeof(in_pktinfo)))
+        return false;
+    uint64_t found;
+    std::memcpy(&found, message + offsetof(Header, level), sizeof found);
+    if (found != wanted)
+        return false;
+    std::memcpy(&arrival, message + CMSG_LEN(0), sizeof arrival);
+    return true;
+}
+
 // The local address to answer from, by what an IP_PKTINFO message says.
 Local local_from(const in_pktinfo& info, Choice choice);
 
@@ -120,6 +146,29 @@ inline size_t write_source(void* buffer, const Local& local) {
                              in_pktinfo{static_cast<int>(local.interface_index), local.address.ipv4(), {}});
     return write_message(buffer, IPPROTO_IPV6, IPV6_PKTINFO,
                          in6_pktinfo{local.address.ipv6(), local.interface_index});
+}
+
+// An IPv4 source in one word, for write_packed_source().
+inline uint64_t pack_source(const Local& local) {
+    return first_word({static_cast<int>(local.interface_index), local.address.ipv4(), {}});
+}
+
+inline Local unpack_source(uint64_t source) {
+    in_pktinfo info{};
+    std::memcpy(&info, &source, sizeof source);
+    return {Address::from_ipv4(info.ipi_spec_dst), static_cast<uint32_t>(info.ipi_ifindex)};
+}
+
+// The message that write_source() writes for an IPv4 source, made of what pack_source() has packed.
+struct PackedSource {
+    Header header;
+    uint64_t source;
+    uint64_t rest; // ipi_addr, which the kernel does not read, and padding
+};
+static_assert(sizeof(PackedSource) == CMSG_SPACE(sizeof(in_pktinfo)));
+
+inline PackedSource packed_source(uint64_t source) {
+    return {{CMSG_LEN(sizeof(in_pktinfo)), IPPROTO_IP, IP_PKTINFO}, source, 0};
 }
 
 // Reads back what write_source() has written as the last of `length` bytes of messages.

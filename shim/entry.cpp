@@ -202,14 +202,14 @@ EXPORT int getsockopt(int fd, int level, int name, void* value, socklen_t* lengt
 
 namespace {
 
-[[gnu::cold]] ssize_t recvfrom_examined(int fd, void* buffer, size_t length, int flags, sockaddr* address,
-                                        socklen_t* address_length) {
+[[gnu::cold, gnu::noinline]] ssize_t recvfrom_examined(int fd, void* buffer, size_t length, int flags,
+                                                       sockaddr* address, socklen_t* address_length) {
     if (!is_ours(sockets::get(fd)))
         return libc::recvfrom(fd, buffer, length, flags, address, address_length);
     return receive::one(fd, buffer, length, flags, address, address_length);
 }
 
-[[gnu::cold]] ssize_t recvmsg_examined(int fd, msghdr* message, int flags) {
+[[gnu::cold, gnu::noinline]] ssize_t recvmsg_examined(int fd, msghdr* message, int flags) {
     if (is_ours(sockets::get(fd)))
         return receive::one(fd, message, flags);
     const ssize_t received = libc::recvmsg(fd, message, flags);
@@ -218,14 +218,14 @@ namespace {
     return received;
 }
 
-[[gnu::cold]] ssize_t sendto_examined(int fd, const void* buffer, size_t length, int flags,
-                                      const sockaddr* address, socklen_t address_length) {
+[[gnu::cold, gnu::noinline]] ssize_t sendto_examined(int fd, const void* buffer, size_t length, int flags,
+                                                     const sockaddr* address, socklen_t address_length) {
     if (!is_ours(socket_for_sending(fd, address, address_length)))
         return libc::sendto(fd, buffer, length, flags, address, address_length);
     return send::one(fd, buffer, length, flags, address, address_length);
 }
 
-[[gnu::cold]] ssize_t sendmsg_examined(int fd, const msghdr* message, int flags) {
+[[gnu::cold, gnu::noinline]] ssize_t sendmsg_examined(int fd, const msghdr* message, int flags) {
     if (!is_ours(socket_for_sending(fd, message)))
         return libc::sendmsg(fd, message, flags);
     return send::one(fd, message, flags);
@@ -235,10 +235,11 @@ namespace {
 
 EXPORT ssize_t recvfrom(int fd, void* buffer, size_t length, int flags, sockaddr* address,
                         socklen_t* address_length) {
-    if (sockets::is_passed_on(fd))
+    const Socket socket = sockets::peek_direct(fd);
+    if (socket.kind() == Socket::Kind::other)
         return libc::recvfrom(fd, buffer, length, flags, address, address_length);
-    if (sockets::is_ours(fd))
-        return receive::one(fd, buffer, length, flags, address, address_length);
+    if (is_ours(socket)) [[likely]]
+        return receive::quickly(socket, fd, buffer, length, flags, address, address_length);
     return recvfrom_examined(fd, buffer, length, flags, address, address_length);
 }
 
@@ -273,10 +274,11 @@ EXPORT int recvmmsg(int fd, mmsghdr* messages, unsigned int count, int flags, ti
 
 EXPORT ssize_t sendto(int fd, const void* buffer, size_t length, int flags, const sockaddr* address,
                       socklen_t address_length) {
-    if (sockets::is_passed_on(fd))
+    const Socket socket = sockets::peek_direct(fd);
+    if (socket.kind() == Socket::Kind::other)
         return libc::sendto(fd, buffer, length, flags, address, address_length);
-    if (sockets::is_ours(fd))
-        return send::one(fd, buffer, length, flags, address, address_length);
+    if (is_ours(socket)) [[likely]]
+        return send::quickly(socket, fd, buffer, length, flags, address, address_length);
     return sendto_examined(fd, buffer, length, flags, address, address_length);
 }
 

@@ -157,6 +157,25 @@ public:
         return 0;
     }
 
+    // Where the entry of a peer lies, and what it holds.
+    struct Found {
+        std::atomic<uint64_t>* slot;
+        uint64_t word;
+    };
+
+    // The peer's entry, if it is as `like`, an answered entry of the same socket, but for who the peer is,
+    // and of the current epoch: then learn() would have nothing to store. Null otherwise. Async-signal-safe.
+    Found find_settled(uint64_t hash, uint64_t like) const {
+        const uint64_t identity = Entry::fingerprint(hash) | (like & Entry::tag_mask);
+        const uint64_t wanted =
+            identity | (like & (Entry::local_mask | Entry::answered_bit)) | current_epoch();
+        std::atomic<uint64_t>* slot = find_word(bucket_of(hash), identity);
+        // Relaxed: only the equality counts.
+        if (slot == nullptr || slot->load(std::memory_order_relaxed) != wanted)
+            return {nullptr, 0};
+        return {slot, wanted};
+    }
+
     // Marks the entry as one that an answer has used. Async-signal-safe.
     void mark_answered(uint64_t hash, uint32_t tag) {
         std::atomic<uint64_t>* slot = find_word(bucket_of(hash), Entry::identity(hash, tag));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "shim/peers.hpp"
 
+#include "shim/control.hpp"
 #include "shim/log.hpp"
 #include "shim/shared_state.hpp"
 
@@ -76,7 +77,7 @@ void begin_receiving(Socket socket, bool batch) {
     recent.begin_call(socket.tag(), batch);
 }
 
-[[gnu::hot]] void heard(Socket socket, int fd, const Peer& peer, const Local& local, const in_pktinfo& info) {
+[[gnu::hot]] void heard(Socket socket, int fd, const Peer& peer, const Local& local, uint64_t arrival) {
     SharedState* state = shared_state::get();
     if (state == nullptr)
         return;
@@ -87,14 +88,14 @@ void begin_receiving(Socket socket, bool batch) {
     // hash, nothing to store. Relaxed: only the equality counts.
     const Recent::Heard* previous = recent.previous(socket.tag());
     if (previous != nullptr && previous->peer == peer && previous->local == local &&
-        (previous->word & Entry::answered_bit) != 0 && previous->slot != nullptr &&
-        previous->slot->load(std::memory_order_relaxed) == previous->word) {
+        previous->arrival == arrival && (previous->word & Entry::answered_bit) != 0 &&
+        previous->slot != nullptr && previous->slot->load(std::memory_order_relaxed) == previous->word) {
         recent.note();
         return;
     }
 
     const uint64_t hash = hash_of(peer, state->key);
-    Recent::Heard now{peer, local, socket.tag(), info, nullptr, 0};
+    Recent::Heard now{peer, local, socket.tag(), arrival, nullptr, 0};
     const LocalIndex index = local ? state->locals.intern(local) : local_by_route;
     if (local && index == local_by_route) {
         // The list is full. The answer of this thread still finds its way by `recent`; others must not be
@@ -123,6 +124,27 @@ void begin_receiving(Socket socket, bool batch) {
     else if (socket.role() == Socket::Role::server && (now.word & Entry::answered_bit) == 0 && local)
         state->handover.offer(hash, index, seconds());
     recent.add(now);
+}
+
+[[gnu::hot]] bool heard_another(Socket socket, uint64_t name, uint64_t arrival) {
+    SharedState* state = shared_state::get();
+    if (state == nullptr || !recent.continues(socket.word(), arrival))
+        return false;
+    const Peer peer = ipv4_peer(name);
+    const PeerTable::Found found = state->table().find_settled(hash_of_ipv4(peer, state->key), recent.word());
+    if (found.slot == nullptr)
+        return false;
+    recent.continue_with(name, peer, found.slot, found.word);
+    recent.shortcut().counters->add(Counter::received);
+    return true;
+}
+
+void open_shortcut(Socket socket, const sockaddr* address, const Peer& peer, const Local& local) {
+    uint64_t name;
+    std::memcpy(&name, address, sizeof name);
+    if (address_family(name) == AF_INET && local.address.is_ipv4() && detail::counters != nullptr &&
+        recent.may_set_shortcut(socket.tag(), peer, local))
+        recent.set_shortcut(socket.word(), name, control::pack_source(local), *detail::counters);
 }
 
 [[gnu::hot]] Local source_for(Socket socket, int fd, const Peer& peer) {

@@ -17,8 +17,8 @@ namespace multihome::peers {
 void begin_receiving(Socket socket, bool batch);
 
 // A datagram from `peer` reached the socket at `local` (empty: the datagram names no address to answer from).
-// `info`: what the kernel said of it, where that was an IP_PKTINFO message and nothing else, or an empty one.
-void heard(Socket socket, int fd, const Peer& peer, const Local& local, const in_pktinfo& info);
+// `arrival`: see control::read_only_arrival(); 0 where the source depends on more than that.
+void heard(Socket socket, int fd, const Peer& peer, const Local& local, uint64_t arrival);
 
 // Where an answer to `peer` has to leave from; empty where that is the routing table's choice.
 Local source_for(Socket socket, int fd, const Peer& peer);
@@ -43,5 +43,20 @@ inline void count(Counter counter, uint64_t amount = 1) {
     if (shard != nullptr)
         shard->add(counter, amount);
 }
+
+// A datagram from `name` (the first eight bytes of its sockaddr_in) came by a single receive call. True where
+// it is just like the one before, and has been noted.
+inline bool heard_again(Socket socket, uint64_t name, uint64_t arrival) {
+    if (!recent.continues(socket.word(), arrival) || !recent.repeats(name))
+        return false;
+    recent.shortcut().counters->add(Counter::received);
+    return true;
+}
+
+// The same where it is like the one before but for its peer, of whom there is nothing new to learn.
+bool heard_another(Socket socket, uint64_t name, uint64_t arrival);
+
+// The long way has answered `peer` from `local`. The next answer may take the shortcut.
+void open_shortcut(Socket socket, const sockaddr* address, const Peer& peer, const Local& local);
 
 } // namespace multihome::peers

@@ -16,21 +16,11 @@ namespace multihome::receive {
 
 namespace {
 
-// Room for what a program can make the kernel say before our message comes (timestamps, drop counts, ...),
-// beside what the program itself has room for. The kernel cuts what does not fit, so this may be too large
-// but not too small.
-constexpr size_t control_room = 256;
-static_assert(control_room >= control::own_space + CMSG_SPACE(64) + 3 * CMSG_SPACE(16));
+using detail::control_room;
+using detail::maximum_length;
 
 // A program's control buffer up to this size is matched by one on our stack.
 constexpr size_t small_control = 512;
-
-// The lengths that recvfrom() and recvmsg() treat alike; the kernel cuts longer ones (MAX_RW_COUNT) in one of
-// them.
-constexpr size_t maximum_length = INT_MAX & ~4095;
-
-// From the kernel's include/linux/socket.h: recvmsg() refuses the flag, which recvfrom() ignores.
-constexpr int msg_cmsg_compat = INT_MIN;
 
 // No datagram's messages take more than this, whatever room the program gives them.
 constexpr size_t enough_control = 4096;
@@ -52,33 +42,26 @@ void learn(Socket socket, int fd, const msghdr& message, socklen_t room, const v
         return;
     const control::Choice choice{.with_interface = settings::get().same_interface,
                                  .to_device = socket.has(Socket::to_device)};
-    in_pktinfo info{};
+    in_pktinfo info;
+    uint64_t arrival = 0;
     Local local;
     if (control::read_only_ipv4(buffer, length, info)) {
         local = control::local_from(info, choice);
+        // Without ipi_spec_dst, and on a socket that is bound to a device, ipi_addr matters as well.
+        if (info.ipi_spec_dst.s_addr != htonl(INADDR_ANY) && !choice.to_device)
+            arrival = control::first_word(info);
     } else {
-        const control::Arrival arrival = control::read(buffer, length, choice);
-        if (arrival.found == control::none) {
+        const control::Arrival found = control::read(buffer, length, choice);
+        if (found.found == control::none) {
             sockets::verify(fd, socket);
             return;
         }
-        local = arrival.local;
+        local = found.local;
     }
     Peer peer;
     if (message.msg_name != nullptr && message.msg_namelen <= room &&
         read_peer(static_cast<const sockaddr*>(message.msg_name), message.msg_namelen, peer))
-        peers::heard(socket, fd, peer, local, info);
-}
-
-// The shortcut for what recent.hpp describes. The name is one that the kernel has just written.
-bool is_repeated(Socket socket, const msghdr& message, const void* buffer, size_t length, int flags) {
-    in_pktinfo info;
-    if ((flags & (MSG_PEEK | MSG_ERRQUEUE)) != 0 || message.msg_namelen != sizeof(sockaddr_in) ||
-        !control::read_only_ipv4(buffer, length, info))
-        return false;
-    uint64_t name;
-    std::memcpy(&name, message.msg_name, sizeof name);
-    return recent.repeats(socket.tag(), name, info);
+        peers::heard(socket, fd, peer, local, arrival);
 }
 
 void finish_call(Socket socket, ssize_t result, int flags) {
@@ -134,41 +117,38 @@ void give_back(Socket socket, const msghdr& ours, msghdr& theirs) {
 [[gnu::hot]] ssize_t one(int fd, void* buffer, size_t length, int flags, sockaddr* address,
                          socklen_t* address_length) {
     // Without an address there is nobody to answer, and without a control buffer nothing to hide.
-    if (length > maximum_length || (flags & (MSG_ERRQUEUE | msg_cmsg_compat)) != 0 ||
+    if (length > maximum_length || (flags & (MSG_ERRQUEUE | detail::msg_cmsg_compat)) != 0 ||
         !user_memory::can_write(address_length, sizeof *address_length))
         return libc::recvfrom(fd, buffer, length, flags, address, address_length);
     const socklen_t room = *address_length;
-    // Where the address cannot be written, newer kernels have written its length, which recvmsg() does not
-    // tell us.
-    if (room - sizeof(sockaddr_in) > INT_MAX - sizeof(sockaddr_in) ||
+    if (!detail::takes_address(room) ||
         !user_memory::can_write(address, std::min<size_t>(room, sizeof(sockaddr_in6))))
         return libc::recvfrom(fd, buffer, length, flags, address, address_length);
 
-    const Socket socket = sockets::peek(fd);
-    alignas(cmsghdr) unsigned char own_control[control_room];
-    iovec data{buffer, length};
-    msghdr message{};
-    message.msg_name = address;
-    message.msg_namelen = room;
-    message.msg_iov = &data;
-    message.msg_iovlen = 1;
-    message.msg_control = own_control;
-    message.msg_controllen = sizeof own_control;
-    const ssize_t received = libc::recvmsg(fd, &message, flags);
-    if (received >= 0) {
-        *address_length = message.msg_namelen;
-        if (is_repeated(socket, message, own_control, message.msg_controllen, flags)) {
-            peers::count(Counter::received);
-            return received;
-        }
-        peers::begin_receiving(socket, false);
-        learn(socket, fd, message, room, own_control, message.msg_controllen, flags);
-    } else if (errno == EBADF) {
-        // Closed behind our back; recvfrom() may find the buffer bad before the descriptor.
-        return libc::recvfrom(fd, buffer, length, flags, address, address_length);
-    }
-    finish_call(socket, received, flags);
+    return detail::make((flags & MSG_PEEK) != 0, sockets::peek(fd), fd, buffer, length, flags, address,
+                        address_length);
+}
+
+[[gnu::hot, gnu::noinline]] ssize_t detail::note(const Call& call, ssize_t received) {
+    const msghdr& message = call.message;
+    uint64_t name;
+    uint64_t arrival;
+    if ((call.flags & MSG_PEEK) == 0 && read_simple(call, name, arrival) &&
+        peers::heard_another(call.socket, name, arrival))
+        return received;
+    peers::begin_receiving(call.socket, false);
+    learn(call.socket, call.fd, message, call.room, call.control, message.msg_controllen, call.flags);
+    finish_call(call.socket, received, call.flags);
     return received;
+}
+
+ssize_t detail::note_failure(const Call& call) {
+    // Closed behind our back; recvfrom() may find the buffer bad before the descriptor.
+    if (errno == EBADF)
+        return libc::recvfrom(call.fd, call.data.iov_base, call.data.iov_len, call.flags,
+                              static_cast<sockaddr*>(call.message.msg_name), call.address_length);
+    finish_call(call.socket, -1, call.flags);
+    return -1;
 }
 
 [[gnu::hot]] ssize_t one(int fd, msghdr* message, int flags) {

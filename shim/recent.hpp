@@ -13,6 +13,7 @@
 #pragma once
 
 #include "shim/address.hpp"
+#include "shim/counters.hpp"
 #include "shim/peer_table.hpp"
 
 #include <array>
@@ -29,61 +30,90 @@ public:
     struct Heard {
         Peer peer;
         Local local;
-        uint32_t tag = 0; // the socket's
-        in_pktinfo
-            info{}; // what the kernel said of it, where that was an IP_PKTINFO message and nothing else
+        uint32_t tag = 0;     // the socket's
+        uint64_t arrival = 0; // see control::read_only_arrival(); 0 where that does not tell the whole of it
         std::atomic<uint64_t>* slot = nullptr;
         uint64_t word =
             0; // what the slot held, or the identity with local_by_route where it was not recorded
     };
 
-    // The case that a busy server meets most: one datagram, its answer, and the same IPv4 peer at the same
-    // address once more. Everything that the long way would find out again, as it lies in the kernel's
-    // buffers. Valid while `tag` is that of the socket; 0 is none.
+    // The case that a busy server meets most: one datagram, its answer, and another one at the same address.
+    // What the long way would find out again, as it lies in the kernel's buffers. Belongs to last_, which is
+    // the only datagram of its run and whose entry in the peer table is marked as answered.
     struct Shortcut {
-        uint32_t tag = 0;
-        uint64_t name = 0; // the first eight bytes of the peer's sockaddr_in: family, port, address
-        in_pktinfo info{};
-        std::atomic<uint64_t>* slot = nullptr;
-        uint64_t word = 0; // with the answered bit: nothing to store but what is there
-        Local local;
+        uint64_t socket =
+            0; // the descriptor's word, with all that a choice of the source depends on; 0: none
+        uint64_t arrival = 0;
+        uint64_t name = 0;   // the first eight bytes of the peer's sockaddr_in: family, port, address
+        uint64_t source = 0; // see control::pack_source()
+        Counters::Shard* counters = nullptr;
     };
 
     constexpr Recent() = default;
 
-    // A datagram came by a single receive call. True where it is the one that the shortcut describes, its
-    // entry in the peer table is as it was, and the one before it has been answered: then it has been noted.
-    bool repeats(uint32_t tag, uint64_t name, const in_pktinfo& info) {
+    const Shortcut& shortcut() const { return shortcut_; }
+
+    // A datagram came by a single receive call. True where the shortcut's socket got it at the shortcut's
+    // address, and the one before it has been answered.
+    bool continues(uint64_t socket, uint64_t arrival) const {
+        return shortcut_.socket == socket && shortcut_.arrival == arrival && state_ == State::answering;
+    }
+
+    // After continues(). True where it came from the same peer and its entry in the peer table is as it was:
+    // then it has been noted.
+    bool repeats(uint64_t name) {
         // Relaxed: only the equality counts.
-        if (shortcut_.tag != tag || shortcut_.name != name || state_ != State::answering ||
-            shortcut_.info.ipi_ifindex != info.ipi_ifindex ||
-            shortcut_.info.ipi_spec_dst.s_addr != info.ipi_spec_dst.s_addr ||
-            shortcut_.info.ipi_addr.s_addr != info.ipi_addr.s_addr ||
-            shortcut_.slot->load(std::memory_order_relaxed) != shortcut_.word)
+        if (shortcut_.name != name || last_.slot->load(std::memory_order_relaxed) != last_.word)
             return false;
         // records_ and last_ hold it already.
         state_ = State::receiving;
         return true;
     }
 
-    // A datagram goes to `name`. The source, where the shortcut knows it: it answers the datagram just
-    // received.
-    const Local* answer(uint32_t tag, uint64_t name) {
-        // The entry as it was: no other thread has heard the peer elsewhere. Relaxed: only the equality
-        // counts.
-        if (shortcut_.tag != tag || shortcut_.name != name ||
-            shortcut_.slot->load(std::memory_order_relaxed) != shortcut_.word)
-            return nullptr;
-        state_ = State::answering;
-        return &shortcut_.local;
+    // After continues(). Notes it as one from `peer`, whose entry lies in `slot`.
+    void continue_with(uint64_t name, const Peer& peer, std::atomic<uint64_t>* slot, uint64_t word) {
+        shortcut_.name = name;
+        last_.peer = peer;
+        last_.slot = slot;
+        last_.word = word;
+        records_[0] = word & ~consumed_bit;
+        state_ = State::receiving;
     }
 
-    // A datagram went to `peer`, whose socket address starts with `name`, the long way. Where that was the
-    // answer to last(), the next one may take the shortcut.
-    void set_shortcut(uint32_t tag, uint64_t name, const Peer& peer) {
-        if (last_.tag == tag && last_.peer == peer && last_.info.ipi_addr.s_addr != 0 &&
-            last_.slot != nullptr && count_ == 1 && state_ == State::answering)
-            shortcut_ = {last_.tag, name, last_.info, last_.slot, last_.word, last_.local};
+    // The table's word for the shortcut's peer.
+    uint64_t word() const { return last_.word; }
+
+    // A datagram goes to `address`, which can be read. True where the shortcut knows its source: it answers
+    // the datagram just received.
+    bool answers(uint64_t socket, const sockaddr* address, uint64_t& source) {
+        uint64_t name;
+        std::memcpy(&name, address, sizeof name);
+        // Read before the name is compared: a signal handler in between may change both.
+        source = shortcut_.source;
+        std::atomic_signal_fence(std::memory_order_acq_rel);
+        // The entry as it was: no other thread has heard the peer elsewhere. Relaxed: only the equality
+        // counts.
+        if (shortcut_.socket != socket || shortcut_.name != name ||
+            last_.slot->load(std::memory_order_relaxed) != last_.word)
+            return false;
+        state_ = State::answering;
+        return true;
+    }
+
+    // A datagram went to `peer` from `local`, the long way. True where that was the answer to last() and the
+    // next one may take the shortcut.
+    bool may_set_shortcut(uint32_t tag, const Peer& peer, const Local& local) const {
+        return last_.tag == tag && last_.peer == peer && last_.local == local && last_.arrival != 0 &&
+               last_.slot != nullptr && (last_.word & PeerTable::Entry::answered_bit) != 0 && count_ == 1 &&
+               state_ == State::answering;
+    }
+    void set_shortcut(uint64_t socket, uint64_t name, uint64_t source, Counters::Shard& counters) {
+        // Void while it is written, for a signal handler.
+        shortcut_.socket = 0;
+        std::atomic_signal_fence(std::memory_order_acq_rel);
+        shortcut_ = {0, last_.arrival, name, source, &counters};
+        std::atomic_signal_fence(std::memory_order_acq_rel);
+        shortcut_.socket = socket;
     }
 
     // The datagram that this thread's last receive call brought, if that was on the socket `tag`. Null
@@ -95,7 +125,7 @@ public:
 
     // Starts the record of a receive call that may bring several datagrams, or that only looks (MSG_PEEK).
     void begin_call(uint32_t tag, bool in_order) {
-        shortcut_.tag = 0;
+        shortcut_.socket = 0;
         const bool goes_on = tag_ == tag && !in_order && state_ == State::receiving;
         if (!goes_on)
             count_ = 0;
@@ -137,7 +167,7 @@ public:
 
     // The last datagram's address turned out not to be a source.
     void forget(const Peer& peer) {
-        shortcut_.tag = 0;
+        shortcut_.socket = 0;
         if (last_.peer == peer)
             last_ = {};
     }

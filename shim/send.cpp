@@ -16,8 +16,7 @@ namespace multihome::send {
 
 namespace {
 
-// The lengths that sendto() and sendmsg() treat alike.
-constexpr size_t maximum_length = INT_MAX & ~4095;
+using detail::maximum_length;
 
 // The program's control messages up to this size travel with ours: more than the kernel takes (optmem_max).
 constexpr size_t maximum_control = 256 * 1024;
@@ -25,13 +24,10 @@ constexpr size_t maximum_control = 256 * 1024;
 constexpr size_t small_control = 512;
 
 constexpr unsigned small_batch = 4;
-constexpr int msg_cmsg_compat = INT_MIN; // the kernel's include/linux/socket.h
-
 constexpr unsigned maximum_batch = 1024; // UIO_MAXIOV: the kernel looks at no more
 
 // The long way to the source, past the shortcut.
-[[gnu::noinline]] Local look_up_source(Socket socket, int fd, const sockaddr* address, socklen_t length,
-                                       uint64_t name) {
+[[gnu::noinline]] Local look_up_source(Socket socket, int fd, const sockaddr* address, socklen_t length) {
     Peer peer;
     if (!read_peer(address, length, peer))
         return {};
@@ -41,8 +37,8 @@ constexpr unsigned maximum_batch = 1024; // UIO_MAXIOV: the kernel looks at no m
     const Local local = peers::source_for(socket, fd, peer);
     if (!local)
         peers::count(Counter::not_known);
-    else if (address_family(name) == AF_INET)
-        recent.set_shortcut(socket.tag(), name, peer);
+    else
+        peers::open_shortcut(socket, address, peer, local);
     return local;
 }
 
@@ -52,11 +48,10 @@ inline Local find_source(Socket socket, int fd, const sockaddr* address, socklen
     if (length - sizeof(sockaddr_in) > sizeof(sockaddr_storage) - sizeof(sockaddr_in) ||
         !user_memory::can_read(address, std::min<size_t>(length, sizeof(sockaddr_in6))))
         return {};
-    uint64_t name;
-    std::memcpy(&name, address, sizeof name);
-    if (const Local* local = recent.answer(socket.tag(), name)) [[likely]]
-        return *local;
-    return look_up_source(socket, fd, address, length, name);
+    uint64_t source;
+    if (recent.answers(socket.word(), address, source))
+        return control::unpack_source(source);
+    return look_up_source(socket, fd, address, length);
 }
 
 // The kernel refused the source: forget it. The address is one that find_source() has read.
@@ -65,6 +60,20 @@ inline Local find_source(Socket socket, int fd, const sockaddr* address, socklen
     Peer peer;
     if (read_peer(address, length, peer))
         peers::refused(socket, peer, local);
+}
+
+// The program's sendto(), which was made as this sendmsg() and failed: once more as the program made it, if
+// that was because of the source or may fail in another way.
+[[gnu::cold]] ssize_t send_as_made(int fd, const msghdr& message, int flags, const Local& local) {
+    const auto* address = static_cast<const sockaddr*>(message.msg_name);
+    // On a descriptor that was closed behind our back sendto() may find the buffer bad first.
+    if (errno != EBADF) {
+        if (!probe::fails_after(fd, message))
+            return -1;
+        note_refusal(sockets::peek(fd), address, message.msg_namelen, local);
+    }
+    return libc::sendto(fd, message.msg_iov->iov_base, message.msg_iov->iov_len, flags, address,
+                        message.msg_namelen);
 }
 
 // Puts the source into `message`, whose control messages are still the program's, using `room`
@@ -107,7 +116,7 @@ bool has_source(const msghdr& ours, const msghdr& theirs) {
                          socklen_t address_length) {
     const Socket socket = sockets::peek(fd);
     // sendmsg() refuses the flag, which sendto() ignores.
-    const bool alike = length <= maximum_length && (flags & msg_cmsg_compat) == 0;
+    const bool alike = length <= maximum_length && (flags & detail::msg_cmsg_compat) == 0;
     const Local local = alike ? find_source(socket, fd, address, address_length) : Local{};
     if (!local)
         return libc::sendto(fd, buffer, length, flags, address, address_length);
@@ -126,18 +135,16 @@ bool has_source(const msghdr& ours, const msghdr& theirs) {
         peers::count(Counter::injected);
         return sent;
     }
-    // Closed behind our back: sendto() may find the buffer bad before the descriptor.
-    if (errno == EBADF)
-        return libc::sendto(fd, buffer, length, flags, address, address_length);
-    if (!probe::fails_after(fd, message))
-        return sent;
-    note_refusal(socket, address, address_length, local);
-    return libc::sendto(fd, buffer, length, flags, address, address_length);
+    return send_as_made(fd, message, flags, local);
+}
+
+ssize_t detail::after_failure(const Call& call) {
+    return send_as_made(call.fd, call.message, call.flags, control::unpack_source(call.source.source));
 }
 
 [[gnu::hot]] ssize_t one(int fd, const msghdr* message, int flags) {
     const Socket socket = sockets::peek(fd);
-    if ((flags & msg_cmsg_compat) != 0 || message == nullptr ||
+    if ((flags & detail::msg_cmsg_compat) != 0 || message == nullptr ||
         !user_memory::can_read(message, sizeof *message))
         return libc::sendmsg(fd, message, flags);
     msghdr ours = *message;
@@ -163,7 +170,7 @@ bool has_source(const msghdr& ours, const msghdr& theirs) {
 [[gnu::hot]] int many(int fd, mmsghdr* messages, unsigned count, int flags) {
     const Socket socket = sockets::peek(fd);
     const unsigned batch = std::min(count, maximum_batch);
-    if ((flags & msg_cmsg_compat) != 0 || batch == 0 || messages == nullptr ||
+    if ((flags & detail::msg_cmsg_compat) != 0 || batch == 0 || messages == nullptr ||
         !user_memory::can_write(messages, batch * sizeof *messages))
         return libc::sendmmsg(fd, messages, count, flags);
 

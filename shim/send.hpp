@@ -8,8 +8,14 @@
 // where it is.
 #pragma once
 
+#include "shim/control.hpp"
+#include "shim/libc.hpp"
+#include "shim/peers.hpp"
 #include "shim/sockets.hpp"
+#include "shim/user_memory.hpp"
 
+#include <climits>
+#include <cstring>
 #include <sys/types.h>
 
 namespace multihome::send {
@@ -18,5 +24,56 @@ ssize_t one(int fd, const void* buffer, size_t length, int flags, const sockaddr
             socklen_t address_length);
 ssize_t one(int fd, const msghdr* message, int flags);
 int many(int fd, mmsghdr* messages, unsigned count, int flags);
+
+namespace detail {
+
+// The lengths that sendto() and sendmsg() treat alike.
+constexpr size_t maximum_length = INT_MAX & ~4095;
+
+// From the kernel's include/linux/socket.h: sendmsg() refuses the flag, which sendto() ignores.
+constexpr int msg_cmsg_compat = INT_MIN;
+
+// A sendto() under way as the sendmsg() that it becomes; see receive::detail::Call.
+struct Call {
+    int fd;
+    int flags;
+    msghdr message; // the kernel does not read msg_flags
+    iovec data;
+    control::PackedSource source;
+};
+
+// The call has failed: once more as the program made it, if that was because of the source or may fail in
+// another way.
+[[gnu::cold]] ssize_t after_failure(const Call& call);
+
+} // namespace detail
+
+// one() for a descriptor whose word is at hand, the shortest way for an answer to an IPv4 peer that came
+// last.
+[[gnu::always_inline]] inline ssize_t quickly(Socket socket, int fd, const void* buffer, size_t length,
+                                              int flags, const sockaddr* address, socklen_t address_length) {
+    uint64_t source;
+    if (length > detail::maximum_length || (flags & detail::msg_cmsg_compat) != 0 ||
+        address_length != sizeof(sockaddr_in) || !user_memory::are_on_stack(address, address) ||
+        !recent.answers(socket.word(), address, source))
+        return one(fd, buffer, length, flags, address, address_length);
+    detail::Call call;
+    call.fd = fd;
+    call.flags = flags;
+    call.source = control::packed_source(source);
+    call.data = {const_cast<void*>(buffer), length};
+    call.message.msg_name = const_cast<sockaddr*>(address);
+    call.message.msg_namelen = address_length;
+    call.message.msg_iov = &call.data;
+    call.message.msg_iovlen = 1;
+    call.message.msg_control = &call.source;
+    call.message.msg_controllen = sizeof call.source;
+    const ssize_t sent = libc::sendmsg(fd, &call.message, flags);
+    if (sent < 0) [[unlikely]]
+        return detail::after_failure(call);
+    // Once set, it stays.
+    recent.shortcut().counters->add(Counter::injected);
+    return sent;
+}
 
 } // namespace multihome::send

@@ -59,17 +59,22 @@ private:
     uint64_t v3_;
 };
 
+// hash_of() for a peer that is known to be an IPv4 one.
+inline uint64_t hash_of_ipv4(const Peer& peer, const HashKey& key) {
+    SipHash13 hash(key);
+    hash.add(uint64_t{6} << 56 | uint64_t{peer.port} << 32 | peer.address.ipv4().s_addr);
+    return hash.finish();
+}
+
 // Hashes an IPv4 peer as the six bytes (address, port), an IPv6 peer as the 22 bytes (address, port, scope).
 // Async-signal-safe.
 inline uint64_t hash_of(const Peer& peer, const HashKey& key) {
+    if (peer.address.is_ipv4())
+        return hash_of_ipv4(peer, key);
     SipHash13 hash(key);
-    if (peer.address.is_ipv4()) {
-        hash.add(uint64_t{6} << 56 | uint64_t{peer.port} << 32 | peer.address.ipv4().s_addr);
-    } else {
-        hash.add(peer.address.first);
-        hash.add(peer.address.second);
-        hash.add(uint64_t{22} << 56 | uint64_t{peer.scope} << 16 | peer.port);
-    }
+    hash.add(peer.address.first);
+    hash.add(peer.address.second);
+    hash.add(uint64_t{22} << 56 | uint64_t{peer.scope} << 16 | peer.port);
     return hash.finish();
 }
 

@@ -97,6 +97,14 @@ extern std::array<std::atomic<uint64_t>, direct_count> direct;
     return Socket{detail::direct[index].load(std::memory_order_relaxed)};
 }
 
+// The same without a call; unknown for descriptors from direct_count on.
+[[gnu::always_inline]] inline Socket peek_direct(int fd) {
+    const auto index = static_cast<unsigned>(fd);
+    if (index >= detail::direct_count) [[unlikely]]
+        return Socket{};
+    return Socket{detail::direct[index].load(std::memory_order_relaxed)};
+}
+
 // Quick answers without a call, for descriptors below direct_count; false may also mean that it takes a
 // closer look.
 inline bool is_known_as(int fd, Socket::Kind kind) {

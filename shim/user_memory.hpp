@@ -7,6 +7,7 @@
 
 #include <array>
 #include <atomic>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 
@@ -29,11 +30,12 @@ inline bool is_remembered(const std::array<std::atomic<uintptr_t>, remembered_pa
     return pages[page % remembered_pages].load(std::memory_order_relaxed) == page;
 }
 
+constexpr uintptr_t stack_reach = 64 * 1024;
+
 // The callers' frames lie right above ours. So near to them there is nothing but this thread's stack.
 [[gnu::always_inline]] inline bool is_on_stack(uintptr_t address, size_t length) {
-    constexpr uintptr_t reach = 64 * 1024;
     const char here = 0; // a place in the frame of the function that this is inlined into
-    return address - reinterpret_cast<uintptr_t>(&here) < reach && length < reach;
+    return address - reinterpret_cast<uintptr_t>(&here) < stack_reach && length < stack_reach;
 }
 
 [[gnu::noinline]] inline bool is_known_or_asked(uintptr_t address, size_t length, bool write) {
@@ -50,6 +52,17 @@ inline bool is_remembered(const std::array<std::atomic<uintptr_t>, remembered_pa
 }
 
 } // namespace detail
+
+// True where two structures of less than a page both lie on this thread's stack, near to the callers' frames:
+// a quick answer, where false means that it takes can_read() or can_write().
+[[gnu::always_inline]] inline bool are_on_stack(const void* first, const void* second) {
+    const char here = 0; // see detail::is_on_stack()
+    const auto base = reinterpret_cast<uintptr_t>(&here);
+    // Below a power of two are both where their union of bits is.
+    static_assert(std::has_single_bit(detail::stack_reach));
+    return ((reinterpret_cast<uintptr_t>(first) - base) | (reinterpret_cast<uintptr_t>(second) - base)) <
+           detail::stack_reach;
+}
 
 // True where `length` (at least 1) bytes can be read. Async-signal-safe.
 [[gnu::always_inline]] inline bool can_read(const void* pointer, size_t length) {

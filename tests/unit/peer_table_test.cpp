@@ -91,6 +91,32 @@ TEST_CASE("a peer is found where it was heard last") {
     CHECK(table.learn(hash, tag, second_local).word == second.word);
 }
 
+TEST_CASE("an entry is settled where learning it once more would change nothing") {
+    const test::TableMemory<> memory{4};
+    PeerTable table = memory.table();
+    const uint64_t hash = memory.hash(9, 1);
+    const uint64_t other = memory.hash(9, 2);
+    table.learn(hash, tag, first_local);
+    table.mark_answered(hash, tag);
+    const uint64_t like = table.find(hash, tag);
+    CHECK(table.find_settled(hash, like).slot != nullptr);
+    CHECK(table.find_settled(hash, like).word == like);
+    // Unknown, not answered yet, answered, heard at another address.
+    CHECK(table.find_settled(other, like).slot == nullptr);
+    const Learned learned = table.learn(other, tag, first_local);
+    CHECK(table.find_settled(other, like).slot == nullptr);
+    table.mark_answered(other, tag);
+    CHECK(table.find_settled(other, like).slot == learned.slot);
+    CHECK(table.find_settled(other, like).word == table.find(other, tag));
+    table.learn(other, tag, second_local);
+    CHECK(table.find_settled(other, like).slot == nullptr);
+    // On another socket.
+    table.learn(hash, tag + 1, first_local);
+    table.mark_answered(hash, tag + 1);
+    table.forget(hash, tag);
+    CHECK(table.find_settled(hash, like).slot == nullptr);
+}
+
 TEST_CASE("peers and sockets are kept apart") {
     const test::TableMemory<> memory{4};
     PeerTable table = memory.table();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "shim/recent.hpp"
 
+#include <cstring>
 #include <doctest/doctest.h>
 #include <initializer_list>
 
@@ -162,25 +163,143 @@ TEST_CASE("the same datagram once more is noted without being given again") {
     CHECK(take(received, 1) == 8);
 }
 
-TEST_CASE("only the answer to the last datagram opens the shortcut") {
-    constexpr uint64_t name = 1;
-    constexpr uint64_t other_name = 2;
-    Recent::Heard datagram = heard(1, 7);
-    std::atomic<uint64_t> slot{datagram.word};
-    datagram.info.ipi_addr.s_addr = datagram.local.address.ipv4().s_addr;
-    datagram.slot = &slot;
+namespace {
+
+// A datagram that was answered, and whose entry in the table says so.
+struct Answered {
+    static constexpr uint64_t socket = uint64_t{tag} << 32 | 3;
+    static constexpr uint64_t arrival = 11;
+    static constexpr uint64_t source = 12;
+
+    Answered() {
+        Recent::Heard datagram = heard(1, 7);
+        datagram.arrival = arrival;
+        datagram.word |= Entry::answered_bit;
+        datagram.slot = &slot;
+        slot = datagram.word;
+        received.begin_call(tag, false);
+        received.add(datagram);
+        received.sent();
+    }
+
+    static sockaddr_in address(uint64_t number) {
+        const Peer peer = heard(number, 0).peer;
+        return {AF_INET, peer.port, peer.address.ipv4(), {}};
+    }
+    static uint64_t name(uint64_t number) {
+        const sockaddr_in whole = address(number);
+        uint64_t first;
+        std::memcpy(&first, &whole, sizeof first);
+        return first;
+    }
+    void open() { received.set_shortcut(socket, name(1), source, counters); }
+    bool answers(uint64_t number, uint64_t on_socket = socket) {
+        const sockaddr_in whole = address(number);
+        uint64_t found = 0;
+        return received.answers(on_socket, reinterpret_cast<const sockaddr*>(&whole), found) &&
+               found == source;
+    }
+
+    std::atomic<uint64_t> slot;
+    Counters::Shard counters{};
     Recent received;
-    received.begin_call(tag, false);
-    received.add(datagram);
-    received.sent();
-    // A datagram to somebody else, whom the table knows.
-    received.set_shortcut(tag, other_name, heard(2, 8).peer);
-    CHECK(received.answer(tag, other_name) == nullptr);
-    received.set_shortcut(tag, name, datagram.peer);
-    REQUIRE(received.answer(tag, name) != nullptr);
-    CHECK(*received.answer(tag, name) == datagram.local);
-    CHECK(received.answer(tag, other_name) == nullptr);
-    CHECK(received.answer(tag + 1, name) == nullptr);
+};
+
+} // namespace
+
+TEST_CASE("only the answer to the last datagram may open the shortcut") {
+    Answered answered;
+    CHECK_FALSE(answered.received.may_set_shortcut(tag, heard(2, 7).peer, heard(1, 7).local));
+    CHECK_FALSE(answered.received.may_set_shortcut(tag, heard(1, 7).peer, heard(1, 8).local));
+    CHECK_FALSE(answered.received.may_set_shortcut(tag + 1, heard(1, 7).peer, heard(1, 7).local));
+    CHECK(answered.received.may_set_shortcut(tag, heard(1, 7).peer, heard(1, 7).local));
+    SUBCASE("not after two datagrams") {
+        answered.received.begin_call(tag, true);
+        answered.received.add(heard(1, 7));
+        answered.received.add(heard(1, 7));
+        CHECK_FALSE(answered.received.may_set_shortcut(tag, heard(1, 7).peer, heard(1, 7).local));
+    }
+    SUBCASE("not where more than its arrival decides") {
+        Recent::Heard again = heard(1, 7);
+        again.slot = &answered.slot;
+        again.word |= Entry::answered_bit;
+        answered.received.begin_call(tag, false);
+        answered.received.add(again);
+        answered.received.sent();
+        CHECK_FALSE(answered.received.may_set_shortcut(tag, heard(1, 7).peer, heard(1, 7).local));
+    }
+    SUBCASE("not while the table does not know of the answer") {
+        Recent::Heard again = heard(1, 7);
+        again.arrival = Answered::arrival;
+        again.slot = &answered.slot;
+        answered.received.begin_call(tag, false);
+        answered.received.add(again);
+        answered.received.sent();
+        CHECK_FALSE(answered.received.may_set_shortcut(tag, heard(1, 7).peer, heard(1, 7).local));
+    }
+}
+
+TEST_CASE("the shortcut answers its peer on its socket alone") {
+    Answered answered;
+    CHECK_FALSE(answered.answers(1));
+    answered.open();
+    CHECK(answered.answers(1));
+    CHECK_FALSE(answered.answers(2));
+    CHECK_FALSE(answered.answers(1, Answered::socket + 4));
+    SUBCASE("until another datagram takes the long way") {
+        answered.received.begin_call(tag, false);
+        CHECK_FALSE(answered.answers(1));
+    }
+    SUBCASE("until another thread hears the peer") {
+        answered.slot = heard(1, 8).word;
+        CHECK_FALSE(answered.answers(1));
+    }
+    SUBCASE("until its address is refused") {
+        answered.received.forget(heard(1, 7).peer);
+        CHECK_FALSE(answered.answers(1));
+    }
+}
+
+TEST_CASE("a datagram takes the shortcut where nothing has changed") {
+    constexpr uint64_t socket = Answered::socket;
+    constexpr uint64_t arrival = Answered::arrival;
+    Answered answered;
+    Recent& received = answered.received;
+    CHECK_FALSE(received.continues(socket, arrival));
+    answered.open();
+    REQUIRE(received.continues(socket, arrival));
+    CHECK_FALSE(received.continues(socket, arrival + 1));
+    CHECK_FALSE(received.continues(socket + 4, arrival));
+    CHECK_FALSE(received.repeats(Answered::name(2)));
+    SUBCASE("the same peer") {
+        REQUIRE(received.repeats(Answered::name(1)));
+        // Two in a row belong together until something is sent.
+        CHECK_FALSE(received.continues(socket, arrival));
+        CHECK(answered.answers(1));
+        CHECK(received.continues(socket, arrival));
+    }
+    SUBCASE("the same peer, whose entry is another one by now") {
+        answered.slot = 0;
+        CHECK_FALSE(received.repeats(Answered::name(1)));
+    }
+    SUBCASE("another peer") {
+        std::atomic<uint64_t> slot{heard(2, 7).word | Entry::answered_bit};
+        received.continue_with(Answered::name(2), heard(2, 7).peer, &slot, slot);
+        CHECK(received.last(tag)->peer == heard(2, 7).peer);
+        CHECK(received.last(tag)->local == heard(1, 7).local);
+        CHECK(answered.answers(2));
+        CHECK_FALSE(answered.answers(1));
+    }
+    SUBCASE("a second one before the answer is matched in order") {
+        std::atomic<uint64_t> slot{heard(2, 7).word | Entry::answered_bit};
+        received.continue_with(Answered::name(2), heard(2, 7).peer, &slot, slot);
+        received.begin_call(tag, false);
+        received.add(heard(2, 9));
+        received.drained(tag);
+        REQUIRE(received.in_order());
+        CHECK(take(received, 2) == 7);
+        CHECK(take(received, 2) == 9);
+    }
 }
 
 TEST_CASE("beyond the capacity requests are forgotten, never mixed up") {
@@ -202,119 +321,6 @@ TEST_CASE("an address that is no source any more is forgotten") {
     received.forget(heard(1, 7).peer);
     const Recent::Heard* last = received.last(tag);
     CHECK((last == nullptr || !last->local));
-}
-
-TEST_CASE("the shortcut is for the same datagram once more, after it was answered") {
-    constexpr uint64_t name = 0x0100007f35000002;
-    in_pktinfo info{};
-    info.ipi_addr.s_addr = htonl(INADDR_LOOPBACK);
-    info.ipi_spec_dst.s_addr = htonl(INADDR_LOOPBACK);
-    std::atomic<uint64_t> slot{heard(1, 7).word};
-    Recent::Heard datagram = heard(1, 7);
-    datagram.info = info;
-    datagram.slot = &slot;
-
-    Recent received;
-    CHECK_FALSE(received.repeats(tag, name, info));
-    CHECK(received.answer(tag, name) == nullptr);
-    received.begin_call(tag, false);
-    received.add(datagram);
-    received.sent();
-    received.set_shortcut(tag, name, datagram.peer);
-
-    SUBCASE("heard and answered again and again") {
-        for (unsigned round = 0; round < 3; ++round) {
-            REQUIRE(received.repeats(tag, name, info));
-            REQUIRE(received.last(tag) != nullptr);
-            CHECK(received.last(tag)->local == datagram.local);
-            CHECK_FALSE(received.in_order());
-            const Local* source = received.answer(tag, name);
-            REQUIRE(source != nullptr);
-            CHECK(*source == datagram.local);
-        }
-    }
-    SUBCASE("twice without an answer in between is a run") {
-        REQUIRE(received.repeats(tag, name, info));
-        CHECK_FALSE(received.repeats(tag, name, info));
-        received.begin_call(tag, false);
-        received.add(heard(1, 8));
-        CHECK(received.answer(tag, name) == nullptr);
-        received.drained(tag);
-        REQUIRE(received.in_order());
-        CHECK(take(received, 1) == 7);
-        CHECK(take(received, 1) == 8);
-    }
-    SUBCASE("another socket, peer, address or interface") {
-        CHECK_FALSE(received.repeats(tag + 1, name, info));
-        CHECK_FALSE(received.repeats(tag, name + 1, info));
-        CHECK(received.answer(tag + 1, name) == nullptr);
-        CHECK(received.answer(tag, name + 1) == nullptr);
-        in_pktinfo other = info;
-        other.ipi_spec_dst.s_addr = htonl(INADDR_LOOPBACK + 1);
-        CHECK_FALSE(received.repeats(tag, name, other));
-        other = info;
-        other.ipi_addr.s_addr = htonl(INADDR_LOOPBACK + 1);
-        CHECK_FALSE(received.repeats(tag, name, other));
-        other = info;
-        other.ipi_ifindex = 3;
-        CHECK_FALSE(received.repeats(tag, name, other));
-    }
-    SUBCASE("its entry in the table has changed") {
-        slot = heard(1, 8).word;
-        CHECK_FALSE(received.repeats(tag, name, info));
-        CHECK(received.answer(tag, name) == nullptr);
-    }
-    SUBCASE("another datagram came") {
-        received.begin_call(tag, false);
-        CHECK_FALSE(received.repeats(tag, name, info));
-        CHECK(received.answer(tag, name) == nullptr);
-    }
-    SUBCASE("its source was refused") {
-        received.forget(datagram.peer);
-        CHECK_FALSE(received.repeats(tag, name, info));
-        CHECK(received.answer(tag, name) == nullptr);
-    }
-}
-
-TEST_CASE("there is no shortcut to what is no answer to one plain datagram") {
-    constexpr uint64_t name = 0x0100007f35000002;
-    std::atomic<uint64_t> slot{heard(1, 7).word};
-    Recent::Heard datagram = heard(1, 7);
-    datagram.info.ipi_addr.s_addr = htonl(INADDR_LOOPBACK);
-    datagram.slot = &slot;
-    Recent received;
-    received.begin_call(tag, false);
-    SUBCASE("an answer to another peer") {
-        received.add(datagram);
-        received.sent();
-        received.set_shortcut(tag, name, heard(2, 7).peer);
-    }
-    SUBCASE("an answer from another socket") {
-        received.add(datagram);
-        received.sent();
-        received.set_shortcut(tag + 1, name, datagram.peer);
-    }
-    SUBCASE("a datagram with more than IP_PKTINFO") {
-        datagram.info = {};
-        received.add(datagram);
-        received.sent();
-        received.set_shortcut(tag, name, datagram.peer);
-    }
-    SUBCASE("one that the table has not taken") {
-        datagram.slot = nullptr;
-        received.add(datagram);
-        received.sent();
-        received.set_shortcut(tag, name, datagram.peer);
-    }
-    SUBCASE("one of several") {
-        received.add(datagram);
-        received.begin_call(tag, false);
-        received.add(datagram);
-        received.sent();
-        received.set_shortcut(tag, name, datagram.peer);
-    }
-    CHECK_FALSE(received.repeats(tag, name, datagram.info));
-    CHECK(received.answer(tag, name) == nullptr);
 }
 
 TEST_SUITE_END();
