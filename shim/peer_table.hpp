@@ -183,12 +183,14 @@ public:
             mark_answered(slot, slot->load(std::memory_order_relaxed));
     }
 
-    // The same for a slot that held `word` when it was last looked at. Returns what is known of it now.
+    // The same for a slot that held `word` when it was last looked at. Returns `word`, with the bit where it
+    // has it; not what another writer has put there, which is not about what the caller has heard.
     static uint64_t mark_answered(std::atomic<uint64_t>* slot, uint64_t word) {
         if ((word & Entry::answered_bit) != 0)
             return word;
         // Relaxed: the bit only guides replacement. A lost race leaves it for the next answer.
-        return slot->compare_exchange_strong(word, word | Entry::answered_bit, std::memory_order_relaxed)
+        uint64_t expected = word;
+        return slot->compare_exchange_strong(expected, word | Entry::answered_bit, std::memory_order_relaxed)
                    ? word | Entry::answered_bit
                    : word;
     }
