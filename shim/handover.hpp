@@ -41,6 +41,14 @@ public:
         return age <= seconds_offered ? static_cast<LocalIndex>(word & local_mask) : local_by_route;
     }
 
+    // The offer is no longer good, if it stands. Async-signal-safe.
+    void withdraw(uint64_t hash) {
+        uint64_t word = slot(hash).load(std::memory_order_relaxed);
+        // Relaxed: there is nothing to read behind an empty word. A failed exchange means a newer offer.
+        if (word != 0 && ((word ^ hash) & fingerprint_mask) == 0)
+            slot(hash).compare_exchange_strong(word, 0, std::memory_order_relaxed);
+    }
+
 private:
     // Of a word: the local address, the time of the offer (18 bits, three days), 36 bits of the peer's hash.
     // The slot is chosen by bits of the hash that are not among those, so a false match takes 48 equal bits.

@@ -211,6 +211,7 @@ void refused(Socket socket, const Peer& peer, const Local& local) {
         return;
     const uint64_t hash = hash_of(peer, state->key);
     state->table().forget(hash, socket.tag());
+    state->handover.withdraw(hash);
     recent.forget(peer);
     if (log::wanted(LogLevel::debug))
         log::write(LogLevel::debug, "{} is no source for {} any more: sent as without multihome",
