@@ -113,7 +113,7 @@ EXPORT int close(int fd) {
 
 EXPORT int close_range(unsigned int first, unsigned int last, int flags) noexcept {
     // Nothing is closed where the kernel refuses the flags.
-    if ((flags & ~CLOSE_RANGE_UNSHARE) == 0)
+    if ((static_cast<unsigned>(flags) & ~unsigned{CLOSE_RANGE_UNSHARE}) == 0)
         sockets::forget_range(first, last);
     return libc::close_range(first, last, flags);
 }
