@@ -173,6 +173,9 @@ bool is_usable(int fd, const Local& local, const sockaddr* peer, socklen_t lengt
 bool steer(Socket socket, int fd, const Local& local, const sockaddr* peer, socklen_t length) {
     const libc::ErrnoGuard keep_errno;
     const bool ipv6 = is_ipv6(fd);
+    // No IPv4 socket connects to the IPv6 form of an IPv4 address.
+    if (!ipv6 && peer->sa_family != AF_INET)
+        return false;
     const Address own = own_name(fd).address;
     if (own == local.address || !is_usable(fd, local, peer, length))
         return false;

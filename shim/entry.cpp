@@ -291,7 +291,8 @@ EXPORT ssize_t sendmsg(int fd, const msghdr* message, int flags) {
 }
 
 EXPORT int sendmmsg(int fd, mmsghdr* messages, unsigned int count, int flags) {
-    const Socket socket = socket_for_sending(fd, count != 0 ? &messages->msg_hdr : nullptr);
+    const Socket socket =
+        socket_for_sending(fd, count != 0 && messages != nullptr ? &messages->msg_hdr : nullptr);
     if (!is_ours(socket)) [[likely]]
         return libc::sendmmsg(fd, messages, count, flags);
     return send::many(fd, messages, count, flags);
