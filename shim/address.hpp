@@ -5,6 +5,7 @@
 #pragma once
 
 #include <bit>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <netinet/in.h>
@@ -108,8 +109,10 @@ inline Peer ipv4_peer(uint64_t first_bytes) {
 inline bool read_peer(const sockaddr* address, socklen_t length, Peer& peer) {
     if (length < sizeof(sockaddr_in))
         return false;
+    // Without a look through the pointer's type: the address may lie anywhere.
     sa_family_t family;
-    std::memcpy(&family, &address->sa_family, sizeof family);
+    std::memcpy(&family, reinterpret_cast<const unsigned char*>(address) + offsetof(sockaddr, sa_family),
+                sizeof family);
     if (family == AF_INET) {
         sockaddr_in ipv4;
         std::memcpy(&ipv4, address, sizeof ipv4);

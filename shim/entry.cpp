@@ -307,15 +307,17 @@ auto filtered(bool strict, const void* program, Call call) {
     const system_call_filter::Judgement judgement =
         strict ? system_call_filter::Judgement{Verdict::stay_out, false} : system_call_filter::judge(program);
     const Verdict verdict = judgement.verdict;
-    // Before the call: afterwards it may be forbidden to write.
-    if (verdict == Verdict::stay_out)
+    // Before the call: afterwards it may be forbidden.
+    if (verdict == Verdict::stay_out) {
         log::write(LogLevel::warn,
-                   "the program's system-call filter does not allow recvmsg and sendmsg: its UDP "
-                   "sockets answer as without multihome from now on");
-    else if (verdict == Verdict::no_new_sockets)
+                   "the program's system-call filter does not allow what multihome does for each "
+                   "datagram: its UDP sockets answer as without multihome from now on");
+        sockets::give_all_back();
+    } else if (verdict == Verdict::no_new_sockets) {
         log::write(LogLevel::warn,
                    "the program's system-call filter does not allow getsockopt, setsockopt and "
                    "getsockname: UDP sockets made from now on answer as without multihome");
+    }
     const auto result = call();
     if (result >= 0)
         system_call_filter::enforce(judgement);

@@ -117,6 +117,15 @@ int bind_again(int fd, Socket socket, const sockaddr* address, socklen_t length)
     return result;
 }
 
+void give_back(int fd, Socket socket) {
+    const libc::ErrnoGuard keep_errno;
+    for (const PacketInfoOption& option : packet_info_options)
+        if (option.needed && !socket.has(option.asked) && (socket.has(Socket::ipv6) || option.on_ipv4))
+            write_flag(fd, option.level, option.name, 0);
+    if (socket.has(Socket::marked))
+        write_flag(fd, mark_level, mark_name, socket.has(Socket::asked_port_at_connect));
+}
+
 int set(int fd, Socket socket, int level, int name, const void* value, socklen_t length) {
     const int result = libc::setsockopt(fd, level, name, value, length);
     if (result != 0)

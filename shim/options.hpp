@@ -19,6 +19,9 @@ int bind_again(int fd, Socket socket, const sockaddr* address, socklen_t length)
 // True where another process, or another part of this one, has put our mark on the socket.
 bool is_marked(int fd, bool ipv6);
 
+// Leaves the socket as it would be without us. Leaves errno alone.
+void give_back(int fd, Socket socket);
+
 // setsockopt() and getsockopt() on a socket of ours, with the program's arguments and libc's results.
 int set(int fd, Socket socket, int level, int name, const void* value, socklen_t length);
 int get(int fd, Socket socket, int level, int name, void* value, socklen_t* length);

@@ -76,6 +76,7 @@ struct Learned {
     std::atomic<uint64_t>* slot = nullptr; // null: not recorded
     uint64_t word = 0;                     // what the slot held
     bool inserted = false;                 // the peer was new to the table
+    bool crowded = false;                  // and pushed out one that had hardly come
 };
 
 template <unsigned FingerprintBits = 43>
@@ -139,7 +140,8 @@ public:
                 // Relaxed: a count that nothing depends on but the age of entries.
                 insertions_->fetch_add(1, std::memory_order_relaxed);
                 remove_duplicates(bucket, identity);
-                return {slot, wanted, true};
+                const unsigned age = (Entry::epoch(wanted) - Entry::epoch(word)) % Entry::epochs;
+                return {slot, wanted, true, word != 0 && (word & Entry::answered_bit) == 0 && age <= 1};
             }
         }
         return {};

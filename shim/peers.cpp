@@ -3,6 +3,7 @@
 
 #include "shim/control.hpp"
 #include "shim/log.hpp"
+#include "shim/settings.hpp"
 #include "shim/shared_state.hpp"
 
 #include <ctime>
@@ -25,6 +26,16 @@ void say_new_peer(int fd, const Peer& peer, const Local& local) {
                    local ? log::AddressText{local.address}.text : "a group");
 }
 
+[[gnu::cold]] void say_crowded() {
+    constinit static std::atomic<bool> said{false};
+    if (!said.exchange(true, std::memory_order_relaxed))
+        log::write(
+            LogLevel::warn,
+            "new peers come faster than a table for {} peers can hold: answers that are not sent at once may "
+            "leave as without multihome; raise MULTIHOME_PEERS",
+            settings::get().peers);
+}
+
 // The first datagram tells who speaks first here.
 void settle_role(Socket& socket, int fd, Socket::Role role) {
     if (socket.role() != Socket::Role::fresh)
@@ -42,20 +53,36 @@ uint32_t seconds() {
     return static_cast<uint32_t>(now.tv_sec);
 }
 
-// A thread has answered a peer that it did not just hear: here, requests go from thread to thread. Relaxed: a
-// hint that is true for good once it is true.
+// A thread has answered a peer that is not among those it has just heard: here, requests go from thread to
+// thread. Relaxed: a hint that is true for good once it is true.
 void note_answer_for_others(SharedState& state) {
     if (state.answers_for_others.load(std::memory_order_relaxed) == 0)
         state.answers_for_others.store(1, std::memory_order_relaxed);
 }
 
-// This thread has heard the peer when its entry was `then`; it is `now`, so the peer has been heard by
-// another thread since, at another address. Where threads answer what they read themselves, this answer still
-// belongs to what this thread has heard. Where requests go from thread to thread, that has been answered long
-// since, and this answer belongs to the other.
+// Counts this thread among the readers. Relaxed: a hint.
+void note_reader(SharedState& state) {
+    constinit static thread_local bool noted = false;
+    if (noted)
+        return;
+    noted = true;
+    state.readers.fetch_add(1, std::memory_order_relaxed);
+}
+
+// This thread has heard the peer at the address in `then`; the table says `now`, so the peer has been heard
+// at another one since. By a single reader: the answers come in order, and this one belongs to `then`. By
+// another thread, where threads answer what they read themselves: likewise. But where requests go from thread
+// to thread, that has been answered long since, and this answer belongs to `now`.
 bool was_heard_elsewhere(SharedState& state, uint64_t then, uint64_t now) {
     return state.answers_for_others.load(std::memory_order_relaxed) != 0 &&
-           ((then ^ now) & Entry::identity_mask) == 0 && Entry::local(then) != Entry::local(now);
+           state.readers.load(std::memory_order_relaxed) > 1 && ((then ^ now) & Entry::identity_mask) == 0 &&
+           Entry::local(then) != Entry::local(now);
+}
+
+// An answer has used the peer's entry: nobody waits for another socket to answer it.
+void note_answered(SharedState& state, uint64_t hash, uint64_t word) {
+    if ((word & Entry::answered_bit) == 0)
+        state.handover.withdraw(hash);
 }
 
 Local local_of(SharedState& state, uint64_t word) {
@@ -94,6 +121,7 @@ void begin_receiving(Socket socket, bool batch) {
         return;
     }
 
+    note_reader(*state);
     const uint64_t hash = hash_of(peer, state->key);
     Recent::Heard now{peer, local, socket.tag(), arrival, nullptr, 0};
     const LocalIndex index = local ? state->locals.intern(local) : local_by_route;
@@ -118,6 +146,8 @@ void begin_receiving(Socket socket, bool batch) {
     if (learned.inserted) {
         count(Counter::peers);
         say_new_peer(fd, peer, local);
+        if (learned.crowded)
+            say_crowded();
     }
     if (Entry::local(now.word) == local_asked_first)
         now.local = {};
@@ -160,7 +190,10 @@ void open_shortcut(Socket socket, const sockaddr* address, const Peer& peer, con
         const uint64_t word = last->slot->load(std::memory_order_acquire); // as PeerTable::find()
         if (was_heard_elsewhere(*state, last->word, word))
             return local_of(*state, word);
-        last->word = PeerTable::mark_answered(last->slot, last->word);
+        if ((last->word & Entry::answered_bit) == 0) {
+            note_answered(*state, hash_of(peer, state->key), last->word);
+            last->word = PeerTable::mark_answered(last->slot, last->word);
+        }
         return last->local;
     }
     const uint64_t hash = hash_of(peer, state->key);
@@ -169,16 +202,18 @@ void open_shortcut(Socket socket, const sockaddr* address, const Peer& peer, con
         const uint64_t identity = Entry::identity(hash, socket.tag());
         if (const uint64_t record = recent.take(identity); record != 0) {
             const uint64_t word = table.find(hash, socket.tag());
-            if (was_heard_elsewhere(*state, recent.latest(identity), word))
-                return local_of(*state, word);
+            note_answered(*state, hash, word);
             table.mark_answered(hash, socket.tag());
-            return local_of(*state, record);
+            return local_of(*state, was_heard_elsewhere(*state, record, word) ? word : record);
         }
     }
     if (const uint64_t word = table.find(hash, socket.tag()); word != 0) {
-        if ((word & Entry::answered_bit) == 0)
+        if ((word & Entry::answered_bit) == 0) {
+            note_answered(*state, hash, word);
             table.mark_answered(hash, socket.tag());
-        note_answer_for_others(*state);
+        }
+        if (last == nullptr || recent.latest(Entry::identity(hash, socket.tag())) == 0)
+            note_answer_for_others(*state);
         return local_of(*state, word);
     }
     // A group is nobody that could have spoken first.

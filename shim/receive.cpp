@@ -65,6 +65,9 @@ void learn(Socket socket, int fd, const msghdr& message, socklen_t room, const v
 }
 
 void finish_call(Socket socket, ssize_t result, int flags) {
+    // The error queue has an order of its own.
+    if ((flags & MSG_ERRQUEUE) != 0)
+        return;
     if (result < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
         recent.drained(socket.tag());
     else if ((flags & MSG_PEEK) != 0)
@@ -171,7 +174,8 @@ ssize_t detail::note_failure(const Call& call) {
     const ssize_t received = libc::recvmsg(fd, &ours, flags);
     if (received >= 0) {
         give_back(socket, ours, *message);
-        peers::begin_receiving(socket, false);
+        if ((flags & MSG_ERRQUEUE) == 0)
+            peers::begin_receiving(socket, false);
         learn(socket, fd, ours, room, own_control, ours.msg_controllen, flags);
     } else {
         // Where the name cannot be written, newer kernels have written its length.
@@ -232,7 +236,8 @@ int receive_batch(int fd, mmsghdr* messages, unsigned count, int flags, timespec
     }
     const int received = libc::recvmmsg(fd, ours, batch, flags, timeout);
     if (received >= 0) {
-        peers::begin_receiving(socket, true);
+        if ((flags & MSG_ERRQUEUE) == 0)
+            peers::begin_receiving(socket, true);
         for (unsigned index = 0; index < static_cast<unsigned>(received); ++index) {
             const msghdr& message = ours[index].msg_hdr;
             msghdr& theirs = messages[index].msg_hdr;

@@ -118,7 +118,7 @@ public:
 
     // The datagram that this thread's last receive call brought, if that was on the socket `tag`. Null
     // otherwise.
-    Heard* last(uint32_t tag) { return count_ != 0 && tag_ == tag ? &last_ : nullptr; }
+    Heard* last(uint32_t tag) { return count_ != 0 && tag_ == tag && last_.tag == tag ? &last_ : nullptr; }
 
     // The datagram that an earlier call brought, for comparison with the one just received.
     const Heard* previous(uint32_t tag) const { return last_.tag == tag ? &last_ : nullptr; }
@@ -191,7 +191,7 @@ public:
         return used;
     }
 
-    // In order: the last datagram of this identity. 0 where there is none.
+    // The last datagram of this identity in the run. 0 where there is none.
     uint64_t latest(uint64_t identity) const {
         const unsigned count = count_ < capacity ? count_ : capacity;
         for (unsigned index = count; index > 0; --index)

@@ -28,6 +28,13 @@ constexpr unsigned maximum_batch = 1024; // UIO_MAXIOV: the kernel looks at no m
 
 // The long way to the source, past the shortcut.
 [[gnu::noinline]] Local look_up_source(Socket socket, int fd, const sockaddr* address, socklen_t length) {
+    sockaddr_in unspecified;
+    std::memcpy(&unspecified, address, sizeof unspecified);
+    if (unspecified.sin_family == AF_UNSPEC && !socket.has(Socket::ipv6)) {
+        // An IPv4 socket takes that for AF_INET (udp_sendmsg() in the kernel's net/ipv4/udp.c).
+        unspecified.sin_family = AF_INET;
+        address = reinterpret_cast<const sockaddr*>(&unspecified);
+    }
     Peer peer;
     if (!read_peer(address, length, peer))
         return {};
@@ -67,13 +74,15 @@ inline Local find_source(Socket socket, int fd, const sockaddr* address, socklen
 [[gnu::cold]] ssize_t send_as_made(int fd, const msghdr& message, int flags, const Local& local) {
     const auto* address = static_cast<const sockaddr*>(message.msg_name);
     // On a descriptor that was closed behind our back sendto() may find the buffer bad first.
-    if (errno != EBADF) {
-        if (!probe::fails_after(fd, message))
-            return -1;
+    const bool refused = errno != EBADF;
+    if (refused && !probe::fails_after(fd, message))
+        return -1;
+    const ssize_t sent = libc::sendto(fd, message.msg_iov->iov_base, message.msg_iov->iov_len, flags, address,
+                                      message.msg_namelen);
+    // Only then it was the source, and not the way to the peer.
+    if (refused && sent >= 0)
         note_refusal(sockets::peek(fd), address, message.msg_namelen, local);
-    }
-    return libc::sendto(fd, message.msg_iov->iov_base, message.msg_iov->iov_len, flags, address,
-                        message.msg_namelen);
+    return sent;
 }
 
 // Puts the source into `message`, whose control messages are still the program's, using `room`
@@ -163,8 +172,10 @@ ssize_t detail::after_failure(const Call& call) {
     }
     if (!probe::fails_after(fd, ours))
         return sent;
-    note_refusal(socket, static_cast<const sockaddr*>(message->msg_name), message->msg_namelen, local);
-    return libc::sendmsg(fd, message, flags);
+    const ssize_t sent_as_made = libc::sendmsg(fd, message, flags);
+    if (sent_as_made >= 0)
+        note_refusal(socket, static_cast<const sockaddr*>(ours.msg_name), ours.msg_namelen, local);
+    return sent_as_made;
 }
 
 [[gnu::hot]] int many(int fd, mmsghdr* messages, unsigned count, int flags) {
@@ -200,12 +211,19 @@ ssize_t detail::after_failure(const Call& call) {
 
     const int errno_before = errno;
     unsigned done = 0;
+    // The message that is sent once more without our source, and that source.
+    unsigned again = batch;
+    Local refused;
     for (;;) {
         const int sent = libc::sendmmsg(fd, ours + done, batch - done, flags);
         for (int index = 0; index < sent; ++index, ++done) {
             messages[done].msg_len = ours[done].msg_len;
-            if (has_source(ours[done].msg_hdr, messages[done].msg_hdr))
+            const msghdr& message = ours[done].msg_hdr;
+            if (has_source(message, messages[done].msg_hdr))
                 peers::count(Counter::injected);
+            else if (done == again) // then it was the source, and not the way to the peer
+                note_refusal(socket, static_cast<const sockaddr*>(message.msg_name), message.msg_namelen,
+                             refused);
         }
         if (done == batch)
             break;
@@ -215,8 +233,8 @@ ssize_t detail::after_failure(const Call& call) {
         if (!has_source(stopped, messages[done].msg_hdr) ||
             !(sent < 0 ? probe::fails_after(fd, stopped) : probe::fails(fd, stopped)))
             break;
-        note_refusal(socket, static_cast<const sockaddr*>(stopped.msg_name), stopped.msg_namelen,
-                     control::read_source(stopped.msg_control, stopped.msg_controllen));
+        again = done;
+        refused = control::read_source(stopped.msg_control, stopped.msg_controllen);
         stopped = messages[done].msg_hdr;
     }
     if (done == 0)

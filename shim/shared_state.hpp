@@ -30,6 +30,7 @@ struct SharedState {
     HashKey key;
     std::atomic<uint64_t> insertions;
     std::atomic<uint32_t> answers_for_others; // see peers.cpp
+    std::atomic<uint32_t> readers;            // threads that have received something
     LocalAddresses locals;
     Handover handover;
     // The buckets follow at table_offset().

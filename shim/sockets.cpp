@@ -412,6 +412,16 @@ void take_over_no_more() {
     no_new_sockets.store(true, std::memory_order_relaxed);
 }
 
+void give_all_back() {
+    for_each_word([](Word& word, unsigned fd) {
+        const Socket socket{word.load(std::memory_order_relaxed)};
+        if (socket.kind() != Kind::ours)
+            return;
+        options::give_back(static_cast<int>(fd), socket);
+        word.store(0, std::memory_order_relaxed);
+    });
+}
+
 void leave_all_alone() {
     for_each_word([](Word& word, unsigned) {
         if (word.load(std::memory_order_relaxed) != 0)

@@ -177,6 +177,9 @@ void set_options(int fd, uint64_t mask, uint64_t options);
 // From now on, makes no system call to look at sockets: what is not known yet is none of our business.
 void take_over_no_more();
 
+// Leaves every socket as it would be without us. What is used again after that is taken over again.
+void give_all_back();
+
 // From now on, nothing is our business, and no system call is made for anything.
 void leave_all_alone();
 

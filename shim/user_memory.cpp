@@ -51,7 +51,7 @@ bool detail::ask_kernel(uintptr_t address, size_t length, bool write) {
         const uintptr_t word = page << page_bits;
         if (write ? !probe_write(word) : !probe_read(word))
             return false;
-        pages[page % remembered_pages].store(page, std::memory_order_relaxed);
+        pages[place_of(page)].store(page, std::memory_order_relaxed);
     }
     return true;
 }

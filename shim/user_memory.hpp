@@ -15,22 +15,28 @@ namespace multihome::user_memory {
 
 namespace detail {
 
-// Pages found good, by the low bits of their number. A page that the program unmaps later stays in here: a
-// program that hands over a pointer into it then crashes instead of getting EFAULT, as it does in any
-// function of libc.
-constexpr unsigned remembered_pages = 64;
+// Pages found good, by a hash of their number: 4 MiB of buffers. A page that the program unmaps later stays
+// in here: a program that hands over a pointer into it then crashes instead of getting EFAULT.
+constexpr unsigned remembered_bits = 10;
+constexpr size_t remembered_pages = size_t{1} << remembered_bits;
 constexpr unsigned page_bits = 12;
 extern std::array<std::atomic<uintptr_t>, remembered_pages> readable_pages;
 extern std::array<std::atomic<uintptr_t>, remembered_pages> writable_pages;
 
 bool ask_kernel(uintptr_t address, size_t length, bool write);
 
-inline bool is_remembered(const std::array<std::atomic<uintptr_t>, remembered_pages>& pages, uintptr_t page) {
-    // Relaxed: a hint for which the value itself is all there is.
-    return pages[page % remembered_pages].load(std::memory_order_relaxed) == page;
+// Where the page is remembered. Neighbouring pages, and those of buffers a power of two apart, lie in
+// different places.
+inline size_t place_of(uintptr_t page) {
+    return static_cast<size_t>(uint64_t{page} * 0x9e3779b97f4a7c15U >> (64 - remembered_bits));
 }
 
-constexpr uintptr_t stack_reach = 64 * 1024;
+inline bool is_remembered(const std::array<std::atomic<uintptr_t>, remembered_pages>& pages, uintptr_t page) {
+    // Relaxed: a hint for which the value itself is all there is.
+    return pages[place_of(page)].load(std::memory_order_relaxed) == page;
+}
+
+constexpr uintptr_t stack_reach = 16 * 1024;
 
 // The callers' frames lie right above ours. So near to them there is nothing but this thread's stack.
 [[gnu::always_inline]] inline bool is_on_stack(uintptr_t address, size_t length) {

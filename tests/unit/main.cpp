@@ -1,3 +1,11 @@
 // SPDX-License-Identifier: MIT
-#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
+#define DOCTEST_CONFIG_IMPLEMENT
+#include "shim/sockets.hpp"
+
 #include <doctest/doctest.h>
+
+int main(int count, char** arguments) {
+    // As the library's constructor does, which is not among the files that are tested here.
+    multihome::sockets::start();
+    return doctest::Context(count, arguments).run();
+}
