@@ -8,12 +8,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <filesystem>
 #include <fmt/core.h>
 #include <memory>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -127,14 +127,16 @@ int selftest(const Options& options) {
     }
     bool good = pair->shim_answers_from_where_it_was_asked();
     fmt::print("{} a request to 127.0.0.2 is answered from 127.0.0.2\n", good ? "ok  " : "FAIL");
-    for (const SelftestScript& script : selftest_scripts())
-        good = test(*pair, script) && good;
+    std::set<std::string_view> tested;
+    for (const auto& scripts : {descriptor_scripts(), packet_scripts()})
+        for (const SelftestScript& script : scripts) {
+            good = test(*pair, script) && good;
+            tested.insert(script.symbol);
+        }
     // A function that is interposed and not tested would be a hole that nobody sees.
     for (std::size_t index = 0; index < engine::symbol_count; ++index) {
         const std::string_view name = engine::name_of(static_cast<engine::Symbol>(index));
-        const auto scripts = selftest_scripts();
-        if (std::none_of(scripts.begin(), scripts.end(),
-                         [&](const auto& script) { return script.symbol == name; })) {
+        if (tested.find(name) == tested.end()) {
             fmt::print("FAIL {}: not tested\n", name);
             good = false;
         }

@@ -13,6 +13,7 @@ struct SelftestScript {
     std::string_view steps;
 };
 
-std::span<const SelftestScript> selftest_scripts();
+std::span<const SelftestScript> descriptor_scripts(); ///< sockets, their descriptors and options
+std::span<const SelftestScript> packet_scripts();     ///< receiving and sending
 
 } // namespace multihome::tools

@@ -37,6 +37,7 @@ struct Options {
     bool keep_going = false;
 };
 
+constexpr std::size_t longest_report = 2000;
 constexpr int skipped = 77; // what ctest takes for "could not run here"
 
 std::string text_of(const std::vector<Step>& steps) {
@@ -140,9 +141,11 @@ int fuzz(Pair& pair, const Options& options) {
             const std::size_t end = next == begins.end() ? batch.size() : *next;
             const std::vector<Step> failing(batch.begin() + static_cast<std::ptrdiff_t>(begin),
                                             batch.begin() + static_cast<std::ptrdiff_t>(end));
-            fmt::print("difference in the sequence of --seed {}, after {} steps:\n{}\n",
-                       options.seed + sequence - static_cast<std::uint64_t>(begins.end() - next + 1),
-                       done + begin, difference.text);
+            const auto own = static_cast<std::uint64_t>(begins.end() - next + 1);
+            fmt::print("difference in the sequence of --seed {}, after {} steps: {}\n{}\n",
+                       options.seed + sequence - own, done + begin,
+                       difference.step < batch.size() ? to_text(batch[difference.step]) : "at the end",
+                       difference.text.substr(0, longest_report));
             const std::string kind = kind_of(batch, difference);
             pin_down(pair, failing,
                      std::vector<Step>(batch.begin(), batch.begin() + static_cast<std::ptrdiff_t>(begin)),
@@ -159,8 +162,9 @@ int fuzz(Pair& pair, const Options& options) {
             last_word = now;
         }
     }
-    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    fmt::print("{} steps in {:.0f} s, {} differences\n", done, seconds, differences);
+    const auto seconds =
+        std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - start).count();
+    fmt::print("{} steps in {} s, {} differences\n", done, seconds, differences);
     return differences == 0 ? 0 : 1;
 }
 

@@ -23,7 +23,7 @@ struct Description {
     std::size_t size;
 };
 
-constexpr std::array<Description, region_count> descriptions{{{"messages", std::size_t{512} << 10U},
+constexpr std::array<Description, region_count> descriptions{{{"messages", std::size_t{1} << 20U},
                                                               {"vectors", std::size_t{256} << 10U},
                                                               {"names", std::size_t{1} << 20U},
                                                               {"control buffers", std::size_t{1} << 20U},

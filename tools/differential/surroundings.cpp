@@ -131,6 +131,9 @@ void Surroundings::open_udp(int number, int family, int port) {
         fail("bind");
     const int on = 1;
     libc().setsockopt(number, SOL_SOCKET, SO_BROADCAST, &on, sizeof on);
+    // Room for all that one call can send: what a full queue drops is not the same each time.
+    const int room = 4 << 20;
+    libc().setsockopt(number, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room);
     libc().setsockopt(number, IPPROTO_IP, IP_RECVTTL, &on, sizeof on);
     libc().setsockopt(number, IPPROTO_IP, IP_RECVTOS, &on, sizeof on);
     libc().setsockopt(number, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, &on, sizeof on);
@@ -147,6 +150,10 @@ void Surroundings::repair() {
     if (libc().connect(marker(), reinterpret_cast<sockaddr*>(&own), length) != 0 ||
         libc().setsockopt(marker(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) != 0)
         fail("connect");
+    // While any socket of the host asks for times, every datagram gets one when it arrives; else only those
+    // do that arrive after their socket has asked. So that this does not depend on the rest of the host:
+    const int on = 1;
+    libc().setsockopt(marker(), SOL_SOCKET, SO_TIMESTAMP, &on, sizeof on);
     open_udp(client_fd(0), AF_INET, 12);
     open_udp(client_fd(1), AF_INET6, 12);
     open_udp(client_fd(2), AF_INET, 13);
@@ -263,6 +270,13 @@ void normalise_packet_info(unsigned char* data, std::size_t length) {
         std::memset(data, 0, present);
 }
 
+// The same of IPV6_PKTINFO, which has only the interface to add.
+void normalise_packet_info6(unsigned char* data, std::size_t length) {
+    constexpr std::size_t offset = offsetof(in6_pktinfo, ipi6_ifindex);
+    if (length > offset && data[offset] == 1)
+        data[offset] = 0;
+}
+
 } // namespace
 
 void normalise_control(unsigned char* control, std::size_t length) {
@@ -283,6 +297,8 @@ void normalise_control(unsigned char* control, std::size_t length) {
             std::memset(control + sizeof header, 0, present - sizeof header);
         if (header.cmsg_level == IPPROTO_IP && header.cmsg_type == IP_PKTINFO)
             normalise_packet_info(control + sizeof header, present - sizeof header);
+        if (header.cmsg_level == IPPROTO_IPV6 && header.cmsg_type == IPV6_PKTINFO)
+            normalise_packet_info6(control + sizeof header, present - sizeof header);
         // IP_ORIGDSTADDR and IPV6_ORIGDSTADDR are socket addresses.
         if ((header.cmsg_level == IPPROTO_IP && header.cmsg_type == 20) ||
             (header.cmsg_level == IPPROTO_IPV6 && header.cmsg_type == 74))

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: MIT
+// What happens around the calls: a look at a descriptor, clients, descriptors that come and go unseen.
+#include "tools/differential/runner.hpp"
+
+#include <arpa/inet.h>
+#include <poll.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <cstdio>
+#include <cstring>
+
+namespace multihome::differential {
+
+namespace {
+
+constexpr int end_of_inspection = 24; // descriptors up to here are looked at when a sequence ends
+
+in6_addr ipv6_of(const sockaddr_storage& name) {
+    sockaddr_in6 ipv6{};
+    std::memcpy(&ipv6, &name, sizeof ipv6);
+    return name.ss_family == AF_INET6 ? ipv6.sin6_addr : in6_addr{};
+}
+
+bool is_mapped(const sockaddr_storage& name) {
+    const in6_addr address = ipv6_of(name);
+    return IN6_IS_ADDR_V4MAPPED(&address);
+}
+
+bool is_loopback6(const sockaddr_storage& name) {
+    const in6_addr address = ipv6_of(name);
+    return IN6_IS_ADDR_LOOPBACK(&address);
+}
+
+} // namespace
+
+void Runner::note_address(const char* what, const sockaddr_storage& name) {
+    std::array<char, INET6_ADDRSTRLEN> text{};
+    in_port_t port = 0;
+    std::memcpy(&port, reinterpret_cast<const char*>(&name) + offsetof(sockaddr_in, sin_port), sizeof port);
+    const std::size_t offset =
+        name.ss_family == AF_INET ? offsetof(sockaddr_in, sin_addr) : offsetof(sockaddr_in6, sin6_addr);
+    if (inet_ntop(name.ss_family, reinterpret_cast<const char*>(&name) + offset, text.data(), text.size()) ==
+        nullptr)
+        return;
+    const std::size_t used = std::strlen(mailbox_.notes.data());
+    std::snprintf(mailbox_.notes.data() + used, mailbox_.notes.size() - used, "%s %s port %u", what,
+                  text.data(), static_cast<unsigned>(ntohs(port)));
+}
+
+void Runner::inspect_names(int fd) {
+    sockaddr_storage local{};
+    sockaddr_storage remote{};
+    socklen_t local_length = sizeof local;
+    socklen_t remote_length = sizeof remote;
+    const bool has_local = getsockname(fd, reinterpret_cast<sockaddr*>(&local), &local_length) == 0;
+    const bool has_remote = getpeername(fd, reinterpret_cast<sockaddr*>(&remote), &remote_length) == 0;
+    // A socket that was connected to ::1 and then to an IPv4 peer answers from 127.0.0.1, and yet goes on to
+    // call itself ::1. The shim, which sees to the local address at each connect(), makes that true.
+    if (has_local && has_remote && is_mapped(remote) && is_loopback6(local)) {
+        sockaddr_in6 changed{};
+        std::memcpy(&changed, &local, sizeof changed);
+        inet_pton(AF_INET6, "::ffff:127.0.0.1", &changed.sin6_addr);
+        std::memcpy(&local, &changed, sizeof changed);
+    }
+    surroundings_.normalise_port(local);
+    surroundings_.normalise_port(remote);
+    add(Label::local_address, 0, has_local ? hash_bytes(&local, local_length) : 0);
+    add(Label::remote_address, 0, has_remote ? hash_bytes(&remote, remote_length) : 0);
+    if (step_ == mailbox_.detailed_step) {
+        note_address(" local", local);
+        note_address(" remote", remote);
+    }
+}
+
+void Runner::inspect(int fd) {
+    for (std::size_t index = 0; index < inspected_options.size(); ++index) {
+        std::array<unsigned char, 32> value{};
+        value.fill(Memory::pattern);
+        socklen_t length = value.size();
+        errno = untouched_errno;
+        const long result = call_plainly(
+            Symbol::getsockopt,
+            {static_cast<std::uint64_t>(fd), static_cast<std::uint64_t>(inspected_options[index].level),
+             static_cast<std::uint64_t>(inspected_options[index].name),
+             reinterpret_cast<std::uintptr_t>(value.data()), reinterpret_cast<std::uintptr_t>(&length)});
+        const auto error = static_cast<std::uint64_t>(errno);
+        if (result < 0 && errno == EBADF)
+            return; // nothing there, and so say all the others
+        add(Label::option, index, hash_bytes(value.data(), value.size(), length + (error << 32U)));
+    }
+    inspect_names(fd);
+    pollfd ready{fd, POLLIN | POLLOUT | POLLPRI, 0};
+    add(Label::readiness, 0,
+        poll(&ready, 1, 0) >= 0 ? static_cast<std::uint64_t>(ready.revents) : ~std::uint64_t{0});
+}
+
+/// A UDP socket on which the program has asked for packet information itself: on its way to another process
+/// only one bit can tell what of it is the program's and what the shim's.
+bool Runner::asks_itself(int fd) {
+    bool asked = false;
+    for (const int index : {0, 1, 3, 4}) {
+        const InspectedOption& option = inspected_options.at(static_cast<std::size_t>(index));
+        int value = 0;
+        socklen_t length = sizeof value;
+        call_plainly(Symbol::getsockopt,
+                     {static_cast<std::uint64_t>(fd), static_cast<std::uint64_t>(option.level),
+                      static_cast<std::uint64_t>(option.name), reinterpret_cast<std::uintptr_t>(&value),
+                      reinterpret_cast<std::uintptr_t>(&length)});
+        asked = asked || value != 0;
+    }
+    return asked;
+}
+
+namespace {
+
+/// Another descriptor of the same socket. The shim learns of copies from dup() and its kin, and looks at what
+/// comes over a UNIX socket; that both happen to one client's socket in one process it does not follow.
+bool has_copies(int fd) {
+    const auto cookie_of = [](int descriptor) {
+        std::uint64_t cookie = 0;
+        socklen_t length = sizeof cookie;
+        return libc().getsockopt(descriptor, SOL_SOCKET, SO_COOKIE, &cookie, &length) == 0 ? cookie : 0;
+    };
+    const std::uint64_t cookie = cookie_of(fd);
+    for (int other = 0; other < first_own_descriptor && cookie != 0; ++other)
+        if (other != fd && cookie_of(other) == cookie)
+            return true;
+    return false;
+}
+
+} // namespace
+
+void Runner::pass(const Step& step) {
+    std::array<unsigned char, 1024> control{};
+    std::size_t length = 0;
+    build_control(content_rights, control, length);
+    const int fd = step.integer(Field::fd);
+    if (has_copies(fd) || asks_itself(fd))
+        return;
+    std::memcpy(control.data() + CMSG_LEN(0), &fd, sizeof fd);
+    char byte = 'x';
+    iovec data{&byte, 1};
+    msghdr message{};
+    message.msg_iov = &data;
+    message.msg_iovlen = 1;
+    message.msg_control = control.data();
+    message.msg_controllen = length;
+    const ssize_t sent = libc().sendmsg(Surroundings::pass_from(), &message, MSG_DONTWAIT);
+    add(Label::passed, 0, sent < 0 ? static_cast<std::uint64_t>(errno) : 0);
+    if (sent < 0)
+        return;
+    // It moves. That it may go and stay is nothing that the shim could see here, where it is sent by hand.
+    call_plainly(Symbol::close, {static_cast<std::uint64_t>(fd)});
+    Step receive;
+    receive.op = Op::recvmsg;
+    receive.by_number = step.by_number;
+    receive.set(Field::fd, Surroundings::pass_to());
+    receive.set(Field::length, 10);
+    receive.set(Field::control_length, 64);
+    call(receive);
+}
+
+void Runner::ask_other() {
+    constexpr int port = 9;
+    sockaddr_storage name{};
+    const socklen_t length = surroundings_.address(Place::v4_any, port, name);
+    const auto name_pointer = reinterpret_cast<std::uintptr_t>(&name);
+    const long fd = call_plainly(Symbol::socket, {AF_INET, SOCK_DGRAM, 0});
+    const auto number = static_cast<std::uint64_t>(fd);
+    call_plainly(Symbol::bind, {number, name_pointer, length});
+    surroundings_.client_send(0, Place::v4_other, port, 1, 1, false);
+    char byte = 0;
+    socklen_t room = sizeof name;
+    call_plainly(Symbol::recvfrom, {number, reinterpret_cast<std::uintptr_t>(&byte), 1, MSG_DONTWAIT,
+                                    name_pointer, reinterpret_cast<std::uintptr_t>(&room)});
+    call_plainly(Symbol::sendto,
+                 {number, reinterpret_cast<std::uintptr_t>(&byte), 1, MSG_DONTWAIT, name_pointer, room});
+    surroundings_.settle();
+    add(Label::answer_source, 0, surroundings_.client_source(0));
+    call_plainly(Symbol::close, {number});
+}
+
+void Runner::reset() {
+    for (int fd = 3; fd < end_of_inspection; ++fd)
+        inspect(fd);
+    call_plainly(Symbol::close_range, {3, first_own_descriptor - 1, 0});
+    call_plainly(Symbol::close_range, {first_own_descriptor + own_descriptor_count, UINT_MAX, 0});
+    surroundings_.repair();
+    record_arrivals();
+}
+
+void Runner::event(const Step& step) {
+    const int fd = step.integer(Field::fd);
+    std::array<int, 2> pair{};
+    switch (step.op) {
+    case Op::client_send:
+        surroundings_.client_send(std::clamp(step.integer(Field::client), 0, client_count - 1),
+                                  static_cast<Place>(step.get(Field::place)), step.integer(Field::port),
+                                  static_cast<std::size_t>(step.get(Field::length)),
+                                  step.integer(Field::count),
+                                  (step.get(Field::contents) & content_segment) != 0);
+        break;
+    case Op::inspect:
+        inspect(fd);
+        break;
+    case Op::hidden_close:
+        add(Label::result, 0, static_cast<std::uint64_t>(libc().close(fd)));
+        break;
+    case Op::listen:
+        add(Label::result, 0, static_cast<std::uint64_t>(::listen(fd, 3)));
+        break;
+    case Op::socketpair:
+        add(Label::result, 0,
+            static_cast<std::uint64_t>(::socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, pair.data())));
+        break;
+    case Op::pass:
+        pass(step);
+        break;
+    case Op::ask_other:
+        ask_other();
+        break;
+    default:
+        reset();
+        break;
+    }
+}
+
+} // namespace multihome::differential

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+// The running of steps on one side, shared by the files that do it.
+#pragma once
+
+#include "tools/differential/prepare.hpp"
+#include "tools/differential/record.hpp"
+#include "tools/differential/surroundings.hpp"
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+
+namespace multihome::differential {
+
+class Runner {
+public:
+    Runner(Mailbox& mailbox, Target target, in_port_t first_port, bool isolated)
+        : mailbox_(mailbox), functions_(target), surroundings_(first_port, isolated),
+          shares_ports_(!isolated) {}
+
+    void run();
+
+private:
+    void run_step(const Step& step);
+    void call(const Step& step);
+    long call_plainly(Symbol symbol, std::initializer_list<std::uint64_t> arguments);
+    void after_call(const Step& step, const Layout& layout);
+    void record_messages(const Layout& layout);
+    void record_memory(const Layout& layout);
+    void record_arrivals();
+    void normalise_name(std::uintptr_t address, std::size_t length);
+    void normalise_control_at(std::uintptr_t address, std::size_t length);
+    void event(const Step& step);
+    void inspect(int fd);
+    void inspect_names(int fd);
+    void note_address(const char* what, const sockaddr_storage& name);
+    void pass(const Step& step);
+    void ask_other();
+    bool asks_itself(int fd);
+    void reset();
+    void add(Label label, std::size_t index, std::uint64_t value);
+    void dump();
+
+    Mailbox& mailbox_;
+    Functions functions_;
+    Memory memory_;
+    Surroundings surroundings_;
+    bool shares_ports_; // with the other side, which runs when this one has finished
+    std::uint32_t step_ = 0;
+};
+
+} // namespace multihome::differential
