@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: MIT
+"""What the tests here share. A test says what it saw, what is right, and what it expects bare, where that differs."""
+import ctypes
+import os
+import socket
+import struct
+import subprocess
+import sys
+
+SHIM = sys.argv[1] == "shim"
+TOPICS = sys.argv[2:]
+LIBC = ctypes.CDLL(None, use_errno=True)
+failures = 0
+
+
+def expect(what, got, right, bare=None):
+    """`bare` is what a program without the shim sees; where it is not given, the same."""
+    global failures
+    wanted = right if SHIM or bare is None else bare
+    good = got == wanted
+    print(f"{'ok' if good else 'FAIL'}: {what}: {got}" + ("" if good else f", should be {wanted}"), flush=True)
+    failures += not good
+
+
+def end():
+    sys.exit(1 if failures else 0)
+
+
+def skip(why):
+    print(f"SKIP: {why}", flush=True)
+    sys.exit(77)
+
+
+class Family:
+    """The addresses of a test: the peer's, and two more that it asks. The routing table answers from the peer's own."""
+
+    def __init__(self, wildcard, peer, first, second, mapped=False, device=None, route=None):
+        self.wildcard, self.peer, self.first, self.second = wildcard, peer, first, second
+        self.route = route or peer
+        self.device = device
+        self.domain = socket.AF_INET6 if ":" in wildcard else socket.AF_INET
+        self.client_domain = socket.AF_INET6 if ":" in peer else socket.AF_INET
+        self.mapped = mapped
+
+    def seen(self, address):
+        """As the server sees it."""
+        return f"::ffff:{address}" if self.mapped else address
+
+    def name(self, address, port, device=None):
+        if self.client_domain == socket.AF_INET:
+            return (address, port)
+        return (address, port, 0, socket.if_nametoindex(device) if device else 0)
+
+    def server(self, port=0):
+        server = socket.socket(self.domain, socket.SOCK_DGRAM)
+        if self.domain == socket.AF_INET6:
+            server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if self.mapped else 1)
+        server.bind((self.wildcard, port))
+        server.settimeout(5)
+        return server
+
+    def client(self):
+        client = socket.socket(self.client_domain, socket.SOCK_DGRAM)
+        client.bind(self.name(self.peer, 0, self.device))
+        client.settimeout(5)
+        return client
+
+    def ask(self, client, server, address, data=b"question"):
+        """A request, to `address` and the port of `server` (a socket or a number)."""
+        port = server if isinstance(server, int) else server.getsockname()[1]
+        client.sendto(data, self.name(address, port, self.device))
+
+
+V4 = Family("0.0.0.0", "127.0.0.1", "127.0.0.2", "127.0.0.3")
+DUAL = Family("::", "127.0.0.1", "127.0.0.2", "127.0.0.3", mapped=True)
+V6 = Family("::", "2001:db8::1", "2001:db8::2", "2001:db8::3")
+SECONDARY = Family("0.0.0.0", "192.0.2.1", "192.0.2.2", "192.0.2.3")
+# The peer is at the other end of a veth pair.
+LINK_LOCAL = Family("::", "fe80::1", "fe80::3", "fe80::4", device="end1", route="fe80::2")
+FAMILIES = {"v4": V4, "dual": DUAL, "v6": V6, "v4_secondary": SECONDARY, "v6_link_local": LINK_LOCAL}
+
+
+def plain(address):
+    """Without the scope, which getsockname() and recvfrom() print after link-local addresses."""
+    return address.split("%")[0]
+
+
+def local(sock):
+    return plain(sock.getsockname()[0])
+
+
+def source(client):
+    """Where the next datagram comes from, or "none"."""
+    try:
+        return plain(client.recvfrom(2048)[1][0])
+    except (TimeoutError, ConnectionRefusedError):
+        return "none"
+
+
+def hears(sock, seconds=5.0):
+    """The next datagram, or "none"."""
+    sock.settimeout(seconds)
+    try:
+        return sock.recv(2048)
+    except (TimeoutError, ConnectionRefusedError):
+        return "none"
+    finally:
+        sock.settimeout(5)
+
+
+def hear(server):
+    """The peer that the next datagram on a server is from."""
+    return server.recvfrom(2048)[1]
+
+
+def disconnect(sock):
+    """connect(AF_UNSPEC), which Python has no name for."""
+    nobody = struct.pack("=H14x", socket.AF_UNSPEC)
+    if LIBC.connect(sock.fileno(), nobody, len(nobody)) != 0:
+        raise OSError(ctypes.get_errno(), "connect(AF_UNSPEC)")
+
+
+def free_port(family):
+    """A server on a port that it has asked for by number: the kernel gives such a port back after AF_UNSPEC."""
+    for _ in range(20):
+        probe = family.server()
+        port = probe.getsockname()[1]
+        probe.close()
+        try:
+            return family.server(port)
+        except OSError:
+            continue
+    raise OSError("no free port")
+
+
+def ip(*arguments, may_fail=False):
+    environment = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
+    done = subprocess.run(["ip", *arguments], env=environment, stderr=subprocess.PIPE, text=True, timeout=10)
+    if done.returncode != 0 and not may_fail:
+        raise OSError(f"ip {' '.join(arguments)}: {done.stderr}")
+    return done.returncode == 0
+
+
+def addresses():
+    """The namespace that the driver made: IPv4 addresses on an interface, of which two are secondary ones (lo would
+    take the whole network for its own), and IPv6 addresses on lo."""
+    ip("link", "set", "lo", "up")
+    if not ip("link", "add", "many", "type", "veth", "peer", "name", "many-peer", may_fail=True):
+        skip("cannot make a veth pair")
+    for last in "123":
+        ip("address", "add", f"192.0.2.{last}/24", "dev", "many")
+    for end_ in ("many", "many-peer"):
+        ip("link", "set", end_, "up")
+    if not os.path.exists("/proc/sys/net/ipv6"):
+        return
+    for last in "123":
+        ip("address", "add", f"2001:db8::{last}/128", "dev", "lo", "nodad")
+
+
+def veth_pair():
+    if not ip("link", "add", "end0", "type", "veth", "peer", "name", "end1", may_fail=True):
+        skip("cannot make a veth pair")
+    for end_ in ("end0", "end1"):
+        ip("link", "set", end_, "addrgenmode", "none")
+    # Deprecated ones, so that the kernel prefers fe80::2.
+    for last in "34":
+        ip("address", "add", f"fe80::{last}/64", "dev", "end0", "nodad", "preferred_lft", "0")
+    ip("address", "add", "fe80::2/64", "dev", "end0", "nodad")
+    ip("address", "add", "fe80::1/64", "dev", "end1", "nodad")
+    for end_ in ("end0", "end1"):
+        ip("link", "set", end_, "up")
+
+
+def family(name):
+    """The family of that name, with what it needs made in the namespace."""
+    if "6" in name or name == "dual":
+        if not os.path.exists("/proc/sys/net/ipv6"):
+            skip("this kernel has no IPv6")
+    if name in ("v6", "v4_secondary", "v6_link_local"):
+        addresses()
+    if name == "v6_link_local":
+        veth_pair()
+    return FAMILIES[name]
+
+
+def in_child(work):
+    """Runs work() in a forked child, which says itself what it expects. Returns its wait status."""
+    sys.stdout.flush()
+    child = os.fork()
+    if child == 0:
+        before = failures
+        try:
+            work()
+        except BaseException as error:  # pylint: disable=broad-except
+            print(f"FAIL: in the child: {error!r}", flush=True)
+            os._exit(1)
+        os._exit(1 if failures > before else 0)
+    return os.waitpid(child, 0)[1]

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: MIT
+"""A program that locks itself into a system-call filter must not be killed for a call that only the shim makes."""
+import ctypes
+import os
+import platform
+import socket
+import struct
+
+from common import LIBC, TOPICS, V4, end, expect, hear, in_child, skip, source
+
+NUMBERS = {"x86_64": {"setsockopt": 54, "getsockopt": 55, "madvise": 28},
+           "aarch64": {"setsockopt": 208, "getsockopt": 209, "madvise": 233}}
+PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 38, 22, 2
+KILL_PROCESS, ALLOW = 0x80000000, 0x7FFF0000
+
+
+def forbid(*names):
+    numbers = NUMBERS.get(platform.machine())
+    if numbers is None:
+        skip(f"no system-call numbers for {platform.machine()}")
+    code = struct.pack("=HBBI", 0x20, 0, 0, 0)  # the number of the call
+    for name in names:
+        code += struct.pack("=HBBI", 0x15, 0, 1, numbers[name]) + struct.pack("=HBBI", 0x06, 0, 0, KILL_PROCESS)
+    code += struct.pack("=HBBI", 0x06, 0, 0, ALLOW)
+    text = ctypes.create_string_buffer(code, len(code))
+    filter_ = struct.pack("@HP", len(code) // 8, ctypes.addressof(text))
+    if LIBC.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
+        skip("PR_SET_NO_NEW_PRIVS")
+    if LIBC.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, filter_, 0, 0) != 0:
+        skip("this kernel has no system-call filters")
+
+
+def bite(name, call):
+    """The filter does what it is for."""
+    def child():
+        forbid(name)
+        call()
+
+    expect(f"{name} kills", os.WTERMSIG(in_child(child)) != 0, True)
+
+
+def connecting(*names):
+    server = V4.server()
+    client = V4.client()
+    V4.ask(client, server, V4.first)
+    peer = hear(server)
+
+    def child():
+        forbid(*names)
+        # By libc, because Python may look at options of its own accord.
+        address = struct.pack("=H", socket.AF_INET) + struct.pack("!H", peer[1]) + socket.inet_aton(peer[0]) + bytes(8)
+        expect("connect", LIBC.connect(server.fileno(), address, len(address)), 0)
+        expect("send", LIBC.send(server.fileno(), b"answer", 6, 0), 6)
+        expect("connect to nobody", LIBC.connect(server.fileno(), struct.pack("=H14x", 0), 16), 0)
+
+    expect("the child's end", in_child(child), 0)
+    expect("the client has an answer", source(client) != "none", True)
+
+
+def options():
+    bite("getsockopt", lambda: V4.server().getsockopt(socket.SOL_SOCKET, socket.SO_TYPE))
+    connecting("getsockopt", "setsockopt")
+    connecting("getsockopt")
+    connecting("setsockopt")
+
+
+def madvise():
+    bite("madvise", lambda: LIBC.madvise(None, 0, 0))
+    server = V4.server()
+    client = V4.client()
+    V4.ask(client, server, V4.first)
+    server.sendto(b"answer", hear(server))
+    expect("answered from", source(client), V4.first, V4.route)
+
+    def grandchild():
+        server.close()
+        another = V4.server()
+        V4.ask(client, another, V4.second)
+        another.sendto(b"answer", hear(another))
+        # As bare or right: it is enough that it lives.
+        expect("an answer", source(client) in (V4.second, V4.route), True)
+
+    def child():
+        forbid("madvise")
+        expect("the grandchild's end", in_child(grandchild), 0)
+
+    expect("the child's end", in_child(child), 0)
+
+
+{"options": options, "madvise": madvise}[TOPICS[0]]()
+end()
