@@ -123,7 +123,7 @@ void begin_receiving(Socket socket, bool batch) {
 
     note_reader(*state);
     const uint64_t hash = hash_of(peer, state->key);
-    Recent::Heard now{peer, local, socket.tag(), arrival, nullptr, 0};
+    Recent::Heard now{peer, local, socket.tag(), arrival, hash, nullptr, 0};
     const LocalIndex index = local ? state->locals.intern(local) : local_by_route;
     if (local && index == local_by_route) {
         // The list is full. The answer of this thread still finds its way by `recent`; others must not be
@@ -191,7 +191,7 @@ void open_shortcut(Socket socket, const sockaddr* address, const Peer& peer, con
         if (was_heard_elsewhere(*state, last->word, word))
             return local_of(*state, word);
         if ((last->word & Entry::answered_bit) == 0) {
-            note_answered(*state, hash_of(peer, state->key), last->word);
+            note_answered(*state, last->hash, last->word);
             last->word = PeerTable::mark_answered(last->slot, last->word);
         }
         return last->local;

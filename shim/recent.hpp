@@ -32,6 +32,7 @@ public:
         Local local;
         uint32_t tag = 0;     // the socket's
         uint64_t arrival = 0; // see control::read_only_arrival(); 0 where that does not tell the whole of it
+        uint64_t hash = 0; // the peer's
         std::atomic<uint64_t>* slot = nullptr;
         uint64_t word =
             0; // what the slot held, or the identity with local_by_route where it was not recorded
