@@ -204,7 +204,7 @@ int to(Socket socket, int fd, const sockaddr* address, socklen_t length) {
     if (!read_peer(address, length, peer)) {
         const int result = libc::connect(fd, address, length);
         // The wildcard may be back: look at the socket anew when it is used next.
-        if (result == 0 && address->sa_family == AF_UNSPEC && socket.kind() != Socket::Kind::ours)
+        if (result == 0 && address->sa_family == AF_UNSPEC && socket.kind() == Socket::Kind::other)
             sockets::arrived(fd);
         if (result == 0)
             note_families(fd, socket);

@@ -136,16 +136,6 @@ void for_each_word(Visit visit) {
             visit_block(words, static_cast<unsigned>(block << block_bits));
 }
 
-// A socket of which it was not yet settled what it is becomes ours, and which of the words are copies of its
-// word cannot be told: all that may be are looked at anew.
-void forget_copies() {
-    for_each_word([](Word& word, unsigned) {
-        const Socket socket{word.load(std::memory_order_relaxed)};
-        if (socket.kind() != Kind::ours && socket.has(Socket::has_copies))
-            word.store(0, std::memory_order_relaxed);
-    });
-}
-
 // One getsockopt() for an int; false on failure.
 bool read_option(int fd, int level, int name, int& value) {
     socklen_t length = sizeof value;
@@ -215,6 +205,18 @@ Socket find_same(int fd) {
             found = socket;
     });
     return found;
+}
+
+// It is settled now what the socket behind `fd` is. Those of its descriptors that it was not settled for
+// become the same: of the words that may be such a descriptor's, the socket's cookie tells which are.
+void settle_copies(int fd, Socket settled) {
+    const uint64_t cookie = cookie_of(fd);
+    for_each_word([&](Word& word, unsigned other) {
+        const Socket socket{word.load(std::memory_order_relaxed)};
+        if (socket.kind() != Kind::ours && socket.has(Socket::has_copies) && cookie != 0 &&
+            cookie_of(static_cast<int>(other)) == cookie)
+            word.store(settled.word(), std::memory_order_relaxed);
+    });
 }
 
 // Looks at the socket. Unknown where `fd` is none (so that nothing is stored for it). `seen_made`: it came
@@ -299,7 +301,7 @@ Socket examine(int fd) {
         return {Kind::other, 0, 0};
     const Socket socket = classify(fd, false);
     if (socket.kind() == Kind::ours)
-        forget_copies();
+        settle_copies(fd, socket);
     if (socket.kind() != Kind::unknown)
         store(fd, socket);
     return socket.kind() != Kind::unknown ? socket : Socket{Kind::other, 0, 0};
@@ -320,11 +322,11 @@ void bound(int fd) {
     if (in_vfork_child())
         return;
     const Socket before = peek(fd);
+    const Socket settled =
+        classify(fd, before.kind() == Kind::unbound).with_multicast_interface(before.multicast_interface());
+    store(fd, settled);
     if (before.has(Socket::has_copies))
-        forget_copies();
-    store(
-        fd,
-        classify(fd, before.kind() == Kind::unbound).with_multicast_interface(before.multicast_interface()));
+        settle_copies(fd, settled);
 }
 
 Socket take_over_unbound(int fd) {
@@ -334,22 +336,23 @@ Socket take_over_unbound(int fd) {
     if (before.kind() != Kind::unbound || no_new_sockets.load(std::memory_order_relaxed) ||
         in_vfork_child() || !is_udp(fd, domain))
         return before;
-    if (before.has(Socket::has_copies))
-        forget_copies();
     const Socket socket =
         take_over(fd, domain, 0, true).with_multicast_interface(before.multicast_interface());
     store(fd, socket);
+    if (before.has(Socket::has_copies))
+        settle_copies(fd, socket);
     return socket;
 }
 
 void left_alone(int fd, Socket seen) {
     if (!in_vfork_child())
-        update(fd, seen, Socket{Kind::other, seen.word() & Socket::has_copies, 0});
+        update(fd, seen, Socket{Kind::other, (seen.word() & Socket::has_copies) | Socket::left_alone, 0});
 }
 
 void duplicated(int fd, int copy) {
     Socket socket = peek(fd);
-    if (socket.kind() == Kind::unbound && fd != copy && !in_vfork_child()) {
+    const bool may_be_bound = socket.kind() == Kind::unbound || socket.has(Socket::left_alone);
+    if (may_be_bound && fd != copy && !in_vfork_child()) {
         socket = socket.with_options(0, Socket::has_copies);
         store(fd, socket);
     }

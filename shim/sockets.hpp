@@ -35,6 +35,7 @@ public:
         no_descriptors = 1U << 4,   // no UNIX socket: what it receives brings no descriptors
         has_copies = 1U << 5,       // not bound yet, and other descriptors may be this socket too
         only_ipv4 = 1U << 6,        // AF_INET6, and its own address is an IPv4 one
+        left_alone = 1U << 7,       // was unbound; where nothing came of its first call it still is
         asked_ipv4 = 1U << 8,       // IP_PKTINFO
         asked_ipv6 = 1U << 9,       // IPV6_RECVPKTINFO
         asked_ipv6_2292 = 1U << 10, // IPV6_2292PKTINFO
