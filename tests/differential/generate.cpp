@@ -12,7 +12,8 @@ namespace {
 class Generator {
 public:
     Generator(std::uint64_t seed, std::size_t length)
-        : random_(seed), length_(length), connect_ipv6_(random_.chance(50)) {}
+        : random_(seed), length_(length), connect_ipv6_(random_.chance(50)),
+          asks_for_port_(random_.chance(25)) {}
 
     std::vector<Step> make() {
         const std::int64_t sockets = 2 + random_.below(4);
@@ -120,6 +121,13 @@ private:
     void toggle_option(std::int64_t fd) {
         const SocketOption& option =
             options[static_cast<std::size_t>(random_.below(static_cast<std::int64_t>(options.size())))];
+        // A program that asks for both, on a socket whose making or whose copies the shim has lost sight of,
+        // looks like a socket with the shim's mark. So each sequence has but one of them.
+        const bool asks_for_port = option.level == 0 && option.name == 24;
+        const bool asks_for_information =
+            option.name == (option.level == 0 ? 8 : 49) || (option.level == 41 && option.name == 2);
+        if (asks_for_port_ ? asks_for_information : asks_for_port)
+            return;
         Step& step = add(Op::setsockopt);
         step.set(Field::fd, fd);
         step.set(Field::level, option.level);
@@ -201,7 +209,8 @@ private:
         // Where the kernel fills some messages and then meets one that is not there, it returns what it has
         // and keeps EFAULT for the next call. That a socket's pending error can be set from outside is not
         // so.
-        if (step.pointer(Field::message) == Pointer::cross)
+        if (step.pointer(Field::message) == Pointer::cross ||
+            (step.pointer(Field::message) == Pointer::edge && step.get(Field::count) < 0))
             step.set(Field::message, 0);
         step.set(Field::time, static_cast<std::int64_t>(Pointer::null));
         if (random_.chance(20)) {
@@ -355,6 +364,7 @@ private:
     std::size_t length_;
     std::int64_t made_ = 0;
     bool connect_ipv6_;
+    bool asks_for_port_;
     std::vector<Step> steps_;
 };
 

@@ -28,6 +28,13 @@ bool is_mapped(const sockaddr_storage& name) {
     return IN6_IS_ADDR_V4MAPPED(&address);
 }
 
+bool is_ping(int fd) {
+    int protocol = 0;
+    socklen_t length = sizeof protocol;
+    return libc().getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &length) == 0 &&
+           (protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6);
+}
+
 bool is_loopback6(const sockaddr_storage& name) {
     const in6_addr address = ipv6_of(name);
     return IN6_IS_ADDR_LOOPBACK(&address);
@@ -64,8 +71,9 @@ void Runner::inspect_names(int fd) {
         inet_pton(AF_INET6, "::ffff:127.0.0.1", &changed.sin6_addr);
         std::memcpy(&local, &changed, sizeof changed);
     }
-    surroundings_.normalise_port(local);
-    surroundings_.normalise_port(remote);
+    const bool by_lot = is_ping(fd);
+    surroundings_.normalise_port(local, by_lot);
+    surroundings_.normalise_port(remote, false);
     add(Label::local_address, 0, has_local ? hash_bytes(&local, local_length) : 0);
     add(Label::remote_address, 0, has_remote ? hash_bytes(&remote, remote_length) : 0);
     if (step_ == mailbox_.detailed_step) {

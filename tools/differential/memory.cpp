@@ -25,7 +25,7 @@ struct Description {
 
 constexpr std::array<Description, region_count> descriptions{{{"messages", std::size_t{1} << 20U},
                                                               {"vectors", std::size_t{256} << 10U},
-                                                              {"names", std::size_t{1} << 20U},
+                                                              {"names", std::size_t{4} << 20U},
                                                               {"control buffers", std::size_t{1} << 20U},
                                                               {"data", std::size_t{4} << 20U},
                                                               {"address length", page},
@@ -74,10 +74,12 @@ void Memory::clear() {
 }
 
 void Memory::use(Region region, std::uintptr_t begin, std::uintptr_t end) {
-    if (begin < end)
-        std::memset(at(begin), pattern, end - begin);
     const auto index = static_cast<std::size_t>(region);
     Used& used = begin < base_of(region) + size_of(region) / 2 ? low_[index] : high_[index];
+    // What lies between two blocks is watched as well, and may be left from an earlier step.
+    const std::uintptr_t from = used.begin != used.end && used.end < begin ? used.end : begin;
+    if (from < end)
+        std::memset(at(from), pattern, end - from);
     used = used.begin == used.end ? Used{begin, end}
                                   : Used{std::min(used.begin, begin), std::max(used.end, end)};
 }

@@ -62,7 +62,7 @@ Described describe(Place place) {
 
 } // namespace
 
-void Surroundings::normalise_port(sockaddr_storage& name) const {
+void Surroundings::normalise_port(sockaddr_storage& name, bool by_lot) const {
     static_assert(offsetof(sockaddr_in, sin_port) == offsetof(sockaddr_in6, sin6_port));
     if (name.ss_family != AF_INET && name.ss_family != AF_INET6)
         return;
@@ -70,7 +70,7 @@ void Surroundings::normalise_port(sockaddr_storage& name) const {
     in_port_t port = 0;
     std::memcpy(&port, place, sizeof port);
     const int number = ntohs(port);
-    if (number == 0 || (number >= first_port_ && number < first_port_ + port_count))
+    if (number == 0 || (!by_lot && number >= first_port_ && number < first_port_ + port_count))
         return;
     port = htons(0x8000);
     std::memcpy(place, &port, sizeof port);

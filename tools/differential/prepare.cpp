@@ -98,7 +98,10 @@ std::uint64_t Preparation::outgoing_name(std::uint64_t& length) {
     sockaddr_storage name{};
     const socklen_t natural =
         surroundings_.address(static_cast<Place>(step_.get(Field::place)), step_.integer(Field::port), name);
-    const std::int64_t given = name_length(natural);
+    std::int64_t given = name_length(natural);
+    // A UNIX socket bound to nothing but its family gets a name that is drawn by lot.
+    if (name.ss_family == AF_UNIX && given == sizeof name.ss_family)
+        ++given;
     length = static_cast<std::uint64_t>(given);
     const std::size_t size = clamp(given, 256);
     const Block block = memory_.place(Region::name, step_.pointer(Field::name), size);

@@ -62,9 +62,9 @@ public:
     /// Fills in an address; returns its length.
     socklen_t address(Place place, int port, sockaddr_storage& result) const;
 
-    /// As normalise_address(), for a whole address: also identifiers of ping sockets, which can be any
-    /// number.
-    void normalise_port(sockaddr_storage& name) const;
+    /// As normalise_address(), for a whole address. `by_lot`: the number is drawn from all there are, as a
+    /// ping socket's identifier is.
+    void normalise_port(sockaddr_storage& name, bool by_lot) const;
 
     /// Waits until everything sent so far has arrived. Loopback delivers within the sending call nearly
     /// always, but "nearly" would be a difference in every long run.
