@@ -51,6 +51,7 @@ Signature describe(const char* name, Result (*)(Arguments...), unsigned fixed, b
 
 #define MULTIHOME_UNPACK(...) __VA_ARGS__
 
+// NOLINTBEGIN(bugprone-macro-parentheses): these arguments are types, and lists of types in parentheses
 std::vector<Signature> signatures() {
     return {
 #define MULTIHOME_SYMBOL(result, name, arguments)                                                            \
@@ -63,6 +64,7 @@ std::vector<Signature> signatures() {
 #undef MULTIHOME_VARIADIC
     };
 }
+// NOLINTEND(bugprone-macro-parentheses)
 
 constexpr std::array<const char*, symbol_count> names{
 #define MULTIHOME_SYMBOL(result, name, arguments)     #name,
