@@ -148,29 +148,6 @@ inline size_t write_source(void* buffer, const Local& local) {
                          in6_pktinfo{local.address.ipv6(), local.interface_index});
 }
 
-// An IPv4 source in one word, for write_packed_source().
-inline uint64_t pack_source(const Local& local) {
-    return first_word({static_cast<int>(local.interface_index), local.address.ipv4(), {}});
-}
-
-inline Local unpack_source(uint64_t source) {
-    in_pktinfo info{};
-    std::memcpy(&info, &source, sizeof source);
-    return {Address::from_ipv4(info.ipi_spec_dst), static_cast<uint32_t>(info.ipi_ifindex)};
-}
-
-// The message that write_source() writes for an IPv4 source, made of what pack_source() has packed.
-struct PackedSource {
-    Header header;
-    uint64_t source;
-    uint64_t rest; // ipi_addr, which the kernel does not read, and padding
-};
-static_assert(sizeof(PackedSource) == CMSG_SPACE(sizeof(in_pktinfo)));
-
-inline PackedSource packed_source(uint64_t source) {
-    return {{CMSG_LEN(sizeof(in_pktinfo)), IPPROTO_IP, IP_PKTINFO}, source, 0};
-}
-
 // Reads back what write_source() has written as the last of `length` bytes of messages.
 Local read_source(const void* buffer, size_t length);
 

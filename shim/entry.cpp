@@ -39,7 +39,11 @@ using namespace multihome; // NOLINT(google-build-using-namespace): this file is
 namespace {
 
 bool is_ours(Socket socket) {
-    return socket.kind() == Socket::Kind::ours;
+    return socket.is(Socket::Kind::ours);
+}
+
+bool is_passed_on(Socket socket) {
+    return socket.is(Socket::Kind::other);
 }
 
 // Descriptors that came over a UNIX socket. Only looked for where control messages came at all.
@@ -236,10 +240,10 @@ namespace {
 EXPORT ssize_t recvfrom(int fd, void* buffer, size_t length, int flags, sockaddr* address,
                         socklen_t* address_length) {
     const Socket socket = sockets::peek_direct(fd);
-    if (socket.kind() == Socket::Kind::other)
-        return libc::recvfrom(fd, buffer, length, flags, address, address_length);
     if (is_ours(socket)) [[likely]]
         return receive::quickly(socket, fd, buffer, length, flags, address, address_length);
+    if (is_passed_on(socket)) [[likely]]
+        return libc::recvfrom(fd, buffer, length, flags, address, address_length);
     return recvfrom_examined(fd, buffer, length, flags, address, address_length);
 }
 
@@ -253,9 +257,14 @@ EXPORT ssize_t __recvfrom_chk(int fd, void* buffer, size_t length, size_t buffer
 }
 
 EXPORT ssize_t recvmsg(int fd, msghdr* message, int flags) {
-    if (sockets::is_passed_on_unseen(fd))
+    const Socket socket = sockets::peek_direct(fd);
+    // What has no room for control messages gets no descriptors either.
+    char here; // is only a place
+    if (socket.has(Socket::no_descriptors) ||
+        (is_passed_on(socket) && user_memory::is_on_stack(message, &here) && message->msg_controllen == 0))
+        [[likely]]
         return libc::recvmsg(fd, message, flags);
-    if (sockets::is_ours(fd))
+    if (is_ours(socket))
         return receive::one(fd, message, flags);
     return recvmsg_examined(fd, message, flags);
 }
@@ -275,17 +284,18 @@ EXPORT int recvmmsg(int fd, mmsghdr* messages, unsigned int count, int flags, ti
 EXPORT ssize_t sendto(int fd, const void* buffer, size_t length, int flags, const sockaddr* address,
                       socklen_t address_length) {
     const Socket socket = sockets::peek_direct(fd);
-    if (socket.kind() == Socket::Kind::other)
-        return libc::sendto(fd, buffer, length, flags, address, address_length);
     if (is_ours(socket)) [[likely]]
         return send::quickly(socket, fd, buffer, length, flags, address, address_length);
+    if (is_passed_on(socket)) [[likely]]
+        return libc::sendto(fd, buffer, length, flags, address, address_length);
     return sendto_examined(fd, buffer, length, flags, address, address_length);
 }
 
 EXPORT ssize_t sendmsg(int fd, const msghdr* message, int flags) {
-    if (sockets::is_passed_on(fd))
+    const Socket socket = sockets::peek_direct(fd);
+    if (is_passed_on(socket))
         return libc::sendmsg(fd, message, flags);
-    if (sockets::is_ours(fd))
+    if (is_ours(socket)) [[likely]]
         return send::one(fd, message, flags);
     return sendmsg_examined(fd, message, flags);
 }

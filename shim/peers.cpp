@@ -73,9 +73,12 @@ void note_reader(SharedState& state) {
 // at another one since. By a single reader: the answers come in order, and this one belongs to `then`. By
 // another thread, where threads answer what they read themselves: likewise. But where requests go from thread
 // to thread, that has been answered long since, and this answer belongs to `now`.
-bool was_heard_elsewhere(SharedState& state, uint64_t then, uint64_t now) {
+bool requests_change_threads(const SharedState& state) {
     return state.answers_for_others.load(std::memory_order_relaxed) != 0 &&
-           state.readers.load(std::memory_order_relaxed) > 1 && ((then ^ now) & Entry::identity_mask) == 0 &&
+           state.readers.load(std::memory_order_relaxed) > 1;
+}
+bool was_heard_elsewhere(const SharedState& state, uint64_t then, uint64_t now) {
+    return requests_change_threads(state) && ((then ^ now) & Entry::identity_mask) == 0 &&
            Entry::local(then) != Entry::local(now);
 }
 
@@ -85,8 +88,12 @@ void note_answered(SharedState& state, uint64_t hash, uint64_t word) {
         state.handover.withdraw(hash);
 }
 
-Local local_of(SharedState& state, uint64_t word) {
+Local local_of(const SharedState& state, uint64_t word) {
     return state.locals.at(Entry::local(word));
+}
+
+uint64_t key_of(const Peer& peer, uint64_t hash) {
+    return peer.address.is_ipv4() ? Record::key_of_ipv4(peer) : Record::key_of_ipv6(hash);
 }
 
 } // namespace
@@ -98,6 +105,10 @@ Counters::Shard* detail::choose_counters() {
     if (state != nullptr)
         counters = &state->counters.shard(next_shard.fetch_add(1, std::memory_order_relaxed));
     return counters;
+}
+
+void detail::add_up(Counter counter) {
+    count(counter, Recent::counted_at_once);
 }
 
 void begin_receiving(Socket socket, bool batch) {
@@ -123,13 +134,14 @@ void begin_receiving(Socket socket, bool batch) {
 
     note_reader(*state);
     const uint64_t hash = hash_of(peer, state->key);
-    Recent::Heard now{peer, local, socket.tag(), arrival, hash, nullptr, 0};
+    Recent::Heard now{peer, local, socket.tag(), arrival, hash, {}, nullptr, 0};
     const LocalIndex index = local ? state->locals.intern(local) : local_by_route;
     if (local && index == local_by_route) {
         // The list is full. The answer of this thread still finds its way by `recent`; others must not be
         // sent astray by what the table said before.
         state->table().forget(hash, socket.tag());
         now.word = Entry::identity(hash, socket.tag());
+        now.record = {key_of(peer, hash), local_by_route, false};
         recent.add(now);
         constinit static std::atomic<bool> said{false};
         if (!said.exchange(true, std::memory_order_relaxed))
@@ -153,6 +165,7 @@ void begin_receiving(Socket socket, bool batch) {
         now.local = {};
     else if (socket.role() == Socket::Role::server && (now.word & Entry::answered_bit) == 0 && local)
         state->handover.offer(hash, index, seconds());
+    now.record = {key_of(peer, hash), Entry::local(now.word), (now.word & Entry::answered_bit) != 0};
     recent.add(now);
 }
 
@@ -161,20 +174,74 @@ void begin_receiving(Socket socket, bool batch) {
     if (state == nullptr || !recent.continues(socket.word(), arrival))
         return false;
     const Peer peer = ipv4_peer(name);
-    const PeerTable::Found found = state->table().find_settled(hash_of_ipv4(peer, state->key), recent.word());
+    const PeerTable::Found found =
+        state->table().find_settled(hash_of_ipv4(peer, state->key), recent.previous(socket.tag())->word);
     if (found.slot == nullptr)
         return false;
     recent.continue_with(name, peer, found.slot, found.word);
-    recent.shortcut().counters->add(Counter::received);
+    if (recent.count_received())
+        detail::add_up(Counter::received);
     return true;
 }
 
-void open_shortcut(Socket socket, const sockaddr* address, const Peer& peer, const Local& local) {
+[[gnu::hot]] bool heard_in_batch(Socket socket, uint64_t name, uint64_t arrival) {
+    SharedState* state = shared_state::get();
+    const Recent::Heard* previous = recent.previous(socket.tag());
+    if (state == nullptr || previous == nullptr || previous->arrival != arrival || arrival == 0 ||
+        previous->slot == nullptr || (previous->word & Entry::answered_bit) == 0 ||
+        socket.role() != Socket::Role::server || address_family(name) != AF_INET)
+        return false;
+    if (previous->record.is_of(Record::key_of_ipv4(name))) {
+        // Relaxed: only the equality counts.
+        if (previous->slot->load(std::memory_order_relaxed) != previous->word)
+            return false;
+        recent.note();
+    } else {
+        Recent::Heard now = *previous;
+        now.peer = ipv4_peer(name);
+        now.hash = hash_of_ipv4(now.peer, state->key);
+        const PeerTable::Found found = state->table().find_settled(now.hash, previous->word);
+        if (found.slot == nullptr)
+            return false;
+        now.slot = found.slot;
+        now.word = found.word;
+        now.record = {Record::key_of_ipv4(name), Entry::local(found.word), true};
+        recent.add(now);
+    }
+    if (recent.count_received())
+        detail::add_up(Counter::received);
+    return true;
+}
+
+[[gnu::hot]] const SourceMessage* answer_in_order(Socket socket, const void* address) {
     uint64_t name;
     std::memcpy(&name, address, sizeof name);
-    if (address_family(name) == AF_INET && local.address.is_ipv4() && detail::counters != nullptr &&
+    const SharedState* state = shared_state::get();
+    if (state == nullptr || !recent.in_order(socket.tag()) || address_family(name) != AF_INET ||
+        requests_change_threads(*state))
+        return nullptr;
+    const uint64_t key = Record::key_of_ipv4(name);
+    const Record record = recent.next(key);
+    // An entry that no answer has used yet is to be marked.
+    if (!record.answered())
+        return nullptr;
+    const SourceMessage* message = SourceMessage::find(record.local());
+    if (message == nullptr) {
+        const Local local = state->locals.at(record.local());
+        if (!local)
+            return nullptr;
+        message = &SourceMessage::make(record.local(), local);
+    }
+    recent.take(key);
+    return message;
+}
+
+void open_shortcut(Socket socket, const sockaddr* address, const Peer& peer, const Local& local) {
+    sa_family_t family;
+    std::memcpy(&family, address, sizeof family);
+    if (family == AF_INET && local.address.is_ipv4() && detail::counters != nullptr &&
         recent.may_set_shortcut(socket.tag(), peer, local))
-        recent.set_shortcut(socket.word(), name, control::pack_source(local), *detail::counters);
+        recent.set_shortcut(socket.word(), address, *detail::counters);
 }
 
 [[gnu::hot]] Local source_for(Socket socket, int fd, const Peer& peer) {
@@ -198,13 +265,17 @@ void open_shortcut(Socket socket, const sockaddr* address, const Peer& peer, con
     }
     const uint64_t hash = hash_of(peer, state->key);
     PeerTable table = state->table();
+    const uint64_t key = key_of(peer, hash);
     if (in_order) {
-        const uint64_t identity = Entry::identity(hash, socket.tag());
-        if (const uint64_t record = recent.take(identity); record != 0) {
+        if (const Record record = recent.take(key)) {
             const uint64_t word = table.find(hash, socket.tag());
-            note_answered(*state, hash, word);
-            table.mark_answered(hash, socket.tag());
-            return local_of(*state, was_heard_elsewhere(*state, record, word) ? word : record);
+            if ((word & Entry::answered_bit) == 0) {
+                note_answered(*state, hash, word);
+                table.mark_answered(hash, socket.tag());
+            }
+            const bool elsewhere =
+                word != 0 && requests_change_threads(*state) && Entry::local(word) != record.local();
+            return state->locals.at(elsewhere ? Entry::local(word) : record.local());
         }
     }
     if (const uint64_t word = table.find(hash, socket.tag()); word != 0) {
@@ -212,7 +283,7 @@ void open_shortcut(Socket socket, const sockaddr* address, const Peer& peer, con
             note_answered(*state, hash, word);
             table.mark_answered(hash, socket.tag());
         }
-        if (last == nullptr || recent.latest(Entry::identity(hash, socket.tag())) == 0)
+        if (last == nullptr || !recent.latest(key))
             note_answer_for_others(*state);
         return local_of(*state, word);
     }

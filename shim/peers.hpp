@@ -9,6 +9,7 @@
 #include "shim/counters.hpp"
 #include "shim/recent.hpp"
 #include "shim/sockets.hpp"
+#include "shim/source_message.hpp"
 
 namespace multihome::peers {
 
@@ -33,6 +34,7 @@ void refused(Socket socket, const Peer& peer, const Local& local);
 namespace detail {
 extern constinit thread_local Counters::Shard* counters; // this thread's share; null before its first use
 [[gnu::cold]] Counters::Shard* choose_counters();
+[[gnu::cold]] void add_up(Counter counter); // as many as the shortcut counts at once
 } // namespace detail
 
 // Counts in this thread's share of the counters.
@@ -45,16 +47,41 @@ inline void count(Counter counter, uint64_t amount = 1) {
 }
 
 // A datagram from `name` (the first eight bytes of its sockaddr_in) came by a single receive call. True where
-// it is just like the one before, and has been noted.
-inline bool heard_again(Socket socket, uint64_t name, uint64_t arrival) {
-    if (!recent.continues(socket.word(), arrival) || !recent.repeats(name))
+// it is just like the one before, which has been answered: then it has been noted.
+[[gnu::always_inline]] inline bool heard_again(Socket socket, uint64_t name, uint64_t arrival) {
+    if (!recent.repeats(socket.word(), name, arrival)) [[unlikely]]
         return false;
-    recent.shortcut().counters->add(Counter::received);
+    if (recent.count_received()) [[unlikely]]
+        detail::add_up(Counter::received);
     return true;
 }
 
 // The same where it is like the one before but for its peer, of whom there is nothing new to learn.
 bool heard_another(Socket socket, uint64_t name, uint64_t arrival);
+
+// The same for a datagram of a batch, answered or not.
+bool heard_in_batch(Socket socket, uint64_t name, uint64_t arrival);
+
+// A datagram goes to `address`, which can be read and holds a sockaddr_in. True where that answers the
+// datagram that this thread has just received: `source` is the message that makes it leave from the right
+// address. False where it takes source_for().
+[[gnu::always_inline]] inline bool answers(Socket socket, const void* address, const SourceMessage*& source) {
+    return recent.answers(socket.word(), address, source);
+}
+
+// Counts an answer that is sent. True where as many as are counted at once are to be added to the counters by
+// detail::add_up().
+[[gnu::always_inline]] inline bool count_answer_quickly() {
+    return recent.count_injected();
+}
+inline void count_answer() {
+    if (count_answer_quickly()) [[unlikely]]
+        detail::add_up(Counter::injected);
+}
+
+// The message for a datagram that is an answer in the order of a batch's datagrams. Null where it takes
+// source_for().
+const SourceMessage* answer_in_order(Socket socket, const void* address);
 
 // The long way has answered `peer` from `local`. The next answer may take the shortcut.
 void open_shortcut(Socket socket, const sockaddr* address, const Peer& peer, const Local& local);

@@ -98,6 +98,25 @@ size_t writable_bytes(void* memory, size_t length) {
     return done;
 }
 
+// The same for a message with our IP_PKTINFO alone, from an IPv4 peer: the quick way. `same` notes the
+// datagram; where it returns false, or the message is another one, nothing has been done.
+template <typename Same>
+bool give_back_simple(Socket socket, const msghdr& ours, msghdr& theirs, Same same) {
+    uint64_t name;
+    uint64_t arrival;
+    if (socket.has(Socket::asked_ipv4) || ours.msg_name == nullptr ||
+        ours.msg_namelen != sizeof(sockaddr_in) || theirs.msg_namelen < sizeof(sockaddr_in) ||
+        !control::read_only_arrival(ours.msg_control, ours.msg_controllen, arrival))
+        return false;
+    std::memcpy(&name, ours.msg_name, sizeof name);
+    if (!same(socket, name, arrival))
+        return false;
+    theirs.msg_namelen = sizeof(sockaddr_in);
+    theirs.msg_controllen = 0;
+    theirs.msg_flags = ours.msg_flags;
+    return true;
+}
+
 // The program's message, changed to what the kernel would have written to it.
 void give_back(Socket socket, const msghdr& ours, msghdr& theirs) {
     int flags = ours.msg_flags;
@@ -121,27 +140,32 @@ void give_back(Socket socket, const msghdr& ours, msghdr& theirs) {
                          socklen_t* address_length) {
     // Without an address there is nobody to answer, and without a control buffer nothing to hide.
     if (length > maximum_length || (flags & (MSG_ERRQUEUE | detail::msg_cmsg_compat)) != 0 ||
-        !user_memory::can_write(address_length, sizeof *address_length))
+        address == nullptr || !user_memory::can_write(address_length, sizeof *address_length) ||
+        !detail::takes_address(*address_length))
         return libc::recvfrom(fd, buffer, length, flags, address, address_length);
-    const socklen_t room = *address_length;
-    if (!detail::takes_address(room) ||
-        !user_memory::can_write(address, std::min<size_t>(room, sizeof(sockaddr_in6))))
-        return libc::recvfrom(fd, buffer, length, flags, address, address_length);
-
-    return detail::make((flags & MSG_PEEK) != 0, sockets::peek(fd), fd, buffer, length, flags, address,
-                        address_length);
+    // What is only looked at is no repetition.
+    if ((flags & MSG_PEEK) != 0)
+        recent.close_shortcut();
+    detail::Call call;
+    return detail::make(call, sockets::peek(fd), fd, buffer, length, flags, address, address_length);
 }
 
 [[gnu::hot, gnu::noinline]] ssize_t detail::note(const Call& call, ssize_t received) {
+    const Socket socket{call.word};
     const msghdr& message = call.message;
-    uint64_t name;
+    const socklen_t room = *call.address_length;
+    *call.address_length = message.msg_namelen;
     uint64_t arrival;
-    if ((call.flags & MSG_PEEK) == 0 && read_simple(call, name, arrival) &&
-        peers::heard_another(call.socket, name, arrival))
-        return received;
-    peers::begin_receiving(call.socket, false);
-    learn(call.socket, call.fd, message, call.room, call.control, message.msg_controllen, call.flags);
-    finish_call(call.socket, received, call.flags);
+    if (message.msg_namelen == sizeof(sockaddr_in) &&
+        control::read_only_arrival(call.control, message.msg_controllen, arrival)) {
+        uint64_t name;
+        std::memcpy(&name, message.msg_name, sizeof name);
+        if (peers::heard_another(socket, name, arrival))
+            return received;
+    }
+    peers::begin_receiving(socket, false);
+    learn(socket, call.fd, message, room, call.control, message.msg_controllen, call.flags);
+    finish_call(socket, received, call.flags);
     return received;
 }
 
@@ -150,7 +174,9 @@ ssize_t detail::note_failure(const Call& call) {
     if (errno == EBADF)
         return libc::recvfrom(call.fd, call.data.iov_base, call.data.iov_len, call.flags,
                               static_cast<sockaddr*>(call.message.msg_name), call.address_length);
-    finish_call(call.socket, -1, call.flags);
+    // Where the address cannot be written, newer kernels have written its length.
+    *call.address_length = call.message.msg_namelen;
+    finish_call(Socket{call.word}, -1, call.flags);
     return -1;
 }
 
@@ -173,6 +199,11 @@ ssize_t detail::note_failure(const Call& call) {
     const socklen_t room = ours.msg_namelen;
     const ssize_t received = libc::recvmsg(fd, &ours, flags);
     if (received >= 0) {
+        if ((flags & (MSG_ERRQUEUE | MSG_PEEK)) == 0 &&
+            give_back_simple(socket, ours, *message, [](Socket where, uint64_t name, uint64_t arrival) {
+                return peers::heard_again(where, name, arrival) || peers::heard_another(where, name, arrival);
+            }))
+            return received;
         give_back(socket, ours, *message);
         if ((flags & MSG_ERRQUEUE) == 0)
             peers::begin_receiving(socket, false);
@@ -243,6 +274,9 @@ int receive_batch(int fd, mmsghdr* messages, unsigned count, int flags, timespec
             msghdr& theirs = messages[index].msg_hdr;
             const socklen_t room = theirs.msg_namelen;
             messages[index].msg_len = ours[index].msg_len;
+            if ((flags & (MSG_ERRQUEUE | MSG_PEEK)) == 0 &&
+                give_back_simple(socket, message, theirs, peers::heard_in_batch))
+                continue;
             give_back(socket, message, theirs);
             learn(socket, fd, message, room, message.msg_control, message.msg_controllen, flags);
         }

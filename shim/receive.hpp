@@ -15,6 +15,7 @@
 #include "shim/user_memory.hpp"
 
 #include <climits>
+#include <cstddef>
 #include <cstring>
 #include <ctime>
 #include <sys/types.h>
@@ -40,80 +41,85 @@ constexpr size_t maximum_length = INT_MAX & ~4095;
 // From the kernel's include/linux/socket.h: recvmsg() refuses the flag, which recvfrom() ignores.
 constexpr int msg_cmsg_compat = INT_MIN;
 
-// The lengths of a peer's address that we look at. Where it cannot be written, newer kernels have written its
-// length, which recvmsg() does not tell us; so short ones are left alone. The kernel refuses negative ones.
+// The lengths of a peer's address that we look at; a shorter one tells no peer. The kernel refuses negative
+// ones.
 inline bool takes_address(socklen_t room) {
     return static_cast<int>(room) >= static_cast<int>(sizeof(sockaddr_in));
 }
 
 // A recvfrom() under way. In memory from the start, so that the short way keeps nothing in registers across
-// the real call and has none to save. (For the same reason the message is not the first member: the compiler
-// would keep the address of both.)
+// the real call and has none to save: not even where this is, which msg_iov tells again, pointing to the
+// first member.
 struct Call {
-    Socket socket;
+    iovec data;
+    msghdr message; // msg_flags is the kernel's to write
+    uint64_t word;  // the descriptor's
     socklen_t* address_length;
     int fd;
     int flags;
-    socklen_t room;
-    msghdr message; // msg_flags is the kernel's to write
-    iovec data;
     alignas(cmsghdr) unsigned char control[control_room];
+
+    static const Call& of(const msghdr& message) { return *reinterpret_cast<const Call*>(message.msg_iov); }
 };
+static_assert(offsetof(Call, data) == 0);
 
 // What the real call has brought: the long way. Returns `received`.
 ssize_t note(const Call& call, ssize_t received);
-[[gnu::cold]] ssize_t note_failure(const Call& call);
+[[gnu::cold, gnu::noinline]] ssize_t note_failure(const Call& call);
 
-// Reads the peer and the arrival of the simplest datagram: from an IPv4 peer, with our IP_PKTINFO message and
-// nothing else. False where it is another one.
-inline bool read_simple(const Call& call, uint64_t& name, uint64_t& arrival) {
-    if (call.message.msg_namelen != sizeof(sockaddr_in) ||
-        !control::read_only_arrival(call.control, call.message.msg_controllen, arrival))
-        return false;
-    std::memcpy(&name, call.message.msg_name, sizeof name);
-    return true;
-}
+// Where the first control message says what an in_pktinfo starts with: see control::first_word().
+constexpr size_t arrival_at = CMSG_LEN(0);
 
-// The real call for a recvfrom() whose pointers are good. `looks`: whether MSG_PEEK is among the flags.
-[[gnu::always_inline]] inline ssize_t make(bool looks, Socket socket, int fd, void* buffer, size_t length,
+// The real call for a recvfrom() with a place for the address, and a length for it that can be written and
+// takes a sockaddr_in at least. A place that cannot be written the kernel refuses as it would for recvfrom().
+[[gnu::always_inline]] inline ssize_t make(Call& call, Socket socket, int fd, void* buffer, size_t length,
                                            int flags, sockaddr* address, socklen_t* address_length) {
-    const socklen_t room = *address_length;
-    Call call;
-    call.socket = socket;
+    call.word = socket.word();
     call.address_length = address_length;
     call.fd = fd;
     call.flags = flags;
-    call.room = room;
     call.data = {buffer, length};
     call.message.msg_name = address;
-    call.message.msg_namelen = room;
+    call.message.msg_namelen = *address_length;
     call.message.msg_iov = &call.data;
     call.message.msg_iovlen = 1;
     call.message.msg_control = call.control;
     call.message.msg_controllen = sizeof call.control;
+    std::memset(call.control + arrival_at, 0, sizeof(uint64_t));
     const ssize_t received = libc::recvmsg(fd, &call.message, flags);
     if (received < 0) [[unlikely]]
-        return note_failure(call);
-    *call.address_length = call.message.msg_namelen;
-    // What is only looked at is no repetition.
+        return note_failure(Call::of(call.message));
+    // The quick look at an IPv4 peer: its family is in its name, so the length need not be looked at. Nor
+    // does it matter whether ours is the only control message: where it is not the first one, what is in its
+    // place is no arrival that the shortcut knows, because none has an address of zeros in its second half,
+    // and the others that may come first (timestamps, marks, drop counts) have zeros there, what we put
+    // there, or what lies beyond their four bytes.
     uint64_t name;
     uint64_t arrival;
-    if (!looks && read_simple(call, name, arrival)) [[likely]]
-        if (peers::heard_again(call.socket, name, arrival)) [[likely]]
-            return received;
-    return note(call, received);
+    std::memcpy(&name, call.message.msg_name, sizeof name);
+    std::memcpy(&arrival, call.control + arrival_at, sizeof arrival);
+    if (peers::heard_again(Socket{call.word}, name, arrival)) [[likely]] {
+        *call.address_length = sizeof(sockaddr_in);
+        return received;
+    }
+    return note(Call::of(call.message), received);
 }
 
 } // namespace detail
 
-// one() for a descriptor whose word is at hand, the shortest way for pointers to the stack.
+// one() for a descriptor whose word is at hand, the shortest way for an address whose length lies on the
+// stack.
 [[gnu::always_inline]] inline ssize_t quickly(Socket socket, int fd, void* buffer, size_t length, int flags,
                                               sockaddr* address, socklen_t* address_length) {
-    if (length > detail::maximum_length ||
-        (flags & (MSG_ERRQUEUE | MSG_PEEK | detail::msg_cmsg_compat)) != 0 ||
-        !user_memory::are_on_stack(address, address_length) || !detail::takes_address(*address_length))
+    if (length > detail::maximum_length) [[unlikely]]
         return one(fd, buffer, length, flags, address, address_length);
-    return detail::make(false, socket, fd, buffer, length, flags, address, address_length);
+    if ((flags & (MSG_ERRQUEUE | MSG_PEEK | detail::msg_cmsg_compat)) != 0) [[unlikely]]
+        return one(fd, buffer, length, flags, address, address_length);
+    detail::Call call;
+    if (address == nullptr || !user_memory::is_on_stack(address_length, &call) ||
+        !detail::takes_address(*address_length)) [[unlikely]]
+        return one(fd, buffer, length, flags, address, address_length);
+    return detail::make(call, socket, fd, buffer, length, flags, address, address_length);
 }
 
 } // namespace multihome::receive

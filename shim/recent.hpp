@@ -15,39 +15,46 @@
 #include "shim/address.hpp"
 #include "shim/counters.hpp"
 #include "shim/peer_table.hpp"
+#include "shim/run.hpp"
+#include "shim/source_message.hpp"
 
-#include <array>
 #include <atomic>
+#include <bit>
 #include <cstdint>
 
 namespace multihome {
 
+// The words of socket addresses and control messages are taken apart as they lie in memory.
+static_assert(std::endian::native == std::endian::little);
+
 class Recent {
 public:
-    static constexpr unsigned capacity = 104;
-
     // A datagram that was just received: the peer, where it reached us, and its place in the peer table.
     struct Heard {
         Peer peer;
         Local local;
         uint32_t tag = 0;     // the socket's
         uint64_t arrival = 0; // see control::read_only_arrival(); 0 where that does not tell the whole of it
-        uint64_t hash = 0; // the peer's
-        std::atomic<uint64_t>* slot = nullptr;
-        uint64_t word =
-            0; // what the slot held, or the identity with local_by_route where it was not recorded
+        uint64_t hash = 0;    // the peer's
+        Record record;
+        std::atomic<uint64_t>* slot = nullptr; // null: not recorded
+        uint64_t word = 0;                     // what the slot held
     };
 
     // The case that a busy server meets most: one datagram, its answer, and another one at the same address.
     // What the long way would find out again, as it lies in the kernel's buffers. Belongs to last_, which is
     // the only datagram of its run and whose entry in the peer table is marked as answered.
+    static constexpr char nowhere = 0; // no address of the program's, nor a null pointer
     struct Shortcut {
         uint64_t socket =
             0; // the descriptor's word, with all that a choice of the source depends on; 0: none
-        uint64_t arrival = 0;
-        uint64_t name = 0;   // the first eight bytes of the peer's sockaddr_in: family, port, address
-        uint64_t source = 0; // see control::pack_source()
+        uint64_t arrival = 0; // with waiting_byte in it, which no arrival is equal to
+        uint64_t name = 0;    // the first eight bytes of the peer's sockaddr_in: family, port, address
+        const SourceMessage* source = nullptr;
+        const void* address = &nowhere; // where the program last had the peer's address: it can be read
         Counters::Shard* counters = nullptr;
+        uint8_t received = 0; // not yet among the counters
+        uint8_t injected = 0;
     };
 
     constexpr Recent() = default;
@@ -57,17 +64,21 @@ public:
     // A datagram came by a single receive call. True where the shortcut's socket got it at the shortcut's
     // address, and the one before it has been answered.
     bool continues(uint64_t socket, uint64_t arrival) const {
-        return shortcut_.socket == socket && shortcut_.arrival == arrival && state_ == State::answering;
+        return shortcut_.socket == socket && shortcut_.arrival == arrival;
     }
 
-    // After continues(). True where it came from the same peer and its entry in the peer table is as it was:
-    // then it has been noted.
-    bool repeats(uint64_t name) {
+    // The same, where it came from the same peer and its entry in the peer table is as it was: then it has
+    // been noted.
+    [[gnu::always_inline]] bool repeats(uint64_t socket, uint64_t name, uint64_t arrival) {
         // Relaxed: only the equality counts.
-        if (shortcut_.name != name || last_.slot->load(std::memory_order_relaxed) != last_.word)
+        if (!continues(socket, arrival)) [[unlikely]]
             return false;
-        // records_ and last_ hold it already.
-        state_ = State::receiving;
+        if (shortcut_.name != name) [[unlikely]]
+            return false;
+        if (last_.slot->load(std::memory_order_relaxed) != last_.word) [[unlikely]]
+            return false;
+        // run_ and last_ hold it already.
+        set_waiting(true);
         return true;
     }
 
@@ -77,16 +88,14 @@ public:
         last_.peer = peer;
         last_.slot = slot;
         last_.word = word;
-        records_[0] = word & ~consumed_bit;
-        state_ = State::receiving;
+        last_.record = {Record::key_of_ipv4(name), last_.record.local(), true};
+        run_.replace(last_.record);
+        set_waiting(true);
     }
 
-    // The table's word for the shortcut's peer.
-    uint64_t word() const { return last_.word; }
-
-    // A datagram goes to `address`, which can be read. True where the shortcut knows its source: it answers
-    // the datagram just received.
-    bool answers(uint64_t socket, const sockaddr* address, uint64_t& source) {
+    // A datagram goes to `address`, which can be read. True where the shortcut knows the message for its
+    // source: it answers the datagram just received.
+    [[gnu::always_inline]] bool answers(uint64_t socket, const void* address, const SourceMessage*& source) {
         uint64_t name;
         std::memcpy(&name, address, sizeof name);
         // Read before the name is compared: a signal handler in between may change both.
@@ -94,10 +103,13 @@ public:
         std::atomic_signal_fence(std::memory_order_acq_rel);
         // The entry as it was: no other thread has heard the peer elsewhere. Relaxed: only the equality
         // counts.
-        if (shortcut_.socket != socket || shortcut_.name != name ||
-            last_.slot->load(std::memory_order_relaxed) != last_.word)
+        if (shortcut_.socket != socket) [[unlikely]]
             return false;
-        state_ = State::answering;
+        if (shortcut_.name != name) [[unlikely]]
+            return false;
+        if (last_.slot->load(std::memory_order_relaxed) != last_.word) [[unlikely]]
+            return false;
+        set_waiting(false);
         return true;
     }
 
@@ -105,21 +117,39 @@ public:
     // next one may take the shortcut.
     bool may_set_shortcut(uint32_t tag, const Peer& peer, const Local& local) const {
         return last_.tag == tag && last_.peer == peer && last_.local == local && last_.arrival != 0 &&
-               last_.slot != nullptr && (last_.word & PeerTable::Entry::answered_bit) != 0 && count_ == 1 &&
-               state_ == State::answering;
+               (last_.arrival & waiting_bits) == 0 && last_.slot != nullptr &&
+               (last_.word & PeerTable::Entry::answered_bit) != 0 && run_.count() == 1 && !in_order_ &&
+               !is_waiting();
     }
-    void set_shortcut(uint64_t socket, uint64_t name, uint64_t source, Counters::Shard& counters) {
+    // `address`: where the program has it.
+    void set_shortcut(uint64_t socket, const void* address, Counters::Shard& counters) {
+        uint64_t name;
+        std::memcpy(&name, address, sizeof name);
         // Void while it is written, for a signal handler.
         shortcut_.socket = 0;
         std::atomic_signal_fence(std::memory_order_acq_rel);
-        shortcut_ = {0, last_.arrival, name, source, &counters};
+        shortcut_.arrival = last_.arrival;
+        shortcut_.name = name;
+        shortcut_.source = &SourceMessage::make(PeerTable::Entry::local(last_.word), last_.local);
+        shortcut_.address = address;
+        shortcut_.counters = &counters;
         std::atomic_signal_fence(std::memory_order_acq_rel);
         shortcut_.socket = socket;
     }
 
+    void close_shortcut() { shortcut_.socket = 0; }
+
+    // Counts one more datagram that took the shortcut. True where as many as are counted at once are to be
+    // added to the counters now.
+    static constexpr unsigned counted_at_once = 256;
+    [[gnu::always_inline]] bool count_received() { return ++shortcut_.received == 0; }
+    [[gnu::always_inline]] bool count_injected() { return ++shortcut_.injected == 0; }
+
     // The datagram that this thread's last receive call brought, if that was on the socket `tag`. Null
     // otherwise.
-    Heard* last(uint32_t tag) { return count_ != 0 && tag_ == tag && last_.tag == tag ? &last_ : nullptr; }
+    Heard* last(uint32_t tag) {
+        return run_.count() != 0 && tag_ == tag && last_.tag == tag ? &last_ : nullptr;
+    }
 
     // The datagram that an earlier call brought, for comparison with the one just received.
     const Heard* previous(uint32_t tag) const { return last_.tag == tag ? &last_ : nullptr; }
@@ -127,11 +157,12 @@ public:
     // Starts the record of a receive call that may bring several datagrams, or that only looks (MSG_PEEK).
     void begin_call(uint32_t tag, bool in_order) {
         shortcut_.socket = 0;
-        const bool goes_on = tag_ == tag && !in_order && state_ == State::receiving;
+        const bool goes_on = tag_ == tag && !in_order && is_receiving();
         if (!goes_on)
-            count_ = 0;
+            run_.clear();
         tag_ = tag;
-        state_ = in_order ? State::in_order : State::receiving;
+        in_order_ = in_order;
+        set_waiting(!in_order);
     }
 
     // Adds a datagram in the order of arrival. Beyond the capacity the table alone knows them.
@@ -141,30 +172,30 @@ public:
     }
 
     // The same for a datagram that is equal to previous().
-    void note() {
-        if (count_ < capacity)
-            records_[count_] = last_.word & ~consumed_bit;
-        if (count_ <= capacity)
-            ++count_;
-    }
+    void note() { run_.add(last_.record); }
 
     // The datagram only looked at will be received again.
-    void end_peek() { state_ = State::answering; }
+    void end_peek() {
+        in_order_ = false;
+        set_waiting(false);
+    }
 
     // A receive call found nothing: the program drained the socket.
     void drained(uint32_t tag) {
-        if (tag_ == tag && state_ == State::receiving)
-            state_ = count_ > 1 ? State::in_order : State::answering;
+        if (tag_ != tag || !is_receiving())
+            return;
+        in_order_ = run_.count() > 1;
+        set_waiting(false);
     }
 
     // True where answers are to be matched in order, not with last().
-    bool in_order() const { return state_ == State::in_order && count_ > 1; }
+    bool in_order() const { return in_order_ && run_.count() > 1; }
+
+    // The same for a datagram to be sent on this socket.
+    bool in_order(uint32_t tag) const { return in_order() && tag_ == tag && last_.tag == tag; }
 
     // Something was sent: the next receive call starts a new run.
-    void sent() {
-        if (state_ == State::receiving)
-            state_ = State::answering;
-    }
+    void sent() { set_waiting(false); }
 
     // The last datagram's address turned out not to be a source.
     void forget(const Peer& peer) {
@@ -173,50 +204,32 @@ public:
             last_ = {};
     }
 
-    // In order: the first datagram of this identity that no answer has used yet, and if all have been used,
-    // the last of them. 0 where there is none.
-    uint64_t take(uint64_t identity) {
-        using Entry = PeerTable::Entry;
-        uint64_t used = 0;
-        const unsigned count = count_ < capacity ? count_ : capacity;
-        for (unsigned index = 0; index < count; ++index) {
-            uint64_t& record = records_[index];
-            if ((record & Entry::identity_mask) != identity)
-                continue;
-            if ((record & consumed_bit) == 0) {
-                record |= consumed_bit;
-                return record;
-            }
-            used = record;
-        }
-        return used;
-    }
-
-    // The last datagram of this identity in the run. 0 where there is none.
-    uint64_t latest(uint64_t identity) const {
-        const unsigned count = count_ < capacity ? count_ : capacity;
-        for (unsigned index = count; index > 0; --index)
-            if ((records_[index - 1] & PeerTable::Entry::identity_mask) == identity)
-                return records_[index - 1];
-        return 0;
-    }
+    // In order: see Run.
+    Record next(uint64_t key) const { return run_.next(key); }
+    Record take(uint64_t key) { return run_.take(key); }
+    Record latest(uint64_t key) const { return run_.latest(key); }
 
 private:
-    // Records are table words; the bit that means "answered" there means "an answer used this one" here.
-    static constexpr uint64_t consumed_bit = PeerTable::Entry::answered_bit;
+    // The byte of an arrival that holds the highest bits of the interface's index, which no shortcut is
+    // opened for unless they are 0. While the last datagram waits for something to be sent, another one
+    // belongs to the same run and must not take the shortcut: one comparison finds out both.
+    static constexpr unsigned waiting_byte = 3;
+    static constexpr uint64_t waiting_bits = uint64_t{0xff} << 8 * waiting_byte;
 
-    enum class State : uint8_t {
-        receiving, // single receive calls, nothing sent since
-        answering, // something was sent
-        in_order,  // a batch
-    };
+    // One store, so that a signal handler between two instructions finds all as it should be.
+    [[gnu::always_inline]] void set_waiting(bool waiting) {
+        reinterpret_cast<unsigned char*>(&shortcut_.arrival)[waiting_byte] = waiting ? 0xff : 0;
+    }
+    bool is_waiting() const { return (shortcut_.arrival & waiting_bits) != 0; }
+
+    // Single receive calls, and nothing sent since.
+    bool is_receiving() const { return is_waiting() && !in_order_; }
 
     Shortcut shortcut_;
     Heard last_;
     uint32_t tag_ = 0;
-    uint16_t count_ = 0;
-    State state_ = State::answering;
-    std::array<uint64_t, capacity> records_{};
+    bool in_order_ = false; // a batch, or a socket that was drained
+    Run run_;
 };
 static_assert(sizeof(Recent) <= 1024);
 

@@ -55,10 +55,21 @@ inline Local find_source(Socket socket, int fd, const sockaddr* address, socklen
     if (length - sizeof(sockaddr_in) > sizeof(sockaddr_storage) - sizeof(sockaddr_in) ||
         !user_memory::can_read(address, std::min<size_t>(length, sizeof(sockaddr_in6))))
         return {};
-    uint64_t source;
-    if (recent.answers(socket.word(), address, source))
-        return control::unpack_source(source);
     return look_up_source(socket, fd, address, length);
+}
+
+// The same where the source follows from what this thread has just received: its message, to be sent as it
+// is. Null where it takes find_source().
+inline const SourceMessage* find_message(Socket socket, const sockaddr* address, socklen_t length) {
+    if (length != sizeof(sockaddr_in) || !user_memory::can_read(address, sizeof(sockaddr_in)))
+        return nullptr;
+    const SourceMessage* message = nullptr;
+    return peers::answers(socket, address, message) ? message : peers::answer_in_order(socket, address);
+}
+
+inline void put_source(msghdr& message, const SourceMessage& source) {
+    message.msg_control = source.control();
+    message.msg_controllen = source.length();
 }
 
 // The kernel refused the source: forget it. The address is one that find_source() has read.
@@ -115,6 +126,22 @@ size_t control_space(const msghdr& message) {
     return control::own_space + CMSG_ALIGN(theirs);
 }
 
+// The real call for the program's message, with the source that `ours` has in its control messages.
+ssize_t send_with_source(int fd, const msghdr& theirs, const msghdr& ours, int flags) {
+    const ssize_t sent = libc::sendmsg(fd, &ours, flags);
+    if (sent >= 0) [[likely]] {
+        peers::count_answer();
+        return sent;
+    }
+    if (!probe::fails_after(fd, ours))
+        return sent;
+    const ssize_t sent_as_made = libc::sendmsg(fd, &theirs, flags);
+    if (sent_as_made >= 0)
+        note_refusal(sockets::peek(fd), static_cast<const sockaddr*>(ours.msg_name), ours.msg_namelen,
+                     control::read_source(ours.msg_control, ours.msg_controllen));
+    return sent_as_made;
+}
+
 bool has_source(const msghdr& ours, const msghdr& theirs) {
     return ours.msg_control != theirs.msg_control;
 }
@@ -147,8 +174,21 @@ bool has_source(const msghdr& ours, const msghdr& theirs) {
     return send_as_made(fd, message, flags, local);
 }
 
+ssize_t detail::one_more(int fd, const void* buffer, size_t length, int flags, const sockaddr* address,
+                         socklen_t address_length) {
+    peers::detail::add_up(Counter::injected);
+    peers::count(Counter::injected, ~uint64_t{0}); // one() counts it once more
+    return one(fd, buffer, length, flags, address, address_length);
+}
+
 ssize_t detail::after_failure(const Call& call) {
-    return send_as_made(call.fd, call.message, call.flags, control::unpack_source(call.source.source));
+    peers::count(Counter::injected, ~uint64_t{0}); // it was counted before the call
+    const msghdr& message = call.message;
+    if (call.data.iov_len > maximum_length || (call.flags & msg_cmsg_compat) != 0)
+        return libc::sendto(call.fd, call.data.iov_base, call.data.iov_len, call.flags,
+                            static_cast<const sockaddr*>(message.msg_name), message.msg_namelen);
+    return send_as_made(call.fd, message, call.flags,
+                        control::read_source(message.msg_control, message.msg_controllen));
 }
 
 [[gnu::hot]] ssize_t one(int fd, const msghdr* message, int flags) {
@@ -157,6 +197,13 @@ ssize_t detail::after_failure(const Call& call) {
         !user_memory::can_read(message, sizeof *message))
         return libc::sendmsg(fd, message, flags);
     msghdr ours = *message;
+    if (ours.msg_controllen == 0) {
+        if (const auto* source =
+                find_message(socket, static_cast<const sockaddr*>(ours.msg_name), ours.msg_namelen)) {
+            put_source(ours, *source);
+            return send_with_source(fd, *message, ours, flags);
+        }
+    }
     const Local local =
         find_source(socket, fd, static_cast<const sockaddr*>(ours.msg_name), ours.msg_namelen);
     Scratch scratch;
@@ -165,17 +212,7 @@ ssize_t detail::after_failure(const Call& call) {
     auto* own_control = space <= sizeof small ? small : static_cast<unsigned char*>(scratch.take(space));
     if (!local || own_control == nullptr || !add_source(ours, local, own_control))
         return libc::sendmsg(fd, message, flags);
-    const ssize_t sent = libc::sendmsg(fd, &ours, flags);
-    if (sent >= 0) {
-        peers::count(Counter::injected);
-        return sent;
-    }
-    if (!probe::fails_after(fd, ours))
-        return sent;
-    const ssize_t sent_as_made = libc::sendmsg(fd, message, flags);
-    if (sent_as_made >= 0)
-        note_refusal(socket, static_cast<const sockaddr*>(ours.msg_name), ours.msg_namelen, local);
-    return sent_as_made;
+    return send_with_source(fd, *message, ours, flags);
 }
 
 [[gnu::hot]] int many(int fd, mmsghdr* messages, unsigned count, int flags) {
@@ -203,8 +240,14 @@ ssize_t detail::after_failure(const Call& call) {
     for (unsigned index = 0; index < batch; ++index) {
         ours[index] = messages[index];
         msghdr& message = ours[index].msg_hdr;
-        const Local local =
-            find_source(socket, fd, static_cast<const sockaddr*>(message.msg_name), message.msg_namelen);
+        const auto* address = static_cast<const sockaddr*>(message.msg_name);
+        if (message.msg_controllen == 0) {
+            if (const SourceMessage* source = find_message(socket, address, message.msg_namelen)) {
+                put_source(message, *source);
+                continue;
+            }
+        }
+        const Local local = find_source(socket, fd, address, message.msg_namelen);
         if (local && add_source(message, local, control))
             control += control_space(messages[index].msg_hdr);
     }
@@ -220,7 +263,7 @@ ssize_t detail::after_failure(const Call& call) {
             messages[done].msg_len = ours[done].msg_len;
             const msghdr& message = ours[done].msg_hdr;
             if (has_source(message, messages[done].msg_hdr))
-                peers::count(Counter::injected);
+                peers::count_answer();
             else if (done == again) // then it was the source, and not the way to the peer
                 note_refusal(socket, static_cast<const sockaddr*>(message.msg_name), message.msg_namelen,
                              refused);

@@ -15,6 +15,7 @@
 #include "shim/user_memory.hpp"
 
 #include <climits>
+#include <cstddef>
 #include <cstring>
 #include <sys/types.h>
 
@@ -35,44 +36,54 @@ constexpr int msg_cmsg_compat = INT_MIN;
 
 // A sendto() under way as the sendmsg() that it becomes; see receive::detail::Call.
 struct Call {
+    iovec data;
+    msghdr message; // the kernel does not read msg_flags
     int fd;
     int flags;
-    msghdr message; // the kernel does not read msg_flags
-    iovec data;
-    control::PackedSource source;
+
+    static const Call& of(const msghdr& message) { return *reinterpret_cast<const Call*>(message.msg_iov); }
 };
+static_assert(offsetof(Call, data) == 0);
+
+// one(), for a datagram that was counted, and with which the count is to be added up.
+[[gnu::cold, gnu::noinline]] ssize_t one_more(int fd, const void* buffer, size_t length, int flags,
+                                              const sockaddr* address, socklen_t address_length);
 
 // The call has failed: once more as the program made it, if that was because of the source or may fail in
 // another way.
-[[gnu::cold]] ssize_t after_failure(const Call& call);
+[[gnu::cold, gnu::noinline]] ssize_t after_failure(const Call& call);
 
 } // namespace detail
 
 // one() for a descriptor whose word is at hand, the shortest way for an answer to an IPv4 peer that came
-// last.
+// last. Lengths and flags that sendmsg() treats in another way than sendto() it refuses before it has done
+// anything: see after_failure().
 [[gnu::always_inline]] inline ssize_t quickly(Socket socket, int fd, const void* buffer, size_t length,
                                               int flags, const sockaddr* address, socklen_t address_length) {
-    uint64_t source;
-    if (length > detail::maximum_length || (flags & detail::msg_cmsg_compat) != 0 ||
-        address_length != sizeof(sockaddr_in) || !user_memory::are_on_stack(address, address) ||
-        !recent.answers(socket.word(), address, source))
+    if (address_length != sizeof(sockaddr_in)) [[unlikely]]
         return one(fd, buffer, length, flags, address, address_length);
     detail::Call call;
+    if (address != recent.shortcut().address && !user_memory::is_on_stack(address, &call)) [[unlikely]]
+        return one(fd, buffer, length, flags, address, address_length);
+    const SourceMessage* source;
+    if (!peers::answers(socket, address, source)) [[unlikely]]
+        return one(fd, buffer, length, flags, address, address_length);
+    // Now and not after the call, so that there is nothing to keep across it; after_failure() makes up for
+    // it.
+    if (peers::count_answer_quickly()) [[unlikely]]
+        return detail::one_more(fd, buffer, length, flags, address, address_length);
     call.fd = fd;
     call.flags = flags;
-    call.source = control::packed_source(source);
     call.data = {const_cast<void*>(buffer), length};
     call.message.msg_name = const_cast<sockaddr*>(address);
-    call.message.msg_namelen = address_length;
+    call.message.msg_namelen = sizeof(sockaddr_in);
     call.message.msg_iov = &call.data;
     call.message.msg_iovlen = 1;
-    call.message.msg_control = &call.source;
-    call.message.msg_controllen = sizeof call.source;
+    call.message.msg_control = source->control();
+    call.message.msg_controllen = SourceMessage::ipv4_length;
     const ssize_t sent = libc::sendmsg(fd, &call.message, flags);
     if (sent < 0) [[unlikely]]
-        return detail::after_failure(call);
-    // Once set, it stays.
-    recent.shortcut().counters->add(Counter::injected);
+        return detail::after_failure(detail::Call::of(call.message));
     return sent;
 }
 

@@ -191,13 +191,13 @@ Socket take_over(int fd, int domain, in_port_t port, bool seen_made) {
         log::write(LogLevel::info, "took over UDP socket {}: {} port {}", fd, families, ntohs(port));
     else
         log::write(LogLevel::info, "took over UDP socket {}: {}, answers for another socket", fd, families);
-    return {Kind::ours, bits, static_cast<uint32_t>(cookie_of(fd))};
+    return {Kind::ours, bits, Socket::tag_of(cookie_of(fd))};
 }
 
 // The word of another descriptor of the socket behind `fd`, which is ours already; unknown where there is
 // none.
 Socket find_same(int fd) {
-    const auto tag = static_cast<uint32_t>(cookie_of(fd));
+    const auto tag = Socket::tag_of(cookie_of(fd));
     Socket found;
     for_each_word([&](Word& word, unsigned) {
         const Socket socket{word.load(std::memory_order_relaxed)};
@@ -447,7 +447,7 @@ void set_multicast_interface(int fd, uint32_t index) {
 
 void verify(int fd, Socket seen) {
     const libc::ErrnoGuard keep_errno;
-    if (may_examine() && static_cast<uint32_t>(cookie_of(fd)) != seen.tag())
+    if (may_examine() && Socket::tag_of(cookie_of(fd)) != seen.tag())
         update(fd, seen, Socket{});
 }
 

@@ -17,11 +17,12 @@ namespace multihome {
 // A descriptor's word, taken apart.
 class Socket {
 public:
+    // One bit each, so that one instruction tells whether it is this one.
     enum class Kind : uint8_t {
-        unknown, // not looked at yet
-        other,   // none of our business
-        unbound, // UDP, neither bound nor used for sending yet
-        ours,    // UDP, bound to the wildcard address
+        unknown = 0, // not looked at yet
+        other = 1,   // none of our business
+        unbound = 2, // UDP, neither bound nor used for sending yet
+        ours = 4,    // UDP, bound to the wildcard address
     };
     // Who spoke first on this socket.
     enum class Role : uint8_t {
@@ -32,50 +33,63 @@ public:
     // Options that the program itself has switched on, so that it sees their messages, and those that we
     // have.
     enum Option : uint64_t {
-        no_descriptors = 1U << 4,   // no UNIX socket: what it receives brings no descriptors
-        has_copies = 1U << 5,       // not bound yet, and other descriptors may be this socket too
-        only_ipv4 = 1U << 6,        // AF_INET6, and its own address is an IPv4 one
-        left_alone = 1U << 7,       // was unbound; where nothing came of its first call it still is
-        asked_ipv4 = 1U << 8,       // IP_PKTINFO
-        asked_ipv6 = 1U << 9,       // IPV6_RECVPKTINFO
-        asked_ipv6_2292 = 1U << 10, // IPV6_2292PKTINFO
+        no_descriptors = 1U << 5,   // no UNIX socket: what it receives brings no descriptors
+        has_copies = 1U << 6,       // not bound yet, and other descriptors may be this socket too
+        only_ipv4 = 1U << 7,        // AF_INET6, and its own address is an IPv4 one
+        left_alone = 1U << 8,       // was unbound; where nothing came of its first call it still is
+        asked_ipv4 = 1U << 9,       // IP_PKTINFO
+        asked_ipv6 = 1U << 10,      // IPV6_RECVPKTINFO
+        asked_ipv6_2292 = 1U << 11, // IPV6_2292PKTINFO
         all_asked = asked_ipv4 | asked_ipv6 | asked_ipv6_2292,
-        marked = 1U << 11,                // we have put our mark on the socket, see options.cpp
-        asked_port_at_connect = 1U << 12, // IP_BIND_ADDRESS_NO_PORT, which the mark hides
-        ipv6 = 1U << 13,                  // the socket is AF_INET6
-        dual_stack = 1U << 14,            // and takes IPv4 as well
-        to_device = 1U << 15,             // the program has bound the socket to a device
+        marked = 1U << 12,                // we have put our mark on the socket, see options.cpp
+        asked_port_at_connect = 1U << 13, // IP_BIND_ADDRESS_NO_PORT, which the mark hides
+        ipv6 = 1U << 14,                  // the socket is AF_INET6
+        dual_stack = 1U << 15,            // and takes IPv4 as well
+        to_device = 1U << 16,             // the program has bound the socket to a device
     };
 
     constexpr Socket() = default;
     constexpr explicit Socket(uint64_t word) : word_(word) {}
     constexpr Socket(Kind kind, uint64_t options, uint32_t tag)
-        : word_(static_cast<uint64_t>(kind) | options | uint64_t{tag} << 32) {}
+        : word_(static_cast<uint64_t>(kind) | options | uint64_t{tag} << tag_shift) {}
 
     constexpr uint64_t word() const { return word_; }
-    constexpr Kind kind() const { return static_cast<Kind>(word_ & 3); }
-    constexpr Role role() const { return static_cast<Role>(word_ >> 2 & 3); }
+    constexpr Kind kind() const { return static_cast<Kind>(word_ & kind_mask); }
+    // The same as kind() == wanted, for any but `unknown`.
+    constexpr bool is(Kind wanted) const { return (word_ & static_cast<uint64_t>(wanted)) != 0; }
+    constexpr Role role() const { return static_cast<Role>(word_ >> role_shift & 3); }
     constexpr bool has(Option option) const { return (word_ & option) != 0; }
-    // The low half of the socket's SO_COOKIE: the same for every descriptor of the socket, in every process.
-    constexpr uint32_t tag() const { return static_cast<uint32_t>(word_ >> 32); }
+    // The low bits of the socket's SO_COOKIE: the same for every descriptor of the socket, in every process.
+    constexpr uint32_t tag() const { return static_cast<uint32_t>(word_ >> tag_shift); }
+    static constexpr uint32_t tag_of(uint64_t cookie) {
+        return static_cast<uint32_t>(cookie & ~uint32_t{0} >> 1);
+    }
 
     // The interface index that the program chose with IP_MULTICAST_IF, which the kernel does not tell again;
     // 0 for none.
     static constexpr uint32_t multicast_interface_unknown = 0xffff; // one that does not fit in here
-    constexpr uint32_t multicast_interface() const { return static_cast<uint32_t>(word_ >> 16 & 0xffff); }
+    constexpr uint32_t multicast_interface() const {
+        return static_cast<uint32_t>(word_ >> interface_shift & 0xffff);
+    }
     constexpr Socket with_multicast_interface(uint32_t index) const {
         const uint64_t kept = index < multicast_interface_unknown ? index : multicast_interface_unknown;
-        return Socket{(word_ & ~(uint64_t{0xffff} << 16)) | kept << 16};
+        return Socket{(word_ & ~(uint64_t{0xffff} << interface_shift)) | kept << interface_shift};
     }
 
     constexpr Socket with_role(Role role) const {
-        return Socket{(word_ & ~uint64_t{12}) | uint64_t(role) << 2};
+        return Socket{(word_ & ~(uint64_t{3} << role_shift)) | uint64_t(role) << role_shift};
     }
     constexpr Socket with_options(uint64_t mask, uint64_t options) const {
         return Socket{(word_ & ~mask) | options};
     }
 
 private:
+    // From the low end: kind, role, options, interface, tag.
+    static constexpr uint64_t kind_mask = 7;
+    static constexpr unsigned role_shift = 3;
+    static constexpr unsigned interface_shift = 17;
+    static constexpr unsigned tag_shift = 33;
+
     uint64_t word_ = 0;
 };
 
@@ -98,35 +112,12 @@ extern std::array<std::atomic<uint64_t>, direct_count> direct;
     return Socket{detail::direct[index].load(std::memory_order_relaxed)};
 }
 
-// The same without a call; unknown for descriptors from direct_count on.
+// The same without a call, for a quick look; unknown for descriptors from direct_count on.
 [[gnu::always_inline]] inline Socket peek_direct(int fd) {
     const auto index = static_cast<unsigned>(fd);
     if (index >= detail::direct_count) [[unlikely]]
         return Socket{};
     return Socket{detail::direct[index].load(std::memory_order_relaxed)};
-}
-
-// Quick answers without a call, for descriptors below direct_count; false may also mean that it takes a
-// closer look.
-inline bool is_known_as(int fd, Socket::Kind kind) {
-    const auto index = static_cast<unsigned>(fd);
-    return index < detail::direct_count &&
-           Socket{detail::direct[index].load(std::memory_order_relaxed)}.kind() == kind;
-}
-// A call on `fd` goes straight on to libc: one load and one compare. Async-signal-safe.
-inline bool is_passed_on(int fd) {
-    return is_known_as(fd, Socket::Kind::other);
-}
-inline bool is_ours(int fd) {
-    return is_known_as(fd, Socket::Kind::ours);
-}
-
-// The same for a call that receives control messages, which must not be such as bring descriptors.
-inline bool is_passed_on_unseen(int fd) {
-    constexpr uint64_t wanted = static_cast<uint64_t>(Socket::Kind::other) | Socket::no_descriptors;
-    const auto index = static_cast<unsigned>(fd);
-    return index < detail::direct_count &&
-           (detail::direct[index].load(std::memory_order_relaxed) & (3 | Socket::no_descriptors)) == wanted;
 }
 
 // The same, but looks at the socket if nothing is known: at most once for each descriptor. Leaves errno
@@ -135,6 +126,9 @@ inline bool is_passed_on_unseen(int fd) {
 inline Socket get(int fd) {
     const Socket socket = peek(fd);
     return socket.kind() != Socket::Kind::unknown ? socket : examine(fd);
+}
+inline bool is_ours(int fd) {
+    return peek(fd).is(Socket::Kind::ours);
 }
 
 // Called once, when the library is loaded.

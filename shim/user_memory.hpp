@@ -7,7 +7,6 @@
 
 #include <array>
 #include <atomic>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 
@@ -59,15 +58,11 @@ constexpr uintptr_t stack_reach = 16 * 1024;
 
 } // namespace detail
 
-// True where two structures of less than a page both lie on this thread's stack, near to the callers' frames:
-// a quick answer, where false means that it takes can_read() or can_write().
-[[gnu::always_inline]] inline bool are_on_stack(const void* first, const void* second) {
-    const char here = 0; // see detail::is_on_stack()
-    const auto base = reinterpret_cast<uintptr_t>(&here);
-    // Below a power of two are both where their union of bits is.
-    static_assert(std::has_single_bit(detail::stack_reach));
-    return ((reinterpret_cast<uintptr_t>(first) - base) | (reinterpret_cast<uintptr_t>(second) - base)) <
-           detail::stack_reach;
+// True where a structure of less than a page lies on this thread's stack, near to the callers' frames: a
+// quick answer, where false means that it takes can_read() or can_write(). `here`: something in the frame of
+// the function that asks.
+[[gnu::always_inline]] inline bool is_on_stack(const void* pointer, const void* here) {
+    return reinterpret_cast<uintptr_t>(pointer) - reinterpret_cast<uintptr_t>(here) < detail::stack_reach;
 }
 
 // True where `length` (at least 1) bytes can be read. Async-signal-safe.

@@ -18,12 +18,13 @@ Recent::Heard heard(uint64_t number, LocalIndex local, uint32_t socket = tag) {
     result.local = {Address::from_ipv4({htonl(0xc0000200 + local)}), 0};
     result.tag = socket;
     result.word = Entry::identity(number, socket) | uint64_t{local} << Entry::local_shift;
+    result.record = {Record::key_of_ipv4(result.peer), local, false};
     return result;
 }
 
 // Which local address an answer to this peer is given in order; 0 where none.
 LocalIndex take(Recent& received, uint64_t number) {
-    return Entry::local(received.take(Entry::identity(number, tag)));
+    return received.take(Record::key_of_ipv4(heard(number, 0).peer)).local();
 }
 
 } // namespace
@@ -169,7 +170,6 @@ namespace {
 struct Answered {
     static constexpr uint64_t socket = uint64_t{tag} << 32 | 3;
     static constexpr uint64_t arrival = 11;
-    static constexpr uint64_t source = 12;
 
     Answered() {
         Recent::Heard datagram = heard(1, 7);
@@ -192,12 +192,15 @@ struct Answered {
         std::memcpy(&first, &whole, sizeof first);
         return first;
     }
-    void open() { received.set_shortcut(socket, name(1), source, counters); }
+    void open() {
+        const sockaddr_in whole = address(1);
+        received.set_shortcut(socket, &whole, counters);
+    }
     bool answers(uint64_t number, uint64_t on_socket = socket) {
         const sockaddr_in whole = address(number);
-        uint64_t found = 0;
-        return received.answers(on_socket, reinterpret_cast<const sockaddr*>(&whole), found) &&
-               found == source;
+        const SourceMessage* found = nullptr;
+        return received.answers(on_socket, &whole, found) &&
+               control::read_source(found->control(), found->length()) == heard(1, 7).local;
     }
 
     std::atomic<uint64_t> slot;
@@ -221,6 +224,16 @@ TEST_CASE("only the answer to the last datagram may open the shortcut") {
     }
     SUBCASE("not where more than its arrival decides") {
         Recent::Heard again = heard(1, 7);
+        again.slot = &answered.slot;
+        again.word |= Entry::answered_bit;
+        answered.received.begin_call(tag, false);
+        answered.received.add(again);
+        answered.received.sent();
+        CHECK_FALSE(answered.received.may_set_shortcut(tag, heard(1, 7).peer, heard(1, 7).local));
+    }
+    SUBCASE("not where its interface leaves no room for the mark of a datagram that waits") {
+        Recent::Heard again = heard(1, 7);
+        again.arrival = uint64_t{1} << 31 | Answered::arrival;
         again.slot = &answered.slot;
         again.word |= Entry::answered_bit;
         answered.received.begin_call(tag, false);
@@ -270,9 +283,9 @@ TEST_CASE("a datagram takes the shortcut where nothing has changed") {
     REQUIRE(received.continues(socket, arrival));
     CHECK_FALSE(received.continues(socket, arrival + 1));
     CHECK_FALSE(received.continues(socket + 4, arrival));
-    CHECK_FALSE(received.repeats(Answered::name(2)));
+    CHECK_FALSE(received.repeats(socket, Answered::name(2), arrival));
     SUBCASE("the same peer") {
-        REQUIRE(received.repeats(Answered::name(1)));
+        REQUIRE(received.repeats(socket, Answered::name(1), arrival));
         // Two in a row belong together until something is sent.
         CHECK_FALSE(received.continues(socket, arrival));
         CHECK(answered.answers(1));
@@ -280,7 +293,7 @@ TEST_CASE("a datagram takes the shortcut where nothing has changed") {
     }
     SUBCASE("the same peer, whose entry is another one by now") {
         answered.slot = 0;
-        CHECK_FALSE(received.repeats(Answered::name(1)));
+        CHECK_FALSE(received.repeats(socket, Answered::name(1), arrival));
     }
     SUBCASE("another peer") {
         std::atomic<uint64_t> slot{heard(2, 7).word | Entry::answered_bit};
@@ -305,11 +318,11 @@ TEST_CASE("a datagram takes the shortcut where nothing has changed") {
 TEST_CASE("beyond the capacity requests are forgotten, never mixed up") {
     Recent received;
     received.begin_call(tag, true);
-    for (unsigned number = 1; number <= Recent::capacity + 50; ++number)
+    for (unsigned number = 1; number <= Run::capacity + 50; ++number)
         received.add(heard(number, static_cast<LocalIndex>(number)));
     REQUIRE(received.in_order());
-    for (unsigned number = 1; number <= Recent::capacity + 50; ++number)
-        CHECK(take(received, number) == (number <= Recent::capacity ? number : 0));
+    for (unsigned number = 1; number <= Run::capacity + 50; ++number)
+        CHECK(take(received, number) == (number <= Run::capacity ? number : 0));
 }
 
 TEST_CASE("an address that is no source any more is forgotten") {

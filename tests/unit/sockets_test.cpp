@@ -63,10 +63,12 @@ TEST_SUITE_BEGIN("sockets");
 TEST_CASE("the parts of a word do not touch each other") {
     CHECK(Socket{}.kind() == Kind::unknown);
     CHECK(Socket{}.word() == 0);
-    const uint32_t tag = 0xdeadbeef;
+    const uint32_t tag = 0x5eadbeef;
     for (const Kind kind : {Kind::unknown, Kind::other, Kind::unbound, Kind::ours}) {
         const Socket socket{kind, Socket::asked_ipv4 | Socket::ipv6, tag};
         CHECK(socket.kind() == kind);
+        for (const Kind other : {Kind::other, Kind::unbound, Kind::ours})
+            CHECK(socket.is(other) == (kind == other));
         CHECK(socket.role() == Role::fresh);
         CHECK(socket.tag() == tag);
         CHECK(socket.has(Socket::asked_ipv4));
@@ -102,7 +104,7 @@ TEST_CASE("a UDP socket that is bound to the wildcard is ours") {
     uint64_t cookie = 0;
     socklen_t length = sizeof cookie;
     REQUIRE(getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &length) == 0);
-    CHECK(socket.tag() == static_cast<uint32_t>(cookie));
+    CHECK(socket.tag() == Socket::tag_of(cookie));
 }
 
 TEST_CASE("everything else is none of our business and left as it was") {
