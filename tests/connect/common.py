@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
 """What the tests here share. A test says what it saw, what is right, and what it expects bare, where that differs."""
 import ctypes
+import fcntl
 import os
 import socket
 import struct
 import subprocess
 import sys
+import time
 
 SHIM = sys.argv[1] == "shim"
 TOPICS = sys.argv[2:]
@@ -155,6 +157,33 @@ def addresses():
         return
     for last in "123":
         ip("address", "add", f"2001:db8::{last}/128", "dev", "lo", "nodad")
+    await_addresses([f"2001:db8::{last}" for last in "123"])
+
+
+def await_addresses(wanted):
+    """The kernel makes the route by which it takes in what is sent to an IPv6 address a moment after the address (in a
+    queue of work, net/ipv6/addrconf.c). What is sent to it before that is lost."""
+    rtf_local = 0x80000000
+    wanted = {socket.inet_pton(socket.AF_INET6, address).hex() for address in wanted}
+    for _ in range(500):
+        with open("/proc/net/ipv6_route", encoding="ascii") as table:
+            routes = [line.split() for line in table]
+        if wanted <= {route[0] for route in routes if int(route[8], 16) & rtf_local}:
+            return
+        time.sleep(0.01)
+    raise OSError("the addresses are not ready")
+
+
+def await_links(devices):
+    """The same of a link that has come up: what is sent before it is at work is lost."""
+    siocgifflags, iff_running = 0x8913, 0x40
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        for _ in range(500):
+            answers = [fcntl.ioctl(control, siocgifflags, struct.pack("16s24x", name.encode())) for name in devices]
+            if all(struct.unpack_from("=H", answer, 16)[0] & iff_running for answer in answers):
+                return
+            time.sleep(0.01)
+    raise OSError("the links do not come up")
 
 
 def veth_pair():
@@ -169,6 +198,8 @@ def veth_pair():
     ip("address", "add", "fe80::1/64", "dev", "end1", "nodad")
     for end_ in ("end0", "end1"):
         ip("link", "set", end_, "up")
+    await_addresses(["fe80::1", "fe80::2", "fe80::3", "fe80::4"])
+    await_links(["end0", "end1"])
 
 
 def family(name):

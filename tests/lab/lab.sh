@@ -174,6 +174,23 @@ lab_link() { # INDEX IPV4-PREFIX IPV6-PREFIX
     fi
 }
 
+# `ip` comes back before the kernel has done it all: a link starts to send, and an IPv6 address gets the route by which
+# what is sent to it is taken in, a moment later (in a queue of work, net/ipv6/addrconf.c). What comes before is lost.
+lab_await_addresses() {
+    local namespace tries addresses routes
+    for namespace in "$LAB_SERVER" "$LAB_CLIENT"; do
+        for ((tries = 0; tries < 200; tries++)); do
+            addresses=$(ip -n "$namespace" -6 -o address show | wc -l)
+            routes=$(ip -n "$namespace" -6 route show table local type local | wc -l)
+            if [ "$routes" -ge "$addresses" ] && ! ip -n "$namespace" link show up | grep -q 'NO-CARRIER\|state.*DOWN'; then
+                continue 2
+            fi
+            sleep 0.05
+        done
+        fail "the addresses of $namespace are not ready"
+    done
+}
+
 # A: two addresses of each family on one interface.
 lab_topology_a() {
     lab_start
@@ -185,6 +202,7 @@ lab_topology_a() {
         # "src", because kernels differ in which of two equal addresses they prefer.
         ip -n "$LAB_SERVER" -6 route add default via 2001:db8:1::1 dev eth0 src 2001:db8:1::2
     fi
+    lab_await_addresses
 }
 
 # B: a second interface with an uplink of its own. The client is behind both.
@@ -192,6 +210,7 @@ lab_topology_b() {
     lab_topology_a
     ip link add eth1 netns "$LAB_SERVER" type veth peer name up1 netns "$LAB_CLIENT"
     lab_link 1 198.51.100 2001:db8:2
+    lab_await_addresses
 }
 
 # What a host with two uplinks needs anyway: what has the second interface's address leaves through it.
