@@ -3,6 +3,8 @@
 #
 # Ways to ask, for the server files. Each prints what it saw and succeeds if the answer came from the address asked.
 
+NOBODY_THERE=99 # what it returns that has not got as far as to an answer
+
 # A client that checks nothing but where the answer came from; the options are those of tests/lab/ask.py.
 by_ask() { # ADDRESS [OPTION...]
     local answer
@@ -21,9 +23,24 @@ by_dig() { # ADDRESS NAME
 
 # Talks to the server, line by line through a client program, and waits for each line to come back. A client that
 # prints other things as well may do so. A line is sent again after a second: servers that give the socket away to one
-# client and open a new one lose what another client sends meanwhile.
+# client and open a new one lose what another client sends meanwhile. While such a server has no other socket yet, the
+# kernel tells who asks it that nobody is there, over which clients end. Then another one begins, which costs no
+# patience, for that shows nothing of where answers come from.
 converse() { # CLIENT...
-    local line got heard=0 child from to tries
+    local heard=0 begun=0 status=$NOBODY_THERE
+    while [ "$status" -eq "$NOBODY_THERE" ] && [ "$begun" -lt 60 ]; do
+        begun=$((begun + 1))
+        heard=0 status=0
+        conversation "$@" || status=$?
+        [ "$status" -ne "$NOBODY_THERE" ] || sleep 0.1
+    done
+    say "$heard of 3 lines came back$([ "$begun" -eq 1 ] || printf ', by client %s' "$begun")"
+    return "$status"
+}
+
+# Once: counts in `heard`. 1: a line did not come back; NOBODY_THERE: the client has ended by itself.
+conversation() { # CLIENT...
+    local line got child from to tries status=0
     # shellcheck disable=SC2034 # CLIENT_PID, which bash takes back when the client ends
     # In place of the subshell, so that it is the client that is ended below.
     coproc CLIENT { exec ip netns exec "$LAB_CLIENT" "$@" 2>&1; }
@@ -31,18 +48,22 @@ converse() { # CLIENT...
     # Copies of the descriptors: bash closes its own as soon as the client ends.
     exec {from}<&"${CLIENT[0]}" {to}>&"${CLIENT[1]}"
     for line in first-line second-line third-line; do
-        got=
         for ((tries = 0; tries < patience; tries++)); do
-            { printf '%s\n' "$line" >&"$to"; } 2>/dev/null || break 2
-            while IFS= read -r -t 1 -u "$from" got; do
+            { printf '%s\n' "$line" >&"$to"; } 2>/dev/null || { status=$NOBODY_THERE && break 2; }
+            # Until the line has come, a second has passed without one (above 128), or the client has ended.
+            while IFS= read -r -t 1 -u "$from" got || { status=$? && false; }; do
                 [[ $got != *"$line"* ]] || { heard=$((heard + 1)) && continue 3; }
             done
+            [ "$status" -gt 128 ] || { status=$NOBODY_THERE && break 2; }
         done
+        status=1
         break
     done
     kill "$child" 2>/dev/null || true
-    say "$heard of 3 lines came back"
-    [ "$heard" -eq 3 ]
+    wait "$child" 2>/dev/null || true
+    exec {from}<&- {to}>&-
+    [ "$heard" -lt 3 ] || status=0
+    return "$status"
 }
 
 host_port() { # ADDRESS: as programs want it that take both in one argument

@@ -116,7 +116,9 @@ unit() { # MODE FAMILY ADDRESS...
         case $(wanted "$mode" "$address") in right) patience=15 ;; wrong) patience=1 ;; esac
         (
             trap '' PIPE # a client that has given up must not end us before we have said so
-            if question "$address" >"$LAB_DIR/$mode.$address.said" 2>&1; then verdict=right; else verdict=wrong; fi
+            status=0
+            question "$address" >"$LAB_DIR/$mode.$address.said" 2>&1 || status=$?
+            case $status in 0) verdict=right ;; "$NOBODY_THERE") verdict=nobody ;; *) verdict=wrong ;; esac
             printf '%s\n' "$verdict" >"$LAB_DIR/$mode.$address.verdict"
         ) &
         WALL_QUESTIONS+=("$!")
