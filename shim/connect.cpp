@@ -177,7 +177,16 @@ bool steer(Socket socket, int fd, const Local& local, const sockaddr* peer, sock
     if (!ipv6 && peer->sa_family != AF_INET)
         return false;
     const Address own = own_name(fd).address;
-    if (own == local.address || !is_usable(fd, local, peer, length))
+    if (own == local.address)
+        return false;
+    // Nor does a socket that has got an IPv4 address connect to an IPv6 peer before AF_UNSPEC takes it away,
+    // though the kernel would take a datagram to that peer from our source.
+    if (own.is_ipv4() && !local.address.is_ipv4())
+        return false;
+    // What could not be put back is seen before the peer and the address that the socket has are gone.
+    if (local.address.is_ipv4() && socket.multicast_interface() == Socket::multicast_interface_unknown)
+        return false;
+    if (!is_usable(fd, local, peer, length))
         return false;
     if (!is_wildcard(own))
         dissolve(fd, ipv6);

@@ -146,6 +146,24 @@ def multicast_if(how):
         expect("dissolved, multicast leaves through", leaves_through(server), device)
 
 
+def great_multicast_index():
+    """An IP_MULTICAST_IF that could not be put back: the next connect() keeps the address, as a plain one does."""
+    f = family("v4_secondary")
+    ip("link", "add", "great", "index", "70000", "type", "veth", "peer", "name", "great-peer")
+    ip("link", "set", "great", "up")
+    server = f.server()
+    _, peer = meet(f, server, f.second)
+    other, peer_other = meet(f, server, f.first)
+    server.connect(peer)
+    expect("local address", local(server), f.second, f.route)
+    server.setsockopt(socket.IPPROTO_IP, IP_MULTICAST_IF, struct.pack("=8xi", 70000))
+    server.connect(peer_other)
+    expect("its peer", server.getpeername(), peer_other)
+    expect("local address", local(server), f.second, f.route)
+    server.send(b"answer")
+    expect("answered from", source(other), f.second, f.route)
+
+
 def unknown_peer(name):
     f = family(name)
     fresh = f.server()
@@ -356,7 +374,8 @@ def forked_connect():
     expect("the child's end", in_child(child), 0)
 
 
-TESTS = {"first": first, "again": again, "multicast_if": multicast_if, "unknown_peer": unknown_peer, "fails": fails,
+TESTS = {"first": first, "again": again, "multicast_if": multicast_if,
+         "great_multicast_index": great_multicast_index, "unknown_peer": unknown_peer, "fails": fails,
          "reuseport": reuseport, "forked": forked_connect}
 TESTS[TOPICS[0]](*TOPICS[1:])
 end()
