@@ -62,6 +62,11 @@ std::string kind_of(const std::vector<Step>& steps, const Difference& difference
     return call.substr(0, call.find(' ')) + difference.text.substr(0, difference.text.find(':'));
 }
 
+void save(const std::vector<Step>& steps, const std::string& path) {
+    std::ofstream file{path};
+    file << "# SPDX-License-Identifier: MIT\n" << text_of(steps);
+}
+
 /// One sequence that differs, cut down, shown, and saved for --replay. `before`: what ran before it, to be
 /// looked at where the sequence alone does not differ.
 void pin_down(Pair& pair, std::vector<Step> steps, const std::vector<Step>& before, const std::string& kind,
@@ -83,7 +88,8 @@ void pin_down(Pair& pair, std::vector<Step> steps, const std::vector<Step>& befo
         fmt::print("the sequence does not show it on its own");
         steps.insert(steps.begin(), before.begin(), before.end());
         if (!fails(steps)) {
-            fmt::print(", and not with what ran before it either\n");
+            fmt::print(", and not with what ran before it either: saved whole as {}\n", options.save);
+            save(steps, options.save);
             return;
         }
         fmt::print("; together with what ran before it:\n");
@@ -91,14 +97,14 @@ void pin_down(Pair& pair, std::vector<Step> steps, const std::vector<Step>& befo
     steps = shrink(std::move(steps), fails, options.shrink_attempts);
     if (!fails(steps)) {
         fmt::print("the short form shows it only sometimes:\n{}", text_of(steps));
+        save(steps, options.save);
         return;
     }
     fmt::print("shortest form:\n{}", text_of(steps));
     if (afresh)
         pair.restart();
     report(pair, steps, difference);
-    std::ofstream file{options.save};
-    file << "# SPDX-License-Identifier: MIT\n" << text_of(steps);
+    save(steps, options.save);
     fmt::print("saved as {}: move it to tests/differential/cases\n", options.save);
 }
 

@@ -253,9 +253,9 @@ private:
     void connects() {
         Step& step = add(Op::connect);
         step.set(Field::fd, descriptor());
-        // To peers of one family in each sequence: a dual-stack socket that is connected to one family and
-        // then to the other keeps its first address, or half of it. The shim has it follow the peer, which
-        // shows.
+        // After the first IPv6 peer to no IPv4 one: a dual-stack socket that is connected to one and then to
+        // the other keeps half of its first address. The shim has it follow the peer, which shows.
+        connect_ipv6_ = connect_ipv6_ || random_.chance(15);
         constexpr std::array ipv4{Place::v4_loopback, Place::v6_mapped_loopback, Place::v4_any,
                                   Place::v4_nowhere, Place::v4_broadcast};
         constexpr std::array ipv6{Place::v6_loopback, Place::v6_loopback, Place::v6_any, Place::v6_nowhere,

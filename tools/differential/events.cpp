@@ -35,6 +35,14 @@ bool is_ping(int fd) {
            (protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6);
 }
 
+/// A connection whose buffers the kernel enlarges by the clock, and empties when a delayed acknowledgement
+/// comes.
+bool is_tcp(int fd) {
+    int protocol = 0;
+    socklen_t length = sizeof protocol;
+    return libc().getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &length) == 0 && protocol == IPPROTO_TCP;
+}
+
 bool is_loopback6(const sockaddr_storage& name) {
     const in6_addr address = ipv6_of(name);
     return IN6_IS_ADDR_LOOPBACK(&address);
@@ -83,7 +91,11 @@ void Runner::inspect_names(int fd) {
 }
 
 void Runner::inspect(int fd) {
+    const bool by_clock = is_tcp(fd);
     for (std::size_t index = 0; index < inspected_options.size(); ++index) {
+        if (by_clock && inspected_options[index].level == SOL_SOCKET &&
+            inspected_options[index].name == SO_RCVBUF)
+            continue;
         std::array<unsigned char, 32> value{};
         value.fill(Memory::pattern);
         socklen_t length = value.size();
@@ -99,7 +111,9 @@ void Runner::inspect(int fd) {
         add(Label::option, index, hash_bytes(value.data(), value.size(), length + (error << 32U)));
     }
     inspect_names(fd);
-    pollfd ready{fd, POLLIN | POLLOUT | POLLPRI, 0};
+    pollfd ready{fd, POLLIN | POLLPRI, 0};
+    if (!by_clock)
+        ready.events |= POLLOUT;
     add(Label::readiness, 0,
         poll(&ready, 1, 0) >= 0 ? static_cast<std::uint64_t>(ready.revents) : ~std::uint64_t{0});
 }
