@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Point 4: a thread that is blocked in a receive call is cancelled. glibc unwinds it through the shim's
-// frames.
+// Point 4: a thread that is blocked in a receive call is cancelled, or comes to a send call cancelled. glibc
+// unwinds it through the shim's frames.
 #include "tests/transparency/probe.hpp"
 
 #include <atomic>
@@ -34,6 +34,26 @@ void cleanup(void* text) {
     std::printf("cleanup handler: %s\n", static_cast<const char*>(text));
 }
 
+// A peer that the server has heard, so that the shim has a source to add.
+Name heard;
+
+// Like most, a thread that sends is seldom blocked.
+void send() {
+    char data[] = "answer";
+    iovec part{data, sizeof data};
+    mmsghdr message{};
+    message.msg_hdr.msg_name = heard.get();
+    message.msg_hdr.msg_namelen = heard.length;
+    message.msg_hdr.msg_iov = &part;
+    message.msg_hdr.msg_iovlen = 1;
+    if (call == "sendto")
+        sendto(server, data, sizeof data, 0, heard.get(), heard.length);
+    else if (call == "sendmsg")
+        sendmsg(server, &message.msg_hdr, 0);
+    else
+        sendmmsg(server, &message, 1, 0);
+}
+
 void receive() {
     char data[64];
     Name peer;
@@ -58,6 +78,13 @@ void receive() {
     }
 }
 
+void make_call() {
+    if (call.starts_with("send"))
+        send();
+    else
+        receive();
+}
+
 void* blocked(void*) {
     char outer[] = "outer";
     char inner[] = "inner";
@@ -71,8 +98,8 @@ void* blocked(void*) {
         sem_post(&started);
         if (cancelled_before)
             while (true)
-                receive();
-        receive();
+                make_call();
+        make_call();
         pthread_cleanup_pop(0);
     }
     pthread_cleanup_pop(0);
@@ -118,6 +145,16 @@ void cancel_once() {
 int main(int, char** arguments) {
     call = arguments[1];
     server = bound("0.0.0.0");
+    if (call.starts_with("send")) {
+        Client client;
+        client.ask(server);
+        char data[64];
+        must(recvfrom(server, data, sizeof data, 0, heard.get(), &heard.length) > 0, "recvfrom");
+        cancelled_before = true;
+        for (int time = 0; time < 20; ++time)
+            cancel_once();
+        return 0;
+    }
     cancel_once(); // the shim's first look at anything
     for (const bool kind : {false, true}) {
         asynchronous = kind;

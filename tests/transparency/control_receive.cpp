@@ -4,6 +4,7 @@
 #include "tests/transparency/probe.hpp"
 
 #include <linux/errqueue.h>
+#include <linux/net_tstamp.h>
 #include <netinet/udp.h>
 #include <string_view>
 
@@ -15,14 +16,29 @@ struct Option {
     const char* topic;
     int level;
     int name;
+    int value = 1;
 };
+
+#ifndef SO_RCVMARK
+#define SO_RCVMARK 75
+#endif
+// From linux/in6.h, which cannot be included beside netinet/in.h.
+constexpr int ipv6_flow_info = 11;
+constexpr int ipv6_original_destination = 74;
+constexpr int received_in_software = SOF_TIMESTAMPING_RX_SOFTWARE | SOF_TIMESTAMPING_SOFTWARE;
 
 // Those that exist on an AF_INET socket.
 constexpr Option ipv4_options[] = {
-    {"timestamp", SOL_SOCKET, SO_TIMESTAMP}, {"timestampns", SOL_SOCKET, SO_TIMESTAMPNS},
-    {"ttl", IPPROTO_IP, IP_RECVTTL},         {"tos", IPPROTO_IP, IP_RECVTOS},
-    {"own_pktinfo", IPPROTO_IP, IP_PKTINFO}, {"original_destination", IPPROTO_IP, IP_RECVORIGDSTADDR},
-    {"ip_options", IPPROTO_IP, IP_RECVOPTS}, {"return_options", IPPROTO_IP, IP_RETOPTS},
+    {"timestamp", SOL_SOCKET, SO_TIMESTAMP},
+    {"timestampns", SOL_SOCKET, SO_TIMESTAMPNS},
+    {"ttl", IPPROTO_IP, IP_RECVTTL},
+    {"tos", IPPROTO_IP, IP_RECVTOS},
+    {"own_pktinfo", IPPROTO_IP, IP_PKTINFO},
+    {"original_destination", IPPROTO_IP, IP_RECVORIGDSTADDR},
+    {"ip_options", IPPROTO_IP, IP_RECVOPTS},
+    {"return_options", IPPROTO_IP, IP_RETOPTS},
+    {"mark", SOL_SOCKET, SO_RCVMARK},
+    {"timestamping", SOL_SOCKET, SO_TIMESTAMPING, received_in_software},
 };
 
 constexpr Option ipv6_options[] = {
@@ -31,21 +47,39 @@ constexpr Option ipv6_options[] = {
     {"own_pktinfo6", IPPROTO_IPV6, IPV6_RECVPKTINFO},
     {"own_pktinfo_2292", IPPROTO_IPV6, 2 /* IPV6_2292PKTINFO */},
     {"own_pktinfo_on_dual_stack", IPPROTO_IP, IP_PKTINFO},
+    {"original_destination6", IPPROTO_IPV6, ipv6_original_destination},
+    {"flow_info", IPPROTO_IPV6, ipv6_flow_info},
+    {"hop_options", IPPROTO_IPV6, IPV6_RECVHOPOPTS},
+    {"destination_options", IPPROTO_IPV6, IPV6_RECVDSTOPTS},
 };
 
 struct Setting {
     const char* server;
     const char* asked;
+    const char* other;
     const char* client;
 };
-constexpr Setting ipv4{"0.0.0.0", asked_address, client_address};
-constexpr Setting ipv6{"::", "fd00::2", "fd00::4"};
+constexpr Setting ipv4{"0.0.0.0", asked_address, other_address, client_address};
+constexpr Setting ipv6{"::", "fd00::2", "fd00::3", "fd00::4"};
+
+// An option that not every kernel has.
+void switch_on_if_known(int server, const Option& option) {
+    if (setsockopt(server, option.level, option.name, &option.value, sizeof option.value) == 0)
+        return;
+    must(errno == ENOPROTOOPT, option.topic);
+    std::printf("this kernel has no %s\n", option.topic);
+}
 
 // What a question has to carry for the options to have something to tell.
 void decorate(const Client& client, bool six) {
     if (six) {
         switch_on(client.fd(), IPPROTO_IPV6, IPV6_UNICAST_HOPS, 77);
         switch_on(client.fd(), IPPROTO_IPV6, IPV6_TCLASS, 0x28);
+        // A label is drawn by lot.
+        switch_on(client.fd(), IPPROTO_IPV6, IPV6_AUTOFLOWLABEL, 0);
+        const unsigned char padding[8] = {0, 0, 1, 4, 0, 0, 0, 0};
+        for (const int header : {IPV6_HOPOPTS, IPV6_DSTOPTS})
+            must(setsockopt(client.fd(), IPPROTO_IPV6, header, padding, sizeof padding) == 0, "IPV6_HOPOPTS");
         return;
     }
     switch_on(client.fd(), IPPROTO_IP, IP_TTL, 77);
@@ -84,10 +118,10 @@ void sweep(int server, const Setting& setting, long largest) {
 void all_on(int server, const Setting& setting) {
     for (const Option& option : ipv4_options)
         if (&setting == &ipv4 || option.level == SOL_SOCKET)
-            switch_on(server, option.level, option.name);
+            switch_on_if_known(server, option);
     if (&setting == &ipv6)
         for (const Option& option : ipv6_options)
-            switch_on(server, option.level, option.name);
+            switch_on_if_known(server, option);
 }
 
 // No buffer, in all the ways to say so.
@@ -108,15 +142,16 @@ void no_buffer(int server, bool asked_for_something) {
 }
 
 // Messages of one recvmmsg() call with different buffers.
-void many(int server) {
-    switch_on(server, IPPROTO_IP, IP_RECVTTL);
+void many(int server, const Setting& setting) {
+    const bool six = &setting == &ipv6;
+    switch_on(server, six ? IPPROTO_IPV6 : IPPROTO_IP, six ? IPV6_RECVHOPLIMIT : IP_RECVTTL);
     switch_on(server, SOL_SOCKET, SO_TIMESTAMPNS);
-    switch_on(server, IPPROTO_IP, IP_RECVTOS);
+    switch_on(server, six ? IPPROTO_IPV6 : IPPROTO_IP, six ? IPV6_RECVTCLASS : IP_RECVTOS);
     constexpr long rooms[] = {-1, 0, 8, 24, 32, 40, 56, 72, 80, 200, 2000, -1};
     constexpr unsigned count = std::size(rooms);
-    Client client;
+    Client client(setting.client);
     for (unsigned number = 0; number < count; ++number)
-        client.ask(server, number % 2 == 0 ? asked_address : other_address);
+        client.ask(server, number % 2 == 0 ? setting.asked : setting.other);
     std::vector<Message> messages;
     std::vector<mmsghdr> headers(count);
     messages.reserve(count);
@@ -132,27 +167,26 @@ void many(int server) {
         messages[number].header = headers[number].msg_hdr;
         messages[number].print(headers[number].msg_len);
         const msghdr& header = headers[number].msg_hdr;
-        if (header.msg_namelen != sizeof(sockaddr_in) || header.msg_name == nullptr || number == 5)
+        if (header.msg_name == nullptr || number == 5)
             continue;
         sendto(server, "answer", 6, 0, static_cast<const sockaddr*>(header.msg_name), header.msg_namelen);
-        std::printf("%u: ", number);
+        client.print_answer(number % 2 == 0 ? setting.asked : setting.other);
     }
-    std::printf("\n");
-    echo(server);
+    echo(server, server, setting.asked, setting.client);
 }
 
-void segmentation(int server) {
+void segmentation(int server, const Setting& setting) {
     switch_on(server, SOL_UDP, UDP_GRO);
     switch_on(server, IPPROTO_IP, IP_RECVTTL);
-    Client client;
-    const Name to(asked_address, name_of(server).port());
+    Client client(setting.client);
+    const Name to(setting.asked, name_of(server).port());
     switch_on(client.fd(), SOL_UDP, UDP_SEGMENT, 10);
     for (long room = -1; room <= 72; ++room) {
         std::printf("room for %ld:\n", room);
         sendto(client.fd(), "three segments of 10 bytes and one", 34, 0, to.get(), to.length);
         must(readable(server), "nothing arrived");
         Message message(room);
-        receive_and_answer(server, client, asked_address, message);
+        receive_and_answer(server, client, setting.asked, message);
     }
 }
 
@@ -177,6 +211,8 @@ void drop_count(int server) {
 void error_queue(int server, const char* to_address, const char* asked, bool own_packet_info) {
     const bool six = std::strchr(to_address, ':') != nullptr;
     switch_on(server, six ? IPPROTO_IPV6 : IPPROTO_IP, six ? IPV6_RECVERR : IP_RECVERR);
+    if (std::strncmp(to_address, "::ffff:", 7) == 0)
+        switch_on(server, IPPROTO_IP, IP_RECVERR);
     switch_on(server, six ? IPPROTO_IPV6 : IPPROTO_IP, six ? IPV6_RECVHOPLIMIT : IP_RECVTTL);
     if (own_packet_info)
         switch_on(server, six ? IPPROTO_IPV6 : IPPROTO_IP, six ? IPV6_RECVPKTINFO : IP_PKTINFO);
@@ -197,7 +233,39 @@ void error_queue(int server, const char* to_address, const char* asked, bool own
         result = recvfrom(server, data, sizeof data, MSG_ERRQUEUE | MSG_DONTWAIT, from.get(), &from.length);
         say("and once more", result);
     }
-    echo(server, server, asked, six ? "fd00::4" : client_address);
+    echo(server, server, asked, std::strchr(asked, ':') != nullptr ? "fd00::4" : client_address);
+}
+
+// When an answer was sent, which the error queue tells, with packet information (SOF_TIMESTAMPING_OPT_CMSG)
+// and without the packet.
+void times_of_sending(int server) {
+    constexpr int flags = SOF_TIMESTAMPING_TX_SOFTWARE | SOF_TIMESTAMPING_SOFTWARE |
+                          SOF_TIMESTAMPING_OPT_CMSG | SOF_TIMESTAMPING_OPT_TSONLY;
+    switch_on(server, SOL_SOCKET, SO_TIMESTAMPING, flags);
+    for (long room = -1; room <= 160; room = room < 0 ? 0 : room + 8) {
+        std::printf("room for %ld:\n", room);
+        echo(server);
+        pollfd poller{server, 0, 0};
+        must(poll(&poller, 1, 5000) == 1 && (poller.revents & POLLERR) != 0, "no time came");
+        Message message(room);
+        message.print(recvmsg(server, &message.header, MSG_ERRQUEUE));
+    }
+}
+
+// What an IPv6 socket is told, in place of a datagram, of one that it could not send (RFC 3542, 11.3).
+void path_mtu(int server) {
+    switch_on(server, IPPROTO_IPV6, IPV6_RECVPATHMTU);
+    switch_on(server, IPPROTO_IPV6, IPV6_DONTFRAG);
+    const Name to("fd00::4", htons(9));
+    const std::string much(65500, 'x'); // with its headers more than the loopback interface takes
+    for (long room = -1; room <= 64; room = room < 0 ? 0 : room + 8) {
+        std::printf("room for %ld:\n", room);
+        say("sendto", sendto(server, much.data(), much.size(), 0, to.get(), to.length));
+        Message message(room);
+        message.print(recvmsg(server, &message.header, MSG_DONTWAIT));
+        message.print(recvmsg(server, &message.header, MSG_DONTWAIT));
+    }
+    echo(server, server, "fd00::2", "fd00::4");
 }
 
 // A datagram that is still waiting when the program switches an option on: the shim's was on before.
@@ -224,7 +292,7 @@ int main(int, char** arguments) {
             continue;
         own_namespace();
         const int server = bound("::");
-        switch_on(server, option.level, option.name);
+        switch_on_if_known(server, option);
         sweep(server, ipv6, 88);
         // The same socket asked over IPv4.
         Client client;
@@ -240,7 +308,7 @@ int main(int, char** arguments) {
     for (const Option& option : ipv4_options) {
         if (topic != option.topic)
             continue;
-        switch_on(server, option.level, option.name);
+        switch_on_if_known(server, option);
         sweep(server, ipv4, 88);
         return 0;
     }
@@ -252,9 +320,11 @@ int main(int, char** arguments) {
     } else if (topic == "every_length" || topic == "every_length6") {
         // An exact fit and a buffer that is too small for each of the messages are among them.
         all_on(server, setting);
-        sweep(server, setting, 320);
+        sweep(server, setting, 440);
     } else if (topic == "gro") {
-        segmentation(server);
+        segmentation(server, ipv4);
+    } else if (topic == "gro6") {
+        segmentation(server, ipv6);
     } else if (topic == "rxq_ovfl") {
         drop_count(server);
     } else if (topic == "errqueue") {
@@ -263,8 +333,18 @@ int main(int, char** arguments) {
         error_queue(server, "127.0.0.1", asked_address, true);
     } else if (topic == "errqueue6") {
         error_queue(server, "fd00::4", "fd00::2", false);
+    } else if (topic == "errqueue_own_pktinfo6") {
+        error_queue(server, "fd00::4", "fd00::2", true);
+    } else if (topic == "errqueue_mapped6") {
+        error_queue(server, "::ffff:127.0.0.1", asked_address, false);
+    } else if (topic == "times_of_sending") {
+        times_of_sending(server);
+    } else if (topic == "path_mtu6") {
+        path_mtu(server);
     } else if (topic == "recvmmsg") {
-        many(server);
+        many(server, ipv4);
+    } else if (topic == "recvmmsg6") {
+        many(server, ipv6);
     } else if (topic == "waiting") {
         waiting(server);
     } else {

@@ -33,24 +33,6 @@ long behind_our_back(long number, long a, long b = 0, long c = 0) {
 #endif
 }
 
-// The whole view of a UDP server: what its options say, what a datagram brings, where the answer leaves from.
-void look(const char* what, int receiver, int sender) {
-    std::printf("%s\n", what);
-    for (const int fd : {receiver, sender}) {
-        int value = -1;
-        socklen_t length = sizeof value;
-        say("IP_PKTINFO", getsockopt(fd, IPPROTO_IP, IP_PKTINFO, &value, &length));
-        std::printf("is %d\n", value);
-    }
-    Client client;
-    client.ask(receiver);
-    Message message(256);
-    message.print(recvmsg(receiver, &message.header, 0));
-    const auto* peer = reinterpret_cast<const sockaddr*>(&message.name);
-    say("sendto", sendto(sender, "answer", 6, 0, peer, message.header.msg_namelen));
-    client.print_answer();
-}
-
 void dup_forms() {
     const int server = bound("0.0.0.0");
     int copies[] = {dup(server),
@@ -345,11 +327,23 @@ void vfork_child() {
     }
 }
 
+// Whether less is mapped than a byte for each descriptor of a billion.
+void print_mapped() {
+    FILE* file = std::fopen("/proc/self/statm", "r");
+    long pages = 0;
+    must(file != nullptr && std::fscanf(file, "%ld", &pages) == 1, "statm");
+    std::fclose(file);
+    std::printf("less than 1 GB mapped: %s\n", pages < 1'000'000'000 / sysconf(_SC_PAGESIZE) ? "yes" : "no");
+}
+
 void high_number(rlim_t limit, int number) {
     const rlimit wanted{limit, limit};
     // high_numbers.cpp does without.
     if (std::getenv("HIGH_NUMBERS") == nullptr && setrlimit(RLIMIT_NOFILE, &wanted) != 0)
         skip("may not raise RLIMIT_NOFILE");
+    rlimit told{};
+    must(getrlimit(RLIMIT_NOFILE, &told) == 0, "getrlimit");
+    std::printf("at most %llu\n", static_cast<unsigned long long>(told.rlim_max));
     const int server = bound("0.0.0.0");
     must(dup2(server, number) == number, "dup2");
     look("a high number and a low one", number, server);
@@ -373,6 +367,7 @@ void high_number(rlim_t limit, int number) {
     // Never heard of.
     say("recvfrom", recvfrom(number - 1, data, sizeof data, 0, peer.get(), &peer.length));
     echo(bound("0.0.0.0"));
+    print_mapped();
 }
 
 } // namespace

@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: MIT
 //
 // Descriptors with high numbers where RLIMIT_NOFILE may not be raised: a library to be preloaded behind the
-// shim, which then sees numbers from 100,000 on that do not exist. What is called with one is passed on with
-// the real one.
+// shim, which then sees numbers from 30,000 on that do not exist. What is called with one is passed on with
+// the real one. Whoever asks for the limit, the shim as well, is told a billion.
 #include <cstdint>
 #include <dlfcn.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 namespace {
 
-constexpr int first_high = 100'000;
+constexpr int first_high = 30'000;
+constexpr rlim_t limit_told = 1'000'000'000;
 constexpr int slots = 8;
 struct Pair {
     int high;
@@ -38,6 +40,28 @@ Function* next(const char* name) {
 #define PASS_ON(function, fd, ...)                                                                           \
     static auto* const real = next<decltype(function)>(#function);                                           \
     return real(translate(fd), __VA_ARGS__)
+
+EXPORT int getrlimit(__rlimit_resource_t resource, rlimit* limit) noexcept {
+    static auto* const real = next<decltype(getrlimit)>("getrlimit");
+    if (resource != RLIMIT_NOFILE)
+        return real(resource, limit);
+    *limit = {limit_told, limit_told};
+    return 0;
+}
+EXPORT int prlimit(pid_t process, __rlimit_resource resource, const rlimit* wanted, rlimit* limit) noexcept {
+    static auto* const real = next<decltype(prlimit)>("prlimit");
+    const int result = real(process, resource, wanted, limit);
+    if (resource == RLIMIT_NOFILE && limit != nullptr)
+        *limit = {limit_told, limit_told};
+    return result;
+}
+EXPORT long sysconf(int name) noexcept {
+    static auto* const real = next<decltype(sysconf)>("sysconf");
+    return name == _SC_OPEN_MAX ? static_cast<long>(limit_told) : real(name);
+}
+EXPORT int getdtablesize() noexcept {
+    return static_cast<int>(limit_told);
+}
 
 EXPORT int dup2(int fd, int number) noexcept {
     static auto* const real = next<decltype(dup2)>("dup2");

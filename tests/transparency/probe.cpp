@@ -231,6 +231,23 @@ void Message::print(long result) const {
     std::printf("\n");
 }
 
+void look(const char* what, int receiver, int sender) {
+    std::printf("%s\n", what);
+    for (const int fd : {receiver, sender}) {
+        int value = -1;
+        socklen_t length = sizeof value;
+        say("IP_PKTINFO", getsockopt(fd, IPPROTO_IP, IP_PKTINFO, &value, &length));
+        std::printf("is %d\n", value);
+    }
+    Client client;
+    client.ask(receiver);
+    Message message(256);
+    message.print(recvmsg(receiver, &message.header, 0));
+    const auto* peer = reinterpret_cast<const sockaddr*>(&message.name);
+    say("sendto", sendto(sender, "answer", 6, 0, peer, message.header.msg_namelen));
+    client.print_answer();
+}
+
 const char* receive_call_name(int number) {
     constexpr const char* names[receive_calls] = {"recvfrom", "recvmsg", "recvmmsg"};
     return names[number];

@@ -117,6 +117,9 @@ struct Message {
     void print(long result) const;
 };
 
+// The whole view of a UDP server: what its options say, what a datagram brings, where the answer leaves from.
+void look(const char* what, int receiver, int sender);
+
 // The receive calls that blocked threads are cancelled in, and others are tried with, by number.
 constexpr int receive_calls = 3;
 const char* receive_call_name(int number);
