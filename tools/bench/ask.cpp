@@ -20,10 +20,30 @@ in_addr_t parse(const std::string& text) {
     return ntohl(address.s_addr);
 }
 
-Load::Answers load_for(const sockaddr_in& server, std::chrono::milliseconds duration) {
-    const Load load(server, 1, 32, 512);
-    std::this_thread::sleep_for(duration);
-    return load.answers();
+struct Outcome {
+    uint64_t asked = 0; // where that is known
+    Load::Answers answers;
+};
+
+Outcome load_for(const sockaddr_in& server, const AskSettings& settings) {
+    LoadSettings load_settings{.server = server, .window = 32, .size = 512};
+    load_settings.peers = settings.count;
+    load_settings.first_peer = parse(settings.first);
+    const Load load(load_settings);
+    std::this_thread::sleep_for(std::chrono::milliseconds(settings.milliseconds));
+    return {0, load.answers()};
+}
+
+Outcome ask(const sockaddr_in& server, const AskSettings& settings) {
+    if (settings.rate != 0) {
+        const Paced paced = ask_at_rate(server, parse(settings.first), settings.count, settings.own_port,
+                                        settings.rate, std::chrono::milliseconds(settings.milliseconds));
+        return {paced.asked, paced.answers};
+    }
+    if (settings.passes != 0)
+        return {settings.count,
+                sweep(server, parse(settings.first), settings.count, settings.own_port, settings.passes)};
+    return load_for(server, settings);
 }
 
 } // namespace
@@ -31,15 +51,13 @@ Load::Answers load_for(const sockaddr_in& server, std::chrono::milliseconds dura
 int run_ask(const AskSettings& settings) {
     const sockaddr_in server = address_of(parse(settings.address), settings.port);
     const auto start = std::chrono::steady_clock::now();
-    const Load::Answers answers =
-        settings.sweep_first.empty()
-            ? load_for(server, std::chrono::milliseconds(settings.milliseconds))
-            : sweep(server, parse(settings.sweep_first), settings.sweep_count, settings.sweep_passes);
+    const Outcome outcome = ask(server, settings);
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
     timespec used{};
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
-    std::printf("%llu %llu %.6f %.6f\n", static_cast<unsigned long long>(answers.all),
-                static_cast<unsigned long long>(answers.right), elapsed.count(),
+    std::printf("%llu %llu %llu %.6f %.6f\n", static_cast<unsigned long long>(outcome.asked),
+                static_cast<unsigned long long>(outcome.answers.all),
+                static_cast<unsigned long long>(outcome.answers.right), elapsed.count(),
                 static_cast<double>(used.tv_sec) + static_cast<double>(used.tv_nsec) * 1e-9);
     return 0;
 }

@@ -11,13 +11,18 @@ namespace multihome::bench {
 struct AskSettings {
     std::string address;
     uint16_t port = 0;
+    // The peers that it plays: `count` addresses from `first` on.
+    std::string first;
+    uint32_t count = 1;
+    uint16_t own_port = 0; // 0: any. The same addresses with another port are other peers.
+    // As many requests as the server takes, for `milliseconds`. With a rate, so many a second, whether
+    // answers come or not. With passes, each peer once in each pass.
     unsigned milliseconds = 0;
-    std::string sweep_first; // with it: once from each of `sweep_count` addresses from this one on
-    uint32_t sweep_count = 0;
-    unsigned sweep_passes = 1;
+    unsigned rate = 0;
+    unsigned passes = 0;
 };
 
-// Prints "ANSWERS RIGHT SECONDS PROCESSOR-SECONDS".
+// Prints "ASKED ANSWERS RIGHT SECONDS PROCESSOR-SECONDS".
 int run_ask(const AskSettings& settings);
 
 } // namespace multihome::bench

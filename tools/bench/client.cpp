@@ -19,8 +19,8 @@ sockaddr_in address_of(in_addr_t host_order, uint16_t port) {
     return address;
 }
 
-Descriptor client_socket(int timeout_ms) {
-    Descriptor fd{check(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket")};
+Descriptor client_socket(int timeout_ms, int family) {
+    Descriptor fd{check(socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket")};
     const timeval timeout{timeout_ms / 1000, timeout_ms % 1000 * 1000};
     check(setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout), "SO_RCVTIMEO");
     return fd;
@@ -30,17 +30,44 @@ namespace {
 
 constexpr int patience_ms = 10000; // a server inside callgrind on a busy machine is slow
 
-bool ask_once(int fd, const sockaddr_in& server) {
-    char byte = 'x';
-    const auto* to = reinterpret_cast<const sockaddr*>(&server);
-    if (sendto(fd, &byte, 1, 0, to, sizeof server) != 1)
-        fail("sendto");
-    sockaddr_in from{};
-    socklen_t length = sizeof from;
-    if (recvfrom(fd, &byte, 1, 0, reinterpret_cast<sockaddr*>(&from), &length) != 1)
-        fail("no answer");
-    return from.sin_addr.s_addr == server.sin_addr.s_addr;
-}
+// A server's address of either family.
+class Server {
+public:
+    Server(uint16_t port, bool ipv6) {
+        if (ipv6) {
+            auto* six = reinterpret_cast<sockaddr_in6*>(&address_);
+            six->sin6_family = AF_INET6;
+            six->sin6_addr = in6addr_loopback;
+            six->sin6_port = htons(port);
+            length_ = sizeof *six;
+        } else {
+            *reinterpret_cast<sockaddr_in*>(&address_) = address_of(asked_address, port);
+            length_ = sizeof(sockaddr_in);
+        }
+    }
+
+    Descriptor client() const { return client_socket(patience_ms, address_.ss_family); }
+
+    void ask(int fd) const {
+        const char byte = 'x';
+        if (sendto(fd, &byte, 1, 0, reinterpret_cast<const sockaddr*>(&address_), length_) != 1)
+            fail("sendto");
+    }
+
+    // True where the answer came from here. Addresses are compared whole, port and all.
+    bool take_answer(int fd) const {
+        char byte = 0;
+        sockaddr_storage from{};
+        socklen_t length = sizeof from;
+        if (recvfrom(fd, &byte, 1, 0, reinterpret_cast<sockaddr*>(&from), &length) != 1)
+            fail("no answer");
+        return length == length_ && std::memcmp(&from, &address_, length) == 0;
+    }
+
+private:
+    sockaddr_storage address_{};
+    socklen_t length_ = 0;
+};
 
 } // namespace
 
@@ -60,36 +87,35 @@ void set_source(SourceControl& control, in_addr_t source) {
     std::memcpy(control.bytes + CMSG_LEN(0), &information, sizeof information);
 }
 
-uint64_t ask_in_turn(uint16_t port, unsigned peers, uint64_t requests) {
-    const sockaddr_in server = address_of(asked_address, port);
+uint64_t ask_in_turn(uint16_t port, unsigned peers, uint64_t requests, bool ipv6) {
+    const Server server(port, ipv6);
     std::vector<Descriptor> sockets;
     for (unsigned index = 0; index < peers; ++index)
-        sockets.push_back(client_socket(patience_ms));
+        sockets.push_back(server.client());
     uint64_t right = 0;
-    for (uint64_t done = 0; done < requests; ++done)
-        right +=
-            ask_once(peers != 0 ? sockets[done % peers].get() : client_socket(patience_ms).get(), server);
+    for (uint64_t done = 0; done < requests; ++done) {
+        Descriptor fresh;
+        if (peers == 0)
+            fresh = server.client();
+        const int fd = peers != 0 ? sockets[done % peers].get() : fresh.get();
+        server.ask(fd);
+        right += server.take_answer(fd);
+    }
     return right;
 }
 
-uint64_t ask_in_batches(uint16_t port, int gate, uint64_t batches) {
-    const sockaddr_in server = address_of(asked_address, port);
-    const Descriptor fd = client_socket(patience_ms);
+uint64_t ask_in_batches(uint16_t port, int gate, uint64_t batches, bool ipv6) {
+    const Server server(port, ipv6);
+    const Descriptor fd = server.client();
     uint64_t right = 0;
     for (uint64_t batch = 0; batch < batches; ++batch) {
-        char byte = 'x';
+        const char byte = 'x';
         for (unsigned index = 0; index < batch_size; ++index)
-            if (sendto(fd.get(), &byte, 1, 0, reinterpret_cast<const sockaddr*>(&server), sizeof server) != 1)
-                fail("sendto");
+            server.ask(fd.get());
         if (write(gate, &byte, 1) != 1)
             fail("write");
-        for (unsigned index = 0; index < batch_size; ++index) {
-            sockaddr_in from{};
-            socklen_t length = sizeof from;
-            if (recvfrom(fd.get(), &byte, 1, 0, reinterpret_cast<sockaddr*>(&from), &length) != 1)
-                fail("no answer");
-            right += from.sin_addr.s_addr == server.sin_addr.s_addr;
-        }
+        for (unsigned index = 0; index < batch_size; ++index)
+            right += server.take_answer(fd.get());
     }
     return right;
 }

@@ -4,8 +4,10 @@
 #pragma once
 
 #include "tools/bench/process.hpp"
+#include "tools/bench/processors.hpp"
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <netinet/in.h>
 #include <stop_token>
@@ -22,15 +24,15 @@ constexpr in_addr_t asked_address = INADDR_LOOPBACK + 1; // 127.0.0.2, host byte
 sockaddr_in address_of(in_addr_t host_order, uint16_t port);
 
 // An unconnected UDP socket whose receive calls give up after `timeout_ms`.
-Descriptor client_socket(int timeout_ms);
+Descriptor client_socket(int timeout_ms, int family = AF_INET);
 
 // Asks `requests` times, one after the other, from `peers` sockets in turn; with 0 peers each request comes
 // from a new socket. Fails where an answer does not come. Returns how many answers came from the address that
-// was asked.
-uint64_t ask_in_turn(uint16_t port, unsigned peers, uint64_t requests);
+// was asked. `ipv6`: at ::1, else at asked_address.
+uint64_t ask_in_turn(uint16_t port, unsigned peers, uint64_t requests, bool ipv6 = false);
 
 // Asks in batches from one socket: a whole batch waits for the server when a byte is written to its `gate`.
-uint64_t ask_in_batches(uint16_t port, int gate, uint64_t batches);
+uint64_t ask_in_batches(uint16_t port, int gate, uint64_t batches, bool ipv6 = false);
 
 // Where clients that play many peers ask from: all of 127.0.0.0/8 is local.
 constexpr in_addr_t many_peers_base = 0x7f100000; // 127.16.0.0, host byte order
@@ -43,7 +45,17 @@ struct SourceControl {
 void prepare_source(msghdr& message, SourceControl& control);
 void set_source(SourceControl& control, in_addr_t source);
 
-// Asks from several threads until it ends: each thread keeps `window` requests under way.
+struct LoadSettings {
+    sockaddr_in server{};
+    unsigned threads = 1;
+    unsigned window = 1; // requests that each thread keeps under way
+    size_t size = 32;    // of a datagram
+    uint32_t peers = 0;  // 0: each thread is one peer; else each thread plays that many in turn,
+    in_addr_t first_peer = many_peers_base; // from this address on (host byte order)
+    Place place = Place::anywhere;
+};
+
+// Asks from several threads until it ends.
 class Load {
 public:
     // What has been answered so far.
@@ -52,8 +64,7 @@ public:
         uint64_t right = 0; // from the address that was asked
     };
 
-    // `peers`: 0: each thread is one peer; else each thread plays that many in turn.
-    Load(const sockaddr_in& server, unsigned threads, unsigned window, size_t size, uint32_t peers = 0);
+    explicit Load(const LoadSettings& settings);
 
     // Holds its breath. What is under way is still answered.
     void pause(bool on) { paused_ = on; }
@@ -69,17 +80,24 @@ private:
 
     void ask(const std::stop_token& stop, Count& count) const;
 
-    sockaddr_in server_;
-    unsigned window_;
-    size_t size_;
-    uint32_t peers_;
+    LoadSettings settings_;
     std::atomic<bool> paused_{false};
     std::vector<Count> counts_;
     std::vector<std::jthread> threads_; // last: they use the others
 };
 
 // Asks from each of `count` addresses from `first` (host byte order) on, a window at a time, `passes` times
-// with more than two seconds between them. Returns the answers to the last pass.
-Load::Answers sweep(const sockaddr_in& server, in_addr_t first, uint32_t count, unsigned passes);
+// with more than two seconds between them. Returns the answers to the last pass. `own_port`: 0: any.
+Load::Answers sweep(const sockaddr_in& server, in_addr_t first, uint32_t count, uint16_t own_port,
+                    unsigned passes);
+
+// Asks `rate` times a second for `duration`, from `count` addresses from `first` on in turn, whether answers
+// come or not.
+struct Paced {
+    uint64_t asked = 0;
+    Load::Answers answers;
+};
+Paced ask_at_rate(const sockaddr_in& server, in_addr_t first, uint32_t count, uint16_t own_port,
+                  unsigned rate, std::chrono::milliseconds duration);
 
 } // namespace multihome::bench

@@ -5,6 +5,7 @@
 #include "tools/bench/callgrind.hpp"
 #include "tools/bench/client.hpp"
 #include "tools/bench/parts.hpp"
+#include "tools/bench/pass_on.hpp"
 #include "tools/bench/process.hpp"
 #include "tools/bench/server.hpp"
 
@@ -25,44 +26,48 @@ struct Subject {
 constexpr std::array<Subject, 3> subjects = {
     {{"bare", false, false}, {"native", true, false}, {"shim", false, true}}};
 
+// How the server is written.
+struct Style {
+    bool ipv6 = false;
+    bool messages = false; // recvmsg() and sendmsg()
+};
+
 class Measurement {
 public:
     Measurement(const Settings& settings, Figures& figures) : settings_(settings), figures_(figures) {}
 
     // `peers`: as ask_in_turn() has it.
-    void request_and_reply(const std::string& group, unsigned peers, std::optional<double> budget) {
+    void request_and_reply(const std::string& group, const Style& style, unsigned peers,
+                           std::optional<Budget> budget) {
         // Every peer is heard several times before it counts.
         const uint64_t few = std::max<uint64_t>(500, 2 * uint64_t{peers});
         const uint64_t more = settings_.quick ? 2000 : 8000;
         compare(group, budget, [&](const Subject& subject) {
-            return (serve(subject, peers, few + more) - serve(subject, peers, few)) /
+            return (serve(subject, style, peers, few + more) - serve(subject, style, peers, few)) /
                    static_cast<double>(more);
         });
     }
 
-    void batches(const std::string& group, std::optional<double> budget) {
+    void batches(const std::string& group, const Style& style, std::optional<Budget> budget) {
         const uint64_t few = 10;
         const uint64_t more = settings_.quick ? 50 : 200;
         compare(group, budget, [&](const Subject& subject) {
-            return (serve_batches(subject, few + more) - serve_batches(subject, few)) /
+            return (serve_batches(subject, style, few + more) - serve_batches(subject, style, few)) /
                    static_cast<double>(more * batch_size);
         });
     }
 
-    void pass_on(const std::string& family, bool messages) {
-        constexpr double calls = 2; // one out, one in
+    void pass_on(const std::string& name) {
+        constexpr double calls = 2; // for each of the count
         const auto run = [&](bool shim, uint64_t count) {
-            std::vector<std::string> command = {own_path(), "pass-on", "--family",
-                                                family,     "--count", std::to_string(count)};
-            if (messages)
-                command.push_back("--messages");
-            return static_cast<double>(callgrind_.count(command, shim ? settings_.library : ""));
+            return static_cast<double>(
+                callgrind_.count({own_path(), "pass-on", "--kind", name, "--count", std::to_string(count)},
+                                 shim ? settings_.library : ""));
         };
         const auto per_call = [&](bool shim) { return (run(shim, 3000) - run(shim, 1000)) / (2000 * calls); };
         const double bare = per_call(false);
         const double shim = per_call(true);
-        const std::string group = std::string("a call on a socket that is not ours, ") + family +
-                                  (messages ? ", sendmsg" : ", sendto");
+        const std::string group = "a call on what is not ours, " + name;
         figures_.add({group, "bare", "instructions", Sample::exactly(bare)});
         figures_.add({group, "shim", "instructions", Sample::exactly(shim)});
         figures_.add({group, "above bare", "instructions", Sample::exactly(shim - bare), {}, 12});
@@ -96,36 +101,42 @@ public:
     }
 
 private:
-    static std::vector<std::string> server(const Subject& subject, uint64_t requests) {
+    static std::vector<std::string> server(const Subject& subject, const Style& style, uint64_t requests) {
         std::vector<std::string> command = {own_path(), "server", "--requests", std::to_string(requests)};
         if (subject.native)
-            command.push_back("--native");
+            command.emplace_back("--native");
+        if (style.ipv6)
+            command.emplace_back("--ipv6");
+        if (style.messages)
+            command.emplace_back("--messages");
         return command;
     }
 
-    double serve(const Subject& subject, unsigned peers, uint64_t requests) const {
+    double serve(const Subject& subject, const Style& style, unsigned peers, uint64_t requests) const {
         return static_cast<double>(callgrind_.count(
-            server(subject, requests), subject.shim ? settings_.library : "", [&](Child& child) {
+            server(subject, style, requests), subject.shim ? settings_.library : "", [&](Child& child) {
                 const auto port = static_cast<uint16_t>(std::stoul(child.read_line()));
-                expect_right(subject, ask_in_turn(port, peers, requests), requests);
+                expect_right(subject, style, ask_in_turn(port, peers, requests, style.ipv6), requests);
             }));
     }
 
     // The server waits at a gate, so that each receive call finds a whole batch.
-    double serve_batches(const Subject& subject, uint64_t batches) const {
+    double serve_batches(const Subject& subject, const Style& style, uint64_t batches) const {
         const uint64_t requests = batches * batch_size;
-        std::vector<std::string> command = server(subject, requests);
+        std::vector<std::string> command = server(subject, style, requests);
         command.insert(command.end(), {"--batch", "--gated"});
         return static_cast<double>(
             callgrind_.count(command, subject.shim ? settings_.library : "", [&](Child& child) {
                 const auto port = static_cast<uint16_t>(std::stoul(child.read_line()));
-                expect_right(subject, ask_in_batches(port, child.input(), batches), requests);
+                expect_right(subject, style, ask_in_batches(port, child.input(), batches, style.ipv6),
+                             requests);
             }));
     }
 
     // Figures of a server that answers from the wrong address would be figures of something else.
-    static void expect_right(const Subject& subject, uint64_t right, uint64_t requests) {
-        const uint64_t wanted = subject.native || subject.shim ? requests : 0;
+    // The one IPv6 address of the loopback interface cannot be wrong.
+    static void expect_right(const Subject& subject, const Style& style, uint64_t right, uint64_t requests) {
+        const uint64_t wanted = subject.native || subject.shim || style.ipv6 ? requests : 0;
         if (right != wanted)
             throw std::runtime_error(
                 std::string(subject.name) + ": " + std::to_string(right) + " of " + std::to_string(requests) +
@@ -133,7 +144,7 @@ private:
     }
 
     template <typename Run>
-    void compare(const std::string& group, std::optional<double> budget, const Run& run) {
+    void compare(const std::string& group, std::optional<Budget> budget, const Run& run) {
         std::array<double, subjects.size()> values{};
         for (size_t index = 0; index < subjects.size(); ++index) {
             values[index] = run(subjects[index]);
@@ -155,14 +166,21 @@ void measure_instructions(const Settings& settings, Figures& figures) {
     if (find_program("valgrind").empty())
         return figures.skip("instructions", "valgrind is not installed");
     Measurement measurement(settings, figures);
-    measurement.request_and_reply("request and reply, one peer", 1, 100);
-    measurement.request_and_reply("request and reply, 1000 peers in turn", 1000, 100);
-    measurement.request_and_reply("request and reply, new peers", 0, {});
-    measurement.batches("request and reply, batches of 32", 100);
-    for (const char* family : {"unix", "tcp", "udp"}) {
-        measurement.pass_on(family, false);
-        measurement.pass_on(family, true);
-    }
+    constexpr double budget = 100;
+    measurement.request_and_reply("request and reply, one peer", {}, 1, budget);
+    measurement.request_and_reply("request and reply, 1000 peers in turn", {}, 1000, budget);
+    measurement.request_and_reply("request and reply, new peers", {}, 0, {});
+    measurement.request_and_reply("request and reply, one peer, recvmsg and sendmsg", {.messages = true}, 1,
+                                  budget);
+    measurement.request_and_reply("request and reply, 1000 peers in turn, recvmsg and sendmsg",
+                                  {.messages = true}, 1000, budget);
+    measurement.request_and_reply("request and reply, one peer, IPv6", {.ipv6 = true}, 1, budget);
+    measurement.request_and_reply("request and reply, 1000 peers in turn, IPv6", {.ipv6 = true}, 1000,
+                                  budget);
+    measurement.batches("request and reply, batches of 32", {}, budget);
+    measurement.batches("request and reply, batches of 32, IPv6", {.ipv6 = true}, budget);
+    for (const PassOnKind& kind : pass_on_kinds())
+        measurement.pass_on(kind.name);
     measurement.process_start();
     measurement.library_size();
 }

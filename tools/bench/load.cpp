@@ -20,7 +20,7 @@ constexpr int patience_ms = 50;
 // the server and not its client is what limits.
 class Window {
 public:
-    Window(const sockaddr_in& server, size_t size, uint32_t peers, in_addr_t first_peer = many_peers_base)
+    Window(const sockaddr_in& server, size_t size, uint32_t peers, in_addr_t first_peer)
         : server_(server), peers_(peers), first_peer_(first_peer), data_(size, 'x') {
         for (unsigned index = 0; index < largest_window; ++index) {
             parts_[index] = {data_.data(), size};
@@ -49,10 +49,10 @@ public:
     }
 
     // How many came, and of those from the address that was asked. 0 where none did in time.
-    unsigned receive(int fd, unsigned& right) {
+    unsigned receive(int fd, unsigned& right, int flags = MSG_WAITFORONE) {
         for (mmsghdr& answer : answers_)
             answer.msg_hdr.msg_namelen = sizeof(sockaddr_in);
-        const int got = recvmmsg(fd, answers_.data(), largest_window, MSG_WAITFORONE, nullptr);
+        const int got = recvmmsg(fd, answers_.data(), largest_window, flags, nullptr);
         right = 0;
         for (int index = 0; index < got; ++index)
             right += sources_[static_cast<unsigned>(index)].sin_addr.s_addr == server_.sin_addr.s_addr;
@@ -81,24 +81,25 @@ void add(std::atomic<uint64_t>& count, uint64_t amount) {
 
 } // namespace
 
-Load::Load(const sockaddr_in& server, unsigned threads, unsigned window, size_t size, uint32_t peers)
-    : server_(server), window_(window), size_(size), peers_(peers), counts_(threads) {
-    if (window > largest_window || size > largest_datagram || peers > most_peers)
+Load::Load(const LoadSettings& settings) : settings_(settings), counts_(settings.threads) {
+    if (settings.window > largest_window || settings.size > largest_datagram || settings.peers > most_peers)
         throw std::invalid_argument("load: window or datagram too large");
     for (Count& count : counts_)
         threads_.emplace_back([this, &count](const std::stop_token& stop) { ask(stop, count); });
 }
 
 void Load::ask(const std::stop_token& stop, Count& count) const {
+    if (settings_.place != Place::anywhere)
+        move_to(settings_.place);
     const Descriptor fd = client_socket(patience_ms);
-    Window window(server_, size_, peers_);
+    Window window(settings_.server, settings_.size, settings_.peers, settings_.first_peer);
     unsigned under_way = 0;
     while (!stop.stop_requested()) {
         if (paused_.load(std::memory_order_relaxed)) {
             std::this_thread::sleep_for(std::chrono::milliseconds(1));
             continue;
         }
-        under_way += window.send(fd.get(), window_ - under_way);
+        under_way += window.send(fd.get(), settings_.window - under_way);
         unsigned right = 0;
         const unsigned got = window.receive(fd.get(), right);
         add(count.all, got);
@@ -117,6 +118,14 @@ Load::Answers Load::answers() const {
 }
 
 namespace {
+
+Descriptor client_at(uint16_t own_port) {
+    Descriptor fd = client_socket(patience_ms);
+    enlarge_buffers(fd.get());
+    const sockaddr_in own = address_of(INADDR_ANY, own_port);
+    check(bind(fd.get(), reinterpret_cast<const sockaddr*>(&own), sizeof own), "bind");
+    return fd;
+}
 
 Load::Answers sweep_once(int fd, Window& window, uint32_t count) {
     constexpr unsigned together = 32;
@@ -141,8 +150,9 @@ Load::Answers sweep_once(int fd, Window& window, uint32_t count) {
 
 } // namespace
 
-Load::Answers sweep(const sockaddr_in& server, in_addr_t first, uint32_t count, unsigned passes) {
-    const Descriptor fd = client_socket(patience_ms);
+Load::Answers sweep(const sockaddr_in& server, in_addr_t first, uint32_t count, uint16_t own_port,
+                    unsigned passes) {
+    const Descriptor fd = client_at(own_port);
     Window window(server, 32, count, first);
     Load::Answers answers;
     for (unsigned pass = 0; pass < passes; ++pass) {
@@ -152,6 +162,33 @@ Load::Answers sweep(const sockaddr_in& server, in_addr_t first, uint32_t count, 
         answers = sweep_once(fd.get(), window, count);
     }
     return answers;
+}
+
+Paced ask_at_rate(const sockaddr_in& server, in_addr_t first, uint32_t count, uint16_t own_port,
+                  unsigned rate, std::chrono::milliseconds duration) {
+    using Clock = std::chrono::steady_clock;
+    constexpr unsigned together = 16; // so few that nobody's queue runs over
+    const auto interval = std::chrono::nanoseconds(std::chrono::seconds(together)) / rate;
+    const Descriptor fd = client_at(own_port);
+    Window window(server, 32, count, first);
+    Paced paced;
+    const auto take = [&](int flags) {
+        unsigned right = 0;
+        const unsigned got = window.receive(fd.get(), right, flags);
+        paced.answers.all += got;
+        paced.answers.right += right;
+        return got != 0;
+    };
+    const auto end = Clock::now() + duration;
+    for (auto next = Clock::now(); next < end; next += interval) {
+        std::this_thread::sleep_until(next);
+        paced.asked += window.send(fd.get(), together);
+        while (take(MSG_DONTWAIT)) {
+        }
+    }
+    while (take(MSG_WAITFORONE)) {
+    }
+    return paced;
 }
 
 } // namespace multihome::bench

@@ -5,6 +5,7 @@
 #include "tools/bench/guard.hpp"
 #include "tools/bench/output.hpp"
 #include "tools/bench/parts.hpp"
+#include "tools/bench/pass_on.hpp"
 #include "tools/bench/process.hpp"
 #include "tools/bench/server.hpp"
 #include "tools/bench/table.hpp"
@@ -38,23 +39,34 @@ int run(int argc, char** argv) {
         ->capture_default_str();
     app.add_flag("--quick", settings.quick, "Fewer and shorter repetitions");
 
-    app.add_flag("--full", settings.full,
-                 "Also what takes minutes: 10 million peers in the tables, a million over loopback");
+    app.add_flag("--full", settings.full, "Also what takes minutes: 10 million peers in the tables");
     const std::map<std::string, Part> parts = {{"traffic", measure_traffic},
                                                {"instructions", measure_instructions},
                                                {"system-calls", measure_system_calls},
                                                {"table", measure_table},
+                                               {"profile", measure_profile},
                                                {"growth", measure_growth},
                                                {"flood", measure_flood},
                                                {"lab", measure_lab}};
-    std::vector<std::string> wanted = {"instructions", "system-calls", "traffic", "table",
-                                       "growth",       "flood",        "lab"};
+    std::vector<std::string> wanted = {"instructions", "system-calls", "traffic", "profile",
+                                       "table",        "growth",       "flood",   "lab"};
     app.add_option("--only", wanted, "Only these parts")->delimiter(',')->check(CLI::IsMember(parts));
 
     std::string json;
     app.add_option("--json", json, "Write the figures to this file");
     std::string svg;
     app.add_option("--svg", svg, "Draw them into this file");
+
+    std::string report;
+    app.add_option("--report", report,
+                   "Put the main ones into this file, between its marks bench:begin and bench:end")
+        ->check(CLI::ExistingFile);
+    std::string checked;
+    app.add_option("--check-report", checked, "Fail where others are between the marks of this file")
+        ->check(CLI::ExistingFile);
+    std::string from;
+    app.add_option("--from", from, "Take the figures from this file, of --json, and measure nothing")
+        ->check(CLI::ExistingFile);
 
     std::string kept;
     app.add_option("--keep", kept, "Write the instruction counts to this file, for --guard");
@@ -69,19 +81,20 @@ int run(int argc, char** argv) {
     CLI::App* server = app.add_subcommand("server")->group("");
     ServerSettings server_settings;
     server->add_flag("--native", server_settings.native);
+    server->add_flag("--ipv6", server_settings.ipv6);
+    server->add_flag("--messages", server_settings.messages);
     server->add_flag("--batch", server_settings.batch);
     server->add_flag("--gated", server_settings.gated);
     server->add_option("--threads", server_settings.threads)->check(CLI::Range(1, 64));
     server->add_option("--requests", server_settings.requests);
     server->add_option("--port", server_settings.port);
+    server->add_option_function<std::string>(
+        "--place", [&](const std::string& name) { server_settings.place = place_named(name); });
     CLI::App* pass_on = app.add_subcommand("pass-on")->group("");
-    PassOnSettings pass_on_settings;
-    using Family = PassOnSettings::Family;
-    const std::map<std::string, Family> families = {
-        {"unix", Family::unix_stream}, {"tcp", Family::tcp}, {"udp", Family::udp}};
-    pass_on->add_option("--family", pass_on_settings.family)->transform(CLI::CheckedTransformer(families));
-    pass_on->add_flag("--messages", pass_on_settings.messages);
-    pass_on->add_option("--count", pass_on_settings.count);
+    std::string pass_on_kind;
+    uint64_t pass_on_count = 0;
+    pass_on->add_option("--kind", pass_on_kind);
+    pass_on->add_option("--count", pass_on_count);
 
     CLI::App* late = app.add_subcommand("late-server")->group("");
     LateSettings late_settings;
@@ -91,10 +104,12 @@ int run(int argc, char** argv) {
     AskSettings ask_settings;
     ask->add_option("--address", ask_settings.address);
     ask->add_option("--port", ask_settings.port);
+    ask->add_option("--first", ask_settings.first)->take_last();
+    ask->add_option("--count", ask_settings.count)->take_last();
     ask->add_option("--milliseconds", ask_settings.milliseconds);
-    ask->add_option("--sweep", ask_settings.sweep_first);
-    ask->add_option("--count", ask_settings.sweep_count);
-    ask->add_option("--passes", ask_settings.sweep_passes);
+    ask->add_option("--rate", ask_settings.rate);
+    ask->add_option("--passes", ask_settings.passes);
+    ask->add_option("--own-port", ask_settings.own_port);
     CLI::App* table = app.add_subcommand("table")->group("");
     std::string table_kind;
     size_t table_peers = 0;
@@ -105,7 +120,7 @@ int run(int argc, char** argv) {
     if (server->parsed())
         return run_server(server_settings);
     if (pass_on->parsed())
-        return run_pass_on(pass_on_settings);
+        return run_pass_on(pass_on_kind, pass_on_count);
     if (late->parsed())
         return run_late_server(late_settings);
     if (ask->parsed())
@@ -114,23 +129,32 @@ int run(int argc, char** argv) {
         return run_table(table_kind, table_peers);
 
     forget_environment();
-    settings.library = std::filesystem::canonical(settings.library);
-    const Machine machine = Machine::here();
-    std::printf("%s\n", machine.line().c_str());
-    Figures figures;
+    Machine machine = Machine::here();
     if (!guard.empty() && !are_comparable(guard, machine))
         return exit_skipped;
-    for (const std::string& part : wanted)
-        parts.at(part)(settings, figures);
+    Figures figures;
+    if (from.empty()) {
+        settings.library = std::filesystem::canonical(settings.library);
+        std::printf("%s\n", machine.line().c_str());
+        for (const std::string& part : wanted)
+            parts.at(part)(settings, figures);
+    } else {
+        read_json(from, machine, figures);
+    }
     if (!json.empty())
         write_json(json, machine, figures);
     if (!svg.empty())
         write_svg(svg, machine, figures);
+    if (!report.empty())
+        write_report(report, machine, figures);
+    if (!checked.empty())
+        return check_report(checked, machine, figures);
     if (figures.all().empty())
         return exit_skipped;
     if (!kept.empty())
         keep_figures(kept, machine, figures);
-    if (enforce && !figures.within_budgets())
+    const bool met = figures.within_budgets();
+    if (enforce && !met)
         return 1;
     return guard.empty() ? 0 : compare_figures(guard, figures);
 }

@@ -18,6 +18,7 @@ struct Settings {
 void measure_instructions(const Settings& settings, Figures& figures);
 void measure_system_calls(const Settings& settings, Figures& figures);
 void measure_traffic(const Settings& settings, Figures& figures);
+void measure_profile(const Settings& settings, Figures& figures);
 void measure_growth(const Settings& settings, Figures& figures);
 void measure_flood(const Settings& settings, Figures& figures);
 void measure_lab(const Settings& settings, Figures& figures);

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <sstream>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <system_error>
 #include <unistd.h>
@@ -29,6 +30,14 @@ void Descriptor::reset() {
     if (number_ >= 0)
         ::close(number_);
     number_ = -1;
+}
+
+void enlarge_buffers(int socket) {
+    const int size = 8 << 20;
+    if (setsockopt(socket, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size) != 0)
+        setsockopt(socket, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
+    if (setsockopt(socket, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size) != 0)
+        setsockopt(socket, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
 }
 
 namespace {

@@ -37,6 +37,10 @@ private:
     int number_ = -1;
 };
 
+// Room for what comes while a socket's owner has to wait. The kernel gives as much as it allows, to root all
+// of it.
+void enlarge_buffers(int socket);
+
 // A program that runs beside the bench, its standard input and output connected to us. It is killed when this
 // object ends, or when the bench does.
 class Child {

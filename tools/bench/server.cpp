@@ -19,29 +19,57 @@ namespace multihome::bench {
 
 namespace {
 
-constexpr size_t control_size = CMSG_SPACE(sizeof(in_pktinfo));
+// What differs between the families. An IPv6 socket serves IPv4 clients as well, by their mapped addresses.
+struct Ipv4 {
+    using Address = sockaddr_in;
+    static constexpr int level = IPPROTO_IP;
+    static constexpr int option = IP_PKTINFO;
+    static constexpr int message = IP_PKTINFO;
+    using Information = in_pktinfo;
+    static void forget_interface(Information& information) { information.ipi_ifindex = 0; }
+    static Address wildcard(uint16_t port) {
+        Address address{};
+        address.sin_family = AF_INET;
+        address.sin_port = htons(port);
+        return address;
+    }
+};
+struct Ipv6 {
+    using Address = sockaddr_in6;
+    static constexpr int level = IPPROTO_IPV6;
+    static constexpr int option = IPV6_RECVPKTINFO;
+    static constexpr int message = IPV6_PKTINFO;
+    using Information = in6_pktinfo;
+    static void forget_interface(Information& information) { information.ipi6_ifindex = 0; }
+    static Address wildcard(uint16_t port) {
+        Address address{};
+        address.sin6_family = AF_INET6;
+        address.sin6_port = htons(port);
+        return address;
+    }
+};
 
+template <typename Family>
+constexpr size_t control_size = CMSG_SPACE(sizeof(typename Family::Information));
+
+template <typename Family>
 Descriptor bind_wildcard(const ServerSettings& settings) {
-    Descriptor fd{check(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket")};
+    const typename Family::Address address = Family::wildcard(settings.port);
+    const auto* name = reinterpret_cast<const sockaddr*>(&address);
+    Descriptor fd{check(socket(name->sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket")};
     const int on = 1;
     if (settings.native)
-        check(setsockopt(fd.get(), IPPROTO_IP, IP_PKTINFO, &on, sizeof on), "IP_PKTINFO");
-    // Both for a saturating load; the kernel gives as much as it allows.
-    const int size = 4 << 20;
-    setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
-    setsockopt(fd.get(), SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(settings.port);
-    check(bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), "bind");
+        check(setsockopt(fd.get(), Family::level, Family::option, &on, sizeof on), "packet information");
+    enlarge_buffers(fd.get());
+    check(bind(fd.get(), name, sizeof address), "bind");
     return fd;
 }
 
 uint16_t port_of(int fd) {
-    sockaddr_in address{};
+    sockaddr_in6 address{}; // both families have their port in the same place
     socklen_t length = sizeof address;
     check(getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length), "getsockname");
-    return ntohs(address.sin_port);
+    return ntohs(address.sin6_port);
 }
 
 void wait_at_gate(bool gated) {
@@ -53,11 +81,12 @@ void wait_at_gate(bool gated) {
 // The natural loops, kept short: what they cost is subtracted from, or compared with, what the shim makes of
 // them.
 
+template <typename Family>
 void echo_bare(int fd, uint64_t requests, bool gated) {
     char buffer[largest_datagram];
     for (uint64_t done = 0; done < requests; ++done) {
         wait_at_gate(gated);
-        sockaddr_in peer;
+        typename Family::Address peer;
         socklen_t length = sizeof peer;
         const ssize_t got =
             recvfrom(fd, buffer, sizeof buffer, 0, reinterpret_cast<sockaddr*>(&peer), &length);
@@ -68,49 +97,57 @@ void echo_bare(int fd, uint64_t requests, bool gated) {
 }
 
 // What came with the request goes back with the answer; only the interface is left to the routing table.
+template <typename Family>
 void turn_around(msghdr& message) {
     for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header))
-        if (header->cmsg_level == IPPROTO_IP && header->cmsg_type == IP_PKTINFO) {
-            reinterpret_cast<in_pktinfo*>(CMSG_DATA(header))->ipi_ifindex = 0;
+        if (header->cmsg_level == Family::level && header->cmsg_type == Family::message) {
+            Family::forget_interface(*reinterpret_cast<typename Family::Information*>(CMSG_DATA(header)));
             return;
         }
 }
 
-void echo_native(int fd, uint64_t requests, bool gated) {
+// recvmsg() and sendmsg(), with packet information (native) or without any.
+template <typename Family, bool native>
+void echo_messages(int fd, uint64_t requests, bool gated) {
     char buffer[largest_datagram];
-    alignas(cmsghdr) char control[control_size];
-    sockaddr_in peer;
+    alignas(cmsghdr) char control[control_size<Family>];
+    typename Family::Address peer;
     iovec data{};
     msghdr message{};
     message.msg_name = &peer;
     message.msg_iov = &data;
     message.msg_iovlen = 1;
-    message.msg_control = control;
+    if constexpr (native)
+        message.msg_control = control;
     for (uint64_t done = 0; done < requests; ++done) {
         wait_at_gate(gated);
         data = {buffer, sizeof buffer};
         message.msg_namelen = sizeof peer;
-        message.msg_controllen = sizeof control;
+        if constexpr (native)
+            message.msg_controllen = sizeof control;
         const ssize_t got = recvmsg(fd, &message, 0);
         if (got < 0)
             continue;
-        turn_around(message);
+        if constexpr (native)
+            turn_around<Family>(message);
         data.iov_len = static_cast<size_t>(got);
         sendmsg(fd, &message, 0);
     }
 }
 
+template <typename Family>
 struct Batch {
     std::array<std::array<char, largest_datagram>, batch_size> buffers;
-    std::array<sockaddr_in, batch_size> peers;
+    std::array<typename Family::Address, batch_size> peers;
     std::array<iovec, batch_size> data;
-    std::array<std::array<uint64_t, control_size / sizeof(uint64_t)>, batch_size> control;
+    std::array<std::array<uint64_t, control_size<Family> / sizeof(uint64_t)>, batch_size> control;
     std::array<mmsghdr, batch_size> messages;
+    static_assert(control_size<Family> % sizeof(uint64_t) == 0);
 };
-static_assert(control_size % sizeof(uint64_t) == 0);
 
+template <typename Family>
 void echo_batch(int fd, uint64_t requests, bool gated, bool native) {
-    auto batch = std::make_unique<Batch>();
+    auto batch = std::make_unique<Batch<Family>>();
     for (unsigned index = 0; index < batch_size; ++index) {
         msghdr& message = batch->messages[index].msg_hdr;
         message = {};
@@ -124,8 +161,8 @@ void echo_batch(int fd, uint64_t requests, bool gated, bool native) {
         for (unsigned index = 0; index < batch_size; ++index) {
             msghdr& message = batch->messages[index].msg_hdr;
             batch->data[index] = {batch->buffers[index].data(), largest_datagram};
-            message.msg_namelen = sizeof(sockaddr_in);
-            message.msg_controllen = native ? control_size : 0;
+            message.msg_namelen = sizeof(typename Family::Address);
+            message.msg_controllen = native ? control_size<Family> : 0;
         }
         const int got = recvmmsg(fd, batch->messages.data(), batch_size, MSG_WAITFORONE, nullptr);
         if (got <= 0)
@@ -134,7 +171,7 @@ void echo_batch(int fd, uint64_t requests, bool gated, bool native) {
             mmsghdr& message = batch->messages[static_cast<unsigned>(index)];
             batch->data[static_cast<unsigned>(index)].iov_len = message.msg_len;
             if (native)
-                turn_around(message.msg_hdr);
+                turn_around<Family>(message.msg_hdr);
         }
         for (int sent = 0; sent < got;) {
             const int more = sendmmsg(fd, &batch->messages[static_cast<unsigned>(sent)],
@@ -145,97 +182,38 @@ void echo_batch(int fd, uint64_t requests, bool gated, bool native) {
     }
 }
 
+template <typename Family>
 void serve(int fd, const ServerSettings& settings) {
     const uint64_t requests =
         settings.requests != 0 ? settings.requests : std::numeric_limits<uint64_t>::max();
     if (settings.batch)
-        echo_batch(fd, requests, settings.gated, settings.native);
+        echo_batch<Family>(fd, requests, settings.gated, settings.native);
     else if (settings.native)
-        echo_native(fd, requests, settings.gated);
+        echo_messages<Family, true>(fd, requests, settings.gated);
+    else if (settings.messages)
+        echo_messages<Family, false>(fd, requests, settings.gated);
     else
-        echo_bare(fd, requests, settings.gated);
+        echo_bare<Family>(fd, requests, settings.gated);
+}
+
+template <typename Family>
+int serve_in_threads(const ServerSettings& settings) {
+    const Descriptor socket = bind_wildcard<Family>(settings);
+    std::printf("%u\n", port_of(socket.get()));
+    std::fflush(stdout);
+    std::vector<std::jthread> threads;
+    for (unsigned index = 1; index < settings.threads; ++index)
+        threads.emplace_back(serve<Family>, socket.get(), settings);
+    serve<Family>(socket.get(), settings);
+    return 0;
 }
 
 } // namespace
 
 int run_server(const ServerSettings& settings) {
-    const Descriptor socket = bind_wildcard(settings);
-    std::printf("%u\n", port_of(socket.get()));
-    std::fflush(stdout);
-    std::vector<std::jthread> threads;
-    for (unsigned index = 1; index < settings.threads; ++index)
-        threads.emplace_back(serve, socket.get(), settings);
-    serve(socket.get(), settings);
-    return 0;
-}
-
-namespace {
-
-std::array<Descriptor, 2> tcp_pair() {
-    Descriptor listener{check(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket")};
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t length = sizeof address;
-    check(bind(listener.get(), reinterpret_cast<const sockaddr*>(&address), length), "bind");
-    check(listen(listener.get(), 1), "listen");
-    check(getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &length), "getsockname");
-    Descriptor client{check(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket")};
-    check(connect(client.get(), reinterpret_cast<const sockaddr*>(&address), length), "connect");
-    return {std::move(client), Descriptor{check(accept(listener.get(), nullptr, nullptr), "accept")}};
-}
-
-// Two UDP sockets that are bound to one address: the shim leaves such sockets alone.
-std::array<Descriptor, 2> udp_pair() {
-    std::array<Descriptor, 2> pair;
-    std::array<sockaddr_in, 2> addresses{};
-    socklen_t length = sizeof(sockaddr_in);
-    for (size_t index = 0; index < 2; ++index) {
-        pair[index] = Descriptor{check(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket")};
-        addresses[index].sin_family = AF_INET;
-        addresses[index].sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        auto* address = reinterpret_cast<sockaddr*>(&addresses[index]);
-        check(bind(pair[index].get(), address, length), "bind");
-        check(getsockname(pair[index].get(), address, &length), "getsockname");
-    }
-    check(connect(pair[0].get(), reinterpret_cast<const sockaddr*>(&addresses[1]), length), "connect");
-    check(connect(pair[1].get(), reinterpret_cast<const sockaddr*>(&addresses[0]), length), "connect");
-    return pair;
-}
-
-std::array<Descriptor, 2> make_pair(PassOnSettings::Family family) {
-    if (family == PassOnSettings::Family::tcp)
-        return tcp_pair();
-    if (family == PassOnSettings::Family::udp)
-        return udp_pair();
-    int ends[2];
-    check(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), "socketpair");
-    return {Descriptor{ends[0]}, Descriptor{ends[1]}};
-}
-
-} // namespace
-
-int run_pass_on(const PassOnSettings& settings) {
-    const std::array<Descriptor, 2> pair = make_pair(settings.family);
-    const int near = pair[0].get();
-    const int far = pair[1].get();
-    char byte = 'x';
-    if (!settings.messages) {
-        for (uint64_t done = 0; done < settings.count; ++done) {
-            sendto(near, &byte, 1, 0, nullptr, 0);
-            recvfrom(far, &byte, 1, 0, nullptr, nullptr);
-        }
-        return 0;
-    }
-    iovec data{&byte, 1};
-    msghdr message{};
-    message.msg_iov = &data;
-    message.msg_iovlen = 1;
-    for (uint64_t done = 0; done < settings.count; ++done) {
-        sendmsg(near, &message, 0);
-        recvmsg(far, &message, 0);
-    }
-    return 0;
+    if (settings.place != Place::anywhere)
+        move_to(settings.place);
+    return settings.ipv6 ? serve_in_threads<Ipv6>(settings) : serve_in_threads<Ipv4>(settings);
 }
 
 } // namespace multihome::bench

@@ -5,6 +5,8 @@
 // (native).
 #pragma once
 
+#include "tools/bench/processors.hpp"
+
 #include <cstdint>
 
 namespace multihome::bench {
@@ -14,24 +16,18 @@ constexpr unsigned largest_datagram = 2048;
 
 struct ServerSettings {
     bool native = false;
+    bool ipv6 = false;     // on ::, which IPv4 clients reach as well
+    bool messages = false; // recvmsg() and sendmsg(), as native does in any case
     bool batch = false;    // recvmmsg() and sendmmsg()
     unsigned threads = 1;  // all on one socket, so that each has the same to do
     uint64_t requests = 0; // ends after that many; 0: never
     bool gated = false;    // waits for a byte on standard input before each receive call
     uint16_t port = 0;     // 0: any
+    Place place = Place::anywhere;
 };
 
 // Prints the port as a line on standard output once it can be asked.
 int run_server(const ServerSettings& settings);
-
-// The cost of being passed on: `count` round trips of a byte on descriptors that are none of the shim's
-// business.
-struct PassOnSettings {
-    enum class Family { unix_stream, tcp, udp } family = Family::unix_stream;
-    bool messages = false; // sendmsg() and recvmsg() in place of sendto() and recvfrom()
-    uint64_t count = 0;
-};
-int run_pass_on(const PassOnSettings& settings);
 
 // A server that answers requests of four bytes `delay_ms` later, and ends when it has had `ignored` others,
 // which it does not answer.

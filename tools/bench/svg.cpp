@@ -1,116 +1,18 @@
 // SPDX-License-Identifier: MIT
+//
+// What the picture shows.
 #include "tools/bench/output.hpp"
+#include "tools/bench/picture.hpp"
 
-#include <algorithm>
-#include <cstdio>
+#include <fmt/format.h>
 
 namespace multihome::bench {
 
 namespace {
 
-constexpr double width = 860;
-constexpr double label_width = 300;
-constexpr double bar_width = 380;
-constexpr double row_height = 20;
-constexpr double margin = 24;
-
-// Colours that can be told apart by the colour-blind (Okabe and Ito), on light and on dark ground.
-constexpr const char* style = R"(<style>
-  .ground { fill: #ffffff } text { fill: #1f2328; font: 13px sans-serif }
-  .title { font-weight: bold; font-size: 15px } .small { font-size: 11px }
-  .bare { fill: #999999 } .native { fill: #0072b2 } .shim { fill: #009e73 } .other { fill: #cc79a7 }
-  .spread { stroke: #1f2328; stroke-width: 1.5 }
-  @media (prefers-color-scheme: dark) {
-    .ground { fill: #0d1117 } text { fill: #e6edf3 } .spread { stroke: #e6edf3 } .native { fill: #56b4e9 }
-  }
-</style>
-)";
-
-std::string escaped(const std::string& text) {
-    std::string result;
-    for (const char next : text) {
-        if (next == '<')
-            result += "&lt;";
-        else if (next == '&')
-            result += "&amp;";
-        else
-            result += next;
-    }
-    return result;
-}
-
-const char* class_of(const std::string& subject) {
-    for (const char* known : {"bare", "native", "shim"})
-        if (subject == known)
-            return known;
-    return "other";
-}
-
-struct Row {
-    std::string label;
-    std::string subject;
-    Sample value;
-    std::string text;
-};
-
-class Picture {
-public:
-    void panel(const std::string& title, const std::vector<Row>& rows) {
-        if (rows.empty())
-            return;
-        y_ += 30;
-        text(margin, y_, title, "title");
-        y_ += 8;
-        double most = 0;
-        for (const Row& row : rows)
-            most = std::max(most, row.value.high);
-        for (const Row& row : rows)
-            bar(row, most > 0 ? bar_width / most : 0);
-    }
-
-    void text(double x, double y, const std::string& words, const char* class_name = "") {
-        char start[96];
-        std::snprintf(start, sizeof start, "<text x=\"%.1f\" y=\"%.1f\" class=\"%s\">", x, y, class_name);
-        body_ += start + escaped(words) + "</text>\n";
-    }
-
-    std::string finish(const std::string& foot) {
-        y_ += 34;
-        text(margin, y_, foot, "small");
-        y_ += 16;
-        char start[256];
-        std::snprintf(start, sizeof start,
-                      "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %.0f %.0f\" width=\"%.0f\" "
-                      "height=\"%.0f\" role=\"img\" aria-label=\"What multihome costs\">\n"
-                      "<!-- SPDX-License-Identifier: MIT -->\n",
-                      width, y_, width, y_);
-        return start + std::string(style) + "<rect class=\"ground\" width=\"100%\" height=\"100%\"/>\n" +
-               body_ + "</svg>\n";
-    }
-
-private:
-    void bar(const Row& row, double scale) {
-        text(margin, y_ + 14, row.label);
-        const double left = margin + label_width;
-        char line[256];
-        std::snprintf(line, sizeof line,
-                      "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" class=\"%s\"/>\n", left,
-                      y_ + 3, std::max(1.0, row.value.median * scale), row_height - 6, class_of(row.subject));
-        body_ += line;
-        if (row.value.low != row.value.high) {
-            std::snprintf(line, sizeof line,
-                          "<line x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\" class=\"spread\"/>\n",
-                          left + row.value.low * scale, left + row.value.high * scale, y_ + row_height / 2,
-                          y_ + row_height / 2);
-            body_ += line;
-        }
-        text(left + row.value.high * scale + 8, y_ + 14, row.text);
-        y_ += row_height;
-    }
-
-    std::string body_;
-    double y_ = 6;
-};
+constexpr std::initializer_list<const char*> servers = {"bare", "native", "shim"};
+constexpr std::initializer_list<const char*> tables = {"shim", "oneTBB", "libcuckoo", "liburcu",
+                                                       "mutex and map"};
 
 std::vector<Row> rows_of(const Figures& figures, const std::string& group, const std::string& label,
                          std::initializer_list<const char*> subjects) {
@@ -120,51 +22,118 @@ std::vector<Row> rows_of(const Figures& figures, const std::string& group, const
         if (figure == nullptr)
             continue;
         std::string text = readable(figure->value.median);
-        if (figure->ratio) {
-            char ratio[32];
-            std::snprintf(ratio, sizeof ratio, " (x %.3f)", figure->ratio->median);
-            text += ratio;
-        }
+        if (figure->ratio && figure->ratio->median != 1)
+            text += fmt::format(" (x {:.3f})", figure->ratio->median);
         rows.push_back({label + subject, subject, figure->value, text});
     }
     return rows;
 }
 
-void append(std::vector<Row>& rows, std::vector<Row> more) {
+void append(std::vector<Row>& rows, const std::vector<Row>& more) {
     rows.insert(rows.end(), more.begin(), more.end());
+}
+
+void draw_instructions(Picture& picture, const Figures& figures) {
+    std::vector<Row> rows;
+    append(rows, rows_of(figures, "request and reply, one peer", "one peer, ", servers));
+    append(rows, rows_of(figures, "request and reply, 1000 peers in turn", "1000 peers in turn, ", servers));
+    append(rows, rows_of(figures, "request and reply, batches of 32", "batches of 32, ", servers));
+    picture.bars("User-space instructions for a request and its reply", rows);
+}
+
+void draw_ratios(Picture& picture, const Figures& figures) {
+    std::vector<Row> rows;
+    const auto add = [&](const std::string& group, const std::string& label) {
+        for (const char* subject : {"bare", "shim"}) {
+            const Figure* figure = figures.find(group, subject);
+            if (figure != nullptr && figure->ratio)
+                rows.push_back({label + ", " + subject, subject, *figure->ratio,
+                                fmt::format("{:.3f}", figure->ratio->median)});
+        }
+    };
+    for (const char* size : {"32", "512", "1400"})
+        add(std::string("saturated, ") + size + " bytes, 1 thread",
+            std::string("saturated, ") + size + " bytes");
+    add("saturated, 512 bytes, 1 thread, batches", "saturated, batches");
+    add("saturated, 512 bytes, 4 threads", "saturated, 4 threads");
+    add("all saturated cases", "all 12 saturated cases");
+    add("all request and reply cases", "all 12 request/reply cases");
+    picture.ratios("Answers a second over loopback, as a ratio to native (95 % confidence; band: 2 %)", 0.9,
+                   1.2, rows);
+}
+
+// "1 peer", "10 peers in turn", ... as measure_growth() names them.
+void draw_growth(Picture& picture, const Figures& figures) {
+    Curve native{"native", {}};
+    Curve shim{"shim", {}};
+    Curve memory{"shim", {}};
+    for (double peers = 1; peers <= 1e6; peers *= 10) {
+        const std::string count = readable(peers) + (peers == 1 ? " peer" : " peers");
+        const std::string group = count + (peers == 1 ? "" : " in turn");
+        if (const Figure* figure = figures.find(group, "native"))
+            native.points.push_back({peers, figure->value});
+        if (const Figure* figure = figures.find(group, "shim"))
+            shim.points.push_back({peers, figure->value});
+        if (const Figure* figure = figures.find(count + ", the table's resident memory", "shim"))
+            memory.points.push_back({peers, figure->value});
+    }
+    if (shim.points.size() < 2)
+        return;
+    picture.curves("Growth: the server's processor time for a request and its reply",
+                   {.title = "peers in turn", .logarithmic = true}, {.title = "nanoseconds"}, {native, shim});
+    picture.curves("Growth: the table's resident memory, configured for 1,000,000 peers",
+                   {.title = "peers", .logarithmic = true}, {.title = "bytes", .logarithmic = true},
+                   {memory});
+}
+
+void draw_table(Picture& picture, const Figures& figures) {
+    std::vector<Row> rows;
+    for (const char* what : {"look-ups", "updates"})
+        append(rows, rows_of(figures, std::string("1.00 M peers, ") + what + ", 4 threads",
+                             std::string(what) + ", ", tables));
+    picture.bars("The peer table alone: operations a second, 1,000,000 peers, 4 threads (x: to ours)", rows);
+    picture.bars("Cache lines touched by a look-up, 1,000,000 peers",
+                 rows_of(figures, "1.00 M peers, look-ups, cache lines touched", "", tables));
+    picture.bars("Bytes for each of 1,000,000 peers", rows_of(figures, "1.00 M peers, memory", "", tables));
+}
+
+void draw_lab(Picture& picture, const Figures& figures) {
+    std::vector<Row> rows;
+    for (const auto& [title, label] : {std::pair{"addresses on one interface", "one interface, "},
+                                       std::pair{"addresses on two interfaces", "two interfaces, "}})
+        append(rows,
+               rows_of(figures,
+                       std::string(title) + ", the processor time of both ends at 40000 requests a second",
+                       label, {"bare", "native", "shim", "redirect", "DNAT and marks"}));
+    picture.bars("Between two hosts: nanoseconds of both ends' processor time for an answer (x: to native)",
+                 rows);
+    rows.clear();
+    for (const Figure& figure : figures.all())
+        if (figure.group.ends_with(", new ones")) {
+            const bool once = figure.group.find("asked once") != std::string::npos;
+            rows.push_back({(once ? "by peers that asked once, " : "by peers that go on, ") + figure.subject,
+                            figure.subject, figure.value, readable(figure.value.median) + " %"});
+        }
+    picture.bars("New peers served, 100,000 a second, when nf_conntrack_max has been reached", rows);
 }
 
 } // namespace
 
 void write_svg(const std::string& path, const Machine& machine, const Figures& figures) {
-    Picture picture;
-    const auto servers = {"bare", "native", "shim"};
-
-    std::vector<Row> instructions;
-    append(instructions, rows_of(figures, "request and reply, one peer", "one peer, ", servers));
-    append(instructions,
-           rows_of(figures, "request and reply, 1000 peers in turn", "1000 peers in turn, ", servers));
-    append(instructions, rows_of(figures, "request and reply, batches of 32", "batches of 32, ", servers));
-    picture.panel("User-space instructions for a request and its reply", instructions);
-
-    std::vector<Row> times;
-    for (const char* size : {"32", "512", "1400"})
-        append(times,
-               rows_of(figures,
-                       std::string("saturated, ") + size + " bytes, 1 thread, the server's processor time",
-                       std::string(size) + " bytes, ", servers));
-    picture.panel("Nanoseconds of the server's processor time for a request and its reply, loopback", times);
-
-    std::vector<Row> tables;
-    for (const char* what : {"look-ups", "updates"})
-        append(tables, rows_of(figures, std::string("1.00 M peers, ") + what + ", 4 threads",
-                               std::string(what) + ", ",
-                               {"shim", "oneTBB", "libcuckoo", "liburcu", "mutex and map"}));
-    picture.panel("The peer table alone: operations a second at 1,000,000 peers, 4 threads", tables);
-    picture.panel("Bytes for each of 1,000,000 peers",
-                  rows_of(figures, "1.00 M peers, memory", "",
-                          {"shim", "oneTBB", "libcuckoo", "liburcu", "mutex and map"}));
-    write_file(path, picture.finish(machine.line()));
+    Picture picture("What multihome costs");
+    picture.legend({{"bare", "bare: a program that does nothing about it, and answers from wrong addresses"},
+                    {"native", "native: a program that uses IP_PKTINFO itself"},
+                    {"shim", "shim: the bare program with multihome"},
+                    {"other", "other ways"}});
+    draw_instructions(picture, figures);
+    draw_ratios(picture, figures);
+    draw_growth(picture, figures);
+    draw_table(picture, figures);
+    draw_lab(picture, figures);
+    write_file(path,
+               picture.finish({"Lines over bars and through points: the middle half of the repetitions, "
+                               "for ratios the 95 % confidence interval of the median.",
+                               machine.line()}));
 }
 
 } // namespace multihome::bench
