@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+#
+# What lab.sh compares. To be sourced after tests/lab/lab.sh. Only what a subject needs is there while it has its turn:
+# rules and routing policies that are there cost every packet something.
+#
+#   a-bare a-native a-shim  two addresses on one interface
+#   a-recipe                the same, redirected to the primary one
+#   b-native b-shim         two interfaces, and a routing policy by source address
+#   b-recipe                the same, translated; marks saved to the connection choose the interface
+
+BENCH=${MULTIHOME_BENCH:?}
+PEERS=1000
+# shellcheck disable=SC2034 # these three for lab.sh
+{
+    SUBJECTS=(a-bare a-native a-shim a-recipe b-native b-shim b-recipe)
+    PROCESSORS=$(nproc --all)
+    TICKS=$(getconf CLK_TCK)
+}
+declare -A LAB_PORTS=([bare]=5300 [native]=5301 [shim]=5302)
+
+figure() { # GROUP SUBJECT UNIT NOTE VALUE...
+    local IFS=$'\t'
+    printf 'figure\t%s\n' "$*"
+}
+
+server_of() { # SUBJECT
+    case $1 in
+    *-native) echo native ;;
+    *-shim) echo shim ;;
+    *) echo bare ;;
+    esac
+}
+
+title_of() { # SUBJECT
+    case $1 in
+    a-recipe) echo redirect ;;
+    b-recipe) echo "DNAT and marks" ;;
+    *) echo "${1#*-}" ;;
+    esac
+}
+
+# Not the address that the routing table prefers.
+asked_by() { # SUBJECT
+    case $1 in
+    a-*) echo 192.0.2.3 ;;
+    b-*) echo 198.51.100.2 ;;
+    esac
+}
+
+prepare_subjects() {
+    [ -x "$BENCH" ] || fail "no $BENCH"
+    # The client is as many peers as there are addresses in 10.0.0.0/8.
+    ip -n "$LAB_CLIENT" route add local 10.0.0.0/8 dev lo
+    ip -n "$LAB_SERVER" route add default via 198.51.100.1 dev eth1 table 42
+    start_server -p "${LAB_PORTS[bare]}" bare "$BENCH" server --port "${LAB_PORTS[bare]}"
+    start_server -p "${LAB_PORTS[native]}" native "$BENCH" server --native --port "${LAB_PORTS[native]}"
+    start_shim
+}
+
+start_shim() {
+    with_shim start_server -p "${LAB_PORTS[shim]}" shim "$BENCH" server --port "${LAB_PORTS[shim]}"
+}
+
+load_rules() { # RULES
+    local output
+    output=$(on_server nft "$1" 2>&1) || skip "this kernel cannot do these rules: ${output%%$'\n'*}"
+    forget_flows
+}
+
+forget_flows() { on_server conntrack -F >/dev/null 2>&1; }
+
+subject_on() { # SUBJECT
+    case $1 in
+    a-recipe)
+        load_rules 'table ip multihome {
+            chain prerouting {
+                type nat hook prerouting priority dstnat; policy accept;
+                iifname "eth0" meta l4proto udp fib daddr type local counter redirect
+            }
+        }'
+        ;;
+    b-native | b-shim) ip -n "$LAB_SERVER" rule add from 198.51.100.2 pref 42 lookup 42 ;;
+    b-recipe)
+        rp_filter 0 eth1
+        ip -n "$LAB_SERVER" rule add fwmark 0x42 pref 42 lookup 42
+        load_rules 'table ip multihome {
+            chain prerouting {
+                type nat hook prerouting priority dstnat; policy accept;
+                iifname "eth1" meta l4proto udp fib daddr type local counter dnat to 192.0.2.2
+            }
+            chain input {
+                type filter hook input priority mangle; policy accept;
+                iifname "eth1" meta mark set 0x42 ct mark set mark
+            }
+            chain output {
+                type route hook output priority mangle; policy accept;
+                meta mark set ct mark
+            }
+        }'
+        ;;
+    esac
+}
+
+subject_off() { # SUBJECT
+    case $1 in
+    *-recipe)
+        forget_flows
+        on_server nft delete table ip multihome
+        ;;
+    esac
+    case $1 in
+    b-*)
+        ip -n "$LAB_SERVER" rule delete pref 42
+        rp_filter 1 eth1
+        ;;
+    esac
+}
+
+# As `multihome-bench ask` prints it: "ASKED ANSWERS RIGHT SECONDS PROCESSOR-SECONDS".
+ask_many() { # SUBJECT OPTION...
+    local server
+    server=$(server_of "$1")
+    on_client "$BENCH" ask --address "$(asked_by "$1")" --port "${LAB_PORTS[$server]}" --first 10.0.0.0 \
+        --count "$PEERS" "${@:2}"
+}
