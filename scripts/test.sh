@@ -25,6 +25,7 @@ libspdlog-dev       the shim's log
 libfmt-dev          formats the log's lines
 doctest-dev         the unit tests
 libcli11-dev        the command line of multihomectl
+nlohmann-json3-dev  the bench's figures as a file
 binutils            nm: what the library exports
 valgrind            counts instructions
 strace              counts system calls
@@ -175,7 +176,7 @@ from_tests() { # PATTERN
         "$build/Testing/Temporary/LastTest.log" 2>/dev/null || true
 }
 
-from_tests '.*\(goal [0-9]+\)|with shim: .*' >"$work/figures"
+from_tests '[^ ].*, budget .*: MISSED|[0-9]+ of [0-9]+ met|with shim: .*' >"$work/figures"
 if [ -s "$work/figures" ]; then say "== figures" && cat "$work/figures"; fi
 from_tests 'SKIP: .*' | sort -u >"$work/skipped"
 say "== skipped"
