@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <pthread.h>
+#include <sched.h>
 #include <string_view>
 #include <sys/auxv.h>
 #include <sys/mman.h>
@@ -98,9 +99,24 @@ void* send_signals(void* argument) {
     return nullptr;
 }
 
-// The main loop answers a thousand questions by the given call, while handlers interrupt it and answer
+// On one processor: then it is in the middle of its instructions that a thread is interrupted, where it is
+// mostly in its system calls otherwise.
+void stay_on_one_processor() {
+    cpu_set_t allowed;
+    must(sched_getaffinity(0, sizeof allowed, &allowed) == 0, "sched_getaffinity");
+    int first = 0;
+    while (!CPU_ISSET(first, &allowed))
+        ++first;
+    CPU_ZERO(&allowed);
+    CPU_SET(first, &allowed);
+    must(sched_setaffinity(0, sizeof allowed, &allowed) == 0, "sched_setaffinity");
+}
+
+// The main loop answers thousands of questions by the given call, while handlers interrupt it and answer
 // others.
 void interrupted(int call) {
+    constexpr int questions = 10'000;
+    stay_on_one_processor();
     const int server = bound("0.0.0.0");
     handled_server = bound("0.0.0.0");
     prepare_stack();
@@ -125,7 +141,7 @@ void interrupted(int call) {
         while (readable(handled_client.fd(), 0))
             (handled_client.hear() == asked_address ? handled_right : handled_wrong) += 1;
     };
-    for (int number = 0; number < 1000; ++number) {
+    for (int number = 0; number < questions; ++number) {
         const Name to(asked_address, name_of(handled_server).port());
         sendto(handled_client.fd(), "x", 1, 0, to.get(), to.length);
         // No more than its queue holds.
