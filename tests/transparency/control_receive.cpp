@@ -236,11 +236,11 @@ void error_queue(int server, const char* to_address, const char* asked, bool own
     echo(server, server, asked, std::strchr(asked, ':') != nullptr ? "fd00::4" : client_address);
 }
 
-// When an answer was sent, which the error queue tells, with packet information (SOF_TIMESTAMPING_OPT_CMSG)
-// and without the packet.
+// When an answer was sent, which the error queue tells together with the packet and, for who asks for that as
+// well, packet information (SOF_TIMESTAMPING_OPT_CMSG).
 void times_of_sending(int server) {
-    constexpr int flags = SOF_TIMESTAMPING_TX_SOFTWARE | SOF_TIMESTAMPING_SOFTWARE |
-                          SOF_TIMESTAMPING_OPT_CMSG | SOF_TIMESTAMPING_OPT_TSONLY;
+    constexpr int flags =
+        SOF_TIMESTAMPING_TX_SOFTWARE | SOF_TIMESTAMPING_SOFTWARE | SOF_TIMESTAMPING_OPT_CMSG;
     switch_on(server, SOL_SOCKET, SO_TIMESTAMPING, flags);
     for (long room = -1; room <= 160; room = room < 0 ? 0 : room + 8) {
         std::printf("room for %ld:\n", room);
