@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The program that the launcher is asked to start. It prints what it sees: whether the kernel asked for secure
- * execution (the loader then drops LD_PRELOAD), whether the library is in it, and its arguments. Built several times,
- * in ways that preloading reaches and in ways that it does not. */
+ * The program that the launcher is asked to start. It prints what it sees: whether the kernel asked for
+ * secure execution (the loader then drops LD_PRELOAD), whether the library is in it, and its arguments. Built
+ * several times, in ways that preloading reaches and in ways that it does not. */
 #include <stdio.h>
 #include <string.h>
 #include <sys/auxv.h>

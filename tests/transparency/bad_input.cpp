@@ -160,7 +160,6 @@ void page_ends() {
 void lengths() {
     char data[64];
     for (const long given : {0L, 1L, 7L, 8L, 15L, 16L, 17L, 128L, 129L, 1000000L, -1L, 2147483647L}) {
-        Name from;
         auto length = static_cast<socklen_t>(given);
         std::printf("length %ld\n", given);
         static char room[1 << 20];
