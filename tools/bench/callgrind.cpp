@@ -27,14 +27,15 @@ Callgrind::~Callgrind() {
 void Callgrind::run(const std::vector<std::string>& options, const std::vector<std::string>& command,
                     const std::string& library, const std::function<void(Child&)>& meanwhile) const {
     std::vector<std::string> whole = {"valgrind", "--quiet", "--tool=callgrind",
-                                      "--callgrind-out-file=" + output()};
+                                      "--callgrind-out-file=" + output(),
+                                      // Its remarks, about caches that no processor has and the like.
+                                      "--log-file=" + folder_ + "/log"};
     whole.insert(whole.end(), options.begin(), options.end());
     whole.insert(whole.end(), command.begin(), command.end());
     std::vector<std::string> environment;
     if (!library.empty())
         environment.push_back("LD_PRELOAD=" + library);
-    // Quiet about the simulated cache, which is none of a real processor.
-    Child child(whole, environment, !options.empty());
+    Child child(whole, environment);
     if (meanwhile)
         meanwhile(child);
     int status = 0;
