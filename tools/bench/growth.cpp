@@ -38,8 +38,7 @@ public:
         std::this_thread::sleep_for(duration / 4);
         const Load::Answers before = load_.answers();
         const double time_before = server_.processor_time();
-        std::this_thread::sleep_for(duration);
-        const Load::Answers after = load_.answers();
+        const Load::Answers after = load_.answers_after(duration, before);
         const double time = server_.processor_time();
         load_.pause(true);
         std::this_thread::sleep_for(std::chrono::milliseconds(5));

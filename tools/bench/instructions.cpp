@@ -8,6 +8,7 @@
 #include "tools/bench/pass_on.hpp"
 #include "tools/bench/process.hpp"
 #include "tools/bench/server.hpp"
+#include "tools/bench/subjects.hpp"
 
 #include <array>
 #include <filesystem>
@@ -17,14 +18,6 @@
 namespace multihome::bench {
 
 namespace {
-
-struct Subject {
-    const char* name;
-    bool native;
-    bool shim;
-};
-constexpr std::array<Subject, 3> subjects = {
-    {{"bare", false, false}, {"native", true, false}, {"shim", false, true}}};
 
 // How the server is written.
 struct Style {
@@ -150,8 +143,12 @@ private:
             values[index] = run(subjects[index]);
             figures_.add({group, subjects[index].name, "instructions", Sample::exactly(values[index])});
         }
-        figures_.add(
-            {group, "shim above native", "instructions", Sample::exactly(values[2] - values[1]), {}, budget});
+        figures_.add({group,
+                      "shim above native",
+                      "instructions",
+                      Sample::exactly(values[shim_server] - values[native_server]),
+                      {},
+                      budget});
     }
 
     const Settings& settings_;

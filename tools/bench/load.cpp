@@ -117,6 +117,17 @@ Load::Answers Load::answers() const {
     return sum;
 }
 
+Load::Answers Load::answers_after(std::chrono::milliseconds duration, const Answers& before) const {
+    constexpr unsigned patience = 100;
+    for (unsigned tries = 0; tries < patience; ++tries) {
+        std::this_thread::sleep_for(duration);
+        const Answers now = answers();
+        if (now.all > before.all)
+            return now;
+    }
+    throw std::runtime_error("load: no answers");
+}
+
 namespace {
 
 Descriptor client_at(uint16_t own_port) {

@@ -7,7 +7,9 @@
 #include "tools/bench/parts.hpp"
 #include "tools/bench/process.hpp"
 #include "tools/bench/processors.hpp"
+#include "tools/bench/subjects.hpp"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
@@ -85,14 +87,6 @@ private:
     void* memory_ = nullptr;
 };
 
-struct Subject {
-    const char* name;
-    bool native;
-    bool shim;
-};
-constexpr std::array<Subject, 3> subjects = {
-    {{"bare", false, false}, {"native", true, false}, {"shim", false, true}}};
-
 struct Outcome {
     double user = 0; // nanoseconds for a request and its reply
     double kernel = 0;
@@ -103,10 +97,7 @@ bool run_once(const Settings& settings, const Subject& subject, Outcome& outcome
     std::vector<std::string> command = {own_path(), "server", "--place", name_of(Place::server)};
     if (subject.native)
         command.emplace_back("--native");
-    std::vector<std::string> environment;
-    if (subject.shim)
-        environment.push_back("LD_PRELOAD=" + settings.library);
-    Child server(command, environment);
+    Child server(command, subject.environment(settings));
     const auto port = static_cast<uint16_t>(std::stoul(server.read_line()));
     Sampler sampler(server.pid());
     if (!sampler.works())
@@ -118,12 +109,12 @@ bool run_once(const Settings& settings, const Subject& subject, Outcome& outcome
     sampler.take();
     const Load::Answers before = load.answers();
     const double time_before = server.processor_time();
-    std::this_thread::sleep_for(duration);
-    const Load::Answers after = load.answers();
+    const Load::Answers after = load.answers_after(duration, before);
     const double time =
         (server.processor_time() - time_before) * 1e9 / static_cast<double>(after.all - before.all);
     const Sampler::Counts counts = sampler.take();
-    outcome.user = time * static_cast<double>(counts.user) / static_cast<double>(counts.all);
+    outcome.user =
+        time * static_cast<double>(counts.user) / static_cast<double>(std::max<uint64_t>(counts.all, 1));
     outcome.kernel = time - outcome.user;
     return true;
 }
@@ -144,12 +135,11 @@ void measure_profile(const Settings& settings, Figures& figures) {
             user[index].push_back(outcome.user);
             kernel[index].push_back(outcome.kernel);
         }
-    constexpr size_t native = 1;
     const auto add = [&](const char* group, const auto& times) {
         for (size_t index = 0; index < subjects.size(); ++index) {
             std::vector<double> ratios;
             for (unsigned repetition = 0; repetition < repetitions; ++repetition)
-                ratios.push_back(times[index][repetition] / times[native][repetition]);
+                ratios.push_back(times[index][repetition] / times[native_server][repetition]);
             figures.add({group, subjects[index].name, "ns", Sample::of(times[index]), Sample::sure(ratios)});
         }
     };

@@ -8,27 +8,17 @@
 #include "tools/bench/parts.hpp"
 #include "tools/bench/process.hpp"
 #include "tools/bench/server.hpp"
+#include "tools/bench/subjects.hpp"
 
 #include <array>
 #include <chrono>
 #include <cmath>
-#include <stdexcept>
 
 namespace multihome::bench {
 
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-struct Subject {
-    const char* name;
-    bool native;
-    bool shim;
-};
-constexpr std::array<Subject, 3> subjects = {
-    {{"bare", false, false}, {"native", true, false}, {"shim", false, true}}};
-constexpr size_t native = 1;
-constexpr size_t shim = 2;
 
 struct Case {
     unsigned window; // 1: request and reply, more: as much as the server takes
@@ -69,10 +59,7 @@ Outcome run_once(const Settings& settings, const Subject& subject, const Case& w
         command.emplace_back("--native");
     if (what.batch)
         command.emplace_back("--batch");
-    std::vector<std::string> environment;
-    if (subject.shim)
-        environment.push_back("LD_PRELOAD=" + settings.library);
-    Child server(command, environment);
+    Child server(command, subject.environment(settings));
     const auto port = static_cast<uint16_t>(std::stoul(server.read_line()));
     const Load load({.server = address_of(asked_address, port),
                      .threads = what.threads,
@@ -85,14 +72,11 @@ Outcome run_once(const Settings& settings, const Subject& subject, const Case& w
     const Load::Answers answers_before = load.answers();
     const double time_before = server.processor_time();
     const auto start = Clock::now();
-    std::this_thread::sleep_for(duration);
-    const Load::Answers answers = load.answers();
+    const Load::Answers answers = load.answers_after(duration, answers_before);
     const double time = server.processor_time();
     const std::chrono::duration<double> elapsed = Clock::now() - start;
 
     const auto all = static_cast<double>(answers.all - answers_before.all);
-    if (all == 0)
-        throw std::runtime_error(what.name() + ": no answers");
     return {all / elapsed.count(), (time - time_before) * 1e9 / all,
             static_cast<double>(answers.right - answers_before.right) / all};
 }
@@ -118,8 +102,8 @@ void repeat(const Settings& settings, const Case& what, unsigned repetition, Cas
         const Outcome& mine = outcomes[index];
         collected[index].rates.push_back(mine.rate);
         collected[index].server_times.push_back(mine.server_time);
-        collected[index].rate_ratios.push_back(mine.rate / outcomes[native].rate);
-        collected[index].time_ratios.push_back(mine.server_time / outcomes[native].server_time);
+        collected[index].rate_ratios.push_back(mine.rate / outcomes[native_server].rate);
+        collected[index].time_ratios.push_back(mine.server_time / outcomes[native_server].server_time);
         collected[index].right.push_back(mine.right);
     }
 }
@@ -151,7 +135,7 @@ void report(Figures& figures, const Case& what, const CaseCollected& collected) 
 void report_all(Figures& figures, const std::string& name, bool saturated, const std::vector<Case>& cases,
                 const std::vector<CaseCollected>& collected) {
     constexpr double required = 0.98;
-    for (const size_t subject : {size_t{0}, native, shim}) {
+    for (const size_t subject : {bare_server, native_server, shim_server}) {
         std::vector<double> means(collected[0][subject].rate_ratios.size());
         for (size_t repetition = 0; repetition < means.size(); ++repetition) {
             double sum = 0;
@@ -165,7 +149,7 @@ void report_all(Figures& figures, const std::string& name, bool saturated, const
         }
         Figure figure{name, subjects[subject].name, "of native's rate", Sample::of(means),
                       Sample::sure(means)};
-        if (subject == shim)
+        if (subject == shim_server)
             figure.budget = Budget::ratio_at_least(required);
         figures.add(figure);
     }
