@@ -51,8 +51,9 @@ struct Address {
 
     // fe80::/10
     bool is_link_local() const {
-        const in6_addr address = ipv6();
-        return IN6_IS_ADDR_LINKLOCAL(&address);
+        constexpr uint64_t prefix = little_endian ? 0x80fe : uint64_t{0xfe80} << 48;
+        constexpr uint64_t mask = little_endian ? 0xc0ff : uint64_t{0xffc0} << 48;
+        return (first & mask) == prefix;
     }
 
     // A multicast group of either family, or 255.255.255.255: never a source.
@@ -110,25 +111,25 @@ inline bool read_peer(const sockaddr* address, socklen_t length, Peer& peer) {
     if (length < sizeof(sockaddr_in))
         return false;
     // Without a look through the pointer's type: the address may lie anywhere.
-    sa_family_t family;
-    std::memcpy(&family, reinterpret_cast<const unsigned char*>(address) + offsetof(sockaddr, sa_family),
-                sizeof family);
+    const auto* bytes = reinterpret_cast<const unsigned char*>(address);
+    uint64_t first_bytes;
+    std::memcpy(&first_bytes, bytes, sizeof first_bytes);
+    const sa_family_t family = address_family(first_bytes);
     if (family == AF_INET) {
-        sockaddr_in ipv4;
-        std::memcpy(&ipv4, address, sizeof ipv4);
-        peer.address = Address::from_ipv4(ipv4.sin_addr);
-        peer.scope = 0;
-        peer.port = ipv4.sin_port;
+        peer = ipv4_peer(first_bytes);
         return true;
     }
     // SIN6_LEN_RFC2133: the kernel takes addresses without sin6_scope_id as well.
-    if (family != AF_INET6 || length < 24)
+    constexpr socklen_t without_scope = 24;
+    static_assert(offsetof(sockaddr_in6, sin6_scope_id) == without_scope);
+    if (family != AF_INET6 || length < without_scope)
         return false;
-    sockaddr_in6 ipv6{};
-    std::memcpy(&ipv6, address, length < sizeof ipv6 ? length : sizeof ipv6);
-    peer.address = Address::from_ipv6(ipv6.sin6_addr);
-    peer.scope = peer.address.is_link_local() ? ipv6.sin6_scope_id : 0;
-    peer.port = ipv6.sin6_port;
+    std::memcpy(&peer.port, bytes + offsetof(sockaddr_in6, sin6_port), sizeof peer.port);
+    std::memcpy(&peer.address.first, bytes + offsetof(sockaddr_in6, sin6_addr), 8);
+    std::memcpy(&peer.address.second, bytes + offsetof(sockaddr_in6, sin6_addr) + 8, 8);
+    peer.scope = 0;
+    if (peer.address.is_link_local() && length >= sizeof(sockaddr_in6)) [[unlikely]]
+        std::memcpy(&peer.scope, bytes + without_scope, sizeof peer.scope);
     return true;
 }
 

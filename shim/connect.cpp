@@ -220,7 +220,7 @@ int to(Socket socket, int fd, const sockaddr* address, socklen_t length) {
         return result;
     }
     const bool ours = socket.kind() == Socket::Kind::ours;
-    const Local local = ours                                     ? peers::source_for(socket, fd, peer)
+    const Local local = ours ? peers::source_for(peers::Turn{}, socket, fd, peer)
                         : socket.kind() == Socket::Kind::unbound ? peers::handed_over(peer)
                                                                  : Local{};
     const bool steered = local && steer(socket, fd, local, address, length);

@@ -54,45 +54,62 @@ struct Header {
 };
 static_assert(sizeof(Header) == sizeof(cmsghdr) && sizeof(Header) == CMSG_LEN(0));
 
-// The common case of read(): one IP_PKTINFO message and nothing else. False where there is another one, or
-// more.
-inline bool read_only_ipv4(const void* buffer, size_t length, in_pktinfo& info) {
-    if (length != CMSG_SPACE(sizeof info))
-        return false;
+// The common cases of read(), as cheap to compare as can be: our packet information and nothing else.
+struct SimpleArrival {
+    // IPv4: the first eight bytes of the in_pktinfo, its interface and ipi_spec_dst. 0 for IPv6.
+    uint64_t word = 0;
+    // IPv6: what the in6_pktinfo says.
+    Address address;
+    uint32_t interface_index = 0;
+
+    bool names_ipv4_source() const { return word >> 32 != 0; }
+};
+
+// The level and type of a control message as one word, as they lie in memory.
+inline uint64_t kind_at(const unsigned char* message) {
+    uint64_t kind;
+    std::memcpy(&kind, message + offsetof(Header, level), sizeof kind);
+    return kind;
+}
+constexpr uint64_t ipv4_kind = std::bit_cast<uint64_t>(std::array<int, 2>{IPPROTO_IP, IP_PKTINFO});
+constexpr uint64_t ipv6_kind = std::bit_cast<uint64_t>(std::array<int, 2>{IPPROTO_IPV6, IPV6_PKTINFO});
+
+// Reads `length` bytes that the kernel has written to `buffer`. False where they are no simple arrival. The
+// kernel's messages have one length only.
+inline bool read_simple(const void* buffer, size_t length, SimpleArrival& arrival) {
+    constexpr size_t ipv4_space = CMSG_SPACE(sizeof(in_pktinfo));
+    constexpr size_t ipv6_space = CMSG_SPACE(sizeof(in6_pktinfo));
     const auto* message = static_cast<const unsigned char*>(buffer);
-    // Level and type as one number, to be compared at once.
-    constexpr int wanted[2] = {IPPROTO_IP, IP_PKTINFO};
-    size_t message_length;
-    std::memcpy(&message_length, message, sizeof message_length);
-    if (message_length != CMSG_LEN(sizeof info) ||
-        std::memcmp(message + offsetof(Header, level), wanted, sizeof wanted) != 0)
+    if (length == ipv4_space) {
+        if (kind_at(message) != ipv4_kind)
+            return false;
+        std::memcpy(&arrival.word, message + CMSG_LEN(0), sizeof arrival.word);
+        return true;
+    }
+    if (length == ipv6_space) {
+        if (kind_at(message) != ipv6_kind)
+            return false;
+        in6_pktinfo info;
+        std::memcpy(&info, message + CMSG_LEN(0), sizeof info);
+        arrival.word = 0;
+        arrival.address = Address::from_ipv6(info.ipi6_addr);
+        arrival.interface_index = static_cast<uint32_t>(info.ipi6_ifindex);
+        return true;
+    }
+    // An IPv4 datagram on a dual-stack socket: ip6_datagram_recv_common_ctl() comes before ip_cmsg_recv().
+    if (length != ipv6_space + ipv4_space || kind_at(message) != ipv6_kind ||
+        kind_at(message + ipv6_space) != ipv4_kind)
         return false;
-    std::memcpy(&info, message + CMSG_LEN(0), sizeof info);
+    std::memcpy(&arrival.word, message + ipv6_space + CMSG_LEN(0), sizeof arrival.word);
     return true;
 }
 
-// The first eight bytes of an in_pktinfo, its interface and ipi_spec_dst, as one word.
+// The first eight bytes of an in_pktinfo as one word.
 inline uint64_t first_word(const in_pktinfo& info) {
     static_assert(offsetof(in_pktinfo, ipi_ifindex) == 0 && offsetof(in_pktinfo, ipi_spec_dst) == 4);
     uint64_t word;
     std::memcpy(&word, &info, sizeof word);
     return word;
-}
-
-// Reads where a datagram reached us as one word, if `length` bytes that the kernel has written to `buffer`
-// are one IP_PKTINFO message and nothing else. False where they are not.
-inline bool read_only_arrival(const void* buffer, size_t length, uint64_t& arrival) {
-    const auto* message = static_cast<const unsigned char*>(buffer);
-    // Level and type as one number, to be compared at once. The kernel's IP_PKTINFO has one length only.
-    constexpr uint64_t wanted = std::bit_cast<uint64_t>(std::array<int, 2>{IPPROTO_IP, IP_PKTINFO});
-    if (length != CMSG_SPACE(sizeof(in_pktinfo)))
-        return false;
-    uint64_t found;
-    std::memcpy(&found, message + offsetof(Header, level), sizeof found);
-    if (found != wanted)
-        return false;
-    std::memcpy(&arrival, message + CMSG_LEN(0), sizeof arrival);
-    return true;
 }
 
 // The local address to answer from, by what an IP_PKTINFO message says.

@@ -213,6 +213,11 @@ namespace {
     return receive::one(fd, buffer, length, flags, address, address_length);
 }
 
+// A function of its own for the sake of its frame, which the others must not pay for.
+[[gnu::hot, gnu::noinline]] ssize_t recvmsg_ours(int fd, msghdr* message, int flags, Socket socket) {
+    return receive::quickly(socket, fd, message, flags);
+}
+
 [[gnu::cold, gnu::noinline]] ssize_t recvmsg_examined(int fd, msghdr* message, int flags) {
     if (is_ours(sockets::get(fd)))
         return receive::one(fd, message, flags);
@@ -259,13 +264,11 @@ EXPORT ssize_t __recvfrom_chk(int fd, void* buffer, size_t length, size_t buffer
 EXPORT ssize_t recvmsg(int fd, msghdr* message, int flags) {
     const Socket socket = sockets::peek_direct(fd);
     // What has no room for control messages gets no descriptors either.
-    char here; // is only a place
-    if (socket.has(Socket::no_descriptors) ||
-        (is_passed_on(socket) && user_memory::is_on_stack(message, &here) && message->msg_controllen == 0))
-        [[likely]]
+    if (socket.has(Socket::no_descriptors) || (is_passed_on(socket) && user_memory::is_on_stack(message) &&
+                                               message->msg_controllen == 0)) [[likely]]
         return libc::recvmsg(fd, message, flags);
     if (is_ours(socket))
-        return receive::one(fd, message, flags);
+        return recvmsg_ours(fd, message, flags, socket);
     return recvmsg_examined(fd, message, flags);
 }
 
@@ -296,7 +299,7 @@ EXPORT ssize_t sendmsg(int fd, const msghdr* message, int flags) {
     if (is_passed_on(socket))
         return libc::sendmsg(fd, message, flags);
     if (is_ours(socket)) [[likely]]
-        return send::one(fd, message, flags);
+        return send::quickly(socket, fd, message, flags);
     return sendmsg_examined(fd, message, flags);
 }
 

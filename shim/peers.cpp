@@ -111,11 +111,28 @@ void detail::add_up(Counter counter) {
     count(counter, Recent::counted_at_once);
 }
 
-void begin_receiving(Socket socket, bool batch) {
-    recent.begin_call(socket.tag(), batch);
+void begin_receiving(const Turn& turn, Socket socket, bool batch) {
+    if (turn)
+        recent.begin_call(socket.tag(), batch);
 }
 
-[[gnu::hot]] void heard(Socket socket, int fd, const Peer& peer, const Local& local, uint64_t arrival) {
+void drained(Socket socket) {
+    if (const Turn turn; turn)
+        recent.drained(socket.tag());
+}
+
+void begin_peek(const Turn& turn) {
+    if (turn)
+        recent.close_shortcut();
+}
+
+void end_peek(const Turn& turn) {
+    if (turn)
+        recent.end_peek();
+}
+
+[[gnu::hot]] void heard(const Turn& turn, Socket socket, int fd, const Peer& peer, const Local& local,
+                        uint64_t arrival) {
     SharedState* state = shared_state::get();
     if (state == nullptr)
         return;
@@ -124,17 +141,21 @@ void begin_receiving(Socket socket, bool batch) {
 
     // The same peer at the same address once more, answered before, and its entry untouched since: nothing to
     // hash, nothing to store. Relaxed: only the equality counts.
-    const Recent::Heard* previous = recent.previous(socket.tag());
+    const Recent::Heard* previous = turn ? recent.previous(socket.tag()) : nullptr;
     if (previous != nullptr && previous->peer == peer && previous->local == local &&
-        previous->arrival == arrival && (previous->word & Entry::answered_bit) != 0 &&
-        previous->slot != nullptr && previous->slot->load(std::memory_order_relaxed) == previous->word) {
+        previous->arrival == arrival && (previous->word & Entry::answered_bit) != 0 && recent.is_settled()) {
         recent.note();
         return;
     }
 
     note_reader(*state);
     const uint64_t hash = hash_of(peer, state->key);
-    Recent::Heard now{peer, local, socket.tag(), arrival, hash, {}, nullptr, 0};
+    Recent::Heard now;
+    now.peer = peer;
+    now.local = local;
+    now.tag = socket.tag();
+    now.arrival = arrival;
+    now.hash = hash;
     const LocalIndex index = local ? state->locals.intern(local) : local_by_route;
     if (local && index == local_by_route) {
         // The list is full. The answer of this thread still finds its way by `recent`; others must not be
@@ -142,7 +163,8 @@ void begin_receiving(Socket socket, bool batch) {
         state->table().forget(hash, socket.tag());
         now.word = Entry::identity(hash, socket.tag());
         now.record = {key_of(peer, hash), local_by_route, false};
-        recent.add(now);
+        if (turn)
+            recent.add(now);
         constinit static std::atomic<bool> said{false};
         if (!said.exchange(true, std::memory_order_relaxed))
             log::write(
@@ -153,8 +175,12 @@ void begin_receiving(Socket socket, bool batch) {
         return;
     }
     const Learned learned = state->table().learn(hash, socket.tag(), index);
-    now.slot = learned.slot;
-    now.word = learned.slot != nullptr ? learned.word : Entry::identity(hash, socket.tag());
+    if (learned.slot != nullptr) {
+        now.slot = learned.slot;
+        now.word = learned.word;
+    } else {
+        now.word = Entry::identity(hash, socket.tag());
+    }
     if (learned.inserted) {
         count(Counter::peers);
         say_new_peer(fd, peer, local);
@@ -166,63 +192,78 @@ void begin_receiving(Socket socket, bool batch) {
     else if (socket.role() == Socket::Role::server && (now.word & Entry::answered_bit) == 0 && local)
         state->handover.offer(hash, index, seconds());
     now.record = {key_of(peer, hash), Entry::local(now.word), (now.word & Entry::answered_bit) != 0};
-    recent.add(now);
+    if (turn)
+        recent.add(now);
 }
 
-[[gnu::hot]] bool heard_another(Socket socket, uint64_t name, uint64_t arrival) {
-    SharedState* state = shared_state::get();
-    if (state == nullptr || !recent.continues(socket.word(), arrival))
-        return false;
-    const Peer peer = ipv4_peer(name);
-    const PeerTable::Found found =
-        state->table().find_settled(hash_of_ipv4(peer, state->key), recent.previous(socket.tag())->word);
-    if (found.slot == nullptr)
-        return false;
-    recent.continue_with(name, peer, found.slot, found.word);
-    if (recent.count_received())
+namespace {
+
+void count_received() {
+    if (recent.count_received()) [[unlikely]]
         detail::add_up(Counter::received);
+}
+
+} // namespace
+
+[[gnu::hot]] bool heard_alike(const Turn& turn, Socket socket, const sockaddr* name, socklen_t length,
+                              const control::SimpleArrival& arrival) {
+    Peer peer;
+    if (!turn || !recent.continues(socket.word(), arrival) || !read_peer(name, length, peer))
+        return false;
+    if (const Recent::Heard* previous = recent.previous(socket.tag()); previous->peer == peer) {
+        if (!recent.is_settled())
+            return false;
+        recent.continue_with_same();
+    } else {
+        SharedState* state = shared_state::get();
+        const uint64_t hash = hash_of(peer, state->key);
+        const PeerTable::Found found = state->table().find_settled(hash, previous->word);
+        if (found.slot == nullptr)
+            return false;
+        uint64_t first_bytes;
+        std::memcpy(&first_bytes, name, sizeof first_bytes);
+        recent.continue_with(address_family(first_bytes) == AF_INET ? first_bytes : 0, peer, hash,
+                             key_of(peer, hash), found);
+    }
+    count_received();
     return true;
 }
 
-[[gnu::hot]] bool heard_in_batch(Socket socket, uint64_t name, uint64_t arrival) {
-    SharedState* state = shared_state::get();
-    const Recent::Heard* previous = recent.previous(socket.tag());
-    if (state == nullptr || previous == nullptr || previous->arrival != arrival || arrival == 0 ||
-        previous->slot == nullptr || (previous->word & Entry::answered_bit) == 0 ||
-        socket.role() != Socket::Role::server || address_family(name) != AF_INET)
+[[gnu::hot]] bool heard_in_batch(const Turn& turn, Socket socket, const sockaddr* name, socklen_t length,
+                                 const control::SimpleArrival& arrival) {
+    const Recent::Heard* previous = turn ? recent.previous(socket.tag()) : nullptr;
+    Peer peer;
+    if (previous == nullptr || (previous->word & Entry::answered_bit) == 0 ||
+        socket.role() != Socket::Role::server || !recent.is_alike(arrival) || !read_peer(name, length, peer))
         return false;
-    if (previous->record.is_of(Record::key_of_ipv4(name))) {
-        // Relaxed: only the equality counts.
-        if (previous->slot->load(std::memory_order_relaxed) != previous->word)
+    if (previous->peer == peer) {
+        if (!recent.is_settled())
             return false;
         recent.note();
     } else {
-        Recent::Heard now = *previous;
-        now.peer = ipv4_peer(name);
-        now.hash = hash_of_ipv4(now.peer, state->key);
-        const PeerTable::Found found = state->table().find_settled(now.hash, previous->word);
+        SharedState* state = shared_state::get();
+        const uint64_t hash = hash_of(peer, state->key);
+        const PeerTable::Found found = state->table().find_settled(hash, previous->word);
         if (found.slot == nullptr)
             return false;
-        now.slot = found.slot;
-        now.word = found.word;
-        now.record = {Record::key_of_ipv4(name), Entry::local(found.word), true};
-        recent.add(now);
+        recent.add_another(peer, hash, key_of(peer, hash), found);
     }
-    if (recent.count_received())
-        detail::add_up(Counter::received);
+    count_received();
     return true;
 }
 
-[[gnu::hot]] const SourceMessage* answer_in_order(Socket socket, const void* address) {
-    uint64_t name;
-    std::memcpy(&name, address, sizeof name);
-    const SharedState* state = shared_state::get();
-    if (state == nullptr || !recent.in_order(socket.tag()) || address_family(name) != AF_INET ||
-        requests_change_threads(*state))
+namespace {
+
+// An answer in the order of a batch's datagrams, to a peer whose entry no answer has to be noted in.
+const SourceMessage* answer_in_order(Socket socket, const Peer& peer) {
+    const Recent::Heard* last = recent.last(socket.tag());
+    SharedState* state = shared_state::get();
+    if (last == nullptr || !recent.in_order() || requests_change_threads(*state))
         return nullptr;
-    const uint64_t key = Record::key_of_ipv4(name);
+    const uint64_t key = last->peer == peer       ? last->record.key()
+                         : peer.address.is_ipv4() ? Record::key_of_ipv4(peer)
+                                                  : Record::key_of_ipv6(hash_of(peer, state->key));
     const Record record = recent.next(key);
-    // An entry that no answer has used yet is to be marked.
     if (!record.answered())
         return nullptr;
     const SourceMessage* message = SourceMessage::find(record.local());
@@ -236,23 +277,33 @@ void begin_receiving(Socket socket, bool batch) {
     return message;
 }
 
-void open_shortcut(Socket socket, const sockaddr* address, const Peer& peer, const Local& local) {
-    sa_family_t family;
-    std::memcpy(&family, address, sizeof family);
-    if (family == AF_INET && local.address.is_ipv4() && detail::counters != nullptr &&
-        recent.may_set_shortcut(socket.tag(), peer, local))
-        recent.set_shortcut(socket.word(), address, *detail::counters);
+} // namespace
+
+[[gnu::hot]] const SourceMessage* answer(const Turn& turn, Socket socket, const Peer& peer) {
+    if (!turn)
+        return nullptr;
+    const SourceMessage* message = nullptr;
+    return recent.answers(socket.word(), peer, message) ? message : answer_in_order(socket, peer);
 }
 
-[[gnu::hot]] Local source_for(Socket socket, int fd, const Peer& peer) {
+void open_shortcut(const Turn& turn, Socket socket, const sockaddr* address, const Peer& peer,
+                   const Local& local) {
+    if (turn && recent.may_set_shortcut(socket.tag(), peer, local))
+        recent.set_shortcut(socket.word(), address);
+}
+
+[[gnu::hot]] Local source_for(const Turn& turn, Socket socket, int fd, const Peer& peer) {
     SharedState* state = shared_state::get();
     if (state == nullptr)
         return {};
-    recent.sent();
-    Recent::Heard* last = recent.last(socket.tag());
+    Recent::Heard* last = nullptr;
+    if (turn) {
+        recent.sent();
+        last = recent.last(socket.tag());
+    }
     const bool in_order = last != nullptr && recent.in_order();
     if (last != nullptr && !in_order && last->peer == peer) {
-        if (last->slot == nullptr)
+        if (last->slot == &Recent::no_slot)
             return last->local;
         const uint64_t word = last->slot->load(std::memory_order_acquire); // as PeerTable::find()
         if (was_heard_elsewhere(*state, last->word, word))
@@ -283,7 +334,7 @@ void open_shortcut(Socket socket, const sockaddr* address, const Peer& peer, con
             note_answered(*state, hash, word);
             table.mark_answered(hash, socket.tag());
         }
-        if (last == nullptr || !recent.latest(key))
+        if (turn && (last == nullptr || !recent.latest(key)))
             note_answer_for_others(*state);
         return local_of(*state, word);
     }
@@ -318,7 +369,8 @@ void refused(Socket socket, const Peer& peer, const Local& local) {
     const uint64_t hash = hash_of(peer, state->key);
     state->table().forget(hash, socket.tag());
     state->handover.withdraw(hash);
-    recent.forget(peer);
+    if (const Turn turn; turn)
+        recent.forget(peer);
     if (log::wanted(LogLevel::debug))
         log::write(LogLevel::debug, "{} is no source for {} any more: sent as without multihome",
                    log::AddressText{local.address}.text, log::AddressText{peer}.text);

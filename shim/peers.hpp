@@ -6,6 +6,7 @@
 #pragma once
 
 #include "shim/address.hpp"
+#include "shim/control.hpp"
 #include "shim/counters.hpp"
 #include "shim/recent.hpp"
 #include "shim/sockets.hpp"
@@ -13,16 +14,42 @@
 
 namespace multihome::peers {
 
-// A receive call on this socket starts. `batch`: it may bring several datagrams; their answers come in their
-// order.
-void begin_receiving(Socket socket, bool batch);
+// A thread's turn at `recent`. A signal handler that interrupts one has none: what it hears it notes in the
+// peer table alone, and asks that alone, so that nobody finds `recent` half-written. Not kept across a call
+// that may block or be cancelled.
+class Turn {
+public:
+    Turn() : has_(recent.enter()) {}
+    ~Turn() {
+        if (has_)
+            recent.leave();
+    }
+    Turn(const Turn&) = delete;
+    Turn& operator=(const Turn&) = delete;
+
+    explicit operator bool() const { return has_; }
+
+private:
+    bool has_;
+};
+
+// A receive call on this socket has brought something. `batch`: it may be several datagrams; their answers
+// come in their order.
+void begin_receiving(const Turn& turn, Socket socket, bool batch);
+
+// The call brought nothing, because there was nothing.
+void drained(Socket socket);
+
+// What the call has brought was only looked at (MSG_PEEK), or will be.
+void end_peek(const Turn& turn);
+void begin_peek(const Turn& turn);
 
 // A datagram from `peer` reached the socket at `local` (empty: the datagram names no address to answer from).
-// `arrival`: see control::read_only_arrival(); 0 where the source depends on more than that.
-void heard(Socket socket, int fd, const Peer& peer, const Local& local, uint64_t arrival);
+// `arrival`: of IPv4, see control::SimpleArrival; 0 where the source depends on more than that.
+void heard(const Turn& turn, Socket socket, int fd, const Peer& peer, const Local& local, uint64_t arrival);
 
 // Where an answer to `peer` has to leave from; empty where that is the routing table's choice.
-Local source_for(Socket socket, int fd, const Peer& peer);
+Local source_for(const Turn& turn, Socket socket, int fd, const Peer& peer);
 
 // The same for a socket that has heard nobody yet and may be about to answer for another one: the program's
 // own, a parent's or a sibling's. Empty where no peer waits for that.
@@ -56,11 +83,14 @@ inline void count(Counter counter, uint64_t amount = 1) {
     return true;
 }
 
-// The same where it is like the one before but for its peer, of whom there is nothing new to learn.
-bool heard_another(Socket socket, uint64_t name, uint64_t arrival);
+// The same for peers and addresses of either family, and for other peers than the one before, of whom there
+// is nothing new to learn. False where it takes heard().
+bool heard_alike(const Turn& turn, Socket socket, const sockaddr* name, socklen_t length,
+                 const control::SimpleArrival& arrival);
 
 // The same for a datagram of a batch, answered or not.
-bool heard_in_batch(Socket socket, uint64_t name, uint64_t arrival);
+bool heard_in_batch(const Turn& turn, Socket socket, const sockaddr* name, socklen_t length,
+                    const control::SimpleArrival& arrival);
 
 // A datagram goes to `address`, which can be read and holds a sockaddr_in. True where that answers the
 // datagram that this thread has just received: `source` is the message that makes it leave from the right
@@ -79,11 +109,12 @@ inline void count_answer() {
         detail::add_up(Counter::injected);
 }
 
-// The message for a datagram that is an answer in the order of a batch's datagrams. Null where it takes
-// source_for().
-const SourceMessage* answer_in_order(Socket socket, const void* address);
+// The message for the source of a datagram to `peer`, where that answers the datagram that this thread has
+// just received, or is an answer in the order of a batch's. Null where it takes source_for().
+const SourceMessage* answer(const Turn& turn, Socket socket, const Peer& peer);
 
 // The long way has answered `peer` from `local`. The next answer may take the shortcut.
-void open_shortcut(Socket socket, const sockaddr* address, const Peer& peer, const Local& local);
+void open_shortcut(const Turn& turn, Socket socket, const sockaddr* address, const Peer& peer,
+                   const Local& local);
 
 } // namespace multihome::peers

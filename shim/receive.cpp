@@ -36,42 +36,38 @@ unsigned hidden_kinds(Socket socket) {
 
 // Learns from a datagram whose control messages, ours among them, lie in `buffer`. `room`: what the program
 // gave for the peer's address; where that was cut, the program cannot answer either.
-void learn(Socket socket, int fd, const msghdr& message, socklen_t room, const void* buffer, size_t length,
-           int flags) {
+void learn(const peers::Turn& turn, Socket socket, int fd, const msghdr& message, socklen_t room,
+           const void* buffer, size_t length, int flags) {
     if ((flags & MSG_ERRQUEUE) != 0)
         return;
     const control::Choice choice{.with_interface = settings::get().same_interface,
                                  .to_device = socket.has(Socket::to_device)};
-    in_pktinfo info;
-    uint64_t arrival = 0;
-    Local local;
-    if (control::read_only_ipv4(buffer, length, info)) {
-        local = control::local_from(info, choice);
-        // Without ipi_spec_dst, and on a socket that is bound to a device, ipi_addr matters as well.
-        if (info.ipi_spec_dst.s_addr != htonl(INADDR_ANY) && !choice.to_device)
-            arrival = control::first_word(info);
-    } else {
-        const control::Arrival found = control::read(buffer, length, choice);
-        if (found.found == control::none) {
-            sockets::verify(fd, socket);
-            return;
-        }
-        local = found.local;
+    const control::Arrival found = control::read(buffer, length, choice);
+    if (found.found == control::none) {
+        sockets::verify(fd, socket);
+        return;
     }
+    // Without ipi_spec_dst, and on a socket that is bound to a device, ipi_addr matters as well.
+    control::SimpleArrival simple;
+    const bool is_all =
+        control::read_simple(buffer, length, simple) && simple.names_ipv4_source() && !choice.to_device;
     Peer peer;
     if (message.msg_name != nullptr && message.msg_namelen <= room &&
         read_peer(static_cast<const sockaddr*>(message.msg_name), message.msg_namelen, peer))
-        peers::heard(socket, fd, peer, local, arrival);
+        peers::heard(turn, socket, fd, peer, found.local, is_all ? simple.word : 0);
 }
 
-void finish_call(Socket socket, ssize_t result, int flags) {
+// A receive call has failed.
+void note_nothing(Socket socket, int flags) {
     // The error queue has an order of its own.
-    if ((flags & MSG_ERRQUEUE) != 0)
-        return;
-    if (result < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
-        recent.drained(socket.tag());
-    else if ((flags & MSG_PEEK) != 0)
-        recent.end_peek();
+    if ((errno == EAGAIN || errno == EWOULDBLOCK) && (flags & MSG_ERRQUEUE) == 0)
+        peers::drained(socket);
+}
+
+// A receive call has brought something, and all of that is noted.
+void finish_call(const peers::Turn& turn, int flags) {
+    if ((flags & MSG_PEEK) != 0 && (flags & MSG_ERRQUEUE) == 0)
+        peers::end_peek(turn);
 }
 
 // The room that we give the kernel for the control messages of the program's `message` and ours.
@@ -98,20 +94,18 @@ size_t writable_bytes(void* memory, size_t length) {
     return done;
 }
 
-// The same for a message with our IP_PKTINFO alone, from an IPv4 peer: the quick way. `same` notes the
-// datagram; where it returns false, or the message is another one, nothing has been done.
-template <typename Same>
-bool give_back_simple(Socket socket, const msghdr& ours, msghdr& theirs, Same same) {
-    uint64_t name;
-    uint64_t arrival;
-    if (socket.has(Socket::asked_ipv4) || ours.msg_name == nullptr ||
-        ours.msg_namelen != sizeof(sockaddr_in) || theirs.msg_namelen < sizeof(sockaddr_in) ||
-        !control::read_only_arrival(ours.msg_control, ours.msg_controllen, arrival))
+// The same for a message with our packet information alone: the quick way. `alike` notes the datagram; where
+// it returns false, or the message is another one, nothing has been done.
+template <typename Alike>
+bool give_back_quickly(const peers::Turn& turn, Socket socket, const msghdr& ours, msghdr& theirs, int flags,
+                       Alike alike) {
+    control::SimpleArrival arrival;
+    if ((flags & (MSG_ERRQUEUE | MSG_PEEK)) != 0 || socket.has(Socket::asked_ipv4) ||
+        socket.has(Socket::asked_ipv6) || ours.msg_name == nullptr || ours.msg_namelen > theirs.msg_namelen ||
+        !control::read_simple(ours.msg_control, ours.msg_controllen, arrival) ||
+        !alike(turn, socket, static_cast<const sockaddr*>(ours.msg_name), ours.msg_namelen, arrival))
         return false;
-    std::memcpy(&name, ours.msg_name, sizeof name);
-    if (!same(socket, name, arrival))
-        return false;
-    theirs.msg_namelen = sizeof(sockaddr_in);
+    theirs.msg_namelen = ours.msg_namelen;
     theirs.msg_controllen = 0;
     theirs.msg_flags = ours.msg_flags;
     return true;
@@ -145,9 +139,8 @@ void give_back(Socket socket, const msghdr& ours, msghdr& theirs) {
         return libc::recvfrom(fd, buffer, length, flags, address, address_length);
     // What is only looked at is no repetition.
     if ((flags & MSG_PEEK) != 0)
-        recent.close_shortcut();
-    detail::Call call;
-    return detail::make(call, sockets::peek(fd), fd, buffer, length, flags, address, address_length);
+        peers::begin_peek(peers::Turn{});
+    return detail::make(sockets::peek(fd), fd, buffer, length, flags, address, address_length);
 }
 
 [[gnu::hot, gnu::noinline]] ssize_t detail::note(const Call& call, ssize_t received) {
@@ -155,17 +148,16 @@ void give_back(Socket socket, const msghdr& ours, msghdr& theirs) {
     const msghdr& message = call.message;
     const socklen_t room = *call.address_length;
     *call.address_length = message.msg_namelen;
-    uint64_t arrival;
-    if (message.msg_namelen == sizeof(sockaddr_in) &&
-        control::read_only_arrival(call.control, message.msg_controllen, arrival)) {
-        uint64_t name;
-        std::memcpy(&name, message.msg_name, sizeof name);
-        if (peers::heard_another(socket, name, arrival))
-            return received;
-    }
-    peers::begin_receiving(socket, false);
-    learn(socket, call.fd, message, room, call.control, message.msg_controllen, call.flags);
-    finish_call(socket, received, call.flags);
+    const peers::Turn turn;
+    control::SimpleArrival arrival;
+    if (message.msg_namelen <= room && (call.flags & MSG_PEEK) == 0 &&
+        control::read_simple(call.control, message.msg_controllen, arrival) &&
+        peers::heard_alike(turn, socket, static_cast<const sockaddr*>(message.msg_name), message.msg_namelen,
+                           arrival))
+        return received;
+    peers::begin_receiving(turn, socket, false);
+    learn(turn, socket, call.fd, message, room, call.control, message.msg_controllen, call.flags);
+    finish_call(turn, call.flags);
     return received;
 }
 
@@ -176,9 +168,36 @@ ssize_t detail::note_failure(const Call& call) {
                               static_cast<sockaddr*>(call.message.msg_name), call.address_length);
     // Where the address cannot be written, newer kernels have written its length.
     *call.address_length = call.message.msg_namelen;
-    finish_call(Socket{call.word}, -1, call.flags);
+    note_nothing(Socket{call.word}, call.flags);
     return -1;
 }
+
+namespace {
+
+// What a recvmsg() with room for our control message has brought into `ours`.
+ssize_t finish_message(Socket socket, int fd, const msghdr& ours, msghdr& theirs, ssize_t received,
+                       int flags) {
+    const peers::Turn turn;
+    if (give_back_quickly(turn, socket, ours, theirs, flags, peers::heard_alike))
+        return received;
+    const socklen_t room = theirs.msg_namelen;
+    give_back(socket, ours, theirs);
+    if ((flags & MSG_ERRQUEUE) == 0)
+        peers::begin_receiving(turn, socket, false);
+    learn(turn, socket, fd, ours, room, ours.msg_control, ours.msg_controllen, flags);
+    finish_call(turn, flags);
+    return received;
+}
+
+ssize_t fail_message(Socket socket, const msghdr& ours, msghdr& theirs, int flags) {
+    // Where the name cannot be written, newer kernels have written its length.
+    if (theirs.msg_namelen != ours.msg_namelen)
+        theirs.msg_namelen = ours.msg_namelen;
+    note_nothing(socket, flags);
+    return -1;
+}
+
+} // namespace
 
 [[gnu::hot]] ssize_t one(int fd, msghdr* message, int flags) {
     const Socket socket = sockets::peek(fd);
@@ -196,25 +215,17 @@ ssize_t detail::note_failure(const Call& call) {
     }
     ours.msg_control = own_control;
     ours.msg_controllen = wanted;
-    const socklen_t room = ours.msg_namelen;
     const ssize_t received = libc::recvmsg(fd, &ours, flags);
-    if (received >= 0) {
-        if ((flags & (MSG_ERRQUEUE | MSG_PEEK)) == 0 &&
-            give_back_simple(socket, ours, *message, [](Socket where, uint64_t name, uint64_t arrival) {
-                return peers::heard_again(where, name, arrival) || peers::heard_another(where, name, arrival);
-            }))
-            return received;
-        give_back(socket, ours, *message);
-        if ((flags & MSG_ERRQUEUE) == 0)
-            peers::begin_receiving(socket, false);
-        learn(socket, fd, ours, room, own_control, ours.msg_controllen, flags);
-    } else {
-        // Where the name cannot be written, newer kernels have written its length.
-        if (message->msg_namelen != ours.msg_namelen)
-            message->msg_namelen = ours.msg_namelen;
-    }
-    finish_call(socket, received, flags);
-    return received;
+    return received >= 0 ? finish_message(socket, fd, ours, *message, received, flags)
+                         : fail_message(socket, ours, *message, flags);
+}
+
+[[gnu::hot, gnu::noinline]] ssize_t detail::note(const MessageCall& call, ssize_t received) {
+    return finish_message(Socket{call.word}, call.fd, call.message, *call.theirs, received, call.flags);
+}
+
+ssize_t detail::note_failure(const MessageCall& call) {
+    return fail_message(Socket{call.word}, call.message, *call.theirs, call.flags);
 }
 
 namespace {
@@ -267,25 +278,27 @@ int receive_batch(int fd, mmsghdr* messages, unsigned count, int flags, timespec
     }
     const int received = libc::recvmmsg(fd, ours, batch, flags, timeout);
     if (received >= 0) {
+        const peers::Turn turn;
         if ((flags & MSG_ERRQUEUE) == 0)
-            peers::begin_receiving(socket, true);
+            peers::begin_receiving(turn, socket, true);
         for (unsigned index = 0; index < static_cast<unsigned>(received); ++index) {
             const msghdr& message = ours[index].msg_hdr;
             msghdr& theirs = messages[index].msg_hdr;
             const socklen_t room = theirs.msg_namelen;
             messages[index].msg_len = ours[index].msg_len;
-            if ((flags & (MSG_ERRQUEUE | MSG_PEEK)) == 0 &&
-                give_back_simple(socket, message, theirs, peers::heard_in_batch))
+            if (give_back_quickly(turn, socket, message, theirs, flags, peers::heard_in_batch))
                 continue;
             give_back(socket, message, theirs);
-            learn(socket, fd, message, room, message.msg_control, message.msg_controllen, flags);
+            learn(turn, socket, fd, message, room, message.msg_control, message.msg_controllen, flags);
         }
+        finish_call(turn, flags);
+    } else {
+        note_nothing(socket, flags);
     }
     // The kernel may have stopped at a message whose name it could not write; see one().
     const unsigned next = received < 0 ? 0 : static_cast<unsigned>(received);
     if (next < batch && messages[next].msg_hdr.msg_namelen != ours[next].msg_hdr.msg_namelen)
         messages[next].msg_hdr.msg_namelen = ours[next].msg_hdr.msg_namelen;
-    finish_call(socket, received, flags);
     return received;
 }
 

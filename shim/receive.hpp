@@ -72,8 +72,9 @@ constexpr size_t arrival_at = CMSG_LEN(0);
 
 // The real call for a recvfrom() with a place for the address, and a length for it that can be written and
 // takes a sockaddr_in at least. A place that cannot be written the kernel refuses as it would for recvfrom().
-[[gnu::always_inline]] inline ssize_t make(Call& call, Socket socket, int fd, void* buffer, size_t length,
-                                           int flags, sockaddr* address, socklen_t* address_length) {
+[[gnu::always_inline]] inline ssize_t make(Socket socket, int fd, void* buffer, size_t length, int flags,
+                                           sockaddr* address, socklen_t* address_length) {
+    Call call;
     call.word = socket.word();
     call.address_length = address_length;
     call.fd = fd;
@@ -105,7 +106,61 @@ constexpr size_t arrival_at = CMSG_LEN(0);
     return note(Call::of(call.message), received);
 }
 
+// A recvmsg() under way, for a program that has no room for control messages; as above, msg_control tells
+// where it is.
+struct MessageCall {
+    alignas(cmsghdr) unsigned char control[control_room];
+    msghdr message;
+    msghdr* theirs;
+    uint64_t word; // the descriptor's
+    int fd;
+    int flags;
+
+    static const MessageCall& of(const msghdr& message) {
+        return *reinterpret_cast<const MessageCall*>(message.msg_control);
+    }
+};
+static_assert(offsetof(MessageCall, control) == 0);
+
+ssize_t note(const MessageCall& call, ssize_t received);
+[[gnu::cold, gnu::noinline]] ssize_t note_failure(const MessageCall& call);
+
 } // namespace detail
+
+// one() for a descriptor whose word is at hand, the shortest way for a message that lies on the stack.
+[[gnu::always_inline]] inline ssize_t quickly(Socket socket, int fd, msghdr* message, int flags) {
+    if ((flags & (MSG_ERRQUEUE | MSG_PEEK)) != 0 || !user_memory::is_on_stack(message)) [[unlikely]]
+        return one(fd, message, flags);
+    if (message->msg_controllen != 0 || message->msg_name == nullptr ||
+        !detail::takes_address(message->msg_namelen)) [[unlikely]]
+        return one(fd, message, flags);
+    detail::MessageCall call;
+    call.theirs = message;
+    call.word = socket.word();
+    call.fd = fd;
+    call.flags = flags;
+    call.message.msg_name = message->msg_name;
+    call.message.msg_namelen = message->msg_namelen;
+    call.message.msg_iov = message->msg_iov;
+    call.message.msg_iovlen = message->msg_iovlen;
+    call.message.msg_control = call.control;
+    call.message.msg_controllen = sizeof call.control;
+    std::memset(call.control + detail::arrival_at, 0, sizeof(uint64_t));
+    const ssize_t received = libc::recvmsg(fd, &call.message, flags);
+    if (received < 0) [[unlikely]]
+        return note_failure(detail::MessageCall::of(call.message));
+    // As in detail::make().
+    uint64_t name;
+    uint64_t arrival;
+    std::memcpy(&name, call.message.msg_name, sizeof name);
+    std::memcpy(&arrival, call.control + detail::arrival_at, sizeof arrival);
+    if (peers::heard_again(Socket{call.word}, name, arrival)) [[likely]] {
+        call.theirs->msg_namelen = sizeof(sockaddr_in);
+        call.theirs->msg_flags = call.message.msg_flags;
+        return received;
+    }
+    return note(detail::MessageCall::of(call.message), received);
+}
 
 // one() for a descriptor whose word is at hand, the shortest way for an address whose length lies on the
 // stack.
@@ -115,11 +170,10 @@ constexpr size_t arrival_at = CMSG_LEN(0);
         return one(fd, buffer, length, flags, address, address_length);
     if ((flags & (MSG_ERRQUEUE | MSG_PEEK | detail::msg_cmsg_compat)) != 0) [[unlikely]]
         return one(fd, buffer, length, flags, address, address_length);
-    detail::Call call;
-    if (address == nullptr || !user_memory::is_on_stack(address_length, &call) ||
+    if (address == nullptr || !user_memory::is_on_stack(address_length) ||
         !detail::takes_address(*address_length)) [[unlikely]]
         return one(fd, buffer, length, flags, address, address_length);
-    return detail::make(call, socket, fd, buffer, length, flags, address, address_length);
+    return detail::make(socket, fd, buffer, length, flags, address, address_length);
 }
 
 } // namespace multihome::receive

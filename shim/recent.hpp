@@ -8,12 +8,15 @@
 // order of the requests. After a receive call that brought one datagram, an answer to that peer belongs to
 // that datagram.
 //
-// Thread-local, and taken out of each thread's stack, hence below 1 KiB. A signal handler that receives in
-// between starts a run of its own; what it interrupted then falls back to the peer table.
+// Thread-local, and taken out of each thread's stack, hence below 1 KiB.
+//
+// Signal handlers. What is marked "quick" may be called at any time, and works on the shortcut alone. All
+// else happens between enter() and leave(), and a handler that interrupts that cannot enter: it finds the
+// shortcut closed and goes by the peer table. A handler that receives at another moment starts a run of its
+// own; what it interrupted then falls back to the peer table.
 #pragma once
 
 #include "shim/address.hpp"
-#include "shim/counters.hpp"
 #include "shim/peer_table.hpp"
 #include "shim/run.hpp"
 #include "shim/source_message.hpp"
@@ -34,12 +37,15 @@ public:
         Peer peer;
         Local local;
         uint32_t tag = 0;     // the socket's
-        uint64_t arrival = 0; // see control::read_only_arrival(); 0 where that does not tell the whole of it
+        uint64_t arrival = 0; // IPv4: see control::SimpleArrival; 0 where that does not tell the whole of it
         uint64_t hash = 0;    // the peer's
         Record record;
-        std::atomic<uint64_t>* slot = nullptr; // null: not recorded
-        uint64_t word = 0;                     // what the slot held
+        std::atomic<uint64_t>* slot = &no_slot;
+        uint64_t word = 0; // what the slot held; never 0 for a datagram
     };
+    // Never a null pointer, because a signal handler may replace what it interrupts the use of. Holds what no
+    // entry is.
+    constinit static inline std::atomic<uint64_t> no_slot{~uint64_t{0}};
 
     // The case that a busy server meets most: one datagram, its answer, and another one at the same address.
     // What the long way would find out again, as it lies in the kernel's buffers. Belongs to last_, which is
@@ -49,52 +55,90 @@ public:
         uint64_t socket =
             0; // the descriptor's word, with all that a choice of the source depends on; 0: none
         uint64_t arrival = 0; // with waiting_byte in it, which no arrival is equal to
-        uint64_t name = 0;    // the first eight bytes of the peer's sockaddr_in: family, port, address
+        uint64_t name = 0;    // the first eight bytes of the peer's sockaddr_in: family, port, address; or 0
         const SourceMessage* source = nullptr;
         const void* address = &nowhere; // where the program last had the peer's address: it can be read
-        Counters::Shard* counters = nullptr;
-        uint8_t received = 0; // not yet among the counters
+        uint8_t received = 0;           // not yet among the counters
         uint8_t injected = 0;
     };
 
     constexpr Recent() = default;
 
-    const Shortcut& shortcut() const { return shortcut_; }
-
-    // A datagram came by a single receive call. True where the shortcut's socket got it at the shortcut's
-    // address, and the one before it has been answered.
-    bool continues(uint64_t socket, uint64_t arrival) const {
-        return shortcut_.socket == socket && shortcut_.arrival == arrival;
+    // False where the caller has interrupted somebody who has entered and not left. One who never leaves,
+    // because a signal handler went elsewhere with longjmp(), leaves the thread to the peer table for good.
+    bool enter() {
+        if (entered_)
+            return false;
+        entered_ = true;
+        std::atomic_signal_fence(std::memory_order_acq_rel);
+        open_ = shortcut_.socket;
+        shortcut_.socket = 0;
+        std::atomic_signal_fence(std::memory_order_acq_rel);
+        return true;
+    }
+    void leave() {
+        std::atomic_signal_fence(std::memory_order_acq_rel);
+        shortcut_.socket = open_;
+        std::atomic_signal_fence(std::memory_order_acq_rel);
+        entered_ = false;
     }
 
-    // The same, where it came from the same peer and its entry in the peer table is as it was: then it has
-    // been noted.
+    // Quick.
+    const Shortcut& shortcut() const { return shortcut_; }
+
+    // Quick. A datagram came by a single receive call. True where the shortcut's socket got it at the
+    // shortcut's address from the same IPv4 peer, the one before it has been answered, and the peer's entry
+    // in the table is as it was: then it has been noted.
     [[gnu::always_inline]] bool repeats(uint64_t socket, uint64_t name, uint64_t arrival) {
-        // Relaxed: only the equality counts.
-        if (!continues(socket, arrival)) [[unlikely]]
+        if (shortcut_.socket != socket || shortcut_.arrival != arrival) [[unlikely]]
             return false;
         if (shortcut_.name != name) [[unlikely]]
             return false;
-        if (last_.slot->load(std::memory_order_relaxed) != last_.word) [[unlikely]]
-            return false;
-        // run_ and last_ hold it already.
-        set_waiting(true);
-        return true;
+        if (is_settled()) [[likely]] {
+            // run_ and last_ hold it already.
+            set_waiting(true);
+            return true;
+        }
+        return false;
     }
 
-    // After continues(). Notes it as one from `peer`, whose entry lies in `slot`.
-    void continue_with(uint64_t name, const Peer& peer, std::atomic<uint64_t>* slot, uint64_t word) {
+    // The same, for peers and addresses of either family, but for who the peer is. Nothing has been noted.
+    bool continues(uint64_t socket, const control::SimpleArrival& arrival) const {
+        return open_ == socket && !is_waiting() && is_alike(arrival);
+    }
+
+    // True where the datagram came to the address that last() came to.
+    bool is_alike(const control::SimpleArrival& arrival) const {
+        if (arrival.word != 0)
+            return arrival.word == last_.arrival;
+        return last_.local.address == arrival.address &&
+               (last_.local.interface_index == 0 || last_.local.interface_index == arrival.interface_index);
+    }
+
+    // True where the entry of last() is as it was. Relaxed: only the equality counts.
+    bool is_settled() const { return last_.slot->load(std::memory_order_relaxed) == last_.word; }
+
+    // After continues() and is_settled(): from the same peer again.
+    void continue_with_same() { set_waiting(true); }
+
+    // After continues(). Notes it as one from another peer, whose entry is an answered one. `name`: of an
+    // IPv4 socket's peer, else 0.
+    void continue_with(uint64_t name, const Peer& peer, uint64_t hash, uint64_t key,
+                       const PeerTable::Found& found) {
         shortcut_.name = name;
-        last_.peer = peer;
-        last_.slot = slot;
-        last_.word = word;
-        last_.record = {Record::key_of_ipv4(name), last_.record.local(), true};
+        set_last(peer, hash, key, found);
         run_.replace(last_.record);
         set_waiting(true);
     }
 
-    // A datagram goes to `address`, which can be read. True where the shortcut knows the message for its
-    // source: it answers the datagram just received.
+    // In a batch, after is_alike() with an answered entry: likewise.
+    void add_another(const Peer& peer, uint64_t hash, uint64_t key, const PeerTable::Found& found) {
+        set_last(peer, hash, key, found);
+        note();
+    }
+
+    // Quick. A datagram goes to `address`, which can be read. True where the shortcut knows the message for
+    // its source: it answers the datagram just received.
     [[gnu::always_inline]] bool answers(uint64_t socket, const void* address, const SourceMessage*& source) {
         uint64_t name;
         std::memcpy(&name, address, sizeof name);
@@ -107,7 +151,16 @@ public:
             return false;
         if (shortcut_.name != name) [[unlikely]]
             return false;
-        if (last_.slot->load(std::memory_order_relaxed) != last_.word) [[unlikely]]
+        if (!is_settled()) [[unlikely]]
+            return false;
+        set_waiting(false);
+        return true;
+    }
+
+    // The same for a peer of either family.
+    bool answers(uint64_t socket, const Peer& peer, const SourceMessage*& source) {
+        source = shortcut_.source;
+        if (open_ != socket || last_.peer != peer || !is_settled())
             return false;
         set_waiting(false);
         return true;
@@ -116,31 +169,27 @@ public:
     // A datagram went to `peer` from `local`, the long way. True where that was the answer to last() and the
     // next one may take the shortcut.
     bool may_set_shortcut(uint32_t tag, const Peer& peer, const Local& local) const {
-        return last_.tag == tag && last_.peer == peer && last_.local == local && last_.arrival != 0 &&
-               (last_.arrival & waiting_bits) == 0 && last_.slot != nullptr &&
-               (last_.word & PeerTable::Entry::answered_bit) != 0 && run_.count() == 1 && !in_order_ &&
-               !is_waiting();
+        return last_.tag == tag && last_.peer == peer && last_.local == local && is_comparable() &&
+               is_recorded() && (last_.word & PeerTable::Entry::answered_bit) != 0 && run_.count() == 1 &&
+               !in_order_ && !is_waiting();
     }
     // `address`: where the program has it.
-    void set_shortcut(uint64_t socket, const void* address, Counters::Shard& counters) {
+    void set_shortcut(uint64_t socket, const void* address) {
         uint64_t name;
         std::memcpy(&name, address, sizeof name);
-        // Void while it is written, for a signal handler.
-        shortcut_.socket = 0;
-        std::atomic_signal_fence(std::memory_order_acq_rel);
+        if (address_family(name) != AF_INET)
+            name = 0;
         shortcut_.arrival = last_.arrival;
         shortcut_.name = name;
         shortcut_.source = &SourceMessage::make(PeerTable::Entry::local(last_.word), last_.local);
         shortcut_.address = address;
-        shortcut_.counters = &counters;
-        std::atomic_signal_fence(std::memory_order_acq_rel);
-        shortcut_.socket = socket;
+        open_ = socket;
     }
 
-    void close_shortcut() { shortcut_.socket = 0; }
+    void close_shortcut() { open_ = 0; }
 
-    // Counts one more datagram that took the shortcut. True where as many as are counted at once are to be
-    // added to the counters now.
+    // Quick. Counts one more datagram that took the shortcut. True where as many as are counted at once are
+    // to be added to the counters now.
     static constexpr unsigned counted_at_once = 256;
     [[gnu::always_inline]] bool count_received() { return ++shortcut_.received == 0; }
     [[gnu::always_inline]] bool count_injected() { return ++shortcut_.injected == 0; }
@@ -156,7 +205,7 @@ public:
 
     // Starts the record of a receive call that may bring several datagrams, or that only looks (MSG_PEEK).
     void begin_call(uint32_t tag, bool in_order) {
-        shortcut_.socket = 0;
+        open_ = 0;
         const bool goes_on = tag_ == tag && !in_order && is_receiving();
         if (!goes_on)
             run_.clear();
@@ -199,7 +248,7 @@ public:
 
     // The last datagram's address turned out not to be a source.
     void forget(const Peer& peer) {
-        shortcut_.socket = 0;
+        open_ = 0;
         if (last_.peer == peer)
             last_ = {};
     }
@@ -210,6 +259,20 @@ public:
     Record latest(uint64_t key) const { return run_.latest(key); }
 
 private:
+    // True where is_alike() can tell that another datagram came to the same address as last().
+    bool is_comparable() const {
+        return last_.local.address.is_ipv4() ? last_.arrival != 0 && (last_.arrival & waiting_bits) == 0
+                                             : static_cast<bool>(last_.local);
+    }
+
+    void set_last(const Peer& peer, uint64_t hash, uint64_t key, const PeerTable::Found& found) {
+        last_.peer = peer;
+        last_.hash = hash;
+        last_.slot = found.slot;
+        last_.word = found.word;
+        last_.record = {key, last_.record.local(), true};
+    }
+
     // The byte of an arrival that holds the highest bits of the interface's index, which no shortcut is
     // opened for unless they are 0. While the last datagram waits for something to be sent, another one
     // belongs to the same run and must not take the shortcut: one comparison finds out both.
@@ -225,9 +288,14 @@ private:
     // Single receive calls, and nothing sent since.
     bool is_receiving() const { return is_waiting() && !in_order_; }
 
+    // The peer table has an entry for last().
+    bool is_recorded() const { return last_.slot != &no_slot; }
+
     Shortcut shortcut_;
+    uint64_t open_ = 0; // while somebody has entered: the shortcut's socket
     Heard last_;
     uint32_t tag_ = 0;
+    bool entered_ = false;
     bool in_order_ = false; // a batch, or a socket that was drained
     Run run_;
 };

@@ -33,6 +33,7 @@ public:
         return PeerTable::Entry::fingerprint(hash) << 16 | uint64_t{1} << 15;
     }
 
+    constexpr uint64_t key() const { return word_ & key_mask; }
     constexpr explicit operator bool() const { return word_ != 0; }
     constexpr bool is_of(uint64_t key) const { return ((word_ ^ key) & key_mask) == 0; }
     // True where it is of the peer, and no answer has used it.

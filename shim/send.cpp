@@ -41,11 +41,12 @@ constexpr unsigned maximum_batch = 1024; // UIO_MAXIOV: the kernel looks at no m
     // The kernel refuses such a peer, and would not if we named an IPv6 source.
     if (socket.has(Socket::only_ipv4) && !peer.address.is_ipv4())
         return {};
-    const Local local = peers::source_for(socket, fd, peer);
+    const peers::Turn turn;
+    const Local local = peers::source_for(turn, socket, fd, peer);
     if (!local)
         peers::count(Counter::not_known);
     else
-        peers::open_shortcut(socket, address, peer, local);
+        peers::open_shortcut(turn, socket, address, peer, local);
     return local;
 }
 
@@ -61,10 +62,14 @@ inline Local find_source(Socket socket, int fd, const sockaddr* address, socklen
 // The same where the source follows from what this thread has just received: its message, to be sent as it
 // is. Null where it takes find_source().
 inline const SourceMessage* find_message(Socket socket, const sockaddr* address, socklen_t length) {
-    if (length != sizeof(sockaddr_in) || !user_memory::can_read(address, sizeof(sockaddr_in)))
+    if (length - sizeof(sockaddr_in) > sizeof(sockaddr_storage) - sizeof(sockaddr_in) ||
+        !user_memory::can_read(address, std::min<size_t>(length, sizeof(sockaddr_in6))))
         return nullptr;
-    const SourceMessage* message = nullptr;
-    return peers::answers(socket, address, message) ? message : peers::answer_in_order(socket, address);
+    const SourceMessage* source;
+    if (length == sizeof(sockaddr_in) && peers::answers(socket, address, source))
+        return source;
+    Peer peer;
+    return read_peer(address, length, peer) ? peers::answer(peers::Turn{}, socket, peer) : nullptr;
 }
 
 inline void put_source(msghdr& message, const SourceMessage& source) {
@@ -126,20 +131,25 @@ size_t control_space(const msghdr& message) {
     return control::own_space + CMSG_ALIGN(theirs);
 }
 
-// The real call for the program's message, with the source that `ours` has in its control messages.
-ssize_t send_with_source(int fd, const msghdr& theirs, const msghdr& ours, int flags) {
-    const ssize_t sent = libc::sendmsg(fd, &ours, flags);
-    if (sent >= 0) [[likely]] {
-        peers::count_answer();
-        return sent;
-    }
+// The program's message, which was sent as `ours`, with a source among its control messages, and failed: once
+// more as the program made it, if that was because of the source.
+[[gnu::cold]] ssize_t send_as_made(int fd, const msghdr& theirs, const msghdr& ours, int flags) {
     if (!probe::fails_after(fd, ours))
-        return sent;
+        return -1;
     const ssize_t sent_as_made = libc::sendmsg(fd, &theirs, flags);
     if (sent_as_made >= 0)
         note_refusal(sockets::peek(fd), static_cast<const sockaddr*>(ours.msg_name), ours.msg_namelen,
                      control::read_source(ours.msg_control, ours.msg_controllen));
     return sent_as_made;
+}
+
+// The real call for the program's message, with the source that `ours` has in its control messages.
+ssize_t send_with_source(int fd, const msghdr& theirs, const msghdr& ours, int flags) {
+    const ssize_t sent = libc::sendmsg(fd, &ours, flags);
+    if (sent < 0) [[unlikely]]
+        return send_as_made(fd, theirs, ours, flags);
+    peers::count_answer();
+    return sent;
 }
 
 bool has_source(const msghdr& ours, const msghdr& theirs) {
@@ -152,26 +162,42 @@ bool has_source(const msghdr& ours, const msghdr& theirs) {
                          socklen_t address_length) {
     const Socket socket = sockets::peek(fd);
     // sendmsg() refuses the flag, which sendto() ignores.
-    const bool alike = length <= maximum_length && (flags & detail::msg_cmsg_compat) == 0;
-    const Local local = alike ? find_source(socket, fd, address, address_length) : Local{};
-    if (!local)
+    if (length > maximum_length || (flags & detail::msg_cmsg_compat) != 0)
         return libc::sendto(fd, buffer, length, flags, address, address_length);
-
-    alignas(cmsghdr) unsigned char own_control[control::own_space];
     iovec data{const_cast<void*>(buffer), length};
     msghdr message{};
     message.msg_name = const_cast<sockaddr*>(address);
     message.msg_namelen = address_length;
     message.msg_iov = &data;
     message.msg_iovlen = 1;
-    message.msg_control = own_control;
-    message.msg_controllen = control::write_source(own_control, local);
+    alignas(cmsghdr) unsigned char own_control[control::own_space];
+    if (const SourceMessage* source = find_message(socket, address, address_length)) {
+        put_source(message, *source);
+    } else {
+        const Local local = find_source(socket, fd, address, address_length);
+        if (!local)
+            return libc::sendto(fd, buffer, length, flags, address, address_length);
+        message.msg_control = own_control;
+        message.msg_controllen = control::write_source(own_control, local);
+    }
     const ssize_t sent = libc::sendmsg(fd, &message, flags);
-    if (sent >= 0) {
-        peers::count(Counter::injected);
+    if (sent >= 0) [[likely]] {
+        peers::count_answer();
         return sent;
     }
-    return send_as_made(fd, message, flags, local);
+    return send_as_made(fd, message, flags,
+                        control::read_source(message.msg_control, message.msg_controllen));
+}
+
+ssize_t detail::after_failure(const MessageCall& call) {
+    peers::count(Counter::injected, ~uint64_t{0}); // it was counted before the call
+    return send_as_made(call.fd, *call.theirs, call.message, call.flags);
+}
+
+ssize_t detail::one_more(int fd, const msghdr* message, int flags) {
+    peers::detail::add_up(Counter::injected);
+    peers::count(Counter::injected, ~uint64_t{0}); // one() counts it once more
+    return one(fd, message, flags);
 }
 
 ssize_t detail::one_more(int fd, const void* buffer, size_t length, int flags, const sockaddr* address,
@@ -191,19 +217,10 @@ ssize_t detail::after_failure(const Call& call) {
                         control::read_source(message.msg_control, message.msg_controllen));
 }
 
-[[gnu::hot]] ssize_t one(int fd, const msghdr* message, int flags) {
-    const Socket socket = sockets::peek(fd);
-    if ((flags & detail::msg_cmsg_compat) != 0 || message == nullptr ||
-        !user_memory::can_read(message, sizeof *message))
-        return libc::sendmsg(fd, message, flags);
+namespace {
+
+[[gnu::noinline]] ssize_t one_the_long_way(Socket socket, int fd, const msghdr* message, int flags) {
     msghdr ours = *message;
-    if (ours.msg_controllen == 0) {
-        if (const auto* source =
-                find_message(socket, static_cast<const sockaddr*>(ours.msg_name), ours.msg_namelen)) {
-            put_source(ours, *source);
-            return send_with_source(fd, *message, ours, flags);
-        }
-    }
     const Local local =
         find_source(socket, fd, static_cast<const sockaddr*>(ours.msg_name), ours.msg_namelen);
     Scratch scratch;
@@ -213,6 +230,24 @@ ssize_t detail::after_failure(const Call& call) {
     if (!local || own_control == nullptr || !add_source(ours, local, own_control))
         return libc::sendmsg(fd, message, flags);
     return send_with_source(fd, *message, ours, flags);
+}
+
+} // namespace
+
+[[gnu::hot]] ssize_t one(int fd, const msghdr* message, int flags) {
+    const Socket socket = sockets::peek(fd);
+    if ((flags & detail::msg_cmsg_compat) != 0 || message == nullptr ||
+        !user_memory::can_read(message, sizeof *message))
+        return libc::sendmsg(fd, message, flags);
+    if (message->msg_controllen == 0) {
+        if (const auto* source =
+                find_message(socket, static_cast<const sockaddr*>(message->msg_name), message->msg_namelen)) {
+            msghdr ours = *message;
+            put_source(ours, *source);
+            return send_with_source(fd, *message, ours, flags);
+        }
+    }
+    return one_the_long_way(socket, fd, message, flags);
 }
 
 [[gnu::hot]] int many(int fd, mmsghdr* messages, unsigned count, int flags) {

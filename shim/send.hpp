@@ -45,6 +45,16 @@ struct Call {
 };
 static_assert(offsetof(Call, data) == 0);
 
+// A sendmsg() under way; msg_iov is the program's.
+struct MessageCall {
+    msghdr message;
+    const msghdr* theirs;
+    int fd;
+    int flags;
+};
+[[gnu::cold, gnu::noinline]] ssize_t after_failure(const MessageCall& call);
+[[gnu::cold, gnu::noinline]] ssize_t one_more(int fd, const msghdr* message, int flags);
+
 // one(), for a datagram that was counted, and with which the count is to be added up.
 [[gnu::cold, gnu::noinline]] ssize_t one_more(int fd, const void* buffer, size_t length, int flags,
                                               const sockaddr* address, socklen_t address_length);
@@ -56,14 +66,44 @@ static_assert(offsetof(Call, data) == 0);
 } // namespace detail
 
 // one() for a descriptor whose word is at hand, the shortest way for an answer to an IPv4 peer that came
+// last, by a message that lies on the stack.
+[[gnu::always_inline]] inline ssize_t quickly(Socket socket, int fd, const msghdr* message, int flags) {
+    if (!user_memory::is_on_stack(message)) [[unlikely]]
+        return one(fd, message, flags);
+    if (message->msg_controllen != 0 || message->msg_namelen != sizeof(sockaddr_in)) [[unlikely]]
+        return one(fd, message, flags);
+    if (message->msg_name != recent.shortcut().address && !user_memory::is_on_stack(message->msg_name))
+        [[unlikely]]
+        return one(fd, message, flags);
+    const SourceMessage* source;
+    if (!peers::answers(socket, message->msg_name, source)) [[unlikely]]
+        return one(fd, message, flags);
+    if (peers::count_answer_quickly()) [[unlikely]]
+        return detail::one_more(fd, message, flags);
+    detail::MessageCall call;
+    call.theirs = message;
+    call.fd = fd;
+    call.flags = flags;
+    call.message.msg_name = message->msg_name;
+    call.message.msg_namelen = sizeof(sockaddr_in);
+    call.message.msg_iov = message->msg_iov;
+    call.message.msg_iovlen = message->msg_iovlen;
+    call.message.msg_control = source->control();
+    call.message.msg_controllen = SourceMessage::ipv4_length;
+    const ssize_t sent = libc::sendmsg(fd, &call.message, flags);
+    if (sent < 0) [[unlikely]]
+        return after_failure(call);
+    return sent;
+}
+
+// one() for a descriptor whose word is at hand, the shortest way for an answer to an IPv4 peer that came
 // last. Lengths and flags that sendmsg() treats in another way than sendto() it refuses before it has done
 // anything: see after_failure().
 [[gnu::always_inline]] inline ssize_t quickly(Socket socket, int fd, const void* buffer, size_t length,
                                               int flags, const sockaddr* address, socklen_t address_length) {
     if (address_length != sizeof(sockaddr_in)) [[unlikely]]
         return one(fd, buffer, length, flags, address, address_length);
-    detail::Call call;
-    if (address != recent.shortcut().address && !user_memory::is_on_stack(address, &call)) [[unlikely]]
+    if (address != recent.shortcut().address && !user_memory::is_on_stack(address)) [[unlikely]]
         return one(fd, buffer, length, flags, address, address_length);
     const SourceMessage* source;
     if (!peers::answers(socket, address, source)) [[unlikely]]
@@ -72,6 +112,7 @@ static_assert(offsetof(Call, data) == 0);
     // it.
     if (peers::count_answer_quickly()) [[unlikely]]
         return detail::one_more(fd, buffer, length, flags, address, address_length);
+    detail::Call call;
     call.fd = fd;
     call.flags = flags;
     call.data = {const_cast<void*>(buffer), length};

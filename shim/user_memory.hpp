@@ -59,10 +59,9 @@ constexpr uintptr_t stack_reach = 16 * 1024;
 } // namespace detail
 
 // True where a structure of less than a page lies on this thread's stack, near to the callers' frames: a
-// quick answer, where false means that it takes can_read() or can_write(). `here`: something in the frame of
-// the function that asks.
-[[gnu::always_inline]] inline bool is_on_stack(const void* pointer, const void* here) {
-    return reinterpret_cast<uintptr_t>(pointer) - reinterpret_cast<uintptr_t>(here) < detail::stack_reach;
+// quick answer, where false means that it takes can_read() or can_write().
+[[gnu::always_inline]] inline bool is_on_stack(const void* pointer) {
+    return detail::is_on_stack(reinterpret_cast<uintptr_t>(pointer), 0);
 }
 
 // True where `length` (at least 1) bytes can be read. Async-signal-safe.

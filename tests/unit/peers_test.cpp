@@ -79,8 +79,9 @@ public:
 
     void receive(Worker& worker, unsigned from, unsigned at) const {
         worker.tell([this, from, at] {
-            peers::begin_receiving(socket_, false);
-            peers::heard(socket_, fd, peer(from), local(at), {});
+            const peers::Turn turn;
+            peers::begin_receiving(turn, socket_, false);
+            peers::heard(turn, socket_, fd, peer(from), local(at), {});
         });
     }
 
@@ -92,15 +93,17 @@ public:
     // Several in one call.
     void receive_batch(Worker& worker, unsigned from, std::initializer_list<unsigned> addresses) const {
         worker.tell([this, from, addresses] {
-            peers::begin_receiving(socket_, true);
+            const peers::Turn turn;
+            peers::begin_receiving(turn, socket_, true);
             for (const unsigned at : addresses)
-                peers::heard(socket_, fd, peer(from), local(at), {});
+                peers::heard(turn, socket_, fd, peer(from), local(at), {});
         });
     }
 
     Local answer(Worker& worker, unsigned to) const {
         Local source;
-        worker.tell([this, to, &source] { source = peers::source_for(socket_, fd, peer(to)); });
+        worker.tell(
+            [this, to, &source] { source = peers::source_for(peers::Turn{}, socket_, fd, peer(to)); });
         return source;
     }
 

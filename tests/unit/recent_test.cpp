@@ -194,7 +194,13 @@ struct Answered {
     }
     void open() {
         const sockaddr_in whole = address(1);
-        received.set_shortcut(socket, &whole, counters);
+        enter([&] { received.set_shortcut(socket, &whole); });
+    }
+    template <typename Change>
+    void enter(Change change) {
+        REQUIRE(received.enter());
+        change();
+        received.leave();
     }
     bool answers(uint64_t number, uint64_t on_socket = socket) {
         const sockaddr_in whole = address(number);
@@ -204,7 +210,6 @@ struct Answered {
     }
 
     std::atomic<uint64_t> slot;
-    Counters::Shard counters{};
     Recent received;
 };
 
@@ -260,52 +265,74 @@ TEST_CASE("the shortcut answers its peer on its socket alone") {
     CHECK_FALSE(answered.answers(2));
     CHECK_FALSE(answered.answers(1, Answered::socket + 4));
     SUBCASE("until another datagram takes the long way") {
-        answered.received.begin_call(tag, false);
+        answered.enter([&] { answered.received.begin_call(tag, false); });
         CHECK_FALSE(answered.answers(1));
+    }
+    SUBCASE("while it may be half-written, for a signal handler") {
+        REQUIRE(answered.received.enter());
+        CHECK_FALSE(answered.received.enter());
+        CHECK_FALSE(answered.answers(1));
+        answered.received.leave();
+        CHECK(answered.answers(1));
     }
     SUBCASE("until another thread hears the peer") {
         answered.slot = heard(1, 8).word;
         CHECK_FALSE(answered.answers(1));
     }
     SUBCASE("until its address is refused") {
-        answered.received.forget(heard(1, 7).peer);
+        answered.enter([&] { answered.received.forget(heard(1, 7).peer); });
         CHECK_FALSE(answered.answers(1));
     }
 }
 
 TEST_CASE("a datagram takes the shortcut where nothing has changed") {
     constexpr uint64_t socket = Answered::socket;
-    constexpr uint64_t arrival = Answered::arrival;
+    const control::SimpleArrival arrival{Answered::arrival, {}, 0};
+    const control::SimpleArrival elsewhere{Answered::arrival + 1, {}, 0};
     Answered answered;
     Recent& received = answered.received;
     CHECK_FALSE(received.continues(socket, arrival));
+    CHECK_FALSE(received.repeats(socket, Answered::name(1), Answered::arrival));
     answered.open();
     REQUIRE(received.continues(socket, arrival));
-    CHECK_FALSE(received.continues(socket, arrival + 1));
+    CHECK_FALSE(received.continues(socket, elsewhere));
     CHECK_FALSE(received.continues(socket + 4, arrival));
-    CHECK_FALSE(received.repeats(socket, Answered::name(2), arrival));
+    CHECK_FALSE(received.repeats(socket, Answered::name(2), Answered::arrival));
+    CHECK_FALSE(received.repeats(socket, Answered::name(1), Answered::arrival + 1));
+    CHECK_FALSE(received.repeats(socket + 4, Answered::name(1), Answered::arrival));
+    std::atomic<uint64_t> slot{heard(2, 7).word | Entry::answered_bit};
+    const auto continue_with_another = [&] {
+        const Peer peer = heard(2, 7).peer;
+        received.continue_with(Answered::name(2), peer, 2, Record::key_of_ipv4(peer), {&slot, slot});
+    };
     SUBCASE("the same peer") {
-        REQUIRE(received.repeats(socket, Answered::name(1), arrival));
+        REQUIRE(received.repeats(socket, Answered::name(1), Answered::arrival));
         // Two in a row belong together until something is sent.
+        CHECK_FALSE(received.continues(socket, arrival));
+        CHECK_FALSE(received.repeats(socket, Answered::name(1), Answered::arrival));
+        CHECK(answered.answers(1));
+        CHECK(received.continues(socket, arrival));
+    }
+    SUBCASE("the same peer, found the other way") {
+        received.continue_with_same();
         CHECK_FALSE(received.continues(socket, arrival));
         CHECK(answered.answers(1));
         CHECK(received.continues(socket, arrival));
     }
     SUBCASE("the same peer, whose entry is another one by now") {
         answered.slot = 0;
-        CHECK_FALSE(received.repeats(socket, Answered::name(1), arrival));
+        CHECK_FALSE(received.is_settled());
+        CHECK_FALSE(received.repeats(socket, Answered::name(1), Answered::arrival));
     }
     SUBCASE("another peer") {
-        std::atomic<uint64_t> slot{heard(2, 7).word | Entry::answered_bit};
-        received.continue_with(Answered::name(2), heard(2, 7).peer, &slot, slot);
+        continue_with_another();
         CHECK(received.last(tag)->peer == heard(2, 7).peer);
         CHECK(received.last(tag)->local == heard(1, 7).local);
         CHECK(answered.answers(2));
         CHECK_FALSE(answered.answers(1));
     }
     SUBCASE("a second one before the answer is matched in order") {
-        std::atomic<uint64_t> slot{heard(2, 7).word | Entry::answered_bit};
-        received.continue_with(Answered::name(2), heard(2, 7).peer, &slot, slot);
+        continue_with_another();
         received.begin_call(tag, false);
         received.add(heard(2, 9));
         received.drained(tag);
@@ -313,6 +340,54 @@ TEST_CASE("a datagram takes the shortcut where nothing has changed") {
         CHECK(take(received, 2) == 7);
         CHECK(take(received, 2) == 9);
     }
+}
+
+TEST_CASE("the shortcut serves IPv6 as well") {
+    constexpr uint64_t socket = Answered::socket;
+    in6_addr address{};
+    address.s6_addr[0] = 0xfd;
+    address.s6_addr[15] = 1;
+    const Address local = Address::from_ipv6(address);
+    address.s6_addr[15] = 2;
+    const Peer peer{Address::from_ipv6(address), 0, htons(1000)};
+    uint32_t interface = 0;
+    SUBCASE("of any interface") {
+        interface = 0;
+    }
+    SUBCASE("of one interface") {
+        interface = 3;
+    }
+    std::atomic<uint64_t> slot;
+    Recent received;
+    Recent::Heard datagram;
+    datagram.peer = peer;
+    datagram.local = {local, interface};
+    datagram.tag = tag;
+    datagram.word = Entry::identity(9, tag) | uint64_t{8} << Entry::local_shift | Entry::answered_bit;
+    datagram.record = {Record::key_of_ipv6(9), 8, true};
+    datagram.slot = &slot;
+    slot = datagram.word;
+    received.begin_call(tag, false);
+    received.add(datagram);
+    received.sent();
+    REQUIRE(received.may_set_shortcut(tag, peer, datagram.local));
+    sockaddr_in6 whole{};
+    whole.sin6_family = AF_INET6;
+    REQUIRE(received.enter());
+    received.set_shortcut(socket, &whole);
+    CHECK(received.continues(socket, {0, local, 3}));
+    CHECK(received.continues(socket, {0, local, 4}) == (interface == 0));
+    CHECK_FALSE(received.continues(socket, {0, peer.address, 3}));
+    CHECK_FALSE(received.continues(socket, {Answered::arrival, {}, 0}));
+    const SourceMessage* source = nullptr;
+    REQUIRE(received.answers(socket, peer, source));
+    CHECK(control::read_source(source->control(), source->length()).address == local);
+    Peer other = peer;
+    other.port = htons(1001);
+    CHECK_FALSE(received.answers(socket, other, source));
+    received.leave();
+    // Nor does it ever look like an IPv4 one: each name has its family.
+    CHECK_FALSE(received.repeats(socket, AF_INET6, 0));
 }
 
 TEST_CASE("beyond the capacity requests are forgotten, never mixed up") {
