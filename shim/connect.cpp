@@ -236,8 +236,12 @@ Socket before_first_send(Socket socket, int fd, const sockaddr* address, socklen
     Peer peer;
     if (!is_readable(address, length) || !read_peer(address, length, peer))
         return socket;
-    if (peers::handed_over(peer))
-        return sockets::take_over_unbound(fd);
+    if (peers::handed_over(peer) && sockets::may_examine()) {
+        const libc::ErrnoGuard keep_errno;
+        // Another descriptor of it may have been connected meanwhile.
+        if (is_wildcard(own_name(fd).address))
+            return sockets::take_over_unbound(fd);
+    }
     sockets::left_alone(fd, socket);
     return {Socket::Kind::other, 0, 0};
 }
