@@ -70,8 +70,8 @@ public:
     void pause(bool on) { paused_ = on; }
 
     Answers answers() const;
-    // Those after `duration`. On a busy machine it may take longer until there is any beyond `before`; fails
-    // where there is none for very long.
+    // Those after `duration`. On a busy machine it may take longer until they are enough beyond `before` to
+    // tell anything; fails where that takes very long.
     Answers answers_after(std::chrono::milliseconds duration, const Answers& before) const;
 
 private:

@@ -89,7 +89,8 @@ void flood_server(const Settings& settings, Figures& figures) {
     const uint64_t datagrams = flood_times * table_entries(peers);
     Child server({own_path(), "late-server", "--delay", std::to_string(delay_ms), "--ignored",
                   std::to_string(datagrams)},
-                 {"LD_PRELOAD=" + settings.library, "MULTIHOME_PEERS=" + std::to_string(peers)});
+                 {"LD_PRELOAD=" + settings.library, "MULTIHOME_PEERS=" + std::to_string(peers),
+                  "MULTIHOME_LOG=error"});
     const auto port = static_cast<uint16_t>(std::stoul(server.read_line()));
     Honest honest;
     const auto start = std::chrono::steady_clock::now();

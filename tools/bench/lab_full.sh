@@ -61,7 +61,7 @@ flood_of_peers() { # SUBJECT GROUP NOTE-COMMAND SECONDS
         --rate "$NEW_RATE" --milliseconds $((seconds * 1000)))
     wait "$old"
     note="$(($(lost) - lost_before)) datagrams lost in full socket buffers$($note)"
-    figure "$group, new ones" "$title" "% served" "$asked new peers; $note" "$(percent "$right" "$asked")"
+    figure "$group, new ones" "$title" "% served" "$asked new peers in $seconds s; $note" "$(percent "$right" "$asked")"
     # shellcheck disable=SC2034 # answers
     read -r asked answers right rest <"$LAB_DIR/old"
     figure "$group, old ones" "$title" "% served" "$asked requests of those who were there" "$(percent "$right" "$asked")"
