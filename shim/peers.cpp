@@ -131,8 +131,8 @@ void end_peek(const Turn& turn) {
         recent.end_peek();
 }
 
-[[gnu::hot]] void heard(const Turn& turn, Socket socket, int fd, const Peer& peer, const Local& local,
-                        uint64_t arrival) {
+[[gnu::hot]] void heard(const Turn& turn, Socket socket, int fd, uint64_t name, const Peer& peer,
+                        const Local& local, uint64_t arrival) {
     SharedState* state = shared_state::get();
     if (state == nullptr)
         return;
@@ -156,6 +156,7 @@ void end_peek(const Turn& turn) {
     now.tag = socket.tag();
     now.arrival = arrival;
     now.hash = hash;
+    now.name = name;
     const LocalIndex index = local ? state->locals.intern(local) : local_by_route;
     if (local && index == local_by_route) {
         // The list is full. The answer of this thread still finds its way by `recent`; others must not be
@@ -196,73 +197,44 @@ void end_peek(const Turn& turn) {
         recent.add(now);
 }
 
-namespace {
-
-void count_received() {
+// A datagram that is as heard_alike() and heard_in_batch() want it, but for who the peer is.
+[[gnu::hot]] bool detail::heard_another(Socket socket, const sockaddr* name, socklen_t length, bool batch) {
+    Peer peer;
+    if (!read_peer(name, length, peer))
+        return false;
+    SharedState* state = shared_state::get();
+    const uint64_t hash = hash_of(peer, state->key);
+    const PeerTable::Found found = state->table().find_settled(hash, recent.previous(socket.tag())->word);
+    if (found.slot == nullptr)
+        return false;
+    uint64_t first_bytes;
+    std::memcpy(&first_bytes, name, sizeof first_bytes);
+    if (batch)
+        recent.add_another(first_bytes, peer, hash, key_of(peer, hash), found);
+    else
+        recent.continue_with(first_bytes, peer, hash, key_of(peer, hash), found);
     if (recent.count_received()) [[unlikely]]
-        detail::add_up(Counter::received);
-}
-
-} // namespace
-
-[[gnu::hot]] bool heard_alike(const Turn& turn, Socket socket, const sockaddr* name, socklen_t length,
-                              const control::SimpleArrival& arrival) {
-    Peer peer;
-    if (!turn || !recent.continues(socket.word(), arrival) || !read_peer(name, length, peer))
-        return false;
-    if (const Recent::Heard* previous = recent.previous(socket.tag()); previous->peer == peer) {
-        if (!recent.is_settled())
-            return false;
-        recent.continue_with_same();
-    } else {
-        SharedState* state = shared_state::get();
-        const uint64_t hash = hash_of(peer, state->key);
-        const PeerTable::Found found = state->table().find_settled(hash, previous->word);
-        if (found.slot == nullptr)
-            return false;
-        uint64_t first_bytes;
-        std::memcpy(&first_bytes, name, sizeof first_bytes);
-        recent.continue_with(address_family(first_bytes) == AF_INET ? first_bytes : 0, peer, hash,
-                             key_of(peer, hash), found);
-    }
-    count_received();
+        add_up(Counter::received);
     return true;
 }
-
-[[gnu::hot]] bool heard_in_batch(const Turn& turn, Socket socket, const sockaddr* name, socklen_t length,
-                                 const control::SimpleArrival& arrival) {
-    const Recent::Heard* previous = turn ? recent.previous(socket.tag()) : nullptr;
-    Peer peer;
-    if (previous == nullptr || (previous->word & Entry::answered_bit) == 0 ||
-        socket.role() != Socket::Role::server || !recent.is_alike(arrival) || !read_peer(name, length, peer))
-        return false;
-    if (previous->peer == peer) {
-        if (!recent.is_settled())
-            return false;
-        recent.note();
-    } else {
-        SharedState* state = shared_state::get();
-        const uint64_t hash = hash_of(peer, state->key);
-        const PeerTable::Found found = state->table().find_settled(hash, previous->word);
-        if (found.slot == nullptr)
-            return false;
-        recent.add_another(peer, hash, key_of(peer, hash), found);
-    }
-    count_received();
-    return true;
-}
-
-namespace {
 
 // An answer in the order of a batch's datagrams, to a peer whose entry no answer has to be noted in.
-const SourceMessage* answer_in_order(Socket socket, const Peer& peer) {
+[[gnu::hot]] const SourceMessage* detail::answer_in_order(Socket socket, const sockaddr* address,
+                                                          socklen_t length) {
     const Recent::Heard* last = recent.last(socket.tag());
     SharedState* state = shared_state::get();
-    if (last == nullptr || !recent.in_order() || requests_change_threads(*state))
+    if (last == nullptr || requests_change_threads(*state))
         return nullptr;
-    const uint64_t key = last->peer == peer       ? last->record.key()
-                         : peer.address.is_ipv4() ? Record::key_of_ipv4(peer)
-                                                  : Record::key_of_ipv6(hash_of(peer, state->key));
+    uint64_t key;
+    if (recent.is_last_peer(address, length)) {
+        key = last->record.key();
+    } else {
+        Peer peer;
+        if (!read_peer(address, length, peer))
+            return nullptr;
+        key = peer.address.is_ipv4() ? Record::key_of_ipv4(peer)
+                                     : Record::key_of_ipv6(hash_of(peer, state->key));
+    }
     const Record record = recent.next(key);
     if (!record.answered())
         return nullptr;
@@ -273,17 +245,8 @@ const SourceMessage* answer_in_order(Socket socket, const Peer& peer) {
             return nullptr;
         message = &SourceMessage::make(record.local(), local);
     }
-    recent.take(key);
+    recent.take_next();
     return message;
-}
-
-} // namespace
-
-[[gnu::hot]] const SourceMessage* answer(const Turn& turn, Socket socket, const Peer& peer) {
-    if (!turn)
-        return nullptr;
-    const SourceMessage* message = nullptr;
-    return recent.answers(socket.word(), peer, message) ? message : answer_in_order(socket, peer);
 }
 
 void open_shortcut(const Turn& turn, Socket socket, const sockaddr* address, const Peer& peer,

@@ -45,8 +45,10 @@ void end_peek(const Turn& turn);
 void begin_peek(const Turn& turn);
 
 // A datagram from `peer` reached the socket at `local` (empty: the datagram names no address to answer from).
-// `arrival`: of IPv4, see control::SimpleArrival; 0 where the source depends on more than that.
-void heard(const Turn& turn, Socket socket, int fd, const Peer& peer, const Local& local, uint64_t arrival);
+// `name`: the first eight bytes of the peer's socket address. `arrival`: of IPv4, see control::SimpleArrival;
+// 0 where the source depends on more than that.
+void heard(const Turn& turn, Socket socket, int fd, uint64_t name, const Peer& peer, const Local& local,
+           uint64_t arrival);
 
 // Where an answer to `peer` has to leave from; empty where that is the routing table's choice.
 Local source_for(const Turn& turn, Socket socket, int fd, const Peer& peer);
@@ -83,14 +85,41 @@ inline void count(Counter counter, uint64_t amount = 1) {
     return true;
 }
 
+namespace detail {
+bool heard_another(Socket socket, const sockaddr* name, socklen_t length, bool batch);
+const SourceMessage* answer_in_order(Socket socket, const sockaddr* address, socklen_t length);
+} // namespace detail
+
 // The same for peers and addresses of either family, and for other peers than the one before, of whom there
-// is nothing new to learn. False where it takes heard().
-bool heard_alike(const Turn& turn, Socket socket, const sockaddr* name, socklen_t length,
-                 const control::SimpleArrival& arrival);
+// is nothing new to learn. False where it takes heard(). `name`: as the kernel has written it.
+inline bool heard_alike(const Turn& turn, Socket socket, const sockaddr* name, socklen_t length,
+                        const control::SimpleArrival& arrival) {
+    if (!turn || !recent.continues(socket.word(), arrival))
+        return false;
+    if (!recent.is_last_peer(name, length))
+        return detail::heard_another(socket, name, length, false);
+    if (!recent.is_settled())
+        return false;
+    recent.continue_with_same();
+    if (recent.count_received()) [[unlikely]]
+        detail::add_up(Counter::received);
+    return true;
+}
 
 // The same for a datagram of a batch, answered or not.
-bool heard_in_batch(const Turn& turn, Socket socket, const sockaddr* name, socklen_t length,
-                    const control::SimpleArrival& arrival);
+inline bool heard_in_batch(const Turn& turn, Socket socket, const sockaddr* name, socklen_t length,
+                           const control::SimpleArrival& arrival) {
+    if (!turn || !recent.is_like_answered(socket.tag(), arrival) || socket.role() != Socket::Role::server)
+        return false;
+    if (!recent.is_last_peer(name, length))
+        return detail::heard_another(socket, name, length, true);
+    if (!recent.is_settled())
+        return false;
+    recent.note();
+    if (recent.count_received()) [[unlikely]]
+        detail::add_up(Counter::received);
+    return true;
+}
 
 // A datagram goes to `address`, which can be read and holds a sockaddr_in. True where that answers the
 // datagram that this thread has just received: `source` is the message that makes it leave from the right
@@ -109,9 +138,18 @@ inline void count_answer() {
         detail::add_up(Counter::injected);
 }
 
-// The message for the source of a datagram to `peer`, where that answers the datagram that this thread has
-// just received, or is an answer in the order of a batch's. Null where it takes source_for().
-const SourceMessage* answer(const Turn& turn, Socket socket, const Peer& peer);
+// The message for the source of a datagram to `address`, of `length` bytes, at least a sockaddr_in, where
+// that answers the datagram that this thread has just received, or is an answer in the order of a batch's.
+// Null where it takes source_for().
+inline const SourceMessage* answer(const Turn& turn, Socket socket, const sockaddr* address,
+                                   socklen_t length) {
+    const SourceMessage* message = nullptr;
+    if (!turn)
+        return nullptr;
+    if (recent.answers(socket.word(), address, length, message))
+        return message;
+    return recent.in_order() ? detail::answer_in_order(socket, address, length) : nullptr;
+}
 
 // The long way has answered `peer` from `local`. The next answer may take the shortcut.
 void open_shortcut(const Turn& turn, Socket socket, const sockaddr* address, const Peer& peer,

@@ -52,9 +52,12 @@ void learn(const peers::Turn& turn, Socket socket, int fd, const msghdr& message
     const bool is_all =
         control::read_simple(buffer, length, simple) && simple.names_ipv4_source() && !choice.to_device;
     Peer peer;
-    if (message.msg_name != nullptr && message.msg_namelen <= room &&
-        read_peer(static_cast<const sockaddr*>(message.msg_name), message.msg_namelen, peer))
-        peers::heard(turn, socket, fd, peer, found.local, is_all ? simple.word : 0);
+    uint64_t name;
+    if (message.msg_name == nullptr || message.msg_namelen > room ||
+        !read_peer(static_cast<const sockaddr*>(message.msg_name), message.msg_namelen, peer))
+        return;
+    std::memcpy(&name, message.msg_name, sizeof name);
+    peers::heard(turn, socket, fd, name, peer, found.local, is_all ? simple.word : 0);
 }
 
 // A receive call has failed.
@@ -230,13 +233,20 @@ ssize_t detail::note_failure(const MessageCall& call) {
 
 namespace {
 
-// How many of the messages, and of their control messages, fit into `size` bytes.
-unsigned fitting(const mmsghdr* messages, unsigned count, size_t size) {
-    size_t total = 0;
+// Copies the messages to `memory`, each with a control buffer of ours, as many of them as fit into `size`
+// bytes with those.
+unsigned prepare(const mmsghdr* messages, unsigned count, void* memory, size_t size) {
+    auto* const ours = static_cast<mmsghdr*>(memory);
+    auto* control = static_cast<unsigned char*>(memory) + count * sizeof(mmsghdr);
+    const unsigned char* const end = static_cast<unsigned char*>(memory) + size;
     for (unsigned index = 0; index < count; ++index) {
-        total += sizeof(mmsghdr) + control_length(messages[index].msg_hdr);
-        if (total > size)
+        const size_t room = control_length(messages[index].msg_hdr);
+        if (control + room > end)
             return index;
+        ours[index] = messages[index];
+        ours[index].msg_hdr.msg_control = control;
+        ours[index].msg_hdr.msg_controllen = room;
+        control += room;
     }
     return count;
 }
@@ -256,26 +266,19 @@ int receive_batch(int fd, mmsghdr* messages, unsigned count, int flags, timespec
     Scratch scratch;
     void* memory = &small;
     const unsigned wanted = messages != nullptr ? batch : 0;
-    batch = fitting(messages, wanted, sizeof small);
+    batch = wanted <= small_batch ? prepare(messages, wanted, memory, sizeof small) : 0;
     if (batch < wanted) {
         if (void* area = scratch.take(Scratch::size); area != nullptr) {
             memory = area;
-            batch = fitting(messages, wanted, Scratch::size);
+            batch = prepare(messages, wanted, memory, Scratch::size);
+        } else {
+            batch = prepare(messages, std::min(wanted, small_batch), memory, sizeof small);
         }
     }
     if (batch == 0)
         return libc::recvmmsg(fd, messages, count, flags, timeout);
 
     auto* ours = static_cast<mmsghdr*>(memory);
-    auto* control = static_cast<unsigned char*>(memory) + batch * sizeof(mmsghdr);
-    for (unsigned index = 0; index < batch; ++index) {
-        ours[index] = messages[index];
-        msghdr& message = ours[index].msg_hdr;
-        const size_t room = control_length(message);
-        message.msg_control = control;
-        message.msg_controllen = room;
-        control += room;
-    }
     const int received = libc::recvmmsg(fd, ours, batch, flags, timeout);
     if (received >= 0) {
         const peers::Turn turn;

@@ -39,6 +39,7 @@ public:
         uint32_t tag = 0;     // the socket's
         uint64_t arrival = 0; // IPv4: see control::SimpleArrival; 0 where that does not tell the whole of it
         uint64_t hash = 0;    // the peer's
+        uint64_t name = 0;    // the first eight bytes of the peer's socket address
         Record record;
         std::atomic<uint64_t>* slot = &no_slot;
         uint64_t word = 0; // what the slot held; never 0 for a datagram
@@ -115,8 +116,35 @@ public:
                (last_.local.interface_index == 0 || last_.local.interface_index == arrival.interface_index);
     }
 
+    // The same for a socket that heard last() as well, from a peer that has been answered.
+    bool is_like_answered(uint32_t tag, const control::SimpleArrival& arrival) const {
+        return last_.tag == tag && (last_.word & PeerTable::Entry::answered_bit) != 0 && is_alike(arrival);
+    }
+
     // True where the entry of last() is as it was. Relaxed: only the equality counts.
     bool is_settled() const { return last_.slot->load(std::memory_order_relaxed) == last_.word; }
+
+    // True where `address`, of `length` bytes that can be read, at least a sockaddr_in, is the peer of
+    // last(). False may also mean that it is written in another way.
+    bool is_last_peer(const void* address, socklen_t length) const {
+        uint64_t name;
+        std::memcpy(&name, address, sizeof name);
+        if (name != last_.name)
+            return false;
+        if (address_family(name) == AF_INET)
+            return true;
+        if (length < sizeof(sockaddr_in6))
+            return false;
+        const auto* bytes = static_cast<const unsigned char*>(address);
+        uint64_t first;
+        uint64_t second;
+        uint32_t scope;
+        std::memcpy(&first, bytes + offsetof(sockaddr_in6, sin6_addr), sizeof first);
+        std::memcpy(&second, bytes + offsetof(sockaddr_in6, sin6_addr) + 8, sizeof second);
+        std::memcpy(&scope, bytes + offsetof(sockaddr_in6, sin6_scope_id), sizeof scope);
+        return first == last_.peer.address.first && second == last_.peer.address.second &&
+               (last_.peer.scope == 0 || last_.peer.scope == scope);
+    }
 
     // After continues() and is_settled(): from the same peer again.
     void continue_with_same() { set_waiting(true); }
@@ -125,15 +153,16 @@ public:
     // IPv4 socket's peer, else 0.
     void continue_with(uint64_t name, const Peer& peer, uint64_t hash, uint64_t key,
                        const PeerTable::Found& found) {
-        shortcut_.name = name;
-        set_last(peer, hash, key, found);
+        shortcut_.name = address_family(name) == AF_INET ? name : 0;
+        set_last(name, peer, hash, key, found);
         run_.replace(last_.record);
         set_waiting(true);
     }
 
     // In a batch, after is_alike() with an answered entry: likewise.
-    void add_another(const Peer& peer, uint64_t hash, uint64_t key, const PeerTable::Found& found) {
-        set_last(peer, hash, key, found);
+    void add_another(uint64_t name, const Peer& peer, uint64_t hash, uint64_t key,
+                     const PeerTable::Found& found) {
+        set_last(name, peer, hash, key, found);
         note();
     }
 
@@ -157,10 +186,10 @@ public:
         return true;
     }
 
-    // The same for a peer of either family.
-    bool answers(uint64_t socket, const Peer& peer, const SourceMessage*& source) {
+    // The same for an address of either family, of `length` bytes.
+    bool answers(uint64_t socket, const void* address, socklen_t length, const SourceMessage*& source) {
         source = shortcut_.source;
-        if (open_ != socket || last_.peer != peer || !is_settled())
+        if (open_ != socket || !is_last_peer(address, length) || !is_settled())
             return false;
         set_waiting(false);
         return true;
@@ -255,6 +284,7 @@ public:
 
     // In order: see Run.
     Record next(uint64_t key) const { return run_.next(key); }
+    void take_next() { run_.take_next(); }
     Record take(uint64_t key) { return run_.take(key); }
     Record latest(uint64_t key) const { return run_.latest(key); }
 
@@ -265,7 +295,9 @@ private:
                                              : static_cast<bool>(last_.local);
     }
 
-    void set_last(const Peer& peer, uint64_t hash, uint64_t key, const PeerTable::Found& found) {
+    void set_last(uint64_t name, const Peer& peer, uint64_t hash, uint64_t key,
+                  const PeerTable::Found& found) {
+        last_.name = name;
         last_.peer = peer;
         last_.hash = hash;
         last_.slot = found.slot;

@@ -86,13 +86,16 @@ public:
         return next_ < known() && records_[next_].waits_for(key) ? records_[next_] : Record{};
     }
 
+    // After next() has found it: an answer has used it.
+    void take_next() { records_[next_++].use(); }
+
     // The first datagram of this peer that no answer has used yet, which now one has. If all have been used,
     // the last of them; the empty record where there is none.
     Record take(uint64_t key) {
         // All before next_ have been used. Answers in the order of the requests find theirs at once.
         if (next_ < known() && records_[next_].waits_for(key)) [[likely]] {
-            records_[next_].use();
-            return records_[next_++];
+            take_next();
+            return records_[next_ - 1];
         }
         return take_out_of_order(key);
     }

@@ -26,8 +26,26 @@ constexpr size_t small_control = 512;
 constexpr unsigned small_batch = 4;
 constexpr unsigned maximum_batch = 1024; // UIO_MAXIOV: the kernel looks at no more
 
-// The long way to the source, past the shortcut.
-[[gnu::noinline]] Local look_up_source(Socket socket, int fd, const sockaddr* address, socklen_t length) {
+// True where the address can be read, as far as read_peer() looks, and may be a peer's.
+template <typename Memory>
+inline bool may_be_peer(Memory& memory, const void* address, socklen_t length) {
+    return length - sizeof(sockaddr_in) <= sizeof(sockaddr_storage) - sizeof(sockaddr_in) &&
+           memory.can_read(address, std::min<size_t>(length, sizeof(sockaddr_in6)));
+}
+
+inline bool may_be_peer(const void* address, socklen_t length) {
+    struct {
+        static bool can_read(const void* pointer, size_t size) {
+            return user_memory::can_read(pointer, size);
+        }
+    } memory;
+    return may_be_peer(memory, address, length);
+}
+
+// Where the program's datagram to `address` has to leave from; empty where that is the routing table's
+// choice.
+[[gnu::noinline]] Local find_source(const peers::Turn& turn, Socket socket, int fd, const sockaddr* address,
+                                    socklen_t length) {
     sockaddr_in unspecified;
     std::memcpy(&unspecified, address, sizeof unspecified);
     if (unspecified.sin_family == AF_UNSPEC && !socket.has(Socket::ipv6)) {
@@ -41,40 +59,12 @@ constexpr unsigned maximum_batch = 1024; // UIO_MAXIOV: the kernel looks at no m
     // The kernel refuses such a peer, and would not if we named an IPv6 source.
     if (socket.has(Socket::only_ipv4) && !peer.address.is_ipv4())
         return {};
-    const peers::Turn turn;
     const Local local = peers::source_for(turn, socket, fd, peer);
     if (!local)
         peers::count(Counter::not_known);
     else
         peers::open_shortcut(turn, socket, address, peer, local);
     return local;
-}
-
-// Where the program's datagram to `address` has to leave from; empty where that is the routing table's
-// choice.
-inline Local find_source(Socket socket, int fd, const sockaddr* address, socklen_t length) {
-    if (length - sizeof(sockaddr_in) > sizeof(sockaddr_storage) - sizeof(sockaddr_in) ||
-        !user_memory::can_read(address, std::min<size_t>(length, sizeof(sockaddr_in6))))
-        return {};
-    return look_up_source(socket, fd, address, length);
-}
-
-// The same where the source follows from what this thread has just received: its message, to be sent as it
-// is. Null where it takes find_source().
-inline const SourceMessage* find_message(Socket socket, const sockaddr* address, socklen_t length) {
-    if (length - sizeof(sockaddr_in) > sizeof(sockaddr_storage) - sizeof(sockaddr_in) ||
-        !user_memory::can_read(address, std::min<size_t>(length, sizeof(sockaddr_in6))))
-        return nullptr;
-    const SourceMessage* source;
-    if (length == sizeof(sockaddr_in) && peers::answers(socket, address, source))
-        return source;
-    Peer peer;
-    return read_peer(address, length, peer) ? peers::answer(peers::Turn{}, socket, peer) : nullptr;
-}
-
-inline void put_source(msghdr& message, const SourceMessage& source) {
-    message.msg_control = source.control();
-    message.msg_controllen = source.length();
 }
 
 // The kernel refused the source: forget it. The address is one that find_source() has read.
@@ -125,6 +115,21 @@ bool add_source(msghdr& message, const Local& local, unsigned char* room) {
     return true;
 }
 
+// Puts the source of a message to a peer (see may_be_peer()) into it; false where it has to go as it is.
+inline bool give_source(const peers::Turn& turn, Socket socket, int fd, msghdr& message,
+                        unsigned char* room) {
+    const auto* address = static_cast<const sockaddr*>(message.msg_name);
+    if (message.msg_controllen == 0) {
+        if (const SourceMessage* source = peers::answer(turn, socket, address, message.msg_namelen)) {
+            message.msg_control = source->control();
+            message.msg_controllen = source->length();
+            return true;
+        }
+    }
+    const Local local = find_source(turn, socket, fd, address, message.msg_namelen);
+    return local && add_source(message, local, room);
+}
+
 // The space that add_source() may use for this message.
 size_t control_space(const msghdr& message) {
     const size_t theirs = message.msg_controllen <= maximum_control ? message.msg_controllen : 0;
@@ -162,7 +167,8 @@ bool has_source(const msghdr& ours, const msghdr& theirs) {
                          socklen_t address_length) {
     const Socket socket = sockets::peek(fd);
     // sendmsg() refuses the flag, which sendto() ignores.
-    if (length > maximum_length || (flags & detail::msg_cmsg_compat) != 0)
+    if (length > maximum_length || (flags & detail::msg_cmsg_compat) != 0 ||
+        !may_be_peer(address, address_length))
         return libc::sendto(fd, buffer, length, flags, address, address_length);
     iovec data{const_cast<void*>(buffer), length};
     msghdr message{};
@@ -171,15 +177,8 @@ bool has_source(const msghdr& ours, const msghdr& theirs) {
     message.msg_iov = &data;
     message.msg_iovlen = 1;
     alignas(cmsghdr) unsigned char own_control[control::own_space];
-    if (const SourceMessage* source = find_message(socket, address, address_length)) {
-        put_source(message, *source);
-    } else {
-        const Local local = find_source(socket, fd, address, address_length);
-        if (!local)
-            return libc::sendto(fd, buffer, length, flags, address, address_length);
-        message.msg_control = own_control;
-        message.msg_controllen = control::write_source(own_control, local);
-    }
+    if (!give_source(peers::Turn{}, socket, fd, message, own_control))
+        return libc::sendto(fd, buffer, length, flags, address, address_length);
     const ssize_t sent = libc::sendmsg(fd, &message, flags);
     if (sent >= 0) [[likely]] {
         peers::count_answer();
@@ -219,15 +218,14 @@ ssize_t detail::after_failure(const Call& call) {
 
 namespace {
 
-[[gnu::noinline]] ssize_t one_the_long_way(Socket socket, int fd, const msghdr* message, int flags) {
+// For a message with control messages of the program's.
+[[gnu::noinline]] ssize_t one_with_control(Socket socket, int fd, const msghdr* message, int flags) {
     msghdr ours = *message;
-    const Local local =
-        find_source(socket, fd, static_cast<const sockaddr*>(ours.msg_name), ours.msg_namelen);
     Scratch scratch;
     alignas(cmsghdr) unsigned char small[control::own_space + small_control];
     const size_t space = control_space(ours);
     auto* own_control = space <= sizeof small ? small : static_cast<unsigned char*>(scratch.take(space));
-    if (!local || own_control == nullptr || !add_source(ours, local, own_control))
+    if (own_control == nullptr || !give_source(peers::Turn{}, socket, fd, ours, own_control))
         return libc::sendmsg(fd, message, flags);
     return send_with_source(fd, *message, ours, flags);
 }
@@ -239,15 +237,15 @@ namespace {
     if ((flags & detail::msg_cmsg_compat) != 0 || message == nullptr ||
         !user_memory::can_read(message, sizeof *message))
         return libc::sendmsg(fd, message, flags);
-    if (message->msg_controllen == 0) {
-        if (const auto* source =
-                find_message(socket, static_cast<const sockaddr*>(message->msg_name), message->msg_namelen)) {
-            msghdr ours = *message;
-            put_source(ours, *source);
-            return send_with_source(fd, *message, ours, flags);
-        }
-    }
-    return one_the_long_way(socket, fd, message, flags);
+    if (!may_be_peer(message->msg_name, message->msg_namelen))
+        return libc::sendmsg(fd, message, flags);
+    if (message->msg_controllen != 0)
+        return one_with_control(socket, fd, message, flags);
+    msghdr ours = *message;
+    alignas(cmsghdr) unsigned char own_control[control::own_space];
+    if (!give_source(peers::Turn{}, socket, fd, ours, own_control))
+        return libc::sendmsg(fd, message, flags);
+    return send_with_source(fd, *message, ours, flags);
 }
 
 [[gnu::hot]] int many(int fd, mmsghdr* messages, unsigned count, int flags) {
@@ -272,19 +270,16 @@ namespace {
 
     auto* ours = static_cast<mmsghdr*>(memory);
     auto* control = static_cast<unsigned char*>(memory) + batch * sizeof(mmsghdr);
-    for (unsigned index = 0; index < batch; ++index) {
-        ours[index] = messages[index];
-        msghdr& message = ours[index].msg_hdr;
-        const auto* address = static_cast<const sockaddr*>(message.msg_name);
-        if (message.msg_controllen == 0) {
-            if (const SourceMessage* source = find_message(socket, address, message.msg_namelen)) {
-                put_source(message, *source);
-                continue;
-            }
+    {
+        const peers::Turn turn;
+        user_memory::ReadablePage page;
+        for (unsigned index = 0; index < batch; ++index) {
+            ours[index] = messages[index];
+            msghdr& message = ours[index].msg_hdr;
+            if (may_be_peer(page, message.msg_name, message.msg_namelen) &&
+                give_source(turn, socket, fd, message, control))
+                control += control_space(messages[index].msg_hdr);
         }
-        const Local local = find_source(socket, fd, address, message.msg_namelen);
-        if (local && add_source(message, local, control))
-            control += control_space(messages[index].msg_hdr);
     }
 
     const int errno_before = errno;

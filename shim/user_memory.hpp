@@ -74,4 +74,22 @@ constexpr uintptr_t stack_reach = 16 * 1024;
     return detail::is_there(pointer, length, true);
 }
 
+// can_read() for a loop over many pointers, which often lie on one page.
+class ReadablePage {
+public:
+    bool can_read(const void* pointer, size_t length) {
+        const auto address = reinterpret_cast<uintptr_t>(pointer);
+        const uintptr_t page = address >> detail::page_bits;
+        if (page == page_ && (address + length - 1) >> detail::page_bits == page)
+            return true;
+        if (!user_memory::can_read(pointer, length))
+            return false;
+        page_ = page;
+        return true;
+    }
+
+private:
+    uintptr_t page_ = 0; // never a good one
+};
+
 } // namespace multihome::user_memory

@@ -57,6 +57,11 @@ private:
     std::thread thread_;
 };
 
+// The first eight bytes of its sockaddr_in.
+uint64_t name_of(const Peer& peer) {
+    return Record::key_of_ipv4(peer) | AF_INET;
+}
+
 Local local(unsigned number) {
     return {Address::from_ipv4({htonl(0xc0000200 + number)}), 0};
 }
@@ -81,13 +86,13 @@ public:
         worker.tell([this, from, at] {
             const peers::Turn turn;
             peers::begin_receiving(turn, socket_, false);
-            peers::heard(turn, socket_, fd, peer(from), local(at), {});
+            peers::heard(turn, socket_, fd, name_of(peer(from)), peer(from), local(at), {});
         });
     }
 
     // A receive call found nothing more.
     void drain(Worker& worker) const {
-        worker.tell([this] { recent.drained(socket_.tag()); });
+        worker.tell([this] { peers::drained(socket_); });
     }
 
     // Several in one call.
@@ -96,7 +101,7 @@ public:
             const peers::Turn turn;
             peers::begin_receiving(turn, socket_, true);
             for (const unsigned at : addresses)
-                peers::heard(turn, socket_, fd, peer(from), local(at), {});
+                peers::heard(turn, socket_, fd, name_of(peer(from)), peer(from), local(at), {});
         });
     }
 

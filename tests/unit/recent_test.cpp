@@ -350,6 +350,7 @@ TEST_CASE("the shortcut serves IPv6 as well") {
     const Address local = Address::from_ipv6(address);
     address.s6_addr[15] = 2;
     const Peer peer{Address::from_ipv6(address), 0, htons(1000)};
+    sockaddr_in6 whole{AF_INET6, peer.port, 0, address, 0};
     uint32_t interface = 0;
     SUBCASE("of any interface") {
         interface = 0;
@@ -366,13 +367,12 @@ TEST_CASE("the shortcut serves IPv6 as well") {
     datagram.word = Entry::identity(9, tag) | uint64_t{8} << Entry::local_shift | Entry::answered_bit;
     datagram.record = {Record::key_of_ipv6(9), 8, true};
     datagram.slot = &slot;
+    std::memcpy(&datagram.name, &whole, sizeof datagram.name);
     slot = datagram.word;
     received.begin_call(tag, false);
     received.add(datagram);
     received.sent();
     REQUIRE(received.may_set_shortcut(tag, peer, datagram.local));
-    sockaddr_in6 whole{};
-    whole.sin6_family = AF_INET6;
     REQUIRE(received.enter());
     received.set_shortcut(socket, &whole);
     CHECK(received.continues(socket, {0, local, 3}));
@@ -380,11 +380,21 @@ TEST_CASE("the shortcut serves IPv6 as well") {
     CHECK_FALSE(received.continues(socket, {0, peer.address, 3}));
     CHECK_FALSE(received.continues(socket, {Answered::arrival, {}, 0}));
     const SourceMessage* source = nullptr;
-    REQUIRE(received.answers(socket, peer, source));
+    REQUIRE(received.answers(socket, &whole, sizeof whole, source));
     CHECK(control::read_source(source->control(), source->length()).address == local);
-    Peer other = peer;
-    other.port = htons(1001);
-    CHECK_FALSE(received.answers(socket, other, source));
+    CHECK_FALSE(received.answers(socket + 4, &whole, sizeof whole, source));
+    SUBCASE("to its peer alone") {
+        sockaddr_in6 other = whole;
+        other.sin6_port = htons(1001);
+        CHECK_FALSE(received.answers(socket, &other, sizeof other, source));
+        other = whole;
+        other.sin6_addr.s6_addr[0] ^= 1;
+        CHECK_FALSE(received.answers(socket, &other, sizeof other, source));
+        other = whole;
+        other.sin6_addr.s6_addr[15] ^= 1;
+        CHECK_FALSE(received.answers(socket, &other, sizeof other, source));
+        CHECK_FALSE(received.answers(socket, &whole, sizeof(sockaddr_in), source));
+    }
     received.leave();
     // Nor does it ever look like an IPv4 one: each name has its family.
     CHECK_FALSE(received.repeats(socket, AF_INET6, 0));
