@@ -236,6 +236,19 @@ void error_queue(int server, const char* to_address, const char* asked, bool own
     echo(server, server, asked, std::strchr(asked, ':') != nullptr ? "fd00::4" : client_address);
 }
 
+// The "offender" of a time of sending is the source of the datagram sent: the very thing that the shim
+// changes.
+void mask_source(msghdr& header) {
+    constexpr size_t at = CMSG_LEN(sizeof(sock_extended_err)) + offsetof(sockaddr_in, sin_addr);
+    for (cmsghdr* message = CMSG_FIRSTHDR(&header); message != nullptr;
+         message = CMSG_NXTHDR(&header, message)) {
+        auto* bytes = reinterpret_cast<unsigned char*>(message);
+        if (message->cmsg_level == IPPROTO_IP && message->cmsg_type == IP_RECVERR &&
+            message->cmsg_len >= at + sizeof(in_addr))
+            std::memset(bytes + at, 0, sizeof(in_addr));
+    }
+}
+
 // When an answer was sent, which the error queue tells together with the packet and, for who asks for that as
 // well, packet information (SOF_TIMESTAMPING_OPT_CMSG).
 void times_of_sending(int server) {
@@ -248,7 +261,9 @@ void times_of_sending(int server) {
         pollfd poller{server, 0, 0};
         must(poll(&poller, 1, 5000) == 1 && (poller.revents & POLLERR) != 0, "no time came");
         Message message(room);
-        message.print(recvmsg(server, &message.header, MSG_ERRQUEUE));
+        const long received = recvmsg(server, &message.header, MSG_ERRQUEUE);
+        mask_source(message.header);
+        message.print(received);
     }
 }
 
