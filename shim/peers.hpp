@@ -75,9 +75,10 @@ inline void count(Counter counter, uint64_t amount = 1) {
         shard->add(counter, amount);
 }
 
-// A datagram from `name` (the first eight bytes of its sockaddr_in) came by a single receive call. True where
-// it is just like the one before, which has been answered: then it has been noted.
-[[gnu::always_inline]] inline bool heard_again(Socket socket, uint64_t name, uint64_t arrival) {
+// A single receive call has brought something whose control messages start like `arrival`. True where it is a
+// datagram from `name` (a sockaddr_in), just like the one before, which has been answered: then it has been
+// noted.
+[[gnu::always_inline]] inline bool heard_again(Socket socket, const void* name, uint64_t arrival) {
     if (!recent.repeats(socket.word(), name, arrival)) [[unlikely]]
         return false;
     if (recent.count_received()) [[unlikely]]

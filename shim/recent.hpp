@@ -90,10 +90,14 @@ public:
     // Quick. A datagram came by a single receive call. True where the shortcut's socket got it at the
     // shortcut's address from the same IPv4 peer, the one before it has been answered, and the peer's entry
     // in the table is as it was: then it has been noted.
-    [[gnu::always_inline]] bool repeats(uint64_t socket, uint64_t name, uint64_t arrival) {
+    // The peer's `name` is looked at only if that is an arrival, which nothing but a UDP socket brings: then
+    // the kernel has written it.
+    [[gnu::always_inline]] bool repeats(uint64_t socket, const void* name, uint64_t arrival) {
         if (shortcut_.socket != socket || shortcut_.arrival != arrival) [[unlikely]]
             return false;
-        if (shortcut_.name != name) [[unlikely]]
+        uint64_t first_bytes;
+        std::memcpy(&first_bytes, name, sizeof first_bytes);
+        if (shortcut_.name != first_bytes) [[unlikely]]
             return false;
         if (is_settled()) [[likely]] {
             // run_ and last_ hold it already.

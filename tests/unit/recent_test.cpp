@@ -186,6 +186,10 @@ struct Answered {
         const Peer peer = heard(number, 0).peer;
         return {AF_INET, peer.port, peer.address.ipv4(), {}};
     }
+    bool repeats(uint64_t number, uint64_t on_socket = socket, uint64_t at = arrival) {
+        const sockaddr_in whole = address(number);
+        return received.repeats(on_socket, &whole, at);
+    }
     static uint64_t name(uint64_t number) {
         const sockaddr_in whole = address(number);
         uint64_t first;
@@ -292,24 +296,24 @@ TEST_CASE("a datagram takes the shortcut where nothing has changed") {
     Answered answered;
     Recent& received = answered.received;
     CHECK_FALSE(received.continues(socket, arrival));
-    CHECK_FALSE(received.repeats(socket, Answered::name(1), Answered::arrival));
+    CHECK_FALSE(answered.repeats(1));
     answered.open();
     REQUIRE(received.continues(socket, arrival));
     CHECK_FALSE(received.continues(socket, elsewhere));
     CHECK_FALSE(received.continues(socket + 4, arrival));
-    CHECK_FALSE(received.repeats(socket, Answered::name(2), Answered::arrival));
-    CHECK_FALSE(received.repeats(socket, Answered::name(1), Answered::arrival + 1));
-    CHECK_FALSE(received.repeats(socket + 4, Answered::name(1), Answered::arrival));
+    CHECK_FALSE(answered.repeats(2));
+    CHECK_FALSE(answered.repeats(1, socket, Answered::arrival + 1));
+    CHECK_FALSE(answered.repeats(1, socket + 4));
     std::atomic<uint64_t> slot{heard(2, 7).word | Entry::answered_bit};
     const auto continue_with_another = [&] {
         const Peer peer = heard(2, 7).peer;
         received.continue_with(Answered::name(2), peer, 2, Record::key_of_ipv4(peer), {&slot, slot});
     };
     SUBCASE("the same peer") {
-        REQUIRE(received.repeats(socket, Answered::name(1), Answered::arrival));
+        REQUIRE(answered.repeats(1));
         // Two in a row belong together until something is sent.
         CHECK_FALSE(received.continues(socket, arrival));
-        CHECK_FALSE(received.repeats(socket, Answered::name(1), Answered::arrival));
+        CHECK_FALSE(answered.repeats(1));
         CHECK(answered.answers(1));
         CHECK(received.continues(socket, arrival));
     }
@@ -322,7 +326,7 @@ TEST_CASE("a datagram takes the shortcut where nothing has changed") {
     SUBCASE("the same peer, whose entry is another one by now") {
         answered.slot = 0;
         CHECK_FALSE(received.is_settled());
-        CHECK_FALSE(received.repeats(socket, Answered::name(1), Answered::arrival));
+        CHECK_FALSE(answered.repeats(1));
     }
     SUBCASE("another peer") {
         continue_with_another();
@@ -397,7 +401,7 @@ TEST_CASE("the shortcut serves IPv6 as well") {
     }
     received.leave();
     // Nor does it ever look like an IPv4 one: each name has its family.
-    CHECK_FALSE(received.repeats(socket, AF_INET6, 0));
+    CHECK_FALSE(received.repeats(socket, &whole, 0));
 }
 
 TEST_CASE("beyond the capacity requests are forgotten, never mixed up") {
