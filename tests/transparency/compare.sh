@@ -16,6 +16,8 @@
 set -u
 
 library=${MULTIHOME_LIBRARY:?the shim to test}
+# A sanitizer's runtime, which has to come before all other libraries, in both runs.
+runtime=${MULTIHOME_RUNTIME:-}
 with=
 order=first
 pattern=
@@ -52,7 +54,7 @@ esac
 # run NAME PRELOAD PROGRAM [ARG...]
 run() {
     name=$1
-    preload=$2
+    preload=${runtime:+$runtime${2:+:}}$2
     shift 2
     # shellcheck disable=SC2086 # a list of variables
     timeout -k 5 60 env -u LD_PRELOAD $variables ${preload:+LD_PRELOAD="$preload"} \
@@ -67,7 +69,7 @@ run() {
 shim=
 run bare "$with" "$@"
 : >"$work/log"
-shim=$library
+shim=${runtime:+$runtime:}$library
 run shim "$shimmed" "$@"
 
 if [ -n "$idle" ]; then
