@@ -89,7 +89,7 @@ public:
     }
 
 private:
-    uintptr_t page_ = 0; // never a good one
+    uintptr_t page_ = ~uintptr_t{0}; // no page
 };
 
 } // namespace multihome::user_memory

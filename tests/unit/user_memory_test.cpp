@@ -146,6 +146,19 @@ TEST_CASE("a program's stack, its data and its text") {
     CHECK_FALSE(can_write(const_cast<char*>("text"), 5));
 }
 
+TEST_CASE("a loop over many pointers finds out the same") {
+    const Pages pages{all, PROT_NONE};
+    user_memory::ReadablePage page;
+    CHECK_FALSE(page.can_read(nullptr, 1));
+    for (int round = 0; round < 2; ++round) {
+        CHECK(page.can_read(pages.at(0), 16));
+        CHECK(page.can_read(pages.at(0, 100), 16));
+        CHECK_FALSE(page.can_read(pages.at(0, Pages::size - 8), 16));
+        CHECK_FALSE(page.can_read(pages.at(1), 16));
+        CHECK_FALSE(page.can_read(nullptr, 16));
+    }
+}
+
 TEST_SUITE_END();
 
 } // namespace multihome
