@@ -88,7 +88,7 @@ void make_call() {
 void* blocked(void*) {
     char outer[] = "outer";
     char inner[] = "inner";
-    int before;
+    int before = 0;
     pthread_setcanceltype(asynchronous ? PTHREAD_CANCEL_ASYNCHRONOUS : PTHREAD_CANCEL_DEFERRED, &before);
     pthread_cleanup_push(cleanup, outer);
     {
@@ -126,7 +126,7 @@ void wait_until_blocked() {
 
 void cancel_once() {
     sem_init(&started, 0, 0);
-    pthread_t thread;
+    pthread_t thread{};
     must(pthread_create(&thread, nullptr, blocked, nullptr) == 0, "pthread_create");
     sem_wait(&started);
     if (!cancelled_before)

@@ -103,7 +103,7 @@ void switch_on(int fd, int level, int name, int value) {
 
 bool readable(int fd, int milliseconds) {
     pollfd poller{fd, POLLIN, 0};
-    int result;
+    int result = 0;
     do
         result = poll(&poller, 1, milliseconds);
     while (result < 0 && errno == EINTR);

@@ -116,7 +116,7 @@ void own_table() {
     switch_on(asking, IPPROTO_IP, IP_PKTINFO);
     look("before", server, server);
     look("before, asking", asking, asking);
-    pthread_t thread;
+    pthread_t thread{};
     must(pthread_create(&thread, nullptr, close_elsewhere, nullptr) == 0, "pthread_create");
     pthread_join(thread, nullptr);
     look("after", server, server);
