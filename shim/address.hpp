@@ -88,7 +88,7 @@ struct Local {
 
 // The family in the first eight bytes of a socket address.
 inline sa_family_t address_family(uint64_t first_bytes) {
-    sa_family_t family;
+    sa_family_t family = AF_UNSPEC;
     std::memcpy(&family, &first_bytes, sizeof family);
     return family;
 }
@@ -112,7 +112,7 @@ inline bool read_peer(const sockaddr* address, socklen_t length, Peer& peer) {
         return false;
     // Without a look through the pointer's type: the address may lie anywhere.
     const auto* bytes = reinterpret_cast<const unsigned char*>(address);
-    uint64_t first_bytes;
+    uint64_t first_bytes = 0;
     std::memcpy(&first_bytes, bytes, sizeof first_bytes);
     const sa_family_t family = address_family(first_bytes);
     if (family == AF_INET) {

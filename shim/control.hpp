@@ -67,7 +67,7 @@ struct SimpleArrival {
 
 // The level and type of a control message as one word, as they lie in memory.
 inline uint64_t kind_at(const unsigned char* message) {
-    uint64_t kind;
+    uint64_t kind = 0;
     std::memcpy(&kind, message + offsetof(Header, level), sizeof kind);
     return kind;
 }
@@ -107,7 +107,7 @@ inline bool read_simple(const void* buffer, size_t length, SimpleArrival& arriva
 // The first eight bytes of an in_pktinfo as one word.
 inline uint64_t first_word(const in_pktinfo& info) {
     static_assert(offsetof(in_pktinfo, ipi_ifindex) == 0 && offsetof(in_pktinfo, ipi_spec_dst) == 4);
-    uint64_t word;
+    uint64_t word = 0;
     std::memcpy(&word, &info, sizeof word);
     return word;
 }

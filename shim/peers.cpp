@@ -207,7 +207,7 @@ void end_peek(const Turn& turn) {
     const PeerTable::Found found = state->table().find_settled(hash, recent.previous(socket.tag())->word);
     if (found.slot == nullptr)
         return false;
-    uint64_t first_bytes;
+    uint64_t first_bytes = 0;
     std::memcpy(&first_bytes, name, sizeof first_bytes);
     if (batch)
         recent.add_another(first_bytes, peer, hash, key_of(peer, hash), found);
@@ -225,7 +225,7 @@ void end_peek(const Turn& turn) {
     SharedState* state = shared_state::get();
     if (last == nullptr || requests_change_threads(*state))
         return nullptr;
-    uint64_t key;
+    uint64_t key = 0;
     if (recent.is_last_peer(address, length)) {
         key = last->record.key();
     } else {
@@ -251,7 +251,9 @@ void end_peek(const Turn& turn) {
 
 void open_shortcut(const Turn& turn, Socket socket, const sockaddr* address, const Peer& peer,
                    const Local& local) {
-    if (turn && recent.may_set_shortcut(socket.tag(), peer, local))
+    // A program that asks for packet information itself is to see it on every datagram.
+    if (turn && (socket.word() & Socket::all_asked) == 0 &&
+        recent.may_set_shortcut(socket.tag(), peer, local))
         recent.set_shortcut(socket.word(), address);
 }
 

@@ -52,7 +52,7 @@ void learn(const peers::Turn& turn, Socket socket, int fd, const msghdr& message
     const bool is_all =
         control::read_simple(buffer, length, simple) && simple.names_ipv4_source() && !choice.to_device;
     Peer peer;
-    uint64_t name;
+    uint64_t name = 0;
     if (message.msg_name == nullptr || message.msg_namelen > room ||
         !read_peer(static_cast<const sockaddr*>(message.msg_name), message.msg_namelen, peer))
         return;

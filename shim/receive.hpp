@@ -95,7 +95,7 @@ constexpr size_t arrival_at = CMSG_LEN(0);
     // place is no arrival that the shortcut knows, because none has an address of zeros in its second half,
     // and the others that may come first (timestamps, marks, drop counts) have zeros there, what we put
     // there, or what lies beyond their four bytes.
-    uint64_t arrival;
+    uint64_t arrival = 0;
     std::memcpy(&arrival, call.control + arrival_at, sizeof arrival);
     if (peers::heard_again(Socket{call.word}, call.message.msg_name, arrival)) [[likely]] {
         *call.address_length = sizeof(sockaddr_in);
@@ -129,8 +129,6 @@ ssize_t note(const MessageCall& call, ssize_t received);
 [[gnu::always_inline]] inline ssize_t quickly(Socket socket, int fd, msghdr* message, int flags) {
     if ((flags & (MSG_ERRQUEUE | MSG_PEEK)) != 0 || !user_memory::is_on_stack(message)) [[unlikely]]
         return one(fd, message, flags);
-    if ((socket.word() & Socket::all_asked) != 0) [[unlikely]]
-        return one(fd, message, flags);
     if (message->msg_controllen != 0 || message->msg_name == nullptr ||
         !detail::takes_address(message->msg_namelen)) [[unlikely]]
         return one(fd, message, flags);
@@ -150,7 +148,7 @@ ssize_t note(const MessageCall& call, ssize_t received);
     if (received < 0) [[unlikely]]
         return note_failure(detail::MessageCall::of(call.message));
     // As in detail::make(), but the program is to be told of other messages that it has no room for.
-    uint64_t arrival;
+    uint64_t arrival = 0;
     std::memcpy(&arrival, call.control + detail::arrival_at, sizeof arrival);
     if (call.message.msg_controllen == SourceMessage::ipv4_length &&
         peers::heard_again(Socket{call.word}, call.message.msg_name, arrival)) [[likely]] {

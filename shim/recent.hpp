@@ -51,12 +51,13 @@ public:
     // The case that a busy server meets most: one datagram, its answer, and another one at the same address.
     // What the long way would find out again, as it lies in the kernel's buffers. Belongs to last_, which is
     // the only datagram of its run and whose entry in the peer table is marked as answered.
-    static constexpr char nowhere = 0; // no address of the program's, nor a null pointer
+    static constexpr uint64_t no_arrival = 1; // an interface without an address
+    static constexpr char nowhere = 0;        // no address of the program's, nor a null pointer
     struct Shortcut {
         uint64_t socket =
             0; // the descriptor's word, with all that a choice of the source depends on; 0: none
-        uint64_t arrival = 0; // with waiting_byte in it, which no arrival is equal to
-        uint64_t name = 0;    // the first eight bytes of the peer's sockaddr_in: family, port, address; or 0
+        uint64_t arrival = no_arrival; // with waiting_byte in it, which no arrival is equal to
+        uint64_t name = 0; // the first eight bytes of the peer's sockaddr_in: family, port, address; or 0
         const SourceMessage* source = nullptr;
         const void* address = &nowhere; // where the program last had the peer's address: it can be read
         uint8_t received = 0;           // not yet among the counters
@@ -92,19 +93,18 @@ public:
     // in the table is as it was: then it has been noted.
     // The peer's `name` is looked at only if that is an arrival, which nothing but a UDP socket brings: then
     // the kernel has written it.
+    // The peer's `name` is looked at only if that is an arrival, which nothing but a UDP socket brings: then
+    // the kernel has written it.
     [[gnu::always_inline]] bool repeats(uint64_t socket, const void* name, uint64_t arrival) {
-        if (shortcut_.socket != socket || shortcut_.arrival != arrival) [[unlikely]]
+        if (shortcut_.arrival != arrival) [[unlikely]]
             return false;
-        uint64_t first_bytes;
+        uint64_t first_bytes = 0;
         std::memcpy(&first_bytes, name, sizeof first_bytes);
-        if (shortcut_.name != first_bytes) [[unlikely]]
+        if (!belongs_to(socket, first_bytes)) [[unlikely]]
             return false;
-        if (is_settled()) [[likely]] {
-            // run_ and last_ hold it already.
-            set_waiting(true);
-            return true;
-        }
-        return false;
+        // run_ and last_ hold it already.
+        set_waiting(true);
+        return true;
     }
 
     // The same, for peers and addresses of either family, but for who the peer is. Nothing has been noted.
@@ -131,7 +131,7 @@ public:
     // True where `address`, of `length` bytes that can be read, at least a sockaddr_in, is the peer of
     // last(). False may also mean that it is written in another way.
     bool is_last_peer(const void* address, socklen_t length) const {
-        uint64_t name;
+        uint64_t name = 0;
         std::memcpy(&name, address, sizeof name);
         if (name != last_.name)
             return false;
@@ -140,9 +140,9 @@ public:
         if (length < sizeof(sockaddr_in6))
             return false;
         const auto* bytes = static_cast<const unsigned char*>(address);
-        uint64_t first;
-        uint64_t second;
-        uint32_t scope;
+        uint64_t first = 0;
+        uint64_t second = 0;
+        uint32_t scope = 0;
         std::memcpy(&first, bytes + offsetof(sockaddr_in6, sin6_addr), sizeof first);
         std::memcpy(&second, bytes + offsetof(sockaddr_in6, sin6_addr) + 8, sizeof second);
         std::memcpy(&scope, bytes + offsetof(sockaddr_in6, sin6_scope_id), sizeof scope);
@@ -173,18 +173,11 @@ public:
     // Quick. A datagram goes to `address`, which can be read. True where the shortcut knows the message for
     // its source: it answers the datagram just received.
     [[gnu::always_inline]] bool answers(uint64_t socket, const void* address, const SourceMessage*& source) {
-        uint64_t name;
+        uint64_t name = 0;
         std::memcpy(&name, address, sizeof name);
-        // Read before the name is compared: a signal handler in between may change both.
         source = shortcut_.source;
         std::atomic_signal_fence(std::memory_order_acq_rel);
-        // The entry as it was: no other thread has heard the peer elsewhere. Relaxed: only the equality
-        // counts.
-        if (shortcut_.socket != socket) [[unlikely]]
-            return false;
-        if (shortcut_.name != name) [[unlikely]]
-            return false;
-        if (!is_settled()) [[unlikely]]
+        if (!belongs_to(socket, name)) [[unlikely]]
             return false;
         set_waiting(false);
         return true;
@@ -208,12 +201,11 @@ public:
     }
     // `address`: where the program has it.
     void set_shortcut(uint64_t socket, const void* address) {
-        uint64_t name;
+        uint64_t name = 0;
         std::memcpy(&name, address, sizeof name);
-        if (address_family(name) != AF_INET)
-            name = 0;
-        shortcut_.arrival = last_.arrival;
-        shortcut_.name = name;
+        const bool ipv4 = address_family(name) == AF_INET;
+        shortcut_.arrival = ipv4 ? last_.arrival : no_arrival;
+        shortcut_.name = ipv4 ? name : 0;
         shortcut_.source = &SourceMessage::make(PeerTable::Entry::local(last_.word), last_.local);
         shortcut_.address = address;
         open_ = socket;
@@ -293,6 +285,18 @@ public:
     Record latest(uint64_t key) const { return run_.latest(key); }
 
 private:
+    // Quick. True where the shortcut is about this socket and this peer, and the peer's entry in the table is
+    // as it was: no other thread has heard it elsewhere. The socket comes last: a signal handler that has
+    // replaced any of it has closed the shortcut meanwhile.
+    [[gnu::always_inline]] bool belongs_to(uint64_t socket, uint64_t name) const {
+        if (shortcut_.name != name) [[unlikely]]
+            return false;
+        if (!is_settled()) [[unlikely]]
+            return false;
+        std::atomic_signal_fence(std::memory_order_acq_rel);
+        return shortcut_.socket == socket;
+    }
+
     // True where is_alike() can tell that another datagram came to the same address as last().
     bool is_comparable() const {
         return last_.local.address.is_ipv4() ? last_.arrival != 0 && (last_.arrival & waiting_bits) == 0

@@ -15,7 +15,7 @@ class Scratch {
 public:
     // Room for the largest call that the kernel takes (UIO_MAXIOV, 1024 messages) with common control
     // buffers. Pages that are not touched cost nothing.
-    static constexpr size_t size = 512 * 1024;
+    static constexpr size_t size = size_t{512} * 1024;
 
     Scratch() = default;
     ~Scratch();

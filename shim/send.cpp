@@ -19,7 +19,7 @@ namespace {
 using detail::maximum_length;
 
 // The program's control messages up to this size travel with ours: more than the kernel takes (optmem_max).
-constexpr size_t maximum_control = 256 * 1024;
+constexpr size_t maximum_control = size_t{256} * 1024;
 // Those up to this size are copied on the stack.
 constexpr size_t small_control = 512;
 

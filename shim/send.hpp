@@ -75,7 +75,7 @@ struct MessageCall {
     if (message->msg_name != recent.shortcut().address && !user_memory::is_on_stack(message->msg_name))
         [[unlikely]]
         return one(fd, message, flags);
-    const SourceMessage* source;
+    const SourceMessage* source = nullptr;
     if (!peers::answers(socket, message->msg_name, source)) [[unlikely]]
         return one(fd, message, flags);
     if (peers::count_answer_quickly()) [[unlikely]]
@@ -105,7 +105,7 @@ struct MessageCall {
         return one(fd, buffer, length, flags, address, address_length);
     if (address != recent.shortcut().address && !user_memory::is_on_stack(address)) [[unlikely]]
         return one(fd, buffer, length, flags, address, address_length);
-    const SourceMessage* source;
+    const SourceMessage* source = nullptr;
     if (!peers::answers(socket, address, source)) [[unlikely]]
         return one(fd, buffer, length, flags, address, address_length);
     // Now and not after the call, so that there is nothing to keep across it; after_failure() makes up for

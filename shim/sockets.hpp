@@ -112,6 +112,11 @@ extern std::array<std::atomic<uint64_t>, direct_count> direct;
     return Socket{detail::direct[index].load(std::memory_order_relaxed)};
 }
 
+// A descriptor whose word a quick look finds.
+[[gnu::always_inline]] inline bool is_direct(int fd) {
+    return static_cast<unsigned>(fd) < detail::direct_count;
+}
+
 // The same without a call, for a quick look; unknown for descriptors from direct_count on.
 [[gnu::always_inline]] inline Socket peek_direct(int fd) {
     const auto index = static_cast<unsigned>(fd);

@@ -35,7 +35,7 @@ inline bool is_remembered(const std::array<std::atomic<uintptr_t>, remembered_pa
     return pages[place_of(page)].load(std::memory_order_relaxed) == page;
 }
 
-constexpr uintptr_t stack_reach = 16 * 1024;
+constexpr uintptr_t stack_reach = uintptr_t{16} * 1024;
 
 // The callers' frames lie right above ours. So near to them there is nothing but this thread's stack.
 [[gnu::always_inline]] inline bool is_on_stack(uintptr_t address, size_t length) {
