@@ -106,7 +106,7 @@ inline Peer ipv4_peer(uint64_t first_bytes) {
 }
 
 // Reads a peer from a socket address of `length` bytes that is known to be readable. False where there is
-// none (too short, another family, port 0). Async-signal-safe.
+// none (too short, another family). Async-signal-safe.
 inline bool read_peer(const sockaddr* address, socklen_t length, Peer& peer) {
     if (length < sizeof(sockaddr_in))
         return false;

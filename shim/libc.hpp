@@ -4,7 +4,6 @@
 // another preloaded object's function included. Everything that leaves the shim leaves through here.
 #pragma once
 
-#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <ctime>
@@ -38,16 +37,17 @@ public:
 
     // Async-signal-safe once resolved. Not noexcept: glibc unwinds a cancelled thread through this frame.
     Result operator()(Arguments... arguments) const {
-        // Relaxed: the pointed-to code was mapped before dlsym() could return it, and every thread that
-        // resolves stores the same value.
-        return function.load(std::memory_order_relaxed)(arguments...);
+        // A plain load, which becomes part of the call: an aligned pointer is read whole on every processor, the
+        // pointed-to code was mapped before dlsym() could return it, and every thread that resolves stores the same
+        // value, nearly always before there is a second thread (resolve_all()).
+        return function(arguments...);
     }
 
     Function* resolve() const {
         bool final = true;
         auto* found = reinterpret_cast<Function*>(find_next(Definition::name, Definition::raw(), final));
         if (final)
-            function.store(found, std::memory_order_relaxed);
+            __atomic_store_n(&function, found, __ATOMIC_RELAXED);
         return found;
     }
 
@@ -56,7 +56,7 @@ private:
         return Next{}.resolve()(arguments...);
     }
 
-    constinit static inline std::atomic<Function*> function{resolve_and_call};
+    constinit static inline Function* function = resolve_and_call;
 };
 
 #define MULTIHOME_UNPACK(...) __VA_ARGS__

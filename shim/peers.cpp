@@ -107,10 +107,6 @@ Counters::Shard* detail::choose_counters() {
     return counters;
 }
 
-void detail::add_up(Counter counter) {
-    count(counter, Recent::counted_at_once);
-}
-
 void begin_receiving(const Turn& turn, Socket socket, bool batch) {
     if (turn)
         recent.begin_call(socket.tag(), batch);
@@ -119,11 +115,6 @@ void begin_receiving(const Turn& turn, Socket socket, bool batch) {
 void drained(Socket socket) {
     if (const Turn turn; turn)
         recent.drained(socket.tag());
-}
-
-void begin_peek(const Turn& turn) {
-    if (turn)
-        recent.close_shortcut();
 }
 
 void end_peek(const Turn& turn) {
@@ -213,8 +204,7 @@ void end_peek(const Turn& turn) {
         recent.add_another(first_bytes, peer, hash, key_of(peer, hash), found);
     else
         recent.continue_with(first_bytes, peer, hash, key_of(peer, hash), found);
-    if (recent.count_received()) [[unlikely]]
-        add_up(Counter::received);
+    count(Counter::received);
     return true;
 }
 
@@ -252,9 +242,9 @@ void end_peek(const Turn& turn) {
 void open_shortcut(const Turn& turn, Socket socket, const sockaddr* address, const Peer& peer,
                    const Local& local) {
     // A program that asks for packet information itself is to see it on every datagram.
-    if (turn && (socket.word() & Socket::all_asked) == 0 &&
+    if (turn && (socket.word() & Socket::all_asked) == 0 && detail::counters != nullptr &&
         recent.may_set_shortcut(socket.tag(), peer, local))
-        recent.set_shortcut(socket.word(), address);
+        recent.set_shortcut(socket.word(), address, *detail::counters);
 }
 
 [[gnu::hot]] Local source_for(const Turn& turn, Socket socket, int fd, const Peer& peer) {

@@ -40,9 +40,8 @@ void begin_receiving(const Turn& turn, Socket socket, bool batch);
 // The call brought nothing, because there was nothing.
 void drained(Socket socket);
 
-// What the call has brought was only looked at (MSG_PEEK), or will be.
+// What the call has brought was only looked at (MSG_PEEK).
 void end_peek(const Turn& turn);
-void begin_peek(const Turn& turn);
 
 // A datagram from `peer` reached the socket at `local` (empty: the datagram names no address to answer from).
 // `name`: the first eight bytes of the peer's socket address. `arrival`: of IPv4, see control::SimpleArrival;
@@ -63,7 +62,6 @@ void refused(Socket socket, const Peer& peer, const Local& local);
 namespace detail {
 extern constinit thread_local Counters::Shard* counters; // this thread's share; null before its first use
 [[gnu::cold]] Counters::Shard* choose_counters();
-[[gnu::cold]] void add_up(Counter counter); // as many as the shortcut counts at once
 } // namespace detail
 
 // Counts in this thread's share of the counters.
@@ -81,8 +79,7 @@ inline void count(Counter counter, uint64_t amount = 1) {
 [[gnu::always_inline]] inline bool heard_again(Socket socket, const void* name, uint64_t arrival) {
     if (!recent.repeats(socket.word(), name, arrival)) [[unlikely]]
         return false;
-    if (recent.count_received()) [[unlikely]]
-        detail::add_up(Counter::received);
+    recent.shortcut().counters->add(Counter::received);
     return true;
 }
 
@@ -102,8 +99,7 @@ inline bool heard_alike(const Turn& turn, Socket socket, const sockaddr* name, s
     if (!recent.is_settled())
         return false;
     recent.continue_with_same();
-    if (recent.count_received()) [[unlikely]]
-        detail::add_up(Counter::received);
+    count(Counter::received);
     return true;
 }
 
@@ -117,8 +113,7 @@ inline bool heard_in_batch(const Turn& turn, Socket socket, const sockaddr* name
     if (!recent.is_settled())
         return false;
     recent.note();
-    if (recent.count_received()) [[unlikely]]
-        detail::add_up(Counter::received);
+    count(Counter::received);
     return true;
 }
 
@@ -129,14 +124,9 @@ inline bool heard_in_batch(const Turn& turn, Socket socket, const sockaddr* name
     return recent.answers(socket.word(), address, source);
 }
 
-// Counts an answer that is sent. True where as many as are counted at once are to be added to the counters by
-// detail::add_up().
-[[gnu::always_inline]] inline bool count_answer_quickly() {
-    return recent.count_injected();
-}
-inline void count_answer() {
-    if (count_answer_quickly()) [[unlikely]]
-        detail::add_up(Counter::injected);
+// Counts an answer that answers() has found the source of.
+[[gnu::always_inline]] inline void count_answer_quickly() {
+    recent.shortcut().counters->add(Counter::injected);
 }
 
 // The message for the source of a datagram to `address`, of `length` bytes, at least a sockaddr_in, where

@@ -140,10 +140,8 @@ void give_back(Socket socket, const msghdr& ours, msghdr& theirs) {
         address == nullptr || !user_memory::can_write(address_length, sizeof *address_length) ||
         !detail::takes_address(*address_length))
         return libc::recvfrom(fd, buffer, length, flags, address, address_length);
-    // What is only looked at is no repetition.
-    if ((flags & MSG_PEEK) != 0)
-        peers::begin_peek(peers::Turn{});
-    return detail::make(sockets::peek(fd), fd, buffer, length, flags, address, address_length);
+    return detail::make((flags & MSG_PEEK) != 0, sockets::peek(fd), fd, buffer, length, flags, address,
+                        address_length);
 }
 
 [[gnu::hot, gnu::noinline]] ssize_t detail::note(const Call& call, ssize_t received) {
@@ -170,7 +168,8 @@ ssize_t detail::note_failure(const Call& call) {
         return libc::recvfrom(call.fd, call.data.iov_base, call.data.iov_len, call.flags,
                               static_cast<sockaddr*>(call.message.msg_name), call.address_length);
     // Where the address cannot be written, newer kernels have written its length.
-    *call.address_length = call.message.msg_namelen;
+    if (errno == EFAULT)
+        *call.address_length = call.message.msg_namelen;
     note_nothing(Socket{call.word}, call.flags);
     return -1;
 }
@@ -194,7 +193,7 @@ ssize_t finish_message(Socket socket, int fd, const msghdr& ours, msghdr& theirs
 
 ssize_t fail_message(Socket socket, const msghdr& ours, msghdr& theirs, int flags) {
     // Where the name cannot be written, newer kernels have written its length.
-    if (theirs.msg_namelen != ours.msg_namelen)
+    if (errno == EFAULT && theirs.msg_namelen != ours.msg_namelen)
         theirs.msg_namelen = ours.msg_namelen;
     note_nothing(socket, flags);
     return -1;

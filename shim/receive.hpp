@@ -67,13 +67,13 @@ static_assert(offsetof(Call, data) == 0);
 ssize_t note(const Call& call, ssize_t received);
 [[gnu::cold, gnu::noinline]] ssize_t note_failure(const Call& call);
 
-// Where the first control message says what an in_pktinfo starts with: see control::first_word().
+// Where the first control message says what an in_pktinfo starts with: its interface and ipi_spec_dst.
 constexpr size_t arrival_at = CMSG_LEN(0);
 
 // The real call for a recvfrom() with a place for the address, and a length for it that can be written and
 // takes a sockaddr_in at least. A place that cannot be written the kernel refuses as it would for recvfrom().
-[[gnu::always_inline]] inline ssize_t make(Socket socket, int fd, void* buffer, size_t length, int flags,
-                                           sockaddr* address, socklen_t* address_length) {
+[[gnu::always_inline]] inline ssize_t make(bool looks, Socket socket, int fd, void* buffer, size_t length,
+                                           int flags, sockaddr* address, socklen_t* address_length) {
     Call call;
     call.word = socket.word();
     call.address_length = address_length;
@@ -97,7 +97,7 @@ constexpr size_t arrival_at = CMSG_LEN(0);
     // there, or what lies beyond their four bytes.
     uint64_t arrival = 0;
     std::memcpy(&arrival, call.control + arrival_at, sizeof arrival);
-    if (peers::heard_again(Socket{call.word}, call.message.msg_name, arrival)) [[likely]] {
+    if (!looks && peers::heard_again(Socket{call.word}, call.message.msg_name, arrival)) [[likely]] {
         *call.address_length = sizeof(sockaddr_in);
         return received;
     }
@@ -170,7 +170,7 @@ ssize_t note(const MessageCall& call, ssize_t received);
     if (address == nullptr || !user_memory::is_on_stack(address_length) ||
         !detail::takes_address(*address_length)) [[unlikely]]
         return one(fd, buffer, length, flags, address, address_length);
-    return detail::make(socket, fd, buffer, length, flags, address, address_length);
+    return detail::make(false, socket, fd, buffer, length, flags, address, address_length);
 }
 
 } // namespace multihome::receive

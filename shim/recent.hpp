@@ -17,13 +17,18 @@
 #pragma once
 
 #include "shim/address.hpp"
+#include "shim/control.hpp"
+#include "shim/counters.hpp"
 #include "shim/peer_table.hpp"
 #include "shim/run.hpp"
 #include "shim/source_message.hpp"
 
 #include <atomic>
 #include <bit>
+#include <cerrno>
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 namespace multihome {
 
@@ -41,8 +46,8 @@ public:
         uint64_t hash = 0;    // the peer's
         uint64_t name = 0;    // the first eight bytes of the peer's socket address
         Record record;
-        std::atomic<uint64_t>* slot = &no_slot;
-        uint64_t word = 0; // what the slot held; never 0 for a datagram
+        std::atomic<uint64_t>* slot = &no_slot; // never null
+        uint64_t word = 0;                      // what the slot held; never 0 for a datagram
     };
     // Never a null pointer, because a signal handler may replace what it interrupts the use of. Holds what no
     // entry is.
@@ -60,8 +65,8 @@ public:
         uint64_t name = 0; // the first eight bytes of the peer's sockaddr_in: family, port, address; or 0
         const SourceMessage* source = nullptr;
         const void* address = &nowhere; // where the program last had the peer's address: it can be read
-        uint8_t received = 0;           // not yet among the counters
-        uint8_t injected = 0;
+        Counters::Shard* counters = nullptr;
+        const int* error_number = nullptr; // where errno is, for a call that may have to be made twice
     };
 
     constexpr Recent() = default;
@@ -116,7 +121,7 @@ public:
     bool is_alike(const control::SimpleArrival& arrival) const {
         if (arrival.word != 0)
             return arrival.word == last_.arrival;
-        return last_.local.address == arrival.address &&
+        return last_.local && last_.local.address == arrival.address &&
                (last_.local.interface_index == 0 || last_.local.interface_index == arrival.interface_index);
     }
 
@@ -179,6 +184,10 @@ public:
         std::atomic_signal_fence(std::memory_order_acq_rel);
         if (!belongs_to(socket, name)) [[unlikely]]
             return false;
+        std::atomic_signal_fence(std::memory_order_acq_rel);
+        // A signal handler may have opened it for this peer only now.
+        if (shortcut_.source != source) [[unlikely]]
+            return false;
         set_waiting(false);
         return true;
     }
@@ -200,7 +209,7 @@ public:
                !in_order_ && !is_waiting();
     }
     // `address`: where the program has it.
-    void set_shortcut(uint64_t socket, const void* address) {
+    void set_shortcut(uint64_t socket, const void* address, Counters::Shard& counters) {
         uint64_t name = 0;
         std::memcpy(&name, address, sizeof name);
         const bool ipv4 = address_family(name) == AF_INET;
@@ -208,16 +217,10 @@ public:
         shortcut_.name = ipv4 ? name : 0;
         shortcut_.source = &SourceMessage::make(PeerTable::Entry::local(last_.word), last_.local);
         shortcut_.address = address;
+        shortcut_.counters = &counters;
+        shortcut_.error_number = &errno;
         open_ = socket;
     }
-
-    void close_shortcut() { open_ = 0; }
-
-    // Quick. Counts one more datagram that took the shortcut. True where as many as are counted at once are
-    // to be added to the counters now.
-    static constexpr unsigned counted_at_once = 256;
-    [[gnu::always_inline]] bool count_received() { return ++shortcut_.received == 0; }
-    [[gnu::always_inline]] bool count_injected() { return ++shortcut_.injected == 0; }
 
     // The datagram that this thread's last receive call brought, if that was on the socket `tag`. Null
     // otherwise.
@@ -231,9 +234,10 @@ public:
     // Starts the record of a receive call that may bring several datagrams, or that only looks (MSG_PEEK).
     void begin_call(uint32_t tag, bool in_order) {
         open_ = 0;
-        const bool goes_on = tag_ == tag && !in_order && is_receiving();
-        if (!goes_on)
+        goes_on_ = tag_ == tag && !in_order && is_receiving();
+        if (!goes_on_)
             run_.clear();
+        before_ = run_.count();
         tag_ = tag;
         in_order_ = in_order;
         set_waiting(!in_order);
@@ -241,17 +245,20 @@ public:
 
     // Adds a datagram in the order of arrival. Beyond the capacity the table alone knows them.
     void add(const Heard& heard) {
-        last_ = heard;
+        set_last(heard);
         note();
     }
 
     // The same for a datagram that is equal to previous().
     void note() { run_.add(last_.record); }
 
-    // The datagram only looked at will be received again.
+    // What was only looked at will be received again: the run goes on as if it had not been.
     void end_peek() {
         in_order_ = false;
-        set_waiting(false);
+        if (goes_on_)
+            run_.drop(before_);
+        else
+            set_waiting(false);
     }
 
     // A receive call found nothing: the program drained the socket.
@@ -265,9 +272,6 @@ public:
     // True where answers are to be matched in order, not with last().
     bool in_order() const { return in_order_ && run_.count() > 1; }
 
-    // The same for a datagram to be sent on this socket.
-    bool in_order(uint32_t tag) const { return in_order() && tag_ == tag && last_.tag == tag; }
-
     // Something was sent: the next receive call starts a new run.
     void sent() { set_waiting(false); }
 
@@ -275,7 +279,7 @@ public:
     void forget(const Peer& peer) {
         open_ = 0;
         if (last_.peer == peer)
-            last_ = {};
+            set_last({});
     }
 
     // In order: see Run.
@@ -303,12 +307,30 @@ private:
                                              : static_cast<bool>(last_.local);
     }
 
+    // Member by member: what is quick follows `slot` at any time, and the compiler may write a whole
+    // structure in any pieces.
+    void set_last(const Heard& heard) {
+        last_.peer = heard.peer;
+        last_.local = heard.local;
+        last_.tag = heard.tag;
+        last_.arrival = heard.arrival;
+        last_.hash = heard.hash;
+        last_.name = heard.name;
+        last_.record = heard.record;
+        last_.word = heard.word;
+        set_slot(heard.slot);
+    }
+    void set_slot(std::atomic<uint64_t>* slot) {
+        // Relaxed: seen by this thread alone, but whole.
+        std::atomic_ref<std::atomic<uint64_t>*>{last_.slot}.store(slot, std::memory_order_relaxed);
+    }
+
     void set_last(uint64_t name, const Peer& peer, uint64_t hash, uint64_t key,
                   const PeerTable::Found& found) {
         last_.name = name;
         last_.peer = peer;
         last_.hash = hash;
-        last_.slot = found.slot;
+        set_slot(found.slot);
         last_.word = found.word;
         last_.record = {key, last_.record.local(), true};
     }
@@ -337,6 +359,8 @@ private:
     uint32_t tag_ = 0;
     bool entered_ = false;
     bool in_order_ = false; // a batch, or a socket that was drained
+    bool goes_on_ = false;  // the last receive call continued the run before it,
+    uint16_t before_ = 0;   // which had so many datagrams
     Run run_;
 };
 static_assert(sizeof(Recent) <= 1024);

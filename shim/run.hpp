@@ -23,8 +23,6 @@ public:
 
     static constexpr uint64_t key_mask = ~uint64_t{0xffff} | uint64_t{1} << 15;
 
-    // From the first eight bytes of a sockaddr_in, the family in the lowest sixteen bits.
-    static constexpr uint64_t key_of_ipv4(uint64_t name) { return name & ~uint64_t{0xffff}; }
     static uint64_t key_of_ipv4(const Peer& peer) {
         return uint64_t{peer.port} << 16 | uint64_t{peer.address.ipv4().s_addr} << 32;
     }
@@ -74,11 +72,14 @@ public:
             ++count_;
     }
 
+    // Takes back what came after the first `count`.
+    void drop(uint16_t count) { count_ = count < count_ ? count : count_; }
+
     // The only datagram is another one now.
     void replace(Record record) { records_[0] = record; }
 
     // All datagrams, those beyond the capacity as one.
-    unsigned count() const { return count_; }
+    uint16_t count() const { return count_; }
 
     // The next datagram in the order of arrival that no answer has used yet, if it is of this peer; else the
     // empty record.

@@ -46,6 +46,7 @@ inline bool may_be_peer(const void* address, socklen_t length) {
 // choice.
 [[gnu::noinline]] Local find_source(const peers::Turn& turn, Socket socket, int fd, const sockaddr* address,
                                     socklen_t length) {
+    const sockaddr* const named = address;
     sockaddr_in unspecified;
     std::memcpy(&unspecified, address, sizeof unspecified);
     if (unspecified.sin_family == AF_UNSPEC && !socket.has(Socket::ipv6)) {
@@ -63,7 +64,7 @@ inline bool may_be_peer(const void* address, socklen_t length) {
     if (!local)
         peers::count(Counter::not_known);
     else
-        peers::open_shortcut(turn, socket, address, peer, local);
+        peers::open_shortcut(turn, socket, named, peer, local);
     return local;
 }
 
@@ -76,8 +77,9 @@ inline bool may_be_peer(const void* address, socklen_t length) {
 }
 
 // The program's sendto(), which was made as this sendmsg() and failed: once more as the program made it, if
-// that was because of the source or may fail in another way.
-[[gnu::cold]] ssize_t send_as_made(int fd, const msghdr& message, int flags, const Local& local) {
+// that was because of the source or may fail in another way. `errno_before`: what errno is again on success.
+[[gnu::cold]] ssize_t send_as_made(int fd, const msghdr& message, int flags, const Local& local,
+                                   int errno_before) {
     const auto* address = static_cast<const sockaddr*>(message.msg_name);
     // On a descriptor that was closed behind our back sendto() may find the buffer bad first.
     const bool refused = errno != EBADF;
@@ -88,6 +90,8 @@ inline bool may_be_peer(const void* address, socklen_t length) {
     // Only then it was the source, and not the way to the peer.
     if (refused && sent >= 0)
         note_refusal(sockets::peek(fd), address, message.msg_namelen, local);
+    if (sent >= 0)
+        errno = errno_before;
     return sent;
 }
 
@@ -138,22 +142,26 @@ size_t control_space(const msghdr& message) {
 
 // The program's message, which was sent as `ours`, with a source among its control messages, and failed: once
 // more as the program made it, if that was because of the source.
-[[gnu::cold]] ssize_t send_as_made(int fd, const msghdr& theirs, const msghdr& ours, int flags) {
+[[gnu::cold]] ssize_t send_as_made(int fd, const msghdr& theirs, const msghdr& ours, int flags,
+                                   int errno_before) {
     if (!probe::fails_after(fd, ours))
         return -1;
     const ssize_t sent_as_made = libc::sendmsg(fd, &theirs, flags);
-    if (sent_as_made >= 0)
+    if (sent_as_made >= 0) {
         note_refusal(sockets::peek(fd), static_cast<const sockaddr*>(ours.msg_name), ours.msg_namelen,
                      control::read_source(ours.msg_control, ours.msg_controllen));
+        errno = errno_before;
+    }
     return sent_as_made;
 }
 
 // The real call for the program's message, with the source that `ours` has in its control messages.
 ssize_t send_with_source(int fd, const msghdr& theirs, const msghdr& ours, int flags) {
+    const int errno_before = errno;
     const ssize_t sent = libc::sendmsg(fd, &ours, flags);
     if (sent < 0) [[unlikely]]
-        return send_as_made(fd, theirs, ours, flags);
-    peers::count_answer();
+        return send_as_made(fd, theirs, ours, flags, errno_before);
+    peers::count(Counter::injected);
     return sent;
 }
 
@@ -179,41 +187,34 @@ bool has_source(const msghdr& ours, const msghdr& theirs) {
     alignas(cmsghdr) unsigned char own_control[control::own_space];
     if (!give_source(peers::Turn{}, socket, fd, message, own_control))
         return libc::sendto(fd, buffer, length, flags, address, address_length);
+    const int errno_before = errno;
     const ssize_t sent = libc::sendmsg(fd, &message, flags);
     if (sent >= 0) [[likely]] {
-        peers::count_answer();
+        peers::count(Counter::injected);
         return sent;
     }
-    return send_as_made(fd, message, flags,
-                        control::read_source(message.msg_control, message.msg_controllen));
+    return send_as_made(fd, message, flags, control::read_source(message.msg_control, message.msg_controllen),
+                        errno_before);
 }
 
 ssize_t detail::after_failure(const MessageCall& call) {
     peers::count(Counter::injected, ~uint64_t{0}); // it was counted before the call
-    return send_as_made(call.fd, *call.theirs, call.message, call.flags);
-}
-
-ssize_t detail::one_more(int fd, const msghdr* message, int flags) {
-    peers::detail::add_up(Counter::injected);
-    peers::count(Counter::injected, ~uint64_t{0}); // one() counts it once more
-    return one(fd, message, flags);
-}
-
-ssize_t detail::one_more(int fd, const void* buffer, size_t length, int flags, const sockaddr* address,
-                         socklen_t address_length) {
-    peers::detail::add_up(Counter::injected);
-    peers::count(Counter::injected, ~uint64_t{0}); // one() counts it once more
-    return one(fd, buffer, length, flags, address, address_length);
+    return send_as_made(call.fd, *call.theirs, call.message, call.flags, call.errno_before);
 }
 
 ssize_t detail::after_failure(const Call& call) {
     peers::count(Counter::injected, ~uint64_t{0}); // it was counted before the call
     const msghdr& message = call.message;
-    if (call.data.iov_len > maximum_length || (call.flags & msg_cmsg_compat) != 0)
-        return libc::sendto(call.fd, call.data.iov_base, call.data.iov_len, call.flags,
-                            static_cast<const sockaddr*>(message.msg_name), message.msg_namelen);
+    if (call.data.iov_len > maximum_length || (call.flags & msg_cmsg_compat) != 0) {
+        const ssize_t sent =
+            libc::sendto(call.fd, call.data.iov_base, call.data.iov_len, call.flags,
+                         static_cast<const sockaddr*>(message.msg_name), message.msg_namelen);
+        if (sent >= 0)
+            errno = call.errno_before;
+        return sent;
+    }
     return send_as_made(call.fd, message, call.flags,
-                        control::read_source(message.msg_control, message.msg_controllen));
+                        control::read_source(message.msg_control, message.msg_controllen), call.errno_before);
 }
 
 namespace {
@@ -293,7 +294,7 @@ namespace {
             messages[done].msg_len = ours[done].msg_len;
             const msghdr& message = ours[done].msg_hdr;
             if (has_source(message, messages[done].msg_hdr))
-                peers::count_answer();
+                peers::count(Counter::injected);
             else if (done == again) // then it was the source, and not the way to the peer
                 note_refusal(socket, static_cast<const sockaddr*>(message.msg_name), message.msg_namelen,
                              refused);

@@ -40,6 +40,7 @@ struct Call {
     msghdr message; // the kernel does not read msg_flags
     int fd;
     int flags;
+    int errno_before; // what errno has to be again if the second call succeeds
 
     static const Call& of(const msghdr& message) { return *reinterpret_cast<const Call*>(message.msg_iov); }
 };
@@ -51,13 +52,9 @@ struct MessageCall {
     const msghdr* theirs;
     int fd;
     int flags;
+    int errno_before;
 };
 [[gnu::cold, gnu::noinline]] ssize_t after_failure(const MessageCall& call);
-[[gnu::cold, gnu::noinline]] ssize_t one_more(int fd, const msghdr* message, int flags);
-
-// one(), for a datagram that was counted, and with which the count is to be added up.
-[[gnu::cold, gnu::noinline]] ssize_t one_more(int fd, const void* buffer, size_t length, int flags,
-                                              const sockaddr* address, socklen_t address_length);
 
 // The call has failed: once more as the program made it, if that was because of the source or may fail in
 // another way.
@@ -78,12 +75,12 @@ struct MessageCall {
     const SourceMessage* source = nullptr;
     if (!peers::answers(socket, message->msg_name, source)) [[unlikely]]
         return one(fd, message, flags);
-    if (peers::count_answer_quickly()) [[unlikely]]
-        return detail::one_more(fd, message, flags);
+    peers::count_answer_quickly();
     detail::MessageCall call;
     call.theirs = message;
     call.fd = fd;
     call.flags = flags;
+    call.errno_before = *recent.shortcut().error_number;
     call.message.msg_name = message->msg_name;
     call.message.msg_namelen = sizeof(sockaddr_in);
     call.message.msg_iov = message->msg_iov;
@@ -110,11 +107,11 @@ struct MessageCall {
         return one(fd, buffer, length, flags, address, address_length);
     // Now and not after the call, so that there is nothing to keep across it; after_failure() makes up for
     // it.
-    if (peers::count_answer_quickly()) [[unlikely]]
-        return detail::one_more(fd, buffer, length, flags, address, address_length);
+    peers::count_answer_quickly();
     detail::Call call;
     call.fd = fd;
     call.flags = flags;
+    call.errno_before = *recent.shortcut().error_number;
     call.data = {const_cast<void*>(buffer), length};
     call.message.msg_name = const_cast<sockaddr*>(address);
     call.message.msg_namelen = sizeof(sockaddr_in);

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 #define DOCTEST_CONFIG_IMPLEMENT
+#include "shim/libc.hpp"
 #include "shim/sockets.hpp"
 
 #include <doctest/doctest.h>
 
 int main(int count, char** arguments) {
     // As the library's constructor does, which is not among the files that are tested here.
+    multihome::libc::resolve_all();
     multihome::sockets::start();
     return doctest::Context(count, arguments).run();
 }

@@ -146,6 +146,25 @@ TEST_CASE("a datagram that was only looked at is not counted twice") {
     CHECK_FALSE(received.in_order());
 }
 
+TEST_CASE("each datagram may be looked at first, on the way to an empty socket") {
+    Recent received;
+    for (const LocalIndex local : {LocalIndex{7}, LocalIndex{8}, LocalIndex{7}}) {
+        received.begin_call(tag, false);
+        received.add(heard(1, local));
+        received.end_peek();
+        CHECK(received.last(tag)->local == heard(1, local).local);
+        received.begin_call(tag, false);
+        received.add(heard(1, local));
+    }
+    received.begin_call(tag, false); // looks, and learns nothing
+    received.end_peek();
+    received.drained(tag);
+    REQUIRE(received.in_order());
+    CHECK(take(received, 1) == 7);
+    CHECK(take(received, 1) == 8);
+    CHECK(take(received, 1) == 7);
+}
+
 TEST_CASE("the same datagram once more is noted without being given again") {
     Recent received;
     received.begin_call(tag, false);
@@ -198,7 +217,7 @@ struct Answered {
     }
     void open() {
         const sockaddr_in whole = address(1);
-        enter([&] { received.set_shortcut(socket, &whole); });
+        enter([&] { received.set_shortcut(socket, &whole, counters); });
     }
     template <typename Change>
     void enter(Change change) {
@@ -214,6 +233,7 @@ struct Answered {
     }
 
     std::atomic<uint64_t> slot;
+    Counters::Shard counters{};
     Recent received;
 };
 
@@ -363,6 +383,7 @@ TEST_CASE("the shortcut serves IPv6 as well") {
         interface = 3;
     }
     std::atomic<uint64_t> slot;
+    Counters::Shard counters{};
     Recent received;
     Recent::Heard datagram;
     datagram.peer = peer;
@@ -378,7 +399,7 @@ TEST_CASE("the shortcut serves IPv6 as well") {
     received.sent();
     REQUIRE(received.may_set_shortcut(tag, peer, datagram.local));
     REQUIRE(received.enter());
-    received.set_shortcut(socket, &whole);
+    received.set_shortcut(socket, &whole, counters);
     CHECK(received.continues(socket, {0, local, 3}));
     CHECK(received.continues(socket, {0, local, 4}) == (interface == 0));
     CHECK_FALSE(received.continues(socket, {0, peer.address, 3}));
