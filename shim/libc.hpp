@@ -37,9 +37,9 @@ public:
 
     // Async-signal-safe once resolved. Not noexcept: glibc unwinds a cancelled thread through this frame.
     Result operator()(Arguments... arguments) const {
-        // A plain load, which becomes part of the call: an aligned pointer is read whole on every processor, the
-        // pointed-to code was mapped before dlsym() could return it, and every thread that resolves stores the same
-        // value, nearly always before there is a second thread (resolve_all()).
+        // A plain load, which becomes part of the call: an aligned pointer is read whole on every processor,
+        // the pointed-to code was mapped before dlsym() could return it, and every thread that resolves
+        // stores the same value, nearly always before there is a second thread (resolve_all()).
         return function(arguments...);
     }
 

@@ -86,6 +86,20 @@ inline void count(Counter counter, uint64_t amount = 1) {
 namespace detail {
 bool heard_another(Socket socket, const sockaddr* name, socklen_t length, bool batch);
 const SourceMessage* answer_in_order(Socket socket, const sockaddr* address, socklen_t length);
+
+// Notes a datagram that is like the one before, but for who its peer may be.
+inline bool heard_like_previous(Socket socket, const sockaddr* name, socklen_t length, bool batch) {
+    if (!recent.is_last_peer(name, length))
+        return heard_another(socket, name, length, batch);
+    if (!recent.is_settled())
+        return false;
+    if (batch)
+        recent.note();
+    else
+        recent.continue_with_same();
+    count(Counter::received);
+    return true;
+}
 } // namespace detail
 
 // The same for peers and addresses of either family, and for other peers than the one before, of whom there
@@ -94,13 +108,7 @@ inline bool heard_alike(const Turn& turn, Socket socket, const sockaddr* name, s
                         const control::SimpleArrival& arrival) {
     if (!turn || !recent.continues(socket.word(), arrival))
         return false;
-    if (!recent.is_last_peer(name, length))
-        return detail::heard_another(socket, name, length, false);
-    if (!recent.is_settled())
-        return false;
-    recent.continue_with_same();
-    count(Counter::received);
-    return true;
+    return detail::heard_like_previous(socket, name, length, false);
 }
 
 // The same for a datagram of a batch, answered or not.
@@ -108,13 +116,7 @@ inline bool heard_in_batch(const Turn& turn, Socket socket, const sockaddr* name
                            const control::SimpleArrival& arrival) {
     if (!turn || !recent.is_like_answered(socket.tag(), arrival) || socket.role() != Socket::Role::server)
         return false;
-    if (!recent.is_last_peer(name, length))
-        return detail::heard_another(socket, name, length, true);
-    if (!recent.is_settled())
-        return false;
-    recent.note();
-    count(Counter::received);
-    return true;
+    return detail::heard_like_previous(socket, name, length, true);
 }
 
 // A datagram goes to `address`, which can be read and holds a sockaddr_in. True where that answers the

@@ -97,8 +97,8 @@ size_t writable_bytes(void* memory, size_t length) {
     return done;
 }
 
-// The same for a message with our packet information alone: the quick way. `alike` notes the datagram; where
-// it returns false, or the message is another one, nothing has been done.
+// As give_back(), for a message with our packet information alone: the quick way. `alike` notes the datagram;
+// where it returns false, or the message is another one, nothing has been done.
 template <typename Alike>
 bool give_back_quickly(const peers::Turn& turn, Socket socket, const msghdr& ours, msghdr& theirs, int flags,
                        Alike alike) {

@@ -53,11 +53,12 @@ public:
     // entry is.
     constinit static inline std::atomic<uint64_t> no_slot{~uint64_t{0}};
 
+    static constexpr uint64_t no_arrival = 1; // an interface without an address
+    static constexpr char nowhere = 0;        // no address of the program's, nor a null pointer
+
     // The case that a busy server meets most: one datagram, its answer, and another one at the same address.
     // What the long way would find out again, as it lies in the kernel's buffers. Belongs to last_, which is
     // the only datagram of its run and whose entry in the peer table is marked as answered.
-    static constexpr uint64_t no_arrival = 1; // an interface without an address
-    static constexpr char nowhere = 0;        // no address of the program's, nor a null pointer
     struct Shortcut {
         uint64_t socket =
             0; // the descriptor's word, with all that a choice of the source depends on; 0: none
@@ -96,8 +97,6 @@ public:
     // Quick. A datagram came by a single receive call. True where the shortcut's socket got it at the
     // shortcut's address from the same IPv4 peer, the one before it has been answered, and the peer's entry
     // in the table is as it was: then it has been noted.
-    // The peer's `name` is looked at only if that is an arrival, which nothing but a UDP socket brings: then
-    // the kernel has written it.
     // The peer's `name` is looked at only if that is an arrival, which nothing but a UDP socket brings: then
     // the kernel has written it.
     [[gnu::always_inline]] bool repeats(uint64_t socket, const void* name, uint64_t arrival) {
@@ -158,8 +157,8 @@ public:
     // After continues() and is_settled(): from the same peer again.
     void continue_with_same() { set_waiting(true); }
 
-    // After continues(). Notes it as one from another peer, whose entry is an answered one. `name`: of an
-    // IPv4 socket's peer, else 0.
+    // After continues(). Notes it as one from another peer, whose entry is an answered one. `name`: the first
+    // eight bytes of its socket address.
     void continue_with(uint64_t name, const Peer& peer, uint64_t hash, uint64_t key,
                        const PeerTable::Found& found) {
         shortcut_.name = address_family(name) == AF_INET ? name : 0;
@@ -290,8 +289,8 @@ public:
 
 private:
     // Quick. True where the shortcut is about this socket and this peer, and the peer's entry in the table is
-    // as it was: no other thread has heard it elsewhere. The socket comes last: a signal handler that has
-    // replaced any of it has closed the shortcut meanwhile.
+    // as it was: no other thread has heard it elsewhere. The socket comes last, because a signal handler that
+    // has replaced any of it has closed the shortcut meanwhile, and may have opened it for another peer.
     [[gnu::always_inline]] bool belongs_to(uint64_t socket, uint64_t name) const {
         if (shortcut_.name != name) [[unlikely]]
             return false;

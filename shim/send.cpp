@@ -9,7 +9,6 @@
 #include "shim/user_memory.hpp"
 
 #include <algorithm>
-#include <climits>
 #include <cstring>
 
 namespace multihome::send {
