@@ -1,11 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# exports.sh LIBRARY SYMBOLS.DEF: the library exports the interposed functions and nothing else, and needs libc alone.
+# exports.sh LIBRARY SYMBOLS.DEF: the library exports the interposed functions and nothing else, needs libc alone, and
+# binds all its symbols when it is loaded.
 set -eu
 library=$1
 symbols=$2
 
-for tool in nm ldd; do
+for tool in nm ldd readelf; do
     command -v "$tool" >/dev/null || {
         echo "SKIP: $tool is not installed"
         exit 77
@@ -31,6 +32,12 @@ needed=$(ldd "$library" | sed 's/^[[:space:]]*//; s/ .*//' | grep -v -e '^linux-
 if [ "$needed" != libc.so.6 ]; then
     echo "FAIL: $library needs more than libc:"
     ldd "$library"
+    exit 1
+fi
+
+# Binding a symbol at its first use takes more stack than a signal handler may have.
+if ! readelf -d "$library" | grep -q 'FLAGS.*NOW'; then
+    echo "FAIL: $library binds its symbols at their first use"
     exit 1
 fi
 echo "$(echo "$listed" | wc -l) functions exported, as listed; nothing needed but libc"
