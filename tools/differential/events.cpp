@@ -35,14 +35,6 @@ bool is_ping(int fd) {
            (protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6);
 }
 
-/// A connection whose buffers the kernel enlarges by the clock, and empties when a delayed acknowledgement
-/// comes.
-bool is_tcp(int fd) {
-    int protocol = 0;
-    socklen_t length = sizeof protocol;
-    return libc().getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &length) == 0 && protocol == IPPROTO_TCP;
-}
-
 bool is_loopback6(const sockaddr_storage& name) {
     const in6_addr address = ipv6_of(name);
     return IN6_IS_ADDR_LOOPBACK(&address);
@@ -111,9 +103,9 @@ void Runner::inspect(int fd) {
         add(Label::option, index, hash_bytes(value.data(), value.size(), length + (error << 32U)));
     }
     inspect_names(fd);
-    pollfd ready{fd, POLLIN | POLLPRI, 0};
+    pollfd ready{fd, POLLPRI, 0};
     if (!by_clock)
-        ready.events |= POLLOUT;
+        ready.events |= POLLIN | POLLOUT;
     add(Label::readiness, 0,
         poll(&ready, 1, 0) >= 0 ? static_cast<std::uint64_t>(ready.revents) : ~std::uint64_t{0});
 }

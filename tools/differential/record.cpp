@@ -69,6 +69,8 @@ std::string name_of(const Entry& entry) {
         return fmt::format("getsockopt({})", inspected_options.at(entry.index).text);
     case Label::answer_source:
         return "source of an answer";
+    case Label::moved_on_tcp:
+        return "errno set by a success on a TCP socket";
     case Label::passed:
         return "passing a descriptor";
     }

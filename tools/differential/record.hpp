@@ -28,6 +28,7 @@ enum class Label : std::uint16_t {
     readiness,      ///< poll()
     option,         ///< getsockopt() through the target; `index` is a row of inspected_options
     answer_source,  ///< where an answer to a request to 127.0.0.2 came from
+    moved_on_tcp,   ///< moving data succeeded or could not be done now; 1 if it succeeded and set errno
     passed,         ///< sending a descriptor over a UNIX socket
 };
 

@@ -13,6 +13,31 @@
 
 namespace multihome::differential {
 
+namespace {
+
+bool moves_data(Op op) {
+    switch (op) {
+    case Op::recvfrom:
+    case Op::__recvfrom_chk:
+    case Op::recvmsg:
+    case Op::recvmmsg:
+    case Op::sendto:
+    case Op::sendmsg:
+    case Op::sendmmsg:
+        return true;
+    default:
+        return false;
+    }
+}
+
+} // namespace
+
+bool Runner::is_tcp(int fd) {
+    int protocol = 0;
+    socklen_t length = sizeof protocol;
+    return libc().getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &length) == 0 && protocol == IPPROTO_TCP;
+}
+
 void Runner::add(Label label, std::size_t index, std::uint64_t value) {
     if (mailbox_.entry_count == Mailbox::maximum_entries) {
         ++mailbox_.overflow;
@@ -138,9 +163,15 @@ void Runner::after_call(const Step& step, const Layout& layout) {
 void Runner::call(const Step& step) {
     memory_.clear();
     const PreparedCall call = prepare(step, memory_, surroundings_, step_);
+    const bool on_tcp = moves_data(step.op) && is_tcp(step.integer(Field::fd));
     errno = untouched_errno;
     const long result = functions_.call(call.symbol, call.arguments);
     const int error = errno;
+    // How much a connection takes or has at once, and whether it looks at the memory at all, is the clock's.
+    if (on_tcp && (result >= 0 || error == EAGAIN || error == EFAULT)) {
+        add(Label::moved_on_tcp, 0, static_cast<std::uint64_t>(result >= 0 && error != untouched_errno));
+        return;
+    }
     // The message at which a call for many stopped: as below.
     const bool may_stop =
         step.get(Field::name) != 0 || step.get(Field::data) != 0 || step.get(Field::vector) != 0;

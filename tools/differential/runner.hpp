@@ -34,6 +34,9 @@ private:
     void normalise_name(std::uintptr_t address, std::size_t length);
     void normalise_control_at(std::uintptr_t address, std::size_t length);
     void event(const Step& step);
+    /// A connection whose buffers the kernel enlarges by the clock, and empties when a delayed
+    /// acknowledgement comes.
+    static bool is_tcp(int fd);
     void inspect(int fd);
     void inspect_names(int fd);
     void note_address(const char* what, const sockaddr_storage& name);
