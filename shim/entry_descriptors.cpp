@@ -74,29 +74,35 @@ EXPORT void closefrom(int first) noexcept {
     libc::closefrom(first);
 }
 
+namespace {
+
+[[gnu::noinline]] int note_copy(int fd, int copy) {
+    if (copy >= 0)
+        sockets::duplicated(fd, copy);
+    return copy;
+}
+
+} // namespace
+
 EXPORT int dup(int fd) noexcept {
     const int copy = libc::dup(fd);
-    if (copy < 0)
-        return copy;
-    if (is_nothing_to_forget(copy) && sockets::is_direct(fd) &&
-        sockets::peek_direct(fd).word() == sockets::peek_direct(copy).word()) [[likely]]
-        return copy;
-    sockets::duplicated(fd, copy);
+    // A failure's -1 is not direct either. Two tests: gcc makes more of one for both.
+    if (!sockets::is_direct(copy)) [[unlikely]]
+        return note_copy(fd, copy);
+    if (!sockets::is_direct(fd)) [[unlikely]]
+        return note_copy(fd, copy);
+    // Nothing is known of either: nothing to tell of the one for the other.
+    if ((sockets::peek_direct(copy).word() | sockets::peek_direct(fd).word()) != 0) [[unlikely]]
+        return note_copy(fd, copy);
     return copy;
 }
 
 EXPORT int dup2(int fd, int number) noexcept {
-    const int copy = libc::dup2(fd, number);
-    if (copy >= 0)
-        sockets::duplicated(fd, copy);
-    return copy;
+    return note_copy(fd, libc::dup2(fd, number));
 }
 
 EXPORT int dup3(int fd, int number, int flags) noexcept {
-    const int copy = libc::dup3(fd, number, flags);
-    if (copy >= 0)
-        sockets::duplicated(fd, copy);
-    return copy;
+    return note_copy(fd, libc::dup3(fd, number, flags));
 }
 
 namespace {
