@@ -55,17 +55,6 @@ Local local_from(const in6_pktinfo& info, Choice choice) {
             choice.with_interface || address.is_link_local() ? static_cast<uint32_t>(info.ipi6_ifindex) : 0};
 }
 
-// Reads the data of a complete message; false where it is cut.
-template <typename Data>
-bool read_data(const unsigned char* message, size_t present, Data& data) {
-    if (present < CMSG_LEN(sizeof data))
-        return false;
-    std::memcpy(&data, message + CMSG_LEN(0), sizeof data);
-    return true;
-}
-
-} // namespace
-
 Local local_from(const in_pktinfo& info, Choice choice) {
     // ipi_spec_dst is the address to answer from, also for a broadcast or multicast datagram. A datagram that
     // was queued before the option was on has only ipi_addr, which for a group is not a source.
@@ -77,6 +66,17 @@ Local local_from(const in_pktinfo& info, Choice choice) {
         return {};
     return {address, choice.with_interface ? static_cast<uint32_t>(info.ipi_ifindex) : 0};
 }
+
+// Reads the data of a complete message; false where it is cut.
+template <typename Data>
+bool read_data(const unsigned char* message, size_t present, Data& data) {
+    if (present < CMSG_LEN(sizeof data))
+        return false;
+    std::memcpy(&data, message + CMSG_LEN(0), sizeof data);
+    return true;
+}
+
+} // namespace
 
 Arrival read(const void* buffer, size_t length, Choice choice) {
     Arrival arrival;

@@ -58,6 +58,7 @@ static_assert(sizeof(Header) == sizeof(cmsghdr) && sizeof(Header) == CMSG_LEN(0)
 struct SimpleArrival {
     // IPv4: the first eight bytes of the in_pktinfo, its interface and ipi_spec_dst. 0 for IPv6.
     uint64_t word = 0;
+    static_assert(offsetof(in_pktinfo, ipi_ifindex) == 0 && offsetof(in_pktinfo, ipi_spec_dst) == 4);
     // IPv6: what the in6_pktinfo says.
     Address address;
     uint32_t interface_index = 0;
@@ -103,17 +104,6 @@ inline bool read_simple(const void* buffer, size_t length, SimpleArrival& arriva
     std::memcpy(&arrival.word, message + ipv6_space + CMSG_LEN(0), sizeof arrival.word);
     return true;
 }
-
-// The first eight bytes of an in_pktinfo as one word.
-inline uint64_t first_word(const in_pktinfo& info) {
-    static_assert(offsetof(in_pktinfo, ipi_ifindex) == 0 && offsetof(in_pktinfo, ipi_spec_dst) == 4);
-    uint64_t word = 0;
-    std::memcpy(&word, &info, sizeof word);
-    return word;
-}
-
-// The local address to answer from, by what an IP_PKTINFO message says.
-Local local_from(const in_pktinfo& info, Choice choice);
 
 // Hands over to the program what the kernel has written for it.
 //

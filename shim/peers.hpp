@@ -88,7 +88,8 @@ bool heard_another(Socket socket, const sockaddr* name, socklen_t length, bool b
 const SourceMessage* answer_in_order(Socket socket, const sockaddr* address, socklen_t length);
 
 // Notes a datagram that is like the one before, but for who its peer may be.
-inline bool heard_like_previous(Socket socket, const sockaddr* name, socklen_t length, bool batch) {
+[[gnu::always_inline]] inline bool heard_like_previous(Socket socket, const sockaddr* name, socklen_t length,
+                                                       bool batch) {
     if (!recent.is_last_peer(name, length))
         return heard_another(socket, name, length, batch);
     if (!recent.is_settled())
@@ -104,16 +105,16 @@ inline bool heard_like_previous(Socket socket, const sockaddr* name, socklen_t l
 
 // The same for peers and addresses of either family, and for other peers than the one before, of whom there
 // is nothing new to learn. False where it takes heard(). `name`: as the kernel has written it.
-inline bool heard_alike(const Turn& turn, Socket socket, const sockaddr* name, socklen_t length,
-                        const control::SimpleArrival& arrival) {
+[[gnu::always_inline]] inline bool heard_alike(const Turn& turn, Socket socket, const sockaddr* name,
+                                               socklen_t length, const control::SimpleArrival& arrival) {
     if (!turn || !recent.continues(socket.word(), arrival))
         return false;
     return detail::heard_like_previous(socket, name, length, false);
 }
 
 // The same for a datagram of a batch, answered or not.
-inline bool heard_in_batch(const Turn& turn, Socket socket, const sockaddr* name, socklen_t length,
-                           const control::SimpleArrival& arrival) {
+[[gnu::always_inline]] inline bool heard_in_batch(const Turn& turn, Socket socket, const sockaddr* name,
+                                                  socklen_t length, const control::SimpleArrival& arrival) {
     if (!turn || !recent.is_like_answered(socket.tag(), arrival) || socket.role() != Socket::Role::server)
         return false;
     return detail::heard_like_previous(socket, name, length, true);

@@ -9,7 +9,6 @@
 #include "shim/user_memory.hpp"
 
 #include <algorithm>
-#include <climits>
 #include <cstring>
 
 namespace multihome::receive {
@@ -17,7 +16,6 @@ namespace multihome::receive {
 namespace {
 
 using detail::control_room;
-using detail::maximum_length;
 
 // A program's control buffer up to this size is matched by one on our stack.
 constexpr size_t small_control = 512;
@@ -136,8 +134,8 @@ void give_back(Socket socket, const msghdr& ours, msghdr& theirs) {
 [[gnu::hot]] ssize_t one(int fd, void* buffer, size_t length, int flags, sockaddr* address,
                          socklen_t* address_length) {
     // Without an address there is nobody to answer, and without a control buffer nothing to hide.
-    if (length > maximum_length || (flags & (MSG_ERRQUEUE | detail::msg_cmsg_compat)) != 0 ||
-        address == nullptr || !user_memory::can_write(address_length, sizeof *address_length) ||
+    if (length > maximum_length || (flags & (MSG_ERRQUEUE | msg_cmsg_compat)) != 0 || address == nullptr ||
+        !user_memory::can_write(address_length, sizeof *address_length) ||
         !detail::takes_address(*address_length))
         return libc::recvfrom(fd, buffer, length, flags, address, address_length);
     return detail::make((flags & MSG_PEEK) != 0, sockets::peek(fd), fd, buffer, length, flags, address,

@@ -9,12 +9,12 @@
 #pragma once
 
 #include "shim/control.hpp"
+#include "shim/kernel_constants.hpp"
 #include "shim/libc.hpp"
 #include "shim/peers.hpp"
 #include "shim/sockets.hpp"
 #include "shim/user_memory.hpp"
 
-#include <climits>
 #include <cstddef>
 #include <cstring>
 #include <ctime>
@@ -33,13 +33,6 @@ namespace detail {
 // but not too small.
 constexpr size_t control_room = 256;
 static_assert(control_room >= control::own_space + CMSG_SPACE(64) + 3 * CMSG_SPACE(16));
-
-// The lengths that recvfrom() and recvmsg() treat alike; the kernel cuts longer ones (MAX_RW_COUNT) in one of
-// them.
-constexpr size_t maximum_length = INT_MAX & ~4095;
-
-// From the kernel's include/linux/socket.h: recvmsg() refuses the flag, which recvfrom() ignores.
-constexpr int msg_cmsg_compat = INT_MIN;
 
 // The lengths of a peer's address that we look at; a shorter one tells no peer. The kernel refuses negative
 // ones.
@@ -163,9 +156,9 @@ ssize_t note(const MessageCall& call, ssize_t received);
 // stack.
 [[gnu::always_inline]] inline ssize_t quickly(Socket socket, int fd, void* buffer, size_t length, int flags,
                                               sockaddr* address, socklen_t* address_length) {
-    if (length > detail::maximum_length) [[unlikely]]
+    if (length > maximum_length) [[unlikely]]
         return one(fd, buffer, length, flags, address, address_length);
-    if ((flags & (MSG_ERRQUEUE | MSG_PEEK | detail::msg_cmsg_compat)) != 0) [[unlikely]]
+    if ((flags & (MSG_ERRQUEUE | MSG_PEEK | msg_cmsg_compat)) != 0) [[unlikely]]
         return one(fd, buffer, length, flags, address, address_length);
     if (address == nullptr || !user_memory::is_on_stack(address_length) ||
         !detail::takes_address(*address_length)) [[unlikely]]

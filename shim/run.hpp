@@ -94,9 +94,9 @@ public:
     // the last of them; the empty record where there is none.
     Record take(uint64_t key) {
         // All before next_ have been used. Answers in the order of the requests find theirs at once.
-        if (next_ < known() && records_[next_].waits_for(key)) [[likely]] {
+        if (const Record record = next(key)) [[likely]] {
             take_next();
-            return records_[next_ - 1];
+            return record;
         }
         return take_out_of_order(key);
     }

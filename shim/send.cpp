@@ -15,8 +15,6 @@ namespace multihome::send {
 
 namespace {
 
-using detail::maximum_length;
-
 // The program's control messages up to this size travel with ours: more than the kernel takes (optmem_max).
 constexpr size_t maximum_control = size_t{256} * 1024;
 // Those up to this size are copied on the stack.
@@ -174,8 +172,7 @@ bool has_source(const msghdr& ours, const msghdr& theirs) {
                          socklen_t address_length) {
     const Socket socket = sockets::peek(fd);
     // sendmsg() refuses the flag, which sendto() ignores.
-    if (length > maximum_length || (flags & detail::msg_cmsg_compat) != 0 ||
-        !may_be_peer(address, address_length))
+    if (length > maximum_length || (flags & msg_cmsg_compat) != 0 || !may_be_peer(address, address_length))
         return libc::sendto(fd, buffer, length, flags, address, address_length);
     iovec data{const_cast<void*>(buffer), length};
     msghdr message{};
@@ -234,7 +231,7 @@ namespace {
 
 [[gnu::hot]] ssize_t one(int fd, const msghdr* message, int flags) {
     const Socket socket = sockets::peek(fd);
-    if ((flags & detail::msg_cmsg_compat) != 0 || message == nullptr ||
+    if ((flags & msg_cmsg_compat) != 0 || message == nullptr ||
         !user_memory::can_read(message, sizeof *message))
         return libc::sendmsg(fd, message, flags);
     if (!may_be_peer(message->msg_name, message->msg_namelen))
@@ -251,7 +248,7 @@ namespace {
 [[gnu::hot]] int many(int fd, mmsghdr* messages, unsigned count, int flags) {
     const Socket socket = sockets::peek(fd);
     const unsigned batch = std::min(count, maximum_batch);
-    if ((flags & detail::msg_cmsg_compat) != 0 || batch == 0 || messages == nullptr ||
+    if ((flags & msg_cmsg_compat) != 0 || batch == 0 || messages == nullptr ||
         !user_memory::can_write(messages, batch * sizeof *messages))
         return libc::sendmmsg(fd, messages, count, flags);
 

@@ -9,12 +9,12 @@
 #pragma once
 
 #include "shim/control.hpp"
+#include "shim/kernel_constants.hpp"
 #include "shim/libc.hpp"
 #include "shim/peers.hpp"
 #include "shim/sockets.hpp"
 #include "shim/user_memory.hpp"
 
-#include <climits>
 #include <cstddef>
 #include <cstring>
 #include <sys/types.h>
@@ -27,12 +27,6 @@ ssize_t one(int fd, const msghdr* message, int flags);
 int many(int fd, mmsghdr* messages, unsigned count, int flags);
 
 namespace detail {
-
-// The lengths that sendto() and sendmsg() treat alike.
-constexpr size_t maximum_length = INT_MAX & ~4095;
-
-// From the kernel's include/linux/socket.h: sendmsg() refuses the flag, which sendto() ignores.
-constexpr int msg_cmsg_compat = INT_MIN;
 
 // A sendto() under way as the sendmsg() that it becomes; see receive::detail::Call.
 struct Call {

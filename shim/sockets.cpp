@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "shim/sockets.hpp"
 
+#include "shim/descriptor_words.hpp"
 #include "shim/libc.hpp"
 #include "shim/log.hpp"
 #include "shim/options.hpp"
@@ -20,62 +21,12 @@
 
 namespace multihome::sockets {
 
-namespace detail {
-constinit std::array<std::atomic<uint64_t>, direct_count> direct{};
-}
-
 namespace {
 
 using Kind = Socket::Kind;
-using Word = std::atomic<uint64_t>;
-
-// Descriptors from direct_count on: blocks of direct_count words, mapped when a word is first stored in them,
-// and the list of the blocks, mapped when there is a first block. All untouched pages cost nothing.
-constexpr unsigned block_bits = 15;
-constexpr size_t block_count = size_t{1} << (32 - block_bits);
-static_assert(detail::direct_count == 1U << block_bits);
-using BlockPointer = std::atomic<Word*>;
-constinit std::atomic<BlockPointer*> blocks{nullptr};
-
-// Zeroed memory published in `where`; null where it is refused. Release pairs with the acquire loads below.
-template <typename Type>
-Type* publish_memory(std::atomic<Type*>& where, size_t size) {
-    void* memory =
-        mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory == MAP_FAILED)
-        return nullptr;
-    Type* winner = nullptr;
-    auto* created = static_cast<Type*>(memory);
-    if (where.compare_exchange_strong(winner, created, std::memory_order_acq_rel, std::memory_order_acquire))
-        return created;
-    munmap(memory, size);
-    return winner;
-}
-
-Word* block_of(unsigned fd, bool create) {
-    const libc::ErrnoGuard keep_errno;
-    BlockPointer* list = blocks.load(std::memory_order_acquire);
-    if (list == nullptr && create)
-        list = publish_memory(blocks, block_count * sizeof(BlockPointer));
-    if (list == nullptr)
-        return nullptr;
-    BlockPointer& block = list[fd >> block_bits];
-    Word* words = block.load(std::memory_order_acquire);
-    if (words == nullptr && create)
-        words = publish_memory(block, sizeof(Word) << block_bits);
-    return words;
-}
-
-// The word of `fd`; null for a number that cannot be a descriptor, or where there is no memory for it.
-Word* find_word(int fd, bool create) {
-    if (fd < 0)
-        return nullptr;
-    const auto index = static_cast<unsigned>(fd);
-    if (index < detail::direct_count)
-        return &detail::direct[index];
-    Word* words = block_of(index, create);
-    return words != nullptr ? &words[index & (detail::direct_count - 1)] : nullptr;
-}
+using words::find_word;
+using words::for_each_word;
+using words::Word;
 
 // What system_call_filter has found out. Relaxed throughout: set by the thread that is about to be filtered.
 constinit std::atomic<bool> no_new_sockets{false};
@@ -120,20 +71,6 @@ void store(int fd, Socket socket) {
     // Of what has no word nothing is known already.
     if (Word* word = find_word(fd, socket.kind() != Kind::unknown))
         word->store(socket.word(), std::memory_order_relaxed);
-}
-
-// Calls `visit` with each word there is. For rare calls.
-template <typename Visit>
-void for_each_word(Visit visit) {
-    const auto visit_block = [&](Word* words, unsigned first) {
-        for (unsigned index = 0; index < detail::direct_count; ++index)
-            visit(words[index], first + index);
-    };
-    visit_block(detail::direct.data(), 0);
-    BlockPointer* list = blocks.load(std::memory_order_acquire);
-    for (size_t block = 1; list != nullptr && block < block_count; ++block)
-        if (Word* words = list[block].load(std::memory_order_acquire))
-            visit_block(words, static_cast<unsigned>(block << block_bits));
 }
 
 // One getsockopt() for an int; false on failure.
@@ -285,14 +222,6 @@ void start() {
 
 bool may_examine() {
     return !no_new_sockets.load(std::memory_order_relaxed);
-}
-
-uint64_t detail::load_high(unsigned fd) {
-    Word* word = find_word(static_cast<int>(fd), false);
-    if (word != nullptr)
-        return word->load(std::memory_order_relaxed);
-    // A negative number is nobody's descriptor; libc says so.
-    return static_cast<int>(fd) < 0 ? Socket{Kind::other, 0, 0}.word() : 0;
 }
 
 Socket examine(int fd) {
