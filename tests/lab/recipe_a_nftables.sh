@@ -12,13 +12,6 @@ set -euo pipefail
 need nft conntrack
 lab_topology_a
 recipe_a_before
-nft_or_skip <<'RULES'
-table ip multihome {
-    chain prerouting {
-        type nat hook prerouting priority dstnat; policy accept;
-        iifname "eth0" meta l4proto udp fib daddr type local counter redirect
-    }
-}
-RULES
+nft_or_skip recipe_a.nft
 forget_flows
 recipe_a_after

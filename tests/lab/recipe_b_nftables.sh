@@ -14,28 +14,10 @@ need nft conntrack
 lab_topology_b
 recipe_b_before
 recipe_b_routes
-nft_or_skip <<'RULES'
-table ip multihome {
-    chain prerouting {
-        type nat hook prerouting priority dstnat; policy accept;
-        iifname "eth1" meta l4proto udp fib daddr type local counter dnat to 192.0.2.2
-    }
-}
-RULES
+nft_or_skip recipe_b_translation.nft
 forget_flows
 say "with the translation alone: the right address, through the wrong uplink"
 expect_answer "198.51.100.2 via up0" 198.51.100.2 --via
-nft_or_skip <<'RULES'
-table ip multihome {
-    chain input {
-        type filter hook input priority mangle; policy accept;
-        iifname "eth1" meta mark set 0x42 ct mark set mark
-    }
-    chain output {
-        type route hook output priority mangle; policy accept;
-        meta mark set ct mark
-    }
-}
-RULES
+nft_or_skip recipe_b_marks.nft
 forget_flows
 recipe_b_after

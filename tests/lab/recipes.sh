@@ -18,7 +18,11 @@ load_or_skip() { # CMD...
     fail "$*: $output"
 }
 
-nft_or_skip() { load_or_skip nft "$(cat)"; } # rules on standard input
+nft_or_skip() { # FILE of this folder, or - for standard input
+    local file=$1
+    [ "$file" = - ] || file=$(dirname "${BASH_SOURCE[0]}")/$file
+    load_or_skip nft -f "$file"
+}
 iptables_or_skip() { load_or_skip iptables "$@"; }
 
 # Flows that are already tracked keep the treatment that they began with.

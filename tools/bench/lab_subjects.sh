@@ -10,6 +10,7 @@
 #   b-recipe                the same, translated; marks saved to the connection choose the interface
 
 BENCH=${MULTIHOME_BENCH:?}
+RECIPES=$(dirname "${BASH_SOURCE[0]}")/../../tests/lab
 PEERS=1000
 # shellcheck disable=SC2034 # these three for lab.sh
 {
@@ -62,9 +63,12 @@ start_shim() {
     with_shim start_server -p "${LAB_PORTS[shim]}" shim "$BENCH" server --port "${LAB_PORTS[shim]}"
 }
 
-load_rules() { # RULES
-    local output
-    output=$(on_server nft "$1" 2>&1) || skip "this kernel cannot do these rules: ${output%%$'\n'*}"
+load_rules() { # FILE...
+    local file output
+    for file in "$@"; do
+        output=$(on_server nft -f "$RECIPES/$file" 2>&1) ||
+            skip "this kernel cannot do the rules of $file: ${output%%$'\n'*}"
+    done
     forget_flows
 }
 
@@ -72,32 +76,12 @@ forget_flows() { on_server conntrack -F >/dev/null 2>&1; }
 
 subject_on() { # SUBJECT
     case $1 in
-    a-recipe)
-        load_rules 'table ip multihome {
-            chain prerouting {
-                type nat hook prerouting priority dstnat; policy accept;
-                iifname "eth0" meta l4proto udp fib daddr type local counter redirect
-            }
-        }'
-        ;;
+    a-recipe) load_rules recipe_a.nft ;;
     b-native | b-shim) ip -n "$LAB_SERVER" rule add from 198.51.100.2 pref 42 lookup 42 ;;
     b-recipe)
         rp_filter 0 eth1
         ip -n "$LAB_SERVER" rule add fwmark 0x42 pref 42 lookup 42
-        load_rules 'table ip multihome {
-            chain prerouting {
-                type nat hook prerouting priority dstnat; policy accept;
-                iifname "eth1" meta l4proto udp fib daddr type local counter dnat to 192.0.2.2
-            }
-            chain input {
-                type filter hook input priority mangle; policy accept;
-                iifname "eth1" meta mark set 0x42 ct mark set mark
-            }
-            chain output {
-                type route hook output priority mangle; policy accept;
-                meta mark set ct mark
-            }
-        }'
+        load_rules recipe_b_translation.nft recipe_b_marks.nft
         ;;
     esac
 }
