@@ -1,10 +1,28 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# sanitized.sh SOURCE BUILD asan|tsan build|run: the unit tests with sanitizers, built below BUILD and run there.
+# sanitized.sh SOURCE BUILD asan|tsan build|unit|fuzz: the unit tests, and with asan the fuzzer that has the shim inside,
+# built with sanitizers below BUILD and run there.
 set -eu
 source=$1
 build=$2/$3
 sanitizers=$3
+fuzz_steps=20000
+
+run() { # PROGRAM [ARGUMENT...]
+    [ -x "$build/$1" ] || {
+        echo "SKIP: $1 is not built with $sanitizers"
+        exit 77
+    }
+    export ASAN_OPTIONS="detect_stack_use_after_return=1:abort_on_error=0"
+    export TSAN_OPTIONS="halt_on_error=1:second_deadlock_stack=1"
+    export UBSAN_OPTIONS="print_stacktrace=1"
+    # The memory that these sanitizers reserve may clash with a highly randomised layout of the process.
+    fixed_layout=
+    if command -v setarch >/dev/null && setarch -R true 2>/dev/null; then fixed_layout="setarch -R"; fi
+    program=$build/$1
+    shift
+    $fixed_layout "$program" "$@"
+}
 
 case $4 in
 build)
@@ -20,19 +38,11 @@ build)
     fi
     rm -f "$build.probe" "$build.probe.cpp"
     cmake -S "$source" -B "$build" --preset "$sanitizers"
-    cmake --build "$build" --target multihome_unit_tests --parallel "$(nproc)"
+    targets=multihome_unit_tests
+    [ "$sanitizers" != asan ] || targets="$targets multihome_fuzz_linked"
+    # shellcheck disable=SC2086 # a list
+    cmake --build "$build" --target $targets --parallel "$(nproc)"
     ;;
-run)
-    [ -x "$build/multihome_unit_tests" ] || {
-        echo "SKIP: not built with $sanitizers"
-        exit 77
-    }
-    export ASAN_OPTIONS="detect_stack_use_after_return=1:abort_on_error=0"
-    export TSAN_OPTIONS="halt_on_error=1:second_deadlock_stack=1"
-    export UBSAN_OPTIONS="print_stacktrace=1"
-    # The memory that these sanitizers reserve may clash with a highly randomised layout of the process.
-    fixed_layout=
-    if command -v setarch >/dev/null && setarch -R true 2>/dev/null; then fixed_layout="setarch -R"; fi
-    $fixed_layout "$build/multihome_unit_tests" --no-version
-    ;;
+unit) run multihome_unit_tests --no-version ;;
+fuzz) run multihome_fuzz_linked --seed 1 --steps "$fuzz_steps" ;;
 esac

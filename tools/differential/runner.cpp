@@ -82,8 +82,10 @@ void Runner::record_messages(const Layout& layout) {
     constexpr std::size_t named_one_by_one = 4; // the others are in the memory's hash as well
     // What each message has left of the one before, where all are written to one place, is no control message
     // any more whose times could be taken out.
-    if (layout.parts.size() > 1 && layout.parts.back().control_room != 0 &&
-        layout.parts.back().control == layout.parts[layout.parts.size() - 2].control)
+    const auto share = [](const Layout::Part& one, const Layout::Part& other) {
+        return one.control == other.control && (one.control_room != 0 || other.control_room != 0);
+    };
+    if (std::adjacent_find(layout.parts.begin(), layout.parts.end(), share) != layout.parts.end())
         memory_.leave_out(Region::control);
     for (std::size_t index = 0; index < layout.parts.size(); ++index) {
         const Layout::Part& part = layout.parts[index];
