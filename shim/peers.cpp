@@ -193,17 +193,19 @@ void end_peek(const Turn& turn) {
     Peer peer;
     if (!read_peer(name, length, peer))
         return false;
+    uint64_t first_bytes = 0;
+    std::memcpy(&first_bytes, name, sizeof first_bytes);
     SharedState* state = shared_state::get();
-    const uint64_t hash = hash_of(peer, state->key);
+    const bool ipv4 = address_family(first_bytes) == AF_INET;
+    const uint64_t hash = ipv4 ? hash_of_ipv4(peer, state->key) : hash_of(peer, state->key);
     const PeerTable::Found found = state->table().find_settled(hash, recent.previous(socket.tag())->word);
     if (found.slot == nullptr)
         return false;
-    uint64_t first_bytes = 0;
-    std::memcpy(&first_bytes, name, sizeof first_bytes);
+    const uint64_t key = ipv4 ? Record::key_of_ipv4(peer) : key_of(peer, hash);
     if (batch)
-        recent.add_another(first_bytes, peer, hash, key_of(peer, hash), found);
+        recent.add_another(first_bytes, peer, hash, key, found);
     else
-        recent.continue_with(first_bytes, peer, hash, key_of(peer, hash), found);
+        recent.continue_with(first_bytes, peer, hash, key, found);
     count(Counter::received);
     return true;
 }
@@ -266,6 +268,9 @@ void open_shortcut(const Turn& turn, Socket socket, const sockaddr* address, con
         if ((last->word & Entry::answered_bit) == 0) {
             note_answered(*state, last->hash, last->word);
             last->word = PeerTable::mark_answered(last->slot, last->word);
+            // For the datagrams after this one that are like it.
+            if ((last->word & Entry::answered_bit) != 0)
+                last->record.note_answered();
         }
         return last->local;
     }

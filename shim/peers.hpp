@@ -142,7 +142,7 @@ inline const SourceMessage* answer(const Turn& turn, Socket socket, const sockad
         return nullptr;
     if (recent.answers(socket.word(), address, length, message))
         return message;
-    return recent.in_order() ? detail::answer_in_order(socket, address, length) : nullptr;
+    return recent.is_ordered() ? detail::answer_in_order(socket, address, length) : nullptr;
 }
 
 // The long way has answered `peer` from `local`. The next answer may take the shortcut.

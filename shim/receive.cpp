@@ -230,19 +230,36 @@ ssize_t detail::note_failure(const MessageCall& call) {
 
 namespace {
 
+// What the kernel is to read of a message: the program's, with another control buffer.
+[[gnu::always_inline]] inline void prepare_one(const msghdr& theirs, msghdr& ours, void* control,
+                                               size_t room) {
+    static_assert(offsetof(msghdr, msg_name) == 0 &&
+                  offsetof(msghdr, msg_iovlen) < offsetof(msghdr, msg_control));
+    std::memcpy(&ours, &theirs, offsetof(msghdr, msg_control));
+    ours.msg_control = control;
+    ours.msg_controllen = room;
+    ours.msg_flags = 0;
+}
+
 // Copies the messages to `memory`, each with a control buffer of ours, as many of them as fit into `size`
 // bytes with those.
 unsigned prepare(const mmsghdr* messages, unsigned count, void* memory, size_t size) {
     auto* const ours = static_cast<mmsghdr*>(memory);
     auto* control = static_cast<unsigned char*>(memory) + count * sizeof(mmsghdr);
     const unsigned char* const end = static_cast<unsigned char*>(memory) + size;
-    for (unsigned index = 0; index < count; ++index) {
+    if (control > end)
+        return 0;
+    unsigned index = 0;
+    // Most programs give no room for control messages; many give room for many messages and get one.
+    const auto plain =
+        static_cast<unsigned>(std::min(size_t{count}, static_cast<size_t>(end - control) / control_room));
+    for (; index < plain && messages[index].msg_hdr.msg_controllen == 0; ++index, control += control_room)
+        prepare_one(messages[index].msg_hdr, ours[index].msg_hdr, control, control_room);
+    for (; index < count; ++index) {
         const size_t room = control_length(messages[index].msg_hdr);
-        if (control + room > end)
+        if (room > static_cast<size_t>(end - control))
             return index;
-        ours[index] = messages[index];
-        ours[index].msg_hdr.msg_control = control;
-        ours[index].msg_hdr.msg_controllen = room;
+        prepare_one(messages[index].msg_hdr, ours[index].msg_hdr, control, room);
         control += room;
     }
     return count;

@@ -271,6 +271,9 @@ public:
     // True where answers are to be matched in order, not with last().
     bool in_order() const { return in_order_ && run_.count() > 1; }
 
+    // True where answers come in the order of the datagrams, if only of one.
+    bool is_ordered() const { return in_order_; }
+
     // Something was sent: the next receive call starts a new run.
     void sent() { set_waiting(false); }
 

@@ -39,8 +39,9 @@ public:
     constexpr LocalIndex local() const {
         return static_cast<LocalIndex>(word_ & ((1U << local_index_bits) - 1));
     }
-    // Whether the peer's entry in the table said so when the datagram came.
+    // Whether the peer's entry in the table says so, as far as is known.
     constexpr bool answered() const { return (word_ & answered_bit) != 0; }
+    constexpr void note_answered() { word_ |= answered_bit; }
     constexpr bool used() const { return (word_ & used_bit) != 0; }
     constexpr void use() { word_ |= used_bit; }
 

@@ -112,6 +112,22 @@ public:
         return source;
     }
 
+    // The same by the message that is at hand for it; empty where it takes source_for().
+    Local answer_by_message(Worker& worker, unsigned to) const {
+        Local source;
+        worker.tell([this, to, &source] {
+            sockaddr_in address{};
+            address.sin_family = AF_INET;
+            address.sin_port = peer(to).port;
+            address.sin_addr = peer(to).address.ipv4();
+            const auto* name = reinterpret_cast<const sockaddr*>(&address);
+            const peers::Turn turn;
+            if (const SourceMessage* message = peers::answer(turn, socket_, name, sizeof address))
+                source = control::read_source(message->control(), message->length());
+        });
+        return source;
+    }
+
 private:
     SharedState* before_ = nullptr;
     Socket socket_ = Socket{Socket::Kind::ours, 0, 77}.with_role(Socket::Role::server);
@@ -169,6 +185,22 @@ TEST_CASE("a thread that answers what others have read does not think of what it
     scene.receive(b, 1, 4);
     CHECK(scene.answer(c, 1) == local(4));
     CHECK(scene.answer(a, 1) == local(4));
+}
+
+TEST_CASE(
+    "a batch is answered by messages at hand once its peer has been answered, if it be a batch of one") {
+    const Scene scene;
+    Worker a;
+    scene.receive_batch(a, 1, {2});
+    CHECK_FALSE(static_cast<bool>(scene.answer_by_message(a, 1))); // the table has to learn of it
+    CHECK(scene.answer(a, 1) == local(2));
+    scene.receive_batch(a, 1, {2});
+    CHECK(scene.answer_by_message(a, 1) == local(2));
+    CHECK_FALSE(static_cast<bool>(scene.answer_by_message(a, 1))); // used
+    CHECK(scene.answer(a, 1) == local(2));
+    scene.receive_batch(a, 1, {2, 3, 2});
+    CHECK(scene.answer_by_message(a, 1) == local(2));
+    CHECK_FALSE(static_cast<bool>(scene.answer_by_message(a, 2)));
 }
 
 TEST_CASE("the same after batches") {
