@@ -77,7 +77,9 @@ EXPORT void closefrom(int first) noexcept {
 namespace {
 
 [[gnu::noinline]] int note_copy(int fd, int copy) {
-    if (copy >= 0)
+    const bool is_noted = is_nothing_to_forget(copy) && sockets::is_direct(fd) &&
+                          sockets::peek_direct(fd).word() == sockets::peek_direct(copy).word();
+    if (copy >= 0 && !is_noted)
         sockets::duplicated(fd, copy);
     return copy;
 }

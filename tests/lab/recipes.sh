@@ -20,7 +20,10 @@ load_or_skip() { # CMD...
 
 nft_or_skip() { # FILE of this folder, or - for standard input
     local file=$1
-    [ "$file" = - ] || file=$(dirname "${BASH_SOURCE[0]}")/$file
+    if [ "$file" != - ]; then
+        file=$(dirname "${BASH_SOURCE[0]}")/$file
+        [ -r "$file" ] || fail "no $file"
+    fi
     load_or_skip nft -f "$file"
 }
 iptables_or_skip() { load_or_skip iptables "$@"; }

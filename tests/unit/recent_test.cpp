@@ -88,6 +88,17 @@ TEST_CASE("a batch is answered in its order") {
     }
 }
 
+TEST_CASE("a batch that is answered out of order is answered in order for each peer") {
+    Recent received;
+    received.begin_call(tag, true);
+    received.add(heard(1, 7));
+    received.add(heard(2, 8));
+    received.add(heard(2, 9));
+    CHECK(take(received, 2) == 8);
+    CHECK(take(received, 2) == 9);
+    CHECK(take(received, 1) == 7);
+}
+
 TEST_CASE("a batch of one is like a single datagram") {
     Recent received;
     received.begin_call(tag, true);
@@ -110,6 +121,17 @@ TEST_CASE("a socket that was drained call by call is answered in order") {
     received.sent();
     CHECK(take(received, 1) == 8);
     CHECK(take(received, 1) == 9);
+}
+
+TEST_CASE("a datagram on another socket starts a new run") {
+    Recent received;
+    received.begin_call(tag, false);
+    received.add(heard(1, 7));
+    received.begin_call(tag + 1, false);
+    received.add(heard(2, 8, tag + 1));
+    received.drained(tag + 1);
+    CHECK_FALSE(received.in_order());
+    CHECK(take(received, 1) == 0);
 }
 
 TEST_CASE("draining that is interrupted by an answer starts a new run") {

@@ -66,6 +66,7 @@ start_shim() {
 load_rules() { # FILE...
     local file output
     for file in "$@"; do
+        [ -r "$RECIPES/$file" ] || fail "no $RECIPES/$file"
         output=$(on_server nft -f "$RECIPES/$file" 2>&1) ||
             skip "this kernel cannot do the rules of $file: ${output%%$'\n'*}"
     done

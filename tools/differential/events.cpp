@@ -103,9 +103,11 @@ void Runner::inspect(int fd) {
         add(Label::option, index, hash_bytes(value.data(), value.size(), length + (error << 32U)));
     }
     inspect_names(fd);
-    pollfd ready{fd, POLLPRI, 0};
+    pollfd ready{fd, POLLIN | POLLPRI, 0};
     if (!by_clock)
-        ready.events |= POLLIN | POLLOUT;
+        ready.events |= POLLOUT;
+    else if (tcp_by_the_clock_)
+        ready.events = POLLPRI;
     add(Label::readiness, 0,
         poll(&ready, 1, 0) >= 0 ? static_cast<std::uint64_t>(ready.revents) : ~std::uint64_t{0});
 }
@@ -203,6 +205,8 @@ void Runner::reset() {
     call_plainly(Symbol::close_range, {first_own_descriptor + own_descriptor_count, UINT_MAX, 0});
     surroundings_.repair();
     record_arrivals();
+    tcp_sent_ = 0;
+    tcp_by_the_clock_ = false;
 }
 
 void Runner::event(const Step& step) {

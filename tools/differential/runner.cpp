@@ -38,6 +38,19 @@ bool Runner::is_tcp(int fd) {
     return libc().getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &length) == 0 && protocol == IPPROTO_TCP;
 }
 
+void Runner::note_tcp(const Step& step) {
+    constexpr std::int64_t always_fits = 1000; // in the smallest buffers
+    const bool sends = step.op == Op::sendto || step.op == Op::sendmsg || step.op == Op::sendmmsg;
+    const bool one_piece = step.get(Field::vectors) == 0 && step.op != Op::sendmmsg;
+    if (!sends)
+        return;
+    const std::int64_t length = step.get(Field::length);
+    if (!one_piece || length < 0 || length > always_fits)
+        tcp_by_the_clock_ = true;
+    else if ((tcp_sent_ += length) > always_fits)
+        tcp_by_the_clock_ = true;
+}
+
 void Runner::add(Label label, std::size_t index, std::uint64_t value) {
     if (mailbox_.entry_count == Mailbox::maximum_entries) {
         ++mailbox_.overflow;
@@ -166,11 +179,14 @@ void Runner::call(const Step& step) {
     memory_.clear();
     const PreparedCall call = prepare(step, memory_, surroundings_, step_);
     const bool on_tcp = moves_data(step.op) && is_tcp(step.integer(Field::fd));
+    if (on_tcp)
+        note_tcp(step);
     errno = untouched_errno;
     const long result = functions_.call(call.symbol, call.arguments);
     const int error = errno;
-    // How much a connection takes or has at once, and whether it looks at the memory at all, is the clock's.
-    if (on_tcp && (result >= 0 || error == EAGAIN || error == EFAULT)) {
+    // How much a connection with much in it takes or has at once, and whether it looks at the memory at all,
+    // is the clock's.
+    if (on_tcp && tcp_by_the_clock_ && (result >= 0 || error == EAGAIN || error == EFAULT)) {
         add(Label::moved_on_tcp, 0, static_cast<std::uint64_t>(result >= 0 && error != untouched_errno));
         return;
     }

@@ -37,6 +37,8 @@ private:
     /// A connection whose buffers the kernel enlarges by the clock, and empties when a delayed
     /// acknowledgement comes.
     static bool is_tcp(int fd);
+    /// A step is about to move data on one.
+    void note_tcp(const Step& step);
     void inspect(int fd);
     void inspect_names(int fd);
     void note_address(const char* what, const sockaddr_storage& name);
@@ -53,6 +55,10 @@ private:
     Surroundings surroundings_;
     bool shares_ports_; // with the other side, which runs when this one has finished
     std::uint32_t step_ = 0;
+    // Of the sequence: the bytes sent on TCP sockets; and that they are so many that the clock decides how
+    // far they come.
+    std::int64_t tcp_sent_ = 0;
+    bool tcp_by_the_clock_ = false;
 };
 
 } // namespace multihome::differential
