@@ -45,10 +45,8 @@ void Runner::note_tcp(const Step& step) {
     if (!sends)
         return;
     const std::int64_t length = step.get(Field::length);
-    if (!one_piece || length < 0 || length > always_fits)
-        tcp_by_the_clock_ = true;
-    else if ((tcp_sent_ += length) > always_fits)
-        tcp_by_the_clock_ = true;
+    tcp_sent_ += one_piece && length >= 0 && length <= always_fits ? length : always_fits + 1;
+    tcp_by_the_clock_ = tcp_sent_ > always_fits;
 }
 
 void Runner::add(Label label, std::size_t index, std::uint64_t value) {
