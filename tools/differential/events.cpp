@@ -28,13 +28,6 @@ bool is_mapped(const sockaddr_storage& name) {
     return IN6_IS_ADDR_V4MAPPED(&address);
 }
 
-bool is_ping(int fd) {
-    int protocol = 0;
-    socklen_t length = sizeof protocol;
-    return libc().getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &length) == 0 &&
-           (protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6);
-}
-
 bool is_loopback6(const sockaddr_storage& name) {
     const in6_addr address = ipv6_of(name);
     return IN6_IS_ADDR_LOOPBACK(&address);
@@ -71,7 +64,8 @@ void Runner::inspect_names(int fd) {
         inet_pton(AF_INET6, "::ffff:127.0.0.1", &changed.sin6_addr);
         std::memcpy(&local, &changed, sizeof changed);
     }
-    const bool by_lot = is_ping(fd);
+    const int protocol = protocol_of(fd);
+    const bool by_lot = protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6;
     surroundings_.normalise_port(local, by_lot);
     surroundings_.normalise_port(remote, false);
     add(Label::local_address, 0, has_local ? hash_bytes(&local, local_length) : 0);
@@ -83,7 +77,9 @@ void Runner::inspect_names(int fd) {
 }
 
 void Runner::inspect(int fd) {
-    const bool by_clock = is_tcp(fd);
+    // The kernel enlarges a connection's buffers by the clock, and empties them when a delayed
+    // acknowledgement comes.
+    const bool by_clock = protocol_of(fd) == IPPROTO_TCP;
     for (std::size_t index = 0; index < inspected_options.size(); ++index) {
         if (by_clock && inspected_options[index].level == SOL_SOCKET &&
             inspected_options[index].name == SO_RCVBUF)
@@ -106,7 +102,7 @@ void Runner::inspect(int fd) {
     pollfd ready{fd, POLLIN | POLLPRI, 0};
     if (!by_clock)
         ready.events |= POLLOUT;
-    else if (tcp_by_the_clock_)
+    else if (tcp_goes_by_the_clock())
         ready.events = POLLPRI;
     add(Label::readiness, 0,
         poll(&ready, 1, 0) >= 0 ? static_cast<std::uint64_t>(ready.revents) : ~std::uint64_t{0});
@@ -206,7 +202,6 @@ void Runner::reset() {
     surroundings_.repair();
     record_arrivals();
     tcp_sent_ = 0;
-    tcp_by_the_clock_ = false;
 }
 
 void Runner::event(const Step& step) {

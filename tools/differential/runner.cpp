@@ -32,21 +32,18 @@ bool moves_data(Op op) {
 
 } // namespace
 
-bool Runner::is_tcp(int fd) {
+int Runner::protocol_of(int fd) {
     int protocol = 0;
     socklen_t length = sizeof protocol;
-    return libc().getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &length) == 0 && protocol == IPPROTO_TCP;
+    return libc().getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &length) == 0 ? protocol : 0;
 }
 
 void Runner::note_tcp(const Step& step) {
-    constexpr std::int64_t always_fits = 1000; // in the smallest buffers
-    const bool sends = step.op == Op::sendto || step.op == Op::sendmsg || step.op == Op::sendmmsg;
-    const bool one_piece = step.get(Field::vectors) == 0 && step.op != Op::sendmmsg;
-    if (!sends)
+    if (step.op != Op::sendto && step.op != Op::sendmsg && step.op != Op::sendmmsg)
         return;
+    const bool one_piece = step.get(Field::vectors) == 0 && step.op != Op::sendmmsg;
     const std::int64_t length = step.get(Field::length);
     tcp_sent_ += one_piece && length >= 0 && length <= always_fits ? length : always_fits + 1;
-    tcp_by_the_clock_ = tcp_sent_ > always_fits;
 }
 
 void Runner::add(Label label, std::size_t index, std::uint64_t value) {
@@ -176,7 +173,7 @@ void Runner::after_call(const Step& step, const Layout& layout) {
 void Runner::call(const Step& step) {
     memory_.clear();
     const PreparedCall call = prepare(step, memory_, surroundings_, step_);
-    const bool on_tcp = moves_data(step.op) && is_tcp(step.integer(Field::fd));
+    const bool on_tcp = moves_data(step.op) && protocol_of(step.integer(Field::fd)) == IPPROTO_TCP;
     if (on_tcp)
         note_tcp(step);
     errno = untouched_errno;
@@ -184,7 +181,7 @@ void Runner::call(const Step& step) {
     const int error = errno;
     // How much a connection with much in it takes or has at once, and whether it looks at the memory at all,
     // is the clock's.
-    if (on_tcp && tcp_by_the_clock_ && (result >= 0 || error == EAGAIN || error == EFAULT)) {
+    if (on_tcp && tcp_goes_by_the_clock() && (result >= 0 || error == EAGAIN || error == EFAULT)) {
         add(Label::moved_on_tcp, 0, static_cast<std::uint64_t>(result >= 0 && error != untouched_errno));
         return;
     }

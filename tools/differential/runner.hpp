@@ -34,11 +34,11 @@ private:
     void normalise_name(std::uintptr_t address, std::size_t length);
     void normalise_control_at(std::uintptr_t address, std::size_t length);
     void event(const Step& step);
-    /// A connection whose buffers the kernel enlarges by the clock, and empties when a delayed
-    /// acknowledgement comes.
-    static bool is_tcp(int fd);
-    /// A step is about to move data on one.
+    /// As SO_PROTOCOL tells it; 0 where there is none.
+    static int protocol_of(int fd);
+    /// A step is about to move data on a TCP socket.
     void note_tcp(const Step& step);
+    [[nodiscard]] bool tcp_goes_by_the_clock() const { return tcp_sent_ > always_fits; }
     void inspect(int fd);
     void inspect_names(int fd);
     void note_address(const char* what, const sockaddr_storage& name);
@@ -55,10 +55,10 @@ private:
     Surroundings surroundings_;
     bool shares_ports_; // with the other side, which runs when this one has finished
     std::uint32_t step_ = 0;
-    // Of the sequence: the bytes sent on TCP sockets; and that they are so many that the clock decides how
-    // far they come.
+    // The bytes that the sequence has sent on TCP sockets. Where they are more than always fit into the
+    // smallest buffers, the clock decides how far they come.
     std::int64_t tcp_sent_ = 0;
-    bool tcp_by_the_clock_ = false;
+    static constexpr std::int64_t always_fits = 1000;
 };
 
 } // namespace multihome::differential
