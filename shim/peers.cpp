@@ -215,7 +215,8 @@ void end_peek(const Turn& turn) {
                                                           socklen_t length) {
     const Recent::Heard* last = recent.last(socket.tag());
     SharedState* state = shared_state::get();
-    if (last == nullptr || requests_change_threads(*state))
+    // Connected to an IPv4 peer since: the long way sees whom it sends to.
+    if (last == nullptr || socket.has(Socket::only_ipv4) || requests_change_threads(*state))
         return nullptr;
     uint64_t key = 0;
     if (recent.is_last_peer(address, length)) {
