@@ -130,6 +130,15 @@ enum class Outgoing : uint8_t {
 // `used`: the bytes up to the end of the last message, aligned: where the next one goes.
 Outgoing inspect_outgoing(const void* buffer, size_t length, size_t& used);
 
+// Makes `ours` the program's message with another control buffer, but for msg_flags.
+[[gnu::always_inline]] inline void put_in(const msghdr& theirs, msghdr& ours, void* buffer, size_t length) {
+    static_assert(offsetof(msghdr, msg_name) == 0 &&
+                  offsetof(msghdr, msg_iovlen) < offsetof(msghdr, msg_control));
+    std::memcpy(&ours, &theirs, offsetof(msghdr, msg_control));
+    ours.msg_control = buffer;
+    ours.msg_controllen = length;
+}
+
 // Writes a whole message, padding and all, and returns the bytes it takes.
 template <typename Data>
 size_t write_message(void* buffer, int level, int type, const Data& data) {

@@ -122,12 +122,15 @@ EXPORT ssize_t __recvfrom_chk(int fd, void* buffer, size_t length, size_t buffer
 
 EXPORT ssize_t recvmsg(int fd, msghdr* message, int flags) {
     const Socket socket = sockets::peek_direct(fd);
-    // What has no room for control messages gets no descriptors either.
-    if (socket.has(Socket::no_descriptors) || (is_passed_on(socket) && user_memory::is_on_stack(message) &&
-                                               message->msg_controllen == 0)) [[likely]]
+    // One instruction tells both from the rest.
+    if ((socket.word() & (static_cast<uint64_t>(Socket::Kind::ours) | Socket::no_descriptors)) != 0) [[likely]] {
+        if (is_ours(socket))
+            return recvmsg_ours(fd, message, flags, socket);
         return libc::recvmsg(fd, message, flags);
-    if (is_ours(socket))
-        return recvmsg_ours(fd, message, flags, socket);
+    }
+    // What has no room for control messages gets no descriptors either.
+    if (is_passed_on(socket) && user_memory::is_on_stack(message) && message->msg_controllen == 0)
+        return libc::recvmsg(fd, message, flags);
     return recvmsg_examined(fd, message, flags);
 }
 

@@ -83,6 +83,15 @@ inline void count(Counter counter, uint64_t amount = 1) {
     return true;
 }
 
+// The same for a `name` that is a whole sockaddr_in6, and `length` bytes of `control` messages.
+[[gnu::always_inline]] inline bool heard_again_ipv6(Socket socket, const void* name, const void* control,
+                                                    size_t length) {
+    if (!recent.repeats_ipv6(socket.word(), name, control, length)) [[unlikely]]
+        return false;
+    recent.shortcut().counters->add(Counter::received);
+    return true;
+}
+
 namespace detail {
 bool heard_another(Socket socket, const sockaddr* name, socklen_t length, bool batch);
 const SourceMessage* answer_in_order(Socket socket, const sockaddr* address, socklen_t length);
@@ -125,6 +134,12 @@ const SourceMessage* answer_in_order(Socket socket, const sockaddr* address, soc
 // address. False where it takes source_for().
 [[gnu::always_inline]] inline bool answers(Socket socket, const void* address, const SourceMessage*& source) {
     return recent.answers(socket.word(), address, source);
+}
+
+// The same for an address that holds a sockaddr_in6, or another one of which eight bytes can be read.
+[[gnu::always_inline]] inline bool answers_ipv6(Socket socket, const void* address,
+                                                const SourceMessage*& source) {
+    return recent.answers_ipv6(socket.word(), address, source);
 }
 
 // Counts an answer that answers() has found the source of.

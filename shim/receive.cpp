@@ -142,6 +142,15 @@ void give_back(Socket socket, const msghdr& ours, msghdr& theirs) {
                         address_length);
 }
 
+[[gnu::hot, gnu::noinline]] ssize_t detail::note_ipv6(const Call& call, ssize_t received) {
+    const msghdr& message = call.message;
+    if (*call.address_length < sizeof(sockaddr_in6) ||
+        !peers::heard_again_ipv6(Socket{call.word}, message.msg_name, call.control, message.msg_controllen))
+        return note(call, received);
+    *call.address_length = sizeof(sockaddr_in6);
+    return received;
+}
+
 [[gnu::hot, gnu::noinline]] ssize_t detail::note(const Call& call, ssize_t received) {
     const Socket socket{call.word};
     const msghdr& message = call.message;
@@ -220,8 +229,18 @@ ssize_t fail_message(Socket socket, const msghdr& ours, msghdr& theirs, int flag
                          : fail_message(socket, ours, *message, flags);
 }
 
-[[gnu::hot, gnu::noinline]] ssize_t detail::note(const MessageCall& call, ssize_t received) {
+[[gnu::hot, gnu::noinline]] static ssize_t note_long(const detail::MessageCall& call, ssize_t received) {
     return finish_message(Socket{call.word}, call.fd, call.message, *call.theirs, received, call.flags);
+}
+
+[[gnu::hot, gnu::noinline]] ssize_t detail::note_ipv6(const MessageCall& call, ssize_t received) {
+    const msghdr& message = call.message;
+    if (call.theirs->msg_namelen < sizeof(sockaddr_in6) ||
+        !peers::heard_again_ipv6(Socket{call.word}, message.msg_name, call.control, message.msg_controllen))
+        return note_long(call, received);
+    call.theirs->msg_namelen = sizeof(sockaddr_in6);
+    call.theirs->msg_flags = message.msg_flags;
+    return received;
 }
 
 ssize_t detail::note_failure(const MessageCall& call) {
@@ -230,14 +249,9 @@ ssize_t detail::note_failure(const MessageCall& call) {
 
 namespace {
 
-// What the kernel is to read of a message: the program's, with another control buffer.
 [[gnu::always_inline]] inline void prepare_one(const msghdr& theirs, msghdr& ours, void* control,
                                                size_t room) {
-    static_assert(offsetof(msghdr, msg_name) == 0 &&
-                  offsetof(msghdr, msg_iovlen) < offsetof(msghdr, msg_control));
-    std::memcpy(&ours, &theirs, offsetof(msghdr, msg_control));
-    ours.msg_control = control;
-    ours.msg_controllen = room;
+    control::put_in(theirs, ours, control, room);
     ours.msg_flags = 0;
 }
 

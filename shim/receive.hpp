@@ -56,7 +56,9 @@ struct Call {
 };
 static_assert(offsetof(Call, data) == 0);
 
-// What the real call has brought: the long way. Returns `received`.
+// What the real call has brought, where the quick look at an IPv4 peer does not do: the quick look at an IPv6
+// socket's peer, and the long way. Both return `received`.
+ssize_t note_ipv6(const Call& call, ssize_t received);
 ssize_t note(const Call& call, ssize_t received);
 [[gnu::cold, gnu::noinline]] ssize_t note_failure(const Call& call);
 
@@ -90,11 +92,13 @@ constexpr size_t arrival_at = CMSG_LEN(0);
     // there, or what lies beyond their four bytes.
     uint64_t arrival = 0;
     std::memcpy(&arrival, call.control + arrival_at, sizeof arrival);
-    if (!looks && peers::heard_again(Socket{call.word}, call.message.msg_name, arrival)) [[likely]] {
+    if (looks)
+        return note(Call::of(call.message), received);
+    if (peers::heard_again(Socket{call.word}, call.message.msg_name, arrival)) [[likely]] {
         *call.address_length = sizeof(sockaddr_in);
         return received;
     }
-    return note(Call::of(call.message), received);
+    return note_ipv6(Call::of(call.message), received);
 }
 
 // A recvmsg() under way, for a program that has no room for control messages; as above, msg_control tells
@@ -113,7 +117,7 @@ struct MessageCall {
 };
 static_assert(offsetof(MessageCall, control) == 0);
 
-ssize_t note(const MessageCall& call, ssize_t received);
+ssize_t note_ipv6(const MessageCall& call, ssize_t received);
 [[gnu::cold, gnu::noinline]] ssize_t note_failure(const MessageCall& call);
 
 } // namespace detail
@@ -130,12 +134,7 @@ ssize_t note(const MessageCall& call, ssize_t received);
     call.word = socket.word();
     call.fd = fd;
     call.flags = flags;
-    call.message.msg_name = message->msg_name;
-    call.message.msg_namelen = message->msg_namelen;
-    call.message.msg_iov = message->msg_iov;
-    call.message.msg_iovlen = message->msg_iovlen;
-    call.message.msg_control = call.control;
-    call.message.msg_controllen = sizeof call.control;
+    control::put_in(*message, call.message, call.control, sizeof call.control);
     std::memset(call.control + detail::arrival_at, 0, sizeof(uint64_t));
     const ssize_t received = libc::recvmsg(fd, &call.message, flags);
     if (received < 0) [[unlikely]]
@@ -149,7 +148,7 @@ ssize_t note(const MessageCall& call, ssize_t received);
         call.theirs->msg_flags = call.message.msg_flags;
         return received;
     }
-    return note(detail::MessageCall::of(call.message), received);
+    return note_ipv6(detail::MessageCall::of(call.message), received);
 }
 
 // one() for a descriptor whose word is at hand, the shortest way for an address whose length lies on the

@@ -54,6 +54,7 @@ public:
     constinit static inline std::atomic<uint64_t> no_slot{~uint64_t{0}};
 
     static constexpr uint64_t no_arrival = 1; // an interface without an address
+    static constexpr uint64_t no_name = ~uint64_t{0}; // of a family that there is not
     static constexpr char nowhere = 0;        // no address of the program's, nor a null pointer
 
     // The case that a busy server meets most: one datagram, its answer, and another one at the same address.
@@ -62,8 +63,10 @@ public:
     struct Shortcut {
         uint64_t socket =
             0; // the descriptor's word, with all that a choice of the source depends on; 0: none
-        uint64_t arrival = no_arrival; // with waiting_byte in it, which no arrival is equal to
-        uint64_t name = 0; // the first eight bytes of the peer's sockaddr_in: family, port, address; or 0
+        uint64_t arrival = no_arrival; // an IPv4 one, with waiting_byte in it, which no arrival is equal to
+        // The first eight bytes of the peer's socket address. Those of a sockaddr_in have its family, port and
+        // address. To a sockaddr_in6's belong the addresses in last_.
+        uint64_t name = no_name;
         const SourceMessage* source = nullptr;
         const void* address = &nowhere; // where the program last had the peer's address: it can be read
         Counters::Shard* counters = nullptr;
@@ -111,6 +114,30 @@ public:
         return true;
     }
 
+    // Quick. The same for a peer with a sockaddr_in6, whose `name` the kernel has written whole, and for all
+    // control messages that came: our packet information alone.
+    [[gnu::always_inline]] bool repeats_ipv6(uint64_t socket, const void* name, const void* control,
+                                             size_t length) {
+        const auto* info = static_cast<const unsigned char*>(control) + CMSG_LEN(0);
+        if (length == CMSG_SPACE(sizeof(in6_pktinfo))) [[likely]] {
+            if (is_waiting() || !is_address(last_.local.address, info)) [[unlikely]]
+                return false;
+        } else {
+            // From an IPv4 peer to a dual-stack socket: see control::read_simple().
+            constexpr size_t both = CMSG_SPACE(sizeof(in6_pktinfo)) + CMSG_SPACE(sizeof(in_pktinfo));
+            uint64_t arrival = 0;
+            if (length != both)
+                return false;
+            std::memcpy(&arrival, info + CMSG_SPACE(sizeof(in6_pktinfo)), sizeof arrival);
+            if (shortcut_.arrival != arrival) [[unlikely]]
+                return false;
+        }
+        if (!belongs_to_ipv6(socket, name)) [[unlikely]]
+            return false;
+        set_waiting(true);
+        return true;
+    }
+
     // The same, for peers and addresses of either family, but for who the peer is. Nothing has been noted.
     bool continues(uint64_t socket, const control::SimpleArrival& arrival) const {
         return open_ == socket && !is_waiting() && is_alike(arrival);
@@ -144,13 +171,9 @@ public:
         if (length < sizeof(sockaddr_in6))
             return false;
         const auto* bytes = static_cast<const unsigned char*>(address);
-        uint64_t first = 0;
-        uint64_t second = 0;
         uint32_t scope = 0;
-        std::memcpy(&first, bytes + offsetof(sockaddr_in6, sin6_addr), sizeof first);
-        std::memcpy(&second, bytes + offsetof(sockaddr_in6, sin6_addr) + 8, sizeof second);
         std::memcpy(&scope, bytes + offsetof(sockaddr_in6, sin6_scope_id), sizeof scope);
-        return first == last_.peer.address.first && second == last_.peer.address.second &&
+        return is_address(last_.peer.address, bytes + offsetof(sockaddr_in6, sin6_addr)) &&
                (last_.peer.scope == 0 || last_.peer.scope == scope);
     }
 
@@ -161,7 +184,7 @@ public:
     // eight bytes of its socket address.
     void continue_with(uint64_t name, const Peer& peer, uint64_t hash, uint64_t key,
                        const PeerTable::Found& found) {
-        shortcut_.name = address_family(name) == AF_INET ? name : 0;
+        set_name(name, peer);
         set_last(name, peer, hash, key, found);
         run_.replace(last_.record);
         set_waiting(true);
@@ -183,15 +206,20 @@ public:
         std::atomic_signal_fence(std::memory_order_acq_rel);
         if (!belongs_to(socket, name)) [[unlikely]]
             return false;
-        std::atomic_signal_fence(std::memory_order_acq_rel);
-        // A signal handler may have opened it for this peer only now.
-        if (shortcut_.source != source) [[unlikely]]
-            return false;
-        set_waiting(false);
-        return true;
+        return answers_from(source);
     }
 
-    // The same for an address of either family, of `length` bytes.
+    // Quick. The same for a sockaddr_in6.
+    [[gnu::always_inline]] bool answers_ipv6(uint64_t socket, const void* address,
+                                             const SourceMessage*& source) {
+        source = shortcut_.source;
+        std::atomic_signal_fence(std::memory_order_acq_rel);
+        if (!belongs_to_ipv6(socket, address)) [[unlikely]]
+            return false;
+        return answers_from(source);
+    }
+
+    // The same for an address of either family, of `length` bytes, by who has entered.
     bool answers(uint64_t socket, const void* address, socklen_t length, const SourceMessage*& source) {
         source = shortcut_.source;
         if (open_ != socket || !is_last_peer(address, length) || !is_settled())
@@ -211,9 +239,8 @@ public:
     void set_shortcut(uint64_t socket, const void* address, Counters::Shard& counters) {
         uint64_t name = 0;
         std::memcpy(&name, address, sizeof name);
-        const bool ipv4 = address_family(name) == AF_INET;
-        shortcut_.arrival = ipv4 ? last_.arrival : no_arrival;
-        shortcut_.name = ipv4 ? name : 0;
+        shortcut_.arrival = last_.arrival != 0 ? last_.arrival : no_arrival;
+        set_name(name, last_.peer);
         shortcut_.source = &SourceMessage::make(PeerTable::Entry::local(last_.word), last_.local);
         shortcut_.address = address;
         shortcut_.counters = &counters;
@@ -301,6 +328,49 @@ private:
             return false;
         std::atomic_signal_fence(std::memory_order_acq_rel);
         return shortcut_.socket == socket;
+    }
+
+    // Quick. The same for a sockaddr_in6. The name comes first: where it is another one, the rest of it may be
+    // missing.
+    [[gnu::always_inline]] bool belongs_to_ipv6(uint64_t socket, const void* address) const {
+        uint64_t name = 0;
+        std::memcpy(&name, address, sizeof name);
+        if (shortcut_.name != name) [[unlikely]]
+            return false;
+        const auto* bytes = static_cast<const unsigned char*>(address);
+        if (!is_address(last_.peer.address, bytes + offsetof(sockaddr_in6, sin6_addr))) [[unlikely]]
+            return false;
+        if (!is_settled()) [[unlikely]]
+            return false;
+        std::atomic_signal_fence(std::memory_order_acq_rel);
+        return shortcut_.socket == socket;
+    }
+
+    // Quick. True where `source` still is what the shortcut answers from: a signal handler may have opened it
+    // for this peer only now.
+    [[gnu::always_inline]] bool answers_from(const SourceMessage* source) {
+        std::atomic_signal_fence(std::memory_order_acq_rel);
+        if (shortcut_.source != source) [[unlikely]]
+            return false;
+        set_waiting(false);
+        return true;
+    }
+
+    // True where `bytes` are the address, as an IPv6 one. One branch, because nearly always they are.
+    [[gnu::always_inline]] static bool is_address(const Address& address, const unsigned char* bytes) {
+        uint64_t first = 0;
+        uint64_t second = 0;
+        std::memcpy(&first, bytes, sizeof first);
+        std::memcpy(&second, bytes + sizeof first, sizeof second);
+        return ((first ^ address.first) | (second ^ address.second)) == 0;
+    }
+
+    // Whom the shortcut is about: `name` is what the peer's socket address starts with. Where it takes an
+    // interface as well to tell an IPv6 peer, or where it reached us, the quick ways do not know it.
+    void set_name(uint64_t name, const Peer& peer) {
+        const bool by_interface =
+            peer.scope != 0 || (last_.arrival == 0 && last_.local.interface_index != 0);
+        shortcut_.name = by_interface ? no_name : name;
     }
 
     // True where is_alike() can tell that another datagram came to the same address as last().

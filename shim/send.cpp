@@ -193,6 +193,22 @@ bool has_source(const msghdr& ours, const msghdr& theirs) {
                         errno_before);
 }
 
+[[gnu::hot, gnu::noinline]] ssize_t detail::quickly_ipv6(int fd, const void* buffer, size_t length, int flags,
+                                          const sockaddr* address, Socket socket) {
+    const SourceMessage* source = nullptr;
+    if (!is_readable(address) || !peers::answers_ipv6(socket, address, source)) [[unlikely]]
+        return one(fd, buffer, length, flags, address, sizeof(sockaddr_in6));
+    return send(fd, buffer, length, flags, address, sizeof(sockaddr_in6), *source, source->length());
+}
+
+[[gnu::hot, gnu::noinline]] ssize_t detail::quickly_ipv6(int fd, const msghdr* message, int flags, Socket socket) {
+    const SourceMessage* source = nullptr;
+    if (message->msg_namelen != sizeof(sockaddr_in6) || !is_readable(message->msg_name) ||
+        !peers::answers_ipv6(socket, message->msg_name, source)) [[unlikely]]
+        return one(fd, message, flags);
+    return send(fd, message, flags, *source, source->length());
+}
+
 ssize_t detail::after_failure(const MessageCall& call) {
     peers::count(Counter::injected, ~uint64_t{0}); // it was counted before the call
     return send_as_made(call.fd, *call.theirs, call.message, call.flags, call.errno_before);

@@ -21,9 +21,9 @@ namespace multihome {
 
 class SourceMessage {
 public:
-    // For msg_control and msg_controllen.
+    // For msg_control and msg_controllen, which need not count the padding after the last message.
     void* control() const { return const_cast<std::atomic<uint64_t>*>(words_.data()); }
-    size_t length() const { return CMSG_ALIGN(words_[0].load(std::memory_order_relaxed)); }
+    size_t length() const { return words_[0].load(std::memory_order_relaxed); }
 
     static constexpr size_t ipv4_length = CMSG_SPACE(sizeof(in_pktinfo));
     static constexpr size_t ipv6_length = CMSG_SPACE(sizeof(in6_pktinfo));
