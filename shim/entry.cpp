@@ -123,7 +123,8 @@ EXPORT ssize_t __recvfrom_chk(int fd, void* buffer, size_t length, size_t buffer
 EXPORT ssize_t recvmsg(int fd, msghdr* message, int flags) {
     const Socket socket = sockets::peek_direct(fd);
     // One instruction tells both from the rest.
-    if ((socket.word() & (static_cast<uint64_t>(Socket::Kind::ours) | Socket::no_descriptors)) != 0) [[likely]] {
+    if ((socket.word() & (static_cast<uint64_t>(Socket::Kind::ours) | Socket::no_descriptors)) != 0)
+        [[likely]] {
         if (is_ours(socket))
             return recvmsg_ours(fd, message, flags, socket);
         return libc::recvmsg(fd, message, flags);

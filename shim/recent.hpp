@@ -53,9 +53,9 @@ public:
     // entry is.
     constinit static inline std::atomic<uint64_t> no_slot{~uint64_t{0}};
 
-    static constexpr uint64_t no_arrival = 1; // an interface without an address
+    static constexpr uint64_t no_arrival = 1;         // an interface without an address
     static constexpr uint64_t no_name = ~uint64_t{0}; // of a family that there is not
-    static constexpr char nowhere = 0;        // no address of the program's, nor a null pointer
+    static constexpr char nowhere = 0;                // no address of the program's, nor a null pointer
 
     // The case that a busy server meets most: one datagram, its answer, and another one at the same address.
     // What the long way would find out again, as it lies in the kernel's buffers. Belongs to last_, which is
@@ -64,8 +64,8 @@ public:
         uint64_t socket =
             0; // the descriptor's word, with all that a choice of the source depends on; 0: none
         uint64_t arrival = no_arrival; // an IPv4 one, with waiting_byte in it, which no arrival is equal to
-        // The first eight bytes of the peer's socket address. Those of a sockaddr_in have its family, port and
-        // address. To a sockaddr_in6's belong the addresses in last_.
+        // The first eight bytes of the peer's socket address. Those of a sockaddr_in have its family, port
+        // and address. To a sockaddr_in6's belong the addresses in last_.
         uint64_t name = no_name;
         const SourceMessage* source = nullptr;
         const void* address = &nowhere; // where the program last had the peer's address: it can be read
@@ -330,8 +330,8 @@ private:
         return shortcut_.socket == socket;
     }
 
-    // Quick. The same for a sockaddr_in6. The name comes first: where it is another one, the rest of it may be
-    // missing.
+    // Quick. The same for a sockaddr_in6. The name comes first: where it is another one, the rest of it may
+    // be missing.
     [[gnu::always_inline]] bool belongs_to_ipv6(uint64_t socket, const void* address) const {
         uint64_t name = 0;
         std::memcpy(&name, address, sizeof name);
@@ -368,8 +368,7 @@ private:
     // Whom the shortcut is about: `name` is what the peer's socket address starts with. Where it takes an
     // interface as well to tell an IPv6 peer, or where it reached us, the quick ways do not know it.
     void set_name(uint64_t name, const Peer& peer) {
-        const bool by_interface =
-            peer.scope != 0 || (last_.arrival == 0 && last_.local.interface_index != 0);
+        const bool by_interface = peer.scope != 0 || (last_.arrival == 0 && last_.local.interface_index != 0);
         shortcut_.name = by_interface ? no_name : name;
     }
 

@@ -82,8 +82,8 @@ ssize_t quickly_ipv6(int fd, const msghdr* message, int flags, Socket socket);
     return sent;
 }
 
-// The same for the program's sendto(). Lengths and flags that sendmsg() treats in another way than sendto() it
-// refuses before it has done anything: see after_failure().
+// The same for the program's sendto(). Lengths and flags that sendmsg() treats in another way than sendto()
+// it refuses before it has done anything: see after_failure().
 [[gnu::always_inline]] inline ssize_t send(int fd, const void* buffer, size_t length, int flags,
                                            const sockaddr* address, socklen_t address_length,
                                            const SourceMessage& source, size_t source_length) {
