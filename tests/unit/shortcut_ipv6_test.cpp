@@ -112,18 +112,7 @@ void with_other_names(const sockaddr_in6& name, Check check) {
     }
 }
 
-} // namespace
-
-TEST_SUITE_BEGIN("shortcut for IPv6");
-
-TEST_CASE("the peer that was answered last is known again") {
-    bool mapped = false;
-    SUBCASE("an IPv6 peer") {
-        mapped = false;
-    }
-    SUBCASE("an IPv4 peer of a dual-stack socket") {
-        mapped = true;
-    }
+void is_known_again(bool mapped) {
     const Address local = mapped ? Address::from_ipv4({htonl(0xc0000207)}) : ipv6(1);
     const Address elsewhere = mapped ? Address::from_ipv4({htonl(0xc0000208)}) : ipv6(7);
     Conversation with({mapped ? Address::from_ipv4({htonl(0x0a000001)}) : ipv6(2), 0, htons(1000)},
@@ -171,6 +160,19 @@ TEST_CASE("the peer that was answered last is known again") {
         CHECK_FALSE(with.answers(with.name));
         CHECK(with.answers(other_name));
         CHECK(with.repeats(other_name, local));
+    }
+}
+
+} // namespace
+
+TEST_SUITE_BEGIN("shortcut for IPv6");
+
+TEST_CASE("the peer that was answered last is known again") {
+    SUBCASE("an IPv6 peer") {
+        is_known_again(false);
+    }
+    SUBCASE("an IPv4 peer of a dual-stack socket") {
+        is_known_again(true);
     }
 }
 

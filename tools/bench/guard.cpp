@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <fstream>
 #include <map>
+#include <set>
 #include <sstream>
 #include <stdexcept>
 
@@ -32,10 +33,12 @@ std::string name_of(const Figure& figure) {
 }
 
 constexpr const char* made_by_key = "made by ";
+constexpr const char* over_budget_key = "over its budget: ";
 
 struct Kept {
     std::string made_by;
     std::map<std::string, double> values;
+    std::set<std::string> over_budget;
 };
 
 Kept read_kept(const std::string& path) {
@@ -50,6 +53,10 @@ Kept read_kept(const std::string& path) {
             kept.made_by = line.substr(std::string(made_by_key).size());
             continue;
         }
+        if (line.starts_with(over_budget_key)) {
+            kept.over_budget.insert(line.substr(std::string(over_budget_key).size()));
+            continue;
+        }
         std::istringstream words(line);
         double value = 0;
         std::string name;
@@ -59,13 +66,18 @@ Kept read_kept(const std::string& path) {
     return kept;
 }
 
+bool is_over_budget(const Figure& figure) {
+    return figure.budget && !figure.within_budget();
+}
+
 } // namespace
 
 void keep_figures(const std::string& path, const Machine& machine, const Figures& figures) {
     std::string text =
         "# SPDX-License-Identifier: MIT\n"
-        "# User-space instructions that must not grow by more than a tenth (test bench.instructions).\n"
-        "# Where they do for a good reason:\n"
+        "# User-space instructions that must not grow by more than a tenth, and what misses its budget: "
+        "nothing\n"
+        "# else may (test bench.instructions). Where they do for a good reason:\n"
         "#   build/multihome-bench --quick --only instructions --keep tests/bench/figures.txt\n"
         "# Other compilers, other versions of libc and other kinds of build skip the test.\n";
     text += made_by_key + made_by(machine) + '\n';
@@ -76,6 +88,9 @@ void keep_figures(const std::string& path, const Machine& machine, const Figures
         std::snprintf(value, sizeof value, "%10.1f  ", figure.value.median);
         text += value + name_of(figure) + '\n';
     }
+    for (const Figure& figure : figures.all())
+        if (is_over_budget(figure))
+            text += over_budget_key + name_of(figure) + '\n';
     write_file(path, text);
 }
 
@@ -104,6 +119,12 @@ int compare_figures(const std::string& path, const Figures& figures) {
         if (grown)
             result = 1;
     }
+    for (const Figure& figure : figures.all())
+        if (is_over_budget(figure) && !kept.over_budget.contains(name_of(figure))) {
+            std::printf("  %-70s %10.1f  OVER ITS BUDGET, which it kept before\n", name_of(figure).c_str(),
+                        figure.value.median);
+            result = 1;
+        }
     if (compared != kept.values.size()) {
         std::printf("  %zu of the %zu figures kept were not measured\n", kept.values.size() - compared,
                     kept.values.size());

@@ -19,9 +19,10 @@ namespace multihome::bench {
 
 namespace {
 
-// How the server is written.
+// How the server is written, and who asks it.
 struct Style {
-    bool ipv6 = false;
+    bool ipv6_server = false;
+    bool ipv6_client = false;
     bool messages = false; // recvmsg() and sendmsg()
 };
 
@@ -98,7 +99,7 @@ private:
         std::vector<std::string> command = {own_path(), "server", "--requests", std::to_string(requests)};
         if (subject.native)
             command.emplace_back("--native");
-        if (style.ipv6)
+        if (style.ipv6_server)
             command.emplace_back("--ipv6");
         if (style.messages)
             command.emplace_back("--messages");
@@ -109,7 +110,7 @@ private:
         return static_cast<double>(callgrind_.count(
             server(subject, style, requests), subject.shim ? settings_.library : "", [&](Child& child) {
                 const auto port = static_cast<uint16_t>(std::stoul(child.read_line()));
-                expect_right(subject, style, ask_in_turn(port, peers, requests, style.ipv6), requests);
+                expect_right(subject, style, ask_in_turn(port, peers, requests, style.ipv6_client), requests);
             }));
     }
 
@@ -121,7 +122,7 @@ private:
         return static_cast<double>(
             callgrind_.count(command, subject.shim ? settings_.library : "", [&](Child& child) {
                 const auto port = static_cast<uint16_t>(std::stoul(child.read_line()));
-                expect_right(subject, style, ask_in_batches(port, child.input(), batches, style.ipv6),
+                expect_right(subject, style, ask_in_batches(port, child.input(), batches, style.ipv6_client),
                              requests);
             }));
     }
@@ -129,7 +130,7 @@ private:
     // Figures of a server that answers from the wrong address would be figures of something else.
     // The one IPv6 address of the loopback interface cannot be wrong.
     static void expect_right(const Subject& subject, const Style& style, uint64_t right, uint64_t requests) {
-        const uint64_t wanted = subject.native || subject.shim || style.ipv6 ? requests : 0;
+        const uint64_t wanted = subject.native || subject.shim || style.ipv6_client ? requests : 0;
         if (right != wanted)
             throw std::runtime_error(
                 std::string(subject.name) + ": " + std::to_string(right) + " of " + std::to_string(requests) +
@@ -171,11 +172,13 @@ void measure_instructions(const Settings& settings, Figures& figures) {
                                   budget);
     measurement.request_and_reply("request and reply, 1000 peers in turn, recvmsg and sendmsg",
                                   {.messages = true}, 1000, budget);
-    measurement.request_and_reply("request and reply, one peer, IPv6", {.ipv6 = true}, 1, budget);
-    measurement.request_and_reply("request and reply, 1000 peers in turn, IPv6", {.ipv6 = true}, 1000,
-                                  budget);
+    const Style ipv6{.ipv6_server = true, .ipv6_client = true};
+    measurement.request_and_reply("request and reply, one peer, IPv6", ipv6, 1, budget);
+    measurement.request_and_reply("request and reply, one peer, IPv4 on an IPv6 socket",
+                                  {.ipv6_server = true}, 1, budget);
+    measurement.request_and_reply("request and reply, 1000 peers in turn, IPv6", ipv6, 1000, budget);
     measurement.batches("request and reply, batches of 32", {}, budget);
-    measurement.batches("request and reply, batches of 32, IPv6", {.ipv6 = true}, budget);
+    measurement.batches("request and reply, batches of 32, IPv6", ipv6, budget);
     for (const PassOnKind& kind : pass_on_kinds())
         measurement.pass_on(kind.name);
     measurement.process_start();

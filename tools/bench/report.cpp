@@ -87,7 +87,11 @@ std::string servers_table(const Figures& figures) {
     table.row("user-space instructions, one client", "request and reply, one peer", subjects);
     table.row("the same, 1000 clients in turn", "request and reply, 1000 peers in turn", subjects);
     table.row("the same, batches of 32", "request and reply, batches of 32", subjects);
+    table.row("the same, recvmsg and sendmsg, one client", "request and reply, one peer, recvmsg and sendmsg",
+              subjects);
     table.row("the same, IPv6, one client", "request and reply, one peer, IPv6", subjects);
+    table.row("the same, IPv4 on an IPv6 socket, one client",
+              "request and reply, one peer, IPv4 on an IPv6 socket", subjects);
     table.row("system calls", "recvfrom and sendto, IPv4, 100 peers in turn", subjects);
     table.row("saturated, 512 bytes, 1 thread", "saturated, 512 bytes, 1 thread", subjects);
     table.row("its processor time in the program", "the program's own part", subjects);
