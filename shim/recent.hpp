@@ -64,9 +64,11 @@ public:
         uint64_t socket =
             0; // the descriptor's word, with all that a choice of the source depends on; 0: none
         uint64_t arrival = no_arrival; // an IPv4 one, with waiting_byte in it, which no arrival is equal to
-        // The first eight bytes of the peer's socket address. Those of a sockaddr_in have its family, port
-        // and address. To a sockaddr_in6's belong the addresses in last_.
+        // The first eight bytes of the peer's socket address. Those of a sockaddr_in are all there is to
+        // know: family, port and address. To those of a sockaddr_in6 belong the addresses in last_. Neither
+        // may be taken for the other, so at least one of them is no_name.
         uint64_t name = no_name;
+        uint64_t ipv6_name = no_name;
         const SourceMessage* source = nullptr;
         const void* address = &nowhere; // where the program last had the peer's address: it can be read
         Counters::Shard* counters = nullptr;
@@ -123,12 +125,14 @@ public:
             if (is_waiting() || !is_address(last_.local.address, info)) [[unlikely]]
                 return false;
         } else {
-            // From an IPv4 peer to a dual-stack socket: see control::read_simple().
-            constexpr size_t both = CMSG_SPACE(sizeof(in6_pktinfo)) + CMSG_SPACE(sizeof(in_pktinfo));
-            uint64_t arrival = 0;
-            if (length != both)
+            // From an IPv4 peer to a dual-stack socket: see control::read_simple(). Others that take as much
+            // space may come, like a timestamp before an in6_pktinfo, in which any bytes may stand.
+            constexpr size_t second = CMSG_SPACE(sizeof(in6_pktinfo));
+            if (length != second + CMSG_SPACE(sizeof(in_pktinfo)) ||
+                control::kind_at(static_cast<const unsigned char*>(control) + second) != control::ipv4_kind)
                 return false;
-            std::memcpy(&arrival, info + CMSG_SPACE(sizeof(in6_pktinfo)), sizeof arrival);
+            uint64_t arrival = 0;
+            std::memcpy(&arrival, info + second, sizeof arrival);
             if (shortcut_.arrival != arrival) [[unlikely]]
                 return false;
         }
@@ -242,7 +246,8 @@ public:
         shortcut_.arrival = last_.arrival != 0 ? last_.arrival : no_arrival;
         set_name(name, last_.peer);
         shortcut_.source = &SourceMessage::make(PeerTable::Entry::local(last_.word), last_.local);
-        shortcut_.address = address;
+        // Where the program wrote an IPv4 address for a dual-stack socket, no IPv6 one need be readable.
+        shortcut_.address = address_family(name) == address_family(last_.name) ? address : &nowhere;
         shortcut_.counters = &counters;
         shortcut_.error_number = &errno;
         open_ = socket;
@@ -263,7 +268,7 @@ public:
         goes_on_ = tag_ == tag && !in_order && is_receiving();
         if (!goes_on_)
             run_.clear();
-        before_ = run_.count();
+        before_ = static_cast<uint8_t>(run_.count());
         tag_ = tag;
         in_order_ = in_order;
         set_waiting(!in_order);
@@ -335,7 +340,7 @@ private:
     [[gnu::always_inline]] bool belongs_to_ipv6(uint64_t socket, const void* address) const {
         uint64_t name = 0;
         std::memcpy(&name, address, sizeof name);
-        if (shortcut_.name != name) [[unlikely]]
+        if (shortcut_.ipv6_name != name) [[unlikely]]
             return false;
         const auto* bytes = static_cast<const unsigned char*>(address);
         if (!is_address(last_.peer.address, bytes + offsetof(sockaddr_in6, sin6_addr))) [[unlikely]]
@@ -368,8 +373,10 @@ private:
     // Whom the shortcut is about: `name` is what the peer's socket address starts with. Where it takes an
     // interface as well to tell an IPv6 peer, or where it reached us, the quick ways do not know it.
     void set_name(uint64_t name, const Peer& peer) {
+        const bool ipv4 = address_family(name) == AF_INET;
         const bool by_interface = peer.scope != 0 || (last_.arrival == 0 && last_.local.interface_index != 0);
-        shortcut_.name = by_interface ? no_name : name;
+        shortcut_.name = ipv4 ? name : no_name;
+        shortcut_.ipv6_name = ipv4 || by_interface ? no_name : name;
     }
 
     // True where is_alike() can tell that another datagram came to the same address as last().
@@ -431,7 +438,8 @@ private:
     bool entered_ = false;
     bool in_order_ = false; // a batch, or a socket that was drained
     bool goes_on_ = false;  // the last receive call continued the run before it,
-    uint16_t before_ = 0;   // which had so many datagrams
+    uint8_t before_ = 0;    // which had so many datagrams
+    static_assert(Run::capacity < UINT8_MAX);
     Run run_;
 };
 static_assert(sizeof(Recent) <= 1024);

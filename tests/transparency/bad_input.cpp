@@ -157,6 +157,32 @@ void page_ends() {
     }
 }
 
+// A peer's address at the end of a page, with more of it promised than there is: answered before, so that the
+// shim knows the place.
+void address_ends() {
+    auto* at = static_cast<char*>(unmapped) - sizeof(sockaddr_in);
+    auto* address = reinterpret_cast<sockaddr*>(at);
+    char data[8];
+    for (int round = 0; round < 4; ++round) {
+        client->ask(server);
+        socklen_t length = sizeof(sockaddr_in);
+        say("recvfrom", recvfrom(server, data, sizeof data, 0, address, &length));
+        say("sendto", sendto(server, data, sizeof data, 0, address, sizeof(sockaddr_in)));
+        client->print_answer();
+    }
+    for (const socklen_t length : {24U, 28U, 128U}) {
+        std::printf("%u bytes\n", static_cast<unsigned>(length));
+        sending("sendto", [&] { return sendto(server, data, sizeof data, 0, address, length); });
+        iovec part{data, sizeof data};
+        msghdr message{};
+        message.msg_name = address;
+        message.msg_namelen = length;
+        message.msg_iov = &part;
+        message.msg_iovlen = 1;
+        sending("sendmsg", [&] { return sendmsg(server, &message, 0); });
+    }
+}
+
 void lengths() {
     char data[64];
     for (const long given : {0L, 1L, 7L, 8L, 15L, 16L, 17L, 128L, 129L, 1000000L, -1L, 2147483647L}) {
@@ -283,6 +309,8 @@ int main(int, char** arguments) {
     must(recvfrom(server, data, sizeof data, 0, from.get(), &from.length) > 0, "recvfrom");
     if (topic == "pointers")
         pointers();
+    else if (topic == "address_ends")
+        address_ends();
     else if (topic == "page_ends")
         page_ends();
     else if (topic == "lengths")

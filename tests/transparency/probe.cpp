@@ -156,7 +156,8 @@ void own_namespace() {
     request.ifr_flags = static_cast<short>(request.ifr_flags | IFF_UP);
     if (ioctl(fd, SIOCSIFFLAGS, &request) != 0)
         skip("may not configure a network namespace");
-    for (const char* text : {"fd00::2", "fd00::3", "fd00::4"}) {
+    for (const char* text :
+         {"fd00::2", "fd00::3", "fd00::4", address_with_small_first_half, address_with_small_second_half}) {
         In6Request address{};
         inet_pton(AF_INET6, text, &address.address);
         address.prefix_length = 128;

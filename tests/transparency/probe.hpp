@@ -98,7 +98,12 @@ inline void echo(int server) {
     echo(server, server);
 }
 
-// Puts the process into a network namespace of its own, with `lo` up and fd00::2, fd00::3 and fd00::4 on it.
+// Addresses whose halves are, as they lie in memory, small numbers.
+constexpr const char* address_with_small_first_half = "100::2";
+constexpr const char* address_with_small_second_half = "fd00::100:0:0:0";
+
+// Puts the process into a network namespace of its own, with `lo` up and these two, fd00::2, fd00::3 and
+// fd00::4 on it.
 void own_namespace();
 
 // A receive buffer for recvmsg(), all of whose bytes are known before the call, so that print() shows each

@@ -76,6 +76,35 @@ void by_addresses(int server, const char* client_at, bool ipv6) {
     }
 }
 
+// A client that has been answered asks an address, and with a message beside it, whose bytes are small
+// numbers where those of another datagram tell an interface.
+void by_small_numbers(int server) {
+    constexpr int small = 1;
+    Client client("fd00::4");
+    for (const bool marked : {false, true}) {
+#ifdef SO_RCVMARK
+        if (marked) {
+            switch_on(client.fd(), SOL_SOCKET, SO_MARK, small);
+            say("SO_RCVMARK", setsockopt(server, SOL_SOCKET, SO_RCVMARK, &small, sizeof small));
+        }
+#endif
+        for (const bool with_time : {false, true}) {
+            switch_on(server, SOL_SOCKET, SO_TIMESTAMP, with_time ? 1 : 0);
+            std::printf("%s mark, %s time\n", marked ? "a" : "no", with_time ? "a" : "no");
+            for (const char* asked : {"fd00::2", "fd00::2", "fd00::2", address_with_small_first_half,
+                                      "fd00::2", "fd00::2", address_with_small_second_half, "fd00::2"}) {
+                client.ask(server, asked);
+                Name peer;
+                char data[64];
+                say("recvfrom", recvfrom(server, data, sizeof data, 0, peer.get(), &peer.length));
+                std::printf("name of %u bytes\n", static_cast<unsigned>(peer.length));
+                say("sendto", sendto(server, "answer", 6, 0, peer.get(), peer.length));
+                client.print_answer(asked);
+            }
+        }
+    }
+}
+
 } // namespace
 
 int main(int, char** arguments) {
@@ -89,6 +118,10 @@ int main(int, char** arguments) {
     const char* client = ipv6 ? "fd00::4" : client_address;
     if (topic == "addresses") {
         by_addresses(server, client, ipv6);
+        return 0;
+    }
+    if (topic == "small_numbers") {
+        by_small_numbers(server);
         return 0;
     }
     if (topic == "time_to_live" && ipv6)

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstring>
 #include <doctest/doctest.h>
+#include <sys/time.h>
 
 namespace multihome {
 
@@ -149,6 +150,17 @@ void is_known_again(bool mapped) {
         length += control::write_message(messages.data() + length, IPPROTO_IPV6, IPV6_TCLASS, 0);
         CHECK_FALSE(with.received.repeats_ipv6(socket_word, &with.name, messages.data(), length));
     }
+    SUBCASE("unless others came that take the same space") {
+        // A timestamp, and an address whose second half is what the shortcut has for an arrival.
+        Control messages{};
+        size_t length = control::write_message(messages.data(), SOL_SOCKET, SO_TIMESTAMP, timeval{});
+        in6_pktinfo info{local.ipv6(), interface};
+        const uint64_t arrival = with.received.shortcut().arrival;
+        std::memcpy(&info.ipi6_addr.s6_addr[8], &arrival, sizeof arrival);
+        length += control::write_message(messages.data() + length, IPPROTO_IPV6, IPV6_PKTINFO, info);
+        CHECK(length == CMSG_SPACE(sizeof(in6_pktinfo)) + CMSG_SPACE(sizeof(in_pktinfo)));
+        CHECK_FALSE(with.received.repeats_ipv6(socket_word, &with.name, messages.data(), length));
+    }
     SUBCASE("unless another peer came by another way") {
         REQUIRE(with.received.enter());
         const Peer other{ipv6(3), 0, htons(1000)};
@@ -211,8 +223,10 @@ TEST_CASE("the longer way knows the peer as well, and nobody else") {
 
 TEST_CASE("an IPv6 peer is never taken for an IPv4 one") {
     Conversation with({ipv6(2), 0, htons(1000)}, {ipv6(1), 0});
-    for (const uint64_t arrival : {uint64_t{0}, uint64_t{interface}, with.local.address.first})
+    for (const uint64_t arrival : {uint64_t{0}, uint64_t{interface}, with.received.shortcut().arrival})
         CHECK_FALSE(with.received.repeats(socket_word, &with.name, arrival));
+    const SourceMessage* found = nullptr;
+    CHECK_FALSE(with.received.answers(socket_word, &with.name, found));
 }
 
 TEST_SUITE_END();

@@ -119,12 +119,20 @@ int compare_figures(const std::string& path, const Figures& figures) {
         if (grown)
             result = 1;
     }
-    for (const Figure& figure : figures.all())
-        if (is_over_budget(figure) && !kept.over_budget.contains(name_of(figure))) {
-            std::printf("  %-70s %10.1f  OVER ITS BUDGET, which it kept before\n", name_of(figure).c_str(),
-                        figure.value.median);
-            result = 1;
-        }
+    std::set<std::string> expected = kept.over_budget;
+    for (const Figure& figure : figures.all()) {
+        const std::string name = name_of(figure);
+        const bool was_over = expected.erase(name) != 0;
+        if (was_over == is_over_budget(figure))
+            continue;
+        std::printf("  %-70s %10.1f  %s\n", name.c_str(), figure.value.median,
+                    was_over ? "WITHIN ITS BUDGET NOW: keep that" : "OVER ITS BUDGET, which it kept before");
+        result = 1;
+    }
+    for (const std::string& name : expected) {
+        std::printf("  %s: was not measured\n", name.c_str());
+        result = 1;
+    }
     if (compared != kept.values.size()) {
         std::printf("  %zu of the %zu figures kept were not measured\n", kept.values.size() - compared,
                     kept.values.size());

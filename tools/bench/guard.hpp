@@ -20,8 +20,8 @@ void keep_figures(const std::string& path, const Machine& machine, const Figures
 // and returns false otherwise, because other figures are then to be expected.
 bool are_comparable(const std::string& path, const Machine& machine);
 
-// 0, or 1 where an instruction count is more than a tenth above the one in `path`, or a budget is exceeded
-// that was not when those were kept. Prints all of them.
+// 0, or 1 where an instruction count is more than a tenth above the one in `path`, or other budgets are
+// exceeded than when those were kept. Prints all of them.
 int compare_figures(const std::string& path, const Figures& figures);
 
 } // namespace multihome::bench

@@ -71,9 +71,10 @@ int run(int argc, char** argv) {
     std::string kept;
     app.add_option("--keep", kept, "Write the instruction counts to this file, for --guard");
     std::string guard;
-    app.add_option("--guard", guard,
-                   "Fail where the instruction counts have grown by more than a tenth over this file, or a "
-                   "budget is exceeded that was kept then")
+    app.add_option(
+           "--guard", guard,
+           "Fail where the instruction counts have grown by more than a tenth over this file, or other "
+           "budgets are exceeded than then")
         ->check(CLI::ExistingFile);
     bool enforce = false;
     app.add_flag("--enforce", enforce, "Fail where a budget is exceeded");
