@@ -69,7 +69,7 @@ Socket other_socket(int domain) {
 
 void store(int fd, Socket socket) {
     // Of what has no word nothing is known already.
-    if (Word* word = find_word(fd, socket.kind() != Kind::unknown))
+    if (Word* word = find_word(fd, socket.word() != 0))
         word->store(socket.word(), std::memory_order_relaxed);
 }
 
@@ -254,7 +254,8 @@ void bound(int fd) {
     const Socket settled =
         classify(fd, before.kind() == Kind::unbound).with_multicast_interface(before.multicast_interface());
     store(fd, settled);
-    if (before.has(Socket::has_copies))
+    // One that we did not see being made may have copies that we did not see either.
+    if (before.kind() == Kind::unknown || before.has(Socket::has_copies))
         settle_copies(fd, settled);
 }
 
@@ -296,13 +297,15 @@ void forget(int fd) {
     const Socket socket = peek(fd);
     if (socket.has(Socket::no_descriptors))
         store(fd, Socket{Kind::other, 0, 0});
-    else if (socket.kind() != Kind::unknown && socket.kind() != Kind::other && !in_vfork_child())
+    else if (socket.word() != 0 && socket.kind() != Kind::other && !in_vfork_child())
         store(fd, Socket{});
 }
 
 void arrived(int fd) {
-    if (peek(fd).kind() != Kind::unknown && !in_vfork_child())
-        store(fd, Socket{});
+    // What is done to one of its copies before anybody looks at this one is then noted for this one as well.
+    const Socket unknown{Kind::unknown, Socket::has_copies, 0};
+    if (peek(fd).word() != unknown.word() && !in_vfork_child())
+        store(fd, unknown);
 }
 
 void update(int fd, Socket seen, Socket wanted) {

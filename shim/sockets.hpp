@@ -34,7 +34,7 @@ public:
     // have.
     enum Option : uint64_t {
         no_descriptors = 1U << 5,   // no UNIX socket: what it receives brings no descriptors
-        has_copies = 1U << 6,       // not bound yet, and other descriptors may be this socket too
+        has_copies = 1U << 6,       // not looked at or not bound yet, and others may be this socket too
         only_ipv4 = 1U << 7,        // AF_INET6, and its own address is an IPv4 one
         left_alone = 1U << 8,       // was unbound; where nothing came of its first call it still is
         asked_ipv4 = 1U << 9,       // IP_PKTINFO

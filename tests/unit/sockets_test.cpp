@@ -178,6 +178,38 @@ TEST_CASE("a copy of a descriptor is known as the original is") {
     CHECK(sockets::get(fd).tag() == socket.tag());
 }
 
+TEST_CASE("a socket that came from elsewhere is bound by all of its descriptors") {
+    const Descriptor fd{udp()};
+    const Descriptor copy{dup(fd)};
+    const auto is_bound_by_copy = [&] {
+        bind_to(copy, INADDR_ANY);
+        sockets::bound(copy);
+        CHECK(sockets::peek(copy).is(Kind::ours));
+        CHECK(sockets::get(fd).word() == sockets::peek(copy).word());
+    };
+    SUBCASE("inherited, and one of them looked at") {
+        CHECK(sockets::get(fd).is(Kind::unbound));
+        is_bound_by_copy();
+    }
+    SUBCASE("received, and copied then") {
+        sockets::arrived(fd);
+        sockets::duplicated(fd, copy);
+        SUBCASE("not looked at") {
+            is_bound_by_copy();
+        }
+        SUBCASE("looked at") {
+            CHECK(sockets::get(fd).is(Kind::unbound));
+            is_bound_by_copy();
+        }
+    }
+    SUBCASE("what is received is forgotten with its descriptor") {
+        sockets::arrived(fd);
+        CHECK(sockets::peek(fd).kind() == Kind::unknown);
+        sockets::forget(fd);
+        CHECK(sockets::peek(fd).word() == 0);
+    }
+}
+
 TEST_CASE("options of one socket are not another's") {
     const Descriptor first{udp()};
     const Descriptor second{udp()};
