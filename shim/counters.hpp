@@ -5,6 +5,7 @@
 
 #include <array>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 
 namespace multihome {
@@ -51,6 +52,6 @@ public:
 private:
     std::array<Shard, shards> shards_;
 };
-static_assert(sizeof(Counters) == 32 * 64);
+static_assert(sizeof(Counters) == size_t{32} * 64);
 
 } // namespace multihome

@@ -150,11 +150,13 @@ void* find_next(const char* name, void* raw_function, bool& final) {
     return found != nullptr ? found : raw_function;
 }
 
+// NOLINTBEGIN(bugprone-macro-parentheses): names of functions and types
 #define MULTIHOME_SYMBOL(result, name, arguments)                                                            \
     void* name##_definition::raw() {                                                                         \
         return reinterpret_cast<void*>(raw::name);                                                           \
     }
 #define MULTIHOME_VARIADIC(result, name, fixed, rest) MULTIHOME_SYMBOL(result, name, fixed)
+// NOLINTEND(bugprone-macro-parentheses)
 #include "shim/symbols.def"
 #undef MULTIHOME_SYMBOL
 #undef MULTIHOME_VARIADIC

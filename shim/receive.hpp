@@ -81,19 +81,17 @@ constexpr size_t arrival_at = CMSG_LEN(0);
     call.message.msg_iovlen = 1;
     call.message.msg_control = call.control;
     call.message.msg_controllen = sizeof call.control;
-    std::memset(call.control + arrival_at, 0, sizeof(uint64_t));
     const ssize_t received = libc::recvmsg(fd, &call.message, flags);
     if (received < 0) [[unlikely]]
         return note_failure(Call::of(call.message));
-    // The quick look at an IPv4 peer: its family is in its name, so the length need not be looked at. Nor
-    // does it matter whether ours is the only control message: where it is not the first one, what is in its
-    // place is no arrival that the shortcut knows, because none has an address of zeros in its second half,
-    // and the others that may come first (timestamps, marks, drop counts) have zeros there, what we put
-    // there, or what lies beyond their four bytes.
-    uint64_t arrival = 0;
-    std::memcpy(&arrival, call.control + arrival_at, sizeof arrival);
     if (looks)
         return note(Call::of(call.message), received);
+    // The quick look at an IPv4 peer. So much space takes an in_pktinfo alone; what else would take it
+    // (timestamps, for one) never comes alone on a socket of ours.
+    if (call.message.msg_controllen != SourceMessage::ipv4_length) [[unlikely]]
+        return note_ipv6(Call::of(call.message), received);
+    uint64_t arrival = 0;
+    std::memcpy(&arrival, call.control + arrival_at, sizeof arrival);
     if (peers::heard_again(Socket{call.word}, call.message.msg_name, arrival)) [[likely]] {
         *call.address_length = sizeof(sockaddr_in);
         return received;
@@ -135,15 +133,15 @@ ssize_t note_ipv6(const MessageCall& call, ssize_t received);
     call.fd = fd;
     call.flags = flags;
     control::put_in(*message, call.message, call.control, sizeof call.control);
-    std::memset(call.control + detail::arrival_at, 0, sizeof(uint64_t));
     const ssize_t received = libc::recvmsg(fd, &call.message, flags);
     if (received < 0) [[unlikely]]
         return note_failure(detail::MessageCall::of(call.message));
-    // As in detail::make(), but the program is to be told of other messages that it has no room for.
+    // As in detail::make(). Of other messages, which it has no room for, the program is to be told.
+    if (call.message.msg_controllen != SourceMessage::ipv4_length) [[unlikely]]
+        return note_ipv6(detail::MessageCall::of(call.message), received);
     uint64_t arrival = 0;
     std::memcpy(&arrival, call.control + detail::arrival_at, sizeof arrival);
-    if (call.message.msg_controllen == SourceMessage::ipv4_length &&
-        peers::heard_again(Socket{call.word}, call.message.msg_name, arrival)) [[likely]] {
+    if (peers::heard_again(Socket{call.word}, call.message.msg_name, arrival)) [[likely]] {
         call.theirs->msg_namelen = sizeof(sockaddr_in);
         call.theirs->msg_flags = call.message.msg_flags;
         return received;

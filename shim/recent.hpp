@@ -102,8 +102,7 @@ public:
     // Quick. A datagram came by a single receive call. True where the shortcut's socket got it at the
     // shortcut's address from the same IPv4 peer, the one before it has been answered, and the peer's entry
     // in the table is as it was: then it has been noted.
-    // The peer's `name` is looked at only if that is an arrival, which nothing but a UDP socket brings: then
-    // the kernel has written it.
+    // The peer's `name` is looked at only if that is an arrival: then the kernel has written it.
     [[gnu::always_inline]] bool repeats(uint64_t socket, const void* name, uint64_t arrival) {
         if (shortcut_.arrival != arrival) [[unlikely]]
             return false;
@@ -120,16 +119,19 @@ public:
     // control messages that came: our packet information alone.
     [[gnu::always_inline]] bool repeats_ipv6(uint64_t socket, const void* name, const void* control,
                                              size_t length) {
-        const auto* info = static_cast<const unsigned char*>(control) + CMSG_LEN(0);
+        const auto* message = static_cast<const unsigned char*>(control);
+        const auto* info = message + CMSG_LEN(0);
+        // Others may come that take as much space, and hold any bytes.
+        if (control::kind_at(message) != control::ipv6_kind) [[unlikely]]
+            return false;
         if (length == CMSG_SPACE(sizeof(in6_pktinfo))) [[likely]] {
             if (is_waiting() || !is_address(last_.local.address, info)) [[unlikely]]
                 return false;
         } else {
-            // From an IPv4 peer to a dual-stack socket: see control::read_simple(). Others that take as much
-            // space may come, like a timestamp before an in6_pktinfo, in which any bytes may stand.
+            // From an IPv4 peer to a dual-stack socket: see control::read_simple().
             constexpr size_t second = CMSG_SPACE(sizeof(in6_pktinfo));
             if (length != second + CMSG_SPACE(sizeof(in_pktinfo)) ||
-                control::kind_at(static_cast<const unsigned char*>(control) + second) != control::ipv4_kind)
+                control::kind_at(message + second) != control::ipv4_kind)
                 return false;
             uint64_t arrival = 0;
             std::memcpy(&arrival, info + second, sizeof arrival);

@@ -196,7 +196,7 @@ bool has_source(const msghdr& ours, const msghdr& theirs) {
 [[gnu::hot, gnu::noinline]] ssize_t detail::quickly_ipv6(int fd, const void* buffer, size_t length, int flags,
                                                          const sockaddr* address, Socket socket) {
     const SourceMessage* source = nullptr;
-    if (!is_readable(address) || !peers::answers_ipv6(socket, address, source)) [[unlikely]]
+    if (!is_readable_ipv6(address) || !peers::answers_ipv6(socket, address, source)) [[unlikely]]
         return one(fd, buffer, length, flags, address, sizeof(sockaddr_in6));
     return send(fd, buffer, length, flags, address, sizeof(sockaddr_in6), *source, source->length());
 }
@@ -204,7 +204,7 @@ bool has_source(const msghdr& ours, const msghdr& theirs) {
 [[gnu::hot, gnu::noinline]] ssize_t detail::quickly_ipv6(int fd, const msghdr* message, int flags,
                                                          Socket socket) {
     const SourceMessage* source = nullptr;
-    if (message->msg_namelen != sizeof(sockaddr_in6) || !is_readable(message->msg_name) ||
+    if (message->msg_namelen != sizeof(sockaddr_in6) || !is_readable_ipv6(message->msg_name) ||
         !peers::answers_ipv6(socket, message->msg_name, source)) [[unlikely]]
         return one(fd, message, flags);
     return send(fd, message, flags, *source, source->length());

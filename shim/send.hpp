@@ -60,9 +60,16 @@ ssize_t quickly_ipv6(int fd, const void* buffer, size_t length, int flags, const
                      Socket socket);
 ssize_t quickly_ipv6(int fd, const msghdr* message, int flags, Socket socket);
 
-// Where a quick look may read an address: where it was read before, or on the stack.
+// Where a quick look may read a sockaddr_in: where one was read before (see user_memory.hpp), or on the
+// stack.
 [[gnu::always_inline]] inline bool is_readable(const void* address) {
     return address == recent.shortcut().address || user_memory::is_on_stack(address);
+}
+
+// The same for a sockaddr_in6, which is longer.
+[[gnu::always_inline]] inline bool is_readable_ipv6(const void* address) {
+    return user_memory::is_on_stack(address) ||
+           (address == recent.shortcut().address && recent.shortcut().ipv6_name != Recent::no_name);
 }
 
 // The real call for the program's message, with this source, which takes `source_length` bytes.

@@ -106,8 +106,8 @@ void load() {
         return;
     if (const char* file = std::getenv("MULTIHOME_LOG_FILE"); file != nullptr && *file != '\0') {
         // Copied, because programs that set their title write over the environment.
-        if (std::strlen(file) < sizeof log_file) {
-            std::strcpy(log_file, file);
+        if (const size_t length = std::strlen(file); length < sizeof log_file) {
+            std::memcpy(log_file, file, length + 1);
             current.log_file = log_file;
         } else {
             log::write(LogLevel::error,

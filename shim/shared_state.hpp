@@ -17,7 +17,7 @@ namespace multihome {
 
 // The mapping's first bytes. Fixed layout, for a reader in another process that looks for `magic` at the
 // start of each shared anonymous mapping.
-struct SharedState {
+struct SharedState { // NOLINT(clang-analyzer-optin.performance.Padding): the order is that of the reader
     static constexpr char expected_magic[16] = "multihome-state";
     static constexpr uint32_t expected_version = 1;
 

@@ -181,6 +181,8 @@ void address_ends() {
         message.msg_iovlen = 1;
         sending("sendmsg", [&] { return sendmsg(server, &message, 0); });
     }
+    std::memset(at, 0xff, sizeof(sockaddr_in));
+    sending("no family", [&] { return sendto(server, data, sizeof data, 0, address, sizeof(sockaddr_in6)); });
 }
 
 void lengths() {
@@ -290,14 +292,15 @@ void descriptors() {
 
 int main(int, char** arguments) {
     const std::string_view topic = arguments[1];
+    constexpr size_t page = 4096;
     auto* pages = static_cast<char*>(
-        mmap(nullptr, 50 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-    must(pages != MAP_FAILED && munmap(pages + 4096, 4096) == 0, "mmap");
+        mmap(nullptr, 50 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    must(pages != MAP_FAILED && munmap(pages + page, page) == 0, "mmap");
     // With nothing behind it, up to the longest length that is tried.
-    must(mprotect(pages + 2 * 4096, 4096, PROT_READ) == 0, "mprotect");
-    must(mprotect(pages + 3 * 4096, 47 * 4096, PROT_NONE) == 0, "mprotect");
-    unmapped = pages + 4096;
-    readable_only = pages + 2 * 4096;
+    must(mprotect(pages + 2 * page, page, PROT_READ) == 0, "mprotect");
+    must(mprotect(pages + 3 * page, 47 * page, PROT_NONE) == 0, "mprotect");
+    unmapped = pages + page;
+    readable_only = pages + 2 * page;
     server = bound("0.0.0.0");
     Client asking;
     client = &asking;

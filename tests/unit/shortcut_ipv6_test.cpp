@@ -151,11 +151,13 @@ void is_known_again(bool mapped) {
         CHECK_FALSE(with.received.repeats_ipv6(socket_word, &with.name, messages.data(), length));
     }
     SUBCASE("unless others came that take the same space") {
-        // A timestamp, and an address whose second half is what the shortcut has for an arrival.
+        // A timestamp, and an address whose halves are what the second of two messages starts with and what
+        // the shortcut has for an arrival.
         Control messages{};
         size_t length = control::write_message(messages.data(), SOL_SOCKET, SO_TIMESTAMP, timeval{});
         in6_pktinfo info{local.ipv6(), interface};
         const uint64_t arrival = with.received.shortcut().arrival;
+        std::memcpy(&info.ipi6_addr.s6_addr[0], &control::ipv4_kind, sizeof control::ipv4_kind);
         std::memcpy(&info.ipi6_addr.s6_addr[8], &arrival, sizeof arrival);
         length += control::write_message(messages.data() + length, IPPROTO_IPV6, IPV6_PKTINFO, info);
         CHECK(length == CMSG_SPACE(sizeof(in6_pktinfo)) + CMSG_SPACE(sizeof(in_pktinfo)));
@@ -219,6 +221,26 @@ TEST_CASE("the longer way knows the peer as well, and nobody else") {
     CHECK_FALSE(with.answers_the_longer_way(with.name, sizeof(sockaddr_in)));
     with_other_names(with.name,
                      [&](const sockaddr_in6& other) { CHECK_FALSE(with.answers_the_longer_way(other)); });
+}
+
+TEST_CASE("an IPv4 name that the program wrote is never taken for an IPv6 one") {
+    Conversation with({Address::from_ipv4({htonl(0x0a000001)}), 0, htons(1000)},
+                      {Address::from_ipv4({htonl(0xc0000207)}), 0});
+    sockaddr_in6 whole = with.name; // the rest as it would be
+    const sockaddr_in shorter{AF_INET, with.peer.port, with.peer.address.ipv4(), {}};
+    constexpr size_t start = sizeof(uint64_t);
+    std::memcpy(&whole, &shorter, start);
+    REQUIRE(with.received.may_set_shortcut(tag, with.peer, with.local));
+    REQUIRE(with.received.enter());
+    with.received.set_shortcut(socket_word, &whole, with.counters);
+    with.received.leave();
+    const SourceMessage* found = nullptr;
+    CHECK(with.received.answers(socket_word, &whole, found));
+    CHECK_FALSE(with.answers(whole));
+    CHECK_FALSE(with.answers(with.name));
+    CHECK_FALSE(with.repeats(with.name, with.local.address));
+    // Nor is an IPv6 name looked for where this one was read.
+    CHECK(with.received.shortcut().address != &whole);
 }
 
 TEST_CASE("an IPv6 peer is never taken for an IPv4 one") {

@@ -37,7 +37,7 @@ struct Answered {
     }
     static uint64_t name(uint64_t number) {
         const sockaddr_in whole = address(number);
-        uint64_t first;
+        uint64_t first = 0;
         std::memcpy(&first, &whole, sizeof first);
         return first;
     }

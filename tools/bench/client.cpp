@@ -21,7 +21,7 @@ sockaddr_in address_of(in_addr_t host_order, uint16_t port) {
 
 Descriptor client_socket(int timeout_ms, int family) {
     Descriptor fd{check(socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket")};
-    const timeval timeout{timeout_ms / 1000, timeout_ms % 1000 * 1000};
+    const timeval timeout{timeout_ms / 1000, suseconds_t{timeout_ms % 1000} * 1000};
     check(setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout), "SO_RCVTIMEO");
     return fd;
 }

@@ -74,8 +74,8 @@ void echo_messages(const std::array<Descriptor, 2>& pair, uint64_t count) {
     message.msg_iov = &data;
     message.msg_iovlen = 1;
     for (uint64_t done = 0; done < count; ++done) {
-        sendmsg(near, &message, 0);
-        recvmsg(far, &message, 0);
+        static_cast<void>(sendmsg(near, &message, 0));
+        static_cast<void>(recvmsg(far, &message, 0));
     }
 }
 

@@ -79,15 +79,18 @@ struct Scale {
 Scale scale_for(double least, double most, bool logarithmic) {
     Scale scale{0, 0, logarithmic, {}};
     if (logarithmic) {
-        scale.low = std::pow(10, std::floor(std::log10(least)));
-        scale.high = std::pow(10, std::ceil(std::log10(most)));
-        for (double tick = scale.low; tick <= scale.high * 1.01; tick *= 10)
-            scale.ticks.push_back(tick);
+        const int first = static_cast<int>(std::floor(std::log10(least)));
+        const int last = static_cast<int>(std::ceil(std::log10(most)));
+        for (int power = first; power <= last; ++power)
+            scale.ticks.push_back(std::pow(10, power));
+        scale.low = std::pow(10, first);
+        scale.high = std::pow(10, last);
     } else {
         const double step = step_up_to(most);
-        scale.high = std::ceil(most / step) * step;
-        for (double tick = 0; tick <= scale.high + step / 2; tick += step)
-            scale.ticks.push_back(tick);
+        const int steps = static_cast<int>(std::ceil(most / step));
+        for (int number = 0; number <= steps; ++number)
+            scale.ticks.push_back(number * step);
+        scale.high = steps * step;
     }
     return scale;
 }

@@ -61,10 +61,12 @@ Child::Child(const std::vector<std::string>& command, const std::vector<std::str
     Pipe output = make_pipe();
     // Everything is prepared before fork(), because other threads may hold locks of the allocator.
     std::vector<char*> arguments;
+    arguments.reserve(command.size() + 1);
     for (const std::string& argument : command)
         arguments.push_back(const_cast<char*>(argument.c_str()));
     arguments.push_back(nullptr);
     std::vector<char*> variables;
+    variables.reserve(environment.size() + 1);
     for (const std::string& variable : environment)
         variables.push_back(const_cast<char*>(variable.c_str()));
     const pid_t parent = getpid();
@@ -148,7 +150,7 @@ std::string find_program(std::string_view program) {
     const char* path = std::getenv("PATH");
     std::istringstream folders(path != nullptr ? path : "/usr/bin:/bin");
     for (std::string folder; std::getline(folders, folder, ':');) {
-        const std::string candidate = folder + '/' + std::string(program);
+        std::string candidate = folder + '/' + std::string(program);
         if (access(candidate.c_str(), X_OK) == 0)
             return candidate;
     }

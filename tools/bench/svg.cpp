@@ -67,7 +67,7 @@ void draw_growth(Picture& picture, const Figures& figures) {
     Curve native{"native", {}};
     Curve shim{"shim", {}};
     Curve memory{"shim", {}};
-    for (double peers = 1; peers <= 1e6; peers *= 10) {
+    for (const double peers : {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6}) {
         const std::string count = readable(peers) + (peers == 1 ? " peer" : " peers");
         const std::string group = count + (peers == 1 ? "" : " in turn");
         if (const Figure* figure = figures.find(group, "native"))

@@ -114,8 +114,8 @@ void measure_system_calls(const Settings& settings, Figures& figures) {
         return figures.skip("system calls", "strace is not installed");
     if (!strace_works())
         return figures.skip("system calls", "strace is not permitted to trace here");
-    constexpr uint64_t few = 10 * batch_size;
-    constexpr uint64_t more = 20 * batch_size;
+    constexpr uint64_t few = uint64_t{10} * batch_size;
+    constexpr uint64_t more = uint64_t{20} * batch_size;
     // A call now and then, once in some hundred packets, is none for each of them.
     constexpr double rounding = 0.005;
     const bool ipv6 = std::filesystem::exists("/proc/net/if_inet6");
