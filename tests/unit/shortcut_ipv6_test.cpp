@@ -179,7 +179,7 @@ void is_known_again(bool mapped) {
 
 } // namespace
 
-TEST_SUITE_BEGIN("shortcut for IPv6");
+TEST_SUITE_BEGIN("shortcut_ipv6");
 
 TEST_CASE("the peer that was answered last is known again") {
     SUBCASE("an IPv6 peer") {
