@@ -17,11 +17,17 @@ struct Answered {
     static constexpr uint64_t arrival = 11;
 
     Answered() {
+        slot = heard(1, 7).word | Entry::answered_bit;
+        hear_again(arrival, true);
+    }
+
+    // The peer's datagram, and something sent after it. `is_noted`: whether the entry says that it was
+    // answered.
+    void hear_again(uint64_t at, bool is_noted) {
         Recent::Heard datagram = heard(1, 7);
-        datagram.arrival = arrival;
-        datagram.word |= Entry::answered_bit;
+        datagram.arrival = at;
+        datagram.word |= is_noted ? Entry::answered_bit : 0;
         datagram.slot = &slot;
-        slot = datagram.word;
         received.begin_call(tag, false);
         received.add(datagram);
         received.sent();
@@ -80,31 +86,15 @@ TEST_CASE("only the answer to the last datagram may open the shortcut") {
         CHECK_FALSE(answered.received.may_set_shortcut(tag, heard(1, 7).peer, heard(1, 7).local));
     }
     SUBCASE("not where more than its arrival decides") {
-        Recent::Heard again = heard(1, 7);
-        again.slot = &answered.slot;
-        again.word |= Entry::answered_bit;
-        answered.received.begin_call(tag, false);
-        answered.received.add(again);
-        answered.received.sent();
+        answered.hear_again(0, true);
         CHECK_FALSE(answered.received.may_set_shortcut(tag, heard(1, 7).peer, heard(1, 7).local));
     }
     SUBCASE("not where its interface leaves no room for the mark of a datagram that waits") {
-        Recent::Heard again = heard(1, 7);
-        again.arrival = uint64_t{1} << 31 | Answered::arrival;
-        again.slot = &answered.slot;
-        again.word |= Entry::answered_bit;
-        answered.received.begin_call(tag, false);
-        answered.received.add(again);
-        answered.received.sent();
+        answered.hear_again(uint64_t{1} << 31 | Answered::arrival, true);
         CHECK_FALSE(answered.received.may_set_shortcut(tag, heard(1, 7).peer, heard(1, 7).local));
     }
     SUBCASE("not while the table does not know of the answer") {
-        Recent::Heard again = heard(1, 7);
-        again.arrival = Answered::arrival;
-        again.slot = &answered.slot;
-        answered.received.begin_call(tag, false);
-        answered.received.add(again);
-        answered.received.sent();
+        answered.hear_again(Answered::arrival, false);
         CHECK_FALSE(answered.received.may_set_shortcut(tag, heard(1, 7).peer, heard(1, 7).local));
     }
 }
