@@ -131,7 +131,8 @@ enum class Outgoing : uint8_t {
 Outgoing inspect_outgoing(const void* buffer, size_t length, size_t& used);
 
 // Makes `ours` the program's message with another control buffer, but for msg_flags.
-[[gnu::always_inline]] inline void put_in(const msghdr& theirs, msghdr& ours, void* buffer, size_t length) {
+[[gnu::always_inline]] inline void replace_control(const msghdr& theirs, msghdr& ours, void* buffer,
+                                                   size_t length) {
     static_assert(offsetof(msghdr, msg_name) == 0 &&
                   offsetof(msghdr, msg_iovlen) < offsetof(msghdr, msg_control));
     std::memcpy(&ours, &theirs, offsetof(msghdr, msg_control));

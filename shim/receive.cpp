@@ -251,7 +251,7 @@ namespace {
 
 [[gnu::always_inline]] inline void prepare_one(const msghdr& theirs, msghdr& ours, void* control,
                                                size_t room) {
-    control::put_in(theirs, ours, control, room);
+    control::replace_control(theirs, ours, control, room);
     ours.msg_flags = 0;
 }
 

@@ -132,7 +132,7 @@ ssize_t note_ipv6(const MessageCall& call, ssize_t received);
     call.word = socket.word();
     call.fd = fd;
     call.flags = flags;
-    control::put_in(*message, call.message, call.control, sizeof call.control);
+    control::replace_control(*message, call.message, call.control, sizeof call.control);
     const ssize_t received = libc::recvmsg(fd, &call.message, flags);
     if (received < 0) [[unlikely]]
         return note_failure(detail::MessageCall::of(call.message));

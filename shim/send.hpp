@@ -82,7 +82,7 @@ ssize_t quickly_ipv6(int fd, const msghdr* message, int flags, Socket socket);
     call.fd = fd;
     call.flags = flags;
     call.errno_before = *recent.shortcut().error_number;
-    control::put_in(*message, call.message, source.control(), source_length);
+    control::replace_control(*message, call.message, source.control(), source_length);
     const ssize_t sent = libc::sendmsg(fd, &call.message, flags);
     if (sent < 0) [[unlikely]]
         return after_failure(*call.self);
