@@ -91,7 +91,7 @@ for variable in MULTIHOME_LOG MULTIHOME_LOG_FILE MULTIHOME_PORTS MULTIHOME_PEERS
 done
 
 # The launcher's bounds are the library's.
-settings=$LAUNCHER_SOURCE/shim/settings.hpp
+settings=$LAUNCHER_SOURCE/shim/base/settings.hpp
 for bound in minimum maximum; do
     number=$(sed -n "s/.*${bound}_peers = \([0-9']*\);.*/\1/p" "$settings" | tr -d "'")
     expect 0 '' "$launcher" --peers "${number:-none}" true

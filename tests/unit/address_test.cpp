@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "shim/address.hpp"
+#include "shim/base/address.hpp"
 
 #include <arpa/inet.h>
 #include <doctest/doctest.h>

@@ -5,7 +5,7 @@
 // and with it switched off and the program's own buffer, which is what the program would have seen. Both must
 // be the same to the last byte.
 
-#include "shim/control.hpp"
+#include "shim/base/control.hpp"
 
 #include "control_messages.hpp"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "shim/control.hpp"
+#include "shim/base/control.hpp"
 
 #include "control_messages.hpp"
 

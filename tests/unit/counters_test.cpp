@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "shim/counters.hpp"
+#include "shim/peers/counters.hpp"
 
 #include "table_memory.hpp"
 

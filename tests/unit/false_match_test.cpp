@@ -4,8 +4,8 @@
 // which the real one differs in nothing but the number of bits: what holds for 8, 10 and 12 bits holds for
 // 43, and 8 * 2^-43 is the 2^-40 that is promised.
 
-#include "shim/peer_table.hpp"
-#include "shim/siphash.hpp"
+#include "shim/peers/peer_table.hpp"
+#include "shim/peers/siphash.hpp"
 
 #include "table_memory.hpp"
 

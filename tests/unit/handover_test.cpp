@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "shim/handover.hpp"
+#include "shim/peers/handover.hpp"
 
 #include "table_memory.hpp"
 

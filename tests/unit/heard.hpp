@@ -3,7 +3,7 @@
 // Made-up datagrams for tests of what a thread received last.
 #pragma once
 
-#include "shim/recent.hpp"
+#include "shim/peers/recent.hpp"
 
 namespace multihome {
 

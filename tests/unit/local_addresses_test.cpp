@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "shim/local_addresses.hpp"
+#include "shim/peers/local_addresses.hpp"
 
 #include "table_memory.hpp"
 

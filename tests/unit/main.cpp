@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #define DOCTEST_CONFIG_IMPLEMENT
-#include "shim/libc.hpp"
-#include "shim/sockets.hpp"
+#include "shim/base/libc.hpp"
+#include "shim/sockets/sockets.hpp"
 
 #include <doctest/doctest.h>
 

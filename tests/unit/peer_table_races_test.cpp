@@ -3,7 +3,7 @@
 // The peer table under threads, signal handlers and forks. Each made-up peer is heard at two local addresses
 // of its own (table_memory.hpp), so a word of which one half came from another entry is seen.
 
-#include "shim/peer_table.hpp"
+#include "shim/peers/peer_table.hpp"
 
 #include "child.hpp"
 #include "table_memory.hpp"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "shim/peer_table.hpp"
+#include "shim/peers/peer_table.hpp"
 
 #include "table_memory.hpp"
 

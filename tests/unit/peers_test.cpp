@@ -3,9 +3,9 @@
 // From requests to the sources of their answers, with threads that take turns: each step is made by the
 // thread that is named, one after the other, so that nothing depends on timing.
 
-#include "shim/peers.hpp"
+#include "shim/peers/peers.hpp"
 
-#include "shim/shared_state.hpp"
+#include "shim/peers/shared_state.hpp"
 
 #include <condition_variable>
 #include <doctest/doctest.h>

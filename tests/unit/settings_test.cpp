@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-#include "shim/settings.hpp"
+#include "shim/base/settings.hpp"
 
-#include "shim/log.hpp"
+#include "shim/base/log.hpp"
 
 #include "child.hpp"
 

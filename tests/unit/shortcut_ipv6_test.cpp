@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "shim/recent.hpp"
+#include "shim/peers/recent.hpp"
 #include "tests/unit/heard.hpp"
 
 #include <array>

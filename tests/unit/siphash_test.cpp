@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "shim/siphash.hpp"
+#include "shim/peers/siphash.hpp"
 
 #include "table_memory.hpp"
 

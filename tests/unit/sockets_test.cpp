@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-#include "shim/sockets.hpp"
+#include "shim/sockets/sockets.hpp"
 
-#include "shim/shared_state.hpp"
+#include "shim/peers/shared_state.hpp"
 
 #include "child.hpp"
 

@@ -4,7 +4,7 @@
 // ptrace(2). After each instruction this process, which shares the table with it, must be able to look up and
 // to write in the same bucket, whether the child then goes on or never does.
 
-#include "shim/peer_table.hpp"
+#include "shim/peers/peer_table.hpp"
 
 #include "child.hpp"
 #include "table_memory.hpp"

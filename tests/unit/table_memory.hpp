@@ -4,7 +4,7 @@
 // possible local addresses the tests choose.
 #pragma once
 
-#include "shim/peer_table.hpp"
+#include "shim/peers/peer_table.hpp"
 
 #include <cstddef>
 #include <cstdint>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "shim/user_memory.hpp"
+#include "shim/base/user_memory.hpp"
 
 #include <array>
 #include <cerrno>

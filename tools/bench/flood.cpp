@@ -7,7 +7,7 @@
 #include "tools/bench/parts.hpp"
 #include "tools/bench/process.hpp"
 
-#include "shim/settings.hpp"
+#include "shim/base/settings.hpp"
 
 #include <array>
 #include <chrono>

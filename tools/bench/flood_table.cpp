@@ -3,7 +3,7 @@
 
 #include "tools/bench/table_kinds.hpp"
 
-#include "shim/settings.hpp"
+#include "shim/base/settings.hpp"
 
 #include <algorithm>
 #include <cstdio>

@@ -11,8 +11,8 @@
 //     struct Thread;                                    // lives as long as a thread uses the table
 #pragma once
 
-#include "shim/peer_table.hpp"
-#include "shim/siphash.hpp"
+#include "shim/peers/peer_table.hpp"
+#include "shim/peers/siphash.hpp"
 
 #include <cstdint>
 #include <cstdlib>

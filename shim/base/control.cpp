@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: MIT
+#include "shim/base/control.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#ifndef IPV6_2292PKTINFO
+#define IPV6_2292PKTINFO 2 // linux/in6.h
+#endif
+
+namespace multihome::control {
+
+namespace {
+
+// Walks messages as the kernel writes them. The last one may be cut.
+class Walk {
+public:
+    Walk(const void* buffer, size_t length)
+        : next_(static_cast<const unsigned char*>(buffer)), left_(length) {}
+
+    // The next message's header and the bytes of it that are there; false at the end.
+    bool step(cmsghdr& header, const unsigned char*& message, size_t& present) {
+        if (left_ < sizeof(cmsghdr))
+            return false;
+        std::memcpy(&header, next_, sizeof header);
+        if (header.cmsg_len < sizeof(cmsghdr))
+            return false;
+        message = next_;
+        present = std::min<size_t>(header.cmsg_len, left_);
+        const size_t space = std::min<size_t>(CMSG_ALIGN(header.cmsg_len), left_);
+        next_ += space;
+        left_ -= space;
+        return true;
+    }
+
+private:
+    const unsigned char* next_;
+    size_t left_;
+};
+
+unsigned kind_of(const cmsghdr& header) {
+    if (header.cmsg_level == IPPROTO_IP && header.cmsg_type == IP_PKTINFO)
+        return ipv4;
+    if (header.cmsg_level == IPPROTO_IPV6 && header.cmsg_type == IPV6_PKTINFO)
+        return ipv6;
+    return none;
+}
+
+Local local_from(const in6_pktinfo& info, Choice choice) {
+    const Address address = Address::from_ipv6(info.ipi6_addr);
+    if (address.is_group() || IN6_IS_ADDR_UNSPECIFIED(&info.ipi6_addr))
+        return {};
+    // The kernel refuses a link-local source without its interface.
+    return {address,
+            choice.with_interface || address.is_link_local() ? static_cast<uint32_t>(info.ipi6_ifindex) : 0};
+}
+
+Local local_from(const in_pktinfo& info, Choice choice) {
+    // ipi_spec_dst is the address to answer from, also for a broadcast or multicast datagram. A datagram that
+    // was queued before the option was on has only ipi_addr, which for a group is not a source.
+    const bool specific = info.ipi_spec_dst.s_addr != htonl(INADDR_ANY);
+    const Address address = Address::from_ipv4(specific ? info.ipi_spec_dst : info.ipi_addr);
+    if (address.is_group() || address.ipv4().s_addr == htonl(INADDR_ANY))
+        return {};
+    if (choice.to_device && info.ipi_spec_dst.s_addr != info.ipi_addr.s_addr)
+        return {};
+    return {address, choice.with_interface ? static_cast<uint32_t>(info.ipi_ifindex) : 0};
+}
+
+// Reads the data of a complete message; false where it is cut.
+template <typename Data>
+bool read_data(const unsigned char* message, size_t present, Data& data) {
+    if (present < CMSG_LEN(sizeof data))
+        return false;
+    std::memcpy(&data, message + CMSG_LEN(0), sizeof data);
+    return true;
+}
+
+} // namespace
+
+Arrival read(const void* buffer, size_t length, Choice choice) {
+    Arrival arrival;
+    Walk walk(buffer, length);
+    cmsghdr header;
+    const unsigned char* message = nullptr;
+    size_t present = 0;
+    while (walk.step(header, message, present)) {
+        const unsigned kind = kind_of(header);
+        if (kind == ipv4) {
+            in_pktinfo info;
+            if (!read_data(message, present, info))
+                continue;
+            // Wins over a v4-mapped IPV6_PKTINFO, which cannot tell the address to answer a broadcast from.
+            arrival.local = local_from(info, choice);
+            arrival.found |= ipv4;
+        } else if (kind == ipv6) {
+            in6_pktinfo info;
+            if (!read_data(message, present, info))
+                continue;
+            if ((arrival.found & ipv4) == 0)
+                arrival.local = local_from(info, choice);
+            arrival.found |= ipv6;
+        }
+    }
+    return arrival;
+}
+
+size_t hand_over(const void* source, size_t source_length, unsigned hide, void* target, size_t target_room,
+                 int& flags, size_t target_writable) {
+    auto* out = static_cast<unsigned char*>(target);
+    size_t room = target != nullptr ? target_room : 0;
+    Walk walk(source, source_length);
+    cmsghdr header;
+    const unsigned char* message = nullptr;
+    size_t present = 0;
+    while (walk.step(header, message, present)) {
+        if ((kind_of(header) & hide) != 0)
+            continue;
+        if (room < sizeof(cmsghdr)) {
+            flags |= MSG_CTRUNC;
+            continue;
+        }
+        if (room < header.cmsg_len) {
+            flags |= MSG_CTRUNC;
+            header.cmsg_len = room;
+        }
+        const size_t written = std::min<size_t>(header.cmsg_len, present);
+        // What the kernel cannot write it leaves out, without a word.
+        if (static_cast<size_t>(out - static_cast<unsigned char*>(target)) + written > target_writable)
+            continue;
+        const size_t space = std::min<size_t>(CMSG_ALIGN(header.cmsg_len), room);
+        // memmove, because the two buffers may be one; what is handed over only ever moves forward.
+        std::memmove(out, message, written);
+        std::memcpy(out, &header, sizeof header);
+        out += space;
+        room -= space;
+    }
+    return target != nullptr ? static_cast<size_t>(out - static_cast<unsigned char*>(target)) : 0;
+}
+
+bool has_visible(const void* source, size_t source_length, unsigned hide) {
+    Walk walk(source, source_length);
+    cmsghdr header;
+    const unsigned char* message = nullptr;
+    size_t present = 0;
+    while (walk.step(header, message, present))
+        if ((kind_of(header) & hide) == 0)
+            return true;
+    return false;
+}
+
+Outgoing inspect_outgoing(const void* buffer, size_t length, size_t& used) {
+    const auto* bytes = static_cast<const unsigned char*>(buffer);
+    Outgoing result = Outgoing::plain;
+    size_t position = 0;
+    // As for_each_cmsghdr() and CMSG_OK() in the kernel's include/linux/socket.h.
+    while (length >= sizeof(cmsghdr) && position <= length - sizeof(cmsghdr)) {
+        cmsghdr header;
+        std::memcpy(&header, bytes + position, sizeof header);
+        if (header.cmsg_len < sizeof(cmsghdr) || header.cmsg_len > length - position)
+            return Outgoing::malformed;
+        if (kind_of(header) != none ||
+            (header.cmsg_level == IPPROTO_IPV6 && header.cmsg_type == IPV6_2292PKTINFO))
+            result = Outgoing::chosen;
+        position += CMSG_ALIGN(header.cmsg_len);
+    }
+    used = position;
+    return result;
+}
+
+Local read_source(const void* buffer, size_t length) {
+    return read(buffer, length, {.with_interface = true}).local;
+}
+
+} // namespace multihome::control

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: MIT
+//
+// Control messages (cmsg(3)): read ours, hide ours, append ours. Pure functions over buffers: no socket, no
+// state, no allocation. Async-signal-safe.
+#pragma once
+
+#include "shim/base/address.hpp"
+
+#include <array>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+namespace multihome::control {
+
+// The space that our messages take in a buffer: IP_PKTINFO and IPV6_PKTINFO, which on a dual-stack socket
+// both come.
+constexpr size_t own_space = CMSG_SPACE(sizeof(in_pktinfo)) + CMSG_SPACE(sizeof(in6_pktinfo));
+
+// The kinds of packet information.
+enum Kinds : unsigned {
+    none = 0,
+    ipv4 = 1, // IP_PKTINFO
+    ipv6 = 2, // IPV6_PKTINFO
+};
+
+// Where a datagram reached us.
+struct Arrival {
+    unsigned found = none; // the kinds of packet information that were there
+    Local local;           // the address to answer from; empty where the datagram names none
+};
+
+// How an Arrival's local address is to be chosen.
+struct Choice {
+    bool with_interface = false; // the answer leaves through the interface that the datagram came in on
+    // The socket is bound to a device. For a datagram to a group the kernel's ipi_spec_dst does not heed
+    // that, while the choice that the kernel makes when the answer is sent does.
+    bool to_device = false;
+};
+
+// Reads the packet information in `length` bytes that the kernel has written to `buffer` (aligned as a
+// cmsghdr).
+Arrival read(const void* buffer, size_t length, Choice choice);
+
+// A control message's header without the flexible array that ends a cmsghdr, so that it can start a
+// structure.
+struct Header {
+    size_t length;
+    int level;
+    int type;
+};
+static_assert(sizeof(Header) == sizeof(cmsghdr) && sizeof(Header) == CMSG_LEN(0));
+
+// The common cases of read(), as cheap to compare as can be: our packet information and nothing else.
+struct SimpleArrival {
+    // IPv4: the first eight bytes of the in_pktinfo, its interface and ipi_spec_dst. 0 for IPv6.
+    uint64_t word = 0;
+    static_assert(offsetof(in_pktinfo, ipi_ifindex) == 0 && offsetof(in_pktinfo, ipi_spec_dst) == 4);
+    // IPv6: what the in6_pktinfo says.
+    Address address;
+    uint32_t interface_index = 0;
+
+    bool names_ipv4_source() const { return word >> 32 != 0; }
+};
+
+// The level and type of a control message as one word, as they lie in memory.
+inline uint64_t kind_at(const unsigned char* message) {
+    uint64_t kind = 0;
+    std::memcpy(&kind, message + offsetof(Header, level), sizeof kind);
+    return kind;
+}
+constexpr uint64_t ipv4_kind = std::bit_cast<uint64_t>(std::array<int, 2>{IPPROTO_IP, IP_PKTINFO});
+constexpr uint64_t ipv6_kind = std::bit_cast<uint64_t>(std::array<int, 2>{IPPROTO_IPV6, IPV6_PKTINFO});
+
+// Reads `length` bytes that the kernel has written to `buffer`. False where they are no simple arrival. The
+// kernel's messages have one length only.
+inline bool read_simple(const void* buffer, size_t length, SimpleArrival& arrival) {
+    constexpr size_t ipv4_space = CMSG_SPACE(sizeof(in_pktinfo));
+    constexpr size_t ipv6_space = CMSG_SPACE(sizeof(in6_pktinfo));
+    const auto* message = static_cast<const unsigned char*>(buffer);
+    if (length == ipv4_space) {
+        if (kind_at(message) != ipv4_kind)
+            return false;
+        std::memcpy(&arrival.word, message + CMSG_LEN(0), sizeof arrival.word);
+        return true;
+    }
+    if (length == ipv6_space) {
+        if (kind_at(message) != ipv6_kind)
+            return false;
+        in6_pktinfo info;
+        std::memcpy(&info, message + CMSG_LEN(0), sizeof info);
+        arrival.word = 0;
+        arrival.address = Address::from_ipv6(info.ipi6_addr);
+        arrival.interface_index = static_cast<uint32_t>(info.ipi6_ifindex);
+        return true;
+    }
+    // An IPv4 datagram on a dual-stack socket: ip6_datagram_recv_common_ctl() comes before ip_cmsg_recv().
+    if (length != ipv6_space + ipv4_space || kind_at(message) != ipv6_kind ||
+        kind_at(message + ipv6_space) != ipv4_kind)
+        return false;
+    std::memcpy(&arrival.word, message + ipv6_space + CMSG_LEN(0), sizeof arrival.word);
+    return true;
+}
+
+// Hands over to the program what the kernel has written for it.
+//
+//  - `source`, `source_length`: all messages, ours among them, as the kernel wrote them (aligned).
+//  - `hide`: the kinds that the program has not asked for.
+//  - `target`, `target_room`: the program's buffer and its length. May be null, may be `source` itself.
+//  - `flags`: the message's flags; MSG_CTRUNC is set if a message did not fit.
+//  - `target_writable`: so many of the buffer's bytes can be written.
+//
+// Returns the msg_controllen that the kernel would have reported. Messages are cut and padded as put_cmsg()
+// in the kernel's net/core/scm.c does it.
+size_t hand_over(const void* source, size_t source_length, unsigned hide, void* target, size_t target_room,
+                 int& flags, size_t target_writable = SIZE_MAX);
+
+// True where hand_over() would write to the program's buffer.
+bool has_visible(const void* source, size_t source_length, unsigned hide);
+
+// What the program's own control messages, in `length` readable bytes of any alignment, say about the source.
+enum class Outgoing : uint8_t {
+    plain,     // nothing: a source may be appended
+    chosen,    // the program sends packet information itself
+    malformed, // the kernel will refuse them
+};
+// `used`: the bytes up to the end of the last message, aligned: where the next one goes.
+Outgoing inspect_outgoing(const void* buffer, size_t length, size_t& used);
+
+// Makes `ours` the program's message with another control buffer, but for msg_flags.
+[[gnu::always_inline]] inline void replace_control(const msghdr& theirs, msghdr& ours, void* buffer,
+                                                   size_t length) {
+    static_assert(offsetof(msghdr, msg_name) == 0 &&
+                  offsetof(msghdr, msg_iovlen) < offsetof(msghdr, msg_control));
+    std::memcpy(&ours, &theirs, offsetof(msghdr, msg_control));
+    ours.msg_control = buffer;
+    ours.msg_controllen = length;
+}
+
+// Writes a whole message, padding and all, and returns the bytes it takes.
+template <typename Data>
+size_t write_message(void* buffer, int level, int type, const Data& data) {
+    struct {
+        Header header;
+        Data data;
+        unsigned char padding[CMSG_SPACE(sizeof(Data)) - CMSG_LEN(sizeof(Data))];
+    } message{};
+    static_assert(sizeof message == CMSG_SPACE(sizeof data));
+    message.header = {CMSG_LEN(sizeof data), level, type};
+    message.data = data;
+    std::memcpy(buffer, &message, sizeof message);
+    return sizeof message;
+}
+
+// Writes the message that makes `local` the source to `buffer`, which has room for own_space bytes (aligned).
+// Returns the bytes it takes.
+inline size_t write_source(void* buffer, const Local& local) {
+    if (local.address.is_ipv4()) [[likely]]
+        return write_message(buffer, IPPROTO_IP, IP_PKTINFO,
+                             in_pktinfo{static_cast<int>(local.interface_index), local.address.ipv4(), {}});
+    return write_message(buffer, IPPROTO_IPV6, IPV6_PKTINFO,
+                         in6_pktinfo{local.address.ipv6(), local.interface_index});
+}
+
+// Reads back what write_source() has written as the last of `length` bytes of messages.
+Local read_source(const void* buffer, size_t length);
+
+} // namespace multihome::control

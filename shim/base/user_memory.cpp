@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+#include "shim/base/user_memory.hpp"
+
+#include "shim/base/libc.hpp"
+
+#include <linux/futex.h>
+#include <sys/syscall.h>
+
+namespace multihome::user_memory {
+
+namespace detail {
+constinit std::array<std::atomic<uintptr_t>, remembered_pages> readable_pages{};
+constinit std::array<std::atomic<uintptr_t>, remembered_pages> writable_pages{};
+} // namespace detail
+
+namespace {
+
+// Both probes are system calls that every program with threads makes, so that a filter will know them, and
+// both leave everything as it is.
+
+// rt_sigprocmask() reads the set before it looks at what to do with it, and then refuses to do -1.
+bool probe_read(uintptr_t address) {
+    constexpr long no_such_action = -1;
+    constexpr long set_size = 8;
+    return libc::raw_syscall(SYS_rt_sigprocmask, no_such_action, static_cast<long>(address), 0, set_size) !=
+           -EFAULT;
+}
+
+// FUTEX_WAKE_OP sets no bit of the word, atomically, which needs the right to write; nobody waits on either
+// word.
+bool probe_write(uintptr_t address) {
+    static uint32_t nobody_waits_here;
+    constexpr long operation = FUTEX_OP(FUTEX_OP_OR, 0, FUTEX_OP_CMP_LT, -2048);
+    return libc::raw_syscall(SYS_futex, reinterpret_cast<long>(&nobody_waits_here),
+                             FUTEX_WAKE_OP | FUTEX_PRIVATE_FLAG, 0, 0, static_cast<long>(address),
+                             operation) != -EFAULT;
+}
+
+} // namespace
+
+bool detail::ask_kernel(uintptr_t address, size_t length, bool write) {
+    // Page 0 is never there, and the probes take a null pointer for none at all.
+    if (address >> page_bits == 0 || address + length < address)
+        return false;
+    auto& pages = write ? writable_pages : readable_pages;
+    const uintptr_t last_page = (address + length - 1) >> page_bits;
+    for (uintptr_t page = address >> page_bits; page <= last_page; ++page) {
+        if (is_remembered(pages, page))
+            continue;
+        // Any aligned word of the page speaks for all of it.
+        const uintptr_t word = page << page_bits;
+        if (write ? !probe_write(word) : !probe_read(word))
+            return false;
+        pages[place_of(page)].store(page, std::memory_order_relaxed);
+    }
+    return true;
+}
+
+} // namespace multihome::user_memory

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: MIT
+//
+// The exported functions of a descriptor's life and options. See entry.hpp.
+#include "shim/entry/entry.hpp"
+
+#include "shim/base/libc.hpp"
+#include "shim/packets/connect.hpp"
+#include "shim/sockets/options.hpp"
+
+#include <climits>
+#include <fcntl.h>
+#include <unistd.h>
+
+#ifndef CLOSE_RANGE_UNSHARE
+#define CLOSE_RANGE_UNSHARE 2 // linux/close_range.h
+#endif
+
+using namespace multihome; // NOLINT(google-build-using-namespace): this file is the program's side of it
+using namespace multihome::entry; // NOLINT(google-build-using-namespace)
+
+EXPORT int socket(int domain, int type, int protocol) noexcept {
+    const int fd = libc::socket(domain, type, protocol);
+    if (fd >= 0)
+        sockets::created(fd, domain, type, protocol);
+    return fd;
+}
+
+EXPORT int bind(int fd, const sockaddr* address, socklen_t length) noexcept {
+    if (sockets::is_ours(fd))
+        return options::bind_again(fd, sockets::peek(fd), address, length);
+    const int result = libc::bind(fd, address, length);
+    if (result == 0)
+        sockets::bound(fd);
+    return result;
+}
+
+EXPORT int connect(int fd, const sockaddr* address, socklen_t length) {
+    const Socket socket = sockets::get(fd);
+    // A socket that is none of ours may become one again by AF_UNSPEC.
+    return connect::to(socket, fd, address, length);
+}
+
+namespace {
+
+// Nothing is known of what `fd` stands for, or nothing that the number's next use would have to be told from.
+bool is_nothing_to_forget(int fd) {
+    return sockets::is_direct(fd) && sockets::peek_direct(fd).word() <= uint64_t{1};
+}
+static_assert(static_cast<uint64_t>(Socket::Kind::other) == 1);
+
+[[gnu::noinline]] int close_known(int fd) {
+    // Before the call: afterwards the number may belong to another thread's new socket.
+    sockets::forget(fd);
+    return libc::close(fd);
+}
+
+} // namespace
+
+EXPORT int close(int fd) {
+    if (is_nothing_to_forget(fd)) [[likely]]
+        return libc::close(fd);
+    return close_known(fd);
+}
+
+EXPORT int close_range(unsigned int first, unsigned int last, int flags) noexcept {
+    // Nothing is closed where the kernel refuses the flags.
+    if ((static_cast<unsigned>(flags) & ~unsigned{CLOSE_RANGE_UNSHARE}) == 0)
+        sockets::forget_range(first, last);
+    return libc::close_range(first, last, flags);
+}
+
+EXPORT void closefrom(int first) noexcept {
+    sockets::forget_range(first < 0 ? 0 : static_cast<unsigned>(first), UINT_MAX);
+    libc::closefrom(first);
+}
+
+namespace {
+
+[[gnu::noinline]] int note_copy(int fd, int copy) {
+    const bool is_noted = is_nothing_to_forget(copy) && sockets::is_direct(fd) &&
+                          sockets::peek_direct(fd).word() == sockets::peek_direct(copy).word();
+    if (copy >= 0 && !is_noted)
+        sockets::duplicated(fd, copy);
+    return copy;
+}
+
+} // namespace
+
+EXPORT int dup(int fd) noexcept {
+    const int copy = libc::dup(fd);
+    // A failure's -1 is not direct either. Two tests: gcc makes more of one for both.
+    if (!sockets::is_direct(copy)) [[unlikely]]
+        return note_copy(fd, copy);
+    if (!sockets::is_direct(fd)) [[unlikely]]
+        return note_copy(fd, copy);
+    // Nothing is known of either: nothing to tell of the one for the other.
+    if ((sockets::peek_direct(copy).word() | sockets::peek_direct(fd).word()) != 0) [[unlikely]]
+        return note_copy(fd, copy);
+    return copy;
+}
+
+EXPORT int dup2(int fd, int number) noexcept {
+    return note_copy(fd, libc::dup2(fd, number));
+}
+
+EXPORT int dup3(int fd, int number, int flags) noexcept {
+    return note_copy(fd, libc::dup3(fd, number, flags));
+}
+
+namespace {
+
+template <typename Next>
+[[gnu::noinline]] int duplicate_through(const Next& next, int fd, int command, long argument) {
+    const int result = next(fd, command, argument);
+    if (result >= 0)
+        sockets::duplicated(fd, result);
+    return result;
+}
+
+template <typename Next>
+[[gnu::always_inline]] inline int fcntl_through(const Next& next, int fd, int command, long argument) {
+    if (command == F_DUPFD || command == F_DUPFD_CLOEXEC) [[unlikely]]
+        return duplicate_through(next, fd, command, argument);
+    return next(fd, command, argument);
+}
+
+} // namespace
+
+// The argument may be an int, a long or a pointer, or missing. On every system that we know the ABI of, a
+// long holds all of them, a missing one reads as whatever is there, which the kernel then ignores, and an
+// argument of a variadic function lies where a third one would: so these are no variadic functions, which
+// would save all registers first.
+EXPORT int fcntl_with_argument(int fd, int command, long argument) asm("fcntl");
+EXPORT int fcntl64_with_argument(int fd, int command, long argument) asm("fcntl64");
+
+int fcntl_with_argument(int fd, int command, long argument) {
+    return fcntl_through(libc::fcntl, fd, command, argument);
+}
+
+int fcntl64_with_argument(int fd, int command, long argument) {
+    return fcntl_through(libc::fcntl64, fd, command, argument);
+}
+
+namespace {
+
+// None of our business, and nothing that an option could make it so.
+bool is_passed_on_for_good(Socket socket) {
+    return (socket.word() & ~uint64_t{Socket::no_descriptors}) == static_cast<uint64_t>(Socket::Kind::other);
+}
+
+} // namespace
+
+EXPORT int setsockopt(int fd, int level, int name, const void* value, socklen_t length) noexcept {
+    if (is_passed_on_for_good(sockets::peek_direct(fd))) [[likely]]
+        return libc::setsockopt(fd, level, name, value, length);
+    if (options::concerns(level, name)) {
+        const Socket socket = sockets::get(fd);
+        if (is_ours(socket))
+            return options::set(fd, socket, level, name, value, length);
+    }
+    if (options::is_multicast_interface(level, name))
+        return options::set_multicast_interface(fd, level, name, value, length);
+    if (options::is_device(level, name))
+        return options::set_device(fd, level, name, value, length);
+    return libc::setsockopt(fd, level, name, value, length);
+}
+
+EXPORT int getsockopt(int fd, int level, int name, void* value, socklen_t* length) noexcept {
+    if (is_passed_on_for_good(sockets::peek_direct(fd))) [[likely]]
+        return libc::getsockopt(fd, level, name, value, length);
+    if (options::concerns(level, name)) {
+        const Socket socket = sockets::get(fd);
+        if (is_ours(socket))
+            return options::get(fd, socket, level, name, value, length);
+    }
+    return libc::getsockopt(fd, level, name, value, length);
+}

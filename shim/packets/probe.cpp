@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+#include "shim/packets/probe.hpp"
+
+#include "shim/base/libc.hpp"
+
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+
+namespace multihome::probe {
+
+namespace {
+
+// From the kernel's include/linux/socket.h: look up the route, then stop before anything is sent and before a
+// pending error is taken from the socket (ip_make_skb(), ip6_make_skb()).
+constexpr int msg_probe = 0x10;
+
+// The errors that a source can be the reason of; so can a pending error, the destination or another control
+// message.
+bool may_be_the_source(int error) {
+    switch (error) {
+    case EINVAL:
+    case ENETUNREACH:
+    case EHOSTUNREACH:
+    case EADDRNOTAVAIL:
+    case EACCES:
+    case ENODEV:
+    case ENXIO:
+    case EAFNOSUPPORT: // a family that the socket does not speak
+        return true;
+    default:
+        return false;
+    }
+}
+
+// A datagram that is being put together (MSG_MORE, UDP_CORK) would be sent by the probe. Whether there is one
+// the kernel does not say, only that nothing waits to be sent.
+bool may_be_corked(int fd) {
+    int queued = 0;
+    return ioctl(fd, SIOCOUTQ, &queued) == 0 && queued != 0;
+}
+
+} // namespace
+
+bool fails(int fd, const msghdr& message) {
+    const libc::ErrnoGuard keep_errno;
+    if (may_be_corked(fd))
+        return false;
+    return libc::sendmsg(fd, &message, msg_probe | MSG_DONTWAIT | MSG_NOSIGNAL) < 0 &&
+           may_be_the_source(errno);
+}
+
+bool fails_after(int fd, const msghdr& message) {
+    return may_be_the_source(errno) && fails(fd, message);
+}
+
+} // namespace multihome::probe

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT
+//
+// The memory that threads and forked children share: counters, local addresses and the peer table, in one
+// anonymous shared mapping that is made when the first socket is taken over.
+#pragma once
+
+#include "shim/peers/counters.hpp"
+#include "shim/peers/handover.hpp"
+#include "shim/peers/local_addresses.hpp"
+#include "shim/peers/peer_table.hpp"
+#include "shim/peers/siphash.hpp"
+
+#include <atomic>
+#include <cstdint>
+
+namespace multihome {
+
+// The mapping's first bytes. Fixed layout, for a reader in another process that looks for `magic` at the
+// start of each shared anonymous mapping.
+struct SharedState { // NOLINT(clang-analyzer-optin.performance.Padding): the order is that of the reader
+    static constexpr char expected_magic[16] = "multihome-state";
+    static constexpr uint32_t expected_version = 1;
+
+    char magic[16];
+    uint32_t version;
+    uint32_t bucket_bits;
+    uint64_t mapping_size;
+    Counters counters;
+    // What follows may change with the version.
+    HashKey key;
+    std::atomic<uint64_t> insertions;
+    std::atomic<uint32_t> answers_for_others; // see peers.cpp
+    std::atomic<uint32_t> readers;            // threads that have received something
+    LocalAddresses locals;
+    Handover handover;
+    // The buckets follow at table_offset().
+
+    static constexpr size_t table_offset() { return (sizeof(SharedState) + 4095) / 4096 * 4096; }
+
+    inline PeerTable table();
+};
+
+namespace shared_state {
+
+namespace detail {
+extern std::atomic<SharedState*> state;
+// In memory of our own: a worker with fewer rights than its parent shares the state, and must not be able to
+// make the parent look beyond it.
+extern unsigned bucket_bits;
+} // namespace detail
+
+// The state; null until create() has succeeded. Async-signal-safe.
+inline SharedState* get() {
+    // Acquire pairs with the release in create(): the header is complete.
+    return detail::state.load(std::memory_order_acquire);
+}
+
+// Makes the state for a table of `peers` peers if it is not there yet. Null where the memory is refused.
+SharedState* create(size_t peers);
+
+} // namespace shared_state
+
+PeerTable SharedState::table() {
+    auto* buckets = reinterpret_cast<PeerTable::Bucket*>(reinterpret_cast<char*>(this) + table_offset());
+    return {buckets, shared_state::detail::bucket_bits, &insertions};
+}
+
+} // namespace multihome

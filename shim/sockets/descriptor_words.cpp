@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+#include "shim/sockets/descriptor_words.hpp"
+
+#include "shim/base/libc.hpp"
+
+#include <sys/mman.h>
+
+namespace multihome::sockets {
+
+namespace detail {
+constinit std::array<std::atomic<uint64_t>, direct_count> direct{};
+}
+
+namespace words {
+
+namespace {
+
+using detail::block_bits;
+using detail::block_count;
+
+using BlockPointer = std::atomic<Word*>;
+// The list of the blocks, mapped when there is a first one.
+constinit std::atomic<BlockPointer*> blocks{nullptr};
+
+// Zeroed memory published in `where`; null where it is refused. Release pairs with the acquire loads below.
+template <typename Type>
+Type* publish_memory(std::atomic<Type*>& where, size_t size) {
+    void* memory =
+        mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED)
+        return nullptr;
+    Type* winner = nullptr;
+    auto* created = static_cast<Type*>(memory);
+    if (where.compare_exchange_strong(winner, created, std::memory_order_acq_rel, std::memory_order_acquire))
+        return created;
+    munmap(memory, size);
+    return winner;
+}
+
+Word* create_block(size_t block) {
+    const libc::ErrnoGuard keep_errno;
+    BlockPointer* list = blocks.load(std::memory_order_acquire);
+    if (list == nullptr)
+        list = publish_memory(blocks, block_count * sizeof(BlockPointer));
+    return list != nullptr ? publish_memory(list[block], sizeof(Word) << block_bits) : nullptr;
+}
+
+} // namespace
+
+Word* detail::find_block(size_t block) {
+    if (block == 0)
+        return sockets::detail::direct.data();
+    BlockPointer* list = blocks.load(std::memory_order_acquire);
+    return list != nullptr ? list[block].load(std::memory_order_acquire) : nullptr;
+}
+
+size_t detail::used_blocks() {
+    return blocks.load(std::memory_order_acquire) != nullptr ? block_count : 1;
+}
+
+Word* find_word(int fd, bool create) {
+    if (fd < 0)
+        return nullptr;
+    const auto index = static_cast<unsigned>(fd);
+    const size_t block = index >> block_bits;
+    Word* words = detail::find_block(block);
+    if (words == nullptr && create)
+        words = create_block(block);
+    return words != nullptr ? &words[index & (sockets::detail::direct_count - 1)] : nullptr;
+}
+
+} // namespace words
+
+uint64_t detail::load_high(unsigned fd) {
+    words::Word* word = words::find_word(static_cast<int>(fd), false);
+    if (word != nullptr)
+        return word->load(std::memory_order_relaxed);
+    // A negative number is nobody's descriptor; libc says so.
+    return static_cast<int>(fd) < 0 ? Socket{Socket::Kind::other, 0, 0}.word() : 0;
+}
+
+} // namespace multihome::sockets
