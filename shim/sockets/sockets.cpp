@@ -128,7 +128,7 @@ Socket take_over(int fd, int domain, in_port_t port, bool seen_made) {
         log::write(LogLevel::info, "took over UDP socket {}: {} port {}", fd, families, ntohs(port));
     else
         log::write(LogLevel::info, "took over UDP socket {}: {}, answers for another socket", fd, families);
-    return {Kind::ours, bits, Socket::tag_of(cookie_of(fd))};
+    return Socket{Kind::ours, bits, Socket::tag_of(cookie_of(fd))}.with_port(port);
 }
 
 // The word of another descriptor of the socket behind `fd`, which is ours already; unknown where there is

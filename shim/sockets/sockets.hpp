@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <netinet/in.h>
 #include <sys/socket.h>
 
 namespace multihome {
@@ -60,9 +61,12 @@ public:
     constexpr Role role() const { return static_cast<Role>(word_ >> role_shift & 3); }
     constexpr bool has(Option option) const { return (word_ & option) != 0; }
     // The low bits of the socket's SO_COOKIE: the same for every descriptor of the socket, in every process.
-    constexpr uint32_t tag() const { return static_cast<uint32_t>(word_ >> tag_shift); }
-    static constexpr uint32_t tag_of(uint64_t cookie) {
-        return static_cast<uint32_t>(cookie & ~uint32_t{0} >> 1);
+    constexpr uint32_t tag() const { return static_cast<uint32_t>(word_ >> tag_shift) & tag_mask; }
+    static constexpr uint32_t tag_of(uint64_t cookie) { return static_cast<uint32_t>(cookie & tag_mask); }
+    // The local port that the socket is bound to (network byte order); 0 while it has none.
+    constexpr in_port_t port() const { return static_cast<in_port_t>(word_ >> port_shift); }
+    constexpr Socket with_port(in_port_t port) const {
+        return Socket{(word_ & ~(uint64_t{0xffff} << port_shift)) | uint64_t{port} << port_shift};
     }
 
     // The interface index that the program chose with IP_MULTICAST_IF, which the kernel does not tell again;
@@ -84,11 +88,13 @@ public:
     }
 
 private:
-    // From the low end: kind, role, options, interface, tag.
+    // From the low end: kind, role, options, interface, tag, port.
     static constexpr uint64_t kind_mask = 7;
     static constexpr unsigned role_shift = 3;
     static constexpr unsigned interface_shift = 17;
     static constexpr unsigned tag_shift = 33;
+    static constexpr uint32_t tag_mask = 0x7fff;
+    static constexpr unsigned port_shift = 48;
 
     uint64_t word_ = 0;
 };
