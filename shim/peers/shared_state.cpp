@@ -12,7 +12,7 @@ namespace multihome::shared_state {
 
 namespace detail {
 constinit std::atomic<SharedState*> state{nullptr};
-constinit unsigned bucket_bits = 0;
+constinit uint64_t bucket_mask = 0;
 constinit Lifetimes lifetimes;
 } // namespace detail
 
@@ -52,9 +52,11 @@ SharedState* create(size_t peers) {
     created->bucket_bits = bucket_bits;
     created->mapping_size = size;
     created->key = random_key();
+    created->key.make_odd();
+    created->lifetimes = detail::lifetimes;
     std::memcpy(created->magic, SharedState::expected_magic, sizeof created->magic);
     // The settings never change, so that two threads that get here store the same value.
-    detail::bucket_bits = bucket_bits;
+    detail::bucket_mask = (uint64_t{1} << bucket_bits) - 1;
     SharedState* winner = nullptr;
     // Release pairs with the acquire in get().
     if (!detail::state.compare_exchange_strong(winner, created, std::memory_order_acq_rel,

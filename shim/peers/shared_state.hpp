@@ -58,7 +58,7 @@ namespace detail {
 extern std::atomic<SharedState*> state;
 // In memory of our own: a worker with fewer rights than its parent shares the state, and must not be able to
 // make the parent look beyond it.
-extern unsigned bucket_bits;
+extern uint64_t bucket_mask;
 extern Lifetimes lifetimes;
 } // namespace detail
 
@@ -76,7 +76,7 @@ SharedState* create(size_t peers);
 ConversationTable SharedState::table() {
     auto* buckets =
         reinterpret_cast<ConversationTable::Bucket*>(reinterpret_cast<char*>(this) + table_offset());
-    return {buckets, shared_state::detail::bucket_bits, &locals, shared_state::detail::lifetimes};
+    return {buckets, shared_state::detail::bucket_mask, &locals, shared_state::detail::lifetimes};
 }
 
 } // namespace multihome
