@@ -3,11 +3,12 @@
 
 #include "shim/base/log.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <charconv>
 #include <climits>
-#include <cstdlib>
 #include <cstring>
+#include <unistd.h>
 
 namespace multihome::settings {
 
@@ -17,8 +18,65 @@ constinit Settings current;
 constinit char log_file[PATH_MAX] = {};
 constinit std::atomic<bool> loaded{false};
 
-// A whole number without sign or space, and nothing behind it.
+// The variables of which the environment may have a value.
+enum Variable : uint8_t {
+    variable_log_file,
+    variable_log,
+    variable_disable,
+    variable_same_interface,
+    variable_peers,
+    variable_timeouts,
+    variable_ports,
+    variable_count
+};
+constexpr std::string_view prefix = "MULTIHOME_";
+// Without the prefix.
+constexpr std::string_view names[variable_count] = {"LOG_FILE", "LOG",      "DISABLE", "SAME_INTERFACE",
+                                                    "PEERS",    "TIMEOUTS", "PORTS"};
+
+// The values that the environment has; null where it has none, or an empty one.
+struct Values {
+    const char* of[variable_count] = {};
+};
+
+// Goes through the environment once, because most processes that load the library have nothing to set.
+Values find_values() {
+    Values values;
+    if (environ == nullptr)
+        return values;
+    for (char** entry = environ; *entry != nullptr; ++entry) {
+        // Its first letter tells nearly all others apart.
+        if (**entry != prefix.front() || std::strncmp(*entry, prefix.data(), prefix.size()) != 0)
+            continue;
+        const char* const name = *entry + prefix.size();
+        for (unsigned variable = 0; variable < variable_count; ++variable) {
+            const size_t length = names[variable].size();
+            if (std::strncmp(name, names[variable].data(), length) != 0 || name[length] != '=')
+                continue;
+            const char* const value = name + length + 1;
+            // Of two entries the first counts, as for getenv().
+            if (values.of[variable] == nullptr)
+                values.of[variable] = value;
+            break;
+        }
+    }
+    for (const char*& value : values.of)
+        if (value != nullptr && *value == '\0')
+            value = nullptr;
+    return values;
+}
+
+std::string_view without_spaces(std::string_view text) {
+    while (!text.empty() && text.front() == ' ')
+        text.remove_prefix(1);
+    while (!text.empty() && text.back() == ' ')
+        text.remove_suffix(1);
+    return text;
+}
+
+// A whole number without sign, and nothing behind it.
 bool parse_number(std::string_view text, size_t minimum, size_t maximum, size_t& result) {
+    text = without_spaces(text);
     size_t number = 0;
     const char* const end = text.data() + text.size();
     const auto [stopped, error] = std::from_chars(text.data(), end, number);
@@ -28,24 +86,32 @@ bool parse_number(std::string_view text, size_t minimum, size_t maximum, size_t&
     return true;
 }
 
-// Reads one variable, if it is set, with one of the readers below.
+// Reads one variable, if it is set, with one of the readers below. True where it has a good value.
 template <typename Value>
-void read(const char* name, bool (*parse)(std::string_view, Value&), Value& value, const char* expected,
-          bool* was_set = nullptr) {
-    const char* text = std::getenv(name);
-    if (text == nullptr || *text == '\0')
-        return;
-    if (parse(text, value)) {
-        if (was_set != nullptr)
-            *was_set = true;
-        return;
-    }
-    log::write(LogLevel::error, "{}={} is not {}; going on with the default", name, text, expected);
+bool read(const Values& values, Variable variable, bool (*parse)(std::string_view, Value&), Value& result,
+          const char* expected) {
+    const char* text = values.of[variable];
+    if (text == nullptr)
+        return false;
+    if (parse(text, result))
+        return true;
+    log::write(LogLevel::error, "{}{}={} is not {}; going on with the default", prefix, names[variable], text,
+               expected);
+    return false;
+}
+
+// ASCII letters only: the program's locale is not ours to ask.
+bool is_same_word(std::string_view text, std::string_view small_letters) {
+    return std::equal(text.begin(), text.end(), small_letters.begin(), small_letters.end(),
+                      [](char any, char small) {
+                          return any == small || (small >= 'a' && small <= 'z' && any == small - 'a' + 'A');
+                      });
 }
 
 } // namespace
 
 bool parse_switch(std::string_view text, bool& result) {
+    text = without_spaces(text);
     if (text != "0" && text != "1")
         return false;
     result = text == "1";
@@ -53,14 +119,15 @@ bool parse_switch(std::string_view text, bool& result) {
 }
 
 bool parse_log_level(std::string_view text, LogLevel& result) {
-    constexpr std::string_view names[] = {"trace", "debug", "info", "warn", "error", "off"};
-    uint8_t level = 0;
-    for (const std::string_view name : names) {
-        if (text == name) {
-            result = static_cast<LogLevel>(level);
+    constexpr std::string_view levels[] = {"trace", "debug", "info", "warn", "error", "off"};
+    text = without_spaces(text);
+    uint8_t number = 0;
+    for (const std::string_view level : levels) {
+        if (is_same_word(text, level)) {
+            result = static_cast<LogLevel>(number);
             return true;
         }
-        ++level;
+        ++number;
     }
     return false;
 }
@@ -95,6 +162,19 @@ bool parse_ports(std::string_view text, std::bitset<65536>& result) {
     return true;
 }
 
+bool parse_timeouts(std::string_view text, Settings::Timeouts& result) {
+    const size_t comma = text.find(',');
+    size_t question = 0;
+    size_t spoke_first = 0;
+    if (comma == std::string_view::npos ||
+        !parse_number(text.substr(0, comma), 1, Settings::maximum_timeout, question) ||
+        !parse_number(text.substr(comma + 1), 1, Settings::maximum_timeout, spoke_first))
+        return false;
+    result.question = static_cast<unsigned>(question);
+    result.spoke_first = static_cast<unsigned>(spoke_first);
+    return true;
+}
+
 const Settings& get() {
     return current;
 }
@@ -104,7 +184,9 @@ void load() {
     // first.
     if (loaded.exchange(true, std::memory_order_relaxed))
         return;
-    if (const char* file = std::getenv("MULTIHOME_LOG_FILE"); file != nullptr && *file != '\0') {
+    const Values values = find_values();
+    // First the two that say where a line about the others goes.
+    if (const char* file = values.of[variable_log_file]; file != nullptr) {
         // Copied, because programs that set their title write over the environment.
         if (const size_t length = std::strlen(file); length < sizeof log_file) {
             std::memcpy(log_file, file, length + 1);
@@ -114,14 +196,16 @@ void load() {
                        "MULTIHOME_LOG_FILE is longer than a file name can be; going on without");
         }
     }
-    read("MULTIHOME_LOG", parse_log_level, current.log_level, "one of off, error, warn, info, debug, trace");
-    read("MULTIHOME_DISABLE", parse_switch, current.disabled, "0 or 1");
-    read("MULTIHOME_SAME_INTERFACE", parse_switch, current.same_interface, "0 or 1");
-    read("MULTIHOME_PEERS", parse_peers, current.peers, "a number from 64 to 8388608");
-    bool ports_set = false;
-    read("MULTIHOME_PORTS", parse_ports, current.ports, "a list of ports and ranges such as 53,5000-5100",
-         &ports_set);
-    current.all_ports = !ports_set;
+    read(values, variable_log, parse_log_level, current.log_level,
+         "one of off, error, warn, info, debug, trace");
+    read(values, variable_disable, parse_switch, current.disabled, "0 or 1");
+    read(values, variable_same_interface, parse_switch, current.same_interface, "0 or 1");
+    read(values, variable_peers, parse_peers, current.peers, "a number from 64 to 8388608");
+    read(values, variable_timeouts, parse_timeouts, current.timeouts,
+         "two numbers of seconds from 1 to 3600 such as 30,120");
+    if (read(values, variable_ports, parse_ports, current.ports,
+             "a list of ports and ranges such as 53,5000-5100"))
+        current.all_ports = false;
 }
 
 } // namespace multihome::settings

@@ -18,12 +18,22 @@ struct Settings {
     static constexpr size_t minimum_peers = 64;
     static constexpr size_t maximum_peers = 8'388'608;
 
+    // How long what a stranger may have sent, and what the program has sent, counts: in seconds.
+    struct Timeouts {
+        unsigned question = 30;     // an unanswered question
+        unsigned spoke_first = 120; // silence after which it no longer counts that the program spoke first
+
+        friend bool operator==(const Timeouts&, const Timeouts&) = default;
+    };
+    static constexpr unsigned maximum_timeout = 3600;
+
     bool disabled = false;       // MULTIHOME_DISABLE
     bool same_interface = false; // MULTIHOME_SAME_INTERFACE
     bool all_ports = true;
     LogLevel log_level = LogLevel::warn; // MULTIHOME_LOG
     const char* log_file = nullptr;      // MULTIHOME_LOG_FILE; null: standard error
     size_t peers = default_peers;        // MULTIHOME_PEERS
+    Timeouts timeouts;                   // MULTIHOME_TIMEOUTS
     std::bitset<65536> ports;            // MULTIHOME_PORTS, where all_ports is false
 
     // `port` in network byte order.
@@ -38,11 +48,14 @@ const Settings& get();
 // Reads the environment, once. Tells the log about each bad value, which leaves the default in force.
 void load();
 
-// The readers of single values: false, and `result` untouched, where `text` is not a value.
-bool parse_switch(std::string_view text, bool& result);              // 0 or 1
-bool parse_log_level(std::string_view text, LogLevel& result);       // off, error, warn, info, debug, trace
-bool parse_peers(std::string_view text, size_t& result);             // minimum_peers to maximum_peers
-bool parse_ports(std::string_view text, std::bitset<65536>& result); // 53,5000-5100
+// The readers of single values: false, and `result` untouched, where `text` is not a value. Spaces around a
+// value, and around the items of a list, do not count.
+bool parse_switch(std::string_view text, bool& result); // 0 or 1
+// off, error, warn, info, debug, trace, in small letters or capitals
+bool parse_log_level(std::string_view text, LogLevel& result);
+bool parse_peers(std::string_view text, size_t& result);                // minimum_peers to maximum_peers
+bool parse_ports(std::string_view text, std::bitset<65536>& result);    // 53,5000-5100
+bool parse_timeouts(std::string_view text, Settings::Timeouts& result); // 30,120
 
 } // namespace settings
 } // namespace multihome
