@@ -36,6 +36,9 @@ struct SharedState { // NOLINT(clang-analyzer-optin.performance.Padding): the or
     // The buckets follow at table_offset().
 
     static constexpr size_t table_offset() { return (sizeof(SharedState) + 4095) / 4096 * 4096; }
+    static constexpr size_t mapping_size_for(unsigned bucket_bits) {
+        return table_offset() + (sizeof(PeerTable::Bucket) << bucket_bits);
+    }
 
     inline PeerTable table();
 };
@@ -46,7 +49,7 @@ namespace detail {
 extern std::atomic<SharedState*> state;
 // In memory of our own: a worker with fewer rights than its parent shares the state, and must not be able to
 // make the parent look beyond it.
-extern unsigned bucket_bits;
+extern std::atomic<unsigned> bucket_bits;
 } // namespace detail
 
 // The state; null until create() has succeeded. Async-signal-safe.
@@ -55,14 +58,15 @@ inline SharedState* get() {
     return detail::state.load(std::memory_order_acquire);
 }
 
-// Makes the state for a table of `peers` peers if it is not there yet. Null where the memory is refused.
+// Makes the state for a table of `peers` peers if it is not there yet, or for fewer where the program's
+// memory is locked or short. Null where the memory is refused.
 SharedState* create(size_t peers);
 
 } // namespace shared_state
 
 PeerTable SharedState::table() {
     auto* buckets = reinterpret_cast<PeerTable::Bucket*>(reinterpret_cast<char*>(this) + table_offset());
-    return {buckets, shared_state::detail::bucket_bits, &insertions};
+    return {buckets, shared_state::detail::bucket_bits.load(std::memory_order_relaxed), &insertions};
 }
 
 } // namespace multihome
