@@ -7,6 +7,10 @@
 #include <fcntl.h>
 #include <sys/syscall.h>
 
+#ifndef SYS_pidfd_getfd
+#define SYS_pidfd_getfd 438 // the same everywhere; Linux 5.6
+#endif
+
 namespace multihome::libc {
 
 long raw_syscall(long number, long a, long b, long c, long d, long e, long f) {
@@ -91,6 +95,9 @@ int fcntl(int fd, int command, long argument) {
 }
 int fcntl64(int fd, int command, long argument) {
     return raw::fcntl(fd, command, argument);
+}
+int pidfd_getfd(int pidfd, int fd, unsigned int flags) {
+    return checked_int(checked(SYS_pidfd_getfd, pidfd, fd, flags));
 }
 int setsockopt(int fd, int level, int name, const void* value, socklen_t length) {
     return checked_int(checked(SYS_setsockopt, fd, level, name, value, length));

@@ -2,6 +2,7 @@
 #include "shim/base/mapping.hpp"
 
 #include "shim/base/libc.hpp"
+#include "shim/base/permissions.hpp"
 
 #include <sys/mman.h>
 #include <unistd.h>
@@ -17,17 +18,23 @@ void* map(size_t size, int sharing) {
 } // namespace
 
 void* create(size_t size, With shared_with) {
+    if (!permissions::may(Activity::mapping))
+        return nullptr;
     const libc::ErrnoGuard keep_errno;
     void* memory = map(size, shared_with == With::children ? MAP_SHARED : MAP_PRIVATE);
     return memory != MAP_FAILED ? memory : nullptr;
 }
 
 void destroy(void* memory, size_t size) {
+    if (!permissions::may(Activity::mapping))
+        return;
     const libc::ErrnoGuard keep_errno;
     munmap(memory, size);
 }
 
 bool memory_is_locked() {
+    if (!permissions::may(Activity::mapping) || !permissions::may(Activity::asking_for_locks))
+        return false;
     const libc::ErrnoGuard keep_errno;
     const auto page_size = static_cast<size_t>(sysconf(_SC_PAGESIZE));
     void* page = map(page_size, MAP_PRIVATE);

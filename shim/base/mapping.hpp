@@ -13,7 +13,7 @@ enum class With {
     children, // forked children see the same memory
 };
 
-// Null where the kernel refuses.
+// Null where the kernel refuses, or the program's system-call filter.
 void* create(size_t size, With shared_with);
 void destroy(void* memory, size_t size);
 

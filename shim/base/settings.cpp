@@ -27,12 +27,12 @@ enum Variable : uint8_t {
     variable_peers,
     variable_timeouts,
     variable_ports,
+    variable_journal,
     variable_count
 };
-constexpr std::string_view prefix = "MULTIHOME_";
-// Without the prefix.
-constexpr std::string_view names[variable_count] = {"LOG_FILE", "LOG",      "DISABLE", "SAME_INTERFACE",
-                                                    "PEERS",    "TIMEOUTS", "PORTS"};
+constexpr std::string_view names[variable_count] = {
+    "MULTIHOME_LOG_FILE", "MULTIHOME_LOG",      "MULTIHOME_DISABLE", "MULTIHOME_SAME_INTERFACE",
+    "MULTIHOME_PEERS",    "MULTIHOME_TIMEOUTS", "MULTIHOME_PORTS",   "JOURNAL_STREAM"};
 
 // The values that the environment has; null where it has none, or an empty one.
 struct Values {
@@ -45,25 +45,35 @@ Values find_values() {
     if (environ == nullptr)
         return values;
     for (char** entry = environ; *entry != nullptr; ++entry) {
-        // Its first letter tells nearly all others apart.
-        if (**entry != prefix.front() || std::strncmp(*entry, prefix.data(), prefix.size()) != 0)
+        // The first letters tell nearly all others apart.
+        if (std::strncmp(*entry, "MULTIHOME_", 10) != 0 && std::strncmp(*entry, "JOURNAL_", 8) != 0)
             continue;
-        const char* const name = *entry + prefix.size();
         for (unsigned variable = 0; variable < variable_count; ++variable) {
-            const size_t length = names[variable].size();
-            if (std::strncmp(name, names[variable].data(), length) != 0 || name[length] != '=')
-                continue;
-            const char* const value = name + length + 1;
+            const std::string_view name = names[variable];
             // Of two entries the first counts, as for getenv().
-            if (values.of[variable] == nullptr)
-                values.of[variable] = value;
-            break;
+            if (values.of[variable] == nullptr && std::strncmp(*entry, name.data(), name.size()) == 0 &&
+                (*entry)[name.size()] == '=')
+                values.of[variable] = *entry + name.size() + 1;
         }
     }
     for (const char*& value : values.of)
         if (value != nullptr && *value == '\0')
             value = nullptr;
     return values;
+}
+
+// What stands before and after the first `separator`; false where there is none, and all of it stands before
+// it. (With substr() comes an exception.)
+bool split(std::string_view text, char separator, std::string_view& before, std::string_view& after) {
+    const size_t at = text.find(separator);
+    before = text;
+    after = {};
+    if (at == std::string_view::npos)
+        return false;
+    before.remove_suffix(text.size() - at);
+    after = text;
+    after.remove_prefix(at + 1);
+    return true;
 }
 
 std::string_view without_spaces(std::string_view text) {
@@ -95,7 +105,7 @@ bool read(const Values& values, Variable variable, bool (*parse)(std::string_vie
         return false;
     if (parse(text, result))
         return true;
-    log::write(LogLevel::error, "{}{}={} is not {}; going on with the default", prefix, names[variable], text,
+    log::write(LogLevel::error, "{}={} is not {}; going on with the default", names[variable], text,
                expected);
     return false;
 }
@@ -142,36 +152,45 @@ bool parse_ports(std::string_view text, std::bitset<65536>& result) {
     for (const bool store : {false, true}) {
         std::string_view rest = text;
         for (bool more = true; more;) {
-            const size_t comma = rest.find(',');
-            more = comma != std::string_view::npos;
-            const std::string_view range = rest.substr(0, comma);
-            rest = more ? rest.substr(comma + 1) : std::string_view{};
-            const size_t dash = range.find('-');
+            std::string_view range;
+            std::string_view highest;
+            more = split(std::string_view{rest}, ',', range, rest);
+            const bool has_two_ends = split(std::string_view{range}, '-', range, highest);
             size_t low = 0;
-            size_t high = 0;
-            if (!parse_number(range.substr(0, dash), 1, 65535, low))
+            if (!parse_number(range, 1, 65535, low))
                 return false;
-            high = low;
-            if (dash != std::string_view::npos && !parse_number(range.substr(dash + 1), low, 65535, high))
+            size_t high = low;
+            if (has_two_ends && !parse_number(highest, low, 65535, high))
                 return false;
             if (store)
                 for (size_t port = low; port <= high; ++port)
-                    result.set(port);
+                    result[port] = true; // set() has an exception
         }
     }
     return true;
 }
 
 bool parse_timeouts(std::string_view text, Settings::Timeouts& result) {
-    const size_t comma = text.find(',');
+    std::string_view first;
+    std::string_view second;
     size_t question = 0;
     size_t spoke_first = 0;
-    if (comma == std::string_view::npos ||
-        !parse_number(text.substr(0, comma), 1, Settings::maximum_timeout, question) ||
-        !parse_number(text.substr(comma + 1), 1, Settings::maximum_timeout, spoke_first))
+    if (!split(text, ',', first, second) || !parse_number(first, 1, Settings::maximum_timeout, question) ||
+        !parse_number(second, 1, Settings::maximum_timeout, spoke_first))
         return false;
     result.question = static_cast<unsigned>(question);
     result.spoke_first = static_cast<unsigned>(spoke_first);
+    return true;
+}
+
+bool parse_journal_stream(std::string_view text, Settings::JournalStream& result) {
+    std::string_view device;
+    std::string_view inode;
+    Settings::JournalStream stream;
+    if (!split(text, ':', device, inode) || !parse_number(device, 0, SIZE_MAX, stream.device) ||
+        !parse_number(inode, 1, SIZE_MAX, stream.inode))
+        return false;
+    result = stream;
     return true;
 }
 
@@ -185,7 +204,7 @@ void load() {
     if (loaded.exchange(true, std::memory_order_relaxed))
         return;
     const Values values = find_values();
-    // First the two that say where a line about the others goes.
+    // First those that say where a line about the others goes.
     if (const char* file = values.of[variable_log_file]; file != nullptr) {
         // Copied, because programs that set their title write over the environment.
         if (const size_t length = std::strlen(file); length < sizeof log_file) {
@@ -196,6 +215,9 @@ void load() {
                        "MULTIHOME_LOG_FILE is longer than a file name can be; going on without");
         }
     }
+    // No line about a bad one: it is not ours.
+    if (const char* journal = values.of[variable_journal]; journal != nullptr)
+        parse_journal_stream(journal, current.journal);
     read(values, variable_log, parse_log_level, current.log_level,
          "one of off, error, warn, info, debug, trace");
     read(values, variable_disable, parse_switch, current.disabled, "0 or 1");

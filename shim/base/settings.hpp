@@ -27,6 +27,12 @@ struct Settings {
     };
     static constexpr unsigned maximum_timeout = 3600;
 
+    // The file that JOURNAL_STREAM names (systemd.exec(5)); none where the inode is 0.
+    struct JournalStream {
+        uint64_t device = 0;
+        uint64_t inode = 0;
+    };
+
     bool disabled = false;       // MULTIHOME_DISABLE
     bool same_interface = false; // MULTIHOME_SAME_INTERFACE
     bool all_ports = true;
@@ -34,6 +40,7 @@ struct Settings {
     const char* log_file = nullptr;      // MULTIHOME_LOG_FILE; null: standard error
     size_t peers = default_peers;        // MULTIHOME_PEERS
     Timeouts timeouts;                   // MULTIHOME_TIMEOUTS
+    JournalStream journal;               // standard error leads to the journal where it is this file
     std::bitset<65536> ports;            // MULTIHOME_PORTS, where all_ports is false
 
     // `port` in network byte order.
@@ -56,6 +63,7 @@ bool parse_log_level(std::string_view text, LogLevel& result);
 bool parse_peers(std::string_view text, size_t& result);                // minimum_peers to maximum_peers
 bool parse_ports(std::string_view text, std::bitset<65536>& result);    // 53,5000-5100
 bool parse_timeouts(std::string_view text, Settings::Timeouts& result); // 30,120
+bool parse_journal_stream(std::string_view text, Settings::JournalStream& result); // 9:4711
 
 } // namespace settings
 } // namespace multihome

@@ -4,6 +4,7 @@
 #include "shim/base/control.hpp"
 #include "shim/base/libc.hpp"
 #include "shim/base/log.hpp"
+#include "shim/base/permissions.hpp"
 #include "shim/base/user_memory.hpp"
 #include "shim/packets/probe.hpp"
 #include "shim/peers/peers.hpp"
@@ -207,7 +208,7 @@ bool is_readable(const sockaddr* address, socklen_t length) {
 } // namespace
 
 int to(Socket socket, int fd, const sockaddr* address, socklen_t length) {
-    if (!sockets::may_examine() || !is_readable(address, length))
+    if (!permissions::may(Activity::steering) || !is_readable(address, length))
         return libc::connect(fd, address, length);
     Peer peer;
     if (!read_peer(address, length, peer)) {

@@ -2,6 +2,7 @@
 #include "shim/packets/probe.hpp"
 
 #include "shim/base/libc.hpp"
+#include "shim/base/permissions.hpp"
 
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
@@ -42,6 +43,9 @@ bool may_be_corked(int fd) {
 } // namespace
 
 bool fails(int fd, const msghdr& message) {
+    // Where it cannot be asked, the program's own call decides: nothing has been sent.
+    if (!permissions::may(Activity::probing))
+        return true;
     const libc::ErrnoGuard keep_errno;
     if (may_be_corked(fd))
         return false;

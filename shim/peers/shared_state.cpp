@@ -4,6 +4,7 @@
 #include "shim/base/libc.hpp"
 #include "shim/base/log.hpp"
 #include "shim/base/mapping.hpp"
+#include "shim/base/permissions.hpp"
 
 #include <cstring>
 #include <sys/auxv.h>
@@ -23,8 +24,9 @@ namespace {
 HashKey random_key() {
     constexpr unsigned grnd_nonblock = 1;
     HashKey key{};
-    if (libc::raw_syscall(SYS_getrandom, reinterpret_cast<long>(&key), sizeof key, grnd_nonblock) !=
-        long{sizeof key}) {
+    if (!permissions::may(Activity::random_key) ||
+        libc::raw_syscall(SYS_getrandom, reinterpret_cast<long>(&key), sizeof key, grnd_nonblock) !=
+            long{sizeof key}) {
         const auto* given =
             reinterpret_cast<const void*>(getauxval(AT_RANDOM)); // NOLINT(performance-no-int-to-ptr)
         if (given != nullptr)

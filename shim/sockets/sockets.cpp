@@ -3,6 +3,7 @@
 
 #include "shim/base/libc.hpp"
 #include "shim/base/log.hpp"
+#include "shim/base/permissions.hpp"
 #include "shim/base/settings.hpp"
 #include "shim/peers/shared_state.hpp"
 #include "shim/sockets/descriptor_words.hpp"
@@ -28,8 +29,8 @@ using words::find_word;
 using words::for_each_word;
 using words::Word;
 
-// What system_call_filter has found out. Relaxed throughout: set by the thread that is about to be filtered.
-constinit std::atomic<bool> no_new_sockets{false};
+// A system-call filter leaves nothing to do. Relaxed throughout: set by the thread that is about to be
+// filtered.
 constinit std::atomic<bool> nothing_is_ours{false};
 
 // A page that a forked child finds emptied (madvise(2), MADV_WIPEONFORK), while a vfork child, which shares
@@ -159,7 +160,7 @@ void settle_copies(int fd, Socket settled) {
 // Looks at the socket. Unknown where `fd` is none (so that nothing is stored for it). `seen_made`: it came
 // out of a socket() call of this process.
 Socket classify(int fd, bool seen_made) {
-    if (settings::get().disabled || no_new_sockets.load(std::memory_order_relaxed))
+    if (settings::get().disabled || !may_examine())
         return {Kind::other, 0, 0};
     int type = 0;
     if (!read_option(fd, SOL_SOCKET, SO_TYPE, type))
@@ -221,7 +222,7 @@ void start() {
 }
 
 bool may_examine() {
-    return !no_new_sockets.load(std::memory_order_relaxed);
+    return permissions::may(Activity::new_sockets);
 }
 
 Socket examine(int fd) {
@@ -263,8 +264,7 @@ Socket take_over_unbound(int fd) {
     const libc::ErrnoGuard keep_errno;
     const Socket before = peek(fd);
     int domain = 0;
-    if (before.kind() != Kind::unbound || no_new_sockets.load(std::memory_order_relaxed) ||
-        in_vfork_child() || !is_udp(fd, domain))
+    if (before.kind() != Kind::unbound || !may_examine() || in_vfork_child() || !is_udp(fd, domain))
         return before;
     const Socket socket =
         take_over(fd, domain, 0, true).with_multicast_interface(before.multicast_interface());
@@ -343,10 +343,6 @@ void forget_range(unsigned first, unsigned last) {
     });
 }
 
-void take_over_no_more() {
-    no_new_sockets.store(true, std::memory_order_relaxed);
-}
-
 void give_all_back() {
     for_each_word([](Word& word, unsigned fd) {
         const Socket socket{word.load(std::memory_order_relaxed)};
@@ -379,7 +375,7 @@ void set_multicast_interface(int fd, uint32_t index) {
 
 void verify(int fd, Socket seen) {
     const libc::ErrnoGuard keep_errno;
-    if (may_examine() && Socket::tag_of(cookie_of(fd)) != seen.tag())
+    if (permissions::may(Activity::verifying) && Socket::tag_of(cookie_of(fd)) != seen.tag())
         update(fd, seen, Socket{});
 }
 

@@ -180,9 +180,6 @@ void set_multicast_interface(int fd, uint32_t index);
 // Changes the options of every descriptor of the socket behind `fd` (dup() and its kin make several).
 void set_options(int fd, uint64_t mask, uint64_t options);
 
-// From now on, makes no system call to look at sockets: what is not known yet is none of our business.
-void take_over_no_more();
-
 // Leaves every socket as it would be without us. What is used again after that is taken over again.
 void give_all_back();
 
