@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "shim/base/libc.hpp"
 
+#include "shim/base/next_definitions.hpp"
+
 #include <climits>
 #include <cstdlib>
 #include <dlfcn.h>
@@ -169,8 +171,17 @@ void* find_next(const char* name, void* raw_function, bool& final) {
 #undef MULTIHOME_VARIADIC
 
 void resolve_all() {
-#define MULTIHOME_SYMBOL(result, name, arguments)     name.resolve();
-#define MULTIHOME_VARIADIC(result, name, fixed, rest) name.resolve();
+    WantedFunction functions[] = {
+#define MULTIHOME_SYMBOL(result, name, arguments)     WantedFunction{#name},
+#define MULTIHOME_VARIADIC(result, name, fixed, rest) WantedFunction{#name},
+#include "shim/symbols.def"
+#undef MULTIHOME_SYMBOL
+#undef MULTIHOME_VARIADIC
+    };
+    find_next_definitions(functions);
+    const WantedFunction* next = functions;
+#define MULTIHOME_SYMBOL(result, name, arguments)     name.resolve((next++)->definition);
+#define MULTIHOME_VARIADIC(result, name, fixed, rest) name.resolve((next++)->definition);
 #include "shim/symbols.def"
 #undef MULTIHOME_SYMBOL
 #undef MULTIHOME_VARIADIC

@@ -7,14 +7,19 @@
 #include <atomic>
 #include <charconv>
 #include <climits>
+#include <cstddef>
 #include <cstring>
+#include <iterator>
 #include <unistd.h>
 
 namespace multihome::settings {
 
 namespace {
 
-constinit Settings current;
+// Most processes set nothing: the defaults are constant, and the memory for others is not touched.
+constexpr Settings defaults;
+alignas(Settings) constinit unsigned char memory_for_others[sizeof(Settings)] = {};
+constinit const Settings* current = &defaults;
 constinit char log_file[PATH_MAX] = {};
 constinit std::atomic<bool> loaded{false};
 
@@ -37,6 +42,10 @@ constexpr std::string_view names[variable_count] = {
 // The values that the environment has; null where it has none, or an empty one.
 struct Values {
     const char* of[variable_count] = {};
+
+    bool any() const {
+        return std::any_of(std::begin(of), std::end(of), [](const char* value) { return value != nullptr; });
+    }
 };
 
 // Goes through the environment once, because most processes that load the library have nothing to set.
@@ -195,7 +204,7 @@ bool parse_journal_stream(std::string_view text, Settings::JournalStream& result
 }
 
 const Settings& get() {
-    return current;
+    return *current;
 }
 
 void load() {
@@ -204,12 +213,18 @@ void load() {
     if (loaded.exchange(true, std::memory_order_relaxed))
         return;
     const Values values = find_values();
+    if (!values.any())
+        return;
+    // All but the ports, which are zero as the memory is.
+    std::memcpy(memory_for_others, &defaults, offsetof(Settings, ports));
+    auto& others = *reinterpret_cast<Settings*>(memory_for_others);
+    current = &others;
     // First those that say where a line about the others goes.
     if (const char* file = values.of[variable_log_file]; file != nullptr) {
         // Copied, because programs that set their title write over the environment.
         if (const size_t length = std::strlen(file); length < sizeof log_file) {
             std::memcpy(log_file, file, length + 1);
-            current.log_file = log_file;
+            others.log_file = log_file;
         } else {
             log::write(LogLevel::error,
                        "MULTIHOME_LOG_FILE is longer than a file name can be; going on without");
@@ -217,17 +232,17 @@ void load() {
     }
     // No line about a bad one: it is not ours.
     if (const char* journal = values.of[variable_journal]; journal != nullptr)
-        parse_journal_stream(journal, current.journal);
-    read(values, variable_log, parse_log_level, current.log_level,
+        parse_journal_stream(journal, others.journal);
+    read(values, variable_log, parse_log_level, others.log_level,
          "one of off, error, warn, info, debug, trace");
-    read(values, variable_disable, parse_switch, current.disabled, "0 or 1");
-    read(values, variable_same_interface, parse_switch, current.same_interface, "0 or 1");
-    read(values, variable_peers, parse_peers, current.peers, "a number from 64 to 8388608");
-    read(values, variable_timeouts, parse_timeouts, current.timeouts,
+    read(values, variable_disable, parse_switch, others.disabled, "0 or 1");
+    read(values, variable_same_interface, parse_switch, others.same_interface, "0 or 1");
+    read(values, variable_peers, parse_peers, others.peers, "a number from 64 to 8388608");
+    read(values, variable_timeouts, parse_timeouts, others.timeouts,
          "two numbers of seconds from 1 to 3600 such as 30,120");
-    if (read(values, variable_ports, parse_ports, current.ports,
+    if (read(values, variable_ports, parse_ports, others.ports,
              "a list of ports and ranges such as 53,5000-5100"))
-        current.all_ports = false;
+        others.all_ports = false;
 }
 
 } // namespace multihome::settings

@@ -41,7 +41,8 @@ struct Settings {
     size_t peers = default_peers;        // MULTIHOME_PEERS
     Timeouts timeouts;                   // MULTIHOME_TIMEOUTS
     JournalStream journal;               // standard error leads to the journal where it is this file
-    std::bitset<65536> ports;            // MULTIHOME_PORTS, where all_ports is false
+    // The last, see settings.cpp.
+    std::bitset<65536> ports; // MULTIHOME_PORTS, where all_ports is false
 
     // `port` in network byte order.
     bool wants_port(in_port_t port) const { return all_ports || ports.test(ntohs(port)); }

@@ -177,6 +177,7 @@ long system_call_of(Symbol symbol) {
     case Symbol::__recvfrom_chk:
     case Symbol::prctl:
     case Symbol::syscall:
+    case Symbol::count:
 #ifndef SYS_dup2
     case Symbol::dup2:
 #endif
