@@ -18,6 +18,9 @@ enum class Activity : uint8_t {
     new_sockets,        // looking at a socket, and switching on what we need
     verifying,          // is a descriptor still the socket that it was?
     steering,           // choosing the source of a connection
+    yielding,           // while another thread steers
+    finding_interfaces, // what the program chose with IP_MULTICAST_IF on a socket that comes from elsewhere
+    finding_routes,     // does a local route cover a source that has no address?
     probing,            // was it the source that made a call fail?
     log_to_stderr,      // a line of the log, wherever standard error leads
     log_to_file,        // a line to MULTIHOME_LOG_FILE

@@ -4,6 +4,7 @@
 // the others. See entry.hpp.
 #include "shim/entry/entry.hpp"
 
+#include "shim/base/cancellation.hpp"
 #include "shim/base/libc.hpp"
 #include "shim/base/log.hpp"
 #include "shim/sockets/system_call_filter.hpp"
@@ -11,7 +12,6 @@
 #include <cstdarg>
 #include <fcntl.h>
 #include <linux/seccomp.h>
-#include <pthread.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <type_traits>
@@ -72,18 +72,6 @@ EXPORT int prctl(int option, ...) noexcept {
 
 namespace {
 
-// syscall(2) is no cancellation point, the functions that we hand over to are.
-class NoCancellation {
-public:
-    NoCancellation() { pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before_); }
-    ~NoCancellation() { pthread_setcancelstate(before_, nullptr); }
-    NoCancellation(const NoCancellation&) = delete;
-    NoCancellation& operator=(const NoCancellation&) = delete;
-
-private:
-    int before_ = PTHREAD_CANCEL_ENABLE;
-};
-
 template <typename Type>
 Type as(long argument) {
     if constexpr (std::is_pointer_v<Type>)
@@ -95,6 +83,7 @@ Type as(long argument) {
 // Calls one of the functions above with the arguments of its system call.
 template <typename Result, typename... Arguments, size_t... Index>
 long call(Result (*function)(Arguments...), const long* arguments, std::index_sequence<Index...>) {
+    // syscall(2) is no cancellation point, the functions that we hand over to are.
     const NoCancellation guard;
     return static_cast<long>(function(as<Arguments>(arguments[Index])...));
 }

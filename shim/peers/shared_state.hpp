@@ -31,6 +31,7 @@ struct SharedState { // NOLINT(clang-analyzer-optin.performance.Padding): the or
     std::atomic<uint64_t> insertions;
     std::atomic<uint32_t> answers_for_others; // see peers.cpp
     std::atomic<uint32_t> readers;            // threads that have received something
+    std::atomic<uint32_t> sockets_made;       // UDP sockets
     LocalAddresses locals;
     Handover handover;
     // The buckets follow at table_offset().

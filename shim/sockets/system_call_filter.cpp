@@ -15,6 +15,7 @@
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/futex.h>
+#include <linux/netlink.h>
 #include <linux/seccomp.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
@@ -32,8 +33,8 @@
 #ifndef IPV6_2292PKTINFO
 #define IPV6_2292PKTINFO 2 // linux/in6.h, which cannot be included beside netinet/in.h
 #endif
-#ifndef IP_BIND_ADDRESS_NO_PORT
-#define IP_BIND_ADDRESS_NO_PORT 24
+#ifndef IPV6_FREEBIND
+#define IPV6_FREEBIND 78
 #endif
 
 namespace multihome::system_call_filter {
@@ -106,30 +107,39 @@ constexpr Need needs[] = {
     {Activity::new_sockets, getsockopt_of(SOL_SOCKET, SO_PROTOCOL)},
     {Activity::new_sockets, getsockopt_of(SOL_SOCKET, SO_COOKIE)},
     {Activity::new_sockets, getsockopt_of(SOL_SOCKET, SO_BINDTOIFINDEX)},
-    {Activity::new_sockets, getsockopt_of(IPPROTO_IPV6, IPV6_V6ONLY)},
+    {Activity::new_sockets, getsockopt_of(SOL_SOCKET, SO_OOBINLINE)},
+    {Activity::new_sockets, setsockopt_of(SOL_SOCKET, SO_OOBINLINE)},
     {Activity::new_sockets, getsockopt_of(IPPROTO_IP, IP_PKTINFO)},
     {Activity::new_sockets, setsockopt_of(IPPROTO_IP, IP_PKTINFO)},
     {Activity::new_sockets, getsockopt_of(IPPROTO_IPV6, IPV6_RECVPKTINFO)},
     {Activity::new_sockets, setsockopt_of(IPPROTO_IPV6, IPV6_RECVPKTINFO)},
     {Activity::new_sockets, getsockopt_of(IPPROTO_IPV6, IPV6_2292PKTINFO)},
-    {Activity::new_sockets, getsockopt_of(IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT)},
-    {Activity::new_sockets, setsockopt_of(IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT)},
+    {Activity::new_sockets, getsockopt_of(IPPROTO_IPV6, IPV6_V6ONLY)},
     {Activity::new_sockets, {SYS_getsockname, {some_fd, some_memory, some_memory}}},
-    {Activity::verifying, getsockopt_of(SOL_SOCKET, SO_COOKIE)},
+    {Activity::verifying, getsockopt_of(IPPROTO_IP, IP_PKTINFO)},
+    {Activity::verifying, getsockopt_of(IPPROTO_IPV6, IPV6_RECVPKTINFO)},
 
-    {Activity::steering, getsockopt_of(SOL_SOCKET, SO_DOMAIN)},
     {Activity::steering, getsockopt_of(SOL_SOCKET, SO_BINDTOIFINDEX)},
     {Activity::steering, setsockopt_of(SOL_SOCKET, SO_BINDTOIFINDEX)},
     {Activity::steering, getsockopt_of(IPPROTO_IP, IP_MULTICAST_IF)},
     {Activity::steering, setsockopt_of(IPPROTO_IP, IP_MULTICAST_IF, sizeof(ip_mreqn))},
     {Activity::steering, {SYS_getsockname, {some_fd, some_memory, some_memory}}},
-    {Activity::steering, datagram_socket(AF_INET, SOCK_CLOEXEC)},
-    {Activity::steering, datagram_socket(AF_INET6, SOCK_CLOEXEC)},
-    {Activity::steering, {SYS_connect, {some_fd, some_memory, length_of_ipv4}}},
+    {Activity::steering, {SYS_connect, {some_fd, some_memory, sizeof(sockaddr)}}},
     {Activity::steering, {SYS_connect, {some_fd, some_memory, length_of_ipv6}}},
     {Activity::steering, {SYS_bind, {some_fd, some_memory, length_of_ipv4}}},
     {Activity::steering, {SYS_bind, {some_fd, some_memory, length_of_ipv6}}},
-    {Activity::steering, {SYS_close, {some_fd}}},
+    {Activity::yielding, {SYS_sched_yield, {}}},
+    {Activity::finding_interfaces, datagram_socket(AF_INET, SOCK_CLOEXEC)},
+    {Activity::finding_interfaces, {SYS_connect, {some_fd, some_memory, length_of_ipv4}}},
+    {Activity::finding_interfaces, {SYS_getsockname, {some_fd, some_memory, some_memory}}},
+    {Activity::finding_interfaces, {SYS_ioctl, {some_fd, SIOCGIFCONF, some_memory}}},
+    {Activity::finding_interfaces, {SYS_ioctl, {some_fd, SIOCGIFINDEX, some_memory}}},
+    {Activity::finding_interfaces, {SYS_close, {some_fd}}},
+    {Activity::finding_routes, {SYS_socket, {AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE}}},
+    {Activity::finding_routes, {SYS_sendto, {some_fd, some_memory, 56}}},
+    {Activity::finding_routes, {SYS_recvfrom, {some_fd, some_memory, 1024, MSG_DONTWAIT}}},
+    {Activity::finding_routes, {SYS_close, {some_fd}}},
+    {Activity::finding_routes, setsockopt_of(IPPROTO_IPV6, IPV6_FREEBIND)},
 
     {Activity::probing, {SYS_ioctl, {some_fd, SIOCOUTQ, some_memory}}},
     {Activity::probing, {SYS_sendmsg, {some_fd, some_memory, msg_probe | MSG_DONTWAIT | MSG_NOSIGNAL}}},
