@@ -214,11 +214,12 @@ private:
         } else if (permissions::may(Activity::log_to_syslog)) {
             static Once told;
             if (settings::get().log_file == nullptr && !told.exchange(true, std::memory_order_relaxed))
-                log_to_syslog(at_time_of(
-                    message, spdlog::level::info,
-                    standard_error_is_network
-                        ? "standard error is a network connection: lines go to syslog instead"
-                        : "standard error is not what it was at the start: lines go to syslog instead"));
+                log_to_syslog(
+                    at_time_of(message, spdlog::level::info,
+                               standard_error_is_network
+                                   ? "standard error is a network connection: lines go to syslog instead"
+                                   : "standard error is closed, or another file than at the start: lines go "
+                                     "to syslog instead"));
             log_to_syslog(message);
         }
     }
