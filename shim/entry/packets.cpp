@@ -94,8 +94,10 @@ namespace {
 }
 
 [[gnu::cold, gnu::noinline]] ssize_t sendmsg_examined(int fd, const msghdr* message, int flags) {
-    if (!is_ours(socket_for_sending(fd, message)))
+    if (!is_ours(socket_for_sending(fd, message))) {
+        sockets::mark_all();
         return libc::sendmsg(fd, message, flags);
+    }
     return send::one(fd, message, flags);
 }
 
@@ -150,8 +152,10 @@ namespace {
 
 [[gnu::noinline]] int sendmmsg_examined(int fd, mmsghdr* messages, unsigned int count, int flags) {
     const msghdr* first = count != 0 && messages != nullptr ? &messages->msg_hdr : nullptr;
-    if (!is_ours(socket_for_sending(fd, first)))
+    if (!is_ours(socket_for_sending(fd, first))) {
+        sockets::mark_all();
         return libc::sendmmsg(fd, messages, count, flags);
+    }
     return send::many(fd, messages, count, flags);
 }
 
@@ -175,15 +179,19 @@ EXPORT ssize_t sendto(int fd, const void* buffer, size_t length, int flags, cons
 
 EXPORT ssize_t sendmsg(int fd, const msghdr* message, int flags) {
     const Socket socket = sockets::peek_direct(fd);
-    if (is_passed_on(socket))
+    if (is_passed_on(socket)) {
+        // It may send descriptors.
+        if (!socket.has(Socket::no_descriptors)) [[unlikely]]
+            sockets::mark_all();
         return libc::sendmsg(fd, message, flags);
+    }
     if (is_ours(socket)) [[likely]]
         return send::quickly(socket, fd, message, flags);
     return sendmsg_examined(fd, message, flags);
 }
 
 EXPORT int sendmmsg(int fd, mmsghdr* messages, unsigned int count, int flags) {
-    if (is_passed_on(sockets::peek_direct(fd))) [[likely]]
+    if (sockets::peek_direct(fd).has(Socket::no_descriptors)) [[likely]]
         return libc::sendmmsg(fd, messages, count, flags);
     return sendmmsg_examined(fd, messages, count, flags);
 }

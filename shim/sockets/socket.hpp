@@ -49,6 +49,8 @@ public:
         sticky_source = 1U << 17,   // the program chose the source by IPV6_PKTINFO: none of our business
         // Those that we have.
         free_bind = 1U << 18, // IPV6_FREEBIND
+        prepared = 1U << 19,  // of an unbound one: packet information is on already
+        unmarked = 1U << 19,  // of one of ours: our mark is not on yet (options.cpp)
     };
 
     constexpr Socket() = default;
@@ -67,9 +69,9 @@ public:
 
     // What the program has chosen with IP_MULTICAST_IF: the index of an interface, which the kernel does not
     // tell again, or 0 for none, or one of the following.
-    static constexpr uint32_t multicast_unknown = 0x7ff;   // not seen: the socket came from elsewhere
-    static constexpr uint32_t multicast_too_great = 0x7fe; // an index that does not fit in here
-    static constexpr uint32_t multicast_address = 0x7fd;   // an address, which the kernel does tell
+    static constexpr uint32_t multicast_unknown = 0x3ff;   // not seen: the socket came from elsewhere
+    static constexpr uint32_t multicast_too_great = 0x3fe; // an index that does not fit in here
+    static constexpr uint32_t multicast_address = 0x3fd;   // an address, which the kernel does tell
     constexpr uint32_t multicast_interface() const {
         return static_cast<uint32_t>(word_ >> interface_shift & multicast_unknown);
     }
@@ -97,8 +99,8 @@ private:
 
     // From the low end: kind, options, role, interface, made, port.
     static constexpr uint64_t kind_mask = 7;
-    static constexpr unsigned role_shift = 19;
-    static constexpr unsigned interface_shift = 21;
+    static constexpr unsigned role_shift = 20;
+    static constexpr unsigned interface_shift = 22;
     static constexpr unsigned made_shift = 32;
     static constexpr unsigned port_shift = 48;
 

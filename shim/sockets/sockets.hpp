@@ -66,6 +66,11 @@ void set_multicast_interface(int fd, uint32_t index);
 // longer. While it does, the socket is none of our business.
 void set_sticky_source(int fd, bool chosen);
 
+// Descriptors may be about to be handed to another program: fork(), vfork(), SCM_RIGHTS. (That one is
+// executed in this process, or started by posix_spawn(), is not seen.) Those that are marked later
+// (options.cpp) are marked now.
+void mark_all();
+
 // From now on, makes no system call to look at sockets: what is not known yet is none of our business.
 void take_over_no_more();
 
