@@ -118,7 +118,7 @@ Socket now_ours(int fd, Socket socket, in_port_t port) {
         while (end <= fd && !unmarked_end.compare_exchange_weak(end, fd + 1, std::memory_order_relaxed)) {
         }
     }
-    shared_state::get()->counters.shard(0).add(Counter::sockets);
+    shared_state::get()->counters.line(port, 0).add(Counter::sockets);
     say_taken_over(fd, ours);
     return ours;
 }
