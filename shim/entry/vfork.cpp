@@ -41,6 +41,22 @@ vfork:
     .cfi_endproc
     .size vfork, .-vfork
 )");
+#elif defined(__i386__)
+asm(R"(
+    .text
+    .globl vfork
+    .type vfork, @function
+vfork:
+    .cfi_startproc
+    subl $12, %esp
+    .cfi_adjust_cfa_offset 12
+    call multihome_before_vfork
+    addl $12, %esp
+    .cfi_adjust_cfa_offset -12
+    jmp *%eax
+    .cfi_endproc
+    .size vfork, .-vfork
+)");
 #elif defined(__aarch64__)
 asm(R"(
     .text

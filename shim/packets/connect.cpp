@@ -21,12 +21,12 @@ bool is_readable(const sockaddr* address, socklen_t length) {
 
 // Where the socket has to have its address; empty where that is the routing table's choice, or `local` cannot
 // be its address.
-Local address_for(Socket socket, int fd, const Peer& peer, sa_family_t family) {
+Local address_for(Socket socket, const Peer& peer, sa_family_t family) {
     Local local;
     if (socket.is(Socket::Kind::ours))
-        local = peers::source_for(peers::Turn{}, socket, fd, peer);
+        local = peers::source_for_connection(socket, peer);
     else if (socket.is(Socket::Kind::unbound))
-        local = peers::handed_over(peer);
+        local = peers::handed_over(socket, peer);
     // No IPv4 socket connects to the IPv6 form of an IPv4 address. Nor does a socket that has got an IPv4
     // address connect to an IPv6 peer before AF_UNSPEC takes it away, though the kernel would take a datagram
     // to that peer from our source.
@@ -48,9 +48,11 @@ int to(Socket socket, int fd, const sockaddr* address, socklen_t length) {
             sockets::disconnected(fd, socket);
         return result;
     }
-    const Local local = address_for(socket, fd, peer, address->sa_family);
+    const Local local = address_for(socket, peer, address->sa_family);
     const int result = local ? steering::connect(socket, fd, peer, address, length, local)
                              : libc::connect(fd, address, length);
+    if (result == 0 && !local && socket.is(Socket::Kind::unbound))
+        peers::asks(peer);
     if (result == 0)
         sockets::connected(fd, socket, peer.address.is_ipv4());
     return result;
@@ -60,13 +62,14 @@ Socket before_first_send(Socket socket, int fd, const sockaddr* address, socklen
     Peer peer;
     if (!is_readable(address, length) || !read_peer(address, length, peer))
         return socket;
-    if (peers::handed_over(peer) && permissions::may(Activity::new_sockets)) {
+    if (peers::handed_over(socket, peer) && permissions::may(Activity::new_sockets)) {
         const libc::ErrnoGuard keep_errno;
         // Another descriptor of it may have been connected meanwhile.
         const auto own = socket_calls::own_name(fd);
         if (own && socket_calls::is_wildcard(own->address))
             return sockets::take_over_unbound(fd);
     }
+    peers::asks(peer);
     sockets::left_alone(fd, socket);
     return {Socket::Kind::other, 0};
 }

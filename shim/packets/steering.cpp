@@ -8,42 +8,15 @@
 #include "shim/packets/dissolve.hpp"
 #include "shim/packets/multicast_interface.hpp"
 #include "shim/packets/probe.hpp"
+#include "shim/packets/route_memory.hpp"
 #include "shim/packets/socket_address.hpp"
 #include "shim/sockets/multicast_turn.hpp"
 #include "shim/sockets/socket_calls.hpp"
 #include "shim/sockets/sockets.hpp"
 
-#include <array>
-#include <atomic>
-
 namespace multihome::steering {
 
 namespace {
-
-// Where a plain connect() has chosen another address than the wanted one: a bit for each pair of local
-// address and peer's network, by a hash. Only a hint, which saves the plain connect() that would have to be
-// undone: the socket's name is looked at afterwards in any case.
-constinit std::array<std::atomic<uint64_t>, 16> chosen_elsewhere{};
-
-class Hint {
-public:
-    Hint(const Local& local, const Peer& peer) {
-        // The first 24 bits of an IPv4 address, 64 of an IPv6 one.
-        const uint64_t network =
-            peer.address.is_ipv4() ? ntohl(peer.address.ipv4().s_addr) >> 8 : peer.address.first;
-        constexpr uint64_t golden = 0x9e3779b97f4a7c15U;
-        const uint64_t hash =
-            (local.address.first * golden ^ local.address.second ^ network * golden) * golden;
-        word_ = &chosen_elsewhere[hash >> 60];
-        bit_ = uint64_t{1} << (hash >> 54 & 63);
-    }
-    bool is_set() const { return (word_->load(std::memory_order_relaxed) & bit_) != 0; }
-    void set() const { word_->fetch_or(bit_, std::memory_order_relaxed); }
-
-private:
-    std::atomic<uint64_t>* word_;
-    uint64_t bit_;
-};
 
 // A connect() that is to become steered.
 class Attempt {
@@ -117,7 +90,7 @@ bool steer(const Attempt& attempt) {
 
 // True where the socket is connected to the peer. Where it is not, it is as the program's connect() alone
 // would find it.
-bool is_connected_by(const Attempt& attempt, Socket socket, const Hint& elsewhere) {
+bool is_connected_by(const Attempt& attempt, Socket socket, const RouteMemory& route) {
     if (socket.has(Socket::has_address)) {
         // What the kernel would refuse is seen before the peer and the address that the socket has are gone.
         // So is what could not be put back.
@@ -127,14 +100,20 @@ bool is_connected_by(const Attempt& attempt, Socket socket, const Hint& elsewher
         attempt.dissolve();
         return steer(attempt);
     }
+    if (route.is_local_chosen())
+        return attempt.plain() == 0;
     // To undo a connect() takes away a port that the kernel has chosen, so none is tried then.
-    if (elsewhere.is_set() || (socket.has(Socket::any_port) && socket.port() != 0))
+    if (route.is_another_chosen() || (socket.has(Socket::any_port) && socket.port() != 0))
         return steer(attempt);
     if (attempt.plain() != 0)
         return false;
-    if (attempt.is_at_local() || !attempt.is_usable())
+    if (attempt.is_at_local()) {
+        route.local_is_chosen();
         return true;
-    elsewhere.set();
+    }
+    if (!attempt.is_usable())
+        return true;
+    route.another_is_chosen();
     attempt.dissolve();
     return steer(attempt);
 }
@@ -150,7 +129,7 @@ int connect(Socket socket, int fd, const Peer& peer, const sockaddr* address, so
     const MulticastTurn turn(socket);
     {
         const libc::ErrnoGuard keep_errno;
-        if (turn && is_connected_by(attempt, socket, Hint{local, peer})) {
+        if (turn && is_connected_by(attempt, socket, RouteMemory{local, peer})) {
             if (log::wanted(LogLevel::debug)) [[unlikely]]
                 log::write(LogLevel::debug, "socket {}: connected from {}", fd,
                            log::AddressText{local.address}.text);

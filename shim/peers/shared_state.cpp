@@ -5,6 +5,7 @@
 #include "shim/base/log.hpp"
 #include "shim/base/mapping.hpp"
 #include "shim/base/permissions.hpp"
+#include "shim/base/settings.hpp"
 
 #include <cstring>
 #include <sys/auxv.h>
@@ -15,6 +16,7 @@ namespace multihome::shared_state {
 namespace detail {
 constinit std::atomic<SharedState*> state{nullptr};
 constinit std::atomic<unsigned> bucket_bits{0}; // relaxed: published by `state`
+constinit Lifetimes lifetimes;
 } // namespace detail
 
 namespace {
@@ -38,7 +40,7 @@ HashKey random_key() {
 // What is mapped, zeroed, for a table with this many buckets; null where it is refused.
 SharedState* map_state(unsigned bucket_bits) {
     return static_cast<SharedState*>(
-        mapping::create(SharedState::mapping_size_for(bucket_bits), mapping::With::children));
+        mapping::create(SharedState::size_for(bucket_bits), mapping::With::children));
 }
 
 // The state for `peers` peers or fewer. All pages of a locked mapping cost memory, and its size counts
@@ -49,7 +51,7 @@ SharedState* map_state_for(size_t peers, unsigned& bucket_bits) {
     for (const size_t wanted : {peers, few_peers, Settings::minimum_peers}) {
         if (wanted > peers || (locked && wanted > few_peers))
             continue;
-        bucket_bits = PeerTable::bucket_bits_for(wanted);
+        bucket_bits = ConversationTable::bucket_bits_for(wanted);
         SharedState* mapped = map_state(bucket_bits);
         if (mapped == nullptr)
             continue;
@@ -75,7 +77,7 @@ SharedState* create(size_t peers) {
     unsigned chosen = 0;
     if (!detail::bucket_bits.compare_exchange_strong(chosen, bucket_bits, std::memory_order_relaxed) &&
         chosen != bucket_bits) {
-        mapping::destroy(created, SharedState::mapping_size_for(bucket_bits));
+        mapping::destroy(created, SharedState::size_for(bucket_bits));
         bucket_bits = chosen;
         created = map_state(bucket_bits);
         if (created == nullptr)
@@ -84,14 +86,18 @@ SharedState* create(size_t peers) {
     // The mapping is all zero bytes, which is what every atomic in it starts with.
     created->version = SharedState::expected_version;
     created->bucket_bits = bucket_bits;
-    created->mapping_size = SharedState::mapping_size_for(bucket_bits);
+    created->mapping_size = SharedState::size_for(bucket_bits);
+    // The settings never change, so that two threads that get here store the same values.
+    const Settings::Timeouts& timeouts = settings::get().timeouts;
+    detail::lifetimes = {timeouts.question * ticks_a_second, timeouts.spoke_first * ticks_a_second};
+    created->lifetimes = detail::lifetimes;
     created->key = random_key();
     std::memcpy(created->magic, SharedState::expected_magic, sizeof created->magic);
     SharedState* winner = nullptr;
     // Release pairs with the acquire in get().
     if (!detail::state.compare_exchange_strong(winner, created, std::memory_order_acq_rel,
                                                std::memory_order_acquire)) {
-        mapping::destroy(created, SharedState::mapping_size_for(bucket_bits));
+        mapping::destroy(created, SharedState::size_for(bucket_bits));
         return winner;
     }
     return created;

@@ -3,6 +3,7 @@
 
 #include "shim/base/libc.hpp"
 #include "shim/base/permissions.hpp"
+#include "shim/base/settings.hpp"
 #include "shim/sockets/local_route.hpp"
 #include "shim/sockets/multicast_turn.hpp"
 #include "shim/sockets/socket_calls.hpp"
@@ -39,16 +40,14 @@ static_assert(concern(IPPROTO_IP, IP_PKTINFO) == Concern::packet_information &&
 // nothing on a UDP socket (the kernel reads SOCK_URGINLINE in TCP alone), and is kept with the socket;
 // getsockopt() hides it.
 //
-// A socket that is bound for one question costs one system call less without the mark. So what says "ours
-// alone" without it is what programs seldom do themselves:
-// - AF_INET6: both IPV6_RECVPKTINFO and IP_PKTINFO are on;
-// - the port is 32768 or above, from where the kernel chooses.
-// There, the mark says the opposite: the program has asked.
+// A socket that is bound for one question costs a system call less without it. So where the kernel chooses
+// ports from, and on AF_INET6 sockets, which take another call, it is set when the socket may be about to be
+// handed on.
 constexpr int mark_level = SOL_SOCKET;
 constexpr int mark_name = SO_OOBINLINE;
 
-bool is_chosen_by_kernel(in_port_t port) {
-    return port == 0 || ntohs(port) >= 32768;
+bool is_marked_later(bool ipv6, in_port_t port) {
+    return ipv6 || port == 0 || ntohs(port) >= 32768;
 }
 
 // Whether IP_PKTINFO is on. On an AF_INET6 socket it only betters the answer to an IPv4 broadcast; nobody
@@ -57,10 +56,6 @@ bool is_chosen_by_kernel(in_port_t port) {
 bool is_ipv4_on(Socket socket, in_port_t port) {
     return !socket.has(Socket::ipv6) || socket.has(Socket::asked_ipv4) ||
            (port != 0 && !socket.has(Socket::all_asked));
-}
-
-bool is_ours_without_mark(bool ipv6, bool ipv4_on, in_port_t port) {
-    return is_chosen_by_kernel(port) || (ipv6 && ipv4_on);
 }
 
 struct PacketInfoOption {
@@ -94,12 +89,6 @@ bool write_flag(int fd, const PacketInfoOption& option, bool value) {
     return socket_calls::write(fd, option.level, option.name, value ? 1 : 0);
 }
 
-// What the mark has to be.
-bool wanted_mark(Socket socket, in_port_t port) {
-    const bool asked = socket.has(Socket::all_asked);
-    return asked == is_ours_without_mark(socket.has(Socket::ipv6), is_ipv4_on(socket, port), port);
-}
-
 void write_mark(int fd, bool value) {
     socket_calls::write(fd, mark_level, mark_name, value ? 1 : 0);
 }
@@ -110,7 +99,7 @@ void restore(int fd, Socket socket) {
     write_flag(fd, main_option(ipv6), true);
     if (ipv6)
         write_flag(fd, ipv4_option, is_ipv4_on(socket, socket.port()));
-    write_mark(fd, wanted_mark(socket, socket.port()));
+    write_mark(fd, !socket.has(Socket::all_asked));
 }
 
 // What the kernel's answer to getsockopt() has to be changed to.
@@ -165,31 +154,52 @@ bool names_source(const void* value) {
     return !IN6_IS_ADDR_UNSPECIFIED(&info.ipi6_addr);
 }
 
-bool is_known(Socket socket) {
-    return socket.is(Kind::ours) || socket.is(Kind::unbound) || socket.has(Socket::sticky_source);
-}
-
-} // namespace
-
-bool switch_on(int fd, Socket socket, in_port_t port) {
+// The packet information alone. False, with errno set, where the kernel refuses.
+bool switch_on_messages(int fd, Socket socket, in_port_t port) {
     const bool ipv6 = socket.has(Socket::ipv6);
     const PacketInfoOption& option = main_option(ipv6);
     if (!socket.has(option.asked) && !write_flag(fd, option, true))
         return false;
     if (ipv6 && is_ipv4_on(socket, port) && !socket.has(Socket::asked_ipv4))
         write_flag(fd, ipv4_option, true);
-    if (wanted_mark(socket, port) != socket.has(Socket::asked_inline))
-        write_mark(fd, wanted_mark(socket, port));
+    return true;
+}
+
+// The program is going to bind the socket to a port that it shares. Servers with a socket for each client
+// connect it right after that, and until then it takes other clients' datagrams: whatever is done before
+// takes no time then.
+void prepare(int fd, Socket socket) {
+    const in_port_t some_port = 1;
+    if (socket.is(Kind::unbound) && socket.has(Socket::seen_made) && !socket.has(Socket::prepared) &&
+        !socket.has(Socket::sticky_source) && permissions::may(Activity::new_sockets) &&
+        settings::get().all_ports && switch_on_messages(fd, socket, some_port))
+        sockets::set_options(fd, 0, Socket::prepared);
+}
+
+bool is_known(Socket socket) {
+    return socket.is(Kind::ours) || socket.is(Kind::unbound) || socket.has(Socket::sticky_source);
+}
+
+} // namespace
+
+bool switch_on(int fd, Socket& socket, in_port_t port) {
+    if (!socket.has(Socket::prepared) && !switch_on_messages(fd, socket, port))
+        return false;
+    const bool mark = !socket.has(Socket::all_asked);
+    const bool later = mark && is_marked_later(socket.has(Socket::ipv6), port);
+    if (!later && mark != socket.has(Socket::asked_inline))
+        write_mark(fd, mark);
+    socket = socket.with_options(Socket::unmarked, later ? uint64_t{Socket::unmarked} : 0);
     return true;
 }
 
 bool switch_on_found(int fd, Socket& socket, in_port_t port) {
     const bool ipv6 = socket.has(Socket::ipv6);
-    if (!is_marked(fd, ipv6, port)) {
+    if (!is_marked(fd, ipv6)) {
         for (const PacketInfoOption& option : {ipv4_option, ipv6_option, ipv6_2292_option})
             if ((ipv6 || option.level == IPPROTO_IP) && read_flag(fd, option))
                 socket = socket.with_options(0, option.asked);
-        if (!socket.has(Socket::all_asked) && read_flag(fd, mark_level, mark_name))
+        if (read_flag(fd, mark_level, mark_name))
             socket = socket.with_options(0, Socket::asked_inline);
     }
     if (!write_flag(fd, main_option(ipv6), true))
@@ -198,17 +208,12 @@ bool switch_on_found(int fd, Socket& socket, in_port_t port) {
     return true;
 }
 
-bool is_marked(int fd, bool ipv6, in_port_t port) {
-    if (!read_flag(fd, main_option(ipv6)))
-        return false;
-    const bool ipv4_on = !ipv6 || read_flag(fd, ipv4_option);
-    const bool without_mark = port != 0 && is_ours_without_mark(ipv6, ipv4_on, port);
-    return read_flag(fd, mark_level, mark_name) != without_mark;
+bool is_marked(int fd, bool ipv6) {
+    return read_flag(fd, main_option(ipv6)) && read_flag(fd, mark_level, mark_name);
 }
 
-void mark_for_port(int fd, Socket socket, in_port_t port) {
-    if (!is_chosen_by_kernel(port))
-        restore(fd, socket.with_port(port));
+void mark(int fd) {
+    write_mark(fd, true);
 }
 
 void give_back(int fd, Socket socket) {
@@ -243,9 +248,16 @@ namespace {
 void follow(int fd, Socket socket, int level, int name, const void* value, socklen_t length) {
     const auto remember = [&](Socket::Option bit, bool on) {
         sockets::set_options(fd, bit, on ? uint64_t{bit} : 0);
+        const Socket now = socket.with_options(bit, on ? uint64_t{bit} : 0);
         // Ours may be on as well, or have been switched off with it.
-        if (socket.is(Kind::ours) && bit != Socket::to_device && permissions::may(Activity::new_sockets))
-            restore(fd, socket.with_options(bit, on ? uint64_t{bit} : 0));
+        if (bit == Socket::to_device || !permissions::may(Activity::new_sockets))
+            return;
+        if (socket.is(Kind::ours)) {
+            restore(fd, now);
+            sockets::set_options(fd, Socket::unmarked, 0);
+        } else if (socket.has(Socket::prepared)) {
+            switch_on_messages(fd, now, in_port_t{1});
+        }
     };
     switch (concern(level, name)) {
     case Concern::packet_information:
@@ -267,6 +279,10 @@ void follow(int fd, Socket socket, int level, int name, const void* value, sockl
         break;
     case Concern::sticky_source:
         sockets::set_sticky_source(fd, names_source(value));
+        break;
+    case Concern::shared_port:
+        if (is_on(level, value, length))
+            prepare(fd, socket);
         break;
     case Concern::none:
         break;
@@ -295,12 +311,13 @@ int set(int fd, int level, int name, const void* value, socklen_t length) {
 int get(int fd, int level, int name, void* value, socklen_t* length) {
     const Socket socket = sockets::get_current(fd);
     const int result = libc::getsockopt(fd, level, name, value, length);
-    if (result != 0 || !socket.is(Kind::ours))
+    const bool ours = socket.is(Kind::ours);
+    if (result != 0 || !(ours || socket.has(Socket::prepared)))
         return result;
     const Concern what = concern(level, name);
     if (what == Concern::packet_information)
         overwrite(value, length, socket.has(find(level, name).asked));
-    else if (what == Concern::mark)
+    else if (what == Concern::mark && ours)
         overwrite(value, length, socket.has(Socket::asked_inline));
     else if (what == Concern::free_bind && socket.has(Socket::free_bind))
         overwrite(value, length, socket.has(Socket::asked_free_bind));

@@ -13,19 +13,19 @@
 namespace multihome::options {
 
 // Switches on what we need on a socket that will be, or is, bound to `port`; 0 while the kernel has not
-// chosen it. What the program has asked for is in the word. False, with errno set, where the kernel refuses.
-bool switch_on(int fd, Socket socket, in_port_t port);
+// chosen it. What the program has asked for is in the word; whether the mark is still missing is put there.
+// False, with errno set, where the kernel refuses.
+bool switch_on(int fd, Socket& socket, in_port_t port);
 
 // The same for a socket that comes from elsewhere, bound already: reads what was asked for, and adds it to
 // the word.
 bool switch_on_found(int fd, Socket& socket, in_port_t port);
 
-// True where another process, or another part of this one, has switched on what we need.
-bool is_marked(int fd, bool ipv6, in_port_t port);
+// True where another process, or another part of this one, has switched on what we need, for us alone.
+bool is_marked(int fd, bool ipv6);
 
-// The port is known now that a socket was switched on for without. Makes no system call for ports as the
-// kernel usually chooses them.
-void mark_for_port(int fd, Socket socket, in_port_t port);
+// Sets the mark, which was left for later.
+void mark(int fd);
 
 // Leaves the socket as it would be without us. Leaves errno alone.
 void give_back(int fd, Socket socket);
@@ -54,6 +54,8 @@ enum class Concern : uint8_t {
     multicast_interface, // connect has to put it back
     device,
     sticky_source,
+    // Announces bind() to a port that others have as well: the time to get ready.
+    shared_port,
 };
 
 constexpr Concern concern(int level, int name) {
@@ -69,9 +71,10 @@ constexpr Concern concern(int level, int name) {
                : name == 78            ? Concern::free_bind
                                        : Concern::none;
     if (level == SOL_SOCKET)
-        return name == SO_OOBINLINE       ? Concern::mark
-               : name == 25 || name == 62 ? Concern::device
-                                          : Concern::none;
+        return name == SO_OOBINLINE                           ? Concern::mark
+               : name == 25 || name == 62                     ? Concern::device
+               : name == SO_REUSEADDR || name == SO_REUSEPORT ? Concern::shared_port
+                                                              : Concern::none;
     return Concern::none;
 }
 

@@ -3,6 +3,7 @@
 
 #include "shim/base/libc.hpp"
 #include "shim/sockets/multicast_turn.hpp"
+#include "shim/sockets/sockets.hpp"
 
 #include <pthread.h>
 #include <sys/syscall.h>
@@ -27,10 +28,11 @@ void in_forked_child() {
 } // namespace
 
 void start() {
-    pthread_atfork(nullptr, nullptr, in_forked_child);
+    pthread_atfork(sockets::mark_all, nullptr, in_forked_child);
 }
 
 void before_vfork() {
+    sockets::mark_all();
     // A vfork child's own child shares the same memory.
     if (!is_vfork_child())
         vfork_caller = current_pid();

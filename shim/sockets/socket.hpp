@@ -21,12 +21,6 @@ public:
         unbound = 2, // UDP, neither bound nor used for sending yet
         ours = 4,    // UDP, bound to the wildcard address
     };
-    // Who spoke first on this socket.
-    enum class Role : uint8_t {
-        fresh,  // nobody yet
-        server, // a peer did
-        client, // we did, to a peer that we had not heard
-    };
     enum Option : uint64_t {
         // Of the descriptor.
         no_descriptors = 1U << 3, // no UNIX socket: what it receives brings no descriptors
@@ -49,6 +43,8 @@ public:
         sticky_source = 1U << 17,   // the program chose the source by IPV6_PKTINFO: none of our business
         // Those that we have.
         free_bind = 1U << 18, // IPV6_FREEBIND
+        prepared = 1U << 19,  // of an unbound one: packet information is on already
+        unmarked = 1U << 19,  // of one of ours: our mark is not on yet (options.cpp)
     };
 
     constexpr Socket() = default;
@@ -67,16 +63,12 @@ public:
 
     // What the program has chosen with IP_MULTICAST_IF: the index of an interface, which the kernel does not
     // tell again, or 0 for none, or one of the following.
-    static constexpr uint32_t multicast_unknown = 0x7ff;   // not seen: the socket came from elsewhere
-    static constexpr uint32_t multicast_too_great = 0x7fe; // an index that does not fit in here
-    static constexpr uint32_t multicast_address = 0x7fd;   // an address, which the kernel does tell
+    static constexpr uint32_t multicast_unknown = 0xfff;   // not seen: the socket came from elsewhere
+    static constexpr uint32_t multicast_too_great = 0xffe; // an index that does not fit in here
+    static constexpr uint32_t multicast_address = 0xffd;   // an address, which the kernel does tell
     constexpr uint32_t multicast_interface() const {
         return static_cast<uint32_t>(word_ >> interface_shift & multicast_unknown);
     }
-
-    constexpr Role role() const { return static_cast<Role>(word_ >> role_shift & 3); }
-    constexpr uint32_t tag() const { return made(); }
-    constexpr Socket with_role(Role role) const { return with_field(role_shift, 3, uint64_t(role)); }
 
     constexpr Socket with_kind(Kind kind) const {
         return with_options(kind_mask, static_cast<uint64_t>(kind));
@@ -95,10 +87,9 @@ private:
         return with_options(mask << shift, value << shift);
     }
 
-    // From the low end: kind, options, role, interface, made, port.
+    // From the low end: kind, options, interface, made, port.
     static constexpr uint64_t kind_mask = 7;
-    static constexpr unsigned role_shift = 19;
-    static constexpr unsigned interface_shift = 21;
+    static constexpr unsigned interface_shift = 20;
     static constexpr unsigned made_shift = 32;
     static constexpr unsigned port_shift = 48;
 

@@ -25,6 +25,8 @@ using permissions::may;
 // A system-call filter leaves nothing to do. Relaxed throughout: set by the thread that is about to be
 // filtered.
 constinit std::atomic<bool> nothing_is_ours{false};
+// Descriptors from here on have no sockets of ours without the mark.
+constinit std::atomic<int> unmarked_end{0};
 
 // True where no word may be changed: in a vfork child, and where no word says anything that matters.
 bool must_not_change() {
@@ -112,7 +114,12 @@ bool prepare(int fd, in_port_t port, SwitchOn switch_on) {
 // The socket is prepared and bound.
 Socket now_ours(int fd, Socket socket, in_port_t port) {
     const Socket ours = socket.with_kind(Kind::ours).with_port(port);
-    shared_state::get()->counters.shard(0).add(Counter::sockets);
+    if (ours.has(Socket::unmarked)) {
+        int end = unmarked_end.load(std::memory_order_relaxed);
+        while (end <= fd && !unmarked_end.compare_exchange_weak(end, fd + 1, std::memory_order_relaxed)) {
+        }
+    }
+    shared_state::get()->counters.line(port, 0).add(Counter::sockets);
     say_taken_over(fd, ours);
     return ours;
 }
@@ -157,7 +164,7 @@ Socket take_over_bound(int fd, Socket socket, bool found) {
         return {};
     const bool ipv6 = socket.has(Socket::ipv6);
     // What carries our mark came to us from where it was ours, connected or without a port as it may be now.
-    const bool marked = found && options::is_marked(fd, ipv6, own->port);
+    const bool marked = found && options::is_marked(fd, ipv6);
     const bool wildcard = socket_calls::is_wildcard(own->address);
     if (!wildcard && !marked)
         return other_socket(AF_INET);
@@ -247,6 +254,12 @@ void created(int fd, int domain, int type, int protocol) {
 
 namespace {
 
+// An unbound socket as it was before, prepared or not.
+void give_back(int fd, Socket socket) {
+    options::give_back(fd, socket);
+    set_options(fd, Socket::prepared, 0);
+}
+
 // bind() of a socket that was not seen being made, or of one that has no port any more.
 int bind_found(int fd, Socket before, const sockaddr* address, socklen_t length) {
     const int result = libc::bind(fd, address, length);
@@ -259,7 +272,8 @@ int bind_found(int fd, Socket before, const sockaddr* address, socklen_t length)
     if (before.is(Kind::ours)) {
         // Its name is another one now, and the mark goes by the port.
         options::give_back(fd, before);
-        now = take_over_bound(fd, before.with_options(Socket::has_address | Socket::only_ipv4, 0), false);
+        constexpr uint64_t not_any_more = Socket::has_address | Socket::only_ipv4 | Socket::unmarked;
+        now = take_over_bound(fd, before.with_options(not_any_more, 0), false);
     } else {
         now = classify(fd);
     }
@@ -281,8 +295,9 @@ int bind(int fd, const sockaddr* address, socklen_t length) {
         now = before.with_kind(Kind::other);
     } else if (wanted.wildcard && (wanted.port == 0 || is_wanted(fd, wanted.port)) && !must_not_change()) {
         const libc::ErrnoGuard keep_errno;
-        if (prepare(fd, wanted.port, [&] { return options::switch_on(fd, before, wanted.port); }))
-            now = before.with_kind(Kind::ours);
+        Socket ours = before.with_kind(Kind::ours);
+        if (prepare(fd, wanted.port, [&] { return options::switch_on(fd, ours, wanted.port); }))
+            now = ours;
         else
             now = {Kind::other, 0};
     }
@@ -290,22 +305,24 @@ int bind(int fd, const sockaddr* address, socklen_t length) {
     const libc::ErrnoGuard keep_errno;
     if (result != 0) {
         if (now.is(Kind::ours))
-            options::give_back(fd, before);
+            give_back(fd, before);
         return result;
     }
-    if (now.is(Kind::ours)) {
+    if (!now.is(Kind::ours)) {
+        if (before.has(Socket::prepared))
+            give_back(fd, before);
+    } else {
         in_port_t port = wanted.port;
         if (port == 0) {
             port = socket_calls::own_name(fd).value_or(Peer{}).port;
             now = now.with_options(0, Socket::any_port);
             // Without a port (IP_BIND_ADDRESS_NO_PORT) it is still unbound.
             if (port == 0 || !is_wanted(fd, port)) {
-                options::give_back(fd, before);
+                give_back(fd, before);
                 if (port != 0)
                     store_for_all(fd, {Kind::other, before.word() & Socket::has_copies});
                 return result;
             }
-            options::mark_for_port(fd, now, port);
         }
         if (wanted.mapped)
             now = now.with_options(0, Socket::only_ipv4);
@@ -319,18 +336,21 @@ int bind(int fd, const sockaddr* address, socklen_t length) {
 Socket take_over_unbound(int fd) {
     const libc::ErrnoGuard keep_errno;
     const Socket before = peek(fd);
+    Socket ours = before;
     if (!before.is(Kind::unbound) || !may(Activity::new_sockets) || must_not_change() ||
-        before.has(Socket::sticky_source) ||
-        !prepare(fd, 0, [&] { return options::switch_on(fd, before, 0); }))
+        before.has(Socket::sticky_source) || !prepare(fd, 0, [&] { return options::switch_on(fd, ours, 0); }))
         return before;
-    const Socket socket = now_ours(fd, before.with_options(0, Socket::any_port), 0);
+    const Socket socket = now_ours(fd, ours.with_options(0, Socket::any_port), 0);
     store_for_all(fd, socket);
     return socket;
 }
 
 void left_alone(int fd, Socket seen) {
-    if (!must_not_change())
-        update(fd, seen, Socket{Kind::other, (seen.word() & Socket::has_copies) | Socket::left_alone});
+    if (must_not_change())
+        return;
+    if (seen.has(Socket::prepared))
+        options::give_back(fd, seen);
+    update(fd, seen, Socket{Kind::other, (seen.word() & Socket::has_copies) | Socket::left_alone});
 }
 
 void connected(int fd, Socket seen, bool to_ipv4) {
@@ -418,13 +438,30 @@ void set_sticky_source(int fd, bool chosen) {
         return;
     const uint64_t bit = chosen ? uint64_t{Socket::sticky_source} : 0;
     Socket now = before.with_options(Socket::sticky_source, bit);
-    if (chosen && before.is(Kind::ours)) {
+    if (chosen && (before.is(Kind::ours) || before.has(Socket::prepared))) {
         options::give_back(fd, before);
-        now = now.with_kind(Kind::other).with_options(Socket::free_bind, 0);
+        now = now.with_options(Socket::prepared | Socket::free_bind, 0);
+    }
+    if (chosen && before.is(Kind::ours)) {
+        now = now.with_kind(Kind::other);
     } else if (!chosen && before.is(Kind::other)) {
         now = take_over_bound(fd, now, false).with_options(0, before.word() & Socket::has_copies);
     }
     change_all(fd, [&](Socket) { return now; });
+}
+
+void mark_all() {
+    if (unmarked_end.load(std::memory_order_relaxed) == 0 || !may(Activity::new_sockets) || must_not_change())
+        return;
+    const libc::ErrnoGuard keep_errno;
+    const int end = unmarked_end.exchange(0, std::memory_order_relaxed);
+    for (int fd = 0; fd < end; ++fd) {
+        const Socket socket = peek(fd);
+        if (!socket.is(Kind::ours) || !socket.has(Socket::unmarked))
+            continue;
+        options::mark(fd);
+        update(fd, socket, socket.with_options(Socket::unmarked, 0));
+    }
 }
 
 void give_all_back() {

@@ -61,6 +61,11 @@ void set_multicast_interface(int fd, uint32_t index);
 // longer. While it does, the socket is none of our business.
 void set_sticky_source(int fd, bool chosen);
 
+// Descriptors may be about to be handed to another program: fork(), vfork(), SCM_RIGHTS. (That one is
+// executed in this process, or started by posix_spawn(), is not seen.) Those that are marked later
+// (options.cpp) are marked now.
+void mark_all();
+
 // Leaves every socket as it would be without us. What is used again after that is taken over again.
 void give_all_back();
 

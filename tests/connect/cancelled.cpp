@@ -2,7 +2,7 @@
 //
 // 2,000 threads are cancelled inside connect(). Whenever that happens, the socket is as connect() alone
 // leaves it: with its peer, or without one and at the wildcard; and IP_MULTICAST_IF is what it was.
-#include "kernel_calls.hpp"
+#include "names.hpp"
 
 #include <atomic>
 #include <pthread.h>
@@ -14,12 +14,11 @@ constexpr unsigned at_once = 20;
 
 struct Connecting {
     int fd;
+    sockaddr_in peers[2]; // have asked at 127.0.0.2 and 127.0.0.3
     pthread_t thread;
     std::atomic<bool> is_started;
 };
 
-int listener;
-sockaddr_in peers[2];
 bool asynchronous;
 
 void* connect_again_and_again(void* argument) {
@@ -28,27 +27,13 @@ void* connect_again_and_again(void* argument) {
     pthread_setcanceltype(asynchronous ? PTHREAD_CANCEL_ASYNCHRONOUS : PTHREAD_CANCEL_DEFERRED, &before);
     connecting.is_started = true;
     for (unsigned time = 0;; ++time)
-        connect(connecting.fd, any(peers[time % 2]), sizeof peers[0]);
+        connect(connecting.fd, any(connecting.peers[time % 2]), sizeof connecting.peers[0]);
     return nullptr;
 }
 
-// A client asks `asked`; returns the client's name.
-sockaddr_in ask(unsigned asked) {
-    const int client = socket(AF_INET, SOCK_DGRAM, 0);
-    const sockaddr_in own = name_at(1);
-    must(bind(client, any(own), sizeof own) == 0, "bind");
-    const sockaddr_in to = name_at(asked, name_of(listener).sin_port);
-    must(sendto(client, "question", 8, 0, any(to), sizeof to) == 8, "sendto");
-    char data[16];
-    sockaddr_in peer{};
-    socklen_t length = sizeof peer;
-    must(recvfrom(listener, data, sizeof data, 0, any(peer), &length) == 8, "recvfrom");
-    close(client);
-    return peer;
-}
-
 // True where the socket is in a state that a connect() alone leaves it in.
-bool is_right(int fd, bool shim, in_port_t port) {
+bool is_right(const Connecting& connecting, bool shim, in_port_t port) {
+    const int fd = connecting.fd;
     const sockaddr_in own = name_of(fd);
     in_addr chosen{};
     socklen_t length = sizeof chosen;
@@ -60,10 +45,8 @@ bool is_right(int fd, bool shim, in_port_t port) {
     if (getpeername(fd, any(peer), &length) != 0)
         return equal(own, name_at(0, port));
     for (unsigned number = 0; number < 2; ++number)
-        if (equal(peer, peers[number]))
-            return equal(own, name_at(shim ? 2 + number : 1, port)) ||
-                   // A second connect() keeps the address of the first.
-                   (!shim && own.sin_addr.s_addr != 0);
+        if (equal(peer, connecting.peers[number]))
+            return equal(own, name_at(shim ? 2 + number : 1, port));
     return false;
 }
 
@@ -72,23 +55,12 @@ bool is_right(int fd, bool shim, in_port_t port) {
 int main(int, char** arguments) {
     const bool shim = std::string_view{arguments[1]} == "shim";
     asynchronous = std::string_view{arguments[2]} == "asynchronous";
-    const int on = 1;
-    listener = socket(AF_INET, SOCK_DGRAM, 0);
-    setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    const sockaddr_in wildcard = name_at(0);
-    must(bind(listener, any(wildcard), sizeof wildcard) == 0, "bind");
-    const in_port_t port = name_of(listener).sin_port;
-    for (unsigned number = 0; number < 2; ++number)
-        peers[number] = ask(2 + number);
     unsigned wrong = 0;
     unsigned connected = 0;
     for (unsigned round = 0; round < 2000 / at_once; ++round) {
         Connecting all[at_once];
         for (Connecting& one : all) {
-            one.fd = socket(AF_INET, SOCK_DGRAM, 0);
-            setsockopt(one.fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-            const sockaddr_in own = name_at(0, port);
-            must(bind(one.fd, any(own), sizeof own) == 0, "bind");
+            one.fd = server(one.peers);
             one.is_started = false;
             must(pthread_create(&one.thread, nullptr, connect_again_and_again, &one) == 0, "pthread_create");
         }
@@ -99,8 +71,9 @@ int main(int, char** arguments) {
         }
         for (Connecting& one : all) {
             pthread_join(one.thread, nullptr);
-            wrong += !is_right(one.fd, shim, port);
-            connected += name_of(one.fd).sin_addr.s_addr != 0;
+            const sockaddr_in own = name_of(one.fd);
+            wrong += !is_right(one, shim, own.sin_port);
+            connected += own.sin_addr.s_addr != 0;
             close(one.fd);
         }
     }

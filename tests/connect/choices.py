@@ -5,7 +5,6 @@ import os
 import socket
 import struct
 import sys
-import threading
 
 from common import (FAMILIES, LIBC, SHIM, TOPICS, addresses, end, expect, family, free_port, hear, ip, local, skip,
                     source)
@@ -13,41 +12,6 @@ from interfaces import chosen_address, leaves_through, two_interfaces
 
 IP_MULTICAST_IF = 32
 IPV6_PKTINFO, IPV6_FREEBIND, IPV6_RECVPKTINFO, IP_FREEBIND = 50, 78, 49, 15
-
-
-def at_once():
-    """Two threads connect one socket at once: its IP_MULTICAST_IF is the program's afterwards."""
-    f = family("v4_secondary")
-    two_interfaces()
-    server = f.server()
-    port = server.getsockname()[1]
-    peers = []
-    for asked in (f.first, f.second):
-        client = f.client()
-        f.ask(client, server, asked)
-        peers.append((client, hear(server)))
-    wrong = 0
-    for _ in range(400):
-        # A socket for each time, at the port of which the peers have asked.
-        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(("0.0.0.0", port))
-        sock.setsockopt(socket.IPPROTO_IP, IP_MULTICAST_IF, socket.inet_aton("198.51.100.2"))
-        start = threading.Barrier(2)
-
-        def connect(peer):
-            start.wait()  # pylint: disable=cell-var-from-loop
-            sock.connect(peer)  # pylint: disable=cell-var-from-loop
-
-        threads = [threading.Thread(target=connect, args=(peer,)) for _, peer in peers]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        wrong += chosen_address(sock) != "198.51.100.2"
-        sock.close()
-    expect("times IP_MULTICAST_IF was another one", wrong, 0)
 
 
 def inherited(how):
@@ -170,5 +134,5 @@ if "INHERITED" in os.environ:
 elif TOPICS[0] == "inherited":
     without_preload(lambda: inherited(TOPICS[1]))
 else:
-    {"at_once": at_once, "sticky": sticky, "any_ip": any_ip}[TOPICS[0]](*TOPICS[1:])
+    {"sticky": sticky, "any_ip": any_ip}[TOPICS[0]](*TOPICS[1:])
 end()

@@ -5,7 +5,7 @@
 //   questions FAMILY PORT SOCKETS DATAGRAMS    FAMILY 4 or 6; PORT 0 for one of the kernel's choice; to and
 //   from
 //                                              each socket go as many DATAGRAMS
-#include "kernel_calls.hpp"
+#include "names.hpp"
 
 #include <arpa/inet.h>
 

@@ -9,6 +9,7 @@
 // The methods: `plain`, a program without the shim; `reference`, the least that it takes to steer, by system
 // calls; `shim`, the program's own calls. Time is told and not judged.
 #include "kernel_calls.hpp"
+#include "names.hpp"
 
 #include <algorithm>
 #include <atomic>

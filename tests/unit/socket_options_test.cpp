@@ -55,6 +55,7 @@ TEST_CASE("the mark tells what a program has asked for, whatever the port") {
                 CHECK(value == on);
                 REQUIRE(options::get(fd, SOL_SOCKET, SO_OOBINLINE, &value, &length) == 0);
                 CHECK(value == 0);
+                sockets::mark_all();
                 sockets::arrived(fd);
                 CHECK(sockets::get(fd).is(Kind::ours));
                 CHECK(sockets::get(fd).has(asked) == (on != 0));
