@@ -108,8 +108,10 @@ Socket socket_for_sending(int fd, const msghdr* message) {
 [[gnu::cold, gnu::noinline]] int sendmmsg_after_look(int fd, mmsghdr* messages, unsigned int count,
                                                      int flags) {
     const msghdr* first = count != 0 && messages != nullptr ? &messages->msg_hdr : nullptr;
-    return is_ours(socket_for_sending(fd, first)) ? send::messages(fd, messages, count, flags)
-                                                  : libc::sendmmsg(fd, messages, count, flags);
+    if (is_ours(socket_for_sending(fd, first)))
+        return send::messages(fd, messages, count, flags);
+    sockets::mark_all();
+    return libc::sendmmsg(fd, messages, count, flags);
 }
 
 } // namespace
@@ -171,7 +173,7 @@ EXPORT ssize_t sendmsg(int fd, const msghdr* message, int flags) {
 }
 
 EXPORT int sendmmsg(int fd, mmsghdr* messages, unsigned int count, int flags) {
-    if (is_passed_on(sockets::peek_direct(fd))) [[likely]]
+    if (sockets::peek_direct(fd).has(Socket::no_descriptors)) [[likely]]
         return libc::sendmmsg(fd, messages, count, flags);
     return sendmmsg_after_look(fd, messages, count, flags);
 }

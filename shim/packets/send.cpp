@@ -104,6 +104,17 @@ bool add_source(msghdr& message, const Source& source, unsigned char* room) {
     return sent;
 }
 
+// The message of ours once more, if its source is allowed now and was not before; -1 where that changes
+// nothing.
+ssize_t send_if_allowed_now(int fd, const msghdr& ours, int flags, int errno_before) {
+    if (!probe::allows_now(fd, ours))
+        return -1;
+    const ssize_t sent = libc::sendmsg(fd, &ours, flags);
+    if (sent >= 0)
+        errno = errno_before;
+    return sent;
+}
+
 } // namespace
 
 namespace detail {
@@ -121,12 +132,18 @@ namespace detail {
             errno = call.errno_before;
         return sent;
     }
+    if (const ssize_t sent = send_if_allowed_now(call.fd, call.ours, call.flags, call.errno_before);
+        sent >= 0)
+        return sent;
     return probe::fails_after(call.fd, call.ours)
                ? finish_as_made(call.fd, call.ours, call.errno_before, make_as_made())
                : -1;
 }
 
 [[gnu::cold, gnu::noinline]] ssize_t fail(const MessageCall& call) {
+    if (const ssize_t sent = send_if_allowed_now(call.fd, call.ours, call.flags, call.errno_before);
+        sent >= 0)
+        return sent;
     return probe::fails_after(call.fd, call.ours)
                ? finish_as_made(call.fd, call.ours, call.errno_before,
                                 libc::sendmsg(call.fd, call.theirs, call.flags))
@@ -251,6 +268,8 @@ void prepare(Socket socket, const mmsghdr* messages, mmsghdr* ours, unsigned bat
         // The kernel stopped at a message. If that is because of the source that we gave it, the program's
         // own call would have gone on.
         msghdr& stopped = ours[done].msg_hdr;
+        if (sent < 0 && has_source(stopped, messages[done].msg_hdr) && probe::allows_now(fd, stopped))
+            continue;
         if (!has_source(stopped, messages[done].msg_hdr) ||
             !(sent < 0 ? probe::fails_after(fd, stopped) : probe::fails(fd, stopped)))
             break;
