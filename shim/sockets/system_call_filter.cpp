@@ -23,14 +23,30 @@ namespace {
 constexpr uint32_t this_architecture = AUDIT_ARCH_X86_64;
 #elif defined(__aarch64__)
 constexpr uint32_t this_architecture = AUDIT_ARCH_AARCH64;
+#elif defined(__i386__)
+constexpr uint32_t this_architecture = AUDIT_ARCH_I386;
+#elif defined(__arm__)
+constexpr uint32_t this_architecture = AUDIT_ARCH_ARM;
+#endif
+
+// What libc calls for mmap() and fstat(): 32-bit kernels have older calls of these names.
+#if defined(SYS_mmap2)
+constexpr long number_of_mmap = SYS_mmap2;
+#else
+constexpr long number_of_mmap = SYS_mmap;
+#endif
+#if defined(SYS_fstatat64)
+constexpr long number_of_fstatat = SYS_fstatat64;
+#else
+constexpr long number_of_fstatat = SYS_newfstatat;
 #endif
 
 // What sockets that are ours go on making: the packet path, the check for bad pointers (user_memory), that
 // for vfork children (sockets), memory for large batches (scratch).
-constexpr long for_packets[] = {SYS_recvmsg, SYS_sendmsg, SYS_getpid, SYS_rt_sigprocmask,
-                                SYS_futex,   SYS_mmap,    SYS_munmap};
+constexpr long for_packets[] = {SYS_recvmsg, SYS_sendmsg,    SYS_getpid, SYS_rt_sigprocmask,
+                                SYS_futex,   number_of_mmap, SYS_munmap};
 // What a line of the log takes.
-constexpr long for_lines[] = {SYS_write, SYS_openat, SYS_close, SYS_newfstatat, SYS_getpid};
+constexpr long for_lines[] = {SYS_write, SYS_openat, SYS_close, number_of_fstatat, SYS_getpid};
 // What looking at a new socket takes beside those.
 constexpr long for_new_sockets[] = {SYS_getsockopt, SYS_setsockopt, SYS_getsockname};
 

@@ -5,6 +5,14 @@
 . "${0%/*}/common.sh"
 : "${LAUNCHER_BUILD:?}" "${LAUNCHER_CMAKE:?}"
 
+# What the dynamic loader makes of $LIB; it tells since glibc 2.33.
+loader_lib=lib
+for loader in /lib64/ld-linux-*.so.* /lib/ld-linux*.so.*; do
+    [ -x "$loader" ] || continue
+    loader_lib=$("$loader" --list-diagnostics 2>/dev/null | sed -n 's/^dl_dst_lib="\(.*\)"$/\1/p')
+    break
+done
+
 # look_at ROOT PREFIX: the tree of PREFIX, staged under ROOT (which may be empty).
 look_at() {
     root=$1
@@ -18,11 +26,21 @@ look_at() {
     refuse 125 'statically linked' env PATH=/usr/bin:/bin "$root$prefix/bin/multihome" "$scratch/probe_static"
     expect 0 "^multihome $LAUNCHER_VERSION\$" "$root$prefix/bin/multihome" --version
     expect 0 "^multihomectl $LAUNCHER_VERSION\$" "$root$prefix/bin/multihomectl" --version
-    for page in man1/multihome.1 man8/multihomectl.8; do
+    for page in man1/multihome.1 man7/multihome.7 man8/multihomectl.8; do
         [ -f "$root$prefix/share/man/$page" ] || complain "$page is not installed"
     done
     drop_in=$prefix/share/multihome/multihome.conf
-    expect 0 "^Environment=LD_PRELOAD=${installed#"$root"}\$" cat "$root$drop_in"
+    # By $LIB where the loader makes that the place where the library is.
+    expect 0 '^Environment=LD_PRELOAD=' cat "$root$drop_in"
+    named=$(sed -n 's/^Environment=LD_PRELOAD=//p' "$root$drop_in")
+    meant=$(printf '%s\n' "$named" | sed "s|\$LIB|$loader_lib|")
+    checks=$((checks + 1))
+    [ "$root$meant" = "$installed" ] || complain "the drop-in names $named, the library is $installed"
+    checks=$((checks + 1))
+    case $installed:$named in
+    */"$loader_lib"/multihome/libmultihome.so:*'/$LIB/'*) ;;
+    */"$loader_lib"/*) complain "the drop-in names $named, not by \$LIB" ;;
+    esac
     expect 0 "ln -s $drop_in /etc/systemd" cat "$root$drop_in"
     ! grep -q '@[a-z_]*@' "$root$drop_in" || complain 'the drop-in has an empty place'
     if [ -n "$root" ]; then
@@ -30,8 +48,9 @@ look_at() {
     fi
 }
 
-expect 0 '' "$LAUNCHER_CMAKE" --install "$LAUNCHER_BUILD" --prefix "$scratch/prefix"
+expect 0 '' "$LAUNCHER_CMAKE" --install "$LAUNCHER_BUILD" --component Unspecified --prefix "$scratch/prefix"
 look_at '' "$scratch/prefix"
-expect 0 '' env DESTDIR="$scratch/stage" "$LAUNCHER_CMAKE" --install "$LAUNCHER_BUILD" --prefix /opt/multihome
+expect 0 '' env DESTDIR="$scratch/stage" "$LAUNCHER_CMAKE" --install "$LAUNCHER_BUILD" --component Unspecified \
+    --prefix /opt/multihome
 look_at "$scratch/stage" /opt/multihome
 finish
