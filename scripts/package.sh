@@ -4,10 +4,9 @@
 # Makes the Debian packages libmultihome (the library alone) and multihome (the commands, the systemd drop-in, the
 # manuals) and prints their names. Nothing outside the build directory is changed, and no root is needed.
 #
-# Usage: scripts/package.sh [--built DIRECTORY] [--suffix SUFFIX] [--output DIRECTORY]
+# Usage: scripts/package.sh [--built DIRECTORY] [--output DIRECTORY]
 #
 #   --built DIRECTORY    package what this build directory holds, instead of building anew as Debian does
-#   --suffix SUFFIX      add this to the version, as in +site1
 #   --output DIRECTORY   where the packages and the traces of making them go (build/packages)
 set -eu
 cd "$(dirname "$0")/.."
@@ -17,28 +16,24 @@ die() {
     exit 1
 }
 
-built='' suffix='' output=build/packages
+built='' output=build/packages
 while [ $# -gt 0 ]; do
     case $1 in
-    --built | --suffix | --output)
+    --built | --output)
         [ $# -ge 2 ] || die "$1 needs a value (try --help)"
         case $1 in
         --built) built=$(cd "$2" && pwd) || die "there is no directory $2" ;;
-        --suffix) suffix=$2 ;;
         --output) output=$2 ;;
         esac
         shift 2
         ;;
     -h | --help)
-        sed -n '4,11s/^# \{0,1\}//p' scripts/package.sh
+        sed -n '4,10s/^# \{0,1\}//p' scripts/package.sh
         exit 0
         ;;
     *) die "unknown argument $1 (try --help)" ;;
     esac
 done
-case $suffix in
-*[!a-z0-9+~.]*) die "'$suffix' cannot be part of a version: use a-z, 0-9, +, ~ and ." ;;
-esac
 for tool in dpkg-buildpackage dh cmake; do
     command -v "$tool" >/dev/null || die "$tool is missing: apt-get install dpkg-dev debhelper cmake"
 done
@@ -55,7 +50,6 @@ version=$(sed -n '1s/.*(\(.*\)).*/\1/p' "$tree/debian/changelog")
 project=$(sed -n 's/^project(multihome VERSION \([0-9.]*\) .*/\1/p' CMakeLists.txt)
 [ "$version" = "$project" ] ||
     die "scripts/packaging/debian/changelog says $version, CMakeLists.txt $project: write an entry for the new version"
-if [ -n "$suffix" ]; then sed -i "1s/($version)/($version$suffix)/" "$tree/debian/changelog"; fi
 
 # What is built already needs nothing to build it. Root's rights are played by dpkg itself (Rules-Requires-Root: no).
 options=
@@ -71,5 +65,5 @@ if ! (cd "$tree" && DEB_BUILD_OPTIONS="noautodbgsym parallel=$(nproc) ${DEB_BUIL
 fi
 rm -rf "$tree"
 for package in libmultihome multihome; do
-    printf '%s\n' "$output/${package}_$version${suffix}_$(dpkg --print-architecture).deb"
+    printf '%s\n' "$output/${package}_${version}_$(dpkg --print-architecture).deb"
 done

@@ -34,8 +34,8 @@ in_tree() {
     "${enter[@]}" "$tree" \
         env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive "$@"
 }
-apt() { # COMMAND ARG...: offline; all that is needed is there
-    in_tree apt-get --yes --no-download --no-install-recommends "$@" >"$LAB_DIR/apt" 2>&1 || {
+apt() { # COMMAND ARG...: all that is needed is there, so nothing is fetched
+    in_tree apt-get --yes --no-install-recommends "$@" >"$LAB_DIR/apt" 2>&1 || {
         cat "$LAB_DIR/apt"
         fail "apt-get $*"
     }
@@ -51,8 +51,8 @@ lab_topology_b
 lab_policy_rule
 tree=$LAB_DIR/tree
 cp -a "$fresh/tree" "$tree"
-mkdir "$tree/tmp/packages"
-cp "$packages"/now/*.deb "$packages"/later/*.deb "$tree/tmp/packages/"
+cp "$packages"/now/*.deb "$packages"/later/*.deb "$tree/tmp/"
+now=("$packages"/now/*.deb) later=("$packages"/later/*.deb)
 unbound_configuration /tmp >"$tree/tmp/unbound.conf"
 serve() { # NAME COMMAND...
     local name=$1
@@ -65,7 +65,7 @@ all_right() {
 }
 
 listing >"$LAB_DIR/before"
-apt install /tmp/packages/libmultihome_*[0-9]_*.deb /tmp/packages/multihome_*[0-9]_*.deb
+apt install "${now[@]/#*\//\/tmp/}"
 # shellcheck disable=SC2016 # for dpkg-query
 say "ok: installed $(in_tree dpkg-query -W -f '${Package} ${Version}, ' libmultihome multihome)"
 
@@ -76,7 +76,7 @@ serve shim multihome unbound
 all_right
 
 # The library's file is replaced under a server that has it mapped.
-apt install /tmp/packages/libmultihome_*+later1_*.deb /tmp/packages/multihome_*+later1_*.deb
+apt install "${later[@]/#*\//\/tmp/}"
 # shellcheck disable=SC2016 # for dpkg-query
 say "ok: upgraded to $(in_tree dpkg-query -W -f '${Version}' libmultihome) while the server ran"
 all_right

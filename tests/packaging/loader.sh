@@ -12,12 +12,8 @@ skip() {
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 trap 'exit 1' HUP INT TERM
-lib=
-for loader in /lib64/ld-linux-*.so.* /lib/ld-linux*.so.*; do
-    [ -x "$loader" ] || continue
-    lib=$("$loader" --list-diagnostics 2>/dev/null | sed -n 's/^dl_dst_lib="\(.*\)"$/\1/p')
-    break
-done
+loader=$(readelf -l /bin/sh 2>/dev/null | sed -n 's/.*interpreter: \(.*\)]$/\1/p')
+lib=$("${loader:-false}" --list-diagnostics 2>/dev/null | sed -n 's/^dl_dst_lib="\(.*\)"$/\1/p') || true
 [ -n "$lib" ] || skip "the dynamic loader does not say what it makes of \$LIB"
 mkdir -p "$scratch/$lib/multihome"
 cp "$library" "$scratch/$lib/multihome/"
