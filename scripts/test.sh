@@ -76,7 +76,7 @@ die() {
 
 case ${1:-} in
 -h | --help)
-    sed -n '4,12s/^# \{0,1\}//p' scripts/test.sh
+    sed -n '4,13s/^# \{0,1\}//p' scripts/test.sh
     exit 0
     ;;
 esac
