@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # completion.sh SOURCE BUILD: what bash offers after the beginnings of commands; the files for zsh are valid for it.
-set -euo pipefail
+set -uo pipefail
 source=$1 build=$2
 PATH=$source/scripts:$build:$PATH
 . "$source/scripts/completion/multihome.bash"
