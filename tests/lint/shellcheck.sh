@@ -1,16 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Runs shellcheck on every shell script of the repository that is given as the argument.
-set -u
-command -v shellcheck >/dev/null || {
-    echo 'SKIP: shellcheck is not installed'
-    exit 77
-}
-cd "$1" || exit 1
+. "${0%/*}/common.sh"
+need shellcheck
 list=$(mktemp) || exit 1
 trap 'rm -f "$list"' EXIT
 # By their first line, or by name for those that are only sourced. Build trees lie in build*/.
-find . -path ./.git -prune -o -path './build*' -prune -o -type f -print | while IFS= read -r file; do
+find . -path ./.git -prune -o -path './build*' -prune -o -path ./.cache -prune -o -type f -print | while IFS= read -r file; do
     case $file in
     *.sh) echo "$file" ;;
     *) head -n 1 "$file" | tr -d '\0' | grep -qE '^#! */(usr/)?bin/(env )?(ba|da)?sh\b' && echo "$file" ;;
