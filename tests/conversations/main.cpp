@@ -49,14 +49,18 @@ Tally play(const Case& one, Family family, const std::string& preload) {
 bool play_twice(const Case& one, Family family, const std::string& library) {
     std::printf("%s\n", one.name.c_str());
     std::fflush(stdout);
+    bool is_judged = false;
     try {
         if ((play(one, family, "").wrong == 0) != (one.bare == Bare::all_right))
             fail("the bare program does not show what it is there to show");
-        if (play(one, family, library).wrong != 0)
+        const uint64_t wrong = play(one, family, library).wrong;
+        is_judged = true;
+        if (wrong != 0)
             fail("answers from a wrong source");
         return true;
     } catch (const std::runtime_error& error) {
-        std::printf("FAIL: %s: %s\n", one.name.c_str(), error.what());
+        std::printf("FAIL: %s: %s\n%s", one.name.c_str(), error.what(),
+                    is_judged ? "" : lost_datagrams().c_str());
         std::fflush(stdout);
         return false;
     }

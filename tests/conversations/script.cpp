@@ -9,6 +9,7 @@
 #include <cstring>
 #include <fcntl.h>
 #include <filesystem>
+#include <fstream>
 #include <poll.h>
 #include <sched.h>
 #include <sys/prctl.h>
@@ -51,6 +52,22 @@ void ip(const std::string& arguments) {
     if (std::system(command.c_str()) !=
         0) // NOLINT(concurrency-mt-unsafe,cert-env33-c): one thread, own words
         fail("this did not work: " + command);
+}
+
+std::string lost_datagrams() {
+    std::string lost;
+    // Two lines a protocol in the first file, the second of which has the numbers; one line a counter in the
+    // second.
+    std::ifstream snmp{"/proc/self/net/snmp"};
+    for (std::string names, numbers; std::getline(snmp, names) && std::getline(snmp, numbers);)
+        if (names.starts_with("Udp:"))
+            lost += names + "\n" + numbers + "\n";
+    std::ifstream snmp6{"/proc/self/net/snmp6"};
+    for (std::string line; std::getline(snmp6, line);)
+        if ((line.starts_with("Udp6") || line.find("Discards") != std::string::npos) &&
+            !line.ends_with("\t0"))
+            lost += line + "\n";
+    return lost;
 }
 
 void become_a_host() {

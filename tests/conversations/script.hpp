@@ -30,7 +30,7 @@ struct Skip : std::runtime_error {
 
 // Makes the host. Throws Skip where this user or this kernel cannot.
 void become_a_host();
-// One command of ip(8): ip({"route", "replace", ...}).
+// One command of ip(8): ip("route replace ...").
 void ip(const std::string& arguments);
 
 enum class Family { v4, v6 };
@@ -158,6 +158,9 @@ std::vector<Case> cases_of_spoofing();
 std::vector<Case> cases_of_routing();
 std::vector<Case> cases_of_any_ip();
 std::vector<Case> cases_of_processes();
+
+// What the kernel of this namespace has counted of lost datagrams, for whoever waits in vain.
+std::string lost_datagrams();
 
 [[noreturn]] void fail(const std::string& why);
 

@@ -18,6 +18,7 @@ constexpr std::chrono::milliseconds after_question{2500};
 constexpr std::chrono::milliseconds after_spoke_first{4500};
 constexpr std::chrono::milliseconds push_interval{10};
 constexpr unsigned pushes = 20;
+constexpr unsigned spoofed_at_once = 50; // as many as fit into a socket before it is read
 
 struct Served {
     int server;
@@ -157,21 +158,23 @@ int open_asker(Actor& actor, Family family, Asks how, const Name& upstream) {
     return fd;
 }
 
-// A thousand datagrams in the upstream's name to each of our addresses. The server reads them; it answers the
-// last few of them, as it would a question.
-void flood_in_name_of(Peer& upstream, Actor& actor, Family family, int server, in_port_t port) {
-    constexpr unsigned window = 50;
+// Datagrams in the upstream's name, `count` to each of our addresses. The server reads them, and answers them
+// if it takes them for questions.
+void flood_in_name_of(Peer& upstream, Actor& actor, Family family, int server, unsigned count,
+                      bool is_answered) {
+    const in_port_t port = actor.port_of(server);
+    Order drain = actor.order(Verb::drain, server);
+    drain.count = spoofed_at_once;
+    if (is_answered)
+        drain.flags |= static_cast<uint32_t>(Flag::answer);
     for (const std::string& address : addresses(family)) {
-        for (unsigned sent = 0; sent < 1000; sent += window) {
-            for (unsigned number = 0; number < window; ++number)
+        for (unsigned sent = 0; sent < count; sent += spoofed_at_once) {
+            for (unsigned number = 0; number < spoofed_at_once; ++number)
                 upstream.ask(address, port);
-            Order drain = actor.order(Verb::drain, server);
-            drain.count = window;
-            if (sent == 1000 - window)
-                drain.flags |= static_cast<uint32_t>(Flag::answer);
             actor.carry_out(drain);
         }
     }
+    upstream.forget_all();
 }
 
 // The program serves on one socket, and asks its upstream from others: from a new one each time, or from the
@@ -180,12 +183,13 @@ void ask_upstream(Program& program, Family family, Tally& tally, in_port_t upstr
                   bool anew) {
     Actor& actor = program.main();
     const int server = actor.open(family);
-    const in_port_t port = actor.port_of(server);
     Peer upstream{peer_address(family, 52), htons(upstream_port)};
     int asker = -1;
     for (uint64_t question = 1; question <= 4; ++question) {
-        flood_in_name_of(upstream, actor, family, server, port);
-        upstream.forget_all();
+        // To the bare program they are nothing.
+        flood_in_name_of(upstream, actor, family, server, program.is_bare() ? spoofed_at_once : 1000, false);
+        if (question > 2)
+            flood_in_name_of(upstream, actor, family, server, spoofed_at_once, true);
         if (asker < 0)
             asker = open_asker(actor, family, how, upstream.name());
         Order send = actor.order(Verb::send, asker);
