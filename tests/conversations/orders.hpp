@@ -33,6 +33,8 @@ enum class Verb : uint8_t {
     number, // .port of the answer is the port of `fd`
     thread, // start a thread that takes orders from channel `count`
     fork,   // start a worker that takes orders from channel `count`; .token of the answer is its process id
+    copy,   // dup() of `fd`; .fd of the answer is the copy
+    cancel, // cancel the thread that takes orders from channel `count`, and wait until it has ended
     leave,  // end this thread or this worker without an answer
 };
 
@@ -41,8 +43,12 @@ enum class Flag : uint32_t {
     reuse_address = 2,
     message = 4, // recvmsg() and sendmsg() instead of recvfrom() and sendto()
     answer = 8,
-    batch = 16, // recvmmsg() and sendmmsg() of one
+    batch = 16,     // recvmmsg() and sendmmsg() of one
+    announced = 32, // say with an outcome that it begins; receive: wait in the call itself, on `fd`
 };
+
+// A call that the library of faults.cpp is to let fail.
+enum class Fault : uint8_t { none, send, receive, option };
 
 constexpr size_t maximum_others = 16;
 // The channels that the program finds open when it starts: 0 is the one of its first thread.
@@ -53,6 +59,8 @@ constexpr int patience_milliseconds = 30'000;
 
 struct Order {
     Verb verb = Verb::leave;
+    Fault fault = Fault::none;
+    int fault_errno = 0;
     uint32_t flags = 0;
     int fd = -1;
     int family = AF_INET;

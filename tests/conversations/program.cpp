@@ -3,13 +3,15 @@
 // The program under test: does what it is told (orders.hpp), with the plain calls of a UDP server.
 #include "tests/conversations/orders.hpp"
 
+#include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
 #include <ctime>
+#include <dlfcn.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sys/prctl.h>
-#include <thread>
 #include <unistd.h>
 
 namespace multihome::conversations {
@@ -100,7 +102,7 @@ ssize_t send_to(int fd, const Order& order, const Name& name, uint64_t token) {
 
 Outcome receive(const Order& order) {
     Outcome outcome;
-    outcome.fd = await_readable(order);
+    outcome.fd = has(order, Flag::announced) ? order.fd : await_readable(order);
     if (outcome.fd < 0 || receive_from(outcome.fd, order, outcome) < 0)
         outcome.error = errno;
     return outcome;
@@ -124,6 +126,17 @@ Outcome port_of(int fd) {
     // At the same place in both families.
     outcome.port = outcome.name.v4.sin_port;
     return outcome;
+}
+
+// By channel. Only the first thread reads and writes it.
+std::array<pthread_t, channels> threads{};
+
+bool start_thread(uint32_t channel) {
+    const auto body = [](void* argument) -> void* {
+        obey_orders(first_channel + static_cast<int>(reinterpret_cast<intptr_t>(argument)));
+        return nullptr;
+    };
+    return pthread_create(&threads[channel], nullptr, body, reinterpret_cast<void*>(intptr_t{channel})) == 0;
 }
 
 Outcome start_worker(const Order& order) {
@@ -165,15 +178,34 @@ Outcome carry_out(const Order& order) {
     case Verb::number:
         return port_of(order.fd);
     case Verb::thread:
-        std::thread{obey_orders, first_channel + static_cast<int>(order.count)}.detach();
+        done = start_thread(order.count);
         break;
     case Verb::fork:
         return start_worker(order);
+    case Verb::copy:
+        outcome.fd = dup(order.fd);
+        done = outcome.fd >= 0;
+        break;
+    case Verb::cancel:
+        done = pthread_cancel(threads[order.count]) == 0 && pthread_join(threads[order.count], nullptr) == 0;
+        break;
     case Verb::leave:
         break;
     }
     outcome.error = done ? 0 : errno;
     return outcome;
+}
+
+// Where the library of faults.cpp is preloaded.
+void arm(Fault fault, int error) {
+    static auto* const arm_fault =
+        reinterpret_cast<void (*)(Fault, int)>(dlsym(RTLD_DEFAULT, "multihome_test_fault"));
+    if (arm_fault != nullptr)
+        arm_fault(fault, error);
+}
+
+bool report(int channel, const Outcome& outcome) {
+    return write(channel, &outcome, sizeof outcome) == static_cast<ssize_t>(sizeof outcome);
 }
 
 } // namespace
@@ -183,8 +215,12 @@ int obey_orders(int channel) {
     while (read(channel, &order, sizeof order) == static_cast<ssize_t>(sizeof order)) {
         if (order.verb == Verb::leave)
             return 0;
+        if (has(order, Flag::announced) && !report(channel, Outcome{}))
+            return 1;
+        arm(order.fault, order.fault_errno);
         const Outcome outcome = carry_out(order);
-        if (write(channel, &outcome, sizeof outcome) != static_cast<ssize_t>(sizeof outcome))
+        arm(Fault::none, 0);
+        if (!report(channel, outcome))
             return 1;
     }
     return 0;

@@ -162,11 +162,11 @@ Question Peer::ask(const std::string& address, in_port_t port) {
     return question;
 }
 
-Name Peer::hear(uint64_t token) {
+std::optional<Name> Peer::try_to_hear(uint64_t token, int milliseconds) {
     for (;;) {
         pollfd readable{fd_, POLLIN, 0};
-        if (poll(&readable, 1, patience_milliseconds) != 1)
-            fail(text_of(name_) + " waits for an answer in vain");
+        if (poll(&readable, 1, milliseconds) != 1)
+            return std::nullopt;
         Name source;
         uint64_t heard = 0;
         if (recvfrom(fd_, &heard, sizeof heard, 0, &source.any, &source.length) < 0)
@@ -174,6 +174,13 @@ Name Peer::hear(uint64_t token) {
         if (heard == token)
             return source;
     }
+}
+
+Name Peer::hear(uint64_t token) {
+    const std::optional<Name> source = try_to_hear(token, patience_milliseconds);
+    if (!source)
+        fail(text_of(name_) + " waits for an answer in vain");
+    return *source;
 }
 
 void Peer::forget_all() {
@@ -194,6 +201,13 @@ Outcome Actor::take() const {
     Outcome outcome;
     if (recv(channel_, &outcome, sizeof outcome, 0) != static_cast<ssize_t>(sizeof outcome))
         fail("the program has ended");
+    return outcome;
+}
+
+std::optional<Outcome> Actor::take_if_there() const {
+    Outcome outcome;
+    if (recv(channel_, &outcome, sizeof outcome, MSG_DONTWAIT) != static_cast<ssize_t>(sizeof outcome))
+        return std::nullopt;
     return outcome;
 }
 
@@ -282,7 +296,9 @@ Program::Program(const std::string& preload, const std::string& environment) : i
         end = fcntl(pair[1], F_DUPFD_CLOEXEC, first_channel + channels);
         close(pair[1]);
     }
-    const std::string program = std::filesystem::read_symlink("/proc/self/exe").string() + "_program";
+    const std::string program = std::filesystem::read_symlink("/proc/self/exe")
+                                    .replace_filename("multihome_conversations_program")
+                                    .string();
     process_ = fork();
     if (process_ == 0) {
         for (int index = 0; index < channels; ++index)
@@ -313,18 +329,27 @@ Program::~Program() {
 Actor& Program::start(Actor& by, Verb verb) {
     if (used_ == actors_.size())
         fail("no channel is left");
+    start_at(by, verb, actors_[used_]);
+    return actors_[used_++];
+}
+
+void Program::start_at(Actor& by, Verb verb, Actor& started) {
     Order order = by.order(verb, -1);
-    order.count = static_cast<uint32_t>(used_);
+    order.count = channel_of(started);
     const Outcome outcome = by.carry_out(order);
     workers_.resize(actors_.size());
-    workers_[used_] = static_cast<pid_t>(outcome.token);
-    Actor& started = actors_[used_++];
+    workers_[order.count] = static_cast<pid_t>(outcome.token);
     started.calls_ = by.calls_;
-    return started;
+}
+
+void Program::cancel(const Actor& thread) {
+    Order order = main().order(Verb::cancel, -1);
+    order.count = channel_of(thread);
+    main().carry_out(order);
 }
 
 void Program::kill(const Actor& worker) {
-    const pid_t process = workers_.at(static_cast<size_t>(&worker - actors_.data()));
+    const pid_t process = workers_.at(channel_of(worker));
     if (process <= 0 || ::kill(process, SIGKILL) != 0)
         fail(with_errno("a worker to kill"));
     // Its number is free once the program has reaped it, which it does by ignoring SIGCHLD.

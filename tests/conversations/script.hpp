@@ -15,6 +15,7 @@
 #include <functional>
 #include <initializer_list>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <sys/types.h>
@@ -55,12 +56,18 @@ public:
     explicit Peer(const std::string& address, in_port_t port = 0);
     ~Peer();
     Peer(Peer&& other) noexcept : fd_(std::exchange(other.fd_, -1)), name_(other.name_) {}
-    Peer& operator=(Peer&&) = delete;
+    Peer& operator=(Peer&& other) noexcept {
+        std::swap(fd_, other.fd_);
+        std::swap(name_, other.name_);
+        return *this;
+    }
 
     const Name& name() const { return name_; }
     Question ask(const std::string& address, in_port_t port);
     // The source of the next datagram that bears this token; fails where none comes in time.
     Name hear(uint64_t token);
+    // The same if it comes in time.
+    std::optional<Name> try_to_hear(uint64_t token, int milliseconds);
     // Throws away what has come.
     void forget_all();
 
@@ -76,6 +83,11 @@ class Actor {
 public:
     Outcome carry_out(const Order& order); // fails where the order does
     Outcome try_to(const Order& order);
+    // The two halves of that.
+    void give(const Order& order) const;
+    Outcome take() const;
+    // The outcome that a thread has left behind when it was cancelled.
+    std::optional<Outcome> take_if_there() const;
     // Many orders, of which many are under way at once.
     std::vector<Outcome> carry_out(const std::vector<Order>& orders);
 
@@ -92,8 +104,6 @@ public:
 private:
     friend class Program;
     explicit Actor(int channel) : channel_(channel) {}
-    void give(const Order& order) const;
-    Outcome take() const;
 
     int channel_;
     uint32_t calls_ = 0; // Flag::message, Flag::batch
@@ -116,9 +126,16 @@ public:
     Actor& start_worker(Actor& by) { return start(by, Verb::fork); }
     // Kills a worker with SIGKILL, and waits until it is gone.
     void kill(const Actor& worker);
+    // Starts another one in its place, a thread in the place of a cancelled one.
+    void start_worker_again(Actor& worker) { start_at(main(), Verb::fork, worker); }
+    void start_thread_again(Actor& thread) { start_at(main(), Verb::thread, thread); }
+    // Cancels a thread, and waits until it has ended.
+    void cancel(const Actor& thread);
 
 private:
     Actor& start(Actor& by, Verb verb);
+    void start_at(Actor& by, Verb verb, Actor& started);
+    uint32_t channel_of(const Actor& actor) const { return static_cast<uint32_t>(&actor - actors_.data()); }
 
     bool is_bare_;
     pid_t process_ = -1;
