@@ -101,8 +101,12 @@ void drain_two(Program& program, Family family, Tally& tally, bool in_turn) {
                     {peers[peer].ask(addresses(family)[address], servers[server].port), peer, server});
             }
         }
-        for (const Asked& one : asked)
+        std::array<size_t, 2> read{};
+        for (const Asked& one : asked) {
             actor.receive(servers[one.server].fd);
+            if (++read[one.server] == questions_each)
+                actor.find_empty(servers[one.server].fd);
+        }
         for (const Asked& one : asked) {
             actor.send(servers[one.server].fd, peers[one.peer].name(), one.question.token);
             tally.judge(one.question, peers[one.peer].hear(one.question.token));

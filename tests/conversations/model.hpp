@@ -38,26 +38,25 @@ public:
         state.asked |= only(asked);
     }
 
-    // The sources that are right for the answer to this question.
-    Addresses answer(size_t actor, Conversation conversation, uint64_t token, size_t asked) {
+    // The sources that are right for the answer to this question. `in_order`: the actor has just read all
+    // there was, and answers it in order.
+    Addresses answer(size_t actor, Conversation conversation, uint64_t token, size_t asked, bool in_order) {
         State& state = states_[conversation];
-        const Questions& mine = state.read_by[actor];
-        Addresses waiting = only(asked);
-        for (const Question& question : state.waiting)
-            waiting |= only(question.asked);
-        Addresses remembered = 0;
-        for (const Question& question : mine)
-            remembered |= only(question.asked);
-        // Its own order decides where the one who answers has read the newest; else what all of them know
-        // does.
-        const bool in_order = state.newest_reader == actor && !mine.empty() && mine.front().token == token;
-        const bool is_only_one =
-            waiting == only(asked) && (state.newest_reader != actor || (remembered & ~waiting) == 0);
         if (state.spoke_first)
             return only(routed);
         if (state.is_vague)
             return anywhere;
-        return in_order || is_only_one ? only(asked) : state.asked;
+        const Questions& mine = state.read_by[actor];
+        if (in_order && !mine.empty() && mine.front().token == token)
+            return only(asked);
+        Addresses possible = only(asked);
+        for (const Question& question : state.waiting)
+            possible |= only(question.asked);
+        // What the actor has read itself counts, unless another one has read the newest.
+        if (state.newest_reader == actor)
+            for (const Question& question : mine)
+                possible |= only(question.asked);
+        return possible == only(asked) ? only(asked) : state.asked;
     }
     // It has left.
     void answered(size_t actor, Conversation conversation, uint64_t token) {

@@ -45,6 +45,7 @@ enum class Flag : uint32_t {
     answer = 8,
     batch = 16,     // recvmmsg() and sendmmsg() of one
     announced = 32, // say with an outcome that it begins; receive: wait in the call itself, on `fd`
+    dont_wait = 64, // receive: not at all, on `fd`: EAGAIN says that it is empty
 };
 
 // A call that the library of faults.cpp is to let fail.

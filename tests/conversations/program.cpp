@@ -72,17 +72,19 @@ int await_readable(const Order& order) {
 }
 
 ssize_t receive_from(int fd, const Order& order, Outcome& outcome) {
+    const int flags = has(order, Flag::dont_wait) ? MSG_DONTWAIT : 0;
     outcome.name.length = sizeof outcome.name.v6;
     if (!has(order, Flag::message) && !has(order, Flag::batch))
-        return recvfrom(fd, &outcome.token, sizeof outcome.token, 0, &outcome.name.any, &outcome.name.length);
+        return recvfrom(fd, &outcome.token, sizeof outcome.token, flags, &outcome.name.any,
+                        &outcome.name.length);
     iovec data{&outcome.token, sizeof outcome.token};
     mmsghdr message{};
     message.msg_hdr.msg_name = &outcome.name.any;
     message.msg_hdr.msg_namelen = outcome.name.length;
     message.msg_hdr.msg_iov = &data;
     message.msg_hdr.msg_iovlen = 1;
-    const ssize_t received =
-        has(order, Flag::batch) ? recvmmsg(fd, &message, 1, 0, nullptr) : recvmsg(fd, &message.msg_hdr, 0);
+    const ssize_t received = has(order, Flag::batch) ? recvmmsg(fd, &message, 1, flags, nullptr)
+                                                     : recvmsg(fd, &message.msg_hdr, flags);
     outcome.name.length = message.msg_hdr.msg_namelen;
     return received;
 }
@@ -102,7 +104,8 @@ ssize_t send_to(int fd, const Order& order, const Name& name, uint64_t token) {
 
 Outcome receive(const Order& order) {
     Outcome outcome;
-    outcome.fd = has(order, Flag::announced) ? order.fd : await_readable(order);
+    const bool in_the_call = has(order, Flag::announced) || has(order, Flag::dont_wait);
+    outcome.fd = in_the_call ? order.fd : await_readable(order);
     if (outcome.fd < 0 || receive_from(outcome.fd, order, outcome) < 0)
         outcome.error = errno;
     return outcome;

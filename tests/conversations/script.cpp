@@ -270,6 +270,13 @@ Outcome Actor::receive(int fd) {
     return carry_out(order(Verb::receive, fd));
 }
 
+void Actor::find_empty(int fd) {
+    Order once_more = order(Verb::receive, fd);
+    once_more.flags |= static_cast<uint32_t>(Flag::dont_wait);
+    if (try_to(once_more).error != EAGAIN)
+        fail("a socket that should be empty is not");
+}
+
 void Actor::send(int fd, const Name& name, uint64_t token) {
     Order send = order(Verb::send, fd);
     send.name = name;

@@ -93,6 +93,8 @@ public:
 
     int open(Family family, std::initializer_list<Flag> flags = {}, in_port_t port = 0);
     Outcome receive(int fd);
+    // Receives once more, and finds nothing.
+    void find_empty(int fd);
     // `token` to `name`; fails where the call fails.
     void send(int fd, const Name& name, uint64_t token);
     in_port_t port_of(int fd);
