@@ -5,7 +5,9 @@
 // late, in order or not; calls that fail, addresses that come and go, threads that are cancelled and workers
 // that are killed. The model (model.hpp) says where each answer has to come from.
 //
-//   multihome_conversations_fuzz --library FILE --faults FILE [--seed N] [--steps N]
+//   multihome_conversations_fuzz --library FILE --faults FILE [--seed N] [--steps N] [--trace yes]
+//
+// A failure names the seed of its program: with that seed and --trace, what led to it is shown.
 
 #include "tests/conversations/model.hpp"
 #include "tests/conversations/script.hpp"
@@ -41,6 +43,7 @@ class Conversing {
 public:
     Conversing(Family family, const std::string& preload, uint64_t seed);
     void step();
+    void trace() { is_traced_ = true; }
     Conversing(const Conversing&) = delete;
     Conversing& operator=(const Conversing&) = delete;
 
@@ -89,6 +92,7 @@ private:
         return order;
     }
 
+    void tell(const char* event, size_t actor, const Known& question) const;
     void ask();
     bool read(size_t actor);
     void judge(Addresses allowed, const Name& source, size_t port, const char* what);
@@ -117,6 +121,7 @@ private:
     std::vector<Known> waiting_;      // read and not answered yet
     Model model_;
     bool is_present_ = false; // the address that comes and goes
+    bool is_traced_ = false;
 };
 
 Conversing::Conversing(Family family, const std::string& preload, uint64_t seed)
@@ -148,6 +153,13 @@ Conversing::Conversing(Family family, const std::string& preload, uint64_t seed)
 void Conversing::snapshot_for(size_t worker) {
     for (Port& port : ports_)
         port.workers_[worker] = port.sockets;
+}
+
+void Conversing::tell(const char* event, size_t actor, const Known& question) const {
+    if (is_traced_)
+        std::printf("%s: actor %zu, peer %zu, port %zu, asked %s, question %llu\n", event, actor,
+                    question.peer, question.conversation_port, address(question.asked).c_str(),
+                    static_cast<unsigned long long>(question.token));
 }
 
 void Conversing::ask() {
@@ -187,6 +199,7 @@ void Conversing::hear(size_t actor, const Outcome& outcome) {
     Known question = found->second;
     question.name = outcome.name;
     asked_.erase(found);
+    tell("read", actor, question);
     model_.heard(actor, conversation(question), question.token, question.asked);
     waiting_.push_back(question);
 }
@@ -217,6 +230,7 @@ Addresses Conversing::faulty_send(size_t actor, const Known& question, Order& se
     const Outcome outcome = actors_[actor]->try_to(send);
     if (outcome.error != 0 && outcome.error != send.fault_errno)
         fail(std::string{"a send that should fail in another way: "} + std::strerror(outcome.error));
+    tell(std::strerror(send.fault_errno), actor, question); // NOLINT(concurrency-mt-unsafe): one thread
     // EINVAL says that this is no source any more, and what was known of the peer is forgotten.
     if (send.fault_errno == EINVAL) {
         model_.forget(conversation(question));
@@ -239,6 +253,7 @@ void Conversing::answer(size_t actor, size_t index, bool in_order) {
         model_.answer(actor, conversation(question), question.token, question.asked, in_order);
     if (question.asked == coming_and_going && !is_present_)
         allowed = Model::anywhere;
+    tell(in_order ? "answer in order" : "answer", actor, question);
     Order send = order(actor, Verb::send, any_socket(actor, question.conversation_port));
     send.name = question.name;
     send.token = question.token;
@@ -288,6 +303,7 @@ void Conversing::push() {
         return;
     const Addresses allowed = model_.pushed(conversation(peer, port));
     static uint64_t token = uint64_t{1} << 63; // no question's
+    tell("push", actor, {port, peer, generations_[peer], 0, 0, {}});
     Order send = order(actor, Verb::send, any_socket(actor, port));
     send.name = peers_[peer].name();
     send.token = ++token;
@@ -339,6 +355,7 @@ void Conversing::cancel_thread() {
         ask();
     begin_receiving(actor);
     program_.cancel(*actors_[actor]);
+    tell("cancelled", actor, {});
     collect(actor);
     program_.start_thread_again(*actors_[actor]);
     model_.begin_again(actor);
@@ -350,6 +367,7 @@ void Conversing::kill_worker() {
     if (chance(2))
         begin_receiving(actor);
     program_.kill(*actors_[actor]);
+    tell("killed", actor, {});
     collect(actor);
     // The new one knows what the thread that forks it knows.
     program_.start_worker_again(*actors_[actor]);
@@ -361,12 +379,14 @@ void Conversing::set_address(bool present) {
     if (is_present_ == present)
         return;
     is_present_ = present;
+    tell(present ? "address added" : "address removed", 0, {});
     ip(std::string{family_ == Family::v4 ? "" : "-6 "} + "address " + (present ? "replace " : "delete ") +
        address(coming_and_going) + (family_ == Family::v4 ? "/32 dev lo" : "/128 dev lo nodad"));
     model_.forget_all_that_asked(coming_and_going);
 }
 
 void Conversing::renew_peer(size_t peer) {
+    tell("new peer", 0, {0, peer, generations_[peer], 0, 0, {}});
     model_.forget_peer(conversation(peer, 0).first);
     ++generations_[peer];
     peers_[peer] = Peer{peer_address(family_, static_cast<unsigned>(peer))};
@@ -401,6 +421,7 @@ struct Options {
     std::string faults;
     uint64_t seed = std::random_device{}() & 0xffffffffU;
     uint64_t steps = 20'000;
+    bool is_traced = false;
 };
 
 Options read_options(int count, char** arguments) {
@@ -416,6 +437,8 @@ Options read_options(int count, char** arguments) {
             options.seed = std::stoull(value);
         else if (name == "--steps")
             options.steps = std::stoull(value);
+        else if (name == "--trace")
+            options.is_traced = value == "yes";
         else
             fail("unknown option " + name);
     }
@@ -432,6 +455,8 @@ int fuzz(const Options& options) {
         const uint64_t seed = options.seed + program;
         Conversing conversing{seed % 2 == 0 ? Family::v4 : Family::v6, options.library + ":" + options.faults,
                               seed};
+        if (options.is_traced)
+            conversing.trace();
         for (unsigned step = 0; step < steps_of_a_program && done < options.steps; ++step, ++done) {
             try {
                 conversing.step();
