@@ -5,7 +5,9 @@
 // late, in order or not; calls that fail, addresses that come and go, threads that are cancelled and workers
 // that are killed. The model (model.hpp) says where each answer has to come from.
 //
-//   multihome_conversations_fuzz --library FILE --faults FILE [--seed N] [--steps N] [--trace yes]
+//   multihome_conversations_fuzz --library FILE [--faults FILE] [--seed N] [--steps N] [--trace yes]
+//
+// Without --faults no call fails.
 //
 // A failure names the seed of its program: with that seed and --trace, what led to it is shown.
 
@@ -41,7 +43,7 @@ const std::string& address_that_comes_and_goes(Family family) {
 // One program, and all that talk to it.
 class Conversing {
 public:
-    Conversing(Family family, const std::string& preload, uint64_t seed);
+    Conversing(Family family, const std::string& library, const std::string& faults, uint64_t seed);
     void step();
     void trace() { is_traced_ = true; }
     Conversing(const Conversing&) = delete;
@@ -122,11 +124,12 @@ private:
     Model model_;
     bool is_present_ = false; // the address that comes and goes
     bool is_traced_ = false;
+    bool has_faults_;
 };
 
-Conversing::Conversing(Family family, const std::string& preload, uint64_t seed)
-    : family_(family), random_(seed), program_(preload, "MULTIHOME_TIMEOUTS=3600,3600"), ports_(port_count),
-      generations_(peer_count) {
+Conversing::Conversing(Family family, const std::string& library, const std::string& faults, uint64_t seed)
+    : family_(family), random_(seed), program_(library + ":" + faults, "MULTIHOME_TIMEOUTS=3600,3600"),
+      ports_(port_count), generations_(peer_count), has_faults_(!faults.empty()) {
     actors_.push_back(&program_.main());
     while (actors_.size() < thread_count)
         actors_.push_back(&program_.start_thread());
@@ -177,7 +180,7 @@ bool Conversing::read(size_t actor) {
     receive.patience = 0;
     receive.count = static_cast<uint32_t>(std::min(all.size(), maximum_others));
     std::copy_n(all.begin(), receive.count, std::begin(receive.others));
-    if (chance(20)) {
+    if (has_faults_ && chance(20)) {
         static constexpr int errors[] = {EINTR, ENOMEM, EAGAIN};
         receive.fault = Fault::receive;
         receive.fault_errno = errors[random(3)];
@@ -257,7 +260,7 @@ void Conversing::answer(size_t actor, size_t index, bool in_order) {
     Order send = order(actor, Verb::send, any_socket(actor, question.conversation_port));
     send.name = question.name;
     send.token = question.token;
-    if (chance(20))
+    if (has_faults_ && chance(20))
         allowed = faulty_send(actor, question, send, allowed);
     else
         actors_[actor]->carry_out(send);
@@ -442,8 +445,9 @@ Options read_options(int count, char** arguments) {
         else
             fail("unknown option " + name);
     }
-    if (options.library.empty() || options.faults.empty())
-        fail("usage: multihome_conversations_fuzz --library FILE --faults FILE [--seed N] [--steps N]");
+    if (options.library.empty())
+        fail("usage: multihome_conversations_fuzz --library FILE [--faults FILE] [--seed N] [--steps N] "
+             "[--trace yes]");
     return options;
 }
 
@@ -453,8 +457,7 @@ int fuzz(const Options& options) {
     uint64_t exact = 0;
     for (uint64_t done = 0, program = 0; done < options.steps; ++program) {
         const uint64_t seed = options.seed + program;
-        Conversing conversing{seed % 2 == 0 ? Family::v4 : Family::v6, options.library + ":" + options.faults,
-                              seed};
+        Conversing conversing{seed % 2 == 0 ? Family::v4 : Family::v6, options.library, options.faults, seed};
         if (options.is_traced)
             conversing.trace();
         for (unsigned step = 0; step < steps_of_a_program && done < options.steps; ++step, ++done) {

@@ -32,9 +32,11 @@ public:
 
     void heard(size_t actor, Conversation conversation, uint64_t token, size_t asked) {
         State& state = states_[conversation];
+        state.is_mixed_up &= !state.waiting.empty();
         state.waiting.push_back({token, asked});
         state.read_by[actor].push_back({token, asked});
         state.newest_reader = actor;
+        state.newest_token = token;
         state.asked |= only(asked);
     }
 
@@ -49,13 +51,20 @@ public:
         const Questions& mine = state.read_by[actor];
         if (in_order && !mine.empty() && mine.front().token == token)
             return only(asked);
+        // One question of a conversation is remembered for all, the newest, and one answer to it.
         Addresses possible = only(asked);
-        for (const Question& question : state.waiting)
+        bool newest_waits = false;
+        for (const Question& question : state.waiting) {
             possible |= only(question.asked);
+            newest_waits |= question.token == state.newest_token;
+        }
+        if (!newest_waits || state.is_mixed_up)
+            possible |= state.asked;
         // What the actor has read itself counts, unless another one has read the newest.
         if (state.newest_reader == actor)
             for (const Question& question : mine)
                 possible |= only(question.asked);
+        state.is_mixed_up |= possible != only(asked);
         return possible == only(asked) ? only(asked) : state.asked;
     }
     // It has left.
@@ -113,8 +122,10 @@ private:
         Questions waiting;                   // that nobody has answered
         std::map<size_t, Questions> read_by; // what each actor has read and not answered itself
         size_t newest_reader = 0;
+        uint64_t newest_token = 0;
         Addresses asked = 0; // all at which the peer has ever asked
         bool spoke_first = false;
+        bool is_mixed_up = false; // an answer may have been taken for that to another question
         bool is_vague = false;
 
         bool is_settled() const {
