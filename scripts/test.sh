@@ -27,7 +27,9 @@ libspdlog-dev       the shim's log
 libfmt-dev          formats the log's lines
 doctest-dev         the unit tests
 libcli11-dev        the command line of multihomectl
-nlohmann-json3-dev  the bench's figures as a file
+nlohmann-json3-dev  the JSON of multihomectl, the bench's figures as a file
+libmd-dev           multihomectl ask: RADIUS signs its requests with MD5
+libmnl-dev          multihomectl asks the kernel for sockets, addresses and routes
 binutils            nm: what the library exports
 valgrind            counts instructions
 strace              counts system calls
