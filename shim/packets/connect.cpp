@@ -220,8 +220,8 @@ int to(Socket socket, int fd, const sockaddr* address, socklen_t length) {
         return result;
     }
     const bool ours = socket.kind() == Socket::Kind::ours;
-    const Local local = ours ? peers::source_for(peers::Turn{}, socket, fd, peer)
-                        : socket.kind() == Socket::Kind::unbound ? peers::handed_over(peer)
+    const Local local = ours                                     ? peers::source_for_connection(socket, peer)
+                        : socket.kind() == Socket::Kind::unbound ? peers::handed_over(socket, peer)
                                                                  : Local{};
     const bool steered = local && steer(socket, fd, local, address, length);
     const int result = steered ? 0 : libc::connect(fd, address, length);
@@ -236,7 +236,7 @@ Socket before_first_send(Socket socket, int fd, const sockaddr* address, socklen
     Peer peer;
     if (!is_readable(address, length) || !read_peer(address, length, peer))
         return socket;
-    if (peers::handed_over(peer) && sockets::may_examine()) {
+    if (peers::handed_over(socket, peer) && sockets::may_examine()) {
         const libc::ErrnoGuard keep_errno;
         // Another descriptor of it may have been connected meanwhile.
         if (is_wildcard(own_name(fd).address))

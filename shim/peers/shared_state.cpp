@@ -13,6 +13,7 @@ namespace multihome::shared_state {
 namespace detail {
 constinit std::atomic<SharedState*> state{nullptr};
 constinit unsigned bucket_bits = 0;
+constinit Lifetimes lifetimes;
 } // namespace detail
 
 namespace {
@@ -38,8 +39,8 @@ SharedState* create(size_t peers) {
     if (SharedState* existing = get())
         return existing;
     const libc::ErrnoGuard keep_errno;
-    const unsigned bucket_bits = PeerTable::bucket_bits_for(peers);
-    const size_t size = SharedState::table_offset() + (sizeof(PeerTable::Bucket) << bucket_bits);
+    const unsigned bucket_bits = ConversationTable::bucket_bits_for(peers);
+    const size_t size = SharedState::size_for(bucket_bits);
     // MAP_NORESERVE: memory is taken page by page as peers are heard.
     void* memory =
         mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);

@@ -122,7 +122,7 @@ Socket take_over(int fd, int domain, in_port_t port, bool seen_made) {
     int device = 0;
     if (read_option(fd, SOL_SOCKET, SO_BINDTOIFINDEX, device) && device != 0)
         bits |= Socket::to_device;
-    state->counters.shard(0).add(Counter::sockets);
+    state->counters.line(port, 0).add(Counter::sockets);
     const char* families = domain == AF_INET ? "IPv4" : only_ipv6 != 0 ? "IPv6" : "IPv6 and IPv4";
     if (port != 0)
         log::write(LogLevel::info, "took over UDP socket {}: {} port {}", fd, families, ntohs(port));

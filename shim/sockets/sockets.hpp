@@ -65,6 +65,8 @@ public:
     static constexpr uint32_t tag_of(uint64_t cookie) { return static_cast<uint32_t>(cookie & tag_mask); }
     // The local port that the socket is bound to (network byte order); 0 while it has none.
     constexpr in_port_t port() const { return static_cast<in_port_t>(word_ >> port_shift); }
+    // The socket's number in the order in which sockets were made; 0 where that is not known.
+    constexpr uint16_t made() const { return 0; }
     constexpr Socket with_port(in_port_t port) const {
         return Socket{(word_ & ~(uint64_t{0xffff} << port_shift)) | uint64_t{port} << port_shift};
     }
