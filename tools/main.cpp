@@ -27,7 +27,12 @@ int run(int argument_count, char** arguments) {
     add_ask(application, exit_status);
     add_check(application, exit_status);
     add_recipe(application, exit_status);
+    add_disable(application, exit_status);
+    add_doctor(application, exit_status);
+    add_enable(application, exit_status);
+    add_peers(application, exit_status);
     add_selftest(application, exit_status);
+    add_stats(application, exit_status);
     try {
         application.parse(argument_count, arguments);
     } catch (const CLI::Success& request) {

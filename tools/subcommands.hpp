@@ -24,6 +24,11 @@ enum ExitStatus : int {
 void add_ask(CLI::App& application, int& exit_status);
 void add_check(CLI::App& application, int& exit_status);
 void add_recipe(CLI::App& application, int& exit_status);
+void add_disable(CLI::App& application, int& exit_status);
+void add_doctor(CLI::App& application, int& exit_status);
+void add_enable(CLI::App& application, int& exit_status);
+void add_peers(CLI::App& application, int& exit_status);
 void add_selftest(CLI::App& application, int& exit_status);
+void add_stats(CLI::App& application, int& exit_status);
 
 } // namespace multihome::tools
