@@ -24,7 +24,10 @@ int run(int argument_count, char** arguments) {
     application.set_help_flag("-h,--help", "Print this help and exit");
     application.require_subcommand(1);
     int exit_status = success;
+    add_attach(application, exit_status);
     add_check(application, exit_status);
+    add_detach(application, exit_status);
+    add_list(application, exit_status);
     add_selftest(application, exit_status);
     try {
         application.parse(argument_count, arguments);
