@@ -29,34 +29,31 @@ struct DetachOptions {
     std::string systemd_directory = "/etc/systemd/system";
 };
 
-/// What is attached and meant. A unit that has been stopped has no control group any more, but what was
-/// attached to it still has the group's path.
-std::vector<engine::Attachment> meant(const DetachOptions& options) {
+bool ends_with(const std::string& text, const std::string& end) {
+    return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
+}
+
+/// What is attached and meant. A unit that has been stopped has no control group any more, or has been given
+/// a new one of the same name; what was attached to the one before still has the group's path.
+std::vector<engine::Attachment> meant(const engine::Target& target) {
     std::vector<engine::Attachment> found = engine::attachments();
-    if (options.target.all)
+    if (target.all)
         return found;
+    if (!target.unit.empty()) {
+        const std::string last_part = "/" + unit_name(target.unit);
+        std::erase_if(found, [&](const engine::Attachment& one) { return !ends_with(one.path, last_part); });
+        return found;
+    }
     std::uint64_t identity = 0;
-    std::string last_part;
-    if (!options.target.unit.empty()) {
-        last_part = "/" + unit_name(options.target.unit);
-    } else {
-        try {
-            identity = engine::resolve(options.target).identity;
-        } catch (const Impossible&) {
-            if (options.target.path.empty())
-                throw;
-        }
+    try {
+        identity = engine::resolve(target).identity;
+    } catch (const Impossible&) {
+        if (target.path.empty())
+            throw;
     }
     std::erase_if(found, [&](const engine::Attachment& one) {
-        if (identity != 0)
-            return one.identity != identity;
-        if (!last_part.empty())
-            return one.path.size() < last_part.size() ||
-                   one.path.compare(one.path.size() - last_part.size(), last_part.size(), last_part) != 0;
-        const std::string& path =
-            options.target.path; // gone: as it was written at the time, or as a directory
-        return path.size() < one.path.size() ||
-               path.compare(path.size() - one.path.size(), one.path.size(), one.path) != 0;
+        return one.identity != identity &&
+               (one.alive || target.path.empty() || !ends_with(target.path, one.path));
     });
     return found;
 }
@@ -70,7 +67,7 @@ int run_detach(const DetachOptions& options) {
         file = engine::persistent_file(options.target, options.systemd_directory);
 
     std::vector<std::string> detached;
-    for (const engine::Attachment& one : meant(options))
+    for (const engine::Attachment& one : meant(options.target))
         if (engine::detach(one.identity))
             detached.push_back(one.path);
     if (detached.empty())

@@ -105,7 +105,7 @@ static __always_inline void note_arrival(const struct engine_key* key, __u32 num
         bpf_map_update_elem(&arrivals, key, &first, BPF_NOEXIST);
         return;
     }
-    if (now - queue->pushed_at >= ENGINE_TICKS) {
+    if (now - queue->pushed_at >= ENGINE_TICKS / 8) {
         if (queue->head != queue->tail)
             count(ENGINE_ORDER_LOST);
         queue->head = queue->tail;
@@ -119,6 +119,20 @@ static __always_inline void note_arrival(const struct engine_key* key, __u32 num
     __u32 shift = queue->tail % ENGINE_QUEUE_LENGTH * 2;
     queue->places = (queue->places & ~(3ULL << shift)) | (__u64)number << shift;
     queue->tail++;
+}
+
+/*
+ * From the second address on, the order counts. Whether an earlier question is still in the socket's queue is not known then.
+ * It is taken for one that is not: if it is, the first answers are one place ahead, until the program has drained the socket
+ * and finds the queue here empty, too. The other way round the queue here would never be empty again.
+ */
+static __always_inline void follow(const struct engine_key* key, struct engine_conversation* known, __u32 number,
+                                   __u32 now) {
+    if (!known->tracked) {
+        known->tracked = 1;
+        any_tracked = 1;
+    }
+    note_arrival(key, number, now);
 }
 
 /* A program has taken a datagram of this conversation: the thread answers it next, or after those it took
@@ -212,13 +226,8 @@ static __always_inline void hear(const struct arrival* arrival) {
         known->link = arrival->link;
     }
     __u32 number = number_of(known, &arrival->place);
-    if (known->check[0] && known->check[1]) {
-        if (!known->tracked) {
-            known->tracked = 1;
-            any_tracked = 1;
-        }
-        note_arrival(&arrival->key, number, now);
-    }
+    if (known->check[0] && known->check[1])
+        follow(&arrival->key, known, number, now);
     if (known->asked == number + 1) {
         if (known->answers != known->asks) {
             if (known->asked_at != now)
