@@ -17,7 +17,7 @@ wall_list() {
 # Defines what one server file says. The defaults are those of most servers.
 wall_load() { # NAME
     # shellcheck disable=SC2034 # for wall.sh
-    families='v4 v6' serves=all bare=wrong bare_v6=
+    families='v4 v6' serves=all bare=wrong bare_v6= engine=right
     # shellcheck source=/dev/null
     . "$WALL_HERE/wall/$1.sh"
     bare_v6=${bare_v6:-$bare}
