@@ -17,7 +17,7 @@ if [ ! -e "$fresh/made" ]; then
     rm -rf "$fresh"
     mkdir -p "$fresh"
     # The server, and what the packages depend on.
-    if ! debootstrap --variant=minbase --include=unbound,libmnl0,libffi8,zlib1g bookworm "$fresh/tree" \
+    if ! debootstrap --variant=minbase --include=unbound,libmnl0,libmd0,libffi8,zlib1g bookworm "$fresh/tree" \
         >"$fresh/log" 2>&1; then
         reason=$(tail -n 1 "$fresh/log")
         rm -rf "$fresh"
