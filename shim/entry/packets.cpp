@@ -167,7 +167,7 @@ EXPORT ssize_t sendmsg(int fd, const msghdr* message, int flags) {
     const Socket socket = sockets::peek_direct(fd);
     if (is_ours(socket)) [[likely]]
         return send::message(socket, fd, message, flags);
-    if (is_passed_on(socket)) [[likely]]
+    if (socket.has(Socket::no_descriptors)) [[likely]]
         return libc::sendmsg(fd, message, flags);
     return sendmsg_after_look(fd, message, flags);
 }
