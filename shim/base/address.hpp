@@ -4,7 +4,6 @@
 // 4291, 2.5.5.2), so that a peer is the same peer whether an AF_INET or a dual-stack socket hears it.
 #pragma once
 
-#include <array>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -133,55 +132,5 @@ inline bool read_peer(const sockaddr* address, socklen_t length, Peer& peer) {
         std::memcpy(&peer.scope, bytes + without_scope, sizeof peer.scope);
     return true;
 }
-
-// A socket address as it lies in memory: as cheap to compare as can be. Of a sockaddr_in, the first eight
-// bytes are all there is to know; of a sockaddr_in6, all 28 bytes are.
-class RawName {
-public:
-    // `length` bytes, at least a sockaddr_in, can be read. False where it is neither.
-    bool set(const void* name, socklen_t length) {
-        std::memcpy(words_.data(), name, sizeof words_[0]);
-        const sa_family_t family = address_family(words_[0]);
-        const bool is_ipv6 = family == AF_INET6 && length == sizeof(sockaddr_in6);
-        length_ = is_ipv6 || (family == AF_INET && length == sizeof(sockaddr_in)) ? length : 0;
-        if (is_ipv6)
-            for (size_t index = 1; index < words_.size(); ++index)
-                std::memcpy(&words_[index], static_cast<const unsigned char*>(name) + position(index),
-                            sizeof words_[index]);
-        return length_ != 0;
-    }
-
-    // True where `name`, of `length` bytes, is the same. `readable`: so many can be read, at least a
-    // sockaddr_in.
-    [[gnu::always_inline]] bool is(const void* name, socklen_t length, const socklen_t& readable) const {
-        uint64_t first = 0;
-        if (length != length_) [[unlikely]]
-            return false;
-        std::memcpy(&first, name, sizeof first);
-        if (first != words_[0]) [[unlikely]]
-            return false;
-        return length == sizeof(sockaddr_in) || (length <= readable && is_rest(name));
-    }
-
-private:
-    // The last two overlap, so that all 28 bytes are looked at, and none behind them.
-    static constexpr size_t position(size_t index) {
-        return index < 3 ? index * 8 : sizeof(sockaddr_in6) - 8;
-    }
-
-    [[gnu::always_inline]] bool is_rest(const void* name) const {
-        const auto* bytes = static_cast<const unsigned char*>(name);
-        uint64_t differences = 0;
-        for (size_t index = 1; index < words_.size(); ++index) {
-            uint64_t word = 0;
-            std::memcpy(&word, bytes + position(index), sizeof word);
-            differences |= word ^ words_[index];
-        }
-        return differences == 0;
-    }
-
-    std::array<uint64_t, 4> words_{};
-    socklen_t length_ = 0; // 0: no name, and equal to none
-};
 
 } // namespace multihome

@@ -46,13 +46,25 @@ unsigned kind_of(const cmsghdr& header) {
     return none;
 }
 
-Local local_from_ipv6(const in6_pktinfo& info, Choice choice) {
+Local local_from(const in6_pktinfo& info, Choice choice) {
     const Address address = Address::from_ipv6(info.ipi6_addr);
     if (address.is_group() || IN6_IS_ADDR_UNSPECIFIED(&info.ipi6_addr))
         return {};
     // The kernel refuses a link-local source without its interface.
     return {address,
             choice.with_interface || address.is_link_local() ? static_cast<uint32_t>(info.ipi6_ifindex) : 0};
+}
+
+Local local_from(const in_pktinfo& info, Choice choice) {
+    // ipi_spec_dst is the address to answer from, also for a broadcast or multicast datagram. A datagram that
+    // was queued before the option was on has only ipi_addr, which for a group is not a source.
+    const bool specific = info.ipi_spec_dst.s_addr != htonl(INADDR_ANY);
+    const Address address = Address::from_ipv4(specific ? info.ipi_spec_dst : info.ipi_addr);
+    if (address.is_group() || address.ipv4().s_addr == htonl(INADDR_ANY))
+        return {};
+    if (choice.to_device && info.ipi_spec_dst.s_addr != info.ipi_addr.s_addr)
+        return {};
+    return {address, choice.with_interface ? static_cast<uint32_t>(info.ipi_ifindex) : 0};
 }
 
 // Reads the data of a complete message; false where it is cut.
@@ -66,9 +78,8 @@ bool read_data(const unsigned char* message, size_t present, Data& data) {
 
 } // namespace
 
-Arrival detail::walk(const void* buffer, size_t length, Choice choice) {
+Arrival read(const void* buffer, size_t length, Choice choice) {
     Arrival arrival;
-    arrival.is_alone = true;
     Walk walk(buffer, length);
     cmsghdr header;
     const unsigned char* message = nullptr;
@@ -77,24 +88,18 @@ Arrival detail::walk(const void* buffer, size_t length, Choice choice) {
         const unsigned kind = kind_of(header);
         if (kind == ipv4) {
             in_pktinfo info;
-            if (!read_data(message, present, info)) {
-                arrival.is_alone = false;
+            if (!read_data(message, present, info))
                 continue;
-            }
             // Wins over a v4-mapped IPV6_PKTINFO, which cannot tell the address to answer a broadcast from.
-            arrival.local = detail::local_from(info, choice);
+            arrival.local = local_from(info, choice);
             arrival.found |= ipv4;
         } else if (kind == ipv6) {
             in6_pktinfo info;
-            if (!read_data(message, present, info)) {
-                arrival.is_alone = false;
+            if (!read_data(message, present, info))
                 continue;
-            }
             if ((arrival.found & ipv4) == 0)
-                arrival.local = local_from_ipv6(info, choice);
+                arrival.local = local_from(info, choice);
             arrival.found |= ipv6;
-        } else {
-            arrival.is_alone = false;
         }
     }
     return arrival;

@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: MIT
 #include "shim/base/libc.hpp"
 
+#include "shim/base/next_definitions.hpp"
+
 #include <climits>
 #include <cstdlib>
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/syscall.h>
+
+#ifndef SYS_pidfd_getfd
+#define SYS_pidfd_getfd 438 // the same everywhere; Linux 5.6
+#endif
 
 namespace multihome::libc {
 
@@ -92,6 +98,9 @@ int fcntl(int fd, int command, long argument) {
 int fcntl64(int fd, int command, long argument) {
     return raw::fcntl(fd, command, argument);
 }
+int pidfd_getfd(int pidfd, int fd, unsigned int flags) {
+    return checked_int(checked(SYS_pidfd_getfd, pidfd, fd, flags));
+}
 int setsockopt(int fd, int level, int name, const void* value, socklen_t length) {
     return checked_int(checked(SYS_setsockopt, fd, level, name, value, length));
 }
@@ -162,8 +171,17 @@ void* find_next(const char* name, void* raw_function, bool& final) {
 #undef MULTIHOME_VARIADIC
 
 void resolve_all() {
-#define MULTIHOME_SYMBOL(result, name, arguments)     name.resolve();
-#define MULTIHOME_VARIADIC(result, name, fixed, rest) name.resolve();
+    WantedFunction functions[] = {
+#define MULTIHOME_SYMBOL(result, name, arguments)     WantedFunction{#name},
+#define MULTIHOME_VARIADIC(result, name, fixed, rest) WantedFunction{#name},
+#include "shim/symbols.def"
+#undef MULTIHOME_SYMBOL
+#undef MULTIHOME_VARIADIC
+    };
+    find_next_definitions(functions);
+    const WantedFunction* next = functions;
+#define MULTIHOME_SYMBOL(result, name, arguments)     name.resolve((next++)->definition);
+#define MULTIHOME_VARIADIC(result, name, fixed, rest) name.resolve((next++)->definition);
 #include "shim/symbols.def"
 #undef MULTIHOME_SYMBOL
 #undef MULTIHOME_VARIADIC

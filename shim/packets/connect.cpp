@@ -2,6 +2,7 @@
 #include "shim/packets/connect.hpp"
 
 #include "shim/base/libc.hpp"
+#include "shim/base/permissions.hpp"
 #include "shim/base/user_memory.hpp"
 #include "shim/packets/steering.hpp"
 #include "shim/peers/peers.hpp"
@@ -32,7 +33,7 @@ Local address_for(Socket socket, const Peer& peer, sa_family_t family) {
     const bool impossible = socket.has(Socket::ipv6)
                                 ? socket.has(Socket::only_ipv4) && !local.address.is_ipv4()
                                 : family != AF_INET;
-    return impossible || !sockets::may_examine() ? Local{} : local;
+    return impossible || !permissions::may(Activity::steering) ? Local{} : local;
 }
 
 } // namespace
@@ -43,7 +44,7 @@ int to(Socket socket, int fd, const sockaddr* address, socklen_t length) {
     Peer peer;
     if (!read_peer(address, length, peer)) {
         const int result = libc::connect(fd, address, length);
-        if (result == 0 && address->sa_family == AF_UNSPEC && sockets::may_examine())
+        if (result == 0 && address->sa_family == AF_UNSPEC && permissions::may(Activity::new_sockets))
             sockets::disconnected(fd, socket);
         return result;
     }
@@ -61,7 +62,7 @@ Socket before_first_send(Socket socket, int fd, const sockaddr* address, socklen
     Peer peer;
     if (!is_readable(address, length) || !read_peer(address, length, peer))
         return socket;
-    if (peers::handed_over(socket, peer) && sockets::may_examine()) {
+    if (peers::handed_over(socket, peer) && permissions::may(Activity::new_sockets)) {
         const libc::ErrnoGuard keep_errno;
         // Another descriptor of it may have been connected meanwhile.
         const auto own = socket_calls::own_name(fd);

@@ -2,6 +2,7 @@
 #include "shim/packets/multicast_interface.hpp"
 
 #include "shim/base/libc.hpp"
+#include "shim/base/permissions.hpp"
 #include "shim/packets/dissolve.hpp"
 #include "shim/packets/socket_address.hpp"
 #include "shim/sockets/socket_calls.hpp"
@@ -56,7 +57,7 @@ int interface_of(int fd, const Address& address) {
 // none was set, or the one that the routing table chooses. An interface without an address, or an index
 // beside an address, is not found out.
 bool MulticastInterface::find_choice() {
-    if (!sockets::may_open())
+    if (!permissions::may(Activity::finding_interfaces))
         return false;
     const SocketAddress group(socket_.has(Socket::ipv6), Address::from_ipv4(all_hosts), htons(9));
     if (libc::connect(fd_, group.get(), group.length()) != 0)

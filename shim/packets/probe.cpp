@@ -3,6 +3,7 @@
 
 #include "shim/base/control.hpp"
 #include "shim/base/libc.hpp"
+#include "shim/base/permissions.hpp"
 #include "shim/sockets/options.hpp"
 #include "shim/sockets/sockets.hpp"
 
@@ -45,6 +46,9 @@ bool may_be_corked(int fd) {
 } // namespace
 
 bool fails(int fd, const msghdr& message) {
+    // Where it cannot be asked, the program's own call decides: nothing has been sent.
+    if (!permissions::may(Activity::probing))
+        return true;
     const libc::ErrnoGuard keep_errno;
     if (may_be_corked(fd))
         return false;

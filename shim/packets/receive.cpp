@@ -74,28 +74,30 @@ size_t writable_bytes(void* memory, size_t length) {
     theirs.msg_flags = flags;
 }
 
-// One datagram, or one of several: what came in `ours` is heard, and written to the program's message.
-// `theirs` is null for recvfrom(), which has no room for control messages; `name_length` is where the program
-// has the room for the peer's address, and gets its length.
-[[gnu::always_inline]] inline void finish_datagram(peers::Turn& turn, Socket socket, int fd,
-                                                   const msghdr& ours, msghdr* theirs, socklen_t* name_length,
-                                                   int flags) {
-    const control::Choice choice{.with_interface = settings::get().same_interface,
-                                 .to_device = socket.has(Socket::to_device)};
-    const control::Arrival arrival = control::read(ours.msg_control, ours.msg_controllen, choice);
-    const socklen_t room = *name_length;
+// A datagram without other control messages than ours, of which the program is not told.
+[[gnu::always_inline]] inline void give_back(const msghdr& ours, msghdr* theirs, socklen_t* name_length) {
     *name_length = ours.msg_namelen;
     if (theirs != nullptr) {
-        if (arrival.is_alone && (socket.word() & Socket::all_asked) == 0) [[likely]] {
-            theirs->msg_controllen = 0;
-            theirs->msg_flags = ours.msg_flags;
-        } else {
-            hand_over_control(socket, ours, *theirs);
-        }
+        theirs->msg_controllen = 0;
+        theirs->msg_flags = ours.msg_flags;
     }
+}
+
+// Any datagram, or one of several: what came in `ours` is heard, and written to the program's message.
+// `theirs` is null for recvfrom(), which has no room for control messages; `name_length` is where the program
+// has the room for the peer's address, and gets its length.
+void finish_datagram(peers::Turn& turn, Socket socket, int fd, const msghdr& ours, msghdr* theirs,
+                     socklen_t* name_length, int flags) {
+    const socklen_t room = *name_length;
+    *name_length = ours.msg_namelen;
+    if (theirs != nullptr)
+        hand_over_control(socket, ours, *theirs);
     // The error queue has an order of its own, and tells nothing.
     if ((flags & MSG_ERRQUEUE) != 0) [[unlikely]]
         return;
+    const control::Arrival arrival = control::read(
+        ours.msg_control, ours.msg_controllen,
+        {.with_interface = settings::get().same_interface, .to_device = socket.has(Socket::to_device)});
     if (arrival.found == control::none) [[unlikely]]
         sockets::verify(fd, socket);
     else if (ours.msg_name != nullptr && ours.msg_namelen <= room) // one that was cut cannot be answered
@@ -122,6 +124,11 @@ namespace detail {
 [[gnu::hot, gnu::noinline]] ssize_t finish(const Call& call, ssize_t received) {
     const Socket socket{call.word};
     peers::Turn turn;
+    if ((call.flags & (MSG_PEEK | MSG_ERRQUEUE)) == 0 &&
+        turn.hear_steady(socket, call.ours, *call.name_length)) [[likely]] {
+        give_back(call.ours, call.theirs, call.name_length);
+        return received;
+    }
     if ((call.flags & MSG_ERRQUEUE) == 0) [[likely]]
         turn.begin_receiving(socket, false);
     finish_datagram(turn, socket, call.fd, call.ours, call.theirs, call.name_length, call.flags);
@@ -243,7 +250,11 @@ int receive_batch(Socket socket, int fd, mmsghdr* messages, unsigned count, int 
         for (unsigned index = 0; index < static_cast<unsigned>(received); ++index) {
             messages[index].msg_len = ours[index].msg_len;
             msghdr& theirs = messages[index].msg_hdr;
-            finish_datagram(turn, socket, fd, ours[index].msg_hdr, &theirs, &theirs.msg_namelen, flags);
+            if ((flags & MSG_ERRQUEUE) == 0 &&
+                turn.hear_steady_in_batch(socket, ours[index].msg_hdr, theirs.msg_namelen)) [[likely]]
+                give_back(ours[index].msg_hdr, &theirs, &theirs.msg_namelen);
+            else
+                finish_datagram(turn, socket, fd, ours[index].msg_hdr, &theirs, &theirs.msg_namelen, flags);
         }
         if ((flags & (MSG_PEEK | MSG_ERRQUEUE)) == MSG_PEEK)
             turn.end_peek();

@@ -60,7 +60,9 @@ template <bool is_message>
     const ssize_t received = libc::recvmsg(call.fd, &call.ours, call.flags);
     if (received < 0) [[unlikely]]
         return fail(call);
-    if (!peers::Turn{}.hear_again(Socket{call.word}, call.ours, *call.name_length)) [[unlikely]]
+    if (call.ours.msg_namelen != Ipv4::name_length || call.ours.msg_controllen != Ipv4::control_length ||
+        !peers::Turn{}.hear_again<Ipv4>(Socket{call.word}, call.ours.msg_name, call.ours.msg_control))
+        [[unlikely]]
         return finish(call, received);
     *call.name_length = call.ours.msg_namelen;
     if constexpr (is_message)

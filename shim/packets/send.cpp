@@ -154,12 +154,17 @@ namespace detail {
                                                     const sockaddr* address, socklen_t address_length) {
     SourceRoom room;
     Source source;
+    int errno_before = 0;
     if (may_be_peer(address_length) && user_memory::can_read(address, readable_length(address_length)))
         [[likely]] {
         peers::Turn turn;
-        source = find_source(turn, sockets::peek(fd), address, address_length, room);
+        const Socket socket = sockets::peek(fd);
+        if (!turn.answer_again(socket, address, address_length, source, errno_before)) {
+            source = find_source(turn, socket, address, address_length, room);
+            errno_before = errno;
+        }
     }
-    return source ? send(fd, buffer, length, flags, address, address_length, source, errno)
+    return source ? send(fd, buffer, length, flags, address, address_length, source, errno_before)
                   : libc::sendto(fd, buffer, length, flags, address, address_length);
 }
 
@@ -175,12 +180,18 @@ namespace detail {
     const size_t space = control_space(ours);
     auto* control = space <= sizeof small ? small : static_cast<unsigned char*>(scratch.take(space));
     bool has_source = false;
+    int errno_before = 0;
     if (control != nullptr) {
         peers::Turn turn;
-        const Source source = find_source(turn, sockets::peek(fd), ours.msg_name, ours.msg_namelen, room);
+        const Socket socket = sockets::peek(fd);
+        Source source;
+        if (!turn.answer_again(socket, ours.msg_name, ours.msg_namelen, source, errno_before)) {
+            source = find_source(turn, socket, ours.msg_name, ours.msg_namelen, room);
+            errno_before = errno;
+        }
         has_source = source && add_source(ours, source, control);
     }
-    return has_source ? send(fd, theirs, flags, {ours.msg_control, ours.msg_controllen}, errno)
+    return has_source ? send(fd, theirs, flags, {ours.msg_control, ours.msg_controllen}, errno_before)
                       : libc::sendmsg(fd, theirs, flags);
 }
 

@@ -53,11 +53,10 @@ public:
         return bits;
     }
 
-    // `buckets`: 2^bucket_bits zeroed buckets. Nothing is owned.
-    BasicConversationTable(Bucket* buckets, unsigned bucket_bits, BasicLocalAddresses<Atomic>* locals,
+    // `buckets`: bucket_mask + 1 zeroed buckets, a power of two. Nothing is owned.
+    BasicConversationTable(Bucket* buckets, uint64_t bucket_mask, BasicLocalAddresses<Atomic>* locals,
                            const Lifetimes& lifetimes)
-        : buckets_(buckets), bucket_mask_((uint64_t{1} << bucket_bits) - 1), locals_(locals),
-          lifetimes_(lifetimes) {}
+        : buckets_(buckets), bucket_mask_(bucket_mask), locals_(locals), lifetimes_(lifetimes) {}
 
     // Where a conversation's word lies, and what it held when it was looked at.
     struct Entry {

@@ -29,7 +29,13 @@ struct ConversationKey {
 };
 
 struct HashKey {
-    std::array<uint64_t, 16> words; // random
+    // Random; the last factors of either family are odd, because an even one would lose bits (make_odd()).
+    std::array<uint64_t, 16> words;
+
+    void make_odd() {
+        words[13] |= 1;
+        words[15] |= 1;
+    }
 };
 
 namespace detail {
@@ -70,7 +76,6 @@ public:
         sum_.high += word * factor_high;
     }
 
-    // `second` is odd: an even factor would lose bits.
     uint64_t finish(uint64_t first, uint64_t second) const {
         const Wide folded = product(sum_.high ^ first, second);
         return folded.low ^ folded.high;
@@ -90,20 +95,25 @@ namespace detail {
     sum.add(conversation.address.first, random[6], random[7]);
     sum.add(conversation.address.second, random[8], random[9]);
     sum.add(conversation.rest, random[10], random[11]);
-    return sum.finish(random[12], random[13] | 1);
+    return sum.finish(random[12], random[13]);
 }
 
 } // namespace detail
 
+// The hash of an IPv4 conversation, which is one word: the address, the peer's port and the local port, from
+// the high end. Async-signal-safe.
+[[gnu::always_inline]] inline uint64_t hash_of_ipv4(uint64_t conversation, const HashKey& key) {
+    const auto& random = key.words;
+    detail::Multilinear sum(random[0], random[1]);
+    sum.add(conversation, random[2], random[3]);
+    return sum.finish(random[14], random[15]);
+}
+
 // Async-signal-safe.
 inline uint64_t hash_of(const ConversationKey& conversation, const HashKey& key) {
-    if (!conversation.address.is_ipv4()) [[unlikely]]
-        return detail::hash_of_ipv6(conversation, key);
-    const auto& random = key.words;
-    // All that tells an IPv4 conversation is one word: the address, the peer's port, the local port.
-    detail::Multilinear sum(random[0], random[1]);
-    sum.add(uint64_t{conversation.address.ipv4().s_addr} << 32 | conversation.rest, random[2], random[3]);
-    return sum.finish(random[14], random[15] | 1);
+    if (conversation.address.is_ipv4()) [[likely]]
+        return hash_of_ipv4(uint64_t{conversation.address.ipv4().s_addr} << 32 | conversation.rest, key);
+    return detail::hash_of_ipv6(conversation, key);
 }
 
 } // namespace multihome

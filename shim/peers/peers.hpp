@@ -34,11 +34,20 @@ public:
 
     // --- the quick look, see thread_memory.hpp ---
 
-    // A single receive call has brought what it brought before, with `room` for the name. True: it has been
-    // heard.
-    [[gnu::always_inline]] bool hear_again(Socket socket, const msghdr& message, const socklen_t& room) {
-        return memory_ != nullptr && memory_->hear_again(socket, message, room);
+    // A single receive call has brought a datagram of this family's form. True where it is the last one over
+    // again: it has been heard.
+    template <typename Family>
+    [[gnu::always_inline]] bool hear_again(Socket socket, const void* name, const void* control) {
+        return memory_ != nullptr && memory_->hear_again<Family>(socket, name, control);
     }
+
+    // The same for a datagram of any form, and for one of another conversation that changes nothing: it is
+    // known at the address that it asked, and has been heard there lately. Looks at one cache line of the
+    // table, and stores nothing there. True: it has been heard, and brought no other control messages than
+    // ours. `room`: for the name.
+    bool hear_steady(Socket socket, const msghdr& message, socklen_t room);
+    // The same in a batch, after begin_receiving().
+    bool hear_steady_in_batch(Socket socket, const msghdr& message, socklen_t room);
 
     // A datagram to `name`, which can be read, answers that. True: it leaves from `source`, and counts as
     // answered. `errno_before`: what errno is now.
@@ -57,7 +66,7 @@ public:
     // then their answers come in their order.
     void begin_receiving(Socket socket, bool several);
 
-    // One of the datagrams, as the kernel has written it: `message` has the peer's name and the control
+    // Any datagram, as the kernel has written it: `message` has the peer's name and the control
     // messages, ours among them. `local`: where it reached us; empty where it names no address to answer
     // from.
     void hear(Socket socket, int fd, const msghdr& message, const Local& local);
@@ -93,6 +102,8 @@ public:
     }
 
 private:
+    template <typename Family, bool in_batch>
+    bool hear_steady(SharedState& state, Socket socket, const msghdr& message);
     LocalIndex learn(SharedState& state, Socket socket, int fd, uint64_t hash, const Peer& peer,
                      const Local& local, const ConversationTable::Entry& found);
     Counters::Line* choose_line(Socket socket);

@@ -58,7 +58,7 @@ namespace detail {
 extern std::atomic<SharedState*> state;
 // In memory of our own: a worker with fewer rights than its parent shares the state, and must not be able to
 // make the parent look beyond it.
-extern unsigned bucket_bits;
+extern std::atomic<uint64_t> bucket_mask;
 extern Lifetimes lifetimes;
 } // namespace detail
 
@@ -68,7 +68,8 @@ inline SharedState* get() {
     return detail::state.load(std::memory_order_acquire);
 }
 
-// Makes the state for a table of `peers` peers if it is not there yet. Null where the memory is refused.
+// Makes the state for a table of `peers` peers if it is not there yet, or for fewer where the program's
+// memory is locked or short. Null where the memory is refused.
 SharedState* create(size_t peers);
 
 } // namespace shared_state
@@ -76,7 +77,8 @@ SharedState* create(size_t peers);
 ConversationTable SharedState::table() {
     auto* buckets =
         reinterpret_cast<ConversationTable::Bucket*>(reinterpret_cast<char*>(this) + table_offset());
-    return {buckets, shared_state::detail::bucket_bits, &locals, shared_state::detail::lifetimes};
+    return {buckets, shared_state::detail::bucket_mask.load(std::memory_order_relaxed), &locals,
+            shared_state::detail::lifetimes};
 }
 
 } // namespace multihome

@@ -17,7 +17,7 @@
 #pragma once
 
 #include "shim/base/address.hpp"
-#include "shim/base/control.hpp"
+#include "shim/base/family.hpp"
 #include "shim/peers/conversation_table.hpp"
 #include "shim/peers/counters.hpp"
 #include "shim/peers/run.hpp"
@@ -36,12 +36,12 @@ public:
 
     // --- the quick look ---
 
-    // A receive call has brought one datagram, with `room` for the peer's name. True where it is the last one
-    // over again, which has been answered, and of which there is nothing to learn: then it counts as heard.
-    [[gnu::always_inline]] bool hear_again(Socket socket, const msghdr& message, const socklen_t& room) {
-        if (again_ != socket.word() || !quick_.arrival.is(message.msg_control, message.msg_controllen) ||
-            !quick_.name.is(message.msg_name, message.msg_namelen, room) || !quick_.entry.is_unchanged())
-            [[unlikely]]
+    // A receive call has brought one datagram, of this family's form. True where it is the last one over
+    // again, which has been answered, and of which there is nothing to learn: then it counts as heard.
+    template <typename Family>
+    [[gnu::always_inline]] bool hear_again(Socket socket, const void* name, const void* control) {
+        if (again_ != socket.word() || !Family::is_arrival(quick_.raw, control) ||
+            !Family::is_name(quick_.raw, name) || !quick_.entry.is_unchanged()) [[unlikely]]
             return false;
         again_ = 0;
         is_receiving_ = true;
@@ -53,8 +53,9 @@ public:
     // there is nothing to learn from it: then it counts as answered, leaves from quick_source(), and the
     // datagram may come over again.
     [[gnu::always_inline]] bool answer_again(Socket socket, const void* name, socklen_t length) {
-        if (quick_.socket != socket.word() || !quick_.name.is(name, length, length) ||
-            !quick_.entry.is_unchanged()) [[unlikely]]
+        if (quick_.socket != socket.word() || quick_.name_length != length ||
+            !(length == Ipv4::name_length ? Ipv4::is_name(quick_.raw, name)
+                                          : Ipv6::is_name(quick_.raw, name))) [[unlikely]]
             return false;
         is_receiving_ = false;
         again_ = socket.word();
@@ -66,24 +67,31 @@ public:
     // Where this thread's errno is: to find it is a call.
     int quick_errno() const { return *quick_.error_number; }
 
-    // Opens it for the datagram that was just added, as the kernel wrote it.
-    void open_quick_look(Socket socket, const msghdr& message, const ConversationTable::Entry& entry,
-                         const Source& source, Counters::Line* line) {
-        if (run_.count() != 1 || is_batch_ || !source || line == nullptr ||
-            !quick_.name.set(message.msg_name, message.msg_namelen) ||
-            !quick_.arrival.set(message.msg_control, message.msg_controllen))
-            return;
+    // Closes it, and gives out its place for the words of another datagram.
+    [[gnu::always_inline]] RawDatagram& close_quick_look() {
+        again_ = 0;
+        quick_.socket = 0;
+        return quick_.raw;
+    }
+
+    // Opens it for the datagram whose words were just put there, if it is its run's only one.
+    [[gnu::always_inline]] void open_quick_look(Socket socket, socklen_t name_length,
+                                                const ConversationTable::Entry& entry, const Source& source,
+                                                Counters::Line& line) {
+        quick_.name_length = name_length;
         quick_.entry = entry;
         quick_.source = source;
-        quick_.line = line;
-        quick_.error_number = &errno;
-        quick_.socket = socket.word();
+        quick_.line = &line;
+        if (quick_.error_number == nullptr) [[unlikely]]
+            quick_.error_number = &errno;
+        if (run_.count() == 1 && !is_batch_)
+            quick_.socket = socket.word();
     }
 
     // --- receiving ---
 
     // A receive call on this socket has brought something. `several`: it could have been several datagrams.
-    void begin(Socket socket, bool several) {
+    [[gnu::always_inline]] void begin(Socket socket, bool several) {
         close_quick_look();
         // A socket that is read again, after all were read to their end, begins another round.
         const bool is_next_round = is_drained_ && run_.count() != 0 && socket.word() == first_socket_;
@@ -182,11 +190,6 @@ public:
     }
 
 private:
-    void close_quick_look() {
-        again_ = 0;
-        quick_.socket = 0;
-    }
-
     uint64_t again_ = 0; // the socket on which hear_again() may come true; 0: none
     bool is_entered_ = false;
     bool is_receiving_ = false; // by single calls, and nothing was sent since
@@ -201,8 +204,8 @@ private:
     Counters::Line* line_ = nullptr;
     struct {
         uint64_t socket = 0; // the descriptor's word; 0: closed
-        RawName name;
-        control::RawArrival arrival;
+        socklen_t name_length = 0;
+        RawDatagram raw{};
         ConversationTable::Entry entry;
         Source source;
         Counters::Line* line = nullptr;

@@ -2,6 +2,7 @@
 #include "shim/sockets/multicast_turn.hpp"
 
 #include "shim/base/libc.hpp"
+#include "shim/base/permissions.hpp"
 #include "shim/sockets/sockets.hpp"
 
 #include <array>
@@ -34,7 +35,7 @@ MulticastTurn::MulticastTurn(Socket socket)
             has_ = true;
             return;
         }
-        if (sockets::may_open())
+        if (permissions::may(Activity::yielding))
             libc::raw_syscall(SYS_sched_yield);
     }
     within = false;

@@ -2,6 +2,7 @@
 #include "shim/sockets/options.hpp"
 
 #include "shim/base/libc.hpp"
+#include "shim/base/permissions.hpp"
 #include "shim/base/settings.hpp"
 #include "shim/sockets/local_route.hpp"
 #include "shim/sockets/multicast_turn.hpp"
@@ -172,8 +173,8 @@ bool switch_on_messages(int fd, Socket socket, in_port_t port) {
 void prepare(int fd, Socket socket) {
     const in_port_t some_port = 1;
     if (socket.is(Kind::unbound) && socket.has(Socket::seen_made) && !socket.has(Socket::prepared) &&
-        !socket.has(Socket::sticky_source) && sockets::may_examine() && settings::get().all_ports &&
-        switch_on_messages(fd, socket, some_port))
+        !socket.has(Socket::sticky_source) && permissions::may(Activity::new_sockets) &&
+        settings::get().all_ports && switch_on_messages(fd, socket, some_port))
         sockets::set_options(fd, 0, Socket::prepared);
 }
 
@@ -236,7 +237,7 @@ bool is_switched_on(int fd, Socket socket) {
 bool allow_local_route(int fd, Socket socket, const in6_addr& source) {
     const libc::ErrnoGuard keep_errno;
     if (!socket.has(Socket::ipv6) || socket.has(Socket::free_bind) || socket.has(Socket::asked_free_bind) ||
-        !sockets::may_open() || !local_route::covers(source) ||
+        !permissions::may(Activity::finding_routes) || !local_route::covers(source) ||
         !socket_calls::write(fd, IPPROTO_IPV6, IPV6_FREEBIND, 1))
         return false;
     sockets::set_options(fd, Socket::free_bind, Socket::free_bind);
@@ -251,10 +252,12 @@ void follow(int fd, Socket socket, int level, int name, const void* value, sockl
         sockets::set_options(fd, bit, on ? uint64_t{bit} : 0);
         const Socket now = socket.with_options(bit, on ? uint64_t{bit} : 0);
         // Ours may be on as well, or have been switched off with it.
-        if (socket.is(Kind::ours) && bit != Socket::to_device) {
+        if (bit == Socket::to_device || !permissions::may(Activity::new_sockets))
+            return;
+        if (socket.is(Kind::ours)) {
             restore(fd, now);
             sockets::set_options(fd, Socket::unmarked, 0);
-        } else if (socket.has(Socket::prepared) && bit != Socket::to_device) {
+        } else if (socket.has(Socket::prepared)) {
             switch_on_messages(fd, now, in_port_t{1});
         }
     };
@@ -267,7 +270,7 @@ void follow(int fd, Socket socket, int level, int name, const void* value, sockl
         break;
     case Concern::free_bind:
         remember(Socket::asked_free_bind, is_on(level, value, length));
-        if (socket.has(Socket::free_bind))
+        if (socket.has(Socket::free_bind) && permissions::may(Activity::finding_routes))
             socket_calls::write(fd, IPPROTO_IPV6, IPV6_FREEBIND, 1);
         break;
     case Concern::device:

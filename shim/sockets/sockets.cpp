@@ -3,6 +3,7 @@
 
 #include "shim/base/libc.hpp"
 #include "shim/base/log.hpp"
+#include "shim/base/permissions.hpp"
 #include "shim/base/settings.hpp"
 #include "shim/base/user_memory.hpp"
 #include "shim/peers/shared_state.hpp"
@@ -19,10 +20,10 @@ namespace multihome::sockets {
 namespace {
 
 using Kind = Socket::Kind;
+using permissions::may;
 
-// What system_call_filter has found out. Relaxed throughout: set by the thread that is about to be filtered.
-constinit std::atomic<bool> no_new_sockets{false};
-constinit std::atomic<bool> no_new_descriptors{false};
+// A system-call filter leaves nothing to do. Relaxed throughout: set by the thread that is about to be
+// filtered.
 constinit std::atomic<bool> nothing_is_ours{false};
 // Descriptors from here on have no sockets of ours without the mark.
 constinit std::atomic<int> unmarked_end{0};
@@ -186,7 +187,7 @@ Socket take_over_bound(int fd, Socket socket, const std::optional<Peer>& own, bo
 
 // What a found descriptor is. Unknown where it is none (so that nothing is stored for it).
 Socket classify(int fd) {
-    if (settings::get().disabled || !may_examine())
+    if (settings::get().disabled || !may(Activity::new_sockets))
         return {Kind::other, 0};
     const int type = socket_calls::read(fd, SOL_SOCKET, SO_TYPE, -1);
     if (type == -1)
@@ -221,14 +222,6 @@ Socket classify(int fd) {
 
 void start() {
     process::start();
-}
-
-bool may_examine() {
-    return !no_new_sockets.load(std::memory_order_relaxed);
-}
-
-bool may_open() {
-    return may_examine() && !no_new_descriptors.load(std::memory_order_relaxed);
 }
 
 Socket examine(int fd) {
@@ -295,7 +288,7 @@ int bind(int fd, const sockaddr* address, socklen_t length) {
     const Socket before = peek(fd);
     if (before.is(Kind::other) && !before.has(Socket::left_alone) && !before.has(Socket::sticky_source))
         return libc::bind(fd, address, length);
-    if (!before.is(Kind::unbound) || !before.has(Socket::seen_made) || !may_examine())
+    if (!before.is(Kind::unbound) || !before.has(Socket::seen_made) || !may(Activity::new_sockets))
         return bind_found(fd, before, address, length);
     const Wanted wanted = read_wanted(address, length);
     Socket now = other_socket(AF_INET);
@@ -345,7 +338,7 @@ Socket take_over_unbound(int fd) {
     const libc::ErrnoGuard keep_errno;
     const Socket before = peek(fd);
     Socket ours = before;
-    if (!before.is(Kind::unbound) || !may_examine() || must_not_change() ||
+    if (!before.is(Kind::unbound) || !may(Activity::new_sockets) || must_not_change() ||
         before.has(Socket::sticky_source) || !prepare(fd, 0, [&] { return options::switch_on(fd, ours, 0); }))
         return before;
     const Socket socket = now_ours(fd, ours.with_options(0, Socket::any_port), 0);
@@ -460,7 +453,7 @@ void set_sticky_source(int fd, bool chosen) {
 }
 
 void mark_all() {
-    if (unmarked_end.load(std::memory_order_relaxed) == 0 || !may_examine() || must_not_change())
+    if (unmarked_end.load(std::memory_order_relaxed) == 0 || !may(Activity::new_sockets) || must_not_change())
         return;
     const libc::ErrnoGuard keep_errno;
     const int end = unmarked_end.exchange(0, std::memory_order_relaxed);
@@ -471,14 +464,6 @@ void mark_all() {
         options::mark(fd);
         update(fd, socket, socket.with_options(Socket::unmarked, 0));
     }
-}
-
-void take_over_no_more() {
-    no_new_sockets.store(true, std::memory_order_relaxed);
-}
-
-void open_no_more() {
-    no_new_descriptors.store(true, std::memory_order_relaxed);
 }
 
 void give_all_back() {
@@ -496,7 +481,7 @@ void leave_all_alone() {
 }
 
 void verify(int fd, Socket seen) {
-    if (may_examine() && !options::is_switched_on(fd, seen))
+    if (may(Activity::verifying) && !options::is_switched_on(fd, seen))
         update(fd, seen, Socket{});
 }
 

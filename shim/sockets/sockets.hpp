@@ -24,11 +24,6 @@ Socket get_current(int fd);
 // Called once, when the library is loaded.
 void start();
 
-// False where a system-call filter forbids what looking at a socket, or steering it, takes.
-bool may_examine();
-// False where a system-call filter may forbid to open a descriptor.
-bool may_open();
-
 // A new descriptor came out of socket(): what the arguments say of it.
 void created(int fd, int domain, int type, int protocol);
 
@@ -70,12 +65,6 @@ void set_sticky_source(int fd, bool chosen);
 // executed in this process, or started by posix_spawn(), is not seen.) Those that are marked later
 // (options.cpp) are marked now.
 void mark_all();
-
-// From now on, makes no system call to look at sockets: what is not known yet is none of our business.
-void take_over_no_more();
-
-// From now on, opens no descriptor, not even for a moment.
-void open_no_more();
 
 // Leaves every socket as it would be without us. What is used again after that is taken over again.
 void give_all_back();
