@@ -3,7 +3,10 @@
 // No cancellation of the thread while this lives (pthread_setcancelstate(3)).
 #pragma once
 
+#include "shim/base/libc.hpp"
+
 #include <pthread.h>
+#include <sys/syscall.h>
 
 namespace multihome {
 
@@ -14,6 +17,10 @@ public:
     NoCancellation() {
         pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, &type_);
         pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state_);
+        // Such a signal comes with the next system call, and not in a cancellation point, which sets the
+        // type.
+        if (type_ == PTHREAD_CANCEL_ASYNCHRONOUS) [[unlikely]]
+            libc::raw_syscall(SYS_getpid);
     }
     ~NoCancellation() {
         pthread_setcancelstate(state_, nullptr);
