@@ -1,0 +1,7 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# No misspelt words. "\(bu" is a bullet in a manual page, "datas" several pieces of data.
+. "${0%/*}/common.sh"
+need codespell
+codespell --quiet-level 3 --ignore-words-list bu,datas --skip './build*,./.git,./.cache,*.svg,*.json' . || exit 1
+echo 'no misspelt words'
