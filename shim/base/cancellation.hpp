@@ -3,10 +3,7 @@
 // No cancellation of the thread while this lives (pthread_setcancelstate(3)).
 #pragma once
 
-#include "shim/base/libc.hpp"
-
 #include <pthread.h>
-#include <sys/syscall.h>
 
 namespace multihome {
 
@@ -17,15 +14,14 @@ public:
     NoCancellation() {
         pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, &type_);
         pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state_);
-        // Such a signal comes with the next system call, and not in a cancellation point, which sets the
-        // type.
-        if (type_ == PTHREAD_CANCEL_ASYNCHRONOUS) [[unlikely]]
-            libc::raw_syscall(SYS_getpid);
     }
     ~NoCancellation() {
         pthread_setcancelstate(state_, nullptr);
         pthread_setcanceltype(type_, nullptr);
     }
+    // Then no cancellation point of glibc may be called meanwhile.
+    bool was_at_any_time() const { return type_ == PTHREAD_CANCEL_ASYNCHRONOUS; }
+
     NoCancellation(const NoCancellation&) = delete;
     NoCancellation& operator=(const NoCancellation&) = delete;
 
