@@ -26,12 +26,7 @@ EXPORT int socket(int domain, int type, int protocol) noexcept {
 }
 
 EXPORT int bind(int fd, const sockaddr* address, socklen_t length) noexcept {
-    if (sockets::is_ours(fd))
-        return options::bind_again(fd, sockets::peek(fd), address, length);
-    const int result = libc::bind(fd, address, length);
-    if (result == 0)
-        sockets::bound(fd);
-    return result;
+    return sockets::bind(fd, address, length);
 }
 
 EXPORT int connect(int fd, const sockaddr* address, socklen_t length) {
@@ -63,6 +58,9 @@ EXPORT int close(int fd) {
 }
 
 EXPORT int close_range(unsigned int first, unsigned int last, int flags) noexcept {
+    // Another thread goes on with these, and finds out anew what they are.
+    if (flags == CLOSE_RANGE_UNSHARE)
+        sockets::mark_all();
     // Nothing is closed where the kernel refuses the flags.
     if ((static_cast<unsigned>(flags) & ~unsigned{CLOSE_RANGE_UNSHARE}) == 0)
         sockets::forget_range(first, last);
@@ -151,27 +149,15 @@ bool is_passed_on_for_good(Socket socket) {
 } // namespace
 
 EXPORT int setsockopt(int fd, int level, int name, const void* value, socklen_t length) noexcept {
-    if (is_passed_on_for_good(sockets::peek_direct(fd))) [[likely]]
+    if (is_passed_on_for_good(sockets::peek_direct(fd)) ||
+        options::concern(level, name) == options::Concern::none) [[likely]]
         return libc::setsockopt(fd, level, name, value, length);
-    if (options::concerns(level, name)) {
-        const Socket socket = sockets::get(fd);
-        if (is_ours(socket))
-            return options::set(fd, socket, level, name, value, length);
-    }
-    if (options::is_multicast_interface(level, name))
-        return options::set_multicast_interface(fd, level, name, value, length);
-    if (options::is_device(level, name))
-        return options::set_device(fd, level, name, value, length);
-    return libc::setsockopt(fd, level, name, value, length);
+    return options::set(fd, level, name, value, length);
 }
 
 EXPORT int getsockopt(int fd, int level, int name, void* value, socklen_t* length) noexcept {
-    if (is_passed_on_for_good(sockets::peek_direct(fd))) [[likely]]
+    if (is_passed_on_for_good(sockets::peek_direct(fd)) ||
+        options::concern(level, name) == options::Concern::none) [[likely]]
         return libc::getsockopt(fd, level, name, value, length);
-    if (options::concerns(level, name)) {
-        const Socket socket = sockets::get(fd);
-        if (is_ours(socket))
-            return options::get(fd, socket, level, name, value, length);
-    }
-    return libc::getsockopt(fd, level, name, value, length);
+    return options::get(fd, level, name, value, length);
 }
