@@ -33,7 +33,6 @@ bpftool             embeds them in multihomectl; the engine's tests look for wha
 libbpf-dev          multihomectl loads the kernel engine
 libelf-dev          libbpf reads the object with it
 golang-go           the engine's test of a Go program
-musl-tools          the engine's test of a musl program
 liburing-dev        the engine's test of an io_uring server
 libmd-dev           multihomectl ask: RADIUS signs its requests with MD5
 libmnl-dev          multihomectl asks the kernel for sockets, addresses and routes
