@@ -26,6 +26,8 @@ libfmt-dev          formats the log's lines
 doctest-dev         the unit tests
 libcli11-dev        the command line of multihomectl
 nlohmann-json3-dev  the bench's figures as a file
+libbenchmark-dev    measures what runs inside one process
+gnuplot-nox         draws the bench's picture
 binutils            nm: what the library exports
 valgrind            counts instructions
 strace              counts system calls
