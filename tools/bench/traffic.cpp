@@ -156,7 +156,8 @@ void add(Figures& figures, const std::string& group, const std::string& unit, co
         std::vector<double> right;
         for (const auto& each : outcomes) {
             values.push_back(value(each[index]));
-            ratios.push_back(value(each[index]) / value(each[native_server]));
+            if (const double native = value(each[native_server]); native != 0)
+                ratios.push_back(value(each[index]) / native);
             right.push_back(each[index].right);
         }
         figures.add({group,
