@@ -9,6 +9,7 @@
 
 #include <array>
 #include <deque>
+#include <fmt/format.h>
 #include <fstream>
 #include <set>
 #include <stdexcept>
@@ -27,22 +28,21 @@ struct Pages {
 
 // Of a trace with lines as "I  0403f0a0,3" and " S 1ffefff0,8": the last requests alone, on average.
 Pages count_pages(std::istream& trace) {
-    std::deque<std::array<std::set<uint64_t>, 2>> requests(1);
+    std::deque<std::array<std::set<uint64_t>, 2>> requests;
+    const std::string mark = fmt::format("{:08x},", mark_address);
     for (std::string line; std::getline(trace, line);) {
-        if (line.size() < 4 || line[0] == '=')
-            continue;
-        const uint64_t address = std::stoull(line.substr(3), nullptr, 16);
-        if (address == mark_address)
+        if (line.size() > 3 && line.compare(3, mark.size(), mark) == 0)
             requests.emplace_back();
-        else
-            requests.back()[line[0] == 'I' ? 0 : 1].insert(address >> page_bits);
-        if (requests.size() > counted + 2) // the first has the program's start, the last its end
+        else if (!requests.empty() && line[0] != '=') // the program's start, before the first, is long
+            requests.back()[line[0] == 'I' ? 0 : 1].insert(std::stoull(line.substr(3), nullptr, 16) >>
+                                                           page_bits);
+        if (requests.size() > counted + 1) // the last has the program's end
             requests.pop_front();
     }
-    if (requests.size() < counted + 2)
+    if (requests.size() < counted + 1)
         throw std::runtime_error("lackey has traced no requests");
     Pages pages;
-    for (size_t index = 1; index <= counted; ++index) {
+    for (size_t index = 0; index < counted; ++index) {
         pages.code += static_cast<double>(requests[index][0].size()) / counted;
         pages.data += static_cast<double>(requests[index][1].size()) / counted;
     }

@@ -7,7 +7,7 @@
 #include "shim/base/settings.hpp"
 #include "shim/peers/shared_state.hpp"
 
-#include <atomic>
+#include <array>
 #include <cstdint>
 #include <fstream>
 #include <new>
@@ -19,6 +19,18 @@ namespace multihome::bench {
 constexpr size_t default_peers = ::multihome::Settings::default_peers;
 constexpr unsigned largest_bucket_bits = ConversationTable::maximum_bucket_bits;
 
+// Always the same, by Knuth's MMIX generator.
+inline HashKey bench_key() {
+    HashKey key{};
+    uint64_t random = 1;
+    for (uint64_t& word : key.words) {
+        random = random * 6364136223846793005U + 1442695040888963407U;
+        word = random ^ random >> 32;
+    }
+    key.make_odd();
+    return key;
+}
+
 // Under the key that the server drew by lot, its clients lie in other places of the table each time, and a
 // count is not exact. Called inside a server, after its bind(): gives the table another key, always the same.
 // Does nothing where no shim is.
@@ -29,11 +41,8 @@ inline void use_steady_key() {
             continue;
         auto* state = reinterpret_cast<SharedState*>(
             std::stoull(line, nullptr, 16)); // NOLINT(performance-no-int-to-ptr)
-        if (std::string_view(state->magic) != SharedState::expected_magic)
-            continue;
-        uint64_t random = 1;
-        for (uint64_t& word : state->key.words) // Knuth's MMIX generator
-            word = random = random * 6364136223846793005U + 1442695040888963407U;
+        if (std::string_view(state->magic) == SharedState::expected_magic)
+            state->key = bench_key();
     }
 }
 
@@ -45,13 +54,6 @@ struct TableKey {
 
     friend bool operator==(const TableKey&, const TableKey&) = default;
 };
-
-inline HashKey bench_key() {
-    HashKey key{};
-    for (uint64_t word = 0; uint64_t & each : key.words)
-        each = ++word * 0x9e3779b97f4a7c15U;
-    return key;
-}
 
 inline uint64_t hash_of(const TableKey& key) {
     static const HashKey secret = bench_key();
@@ -67,8 +69,8 @@ public:
     explicit ShimTable(size_t peers)
         : bits_(ConversationTable::bucket_bits_for(peers)), buckets_(map(bits_)),
           table_(buckets_, bits_, &locals(), {}) {
-        for (uint32_t local = 1; local < 5; ++local)
-            locals().intern({Address::from_ipv4({local}), 0}); // as 1, 2 and so on, by their hash
+        for (uint32_t local = 1; local < indices_.size(); ++local)
+            indices_[local] = locals().intern({Address::from_ipv4({local}), 0});
     }
     ~ShimTable() { munmap(buckets_, sizeof(ConversationTable::Bucket) << bits_); }
     ShimTable(const ShimTable&) = delete;
@@ -77,18 +79,27 @@ public:
     void insert(const TableKey& key, uint32_t local) { update(key, local); }
     void update(const TableKey& key, uint32_t local, Ticks now = 1) {
         const uint64_t hash = hash_of(key);
-        table_.hear(hash, static_cast<LocalIndex>(local), now, table_.find(hash));
+        table_.hear(hash, indices_[local], now, table_.find(hash));
     }
-    uint32_t find(const TableKey& key) const { return table_.find(hash_of(key)).state().asked_last(); }
+    uint32_t find(const TableKey& key) const {
+        return number_of(table_.find(hash_of(key)).state().asked_last());
+    }
     // The source of an answer that comes late.
     uint32_t answer(const TableKey& key, Ticks now) {
         const uint64_t hash = hash_of(key);
-        return table_.speak(hash, now, table_.find(hash), true).from;
+        return number_of(table_.speak(hash, now, table_.find(hash), true).from);
     }
 
     uint64_t entries() const { return uint64_t{ConversationTable::ways} << bits_; }
 
 private:
+    uint32_t number_of(LocalIndex index) const {
+        uint32_t number = static_cast<uint32_t>(indices_.size() - 1);
+        while (number != 0 && indices_[number] != index)
+            --number;
+        return number;
+    }
+
     // One for all tables, which are measured: a process has one.
     static LocalAddresses& locals() {
         static LocalAddresses all{};
@@ -102,6 +113,7 @@ private:
         return static_cast<ConversationTable::Bucket*>(memory);
     }
 
+    std::array<LocalIndex, 5> indices_{}; // of the local addresses 1 to 4
     unsigned bits_;
     ConversationTable::Bucket* buckets_;
     ConversationTable table_;
