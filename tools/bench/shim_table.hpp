@@ -68,7 +68,7 @@ public:
 
     explicit ShimTable(size_t peers)
         : bits_(ConversationTable::bucket_bits_for(peers)), buckets_(map(bits_)),
-          table_(buckets_, bits_, &locals(), {}) {
+          table_(buckets_, (uint64_t{1} << bits_) - 1, &locals(), {}) {
         for (uint32_t local = 1; local < indices_.size(); ++local)
             indices_[local] = locals().intern({Address::from_ipv4({local}), 0});
     }
