@@ -19,7 +19,8 @@ void add_family(std::vector<Row>& rows, bool ipv6) {
                 ipv6 ? ipv6_budget : ipv4_budget};
         // The slow tools do not get all of them.
         row.counts_calls = server.memory != Memory::fixed && clients.count != 100'000;
-        row.counts_pages = server.memory == Memory::stack && clients.count <= 1000;
+        row.counts_pages = server.memory == Memory::stack &&
+                           (clients.addresses == 1 ? clients.count <= 32 : clients.count == 1000);
         rows.push_back(row);
     };
     const ServerSettings plain;
