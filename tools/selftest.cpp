@@ -20,6 +20,7 @@
 
 #include "tools/differential/pair.hpp"
 #include "tools/differential/side.hpp"
+#include "tools/library.hpp"
 #include "tools/selftest_scripts.hpp"
 #include "tools/subcommands.hpp"
 
@@ -33,21 +34,6 @@ struct Options {
     std::string side;
     bool host_network = false;
 };
-
-/// Where the library lies in the build tree, and where it is installed, both seen from this program.
-std::string find_library(const std::string& wanted) {
-    namespace files = std::filesystem;
-    if (!wanted.empty())
-        return files::absolute(wanted).string();
-    std::error_code error;
-    const files::path here = files::read_symlink("/proc/self/exe", error).parent_path();
-    for (const files::path& place : {here, here / MULTIHOME_LIBDIR_FROM_BINDIR}) {
-        const files::path candidate = (place / "libmultihome.so").lexically_normal();
-        if (files::exists(candidate, error))
-            return candidate.string();
-    }
-    return {};
-}
 
 /// Why the library cannot be loaded; empty if it can. Tried in a child: there is no way back from loading it.
 std::string loading_problem(const std::string& library) {

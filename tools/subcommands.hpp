@@ -3,14 +3,16 @@
 // list the file in CMakeLists.txt and call it from main().
 #pragma once
 
-#include <CLI/App.hpp>
+namespace CLI {
+class App;
+}
 
 namespace multihome::tools {
 
 /// What multihomectl exits with. 125 to 127 mean what they mean for env(1), nohup(1) and the launcher.
 enum ExitStatus : int {
-    success = 0,
-    failure = 1,          ///< the subcommand did its work, and the result is bad
+    success = 0,          ///< all right
+    failure = 1,          ///< something was found: the subcommand did its work, and the result is bad
     bad_usage = 2,        ///< the command line was wrong, or the subcommand could not do its work
     not_reachable = 125,  ///< check: LD_PRELOAD has no effect on the program; selftest: nor on itself
     not_executable = 126, ///< check: the program exists but cannot be started
@@ -19,7 +21,17 @@ enum ExitStatus : int {
 
 /// Each adds one subcommand to the command line. Its callback puts what the process exits with into
 /// `exit_status`, which must live as long as `application`.
+void add_ask(CLI::App& application, int& exit_status);
+void add_attach(CLI::App& application, int& exit_status);
 void add_check(CLI::App& application, int& exit_status);
+void add_detach(CLI::App& application, int& exit_status);
+void add_disable(CLI::App& application, int& exit_status);
+void add_doctor(CLI::App& application, int& exit_status);
+void add_enable(CLI::App& application, int& exit_status);
+void add_list(CLI::App& application, int& exit_status);
+void add_peers(CLI::App& application, int& exit_status);
+void add_recipe(CLI::App& application, int& exit_status);
 void add_selftest(CLI::App& application, int& exit_status);
+void add_stats(CLI::App& application, int& exit_status);
 
 } // namespace multihome::tools

@@ -45,6 +45,17 @@ namespace {
 constexpr uint32_t this_architecture = AUDIT_ARCH_X86_64;
 #elif defined(__aarch64__)
 constexpr uint32_t this_architecture = AUDIT_ARCH_AARCH64;
+#elif defined(__i386__)
+constexpr uint32_t this_architecture = AUDIT_ARCH_I386;
+#elif defined(__arm__)
+constexpr uint32_t this_architecture = AUDIT_ARCH_ARM;
+#endif
+
+// What libc calls for mmap() and fstat(): 32-bit kernels have older calls of these names.
+#if defined(SYS_mmap2)
+constexpr long number_of_mmap = SYS_mmap2;
+#else
+constexpr long number_of_mmap = SYS_mmap;
 #endif
 
 // A system call with the arguments that a filter may look at. Those that differ from call to call stand for
@@ -69,7 +80,7 @@ constexpr SystemCall setsockopt_of(uint64_t level, uint64_t name, uint64_t lengt
     return {SYS_setsockopt, {some_fd, level, name, some_memory, length}};
 }
 constexpr SystemCall map_with(uint64_t flags) {
-    return {SYS_mmap, {0, size_t{512} * 1024, PROT_READ | PROT_WRITE, flags, ~uint64_t{0}, 0}};
+    return {number_of_mmap, {0, size_t{512} * 1024, PROT_READ | PROT_WRITE, flags, ~uint64_t{0}, 0}};
 }
 constexpr SystemCall write_to(uint64_t fd) {
     return {SYS_write, {fd, some_memory, 100}};

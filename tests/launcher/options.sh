@@ -13,7 +13,7 @@ expect 125 'no command given' "$launcher" -v
 refuse 125 "unknown option '--nonsense'" "$launcher" --nonsense touch "$mark"
 refuse 125 "unknown option '-x'" "$launcher" -x touch "$mark"
 refuse 125 "unknown option '--verbose=1'" "$launcher" --verbose=1 touch "$mark"
-for option in --log --log-file --ports --peers; do
+for option in --log --log-file --ports --peers --timeouts; do
     expect 125 "$option needs a value" "$launcher" "$option"
 done
 
@@ -32,6 +32,10 @@ done
 for ports in 53 1 65535 53,5000-5100 7-7 1-65535 1,2,3; do
     accept MULTIHOME_PORTS "$ports" --ports "$ports"
     accept MULTIHOME_PORTS "$ports" "--ports=$ports"
+done
+for timeouts in 1,1 30,120 86400,86400; do
+    accept MULTIHOME_TIMEOUTS "$timeouts" --timeouts "$timeouts"
+    accept MULTIHOME_TIMEOUTS "$timeouts" "--timeouts=$timeouts"
 done
 for peers in 64 65 262144 8388608; do
     accept MULTIHOME_PEERS "$peers" --peers "$peers"
@@ -60,6 +64,34 @@ unset MULTIHOME_LOG
 expect 0 'multihome: library .*/libmultihome.so' "$launcher" -v env
 expect 0 'multihome: command .*/env' "$launcher" -v env
 
+# As people write them: handed on as the library reads them, from the command line and from the environment.
+# accept_written OPTION VARIABLE WRITTEN READ
+accept_written() {
+    accept "$2" "$4" "$1" "$3"
+    export "$2=$3"
+    accept "$2" "$4"
+    unset "$2"
+}
+accept_written --log MULTIHOME_LOG INFO info
+accept_written --log MULTIHOME_LOG ' Debug ' debug
+accept_written --log MULTIHOME_LOG Warning warn
+accept_written --ports MULTIHOME_PORTS '53, 54' 53,54
+accept_written --ports MULTIHOME_PORTS '53 54' 53,54
+accept_written --ports MULTIHOME_PORTS ' 53 , 5000 - 5100 ' 53,5000-5100
+accept_written --timeouts MULTIHOME_TIMEOUTS '30, 120' 30,120
+if [ "$(getent services domain/udp | awk '{ print $2 }')" = 53/udp ]; then
+    accept_written --ports MULTIHOME_PORTS domain 53
+    accept_written --ports MULTIHOME_PORTS '5000-5100, domain' 5000-5100,53
+    accept_written --ports MULTIHOME_PORTS domain-1000 53-1000
+fi
+
+# A misspelt name has no effect, and is not passed over.
+expect 0 'warning: MULTIHOME_PORT is no setting' env MULTIHOME_PORT=53 "$launcher" "$probe"
+expect_line 'preloaded=1'
+expect 0 '^preloaded=1$' env 'MULTIHOME_LOG=info' 'OTHER=
+MULTIHOME_NONE=1' "$launcher" "$probe"
+! grep -q warning "$scratch/output" || complain 'a line of a value was taken for a name'
+
 # reject OPTION VARIABLE VALUE: refused on the command line and in the environment, each under its own name.
 reject() {
     refuse 125 "^multihome: $1: .*" "$launcher" "$1" "$3" touch "$mark"
@@ -69,14 +101,17 @@ reject() {
 reject_environment() {
     [ -z "$2" ] || refuse 125 "^multihome: $1: " env "$1=$2" "$launcher" touch "$mark"
 }
-for level in '' verbose INFO 1 'info ' info,debug; do
+for level in '' verbose 1 info,debug; do
     reject --log MULTIHOME_LOG "$level"
 done
-for ports in '' ',' '53,' ',53' 0 65536 53-52 -53 53- 1-2-3 53-70000 a 53,a '53 54' 053 0x35 +53 99999999999999999999 '*'; do
+for ports in '' ',' '53,' ',53' 0 65536 53-52 -53 53- 1-2-3 53-70000 no-such-service 53,no-such-service no-such-service-53 '53;54' '*' 053 0x35 +53 99999999999999999999 '*'; do
     reject --ports MULTIHOME_PORTS "$ports"
 done
 for peers in '' 63 0 -64 8388609 99999999 99999999999999999999 many 64.0 0100 '64 ' 1e3 '*'; do
     reject --peers MULTIHOME_PEERS "$peers"
+done
+for timeouts in '' 30 '30,' ',120' 0,120 30,0 30,120,1 a,b -1,2 86401,1 030,120 '*'; do
+    reject --timeouts MULTIHOME_TIMEOUTS "$timeouts"
 done
 for file in '' "$scratch" "$scratch/none/file.log" "$probe/file.log"; do
     reject --log-file MULTIHOME_LOG_FILE "$file"

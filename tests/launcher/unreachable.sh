@@ -49,7 +49,14 @@ header unknown 002 001 '\0002\0\0377\0176'
 [ "$(uname -m)" = s390x ] || both 125 'it is a 64-bit s390 program' ./s390
 both 125 'machine number 32511' ./unknown
 # A library for another machine is the same case from the other side.
+echo MULTIHOME_DISABLE >>i386
 refuse 125 'the library is made for 32-bit x86' env MULTIHOME_LIBRARY=i386 "$launcher" ./probe
+# One that would be without effect.
+refuse 125 'it is no libmultihome.so' env MULTIHOME_LIBRARY="$LAUNCHER_SOURCE/LICENSE" "$launcher" ./probe
+refuse 125 'it is no libmultihome.so' env MULTIHOME_LIBRARY="$LAUNCHER_PROBES/libother.so" "$launcher" ./probe
+head -c 20000 "$library" >cut.so
+printf MULTIHOME_DISABLE >>cut.so
+refuse 125 'the dynamic loader refuses it' env MULTIHOME_LIBRARY=cut.so "$launcher" ./probe
 expect 2 'it is no library' "$tool" check --library "$LAUNCHER_SOURCE/LICENSE" ./probe
 expect 2 'cannot be read' "$tool" check --library ./none ./probe
 
@@ -96,6 +103,14 @@ both 126 'it is a script for sh -e: not found in PATH' ./two_words_by_env
 script endless "#!$scratch/endless\n"
 both 126 'from script to script' ./endless
 
+# What the last line of a script starts is not judged for certain, so it is only said.
+script ends_static '#!/bin/sh\n# a comment\n  exec ./probe_static -x\n\n'
+expect 0 'warning: the script ./ends_static ends by starting ./probe_static, .*statically linked' "$launcher" ./ends_static
+expect_line preloaded=0
+script ends_dynamic '#!/bin/sh\n./probe\n'
+expect 0 '^preloaded=1$' "$launcher" ./ends_dynamic
+! grep -q warning output || complain 'a warning of a script that ends well'
+
 expect 127 'not found' "$tool" check ./none
 expect 127 'not found in PATH' "$tool" check no-such-program-anywhere
 expect 127 'empty' "$tool" check ''
@@ -117,6 +132,12 @@ expect 0 '^preloaded=0$' env MULTIHOME_DISABLE=1 "$launcher" ./probe_static
 rm "$tool"
 expect 0 '^preloaded=1$' env PATH=/usr/bin:/bin "$launcher" ./probe
 expect 127 'not found' env PATH=/usr/bin:/bin "$launcher" ./none
+refuse 125 'it is no libmultihome.so' env PATH=/usr/bin:/bin MULTIHOME_LIBRARY="$LAUNCHER_SOURCE/LICENSE" "$launcher" ./probe
+# A tool that cannot do its work is no leave to start.
+# shellcheck disable=SC2016 # for the script that is written
+printf '#!/bin/sh\n[ "$1" = --version ] || exit 2\n' >"$tool"
+chmod +x "$tool"
+refuse 125 'was not started' "$launcher" ./probe
 printf '#!/bin/sh\nexit 125\n' >"$tool"
 chmod +x "$tool"
 expect 0 '^preloaded=1$' env PATH=/usr/bin:/bin "$launcher" ./probe

@@ -1,0 +1,60 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Programs that start another one without LD_PRELOAD: the launcher says so, and what to do instead.
+. "${0%/*}/common.sh"
+cd "$scratch" || exit 1
+
+# Stand-ins with the names of programs that need not be installed, and must not run.
+mkdir bin
+for name in sudo doas pkexec systemctl service systemd-run docker podman inetd openbsd-inetd systemd-socket-activate; do
+    cp probe "bin/$name"
+done
+PATH=$scratch/bin:$PATH
+export PATH
+
+for name in sudo doas pkexec; do
+    refuse 125 "$name removes LD_PRELOAD.*'$name multihome COMMAND'" "$launcher" "$name" ./probe
+    refuse 125 "$name removes LD_PRELOAD" "$launcher" "bin/$name" -u nobody ./probe
+done
+refuse 125 'multihomectl enable' "$launcher" systemctl restart unbound
+refuse 125 'multihomectl enable' "$launcher" service unbound restart
+refuse 125 'multihomectl enable' "$launcher" systemd-run ./probe
+refuse 125 'container' "$launcher" docker run image
+refuse 125 'container' "$launcher" podman run image
+refuse 125 'add -E' "$launcher" inetd /etc/inetd.conf
+refuse 125 'add -E' "$launcher" openbsd-inetd -i
+expect 0 '^preloaded=1$' "$launcher" inetd -E
+refuse 125 'add -E LD_PRELOAD' "$launcher" systemd-socket-activate -d -l 53 ./probe
+refuse 125 'add -E LD_PRELOAD' "$launcher" systemd-socket-activate -E PATH -d -l 53 ./probe
+expect 0 '^preloaded=1$' "$launcher" systemd-socket-activate -d -E LD_PRELOAD -l 53 ./probe
+expect 0 '^preloaded=1$' "$launcher" systemd-socket-activate -d --setenv=LD_PRELOAD ./probe
+
+for words in -i - --ignore-environment '-u LD_PRELOAD' --unset=LD_PRELOAD -uLD_PRELOAD 'A=1 -i' LD_PRELOAD= '-u A -i'; do
+    # shellcheck disable=SC2086 # words of a command line
+    refuse 125 'env .*LD_PRELOAD' "$launcher" env $words ./probe
+done
+refuse 125 'sudo removes' "$launcher" env A=1 sudo ./probe
+refuse 125 'sudo removes' "$launcher" nohup sudo ./probe
+refuse 125 'sudo removes' "$launcher" setsid -w env -u A sudo ./probe
+# Those that hand it on, and words that only look like it.
+expect 0 '^preloaded=1$' "$launcher" env A=1 ./probe -i
+expect 0 '^preloaded=1$' "$launcher" env -u A ./probe sudo
+expect 0 '^preloaded=1$' "$launcher" nohup ./probe
+expect 0 '^<sudo>$' "$launcher" ./probe sudo
+# Switched off, the program runs as it would alone.
+expect 0 '^<./probe>$' env MULTIHOME_DISABLE=1 "$launcher" sudo ./probe
+
+# --dry-run: everything is looked at, nothing is started.
+expect 0 "^library   $library\$" "$launcher" --dry-run --ports '53, 54' --log INFO "$probe"
+expect_line "program   $probe"
+expect_line "preload   $library"
+expect_line 'setting   MULTIHOME_PORTS=53,54'
+expect_line 'setting   MULTIHOME_LOG=info'
+expect_line 'obstacle  none'
+refuse 0 '^library ' "$launcher" -n touch "$mark"
+refuse 0 '^setting   MULTIHOME_TIMEOUTS=1,2$' env MULTIHOME_TIMEOUTS=1,2 "$launcher" -n touch "$mark"
+refuse 125 'statically linked' "$launcher" --dry-run ./probe_static
+refuse 125 'sudo removes' "$launcher" --dry-run sudo ./probe
+refuse 127 'not found' "$launcher" --dry-run ./none
+refuse 0 'switched off' env MULTIHOME_DISABLE=1 "$launcher" --dry-run ./probe_static
+finish

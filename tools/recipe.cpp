@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: MIT
+// multihomectl recipe: the kernel-side way, for what preloading does not reach.
+#include <unistd.h>
+
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <fmt/core.h>
+#include <nlohmann/json.hpp>
+
+#include <cstdio>
+#include <memory>
+#include <stdexcept>
+#include <string>
+
+#include "tools/output.hpp"
+#include "tools/recipe_journal.hpp"
+#include "tools/recipe_persist.hpp"
+#include "tools/recipe_plan.hpp"
+#include "tools/recipe_verify.hpp"
+#include "tools/subcommands.hpp"
+
+namespace multihome::tools {
+namespace {
+
+struct Options {
+    std::string kind;
+    std::string format = "nft";
+    RecipeOptions recipe;
+    bool apply = false;
+    bool verify = false;
+    bool undo = false;
+    bool persist = false;
+    OutputOptions output;
+};
+
+RecipeKind kind_of(const std::string& name) {
+    for (const RecipeKind kind : {RecipeKind::one_interface, RecipeKind::two_interfaces, RecipeKind::routing})
+        if (name == name_of(kind))
+            return kind;
+    throw Impossible(fmt::format("there is no recipe '{}'", name)); // the command line is checked before
+}
+
+void need_root(const char* what) {
+    if (geteuid() != 0)
+        throw Impossible(fmt::format("{} changes this host's network and needs root", what));
+}
+
+void need_commands(const Plan& plan) {
+    for (const Step& step : plan.steps)
+        if (!step.command.empty() && !has_command(step.command.front()))
+            throw Impossible(fmt::format("{} is not installed; see `multihomectl recipe --help` for the "
+                                         "other --format",
+                                         step.command.front()));
+}
+
+void print_plan(const Plan& plan) {
+    Json document = json_document();
+    document["recipe"] = name_of(plan.kind);
+    document["format"] = plan.format == RuleFormat::nft ? "nft" : "iptables";
+    document["steps"] = Json::array();
+    for (const Step& step : plan.steps)
+        document["steps"].push_back(
+            {{"why", step.why}, {"command", step.command}, {"input", step.input}, {"undo", step.undo}});
+    document["left_out"] = plan.notes;
+    print_json(document);
+}
+
+int take_back(const Options& options) {
+    need_root("--undo");
+    Journal journal;
+    const std::string recipe = journal.read().recipe;
+    std::vector<std::string> done = remove_persistent();
+    std::vector<std::string> left;
+    if (!recipe.empty()) {
+        left = undo(journal);
+    } else {
+        journal.remove();
+    }
+    if (!options.output.quiet) {
+        for (const std::string& file : done)
+            fmt::print("{}: removed\n", file);
+        if (!recipe.empty() && left.empty())
+            fmt::print("the recipe {} is taken back\n", recipe);
+        if (recipe.empty() && done.empty())
+            fmt::print("no recipe is applied: nothing to take back\n");
+    }
+    for (const std::string& one : left)
+        fmt::print(stderr, "multihomectl: could not be taken back: {}\n", one);
+    if (!left.empty())
+        fmt::print(stderr, "multihomectl: mend that and call --undo again; {} says what is left\n",
+                   journal.path());
+    return left.empty() ? success : bad_usage;
+}
+
+int recipe(Options& options) {
+    if (options.undo)
+        return take_back(options);
+    options.recipe.kind = kind_of(options.kind);
+    options.recipe.format = options.format == "nft" ? RuleFormat::nft : RuleFormat::iptables;
+    const Host host = read_host();
+    const Plan plan = make_plan(options.recipe, host);
+    if (!options.apply && !options.verify && !options.persist) {
+        if (options.output.json)
+            print_plan(plan);
+        else
+            fmt::print("{}", script_of(plan));
+        return success;
+    }
+    for (const std::string& note : plan.notes)
+        if (!options.output.quiet)
+            fmt::print(stderr, "multihomectl: left out: {}\n", note);
+    int status = success;
+    if (options.verify) {
+        need_root("--verify");
+        need_commands(plan);
+        status = verify(plan, host, options.output);
+        if (status != success)
+            return status; // what does not work here is not applied
+    }
+    if (options.apply || options.persist) {
+        if (plan.steps.empty()) {
+            fmt::print("this host has nothing that needs the recipe {}\n", options.kind);
+            return status;
+        }
+    }
+    if (options.apply) {
+        need_root("--apply");
+        need_commands(plan);
+        Journal journal;
+        apply(plan, journal);
+        if (!options.output.quiet)
+            fmt::print("the recipe {} is applied; to take it back: multihomectl recipe {} --undo\n",
+                       options.kind, options.kind);
+        if (!plan.forget.empty() && !has_command("conntrack") && !options.output.quiet)
+            fmt::print(
+                "conntrack is not installed: flows that are tracked already stay as they are until they have "
+                "been silent for two minutes\n");
+    }
+    if (options.persist) {
+        need_root("--persist");
+        status = persist(plan, options.output);
+    }
+    return status;
+}
+
+} // namespace
+
+void add_recipe(CLI::App& application, int& exit_status) {
+    auto options = std::make_shared<Options>();
+    CLI::App* command = application.add_subcommand(
+        "recipe", "Print, apply and take back what the kernel can do where preloading does not reach");
+    command
+        ->add_option(
+            "RECIPE", options->kind,
+            "one-interface (several addresses there), two-interfaces (a second uplink), or routing (only "
+            "the rules that a second uplink needs in any case)")
+        ->required()
+        ->check(CLI::IsMember({"one-interface", "two-interfaces", "routing"}));
+    command->add_option("--format", options->format, "nft or iptables")
+        ->check(CLI::IsMember({"nft", "iptables"}))
+        ->capture_default_str();
+    command->add_option("--interface", options->recipe.interfaces, "Only this interface (may be repeated)");
+    command->add_option("--gateway", options->recipe.gateways,
+                        "The router of a second uplink, where no routing table names it (may be repeated)");
+    command->add_option("--port", options->recipe.ports, "Only requests to this port (may be repeated)")
+        ->check(CLI::Range(1U, 65535U));
+    auto* apply = command->add_flag("--apply", options->apply, "Do it, instead of printing it");
+    auto* verify =
+        command->add_flag("--verify", options->verify,
+                          "Try it on a copy of this host's addresses and routes in network namespaces of "
+                          "its own; with --apply before it is done");
+    auto* undo = command->add_flag("--undo", options->undo, "Take back what --apply and --persist did");
+    auto* persist = command->add_flag("--persist", options->persist, "Write it to files for the next boot");
+    undo->excludes(apply)->excludes(verify)->excludes(persist);
+    add_output_options(*command, options->output);
+    command->footer(
+        "Exit status: 0 done, 1 --verify found that it does not work, 2 wrong usage or not possible.");
+    command->callback([options, &exit_status] { exit_status = recipe(*options); });
+}
+
+} // namespace multihome::tools

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: MIT
+#include "tools/recipe_host.hpp"
+
+#include <arpa/inet.h>
+#include <fmt/core.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <array>
+#include <fstream>
+#include <sstream>
+#include <stdexcept>
+
+#include "tools/run_command.hpp"
+
+namespace multihome::tools {
+namespace {
+
+using nlohmann::json;
+
+json ip_json(const Command& words) {
+    Command command{"ip", "-j"};
+    command.insert(command.end(), words.begin(), words.end());
+    const CommandResult result = run_command(command);
+    if (!result.ok())
+        throw std::runtime_error(fmt::format("`{}`: {}", shell_line(command), result.errors));
+    // `ip` prints nothing, or an empty object among others, where there is nothing.
+    json answer = json::parse(result.output.empty() ? "[]" : result.output, nullptr, false);
+    if (!answer.is_array())
+        throw std::runtime_error(
+            fmt::format("`{}` did not answer with JSON: install a newer iproute2", shell_line(command)));
+    return answer;
+}
+
+std::string text_of(const json& object, const char* key) {
+    const auto found = object.find(key);
+    if (found == object.end())
+        return {};
+    return found->is_string() ? found->get<std::string>() : found->dump();
+}
+
+void read_addresses(Host& host) {
+    for (const json& interface : ip_json({"address", "show"})) {
+        const std::string name = text_of(interface, "ifname");
+        if (name.empty() || name == "lo" || !interface.contains("addr_info"))
+            continue;
+        for (const json& one : interface["addr_info"]) {
+            // Addresses that come and go, or that nobody is told of, are no server's.
+            if (text_of(one, "scope") != "global" || one.contains("temporary") || one.contains("tentative") ||
+                one.contains("dadfailed"))
+                continue;
+            const std::string family = text_of(one, "family");
+            if (family == "inet" || family == "inet6")
+                host.addresses.push_back({family == "inet" ? Family::ipv4 : Family::ipv6,
+                                          text_of(one, "local"), one.value("prefixlen", 0U), name});
+        }
+    }
+}
+
+void read_routes(Host& host, Family family) {
+    for (const json& route : ip_json({family_option(family), "route", "show", "table", "all"})) {
+        if (route.contains("type") && text_of(route, "type") != "unicast")
+            continue;
+        const std::string table = route.contains("table") ? text_of(route, "table") : "main";
+        HostRoute one{family, text_of(route, "dst"),     text_of(route, "gateway"), text_of(route, "dev"),
+                      table,  text_of(route, "prefsrc"), text_of(route, "metric")};
+        if (one.destination.empty() || table == "local")
+            continue;
+        if (!one.interface.empty())
+            host.routes.push_back(one);
+        if (!route.contains("nexthops"))
+            continue;
+        for (const json& hop : route["nexthops"]) {
+            one.gateway = text_of(hop, "gateway");
+            one.interface = text_of(hop, "dev");
+            host.routes.push_back(one);
+        }
+    }
+}
+
+void read_rules(Host& host, Family family) {
+    for (const json& rule : ip_json({family_option(family), "rule", "show"}))
+        host.rules.push_back({family, rule.value("priority", 0U), text_of(rule, "src"),
+                              text_of(rule, "fwmark"), text_of(rule, "table")});
+}
+
+/// The kernel writes the address's 32-bit words in host byte order (net/ipv4/udp.c, udp4_format_sock()).
+void read_bound_sockets(Host& host, Family family) {
+    std::ifstream file{family == Family::ipv4 ? "/proc/net/udp" : "/proc/net/udp6"};
+    std::string line;
+    std::getline(file, line);
+    const size_t digits = family == Family::ipv4 ? 8 : 32;
+    while (std::getline(file, line)) {
+        std::istringstream words{line};
+        std::string slot;
+        std::string local;
+        std::string remote;
+        std::string state;
+        words >> slot >> local >> remote >> state;
+        constexpr const char* unconnected = "07";
+        if (state != unconnected || local.size() != digits + 5)
+            continue;
+        std::array<uint32_t, 4> address{};
+        for (size_t i = 0; i < digits / 8; ++i)
+            address[i] = static_cast<uint32_t>(std::stoul(local.substr(8 * i, 8), nullptr, 16));
+        std::array<char, INET6_ADDRSTRLEN> text{};
+        inet_ntop(family == Family::ipv4 ? AF_INET : AF_INET6, address.data(), text.data(), text.size());
+        const BoundSocket socket{family, text.data(),
+                                 static_cast<unsigned>(std::stoul(local.substr(digits + 1), nullptr, 16))};
+        const bool ours =
+            std::any_of(host.addresses.begin(), host.addresses.end(), [&](const HostAddress& one) {
+                return one.family == family && one.address == socket.address;
+            });
+        const bool known = std::any_of(host.bound.begin(), host.bound.end(), [&](const BoundSocket& one) {
+            return one.address == socket.address && one.port == socket.port;
+        });
+        if (ours && !known)
+            host.bound.push_back(socket);
+    }
+}
+
+using Bits = std::array<unsigned char, 16>;
+
+size_t byte_count(Family family) {
+    return family == Family::ipv4 ? 4 : 16;
+}
+
+Bits parse(Family family, const std::string& address) {
+    Bits bits{};
+    if (inet_pton(family == Family::ipv4 ? AF_INET : AF_INET6, address.c_str(), bits.data()) != 1)
+        throw std::runtime_error(
+            fmt::format("'{}' is no {} address", address, family == Family::ipv4 ? "IPv4" : "IPv6"));
+    return bits;
+}
+
+} // namespace
+
+Host read_host() {
+    Host host;
+    read_addresses(host);
+    for (const Family family : {Family::ipv4, Family::ipv6}) {
+        read_routes(host, family);
+        read_rules(host, family);
+        read_bound_sockets(host, family);
+    }
+    for (const HostAddress& one : host.addresses)
+        host.reverse_path_filters[one.interface] = reverse_path_filter(one.interface);
+    return host;
+}
+
+std::string distant_address(const Host& host, Family family) {
+    const char* const v4[] = {"203.0.113.254", "198.18.0.1", "192.88.99.1", "1.1.1.1"};
+    const char* const v6[] = {"2001:db8:ffff:ffff::1", "2001:2::1", "2620:4f:8000::1", "2600::1"};
+    for (const char* address : family == Family::ipv4 ? v4 : v6) {
+        const bool special = std::any_of(host.routes.begin(), host.routes.end(), [&](const HostRoute& route) {
+            return route.family == family && !route.is_default() &&
+                   contains(family, route.destination, address);
+        });
+        if (!special)
+            return address;
+    }
+    throw std::runtime_error(
+        "every address tried has a route of its own: no address stands for the rest of the "
+        "Internet");
+}
+
+std::string preferred_source(Family family, const std::string& destination) {
+    const CommandResult result =
+        run_command({"ip", "-j", family_option(family), "route", "get", destination});
+    const json answer = json::parse(result.ok() ? result.output : "", nullptr, false);
+    if (!answer.is_array() || answer.empty() || text_of(answer[0], "type") == "local" ||
+        text_of(answer[0], "dev") == "lo")
+        return {};
+    return text_of(answer[0], "prefsrc");
+}
+
+int reverse_path_filter(const std::string& interface) {
+    int highest = 0;
+    for (const std::string& name : {std::string{"all"}, interface}) {
+        std::ifstream file{"/proc/sys/net/ipv4/conf/" + name + "/rp_filter"};
+        int value = 0;
+        if (file >> value)
+            highest = std::max(highest, value);
+    }
+    return highest;
+}
+
+const char* family_option(Family family) {
+    return family == Family::ipv4 ? "-4" : "-6";
+}
+
+unsigned prefix_length(Family family, const std::string& prefix) {
+    const size_t slash = prefix.find('/');
+    return slash == std::string::npos ? static_cast<unsigned>(8 * byte_count(family))
+                                      : static_cast<unsigned>(std::stoul(prefix.substr(slash + 1)));
+}
+
+bool contains(Family family, const std::string& prefix, const std::string& address) {
+    const Bits one = parse(family, prefix.substr(0, prefix.find('/')));
+    const Bits other = parse(family, address);
+    for (unsigned bit = 0; bit < prefix_length(family, prefix); ++bit) {
+        const unsigned mask = 0x80U >> (bit % 8);
+        if (((one[bit / 8] ^ other[bit / 8]) & mask) != 0)
+            return false;
+    }
+    return true;
+}
+
+std::string address_in(Family family, const std::string& prefix, unsigned number) {
+    Bits bits = parse(family, prefix.substr(0, prefix.find('/')));
+    for (size_t byte = byte_count(family); byte-- > 0 && number != 0; number >>= 8) {
+        number += bits[byte];
+        bits[byte] = static_cast<unsigned char>(number);
+    }
+    std::array<char, INET6_ADDRSTRLEN> text{};
+    inet_ntop(family == Family::ipv4 ? AF_INET : AF_INET6, bits.data(), text.data(), text.size());
+    return text.data();
+}
+
+} // namespace multihome::tools

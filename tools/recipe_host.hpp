@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT
+// This host's addresses and routes, as the recipes need them. Read with `ip -j`: the recipes are made of `ip`
+// commands, so that it is there.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+namespace multihome::tools {
+
+enum class Family { ipv4, ipv6 };
+
+struct HostAddress {
+    Family family = Family::ipv4;
+    std::string address;
+    unsigned prefix = 0;
+    std::string interface;
+};
+
+struct HostRoute {
+    Family family = Family::ipv4;
+    std::string destination; ///< "default", or a prefix as `ip` prints it
+    std::string gateway;     ///< empty: on the link
+    std::string interface;
+    std::string table;
+    std::string source; ///< the address that answers prefer; empty: the kernel chooses
+    std::string metric;
+    [[nodiscard]] bool is_default() const { return destination == "default"; }
+};
+
+struct HostRule {
+    Family family = Family::ipv4;
+    unsigned preference = 0;
+    std::string from; ///< "all", or an address
+    std::string mark; ///< as `ip` prints it; empty: none
+    std::string table;
+};
+
+/// A UDP socket that is bound to one of the host's addresses: it hears only what is sent to that one.
+struct BoundSocket {
+    Family family = Family::ipv4;
+    std::string address;
+    unsigned port = 0;
+};
+
+struct Host {
+    std::vector<HostAddress> addresses; ///< global ones that a server may be asked at, without those of lo
+    std::vector<HostRoute> routes;      ///< unicast routes of all tables
+    std::vector<HostRule> rules;
+    std::vector<BoundSocket> bound;
+    std::map<std::string, int>
+        reverse_path_filters; ///< by interface, as they count (see reverse_path_filter())
+};
+
+/// Reads it all. Throws std::runtime_error where `ip` cannot say.
+Host read_host();
+
+/// The address from which this host answers `destination` when the program leaves it to the routing table;
+/// empty if it does not answer at all, or is that address itself.
+std::string preferred_source(Family family, const std::string& destination);
+
+/// net.ipv4.conf.INTERFACE.rp_filter as it counts: the larger of the interface's value and that of "all".
+int reverse_path_filter(const std::string& interface);
+
+/// An address that no route but the default one leads to. Nothing is sent there.
+std::string distant_address(const Host& host, Family family);
+
+/// "-4" or "-6".
+const char* family_option(Family family);
+
+/// Whether `address` lies in `prefix` ("192.0.2.0/24"; a plain address is a prefix of full length).
+bool contains(Family family, const std::string& prefix, const std::string& address);
+
+/// An address in `prefix`, `number` steps behind its first.
+std::string address_in(Family family, const std::string& prefix, unsigned number);
+
+/// The length of `prefix`.
+unsigned prefix_length(Family family, const std::string& prefix);
+
+} // namespace multihome::tools

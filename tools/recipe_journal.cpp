@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: MIT
+#include "tools/recipe_journal.hpp"
+
+#include <fcntl.h>
+#include <fmt/core.h>
+#include <nlohmann/json.hpp>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <stdexcept>
+#include <string_view>
+
+namespace multihome::tools {
+namespace {
+
+using nlohmann::json;
+
+constexpr const char* folder = "/run/multihome";
+
+/// A number that no other network namespace has until the next boot, unlike its inode's.
+uint64_t namespace_cookie() {
+    const Descriptor probe{socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+    uint64_t cookie = 0;
+    socklen_t length = sizeof cookie;
+#ifndef SO_NETNS_COOKIE
+    constexpr int SO_NETNS_COOKIE = 71; // Linux 5.14
+#endif
+    if (probe.valid() && getsockopt(probe.number(), SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &length) == 0)
+        return cookie;
+    struct stat status {};
+    return stat("/proc/self/ns/net", &status) == 0 ? status.st_ino : 0;
+}
+
+json to_json(const Step& step) {
+    return {{"undo", step.undo},           {"probe", step.probe},   {"expected", step.expected},
+            {"by_status", step.by_status}, {"shared", step.shared}, {"why", step.why}};
+}
+
+Step to_step(const json& line) {
+    Step step;
+    step.undo = line.at("undo").get<Command>();
+    step.probe = line.at("probe").get<Command>();
+    step.expected = line.at("expected").get<std::string>();
+    step.by_status = line.at("by_status").get<bool>();
+    step.shared = line.at("shared").get<bool>();
+    step.why = line.at("why").get<std::string>();
+    return step;
+}
+
+/// What comes from a terminal or a service manager meanwhile waits until the host is in one state or the
+/// other.
+class SignalsWait {
+public:
+    SignalsWait() {
+        sigset_t wait;
+        sigemptyset(&wait);
+        for (const int signal : {SIGHUP, SIGINT, SIGTERM})
+            sigaddset(&wait, signal);
+        sigprocmask(SIG_BLOCK, &wait, &before_);
+    }
+    SignalsWait(const SignalsWait&) = delete;
+    SignalsWait& operator=(const SignalsWait&) = delete;
+    SignalsWait(SignalsWait&&) = delete;
+    SignalsWait& operator=(SignalsWait&&) = delete;
+    ~SignalsWait() { sigprocmask(SIG_SETMASK, &before_, nullptr); }
+
+private:
+    sigset_t before_{};
+};
+
+std::string first_line(const std::string& text) {
+    return text.substr(0, text.find('\n'));
+}
+
+void forget_flows(const std::vector<Command>& commands) {
+    if (!has_command("conntrack"))
+        return;
+    for (const Command& command : commands)
+        run_command(command); // fails where there are none
+}
+
+std::string open_journal_path() {
+    if (mkdir(folder, 0755) != 0 && errno != EEXIST)
+        throw std::runtime_error(
+            fmt::format("{}: {}", folder, std::strerror(errno))); // NOLINT(concurrency-*)
+    return fmt::format("{}/recipe-{}.journal", folder, namespace_cookie());
+}
+
+} // namespace
+
+Journal::Journal()
+    : path_(open_journal_path()), file_(open(path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600)) {
+    if (!file_.valid())
+        throw std::runtime_error(fmt::format("{}: {}", path_, std::strerror(errno))); // NOLINT(concurrency-*)
+    if (flock(file_.number(), LOCK_EX | LOCK_NB) != 0)
+        throw std::runtime_error(
+            "another multihomectl is at work on the recipe of this host: wait for its end");
+}
+
+Journal::Content Journal::read() const {
+    std::string text;
+    std::array<char, 65536> piece;
+    ssize_t size = 0;
+    while ((size = pread(file_.number(), piece.data(), piece.size(), static_cast<off_t>(text.size()))) > 0)
+        text.append(piece.data(), static_cast<size_t>(size));
+    Content content;
+    size_t begin = 0;
+    // A last line without an end belongs to a step that was never taken.
+    for (size_t end = 0; (end = text.find('\n', begin)) != std::string::npos; begin = end + 1) {
+        const json line = json::parse(text.substr(begin, end - begin), nullptr, false);
+        try {
+            if (content.recipe.empty()) {
+                content.recipe = line.at("recipe").get<std::string>();
+                content.forget = line.at("forget").get<std::vector<Command>>();
+            } else {
+                content.steps.push_back(to_step(line));
+            }
+        } catch (const json::exception&) {
+            throw std::runtime_error(
+                fmt::format("{}: line {} is damaged; see there what was done, take it back by "
+                            "hand and remove the file",
+                            path_, content.steps.size() + 1));
+        }
+    }
+    return content;
+}
+
+void Journal::append(const std::string& line) {
+    const std::string whole = line + '\n';
+    if (write(file_.number(), whole.data(), whole.size()) != static_cast<ssize_t>(whole.size()))
+        throw std::runtime_error(fmt::format("{}: cannot be written", path_));
+}
+
+void Journal::begin(const Plan& plan) {
+    append(json{{"version", 1}, {"recipe", name_of(plan.kind)}, {"forget", plan.forget}}.dump());
+}
+
+void Journal::write_down(const Step& step) {
+    append(to_json(step).dump());
+}
+
+void Journal::remove() {
+    unlink(path_.c_str());
+    rmdir(folder); // stays where something else of ours is in it
+}
+
+bool is_in_place(const Step& step) {
+    const CommandResult result = run_command(step.probe);
+    if (!result.ok() || step.by_status)
+        return result.ok();
+    return step.expected.empty() ? !result.output.empty() : first_line(result.output) == step.expected;
+}
+
+void apply(const Plan& plan, Journal& journal) {
+    const SignalsWait wait;
+    if (const std::string before = journal.read().recipe; !before.empty())
+        throw std::runtime_error(
+            fmt::format("the recipe {} is applied already, or was interrupted: take it back with "
+                        "`multihomectl recipe {} --undo` first",
+                        before, before));
+    journal.begin(plan);
+    for (const Step& step : plan.steps) {
+        std::string problem;
+        if (!step.command.empty() && is_in_place(step)) {
+            problem = "it is there already, and not from here";
+        } else {
+            journal.write_down(step);
+            if (step.command.empty())
+                continue;
+            const CommandResult result = run_command(step.command, step.input);
+            if (result.ok())
+                continue;
+            problem = first_line(result.errors);
+        }
+        std::string message = fmt::format("`{}`: {}", shell_line(step.command), problem);
+        const std::vector<std::string> left = undo(journal);
+        message +=
+            left.empty() ? "; what was done before it is taken back" : "; and not all could be taken back:";
+        for (const std::string& one : left)
+            message += "\n  " + one;
+        throw std::runtime_error(message);
+    }
+    forget_flows(plan.forget);
+}
+
+std::vector<std::string> undo(Journal& journal) {
+    const SignalsWait wait;
+    const Journal::Content content = journal.read();
+    std::vector<std::string> left;
+    for (auto step = content.steps.rbegin(); step != content.steps.rend(); ++step) {
+        if (!is_in_place(*step))
+            continue;
+        const CommandResult result = run_command(step->undo);
+        if (!step->shared && is_in_place(*step))
+            left.push_back(fmt::format("`{}`: {}", shell_line(step->undo), first_line(result.errors)));
+    }
+    forget_flows(content.forget);
+    if (left.empty())
+        journal.remove();
+    return left;
+}
+
+} // namespace multihome::tools

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: MIT
+#include "tools/recipe_persist.hpp"
+
+#include <fmt/core.h>
+#include <net/if.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <stdexcept>
+#include <system_error>
+
+#include "tools/subcommands.hpp"
+
+namespace multihome::tools {
+namespace {
+
+namespace fs = std::filesystem;
+
+// The first line of our files, by which --undo knows them. The second one is there where the folder is ours,
+// too.
+constexpr const char* marker =
+    "# Written by `multihomectl recipe ... --persist`; removed by `multihomectl recipe ... --undo`.";
+constexpr const char* folder_marker = "# The folder was made for this file.";
+
+constexpr const char* rules_file = "/etc/nftables.d/multihome.nft";
+constexpr const char* rules_unit_file = "/etc/systemd/system/nftables.service.d/60-multihome.conf";
+constexpr const char* sysctl_file = "/etc/sysctl.d/60-multihome.conf";
+constexpr const char* network_folder = "/etc/systemd/network";
+constexpr const char* network_drop_in = "60-multihome.conf";
+
+bool is_ours(const fs::path& path) {
+    std::ifstream file{path};
+    std::string line;
+    return std::getline(file, line) && line == marker;
+}
+
+void write_file(const fs::path& path, const std::string& content) {
+    std::error_code error;
+    if (fs::exists(path, error) && !is_ours(path))
+        throw std::runtime_error(
+            fmt::format("{} is there already, and not from here: move it away", path.string()));
+    bool folder_is_ours = fs::create_directories(path.parent_path(), error);
+    if (error)
+        throw std::runtime_error(fmt::format("{}: {}", path.parent_path().string(), error.message()));
+    std::ifstream before{path};
+    for (std::string line; std::getline(before, line);)
+        folder_is_ours = folder_is_ours || line == folder_marker;
+    // Under another name first: a boot in between finds the old file or the new one.
+    const fs::path fresh = path.string() + ".new";
+    std::ofstream file{fresh};
+    file << marker << '\n' << (folder_is_ours ? std::string{folder_marker} + '\n' : "") << content;
+    file.close();
+    if (!file)
+        throw std::runtime_error(fmt::format("{}: cannot be written", fresh.string()));
+    fs::rename(fresh, path);
+}
+
+bool remove_file(const fs::path& path) {
+    if (!is_ours(path))
+        return false;
+    std::ifstream file{path};
+    std::string line;
+    std::getline(file, line);
+    std::getline(file, line);
+    const bool folder_is_ours = line == folder_marker;
+    std::error_code error;
+    fs::remove(path, error);
+    if (folder_is_ours)
+        fs::remove(path.parent_path(), error); // fails where somebody else has put a file there
+    return true;
+}
+
+/// The .network file that systemd-networkd has for an interface; empty where it does not run it.
+std::string network_file(const std::string& interface) {
+    std::ifstream state{fmt::format("/run/systemd/netif/links/{}", if_nametoindex(interface.c_str()))};
+    constexpr std::string_view key = "NETWORK_FILE=";
+    for (std::string line; std::getline(state, line);)
+        if (line.starts_with(key))
+            return fs::path{line.substr(key.size())}.filename().string();
+    return {};
+}
+
+std::string network_section(const Plan& plan, const Uplink& uplink) {
+    std::string text;
+    for (const std::string& link : uplink.links)
+        text += fmt::format("\n[Route]\nDestination={}\nScope=link\nTable={}\n", link, uplink.number);
+    text += fmt::format("\n[Route]\nGateway={}\nTable={}\n", uplink.gateway, uplink.number);
+    if (plan.kind == RecipeKind::two_interfaces)
+        return text +
+               fmt::format("\n[RoutingPolicyRule]\nFirewallMark={0}\nPriority={0}\nTable={0}\nFamily={1}\n",
+                           uplink.number, uplink.family == Family::ipv4 ? "ipv4" : "ipv6");
+    for (const std::string& address : uplink.addresses)
+        text +=
+            fmt::format("\n[RoutingPolicyRule]\nFrom={0}\nPriority={1}\nTable={1}\n", address, uplink.number);
+    return text;
+}
+
+/// Returns what is left to do by hand, in lines.
+std::vector<std::string> persist_uplinks(const Plan& plan, std::vector<std::string>& written) {
+    std::vector<std::string> by_hand;
+    std::vector<std::string> interfaces;
+    for (const Uplink& uplink : plan.uplinks)
+        if (std::find(interfaces.begin(), interfaces.end(), uplink.interface) == interfaces.end())
+            interfaces.push_back(uplink.interface);
+    for (const std::string& interface : interfaces) {
+        std::string text;
+        for (const Uplink& uplink : plan.uplinks)
+            if (uplink.interface == interface)
+                text += network_section(plan, uplink);
+        if (const std::string base = network_file(interface); !base.empty()) {
+            const fs::path path = fs::path{network_folder} / (base + ".d") / network_drop_in;
+            write_file(path, text);
+            written.push_back(path.string());
+            continue;
+        }
+        by_hand.push_back(
+            fmt::format("systemd-networkd does not run {}: have these run when it comes up (`post-up` "
+                        "in /etc/network/interfaces, a dispatcher script of NetworkManager):",
+                        interface));
+        for (const Step& step : plan.steps)
+            for (const Uplink& uplink : plan.uplinks)
+                if (uplink.interface == interface && !step.command.empty() && step.command.front() == "ip" &&
+                    step.command.back() == std::to_string(uplink.number))
+                    by_hand.push_back("  " + shell_line(step.command));
+    }
+    return by_hand;
+}
+
+} // namespace
+
+int persist(const Plan& plan, const OutputOptions& output) {
+    if (plan.format == RuleFormat::iptables && !plan.translations.empty())
+        throw std::runtime_error(
+            "iptables has one file for all rules, which is not written from here: apply the "
+            "recipe and call `netfilter-persistent save`, or use --format nft");
+    std::vector<std::string> written;
+    std::string rules;
+    for (const Family family : {Family::ipv4, Family::ipv6})
+        if (std::any_of(plan.translations.begin(), plan.translations.end(),
+                        [&](const Translation& one) { return one.family == family; }))
+            rules += "\n" + nft_rules(plan, family);
+    if (!rules.empty()) {
+        write_file(rules_file, rules);
+        // Behind /etc/nftables.conf, which begins with `flush ruleset` and is the operator's own.
+        write_file(rules_unit_file, fmt::format("[Service]\nExecStartPost=/usr/sbin/nft -f {0}\n"
+                                                "ExecReload=/usr/sbin/nft -f {0}\n",
+                                                rules_file));
+        written.insert(written.end(), {rules_file, rules_unit_file});
+    }
+    if (!plan.loose.empty()) {
+        std::string settings;
+        for (const std::string& interface : plan.loose)
+            settings += fmt::format("net/ipv4/conf/{}/rp_filter = 2\n", interface);
+        write_file(sysctl_file, settings);
+        written.emplace_back(sysctl_file);
+    }
+    const std::vector<std::string> by_hand = persist_uplinks(plan, written);
+    std::error_code error;
+    if (!rules.empty() && fs::exists("/run/systemd/system", error))
+        run_command({"systemctl", "daemon-reload"});
+    if (!output.quiet) {
+        for (const std::string& file : written)
+            fmt::print("{}: written\n", file);
+        if (!rules.empty())
+            fmt::print(
+                "nftables.service loads the rules at boot, if it is enabled: systemctl enable nftables\n");
+    }
+    for (const std::string& line : by_hand)
+        fmt::print(stderr, "{}{}\n", line.starts_with(' ') ? "" : "multihomectl: ", line);
+    return by_hand.empty() ? success : failure;
+}
+
+std::vector<std::string> remove_persistent() {
+    std::vector<std::string> removed;
+    std::vector<fs::path> candidates{rules_file, rules_unit_file, sysctl_file};
+    std::error_code error;
+    for (const fs::directory_entry& entry : fs::directory_iterator{network_folder, error})
+        if (entry.path().string().ends_with(".network.d"))
+            candidates.push_back(entry.path() / network_drop_in);
+    for (const fs::path& path : candidates)
+        if (remove_file(path))
+            removed.push_back(path.string());
+    if (!removed.empty() && fs::exists("/run/systemd/system", error))
+        run_command({"systemctl", "daemon-reload"});
+    return removed;
+}
+
+} // namespace multihome::tools

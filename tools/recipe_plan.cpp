@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: MIT
+// From this host's addresses and routes to what is translated, and which uplinks need a table of their own.
+#include "tools/recipe_plan.hpp"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <stdexcept>
+
+#include "tools/output.hpp"
+
+namespace multihome::tools {
+namespace {
+
+using Families = std::vector<Family>;
+const Families families{Family::ipv4, Family::ipv6};
+
+/// Table, preference and mark of the first uplink, where they are free.
+constexpr unsigned first_number = 42;
+
+const HostRoute* default_route(const Host& host, Family family) {
+    const auto found = std::find_if(host.routes.begin(), host.routes.end(), [&](const HostRoute& route) {
+        return route.family == family && route.is_default() && route.table == "main";
+    });
+    return found == host.routes.end() ? nullptr : &*found;
+}
+
+std::vector<std::string> addresses_of(const Host& host, Family family, const std::string& interface) {
+    std::vector<std::string> addresses;
+    for (const HostAddress& one : host.addresses)
+        if (one.family == family && one.interface == interface)
+            addresses.push_back(one.address);
+    return addresses;
+}
+
+std::vector<std::string> interfaces_of(const Host& host, Family family) {
+    std::vector<std::string> names;
+    for (const HostAddress& one : host.addresses)
+        if (one.family == family && std::find(names.begin(), names.end(), one.interface) == names.end())
+            names.push_back(one.interface);
+    return names;
+}
+
+bool wanted(const RecipeOptions& options, const std::string& interface) {
+    return options.interfaces.empty() || std::find(options.interfaces.begin(), options.interfaces.end(),
+                                                   interface) != options.interfaces.end();
+}
+
+/// Link-local and multicast prefixes. A link-local client asks a link-local address, which is not translated.
+bool is_no_client(const std::string& prefix) {
+    return prefix.starts_with("fe80:") || prefix.starts_with("ff");
+}
+
+/// From where answers to clients behind the default route leave.
+std::string default_source(const Host& host, Family family) {
+    return preferred_source(family, distant_address(host, family));
+}
+
+/// From where answers to clients of `prefix` leave.
+std::string source_for(Family family, const std::string& prefix) {
+    for (const unsigned number : {1U, 2U, 3U, 4U, 5U, 0U}) // an address of this host says nothing
+        if (std::string source = preferred_source(family, address_in(family, prefix, number));
+            !source.empty())
+            return source;
+    return {};
+}
+
+/// Client prefixes whose answers leave from another address than everybody else's, the longest prefix first.
+std::vector<Translation> special_clients(const Host& host, Family family, const std::string& everybody) {
+    std::vector<Translation> special;
+    std::set<std::string> seen;
+    for (const HostRoute& route : host.routes) {
+        if (route.family != family || route.table != "main" || route.is_default() ||
+            is_no_client(route.destination) || !seen.insert(route.destination).second)
+            continue;
+        const std::string source = source_for(family, route.destination);
+        if (!source.empty() && source != everybody)
+            special.push_back({family, "", route.destination, source});
+    }
+    std::stable_sort(special.begin(), special.end(), [](const Translation& one, const Translation& other) {
+        return prefix_length(one.family, one.clients) > prefix_length(other.family, other.clients);
+    });
+    return special;
+}
+
+void translate(Plan& plan, const Host& host, Family family, const std::string& interface) {
+    const std::string everybody = default_source(host, family);
+    for (Translation one : special_clients(host, family, everybody)) {
+        one.interface = interface;
+        plan.translations.push_back(one);
+    }
+    if (!everybody.empty())
+        plan.translations.push_back({family, interface, "", everybody});
+}
+
+void leave_bound_sockets(Plan& plan, const Host& host) {
+    for (const BoundSocket& socket : host.bound)
+        if (plan.ports.empty() ||
+            std::find(plan.ports.begin(), plan.ports.end(), socket.port) != plan.ports.end())
+            plan.untouched.push_back(socket);
+}
+
+/// Numbers that no rule and no table of this host has.
+class FreeNumbers {
+public:
+    explicit FreeNumbers(const Host& host) {
+        for (const HostRule& rule : host.rules) {
+            taken_.insert(std::to_string(rule.preference));
+            taken_.insert(rule.table);
+            const size_t slash = rule.mark.find('/');
+            if (!rule.mark.empty())
+                taken_.insert(std::to_string(std::stoul(rule.mark.substr(0, slash), nullptr, 0)));
+        }
+        for (const HostRoute& route : host.routes)
+            taken_.insert(route.table);
+    }
+    unsigned take() {
+        while (taken_.contains(std::to_string(next_)))
+            ++next_;
+        return next_++;
+    }
+
+private:
+    std::set<std::string> taken_;
+    unsigned next_ = first_number;
+};
+
+/// The router of an uplink: named by the operator, or by some routing table.
+std::string gateway_of(const RecipeOptions& options, const Host& host, Family family,
+                       const std::string& interface) {
+    for (const std::string& gateway : options.gateways) {
+        if ((gateway.find(':') != std::string::npos) != (family == Family::ipv6))
+            continue;
+        for (const HostAddress& one : host.addresses)
+            if (one.family == family && one.interface == interface &&
+                contains(family, fmt::format("{}/{}", one.address, one.prefix), gateway))
+                return gateway;
+    }
+    for (const HostRoute& route : host.routes)
+        if (route.family == family && route.interface == interface && route.is_default() &&
+            !route.gateway.empty())
+            return route.gateway;
+    return {};
+}
+
+/// Every address of it has a rule that leads to a table with a default route through it.
+bool has_from_rules(const Host& host, const Uplink& uplink) {
+    return std::all_of(uplink.addresses.begin(), uplink.addresses.end(), [&](const std::string& address) {
+        return std::any_of(host.rules.begin(), host.rules.end(), [&](const HostRule& rule) {
+            if (rule.family != uplink.family || rule.from == "all" || rule.from.empty())
+                return false;
+            return contains(rule.family, rule.from, address) &&
+                   std::any_of(host.routes.begin(), host.routes.end(), [&](const HostRoute& route) {
+                       return route.family == rule.family && route.table == rule.table &&
+                              route.is_default() && route.interface == uplink.interface;
+                   });
+        });
+    });
+}
+
+void add_uplinks(Plan& plan, const RecipeOptions& options, const Host& host) {
+    FreeNumbers numbers{host};
+    std::vector<std::string> without_gateway;
+    for (const Family family : families) {
+        const HostRoute* const first = default_route(host, family);
+        for (const std::string& interface : interfaces_of(host, family)) {
+            if ((first != nullptr && interface == first->interface) || !wanted(options, interface))
+                continue;
+            Uplink uplink{family,
+                          interface,
+                          gateway_of(options, host, family, interface),
+                          addresses_of(host, family, interface),
+                          {},
+                          0};
+            if (uplink.gateway.empty()) {
+                without_gateway.push_back(fmt::format("{} ({})", interface, uplink.addresses.front()));
+                continue;
+            }
+            if (plan.kind == RecipeKind::routing && has_from_rules(host, uplink)) {
+                plan.notes.push_back(fmt::format("{}: its addresses have their rules already", interface));
+                continue;
+            }
+            for (const HostRoute& route : host.routes)
+                if (route.family == family && route.interface == interface && route.table == "main" &&
+                    route.gateway.empty() && !route.is_default() && !is_no_client(route.destination) &&
+                    std::find(uplink.links.begin(), uplink.links.end(), route.destination) ==
+                        uplink.links.end())
+                    uplink.links.push_back(route.destination);
+            uplink.number = numbers.take();
+            plan.uplinks.push_back(uplink);
+        }
+    }
+    for (const std::string& one : without_gateway)
+        plan.notes.push_back(fmt::format("{}: no routing table has a default route through it, so that it is "
+                                         "taken for a plain link; if it is "
+                                         "an uplink, name its router with --gateway",
+                                         one));
+}
+
+void check_interfaces(const RecipeOptions& options, const Host& host) {
+    for (const std::string& name : options.interfaces)
+        if (std::none_of(host.addresses.begin(), host.addresses.end(),
+                         [&](const HostAddress& one) { return one.interface == name; }))
+            throw Impossible(
+                fmt::format("--interface: '{}' is no interface of this host that has an address", name));
+    for (const std::string& gateway : options.gateways) {
+        const Family family = gateway.find(':') == std::string::npos ? Family::ipv4 : Family::ipv6;
+        if (std::none_of(host.addresses.begin(), host.addresses.end(), [&](const HostAddress& one) {
+                return one.family == family &&
+                       contains(family, fmt::format("{}/{}", one.address, one.prefix), gateway);
+            }))
+            throw Impossible(
+                fmt::format("--gateway: {} is on no link of this host: see `ip address`", gateway));
+    }
+}
+
+void plan_one_interface(Plan& plan, const RecipeOptions& options, const Host& host) {
+    for (const Family family : families)
+        for (const std::string& interface : interfaces_of(host, family))
+            if (wanted(options, interface) && addresses_of(host, family, interface).size() > 1)
+                translate(plan, host, family, interface);
+    leave_bound_sockets(plan, host);
+}
+
+void plan_two_interfaces(Plan& plan, const RecipeOptions& options, const Host& host) {
+    add_uplinks(plan, options, host);
+    if (plan.uplinks.empty())
+        throw Impossible(fmt::format("no second uplink is found: no interface but the one of the default "
+                                     "route has a default route in any "
+                                     "table; name the second router with --gateway ADDRESS{}",
+                                     options.interfaces.empty() ? "" : ", or leave --interface out"));
+    for (const Family family : families) {
+        for (const std::string& interface : interfaces_of(host, family)) {
+            const bool uplink = std::any_of(plan.uplinks.begin(), plan.uplinks.end(), [&](const Uplink& one) {
+                return one.family == family && one.interface == interface;
+            });
+            if (uplink || (wanted(options, interface) && addresses_of(host, family, interface).size() > 1))
+                translate(plan, host, family, interface);
+        }
+    }
+    for (const Uplink& uplink : plan.uplinks)
+        if (uplink.family == Family::ipv4 && host.reverse_path_filters.at(uplink.interface) == 1)
+            plan.loose.push_back(uplink.interface);
+    leave_bound_sockets(plan, host);
+}
+
+} // namespace
+
+const char* name_of(RecipeKind kind) {
+    switch (kind) {
+    case RecipeKind::one_interface:
+        return "one-interface";
+    case RecipeKind::two_interfaces:
+        return "two-interfaces";
+    case RecipeKind::routing:
+        return "routing";
+    }
+    return "";
+}
+
+Plan make_plan(const RecipeOptions& options, const Host& host) {
+    check_interfaces(options, host);
+    Plan plan;
+    plan.kind = options.kind;
+    plan.format = options.format;
+    plan.ports = options.ports;
+    switch (options.kind) {
+    case RecipeKind::one_interface:
+        plan_one_interface(plan, options, host);
+        break;
+    case RecipeKind::two_interfaces:
+        plan_two_interfaces(plan, options, host);
+        break;
+    case RecipeKind::routing:
+        add_uplinks(plan, options, host);
+        break;
+    }
+    add_steps(plan);
+    if (plan.kind != RecipeKind::routing)
+        for (const HostAddress& one : host.addresses)
+            plan.forget.push_back({"conntrack", "-D", "-f", one.family == Family::ipv4 ? "ipv4" : "ipv6",
+                                   "-p", "udp", "--orig-dst", one.address});
+    return plan;
+}
+
+} // namespace multihome::tools
