@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -25,7 +26,7 @@ namespace {
 
 struct Options {
     std::vector<std::string> addresses;
-    std::string port;
+    std::optional<std::string> port;
     std::string payload;
     std::string hex;
     std::string text;
@@ -68,7 +69,7 @@ Payload choose_payload(const Options& options) {
     if (!options.text.empty())
         return raw_payload("text", options.text);
     std::vector<Payload> known = named_payloads(options.secret);
-    const uint16_t port = options.port.empty() ? uint16_t{0} : parse_port(options.port);
+    const uint16_t port = options.port ? parse_port(*options.port) : uint16_t{0};
     const auto found = std::find_if(known.begin(), known.end(), [&](const Payload& payload) {
         return options.payload.empty() ? payload.port == port : payload.name == options.payload;
     });
@@ -78,7 +79,7 @@ Payload choose_payload(const Options& options) {
         throw std::runtime_error(
             fmt::format("--payload: there is no payload '{}': use one of {}, or --hex or --text",
                         options.payload, names_of(known)));
-    if (options.port.empty())
+    if (!options.port)
         throw std::runtime_error("name the server's --port or a --payload");
     throw std::runtime_error(
         fmt::format("which protocol port {} speaks is not known: add --payload with one of "
@@ -190,7 +191,7 @@ void warn_of_local_addresses(const std::vector<Asked>& rows) {
 
 int ask(const Options& options) {
     const Payload payload = choose_payload(options);
-    const uint16_t port = options.port.empty() ? payload.port : parse_port(options.port);
+    const uint16_t port = options.port ? parse_port(*options.port) : payload.port;
     std::vector<Endpoint> targets;
     for (const std::string& address : options.addresses)
         for (const Endpoint& found : resolve(address, port))

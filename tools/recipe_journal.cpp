@@ -38,8 +38,9 @@ uint64_t namespace_cookie() {
 }
 
 json to_json(const Step& step) {
-    return {{"undo", step.undo},           {"probe", step.probe},   {"expected", step.expected},
-            {"by_status", step.by_status}, {"shared", step.shared}, {"why", step.why}};
+    return {{"undo", step.undo},     {"probe", step.probe},         {"expected", step.expected},
+            {"unless", step.unless}, {"by_status", step.by_status}, {"shared", step.shared},
+            {"why", step.why}};
 }
 
 Step to_step(const json& line) {
@@ -47,6 +48,7 @@ Step to_step(const json& line) {
     step.undo = line.at("undo").get<Command>();
     step.probe = line.at("probe").get<Command>();
     step.expected = line.at("expected").get<std::string>();
+    step.unless = line.at("unless").get<std::string>();
     step.by_status = line.at("by_status").get<bool>();
     step.shared = line.at("shared").get<bool>();
     step.why = line.at("why").get<std::string>();
@@ -154,6 +156,8 @@ bool is_in_place(const Step& step) {
     const CommandResult result = run_command(step.probe);
     if (!result.ok() || step.by_status)
         return result.ok();
+    if (!step.unless.empty() && result.output.find(step.unless) != std::string::npos)
+        return false;
     return step.expected.empty() ? !result.output.empty() : first_line(result.output) == step.expected;
 }
 

@@ -11,7 +11,7 @@
 namespace multihome::tools {
 
 /// One change to the host. It is there when `probe` succeeds and prints something (or `expected`, if that is
-/// not empty; or anything at all, with `by_status`).
+/// not empty; or anything at all, with `by_status`), but not `unless`.
 struct Step {
     std::string why;
     Command command = {}; ///< empty: comes by itself with the steps behind it
@@ -19,6 +19,7 @@ struct Step {
     Command undo;
     Command probe;
     std::string expected = {};
+    std::string unless = {};
     bool by_status = false;
     /// Somebody else may have begun to use it meanwhile: then it stays.
     bool shared = false;

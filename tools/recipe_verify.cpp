@@ -202,6 +202,11 @@ private:
         // No link-local addresses with a duplicate detection that takes a second.
         run({"ip", "link", "set", name, "addrgenmode", "none"});
         run_client({"ip", "link", "set", peer, "addrgenmode", "none"});
+        // But some: neighbours are asked for from one, where the datagram's own source is on another
+        // interface.
+        run_command({"ip", "address", "add", "fe80::ffff:fffe/64", "dev", name, "nodad"});
+        run_command({"ip", "address", "add", "fe80::ffff:ffff/64", "dev", peer, "nodad"}, "",
+                    client_namespace_.number());
         run({"sysctl", "-qw", "net/ipv4/conf/all/rp_filter=0"});
         run({"sysctl", "-qw",
              fmt::format("net/ipv4/conf/{}/rp_filter={}", name, host_.reverse_path_filters.at(name))});
@@ -228,8 +233,10 @@ private:
         Command command{"ip", family_option(route.family), "route", "add", route.destination};
         if (!route.gateway.empty()) {
             // The client's side is every router.
-            run_command({"ip", "address", "add", route.gateway, "dev", link->second}, "",
-                        client_namespace_.number());
+            Command router{"ip", "address", "add", route.gateway, "dev", link->second};
+            if (route.family == Family::ipv6)
+                router.emplace_back("nodad");
+            run_command(router, "", client_namespace_.number()); // one router may be in several routes
             command.insert(command.end(), {"via", route.gateway});
         }
         command.insert(command.end(), {"dev", route.interface, "table", route.table});
@@ -243,11 +250,13 @@ private:
     }
 
     static void add_rule(const HostRule& rule) {
+        if (rule.preference == 0 || rule.preference >= 32766) // the kernel's own
+            return;
         Command command{"ip", family_option(rule.family), "rule", "add", "from", rule.from};
         if (!rule.mark.empty())
             command.insert(command.end(), {"fwmark", rule.mark});
         command.insert(command.end(), {"pref", std::to_string(rule.preference), "table", rule.table});
-        run_command(command); // the kernel's own three are there already
+        run_command(command);
     }
 
     const Host& host_;
@@ -348,7 +357,8 @@ int look_at_applied(const OutputOptions& output) {
     }
     int status = success;
     for (const Step& step : content.steps) {
-        if (step.shared || is_in_place(step))
+        // What iptables made for us, and others may use by now, is no part of the recipe itself.
+        if (step.shared || !step.unless.empty() || is_in_place(step))
             continue;
         status = failure;
         fmt::print(stderr,
