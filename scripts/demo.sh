@@ -5,24 +5,33 @@
 # namespaces (a server with three addresses of each family, a client that asks each of them), and prints what the same
 # server answers without and with the shim. Nothing outside the namespaces is changed but for missing packages.
 #
-# MULTIHOME_BUILD names another build directory, MULTIHOME_LIBRARY a library that is already built.
+# Usage: scripts/demo.sh [--svg FILE]
+#
+# --svg also writes the first table as a picture, as scripts/demo.svg was made. MULTIHOME_BUILD names another build
+# directory, MULTIHOME_LIBRARY a library that is already built.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 die() {
     printf 'demo.sh: %s\n' "$*" >&2
     exit 1
 }
 
+picture=
 case ${1:-} in
 '') ;;
+--svg)
+    [ $# -eq 2 ] || die "--svg needs the name of a file"
+    picture=$(realpath -m "$2")
+    ;;
 -h | --help)
-    sed -n '4,8s/^# \{0,1\}//p' "scripts/${BASH_SOURCE[0]##*/}"
+    sed -n '4,11s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
     exit 0
     ;;
 *) die "unknown argument $1" ;;
 esac
 [ "$(id -u)" -eq 0 ] || die "needs root, to make the two network namespaces that it runs in. Try: sudo scripts/demo.sh"
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 progress() { printf '%s\n' "$*" >&2; }
 
@@ -36,7 +45,7 @@ missing_packages() {
     done
     [ -x /usr/bin/python3 ] || printf 'python3\n'
     [ -z "${MULTIHOME_LIBRARY:-}" ] || return 0
-    for package in libffi-dev libspdlog-dev libfmt-dev doctest-dev libcli11-dev libmnl-dev; do
+    for package in libspdlog-dev libfmt-dev; do
         [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || printf '%s\n' "$package"
     done
 }
@@ -80,10 +89,12 @@ as_caller() {
 
 if [ -z "${MULTIHOME_LIBRARY:-}" ]; then
     build=${MULTIHOME_BUILD:-build}
+    [ -n "${MULTIHOME_BUILD:-}" ] || [ -e build/CMakeCache.txt ] || build='build-demo'
     progress "building $build/libmultihome.so"
-    # The target alone, rather than a build configured without tests: the next user of this directory may want them.
+    # Not a build directory that others will want the tools and tests from: the library is all that this needs.
+    options=(-DMULTIHOME_TOOLS=OFF -DMULTIHOME_TESTS=OFF)
     log=$(mktemp)
-    if ! { { [ -e "$build/CMakeCache.txt" ] || as_caller cmake -S . -B "$build"; } &&
+    if ! { { [ -e "$build/CMakeCache.txt" ] || as_caller cmake -S . -B "$build" "${options[@]}"; } &&
         as_caller cmake --build "$build" --target multihome --parallel "$(nproc)"; } >"$log" 2>&1; then
         tail -n 40 "$log" >&2
         rm -f "$log"
@@ -99,11 +110,13 @@ MULTIHOME_LIBRARY=$(realpath "$MULTIHOME_LIBRARY")
 
 # shellcheck source=tests/lab/lab.sh
 . tests/lab/lab.sh
+# shellcheck source=tests/lab/unbound.sh
+. tests/lab/unbound.sh
+# shellcheck source=scripts/demo_picture.sh
+. scripts/demo_picture.sh
 skip() { die "$*"; }
 lab_topology_b
 lab_policy_rule
-addresses=(192.0.2.2 192.0.2.3 198.51.100.2)
-[ ! -e /proc/sys/net/ipv6 ] || addresses+=(2001:db8:1::2 2001:db8:1::3 2001:db8:2::2)
 
 red='' green='' bold='' plain=''
 if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then
@@ -139,7 +152,7 @@ cell() { # ASKED SOURCE: one half of a row; colour codes must not count as width
 
 wrong_with_shim=0
 show() { # TITLE ASKER SOCKETS CMD...
-    local title=$1 asker=$2 sockets=$3 bare shim index
+    local title=$1 asker=$2 sockets=$3 index
     shift 3
     start_server -s "$sockets" bare "$@"
     mapfile -t bare < <(sources "$asker")
@@ -158,32 +171,11 @@ show() { # TITLE ASKER SOCKETS CMD...
     done
 }
 
-cat >"$LAB_DIR/unbound.conf" <<CONF
-server:
-    interface: 0.0.0.0
-    interface: ::0
-    port: $LAB_PORT
-    access-control: 0.0.0.0/0 allow
-    access-control: ::0/0 allow
-    module-config: "iterator"
-    local-zone: "demo.test." static
-    local-data: "www.demo.test. IN A 192.0.2.80"
-    directory: "$LAB_DIR"
-    chroot: ""
-    username: ""
-    pidfile: ""
-    use-syslog: no
-    do-daemonize: no
-remote-control:
-    control-enable: no
-CONF
-families=1
-[ ! -e /proc/sys/net/ipv6 ] || families=2
-if [ "$families" -eq 1 ]; then sed -i '/::0/d' "$LAB_DIR/unbound.conf"; fi
-
+unbound_configuration "$LAB_DIR" >"$LAB_DIR/unbound.conf"
 if command -v unbound >/dev/null && command -v dig >/dev/null; then
     show 'unbound, asked by dig (which does not take an answer from another address than it asked)' by_dig "$families" \
         "$(unconfined unbound)" -c "$LAB_DIR/unbound.conf"
+    if [ -n "$picture" ]; then demo_picture 'unbound on a host with several addresses' >"$picture"; fi
 fi
 dual=dual
 [ "$families" -eq 2 ] || dual=v4
@@ -192,6 +184,6 @@ show 'a Python server on one socket for both families' by_ask 1 "${LAB_ECHO[@]}"
 cat <<'NOTE'
 
   The server: 192.0.2.2 and .3 on eth0, 198.51.100.2 on eth1 with an uplink of its own (IPv6: 2001:db8:1:: and 2::).
-  Your own server: LD_PRELOAD=/path/to/libmultihome.so ./server
+  Your own server: scripts/multihome ./server
 NOTE
 [ "$wrong_with_shim" -eq 0 ] || die "$wrong_with_shim answers were wrong with the shim"

@@ -8,7 +8,9 @@
 #
 # Usage: scripts/test.sh [CTEST-OPTION...], for example scripts/test.sh -L unit
 #
-# MULTIHOME_BUILD names another build directory than build.
+# The groups are unit, stress, transparency, connect, lab, servers, differential, bench, launcher, packaging,
+# architectures and lint (ctest --print-labels has them all). MULTIHOME_BUILD names another build directory than build;
+# MULTIHOME_WERROR=ON makes warnings errors, as continuous integration has it.
 set -eu
 cd "$(dirname "$0")/.."
 export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
@@ -32,7 +34,21 @@ binutils            nm: what the library exports
 valgrind            counts instructions
 strace              counts system calls
 shellcheck          checks the scripts
+clang-format        checks the layout of the C++ files
+clang-tidy          checks the C++ files that have changed
+codespell           checks the spelling
+groff               checks the manual pages
+mandoc              checks the manual pages
 man-db              checks the manual pages
+debhelper           makes the packages
+lintian             checks the packages
+debootstrap         a Debian tree to install the packages in
+apparmor            says what a stock profile lets a server load
+musl-tools          a program that preloading must leave alone
+qemu-user-static    runs what is built for other processors
+g++-aarch64-linux-gnu    builds for 64-bit ARM
+g++-arm-linux-gnueabihf  builds for 32-bit ARM
+g++-i686-linux-gnu  builds for 32-bit x86
 systemd             systemd-analyze checks the drop-in
 libcap2-bin         setcap: programs that preloading cannot reach
 procps              sysctl, ps
@@ -62,7 +78,7 @@ die() {
 
 case ${1:-} in
 -h | --help)
-    sed -n '4,11s/^# \{0,1\}//p' scripts/test.sh
+    sed -n '4,13s/^# \{0,1\}//p' scripts/test.sh
     exit 0
     ;;
 esac
@@ -148,7 +164,7 @@ as_caller() {
 build=${MULTIHOME_BUILD:-build}
 processors=$(nproc)
 say "== building in $build"
-if ! { as_caller cmake -S . -B "$build" -DMULTIHOME_TESTS=ON &&
+if ! { as_caller cmake -S . -B "$build" -DMULTIHOME_TESTS=ON -DMULTIHOME_WERROR="${MULTIHOME_WERROR:-OFF}" &&
     as_caller cmake --build "$build" --parallel "$processors"; } >"$work/build" 2>&1; then
     grep -n -E 'error|Error' "$work/build" >&2 || tail -n 40 "$work/build" >&2
     die "the build failed"

@@ -1,204 +1,153 @@
 // SPDX-License-Identifier: MIT
-// multihomectl check: can LD_PRELOAD reach this program? If not: why, and what to do instead.
-#include <pwd.h>
-#include <unistd.h>
-
+// multihomectl check: can LD_PRELOAD reach this program, unit or process? If not: why, and what to do
+// instead.
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 
 #include <cstdio>
-#include <filesystem>
 #include <fmt/core.h>
 #include <memory>
-#include <stdexcept>
+#include <nlohmann/json.hpp>
 #include <string>
-#include <string_view>
-#include <vector>
 
-#include "tools/elf_file.hpp"
-#include "tools/privileges.hpp"
-#include "tools/program.hpp"
+#include "tools/as_user.hpp"
+#include "tools/check_program.hpp"
+#include "tools/library.hpp"
+#include "tools/output.hpp"
+#include "tools/processes.hpp"
+#include "tools/running_library.hpp"
 #include "tools/subcommands.hpp"
+#include "tools/unit_obstacles.hpp"
+#include "tools/units.hpp"
 
 namespace multihome::tools {
 namespace {
 
 struct Options {
+    OutputOptions output;
     std::string program;
     std::string library;
-    bool quiet = false;
+    std::string unit;
+    std::string user;
+    unsigned process = 0;
 };
 
-/// One reason why the program cannot be reached, and what an operator can do about it.
-struct Obstacle {
-    std::string reason;
-    std::string advice;
-};
-
-constexpr std::string_view without_the_library =
-    "start one instance for each address, bound to that address; or use the program's own option for hosts "
-    "with "
-    "several addresses, if it has one; or let the kernel translate the addresses (nftables redirect or dnat)";
-
-/// The machine that the library is made for. Without a library it is this program's own: both come from one
-/// build.
-ElfMachine library_machine(const Options& options) {
-    const std::string path = options.library.empty() ? "/proc/self/exe" : options.library;
-    const Descriptor file = open_for_reading(path);
-    if (!file.valid())
-        throw std::runtime_error(fmt::format("{}: cannot be read", path));
-    try {
-        return read_elf_machine(file.number());
-    } catch (const ElfError& error) {
-        throw std::runtime_error(fmt::format("{}: {}: it is no library", path, error.what()));
-    }
+void print_obstacles(const std::vector<Obstacle>& obstacles) {
+    for (const Obstacle& obstacle : obstacles)
+        fmt::print(stderr, "  why:     {}\n  instead: {}\n", harmless(obstacle.reason),
+                   harmless(obstacle.advice));
 }
 
-std::string name_of_user(uid_t user) {
-    const passwd* entry = getpwuid(user); // NOLINT(concurrency-mt-unsafe): this program has one thread
-    return entry != nullptr ? std::string{entry->pw_name} : fmt::format("number {}", user);
+void print_as_json(const ProgramCheck& check) {
+    Json document = json_document();
+    document["program"] = check.subject;
+    document["result"] = check.status == success          ? "reachable"
+                         : check.status == not_reachable  ? "not-reachable"
+                         : check.status == not_executable ? "not-executable"
+                                                          : "not-found";
+    document["problem"] = check.problem.empty() ? Json() : Json(check.problem);
+    document["obstacles"] = Json::array();
+    for (const Obstacle& obstacle : check.obstacles)
+        document["obstacles"].push_back({{"reason", obstacle.reason}, {"instead", obstacle.advice}});
+    print_json(document);
 }
 
-/// glibc's own loader, called by name (ld.so ./program), has no PT_INTERP and yet preloads.
-bool is_glibc_loader(const std::string& path) {
-    std::error_code error;
-    const std::string name = std::filesystem::canonical(path, error).filename().string();
-    return name.starts_with("ld-linux") || name.starts_with("ld64.so") || name.starts_with("ld.so") ||
-           (name.starts_with("ld-2.") && name.ends_with(".so"));
+int report(const ProgramCheck& check, const Options& options) {
+    if (options.output.json) {
+        print_as_json(check);
+        return check.status;
+    }
+    const std::string subject = check.subject.empty() ? "''" : check.subject;
+    switch (check.status) {
+    case not_found:
+        fmt::print(stderr, "multihomectl: {}: {}\n", subject, check.problem);
+        break;
+    case not_executable:
+        fmt::print(stderr, "multihomectl: {}: cannot be started: {}\n", subject, check.problem);
+        break;
+    case not_reachable:
+        fmt::print(stderr, "multihomectl: {}: LD_PRELOAD cannot reach this program\n", subject);
+        print_obstacles(check.obstacles);
+        break;
+    default:
+        if (options.output.quiet)
+            break;
+        if (check.may_be_read)
+            fmt::print("{}: LD_PRELOAD reaches this program\n", subject);
+        else
+            fmt::print(stderr,
+                       "multihomectl: {}: may not be read, so whether it is static or Go is not known\n",
+                       subject);
+    }
+    return check.status;
 }
 
-void look_at_file(const std::string& path, int descriptor, const ElfMachine& library,
-                  std::vector<Obstacle>& obstacles) {
-    const ElfMachine machine = read_elf_machine(descriptor);
-    if (machine != library) {
-        obstacles.push_back({fmt::format("it is a {} program, and the library is made for {}",
-                                         describe(machine), describe(library)),
-                             fmt::format("install the program for {}, or build libmultihome.so for {}",
-                                         describe(library), describe(machine))});
-        return;
-    }
-    const ElfFacts facts = read_elf(descriptor);
-    if (facts.is_go)
-        obstacles.push_back(
-            {"it is a Go program: Go makes its system calls itself and never calls the C functions "
-             "that LD_PRELOAD replaces, not even when it is linked dynamically",
-             std::string{without_the_library}});
-    if (facts.loader.empty() && !is_glibc_loader(path)) {
-        if (!facts.is_go)
-            obstacles.push_back(
-                {fmt::format("it is statically linked{}: no dynamic loader runs that could preload a library",
-                             facts.position_independent ? " (static-pie)" : ""),
-                 fmt::format("install a dynamically linked build of it; or {}", without_the_library)});
-        return;
-    }
-    const std::string loader = std::filesystem::path{facts.loader}.filename().string();
-    const bool other_libc =
-        loader.starts_with("ld-musl") || loader.starts_with("ld-uClibc") || loader.starts_with("linker");
-    if (other_libc && !facts.is_go)
-        obstacles.push_back(
-            {fmt::format("it does not use glibc (its loader is {}), and libmultihome.so does", facts.loader),
-             fmt::format("use a build of the program for glibc (another package or container "
-                         "image); or {}",
-                         without_the_library)});
-    if (!facts.loader.empty() && !other_libc && access(facts.loader.c_str(), F_OK) != 0)
-        throw ElfError(fmt::format("its dynamic loader {} is not on this host", facts.loader));
+/// The program that the unit starts, as its user, under what the unit says of it.
+int check_unit(const Options& options) {
+    const Unit unit = read_unit(unit_name(options.unit));
+    const std::string user = options.user.empty() ? unit.get("User") : options.user;
+    return as_user(user, options.user.empty() ? unit.get("Group") : "", [&] {
+        ProgramCheck check = check_program(unit.program(), options.library);
+        for (const UnitObstacle& obstacle : obstacles_of_unit(unit, find_library(options.library)))
+            if (obstacle.lines.empty()) // what a drop-in can mend is none
+                check.obstacles.push_back({obstacle.reason, obstacle.advice, obstacle.reason});
+        if (check.status == success && !check.obstacles.empty())
+            check.status = not_reachable;
+        check.subject = fmt::format("{}: {}", unit.name, check.subject);
+        return report(check, options);
+    });
 }
 
-void look_at_privileges(const Lookup& program, std::vector<Obstacle>& obstacles) {
-    const std::string user = name_of_user(getuid());
-    const std::string owner = name_of_user(program.status.st_uid);
-    switch (secure_execution(program.path, program.status)) {
-    case SecureReason::none:
-        return;
-    case SecureReason::set_user_id:
-        obstacles.push_back(
-            {fmt::format(
-                 "it is set-user-ID {}: started by user {} it changes its user, and the dynamic loader then "
-                 "ignores LD_PRELOAD",
-                 owner, user),
-             fmt::format(
-                 "start it as user {}, for whom the bit changes nothing; or remove the bit (chmod u-s) and "
-                 "start it from a systemd unit with User= and AmbientCapabilities=",
-                 owner)});
-        return;
-    case SecureReason::set_group_id:
-        obstacles.push_back(
-            {"it is set-group-ID: it would change its group, and the dynamic loader then ignores LD_PRELOAD",
-             fmt::format(
-                 "start it with group number {} as the real group (Group= in its systemd unit); or remove "
-                 "the bit (chmod g-s)",
-                 program.status.st_gid)});
-        return;
-    case SecureReason::file_capabilities:
-        obstacles.push_back(
-            {fmt::format("it has file capabilities: for user {} the dynamic loader then ignores LD_PRELOAD",
-                         user),
-             fmt::format("remove them (setcap -r {}) and give the same ones in its systemd unit with "
-                         "AmbientCapabilities=, which does not switch preloading off; or start it as root",
-                         program.path)});
-        return;
-    case SecureReason::already_changed:
-        obstacles.push_back(
-            {"this process runs with an effective user or group that is not its real one, and the "
-             "dynamic loader ignores LD_PRELOAD for everything that it starts",
-             "start it from a shell or a systemd unit, not from a set-user-ID program"});
-        return;
+/// A process that runs already: is the library in it, and if not, could it be?
+int check_process(const Options& options) {
+    const auto number = static_cast<pid_t>(options.process);
+    const LibraryPresence library = find_library_in(number);
+    const Process process = describe_process(number);
+    if (process.name.empty())
+        throw Impossible(fmt::format("there is no process {}", number));
+    ProgramCheck check;
+    check.subject = fmt::format("process {} ({})", number, harmless(process.name));
+    const Descriptor file = open_for_reading(fmt::format("/proc/{}/exe", number));
+    if (!library.readable && !file.valid())
+        throw Impossible(fmt::format("{}: may not be looked at: run this as root", check.subject));
+    if (file.valid() && !library.mapped) {
+        try {
+            look_at_file(process.executable, file.number(), machine_of_library(options.library),
+                         check.obstacles);
+        } catch (const ElfError& error) {
+            check.problem = error.what();
+        }
+        if (process.secure_execution)
+            check.obstacles.push_back({"it runs with more rights than the user who started it: the dynamic "
+                                       "loader has ignored LD_PRELOAD",
+                                       "give it its rights by a systemd unit with AmbientCapabilities=",
+                                       "file capabilities or set-user-ID"});
+        if (check.obstacles.empty() && process.preload.find("libmultihome.so") != std::string::npos)
+            check.obstacles.push_back(
+                {"LD_PRELOAD names the library, and it was not loaded: the dynamic loader has said "
+                 "why on the standard error of the program",
+                 "look for \"ld.so\" in its log", "preloading failed"});
     }
-}
-
-int report_unusable(const Options& options, const Resolution& resolution) {
-    const Lookup& program = resolution.program;
-    const std::string& subject = program.path.empty() ? options.program : program.path;
-    if (!resolution.scripts.empty()) {
-        // The script exists, so this is never "not found", whatever its interpreter is.
-        fmt::print(stderr, "multihomectl: {}: cannot be started: it is a script for {}: {}\n",
-                   resolution.scripts.front(), subject, program.problem);
-        return not_executable;
+    if (!check.obstacles.empty())
+        check.status = not_reachable;
+    if (check.status == success && !options.output.json && !options.output.quiet) {
+        fmt::print("{}: {}\n", check.subject,
+                   library.alive    ? "multihome is in it and has taken over sockets"
+                   : library.mapped ? "multihome is in it and has taken over no socket yet"
+                                    : "multihome is not in it; LD_PRELOAD reaches its program");
+        return success;
     }
-    const bool absent = program.result == Lookup::Result::not_found;
-    fmt::print(stderr, "multihomectl: {}: {}{}\n", subject.empty() ? "''" : subject,
-               absent ? "" : "cannot be started: ", program.problem);
-    return absent ? not_found : not_executable;
+    return report(check, options);
 }
 
 int check(const Options& options) {
-    const ElfMachine library = library_machine(options);
-    const Resolution resolution = follow_scripts(find_program(options.program));
-    const Lookup& program = resolution.program;
-    if (program.result != Lookup::Result::found)
-        return report_unusable(options, resolution);
-
-    std::string subject = program.path;
-    if (!resolution.scripts.empty())
-        subject = fmt::format("{} (a script, run by {})", resolution.scripts.front(), program.path);
-    std::vector<Obstacle> obstacles;
-    const Descriptor file = open_for_reading(program.path);
-    if (file.valid()) {
-        try {
-            look_at_file(program.path, file.number(), library, obstacles);
-        } catch (const ElfError& error) {
-            fmt::print(stderr, "multihomectl: {}: cannot be started: {}\n", subject, error.what());
-            return not_executable;
-        }
-    }
-    look_at_privileges(program, obstacles);
-    if (resolution.clears_environment)
-        obstacles.push_back({"its #! line makes env(1) clear the environment, and LD_PRELOAD with it",
-                             "start the interpreter with the script as its argument instead"});
-
-    if (!obstacles.empty()) {
-        fmt::print(stderr, "multihomectl: {}: LD_PRELOAD cannot reach this program\n", subject);
-        for (const Obstacle& obstacle : obstacles)
-            fmt::print(stderr, "  why:     {}\n  instead: {}\n", obstacle.reason, obstacle.advice);
-        return not_reachable;
-    }
-    if (!file.valid() && !options.quiet)
-        fmt::print(stderr, "multihomectl: {}: may not be read, so whether it is static or Go is not known\n",
-                   subject);
-    else if (!options.quiet)
-        fmt::print("{}: LD_PRELOAD reaches this program\n", subject);
-    return success;
+    if (!options.unit.empty())
+        return check_unit(options);
+    if (options.process != 0)
+        return check_process(options);
+    return as_user(options.user, "",
+                   [&] { return report(check_program(options.program, options.library), options); });
 }
 
 } // namespace
@@ -207,14 +156,29 @@ void add_check(CLI::App& application, int& exit_status) {
     auto options = std::make_shared<Options>();
     CLI::App* command = application.add_subcommand(
         "check", "Say whether LD_PRELOAD reaches a program, and if not, why and what to do instead");
-    command->add_option("PROGRAM", options->program, "A path, or a name that is looked up in PATH")
-        ->required();
-    command->add_option("--library", options->library,
-                        "The libmultihome.so that would be preloaded (default: one of the same build)");
-    command->add_flag("-q,--quiet", options->quiet, "Say nothing when the program is reachable");
+    CLI::Option* program =
+        command->add_option("PROGRAM", options->program, "A path, or a name that is looked up in PATH");
+    CLI::Option* unit = command->add_option("--unit", options->unit,
+                                            "The program that this systemd unit starts, as its user");
+    CLI::Option* process = command->add_option("--pid", options->process, "A process that runs")
+                               ->check(CLI::Range(1U, 4194304U));
+    command->add_option("--user", options->user, "Judge for this user (as root)")
+        ->type_name("USER")
+        ->excludes(process);
+    unit->type_name("UNIT")->excludes(program)->excludes(process);
+    process->type_name("PID")->excludes(program);
+    command
+        ->add_option("--library", options->library,
+                     "The libmultihome.so that would be preloaded (default: one of the same build)")
+        ->type_name("FILE");
+    add_output_options(*command, options->output);
     command->footer(
         "Exit status: 0 reachable, 125 not reachable, 126 cannot be executed, 127 not found, 2 wrong usage.");
-    command->callback([options, &exit_status] { exit_status = check(*options); });
+    command->callback([=, &exit_status] {
+        if (program->count() + unit->count() + process->count() == 0)
+            throw CLI::RequiredError("PROGRAM, --unit or --pid");
+        exit_status = check(*options);
+    });
 }
 
 } // namespace multihome::tools

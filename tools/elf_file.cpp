@@ -34,6 +34,7 @@ constexpr unsigned char native_byte_order =
 constexpr std::size_t longest_loader_path =
     4096;                                        // the kernel's PATH_MAX; it refuses to start anything longer
 constexpr std::size_t longest_notes = 1U << 20U; // real ones are a few hundred bytes
+constexpr unsigned most_notes = 64;              // real files have three or four note segments
 
 /// Up to `size` bytes at `offset`; fewer where the file ends. pread, not mmap: a file that shrinks while we
 /// look at it would kill us with SIGBUS.
@@ -144,6 +145,7 @@ ElfFacts read_program(int descriptor, const ElfMachine& machine) {
     ElfFacts facts;
     facts.machine = machine;
     facts.position_independent = header.e_type == ET_DYN;
+    unsigned notes = 0;
     for (std::uint64_t index = 0; index < header.e_phnum; ++index) {
         Segment segment{};
         if (header.e_phoff > std::numeric_limits<std::uint64_t>::max() - index * sizeof(Segment) ||
@@ -151,7 +153,8 @@ ElfFacts read_program(int descriptor, const ElfMachine& machine) {
             throw ElfError("it is cut short: its program headers lie behind the end of the file");
         if (segment.p_type == PT_INTERP && facts.loader.empty())
             facts.loader = read_loader(descriptor, segment);
-        if (segment.p_type == PT_NOTE && notes_name_go(descriptor, segment.p_offset, segment.p_filesz))
+        if (segment.p_type == PT_NOTE && ++notes <= most_notes && !facts.is_go &&
+            notes_name_go(descriptor, segment.p_offset, segment.p_filesz))
             facts.is_go = true;
     }
     if (!facts.is_go)

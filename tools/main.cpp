@@ -25,9 +25,17 @@ int run(int argument_count, char** arguments) {
     application.require_subcommand(1);
     int exit_status = success;
     add_ask(application, exit_status);
+    add_attach(application, exit_status);
     add_check(application, exit_status);
+    add_detach(application, exit_status);
+    add_disable(application, exit_status);
+    add_doctor(application, exit_status);
+    add_enable(application, exit_status);
+    add_list(application, exit_status);
+    add_peers(application, exit_status);
     add_recipe(application, exit_status);
     add_selftest(application, exit_status);
+    add_stats(application, exit_status);
     try {
         application.parse(argument_count, arguments);
     } catch (const CLI::Success& request) {

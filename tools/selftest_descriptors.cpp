@@ -183,6 +183,17 @@ recvmsg fd=50 length=100 control_length=64
 recvmsg fd=51 length=100 control_length=64
 )"};
 
+// Nothing that a descriptor could be taken from: what one brings is tested with the others' descriptors.
+constexpr SelftestScript pidfd_getfd_script{"pidfd_getfd", R"(
+socket domain=2 type=2
+bind fd=3 place=v4_any
+pidfd_getfd fd=3 number=3
+pidfd_getfd fd=99 number=3
+pidfd_getfd fd=3 number=3 flags=1
+syscall:pidfd_getfd fd=3 number=3
+getsockopt fd=3 option=8 length=4
+)"};
+
 constexpr SelftestScript setsockopt_script{"setsockopt", R"(
 socket domain=2 type=2
 setsockopt fd=3 option=8 value=1 length=4
@@ -263,10 +274,10 @@ syscall:close fd=3
 syscall number=99999
 )"};
 
-constexpr std::array scripts{socket_script,      bind_script,      connect_script, close_script,
-                             close_range_script, closefrom_script, dup_script,     dup2_script,
-                             dup3_script,        fcntl_script,     fcntl64_script, setsockopt_script,
-                             getsockopt_script,  prctl_script,     syscall_script};
+constexpr std::array scripts{socket_script,      bind_script,       connect_script, close_script,
+                             close_range_script, closefrom_script,  dup_script,     dup2_script,
+                             dup3_script,        fcntl_script,      fcntl64_script, pidfd_getfd_script,
+                             setsockopt_script,  getsockopt_script, prctl_script,   syscall_script};
 
 } // namespace
 

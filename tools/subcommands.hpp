@@ -22,8 +22,16 @@ enum ExitStatus : int {
 /// Each adds one subcommand to the command line. Its callback puts what the process exits with into
 /// `exit_status`, which must live as long as `application`.
 void add_ask(CLI::App& application, int& exit_status);
+void add_attach(CLI::App& application, int& exit_status);
 void add_check(CLI::App& application, int& exit_status);
+void add_detach(CLI::App& application, int& exit_status);
+void add_disable(CLI::App& application, int& exit_status);
+void add_doctor(CLI::App& application, int& exit_status);
+void add_enable(CLI::App& application, int& exit_status);
+void add_list(CLI::App& application, int& exit_status);
+void add_peers(CLI::App& application, int& exit_status);
 void add_recipe(CLI::App& application, int& exit_status);
 void add_selftest(CLI::App& application, int& exit_status);
+void add_stats(CLI::App& application, int& exit_status);
 
 } // namespace multihome::tools

@@ -168,6 +168,12 @@ Outgoing inspect_outgoing(const void* buffer, size_t length, size_t& used) {
     return result;
 }
 
+bool is_ipv4_source(const void* message) {
+    cmsghdr header;
+    std::memcpy(&header, message, sizeof header);
+    return kind_of(header) == ipv4;
+}
+
 Local read_source(const void* buffer, size_t length) {
     return read(buffer, length, {.with_interface = true}).local;
 }

@@ -6,8 +6,6 @@
 
 #include "shim/base/address.hpp"
 
-#include <array>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -41,10 +39,6 @@ struct Choice {
     bool to_device = false;
 };
 
-// Reads the packet information in `length` bytes that the kernel has written to `buffer` (aligned as a
-// cmsghdr).
-Arrival read(const void* buffer, size_t length, Choice choice);
-
 // A control message's header without the flexible array that ends a cmsghdr, so that it can start a
 // structure.
 struct Header {
@@ -54,56 +48,9 @@ struct Header {
 };
 static_assert(sizeof(Header) == sizeof(cmsghdr) && sizeof(Header) == CMSG_LEN(0));
 
-// The common cases of read(), as cheap to compare as can be: our packet information and nothing else.
-struct SimpleArrival {
-    // IPv4: the first eight bytes of the in_pktinfo, its interface and ipi_spec_dst. 0 for IPv6.
-    uint64_t word = 0;
-    static_assert(offsetof(in_pktinfo, ipi_ifindex) == 0 && offsetof(in_pktinfo, ipi_spec_dst) == 4);
-    // IPv6: what the in6_pktinfo says.
-    Address address;
-    uint32_t interface_index = 0;
-
-    bool names_ipv4_source() const { return word >> 32 != 0; }
-};
-
-// The level and type of a control message as one word, as they lie in memory.
-inline uint64_t kind_at(const unsigned char* message) {
-    uint64_t kind = 0;
-    std::memcpy(&kind, message + offsetof(Header, level), sizeof kind);
-    return kind;
-}
-constexpr uint64_t ipv4_kind = std::bit_cast<uint64_t>(std::array<int, 2>{IPPROTO_IP, IP_PKTINFO});
-constexpr uint64_t ipv6_kind = std::bit_cast<uint64_t>(std::array<int, 2>{IPPROTO_IPV6, IPV6_PKTINFO});
-
-// Reads `length` bytes that the kernel has written to `buffer`. False where they are no simple arrival. The
-// kernel's messages have one length only.
-inline bool read_simple(const void* buffer, size_t length, SimpleArrival& arrival) {
-    constexpr size_t ipv4_space = CMSG_SPACE(sizeof(in_pktinfo));
-    constexpr size_t ipv6_space = CMSG_SPACE(sizeof(in6_pktinfo));
-    const auto* message = static_cast<const unsigned char*>(buffer);
-    if (length == ipv4_space) {
-        if (kind_at(message) != ipv4_kind)
-            return false;
-        std::memcpy(&arrival.word, message + CMSG_LEN(0), sizeof arrival.word);
-        return true;
-    }
-    if (length == ipv6_space) {
-        if (kind_at(message) != ipv6_kind)
-            return false;
-        in6_pktinfo info;
-        std::memcpy(&info, message + CMSG_LEN(0), sizeof info);
-        arrival.word = 0;
-        arrival.address = Address::from_ipv6(info.ipi6_addr);
-        arrival.interface_index = static_cast<uint32_t>(info.ipi6_ifindex);
-        return true;
-    }
-    // An IPv4 datagram on a dual-stack socket: ip6_datagram_recv_common_ctl() comes before ip_cmsg_recv().
-    if (length != ipv6_space + ipv4_space || kind_at(message) != ipv6_kind ||
-        kind_at(message + ipv6_space) != ipv4_kind)
-        return false;
-    std::memcpy(&arrival.word, message + ipv6_space + CMSG_LEN(0), sizeof arrival.word);
-    return true;
-}
+// Reads the packet information in `length` bytes that the kernel has written to `buffer` (aligned as a
+// cmsghdr).
+Arrival read(const void* buffer, size_t length, Choice choice);
 
 // Hands over to the program what the kernel has written for it.
 //
@@ -164,6 +111,9 @@ inline size_t write_source(void* buffer, const Local& local) {
     return write_message(buffer, IPPROTO_IPV6, IPV6_PKTINFO,
                          in6_pktinfo{local.address.ipv6(), local.interface_index});
 }
+
+// True where what write_source() has written names an IPv4 address.
+bool is_ipv4_source(const void* message);
 
 // Reads back what write_source() has written as the last of `length` bytes of messages.
 Local read_source(const void* buffer, size_t length);

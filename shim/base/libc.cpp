@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: MIT
 #include "shim/base/libc.hpp"
 
+#include "shim/base/next_definitions.hpp"
+
 #include <climits>
 #include <cstdlib>
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/syscall.h>
+
+#ifndef SYS_pidfd_getfd
+#define SYS_pidfd_getfd 438 // the same everywhere; Linux 5.6
+#endif
 
 namespace multihome::libc {
 
@@ -30,8 +36,38 @@ long raw_syscall(long number, long a, long b, long c, long d, long e, long f) {
     register long x5 asm("x5") = f;
     asm volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory");
     return x0;
+#elif defined(__i386__)
+    // The sixth argument goes in ebp, which may be the compiler's frame pointer: it is changed inside only.
+    long result = number;
+    asm volatile("pushl %6\n\t"
+                 "pushl %%ebp\n\t"
+                 "movl 4(%%esp), %%ebp\n\t"
+                 "int $0x80\n\t"
+                 "popl %%ebp\n\t"
+                 "addl $4, %%esp"
+                 : "+a"(result)
+                 : "b"(a), "c"(b), "d"(c), "S"(d), "D"(e), "m"(f)
+                 : "memory", "cc");
+    return result;
+#elif defined(__arm__)
+    register long r0 asm("r0") = a;
+    register long r1 asm("r1") = b;
+    register long r2 asm("r2") = c;
+    register long r3 asm("r3") = d;
+    register long r4 asm("r4") = e;
+    register long r5 asm("r5") = f;
+    // The number goes in r7, which is the frame pointer of Thumb code: it is changed inside only.
+    long kept;
+    asm volatile("mov %1, r7\n\t"
+                 "mov r7, %2\n\t"
+                 "svc 0\n\t"
+                 "mov r7, %1"
+                 : "+r"(r0), "=&r"(kept)
+                 : "r"(number), "r"(r1), "r"(r2), "r"(r3), "r"(r4), "r"(r5)
+                 : "memory");
+    return r0;
 #else
-#error "multihome knows the system call instruction of x86-64 and aarch64 only"
+#error "multihome knows the system call instruction of x86-64, aarch64, 32-bit x86 and 32-bit ARM only"
 #endif
 }
 
@@ -91,6 +127,9 @@ int fcntl(int fd, int command, long argument) {
 }
 int fcntl64(int fd, int command, long argument) {
     return raw::fcntl(fd, command, argument);
+}
+int pidfd_getfd(int pidfd, int fd, unsigned int flags) {
+    return checked_int(checked(SYS_pidfd_getfd, pidfd, fd, flags));
 }
 int setsockopt(int fd, int level, int name, const void* value, socklen_t length) {
     return checked_int(checked(SYS_setsockopt, fd, level, name, value, length));
@@ -162,8 +201,17 @@ void* find_next(const char* name, void* raw_function, bool& final) {
 #undef MULTIHOME_VARIADIC
 
 void resolve_all() {
-#define MULTIHOME_SYMBOL(result, name, arguments)     name.resolve();
-#define MULTIHOME_VARIADIC(result, name, fixed, rest) name.resolve();
+    WantedFunction functions[] = {
+#define MULTIHOME_SYMBOL(result, name, arguments)     WantedFunction{#name},
+#define MULTIHOME_VARIADIC(result, name, fixed, rest) WantedFunction{#name},
+#include "shim/symbols.def"
+#undef MULTIHOME_SYMBOL
+#undef MULTIHOME_VARIADIC
+    };
+    find_next_definitions(functions);
+    const WantedFunction* next = functions;
+#define MULTIHOME_SYMBOL(result, name, arguments)     name.resolve((next++)->definition);
+#define MULTIHOME_VARIADIC(result, name, fixed, rest) name.resolve((next++)->definition);
 #include "shim/symbols.def"
 #undef MULTIHOME_SYMBOL
 #undef MULTIHOME_VARIADIC

@@ -43,6 +43,14 @@ public:
         return function(arguments...);
     }
 
+    // With a definition that is known already, or else with dlsym()'s.
+    void resolve(void* definition) const {
+        if (definition != nullptr)
+            __atomic_store_n(&function, reinterpret_cast<Function*>(definition), __ATOMIC_RELAXED);
+        else
+            resolve();
+    }
+
     Function* resolve() const {
         bool final = true;
         auto* found = reinterpret_cast<Function*>(find_next(Definition::name, Definition::raw(), final));

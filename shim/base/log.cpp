@@ -2,21 +2,24 @@
 #include "shim/base/log.hpp"
 
 #include "shim/base/libc.hpp"
+#include "shim/base/log_target.hpp"
+#include "shim/base/permissions.hpp"
 
+#include <algorithm>
 #include <arpa/inet.h>
-#include <atomic>
-#include <cstdio>
-#include <fcntl.h>
-#include <memory>
-#include <spdlog/logger.h>
-#include <spdlog/sinks/base_sink.h>
-#include <sys/stat.h>
+#include <ctime>
+#include <spdlog/details/log_msg.h>
+#include <spdlog/sinks/sink.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 namespace multihome::log {
 
 namespace {
+
+using spdlog::details::log_msg;
+
+constexpr size_t longest_line = 400;
 
 spdlog::level::level_enum to_spdlog(LogLevel level) {
     switch (level) {
@@ -36,116 +39,213 @@ spdlog::level::level_enum to_spdlog(LogLevel level) {
     return spdlog::level::off;
 }
 
-constinit std::atomic<bool> silent{false};
-
-struct FileIdentity {
-    dev_t device = 0;
-    ino_t inode = 0;
-    bool known = false;
-
-    friend bool operator==(const FileIdentity&, const FileIdentity&) = default;
-};
-
-FileIdentity identity_of(int fd) {
-    struct stat status;
-    if (fstat(fd, &status) != 0)
-        return {};
-    return {status.st_dev, status.st_ino, true};
+// The priorities of syslog(3).
+unsigned priority_of(spdlog::level::level_enum level) {
+    switch (level) {
+    case spdlog::level::err:
+    case spdlog::level::critical:
+        return 3;
+    case spdlog::level::warn:
+        return 4;
+    case spdlog::level::info:
+        return 6;
+    default:
+        return 7;
+    }
 }
+
+// The kernel's clock that the vdso reads on every machine. Not with ::now(), which brings more of libstdc++
+// along.
+spdlog::log_clock::time_point now() {
+    timespec time{};
+    clock_gettime(CLOCK_REALTIME_COARSE, &time);
+    using namespace std::chrono;
+    return spdlog::log_clock::time_point{
+        duration_cast<spdlog::log_clock::duration>(seconds{time.tv_sec} + nanoseconds{time.tv_nsec})};
+}
+
+std::string_view payload_of(const log_msg& message) {
+    return {message.payload.data(), message.payload.size()};
+}
+
+// A line as one of the targets wants it.
+class Line {
+public:
+    // "2026-01-31T12:00:00.123Z multihome[4711] warning: ..." in UTC, because localtime() takes a lock and
+    // reads files.
+    void format_for_file(const log_msg& message) {
+        using namespace std::chrono;
+        const auto time = time_point_cast<milliseconds>(message.time);
+        const auto day = floor<days>(time);
+        const year_month_day date{day};
+        const hh_mm_ss of_day{time - day};
+        append_number(static_cast<unsigned>(static_cast<int>(date.year())), 4, "-");
+        append_number(static_cast<unsigned>(date.month()), 2, "-");
+        append_number(static_cast<unsigned>(date.day()), 2, "T");
+        append_number(static_cast<uint64_t>(of_day.hours().count()), 2, ":");
+        append_number(static_cast<uint64_t>(of_day.minutes().count()), 2, ":");
+        append_number(static_cast<uint64_t>(of_day.seconds().count()), 2, ".");
+        append_number(static_cast<uint64_t>(of_day.subseconds().count()), 3, "Z ");
+        append_name_and_process();
+        buffer_.append(" ");
+        const auto& level = spdlog::level::to_string_view(message.level);
+        buffer_.append({level.data(), level.size()});
+        append_payload(message, "\n");
+    }
+
+    // sd-daemon(3): the journal adds time and process itself.
+    void format_for_journal(const log_msg& message) {
+        append_priority(priority_of(message.level));
+        buffer_.append("multihome");
+        append_payload(message, "\n");
+    }
+
+    // RFC 3164 without the time, which the receiver adds.
+    void format_for_syslog(const log_msg& message) {
+        constexpr unsigned daemon = 3U << 3;
+        append_priority(daemon | priority_of(message.level));
+        append_name_and_process();
+        append_payload(message, "");
+    }
+
+    std::string_view text() const { return buffer_.text(); }
+
+private:
+    void append_number(uint64_t number, unsigned width, std::string_view then) {
+        buffer_.append_number(number, width);
+        buffer_.append(then);
+    }
+    void append_priority(unsigned priority) {
+        buffer_.append("<");
+        append_number(priority, 1, ">");
+    }
+    void append_name_and_process() {
+        buffer_.append("multihome[");
+        // Asked of the kernel each time: a forked child has another number.
+        append_number(static_cast<uint64_t>(libc::raw_syscall(SYS_getpid)), 1, "]");
+    }
+    void append_payload(const log_msg& message, std::string_view then) {
+        buffer_.append(": ");
+        buffer_.append(payload_of(message));
+        buffer_.append(then);
+    }
+
+    char text_[longest_line + 100]; // and what stands before it
+    TextBuffer buffer_{text_};
+};
 
 // Written once, by the loader's call, before there are threads.
 constinit FileIdentity standard_error;
+constinit bool standard_error_is_network = false;
 
-// "2026-01-31T12:00:00.123Z multihome[4711] warning: ..." in UTC, because localtime() takes a lock and reads
-// files.
-class LineFormatter final : public spdlog::formatter {
-public:
-    void format(const spdlog::details::log_msg& message, spdlog::memory_buf_t& out) override {
-        using namespace std::chrono;
-        const auto now = time_point_cast<milliseconds>(message.time);
-        const auto day = floor<days>(now);
-        const year_month_day date{day};
-        const hh_mm_ss time{now - day};
-        // Asked of the kernel each time: a forked child has another number.
-        const long pid = libc::raw_syscall(SYS_getpid);
-        fmt::format_to(std::back_inserter(out), "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z multihome[{}] ",
-                       static_cast<int>(date.year()), static_cast<unsigned>(date.month()),
-                       static_cast<unsigned>(date.day()), time.hours().count(), time.minutes().count(),
-                       time.seconds().count(), time.subseconds().count(), pid);
-        const auto& level = spdlog::level::to_string_view(message.level);
-        out.append(level.data(), level.data() + level.size());
-        out.push_back(':');
-        out.push_back(' ');
-        out.append(message.payload.data(), message.payload.data() + message.payload.size());
-        out.push_back('\n');
+const char* describe(int error) {
+    switch (-error) {
+    case EACCES:
+    case EPERM:
+        return "permission denied";
+    case ENOENT:
+    case ENOTDIR:
+        return "there is no such directory";
+    case ELOOP:
+        return "root follows no symbolic link";
+    case ENXIO:
+    case EISDIR:
+        return "it is not a regular file";
+    case ENOSPC:
+    case EFBIG:
+        return "there is no room for it";
+    case EMFILE:
+    case ENFILE:
+        return "there are too many open files";
+    default:
+        return "the kernel refuses it";
     }
-
-    std::unique_ptr<spdlog::formatter> clone() const override { return std::make_unique<LineFormatter>(); }
-};
-
-// null_mutex: one write(2) a line keeps lines apart, and a lock could be held by an interrupted or forked
-// thread.
-class DescriptorSink final : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
-public:
-    DescriptorSink() : base_sink(std::make_unique<LineFormatter>()) {}
-
-protected:
-    void sink_it_(const spdlog::details::log_msg& message) override {
-        spdlog::memory_buf_t line;
-        formatter_->format(message, line);
-        const char* file = settings::get().log_file;
-        int fd = STDERR_FILENO;
-        if (file != nullptr) {
-            // System calls of our own, so that the program's interposed functions do not see this descriptor.
-            const long opened =
-                libc::raw_syscall(SYS_openat, AT_FDCWD, reinterpret_cast<long>(file),
-                                  O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
-            if (opened < 0)
-                return;
-            fd = static_cast<int>(opened);
-        } else if (!standard_error.known || identity_of(fd) != standard_error) {
-            return;
-        }
-        libc::raw_syscall(SYS_write, fd, reinterpret_cast<long>(line.data()), static_cast<long>(line.size()));
-        if (file != nullptr)
-            libc::raw_syscall(SYS_close, fd);
-    }
-
-    void flush_() override {}
-};
-
-// Made when the first line is written: a process that has nothing to say does not pay for it. Never
-// destroyed: other threads may still send while the process exits.
-spdlog::logger& logger() {
-    static spdlog::logger* const instance = [] {
-        auto* created = new spdlog::logger("multihome", std::make_shared<DescriptorSink>());
-        created->set_level(spdlog::level::trace);
-        return created;
-    }();
-    return *instance;
 }
+
+// A line about lines.
+log_msg at_time_of(const log_msg& other, spdlog::level::level_enum level, std::string_view text) {
+    return {other.time, {}, other.logger_name, level, {text.data(), text.size()}};
+}
+
+class Sink final : public spdlog::sinks::sink {
+public:
+    void log(const log_msg& message) override {
+        Line line;
+        if (const char* file = settings::get().log_file;
+            file != nullptr && permissions::may(Activity::log_to_file)) {
+            line.format_for_file(message);
+            const int result = append_to_file(file, line.text());
+            if (result == 0)
+                return;
+            static Once told;
+            if (!told.exchange(true, std::memory_order_relaxed)) {
+                char text[longest_line];
+                TextBuffer notice{text};
+                const TextArgument arguments[] = {file, describe(result), name_of_the_rest()};
+                append_pattern(notice, "cannot write to the log file {} ({}): lines go to {} instead",
+                               arguments, 3);
+                log_without_file(at_time_of(message, spdlog::level::err, notice.text()));
+            }
+        }
+        log_without_file(message);
+    }
+
+    void flush() override {}
+    void set_pattern(const std::string&) override {}
+    void set_formatter(std::unique_ptr<spdlog::formatter>) override {}
+
+private:
+    static bool may_use_standard_error() {
+        return standard_error.mode != 0 && !standard_error_is_network &&
+               permissions::may(Activity::log_to_stderr) && identity_of(STDERR_FILENO) == standard_error;
+    }
+
+    static const char* name_of_the_rest() { return may_use_standard_error() ? "standard error" : "syslog"; }
+
+    static void log_without_file(const log_msg& message) {
+        if (may_use_standard_error()) {
+            const Settings::JournalStream& journal = settings::get().journal;
+            Line line;
+            if (journal.inode == standard_error.inode && journal.device == standard_error.device)
+                line.format_for_journal(message);
+            else
+                line.format_for_file(message);
+            write_to_descriptor(STDERR_FILENO, standard_error, line.text());
+        } else if (permissions::may(Activity::log_to_syslog)) {
+            static Once told;
+            if (settings::get().log_file == nullptr && !told.exchange(true, std::memory_order_relaxed))
+                log_to_syslog(
+                    at_time_of(message, spdlog::level::info,
+                               standard_error_is_network
+                                   ? "standard error is a network connection: lines go to syslog instead"
+                                   : "standard error is closed, or another file than at the start: lines go "
+                                     "to syslog instead"));
+            log_to_syslog(message);
+        }
+    }
+
+    static void log_to_syslog(const log_msg& message) {
+        Line line;
+        line.format_for_syslog(message);
+        send_to_syslog(line.text());
+    }
+};
 
 } // namespace
 
-void silence() {
-    // Relaxed: set by the thread that is about to be filtered.
-    silent.store(true, std::memory_order_relaxed);
-}
-
 void remember_standard_error() {
-    const libc::ErrnoGuard keep_errno;
     standard_error = identity_of(STDERR_FILENO);
+    standard_error_is_network = is_network_connection(STDERR_FILENO, standard_error);
 }
 
-void write_line(LogLevel level, std::string_view line) {
+void write_line(LogLevel level, std::string_view pattern, const TextArgument* arguments, size_t count) {
     const libc::ErrnoGuard keep_errno;
-    // A line that is written while another one is, from a signal handler, would find the logger half made.
-    constinit static thread_local volatile sig_atomic_t writing = 0;
-    if (writing != 0 || silent.load(std::memory_order_relaxed))
-        return;
-    writing = 1;
-    logger().log(to_spdlog(level), spdlog::string_view_t(line.data(), line.size()));
-    writing = 0;
+    char text[longest_line];
+    TextBuffer line{text};
+    append_pattern(line, pattern, arguments, count);
+    // Made for each line: there is nothing that an interrupted or forked thread could leave half made.
+    Sink sink;
+    sink.log({now(), {}, "multihome", to_spdlog(level), {line.text().data(), line.text().size()}});
 }
 
 AddressText::AddressText(const Address& address) {
@@ -160,13 +260,19 @@ AddressText::AddressText(const Address& address) {
 
 AddressText::AddressText(const Peer& peer) {
     const AddressText address{peer.address};
-    const unsigned port = ntohs(peer.port);
-    if (peer.address.is_ipv4())
-        fmt::format_to_n(text, sizeof text - 1, "{}:{}", address.text, port).out[0] = '\0';
-    else if (peer.scope != 0)
-        fmt::format_to_n(text, sizeof text - 1, "[{}%{}]:{}", address.text, peer.scope, port).out[0] = '\0';
-    else
-        fmt::format_to_n(text, sizeof text - 1, "[{}]:{}", address.text, port).out[0] = '\0';
+    char room[sizeof text - 1];
+    TextBuffer buffer{room};
+    const bool ipv4 = peer.address.is_ipv4();
+    buffer.append(ipv4 ? "" : "[");
+    buffer.append(address.text);
+    if (!ipv4 && peer.scope != 0) {
+        buffer.append("%");
+        buffer.append_number(peer.scope);
+    }
+    buffer.append(ipv4 ? ":" : "]:");
+    buffer.append_number(ntohs(peer.port));
+    std::memcpy(text, room, buffer.text().size());
+    text[buffer.text().size()] = '\0';
 }
 
 } // namespace multihome::log

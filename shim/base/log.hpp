@@ -1,14 +1,27 @@
 // SPDX-License-Identifier: MIT
 //
-// What an operator reads. Off the packet path unless the operator asks for `debug`; a line is formatted in
-// memory on the stack and written by one write(2), without a lock, so that a line from a signal handler or a
-// forked child cannot deadlock. No descriptor is kept: a log file is opened for each line.
+// What an operator reads. Off the packet path unless the operator asks for `debug`. A line takes no memory
+// but the stack and no lock, and is written by one write(2), so that it may come from a signal handler or a
+// forked child.
+//
+// It goes to the first of these that can be written:
+// - MULTIHOME_LOG_FILE, a regular file, opened for each line: no descriptor is kept, because the program may
+// close
+//   it, or be surprised by it. What a later chroot() or setuid() makes of the name holds for the next line.
+// - standard error, while that still is the file that it was when the program started, and no network
+// connection.
+//   In the journal (JOURNAL_STREAM) a line carries its priority instead of the time.
+// - syslog (/dev/log).
+// The first line that cannot be written where it should says so, and why, where it goes instead.
+//
+// A line never kills: SIGPIPE and SIGXFSZ, which a write may raise, are taken back.
 #pragma once
 
 #include "shim/base/address.hpp"
 #include "shim/base/settings.hpp"
+#include "shim/base/text.hpp"
 
-#include <spdlog/fmt/fmt.h>
+#include <atomic>
 #include <string_view>
 
 namespace multihome::log {
@@ -19,23 +32,34 @@ inline bool wanted(LogLevel level) {
 }
 
 // Remembers what standard error is. A daemon that closes it may get its number for a data file, and a line of
-// ours must not land there: lines go to standard error only while it is still the same file.
+// ours must not land there.
 void remember_standard_error();
 
-// No line is written any more: a system-call filter forbids it.
-void silence();
+// Writes a line put together from `pattern` and the arguments for its places, whether it is wanted or not.
+// Beyond 400 bytes it is cut. Leaves errno alone.
+[[gnu::cold]] void write_line(LogLevel level, std::string_view pattern, const TextArgument* arguments,
+                              size_t count);
 
-// Writes a finished line. Leaves errno alone.
-void write_line(LogLevel level, std::string_view line);
-
-// Formats and writes a line if it is wanted. Lines beyond 400 bytes are cut. Leaves errno alone.
+// Writes a line if it is wanted. Leaves errno alone.
 template <typename... Arguments>
-[[gnu::cold]] void write(LogLevel level, fmt::format_string<Arguments...> format, Arguments&&... arguments) {
+[[gnu::cold]] void write(LogLevel level, TextPattern<Arguments...> pattern, const Arguments&... arguments) {
     if (!wanted(level))
         return;
-    char line[400];
-    const auto result = fmt::format_to_n(line, sizeof line, format, static_cast<Arguments&&>(arguments)...);
-    write_line(level, {line, result.size < sizeof line ? result.size : sizeof line});
+    const TextArgument list[] = {TextArgument{arguments}...,
+                                 TextArgument{0}}; // one more, so that it is never empty
+    write_line(level, pattern.text(), list, sizeof...(Arguments));
+}
+
+// For a line that is worth writing once: a static object of the one who has it to say.
+using Once = std::atomic<bool>;
+
+// The same as write(), the first time that such a line is wanted.
+template <typename... Arguments>
+[[gnu::cold]] void write_once(Once& once, LogLevel level, TextPattern<Arguments...> pattern,
+                              const Arguments&... arguments) {
+    // Relaxed: nothing but the flag itself depends on it.
+    if (wanted(level) && !once.exchange(true, std::memory_order_relaxed))
+        write<Arguments...>(level, pattern, arguments...);
 }
 
 // An address as an operator writes it.

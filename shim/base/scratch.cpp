@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "shim/base/scratch.hpp"
 
-#include "shim/base/libc.hpp"
+#include "shim/base/mapping.hpp"
 
 #include <pthread.h>
-#include <sys/mman.h>
 
 namespace multihome {
 
@@ -12,39 +11,45 @@ namespace {
 
 struct ThreadArea {
     void* memory = nullptr;
+    size_t size = 0;
     bool in_use = false;
 };
 constinit thread_local ThreadArea thread_area;
 
-void* map_area() {
-    const libc::ErrnoGuard keep_errno;
-    void* memory = mmap(nullptr, Scratch::size, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return memory != MAP_FAILED ? memory : nullptr;
+constexpr size_t smallest_area = size_t{16} * 1024;
+
+void unmap_thread_area() {
+    if (thread_area.memory != nullptr)
+        mapping::destroy(thread_area.memory, thread_area.size);
+    thread_area.memory = nullptr;
+    thread_area.size = 0;
 }
 
-void unmap_area(void* memory) {
-    const libc::ErrnoGuard keep_errno;
-    munmap(memory, Scratch::size);
+// The thread has ended but for the destructors of others, which may still send: each of their calls maps an
+// area of its own, because nobody would unmap one that is kept.
+void thread_ended(void*) {
+    unmap_thread_area();
+    thread_area.in_use = true;
 }
 
 pthread_once_t key_once = PTHREAD_ONCE_INIT;
 pthread_key_t key;
 bool has_key = false;
 
-// The area of this thread, mapped now if it has none; null where there is no memory, or nothing that would
+// The area of this thread, with `size` bytes at least; null where there is no memory, or nothing that would
 // unmap it.
-void* area_of_thread() {
-    if (thread_area.memory != nullptr)
+void* area_of_thread(size_t size) {
+    if (thread_area.size >= size)
         return thread_area.memory;
-    pthread_once(&key_once, [] { has_key = pthread_key_create(&key, unmap_area) == 0; });
-    void* memory = has_key ? map_area() : nullptr;
-    if (memory != nullptr && pthread_setspecific(key, memory) != 0) {
-        unmap_area(memory);
-        memory = nullptr;
-    }
-    thread_area.memory = memory;
-    return memory;
+    pthread_once(&key_once, [] { has_key = pthread_key_create(&key, thread_ended) == 0; });
+    // The value says only that there is something to do when the thread ends.
+    if (!has_key || pthread_setspecific(key, &thread_area) != 0)
+        return nullptr;
+    unmap_thread_area();
+    thread_area.memory = mapping::create(size, mapping::With::nobody);
+    if (thread_area.memory != nullptr)
+        thread_area.size = size;
+    return thread_area.memory;
 }
 
 } // namespace
@@ -52,11 +57,16 @@ void* area_of_thread() {
 void* Scratch::take(size_t wanted) {
     if (wanted > size || area_ != nullptr)
         return nullptr;
+    // By powers of two, so that a thread whose calls grow maps a few times only.
+    size_ = smallest_area;
+    while (size_ < wanted)
+        size_ *= 2;
     of_thread_ = !thread_area.in_use;
     if (!of_thread_)
-        return area_ = map_area();
+        return area_ = mapping::create(size_, mapping::With::nobody);
+    // Before the area is looked for: a signal handler must not change it meanwhile.
     thread_area.in_use = true;
-    area_ = area_of_thread();
+    area_ = area_of_thread(size_);
     if (area_ == nullptr)
         thread_area.in_use = false;
     return area_;
@@ -68,7 +78,7 @@ Scratch::~Scratch() {
     if (of_thread_)
         thread_area.in_use = false;
     else
-        unmap_area(area_);
+        mapping::destroy(area_, size_);
 }
 
 } // namespace multihome

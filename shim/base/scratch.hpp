@@ -14,7 +14,7 @@ namespace multihome {
 class Scratch {
 public:
     // Room for the largest call that the kernel takes (UIO_MAXIOV, 1024 messages) with common control
-    // buffers. Pages that are not touched cost nothing.
+    // buffers.
     static constexpr size_t size = size_t{512} * 1024;
 
     Scratch() = default;
@@ -22,12 +22,12 @@ public:
     Scratch(const Scratch&) = delete;
     Scratch& operator=(const Scratch&) = delete;
 
-    // `wanted` bytes aligned for any type; null where there is no memory, or where that is beyond the area's
-    // size.
+    // `wanted` bytes aligned for any type; null where there is no memory, or where that is beyond `size`.
     void* take(size_t wanted);
 
 private:
     void* area_ = nullptr;
+    size_t size_ = 0;
     bool of_thread_ = false; // else mapped for this call alone
 };
 

@@ -3,22 +3,99 @@
 
 #include "shim/base/log.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <charconv>
 #include <climits>
-#include <cstdlib>
+#include <cstddef>
 #include <cstring>
+#include <iterator>
+#include <unistd.h>
 
 namespace multihome::settings {
 
 namespace {
 
-constinit Settings current;
+// Most processes set nothing: the defaults are constant, and the memory for others is not touched.
+constexpr Settings defaults;
+alignas(Settings) constinit unsigned char memory_for_others[sizeof(Settings)] = {};
+constinit const Settings* current = &defaults;
 constinit char log_file[PATH_MAX] = {};
 constinit std::atomic<bool> loaded{false};
 
-// A whole number without sign or space, and nothing behind it.
+// The variables of which the environment may have a value.
+enum Variable : uint8_t {
+    variable_log_file,
+    variable_log,
+    variable_disable,
+    variable_same_interface,
+    variable_peers,
+    variable_timeouts,
+    variable_ports,
+    variable_journal,
+    variable_count
+};
+constexpr std::string_view names[variable_count] = {
+    "MULTIHOME_LOG_FILE", "MULTIHOME_LOG",      "MULTIHOME_DISABLE", "MULTIHOME_SAME_INTERFACE",
+    "MULTIHOME_PEERS",    "MULTIHOME_TIMEOUTS", "MULTIHOME_PORTS",   "JOURNAL_STREAM"};
+
+// The values that the environment has; null where it has none, or an empty one.
+struct Values {
+    const char* of[variable_count] = {};
+
+    bool any() const {
+        return std::any_of(std::begin(of), std::end(of), [](const char* value) { return value != nullptr; });
+    }
+};
+
+// Goes through the environment once, because most processes that load the library have nothing to set.
+Values find_values() {
+    Values values;
+    if (environ == nullptr)
+        return values;
+    for (char** entry = environ; *entry != nullptr; ++entry) {
+        // The first letters tell nearly all others apart.
+        if (std::strncmp(*entry, "MULTIHOME_", 10) != 0 && std::strncmp(*entry, "JOURNAL_", 8) != 0)
+            continue;
+        for (unsigned variable = 0; variable < variable_count; ++variable) {
+            const std::string_view name = names[variable];
+            // Of two entries the first counts, as for getenv().
+            if (values.of[variable] == nullptr && std::strncmp(*entry, name.data(), name.size()) == 0 &&
+                (*entry)[name.size()] == '=')
+                values.of[variable] = *entry + name.size() + 1;
+        }
+    }
+    for (const char*& value : values.of)
+        if (value != nullptr && *value == '\0')
+            value = nullptr;
+    return values;
+}
+
+// What stands before and after the first `separator`; false where there is none, and all of it stands before
+// it. (With substr() comes an exception.)
+bool split(std::string_view text, char separator, std::string_view& before, std::string_view& after) {
+    const size_t at = text.find(separator);
+    before = text;
+    after = {};
+    if (at == std::string_view::npos)
+        return false;
+    before.remove_suffix(text.size() - at);
+    after = text;
+    after.remove_prefix(at + 1);
+    return true;
+}
+
+std::string_view without_spaces(std::string_view text) {
+    while (!text.empty() && text.front() == ' ')
+        text.remove_prefix(1);
+    while (!text.empty() && text.back() == ' ')
+        text.remove_suffix(1);
+    return text;
+}
+
+// A whole number without sign, and nothing behind it.
 bool parse_number(std::string_view text, size_t minimum, size_t maximum, size_t& result) {
+    text = without_spaces(text);
     size_t number = 0;
     const char* const end = text.data() + text.size();
     const auto [stopped, error] = std::from_chars(text.data(), end, number);
@@ -28,24 +105,32 @@ bool parse_number(std::string_view text, size_t minimum, size_t maximum, size_t&
     return true;
 }
 
-// Reads one variable, if it is set, with one of the readers below.
+// Reads one variable, if it is set, with one of the readers below. True where it has a good value.
 template <typename Value>
-void read(const char* name, bool (*parse)(std::string_view, Value&), Value& value, const char* expected,
-          bool* was_set = nullptr) {
-    const char* text = std::getenv(name);
-    if (text == nullptr || *text == '\0')
-        return;
-    if (parse(text, value)) {
-        if (was_set != nullptr)
-            *was_set = true;
-        return;
-    }
-    log::write(LogLevel::error, "{}={} is not {}; going on with the default", name, text, expected);
+bool read(const Values& values, Variable variable, bool (*parse)(std::string_view, Value&), Value& result,
+          const char* expected) {
+    const char* text = values.of[variable];
+    if (text == nullptr)
+        return false;
+    if (parse(text, result))
+        return true;
+    log::write(LogLevel::error, "{}={} is not {}; going on with the default", names[variable], text,
+               expected);
+    return false;
+}
+
+// ASCII letters only: the program's locale is not ours to ask.
+bool is_same_word(std::string_view text, std::string_view small_letters) {
+    return std::equal(text.begin(), text.end(), small_letters.begin(), small_letters.end(),
+                      [](char any, char small) {
+                          return any == small || (small >= 'a' && small <= 'z' && any == small - 'a' + 'A');
+                      });
 }
 
 } // namespace
 
 bool parse_switch(std::string_view text, bool& result) {
+    text = without_spaces(text);
     if (text != "0" && text != "1")
         return false;
     result = text == "1";
@@ -53,14 +138,15 @@ bool parse_switch(std::string_view text, bool& result) {
 }
 
 bool parse_log_level(std::string_view text, LogLevel& result) {
-    constexpr std::string_view names[] = {"trace", "debug", "info", "warn", "error", "off"};
-    uint8_t level = 0;
-    for (const std::string_view name : names) {
-        if (text == name) {
-            result = static_cast<LogLevel>(level);
+    constexpr std::string_view levels[] = {"trace", "debug", "info", "warn", "error", "off"};
+    text = without_spaces(text);
+    uint8_t number = 0;
+    for (const std::string_view level : levels) {
+        if (is_same_word(text, level)) {
+            result = static_cast<LogLevel>(number);
             return true;
         }
-        ++level;
+        ++number;
     }
     return false;
 }
@@ -75,28 +161,50 @@ bool parse_ports(std::string_view text, std::bitset<65536>& result) {
     for (const bool store : {false, true}) {
         std::string_view rest = text;
         for (bool more = true; more;) {
-            const size_t comma = rest.find(',');
-            more = comma != std::string_view::npos;
-            const std::string_view range = rest.substr(0, comma);
-            rest = more ? rest.substr(comma + 1) : std::string_view{};
-            const size_t dash = range.find('-');
+            std::string_view range;
+            std::string_view highest;
+            more = split(std::string_view{rest}, ',', range, rest);
+            const bool has_two_ends = split(std::string_view{range}, '-', range, highest);
             size_t low = 0;
-            size_t high = 0;
-            if (!parse_number(range.substr(0, dash), 1, 65535, low))
+            if (!parse_number(range, 1, 65535, low))
                 return false;
-            high = low;
-            if (dash != std::string_view::npos && !parse_number(range.substr(dash + 1), low, 65535, high))
+            size_t high = low;
+            if (has_two_ends && !parse_number(highest, low, 65535, high))
                 return false;
             if (store)
                 for (size_t port = low; port <= high; ++port)
-                    result.set(port);
+                    result[port] = true; // set() has an exception
         }
     }
     return true;
 }
 
+bool parse_timeouts(std::string_view text, Settings::Timeouts& result) {
+    std::string_view first;
+    std::string_view second;
+    size_t question = 0;
+    size_t spoke_first = 0;
+    if (!split(text, ',', first, second) || !parse_number(first, 1, Settings::maximum_timeout, question) ||
+        !parse_number(second, 1, Settings::maximum_timeout, spoke_first))
+        return false;
+    result.question = static_cast<unsigned>(question);
+    result.spoke_first = static_cast<unsigned>(spoke_first);
+    return true;
+}
+
+bool parse_journal_stream(std::string_view text, Settings::JournalStream& result) {
+    std::string_view device;
+    std::string_view inode;
+    Settings::JournalStream stream;
+    if (!split(text, ':', device, inode) || !parse_number(device, 0, SIZE_MAX, stream.device) ||
+        !parse_number(inode, 1, SIZE_MAX, stream.inode))
+        return false;
+    result = stream;
+    return true;
+}
+
 const Settings& get() {
-    return current;
+    return *current;
 }
 
 void load() {
@@ -104,24 +212,37 @@ void load() {
     // first.
     if (loaded.exchange(true, std::memory_order_relaxed))
         return;
-    if (const char* file = std::getenv("MULTIHOME_LOG_FILE"); file != nullptr && *file != '\0') {
+    const Values values = find_values();
+    if (!values.any())
+        return;
+    // All but the ports, which are zero as the memory is.
+    std::memcpy(memory_for_others, &defaults, offsetof(Settings, ports));
+    auto& others = *reinterpret_cast<Settings*>(memory_for_others);
+    current = &others;
+    // First those that say where a line about the others goes.
+    if (const char* file = values.of[variable_log_file]; file != nullptr) {
         // Copied, because programs that set their title write over the environment.
         if (const size_t length = std::strlen(file); length < sizeof log_file) {
             std::memcpy(log_file, file, length + 1);
-            current.log_file = log_file;
+            others.log_file = log_file;
         } else {
             log::write(LogLevel::error,
                        "MULTIHOME_LOG_FILE is longer than a file name can be; going on without");
         }
     }
-    read("MULTIHOME_LOG", parse_log_level, current.log_level, "one of off, error, warn, info, debug, trace");
-    read("MULTIHOME_DISABLE", parse_switch, current.disabled, "0 or 1");
-    read("MULTIHOME_SAME_INTERFACE", parse_switch, current.same_interface, "0 or 1");
-    read("MULTIHOME_PEERS", parse_peers, current.peers, "a number from 64 to 8388608");
-    bool ports_set = false;
-    read("MULTIHOME_PORTS", parse_ports, current.ports, "a list of ports and ranges such as 53,5000-5100",
-         &ports_set);
-    current.all_ports = !ports_set;
+    // No line about a bad one: it is not ours.
+    if (const char* journal = values.of[variable_journal]; journal != nullptr)
+        parse_journal_stream(journal, others.journal);
+    read(values, variable_log, parse_log_level, others.log_level,
+         "one of off, error, warn, info, debug, trace");
+    read(values, variable_disable, parse_switch, others.disabled, "0 or 1");
+    read(values, variable_same_interface, parse_switch, others.same_interface, "0 or 1");
+    read(values, variable_peers, parse_peers, others.peers, "a number from 64 to 8388608");
+    read(values, variable_timeouts, parse_timeouts, others.timeouts,
+         "two numbers of seconds from 1 to 3600 such as 30,120");
+    if (read(values, variable_ports, parse_ports, others.ports,
+             "a list of ports and ranges such as 53,5000-5100"))
+        others.all_ports = false;
 }
 
 } // namespace multihome::settings

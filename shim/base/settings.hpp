@@ -18,13 +18,31 @@ struct Settings {
     static constexpr size_t minimum_peers = 64;
     static constexpr size_t maximum_peers = 8'388'608;
 
+    // How long what a stranger may have sent, and what the program has sent, counts: in seconds.
+    struct Timeouts {
+        unsigned question = 30;     // an unanswered question
+        unsigned spoke_first = 120; // silence after which it no longer counts that the program spoke first
+
+        friend bool operator==(const Timeouts&, const Timeouts&) = default;
+    };
+    static constexpr unsigned maximum_timeout = 3600;
+
+    // The file that JOURNAL_STREAM names (systemd.exec(5)); none where the inode is 0.
+    struct JournalStream {
+        uint64_t device = 0;
+        uint64_t inode = 0;
+    };
+
     bool disabled = false;       // MULTIHOME_DISABLE
     bool same_interface = false; // MULTIHOME_SAME_INTERFACE
     bool all_ports = true;
     LogLevel log_level = LogLevel::warn; // MULTIHOME_LOG
     const char* log_file = nullptr;      // MULTIHOME_LOG_FILE; null: standard error
     size_t peers = default_peers;        // MULTIHOME_PEERS
-    std::bitset<65536> ports;            // MULTIHOME_PORTS, where all_ports is false
+    Timeouts timeouts;                   // MULTIHOME_TIMEOUTS
+    JournalStream journal;               // standard error leads to the journal where it is this file
+    // The last, see settings.cpp.
+    std::bitset<65536> ports; // MULTIHOME_PORTS, where all_ports is false
 
     // `port` in network byte order.
     bool wants_port(in_port_t port) const { return all_ports || ports.test(ntohs(port)); }
@@ -38,11 +56,15 @@ const Settings& get();
 // Reads the environment, once. Tells the log about each bad value, which leaves the default in force.
 void load();
 
-// The readers of single values: false, and `result` untouched, where `text` is not a value.
-bool parse_switch(std::string_view text, bool& result);              // 0 or 1
-bool parse_log_level(std::string_view text, LogLevel& result);       // off, error, warn, info, debug, trace
-bool parse_peers(std::string_view text, size_t& result);             // minimum_peers to maximum_peers
-bool parse_ports(std::string_view text, std::bitset<65536>& result); // 53,5000-5100
+// The readers of single values: false, and `result` untouched, where `text` is not a value. Spaces around a
+// value, and around the items of a list, do not count.
+bool parse_switch(std::string_view text, bool& result); // 0 or 1
+// off, error, warn, info, debug, trace, in small letters or capitals
+bool parse_log_level(std::string_view text, LogLevel& result);
+bool parse_peers(std::string_view text, size_t& result);                // minimum_peers to maximum_peers
+bool parse_ports(std::string_view text, std::bitset<65536>& result);    // 53,5000-5100
+bool parse_timeouts(std::string_view text, Settings::Timeouts& result); // 30,120
+bool parse_journal_stream(std::string_view text, Settings::JournalStream& result); // 9:4711
 
 } // namespace settings
 } // namespace multihome

@@ -26,12 +26,7 @@ EXPORT int socket(int domain, int type, int protocol) noexcept {
 }
 
 EXPORT int bind(int fd, const sockaddr* address, socklen_t length) noexcept {
-    if (sockets::is_ours(fd))
-        return options::bind_again(fd, sockets::peek(fd), address, length);
-    const int result = libc::bind(fd, address, length);
-    if (result == 0)
-        sockets::bound(fd);
-    return result;
+    return sockets::bind(fd, address, length);
 }
 
 EXPORT int connect(int fd, const sockaddr* address, socklen_t length) {
@@ -151,27 +146,15 @@ bool is_passed_on_for_good(Socket socket) {
 } // namespace
 
 EXPORT int setsockopt(int fd, int level, int name, const void* value, socklen_t length) noexcept {
-    if (is_passed_on_for_good(sockets::peek_direct(fd))) [[likely]]
+    if (is_passed_on_for_good(sockets::peek_direct(fd)) ||
+        options::concern(level, name) == options::Concern::none) [[likely]]
         return libc::setsockopt(fd, level, name, value, length);
-    if (options::concerns(level, name)) {
-        const Socket socket = sockets::get(fd);
-        if (is_ours(socket))
-            return options::set(fd, socket, level, name, value, length);
-    }
-    if (options::is_multicast_interface(level, name))
-        return options::set_multicast_interface(fd, level, name, value, length);
-    if (options::is_device(level, name))
-        return options::set_device(fd, level, name, value, length);
-    return libc::setsockopt(fd, level, name, value, length);
+    return options::set(fd, level, name, value, length);
 }
 
 EXPORT int getsockopt(int fd, int level, int name, void* value, socklen_t* length) noexcept {
-    if (is_passed_on_for_good(sockets::peek_direct(fd))) [[likely]]
+    if (is_passed_on_for_good(sockets::peek_direct(fd)) ||
+        options::concern(level, name) == options::Concern::none) [[likely]]
         return libc::getsockopt(fd, level, name, value, length);
-    if (options::concerns(level, name)) {
-        const Socket socket = sockets::get(fd);
-        if (is_ours(socket))
-            return options::get(fd, socket, level, name, value, length);
-    }
-    return libc::getsockopt(fd, level, name, value, length);
+    return options::get(fd, level, name, value, length);
 }

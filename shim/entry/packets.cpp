@@ -16,10 +16,19 @@
 using namespace multihome; // NOLINT(google-build-using-namespace): this file is the program's side of it
 using namespace multihome::entry; // NOLINT(google-build-using-namespace)
 
+// The loader runs this before the program's own constructors; calls that come even earlier see the defaults.
+[[gnu::constructor]] static void start() {
+    // Now, and not on first use, which may be in a signal handler or between dlopen() and dlerror().
+    libc::resolve_all();
+    log::remember_standard_error();
+    settings::load();
+    sockets::start();
+}
+
 namespace {
 
 // Descriptors that came over a UNIX socket. Only looked for where control messages came at all.
-void note_passed_descriptors(const msghdr& message) {
+void look_for_descriptors(const msghdr& message) {
     for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr;
          header = CMSG_NXTHDR(const_cast<msghdr*>(&message), header)) {
         if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
@@ -32,71 +41,77 @@ void note_passed_descriptors(const msghdr& message) {
     }
 }
 
-// What the descriptor is once it is about to send: an unbound socket's first datagram decides that.
-Socket socket_for_sending(int fd, const sockaddr* address, socklen_t length) {
-    const Socket socket = sockets::get(fd);
-    return socket.kind() != Socket::Kind::unbound ? socket
-                                                  : connect::before_first_send(socket, fd, address, length);
-}
-
-Socket socket_for_sending(int fd, const msghdr* message) {
-    const Socket socket = sockets::get(fd);
-    if (socket.kind() != Socket::Kind::unbound || message == nullptr ||
-        !user_memory::can_read(message, sizeof *message))
-        return socket;
-    return connect::before_first_send(socket, fd, static_cast<const sockaddr*>(message->msg_name),
-                                      message->msg_namelen);
-}
-
-} // namespace
-
-// The loader runs this before the program's own constructors; calls that come even earlier see the defaults.
-[[gnu::constructor]] static void start() {
-    // Now, and not on first use, which may be in a signal handler or between dlopen() and dlerror().
-    libc::resolve_all();
-    log::remember_standard_error();
-    settings::load();
-    sockets::start();
-}
-
-// The functions of the packet path pass on what is none of our business at once. The rest stands in functions
-// of its own, with the same arguments, so that the compiler makes a jump of either way on and saves no
-// registers before.
-
-namespace {
-
-[[gnu::cold, gnu::noinline]] ssize_t recvfrom_examined(int fd, void* buffer, size_t length, int flags,
-                                                       sockaddr* address, socklen_t* address_length) {
-    if (!is_ours(sockets::get(fd)))
-        return libc::recvfrom(fd, buffer, length, flags, address, address_length);
-    return receive::one(fd, buffer, length, flags, address, address_length);
-}
-
-// A function of its own for the sake of its frame, which the others must not pay for.
-[[gnu::hot, gnu::noinline]] ssize_t recvmsg_ours(int fd, msghdr* message, int flags, Socket socket) {
-    return receive::quickly(socket, fd, message, flags);
-}
-
-[[gnu::cold, gnu::noinline]] ssize_t recvmsg_examined(int fd, msghdr* message, int flags) {
-    if (is_ours(sockets::get(fd)))
-        return receive::one(fd, message, flags);
+// recvmsg() and recvmmsg() on what may be a UNIX socket.
+ssize_t recvmsg_with_descriptors(int fd, msghdr* message, int flags) {
     const ssize_t received = libc::recvmsg(fd, message, flags);
     if (received >= 0 && message->msg_controllen >= sizeof(cmsghdr))
-        note_passed_descriptors(*message);
+        look_for_descriptors(*message);
     return received;
 }
 
-[[gnu::cold, gnu::noinline]] ssize_t sendto_examined(int fd, const void* buffer, size_t length, int flags,
-                                                     const sockaddr* address, socklen_t address_length) {
-    if (!is_ours(socket_for_sending(fd, address, address_length)))
-        return libc::sendto(fd, buffer, length, flags, address, address_length);
-    return send::one(fd, buffer, length, flags, address, address_length);
+int recvmmsg_with_descriptors(int fd, mmsghdr* messages, unsigned int count, int flags, timespec* timeout) {
+    const int received = libc::recvmmsg(fd, messages, count, flags, timeout);
+    for (int index = 0; index < received; ++index)
+        if (messages[index].msg_hdr.msg_controllen >= sizeof(cmsghdr)) [[unlikely]]
+            look_for_descriptors(messages[index].msg_hdr);
+    return received;
 }
 
-[[gnu::cold, gnu::noinline]] ssize_t sendmsg_examined(int fd, const msghdr* message, int flags) {
-    if (!is_ours(socket_for_sending(fd, message)))
-        return libc::sendmsg(fd, message, flags);
-    return send::one(fd, message, flags);
+// What the descriptor is once it is about to send: an unbound socket's first datagram decides that.
+Socket socket_for_sending(int fd, const void* address, socklen_t length) {
+    const Socket socket = sockets::get(fd);
+    return socket.kind() != Socket::Kind::unbound
+               ? socket
+               : connect::before_first_send(socket, fd, static_cast<const sockaddr*>(address), length);
+}
+
+Socket socket_for_sending(int fd, const msghdr* message) {
+    if (message == nullptr || !user_memory::can_read(message, sizeof *message))
+        return sockets::get(fd);
+    return socket_for_sending(fd, message->msg_name, message->msg_namelen);
+}
+
+// The ways on where a quick look at the descriptor's word does not tell: functions of their own with the same
+// arguments, so that the compiler makes a jump of each way on, and saves no registers before.
+
+[[gnu::cold, gnu::noinline]] ssize_t recvfrom_after_look(int fd, void* buffer, size_t length, int flags,
+                                                         sockaddr* address, socklen_t* address_length) {
+    const Socket socket = sockets::get(fd);
+    return is_ours(socket) ? receive::datagram(socket, fd, buffer, length, flags, address, address_length)
+                           : libc::recvfrom(fd, buffer, length, flags, address, address_length);
+}
+
+[[gnu::noinline]] ssize_t recvmsg_after_look(int fd, msghdr* message, int flags) {
+    const Socket socket = sockets::get(fd);
+    return is_ours(socket) ? receive::message(socket, fd, message, flags)
+                           : recvmsg_with_descriptors(fd, message, flags);
+}
+
+[[gnu::noinline]] int recvmmsg_after_look(int fd, mmsghdr* messages, unsigned int count, int flags,
+                                          timespec* timeout) {
+    return is_ours(sockets::get(fd)) ? receive::messages(fd, messages, count, flags, timeout)
+                                     : recvmmsg_with_descriptors(fd, messages, count, flags, timeout);
+}
+
+[[gnu::cold, gnu::noinline]] ssize_t sendto_after_look(int fd, const void* buffer, size_t length, int flags,
+                                                       const sockaddr* address, socklen_t address_length) {
+    const Socket socket = socket_for_sending(fd, address, address_length);
+    return is_ours(socket) ? send::datagram(socket, fd, buffer, length, flags, address, address_length)
+                           : libc::sendto(fd, buffer, length, flags, address, address_length);
+}
+
+[[gnu::cold, gnu::noinline]] ssize_t sendmsg_after_look(int fd, const msghdr* message, int flags) {
+    const Socket socket = socket_for_sending(fd, message);
+    return is_ours(socket) ? send::message(socket, fd, message, flags) : libc::sendmsg(fd, message, flags);
+}
+
+[[gnu::cold, gnu::noinline]] int sendmmsg_after_look(int fd, mmsghdr* messages, unsigned int count,
+                                                     int flags) {
+    const msghdr* first = count != 0 && messages != nullptr ? &messages->msg_hdr : nullptr;
+    if (is_ours(socket_for_sending(fd, first)))
+        return send::messages(fd, messages, count, flags);
+    sockets::mark_all();
+    return libc::sendmmsg(fd, messages, count, flags);
 }
 
 } // namespace
@@ -105,85 +120,60 @@ EXPORT ssize_t recvfrom(int fd, void* buffer, size_t length, int flags, sockaddr
                         socklen_t* address_length) {
     const Socket socket = sockets::peek_direct(fd);
     if (is_ours(socket)) [[likely]]
-        return receive::quickly(socket, fd, buffer, length, flags, address, address_length);
+        return receive::datagram(socket, fd, buffer, length, flags, address, address_length);
     if (is_passed_on(socket)) [[likely]]
         return libc::recvfrom(fd, buffer, length, flags, address, address_length);
-    return recvfrom_examined(fd, buffer, length, flags, address, address_length);
+    return recvfrom_after_look(fd, buffer, length, flags, address, address_length);
 }
 
 // What recvfrom() is called in programs built with _FORTIFY_SOURCE.
 EXPORT ssize_t __recvfrom_chk(int fd, void* buffer, size_t length, size_t buffer_length, int flags,
                               sockaddr* address, socklen_t* address_length) {
     const Socket socket = sockets::get(fd);
-    if (!is_ours(socket) || length > buffer_length) [[likely]]
+    if (length > buffer_length || !is_ours(socket)) [[unlikely]]
         return libc::__recvfrom_chk(fd, buffer, length, buffer_length, flags, address, address_length);
-    return receive::one(fd, buffer, length, flags, address, address_length);
+    return receive::datagram(socket, fd, buffer, length, flags, address, address_length);
 }
 
 EXPORT ssize_t recvmsg(int fd, msghdr* message, int flags) {
     const Socket socket = sockets::peek_direct(fd);
-    // One instruction tells both from the rest.
-    if ((socket.word() & (static_cast<uint64_t>(Socket::Kind::ours) | Socket::no_descriptors)) != 0)
-        [[likely]] {
-        if (is_ours(socket))
-            return recvmsg_ours(fd, message, flags, socket);
+    if (is_ours(socket)) [[likely]]
+        return receive::message(socket, fd, message, flags);
+    if (socket.has(Socket::no_descriptors)) [[likely]]
         return libc::recvmsg(fd, message, flags);
-    }
     // What has no room for control messages gets no descriptors either.
     if (is_passed_on(socket) && user_memory::is_on_stack(message) && message->msg_controllen == 0)
         return libc::recvmsg(fd, message, flags);
-    return recvmsg_examined(fd, message, flags);
+    return recvmsg_after_look(fd, message, flags);
 }
-
-namespace {
-
-[[gnu::noinline]] int recvmmsg_examined(int fd, mmsghdr* messages, unsigned int count, int flags,
-                                        timespec* timeout) {
-    if (is_ours(sockets::get(fd))) [[likely]]
-        return receive::many(fd, messages, count, flags, timeout);
-    const int received = libc::recvmmsg(fd, messages, count, flags, timeout);
-    for (int index = 0; index < received; ++index)
-        if (messages[index].msg_hdr.msg_controllen >= sizeof(cmsghdr)) [[unlikely]]
-            note_passed_descriptors(messages[index].msg_hdr);
-    return received;
-}
-
-[[gnu::noinline]] int sendmmsg_examined(int fd, mmsghdr* messages, unsigned int count, int flags) {
-    const msghdr* first = count != 0 && messages != nullptr ? &messages->msg_hdr : nullptr;
-    if (!is_ours(socket_for_sending(fd, first)))
-        return libc::sendmmsg(fd, messages, count, flags);
-    return send::many(fd, messages, count, flags);
-}
-
-} // namespace
 
 EXPORT int recvmmsg(int fd, mmsghdr* messages, unsigned int count, int flags, timespec* timeout) {
     if (sockets::peek_direct(fd).has(Socket::no_descriptors)) [[likely]]
         return libc::recvmmsg(fd, messages, count, flags, timeout);
-    return recvmmsg_examined(fd, messages, count, flags, timeout);
+    return recvmmsg_after_look(fd, messages, count, flags, timeout);
 }
 
 EXPORT ssize_t sendto(int fd, const void* buffer, size_t length, int flags, const sockaddr* address,
                       socklen_t address_length) {
     const Socket socket = sockets::peek_direct(fd);
     if (is_ours(socket)) [[likely]]
-        return send::quickly(socket, fd, buffer, length, flags, address, address_length);
+        return send::datagram(socket, fd, buffer, length, flags, address, address_length);
     if (is_passed_on(socket)) [[likely]]
         return libc::sendto(fd, buffer, length, flags, address, address_length);
-    return sendto_examined(fd, buffer, length, flags, address, address_length);
+    return sendto_after_look(fd, buffer, length, flags, address, address_length);
 }
 
 EXPORT ssize_t sendmsg(int fd, const msghdr* message, int flags) {
     const Socket socket = sockets::peek_direct(fd);
-    if (is_passed_on(socket))
-        return libc::sendmsg(fd, message, flags);
     if (is_ours(socket)) [[likely]]
-        return send::quickly(socket, fd, message, flags);
-    return sendmsg_examined(fd, message, flags);
+        return send::message(socket, fd, message, flags);
+    if (is_passed_on(socket)) [[likely]]
+        return libc::sendmsg(fd, message, flags);
+    return sendmsg_after_look(fd, message, flags);
 }
 
 EXPORT int sendmmsg(int fd, mmsghdr* messages, unsigned int count, int flags) {
-    if (is_passed_on(sockets::peek_direct(fd))) [[likely]]
+    if (sockets::peek_direct(fd).has(Socket::no_descriptors)) [[likely]]
         return libc::sendmmsg(fd, messages, count, flags);
-    return sendmmsg_examined(fd, messages, count, flags);
+    return sendmmsg_after_look(fd, messages, count, flags);
 }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// The exported functions that install a system-call filter, and syscall(2), which reaches all the others. See
-// entry.hpp.
+// The exported functions that install a system-call filter, pidfd_getfd(), and syscall(2), which reaches all
+// the others. See entry.hpp.
 #include "shim/entry/entry.hpp"
 
+#include "shim/base/cancellation.hpp"
 #include "shim/base/libc.hpp"
 #include "shim/base/log.hpp"
 #include "shim/sockets/system_call_filter.hpp"
@@ -11,7 +12,6 @@
 #include <cstdarg>
 #include <fcntl.h>
 #include <linux/seccomp.h>
-#include <pthread.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <type_traits>
@@ -29,17 +29,15 @@ namespace {
 // A call that installs a system-call filter. `strict`: read() and write() are all that will be left.
 template <typename Call>
 auto filtered(bool strict, const void* program, Call call) {
-    using system_call_filter::Verdict;
-    const system_call_filter::Judgement judgement =
-        strict ? system_call_filter::Judgement{Verdict::stay_out, false} : system_call_filter::judge(program);
-    const Verdict verdict = judgement.verdict;
+    using system_call_filter::Judgement;
+    const Judgement judgement = strict ? Judgement::nothing_is_allowed() : system_call_filter::judge(program);
     // Before the call: afterwards it may be forbidden.
-    if (verdict == Verdict::stay_out) {
+    if (!judgement.allows(Activity::packets)) {
         log::write(LogLevel::warn,
                    "the program's system-call filter does not allow what multihome does for each "
                    "datagram: its UDP sockets answer as without multihome from now on");
         sockets::give_all_back();
-    } else if (verdict == Verdict::no_new_sockets) {
+    } else if (!judgement.allows(Activity::new_sockets)) {
         log::write(LogLevel::warn,
                    "the program's system-call filter does not allow getsockopt, setsockopt and "
                    "getsockname: UDP sockets made from now on answer as without multihome");
@@ -51,6 +49,13 @@ auto filtered(bool strict, const void* program, Call call) {
 }
 
 } // namespace
+
+EXPORT int pidfd_getfd(int pidfd, int fd, unsigned int flags) noexcept {
+    const int copy = libc::pidfd_getfd(pidfd, fd, flags);
+    if (copy >= 0)
+        sockets::arrived(copy);
+    return copy;
+}
 
 EXPORT int prctl(int option, ...) noexcept {
     va_list list;
@@ -67,18 +72,6 @@ EXPORT int prctl(int option, ...) noexcept {
 
 namespace {
 
-// syscall(2) is no cancellation point, the functions that we hand over to are.
-class NoCancellation {
-public:
-    NoCancellation() { pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before_); }
-    ~NoCancellation() { pthread_setcancelstate(before_, nullptr); }
-    NoCancellation(const NoCancellation&) = delete;
-    NoCancellation& operator=(const NoCancellation&) = delete;
-
-private:
-    int before_ = PTHREAD_CANCEL_ENABLE;
-};
-
 template <typename Type>
 Type as(long argument) {
     if constexpr (std::is_pointer_v<Type>)
@@ -90,6 +83,7 @@ Type as(long argument) {
 // Calls one of the functions above with the arguments of its system call.
 template <typename Result, typename... Arguments, size_t... Index>
 long call(Result (*function)(Arguments...), const long* arguments, std::index_sequence<Index...>) {
+    // syscall(2) is no cancellation point, the functions that we hand over to are.
     const NoCancellation guard;
     return static_cast<long>(function(as<Arguments>(arguments[Index])...));
 }
@@ -132,6 +126,8 @@ EXPORT long syscall(long number, ...) noexcept {
         const NoCancellation guard;
         return fcntl(static_cast<int>(a[0]), static_cast<int>(a[1]), a[2]);
     }
+    case SYS_pidfd_getfd:
+        return call(&pidfd_getfd, a);
     case SYS_setsockopt:
         return call(&setsockopt, a);
     case SYS_getsockopt:
@@ -156,8 +152,5 @@ EXPORT long syscall(long number, ...) noexcept {
         return prctl(PR_SET_SECCOMP, a[1], a[2], a[3], a[4]);
     if (number == SYS_seccomp && (a[0] == SECCOMP_SET_MODE_STRICT || a[0] == SECCOMP_SET_MODE_FILTER))
         return filtered(a[0] == SECCOMP_SET_MODE_STRICT, as<const void*>(a[2]), pass_on);
-    const long result = pass_on();
-    if (number == SYS_pidfd_getfd && result >= 0)
-        sockets::arrived(static_cast<int>(result));
-    return result;
+    return pass_on();
 }

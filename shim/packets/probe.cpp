@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "shim/packets/probe.hpp"
 
+#include "shim/base/control.hpp"
 #include "shim/base/libc.hpp"
+#include "shim/base/permissions.hpp"
+#include "shim/sockets/options.hpp"
+#include "shim/sockets/sockets.hpp"
 
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
@@ -42,6 +46,9 @@ bool may_be_corked(int fd) {
 } // namespace
 
 bool fails(int fd, const msghdr& message) {
+    // Where it cannot be asked, the program's own call decides: nothing has been sent.
+    if (!permissions::may(Activity::probing))
+        return true;
     const libc::ErrnoGuard keep_errno;
     if (may_be_corked(fd))
         return false;
@@ -51,6 +58,14 @@ bool fails(int fd, const msghdr& message) {
 
 bool fails_after(int fd, const msghdr& message) {
     return may_be_the_source(errno) && fails(fd, message);
+}
+
+bool allows_now(int fd, const msghdr& message) {
+    if (errno != EINVAL)
+        return false;
+    const Local source = control::read_source(message.msg_control, message.msg_controllen);
+    return !source.address.is_ipv4() &&
+           options::allow_local_route(fd, sockets::peek(fd), source.address.ipv6());
 }
 
 } // namespace multihome::probe

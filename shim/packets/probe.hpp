@@ -15,4 +15,9 @@ bool fails(int fd, const msghdr& message);
 // The same after a call that failed, with errno as it left it: saves the system call for other errors.
 bool fails_after(int fd, const msghdr& message);
 
+// A call with `message`, whose last control message is a source of ours, has failed with errno as it left it:
+// true where the same call is worth another try, because the source is local by a route only and is allowed
+// now.
+bool allows_now(int fd, const msghdr& message);
+
 } // namespace multihome::probe

@@ -2,6 +2,7 @@
 #include "shim/packets/receive.hpp"
 
 #include "shim/base/control.hpp"
+#include "shim/base/kernel_constants.hpp"
 #include "shim/base/libc.hpp"
 #include "shim/base/scratch.hpp"
 #include "shim/base/settings.hpp"
@@ -9,6 +10,7 @@
 #include "shim/peers/peers.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 
 namespace multihome::receive {
@@ -30,45 +32,6 @@ constexpr unsigned maximum_batch = 1024; // at once; the kernel itself knows no 
 unsigned hidden_kinds(Socket socket) {
     return (socket.has(Socket::asked_ipv4) ? 0U : control::ipv4) |
            (socket.has(Socket::asked_ipv6) ? 0U : control::ipv6);
-}
-
-// Learns from a datagram whose control messages, ours among them, lie in `buffer`. `room`: what the program
-// gave for the peer's address; where that was cut, the program cannot answer either.
-void learn(const peers::Turn& turn, Socket socket, int fd, const msghdr& message, socklen_t room,
-           const void* buffer, size_t length, int flags) {
-    if ((flags & MSG_ERRQUEUE) != 0)
-        return;
-    const control::Choice choice{.with_interface = settings::get().same_interface,
-                                 .to_device = socket.has(Socket::to_device)};
-    const control::Arrival found = control::read(buffer, length, choice);
-    if (found.found == control::none) {
-        sockets::verify(fd, socket);
-        return;
-    }
-    // Without ipi_spec_dst, and on a socket that is bound to a device, ipi_addr matters as well.
-    control::SimpleArrival simple;
-    const bool is_all =
-        control::read_simple(buffer, length, simple) && simple.names_ipv4_source() && !choice.to_device;
-    Peer peer;
-    uint64_t name = 0;
-    if (message.msg_name == nullptr || message.msg_namelen > room ||
-        !read_peer(static_cast<const sockaddr*>(message.msg_name), message.msg_namelen, peer))
-        return;
-    std::memcpy(&name, message.msg_name, sizeof name);
-    peers::heard(turn, socket, fd, name, peer, found.local, is_all ? simple.word : 0);
-}
-
-// A receive call has failed.
-void note_nothing(Socket socket, int flags) {
-    // The error queue has an order of its own.
-    if ((errno == EAGAIN || errno == EWOULDBLOCK) && (flags & MSG_ERRQUEUE) == 0)
-        peers::drained(socket);
-}
-
-// A receive call has brought something, and all of that is noted.
-void finish_call(const peers::Turn& turn, int flags) {
-    if ((flags & MSG_PEEK) != 0 && (flags & MSG_ERRQUEUE) == 0)
-        peers::end_peek(turn);
 }
 
 // The room that we give the kernel for the control messages of the program's `message` and ours.
@@ -95,165 +58,143 @@ size_t writable_bytes(void* memory, size_t length) {
     return done;
 }
 
-// As give_back(), for a message with our packet information alone: the quick way. `alike` notes the datagram;
-// where it returns false, or the message is another one, nothing has been done.
-template <typename Alike>
-bool give_back_quickly(const peers::Turn& turn, Socket socket, const msghdr& ours, msghdr& theirs, int flags,
-                       Alike alike) {
-    control::SimpleArrival arrival;
-    if ((flags & (MSG_ERRQUEUE | MSG_PEEK)) != 0 || socket.has(Socket::asked_ipv4) ||
-        socket.has(Socket::asked_ipv6) || ours.msg_name == nullptr || ours.msg_namelen > theirs.msg_namelen ||
-        !control::read_simple(ours.msg_control, ours.msg_controllen, arrival) ||
-        !alike(turn, socket, static_cast<const sockaddr*>(ours.msg_name), ours.msg_namelen, arrival))
-        return false;
-    theirs.msg_namelen = ours.msg_namelen;
-    theirs.msg_controllen = 0;
-    theirs.msg_flags = ours.msg_flags;
-    return true;
-}
-
-// The program's message, changed to what the kernel would have written to it.
-void give_back(Socket socket, const msghdr& ours, msghdr& theirs) {
+// The control messages that the program is to see, in its own buffer, as the kernel would have written them.
+[[gnu::noinline]] void hand_over_control(Socket socket, const msghdr& ours, msghdr& theirs) {
     int flags = ours.msg_flags;
     const unsigned hide = hidden_kinds(socket);
     void* target = theirs.msg_control;
-    size_t room = theirs.msg_controllen;
+    const size_t room = theirs.msg_controllen;
     const size_t writable =
         target != nullptr && room != 0 && control::has_visible(ours.msg_control, ours.msg_controllen, hide)
             ? writable_bytes(target, std::min(room, ours.msg_controllen))
             : room;
+    // Ours may have been cut, or have made others be cut; what counts is the program's own buffer.
     theirs.msg_controllen =
         control::hand_over(ours.msg_control, ours.msg_controllen, hide, target, room, flags, writable);
-    // Ours may have been cut, or have made others be cut; what counts is the program's own buffer.
     theirs.msg_flags = flags;
-    theirs.msg_namelen = ours.msg_namelen;
+}
+
+// A datagram without other control messages than ours, of which the program is not told.
+[[gnu::always_inline]] inline void give_back(const msghdr& ours, msghdr* theirs, socklen_t* name_length) {
+    *name_length = ours.msg_namelen;
+    if (theirs != nullptr) {
+        theirs->msg_controllen = 0;
+        theirs->msg_flags = ours.msg_flags;
+    }
+}
+
+// Any datagram, or one of several: what came in `ours` is heard, and written to the program's message.
+// `theirs` is null for recvfrom(), which has no room for control messages; `name_length` is where the program
+// has the room for the peer's address, and gets its length.
+void finish_datagram(peers::Turn& turn, Socket socket, int fd, const msghdr& ours, msghdr* theirs,
+                     socklen_t* name_length, int flags) {
+    const socklen_t room = *name_length;
+    *name_length = ours.msg_namelen;
+    if (theirs != nullptr)
+        hand_over_control(socket, ours, *theirs);
+    // The error queue has an order of its own, and tells nothing.
+    if ((flags & MSG_ERRQUEUE) != 0) [[unlikely]]
+        return;
+    const control::Arrival arrival = control::read(
+        ours.msg_control, ours.msg_controllen,
+        {.with_interface = settings::get().same_interface, .to_device = socket.has(Socket::to_device)});
+    if (arrival.found == control::none) [[unlikely]]
+        sockets::verify(fd, socket);
+    else if (ours.msg_name != nullptr && ours.msg_namelen <= room) // one that was cut cannot be answered
+        turn.hear(socket, fd, ours, arrival.local);
+}
+
+// A receive call has failed.
+void note_failure(int flags) {
+    if ((errno == EAGAIN || errno == EWOULDBLOCK) && (flags & MSG_ERRQUEUE) == 0)
+        peers::Turn{}.drained();
+}
+
+// The real call where no quick look may do.
+ssize_t receive(detail::Call& call) {
+    const ssize_t received = libc::recvmsg(call.fd, &call.ours, call.flags);
+    return received >= 0 ? detail::finish(call, received) : detail::fail(call);
 }
 
 } // namespace
 
-[[gnu::hot]] ssize_t one(int fd, void* buffer, size_t length, int flags, sockaddr* address,
-                         socklen_t* address_length) {
+namespace detail {
+
+// The kernel has brought something.
+[[gnu::hot, gnu::noinline]] ssize_t finish(const Call& call, ssize_t received) {
+    const Socket socket{call.word};
+    peers::Turn turn;
+    if ((call.flags & (MSG_PEEK | MSG_ERRQUEUE)) == 0 &&
+        turn.hear_steady(socket, call.ours, *call.name_length)) [[likely]] {
+        give_back(call.ours, call.theirs, call.name_length);
+        return received;
+    }
+    if ((call.flags & MSG_ERRQUEUE) == 0) [[likely]]
+        turn.begin_receiving(socket, false);
+    finish_datagram(turn, socket, call.fd, call.ours, call.theirs, call.name_length, call.flags);
+    if ((call.flags & (MSG_PEEK | MSG_ERRQUEUE)) == MSG_PEEK) [[unlikely]]
+        turn.end_peek();
+    return received;
+}
+
+[[gnu::cold, gnu::noinline]] ssize_t fail(const Call& call) {
+    // Closed behind our back; recvfrom() may find the buffer bad before the descriptor.
+    if (errno == EBADF && call.theirs == nullptr)
+        return libc::recvfrom(call.fd, call.ours.msg_iov->iov_base, call.ours.msg_iov->iov_len, call.flags,
+                              static_cast<sockaddr*>(call.ours.msg_name), call.name_length);
+    // Where the address cannot be written, newer kernels have written its length.
+    if (errno == EFAULT && *call.name_length != call.ours.msg_namelen)
+        *call.name_length = call.ours.msg_namelen;
+    note_failure(call.flags);
+    return -1;
+}
+
+[[gnu::hot, gnu::noinline]] ssize_t check_and_receive(int fd, void* buffer, size_t length, int flags,
+                                                      sockaddr* address, socklen_t* address_length) {
     // Without an address there is nobody to answer, and without a control buffer nothing to hide.
     if (length > maximum_length || (flags & (MSG_ERRQUEUE | msg_cmsg_compat)) != 0 || address == nullptr ||
-        !user_memory::can_write(address_length, sizeof *address_length) ||
-        !detail::takes_address(*address_length))
+        !user_memory::can_write(address_length, sizeof *address_length) || !takes_address(*address_length))
+        [[unlikely]]
         return libc::recvfrom(fd, buffer, length, flags, address, address_length);
-    return detail::make((flags & MSG_PEEK) != 0, sockets::peek(fd), fd, buffer, length, flags, address,
-                        address_length);
+    alignas(cmsghdr) unsigned char control[control_room];
+    iovec data{buffer, length};
+    Call call{{}, nullptr, address_length, sockets::peek(fd).word(), fd, flags};
+    call.ours.msg_name = address;
+    call.ours.msg_namelen = *address_length;
+    call.ours.msg_iov = &data;
+    call.ours.msg_iovlen = 1;
+    call.ours.msg_control = control;
+    call.ours.msg_controllen = sizeof control;
+    return (flags & MSG_PEEK) == 0 ? receive_again<false>(call) : receive(call);
 }
 
-[[gnu::hot, gnu::noinline]] ssize_t detail::note_ipv6(const Call& call, ssize_t received) {
-    const msghdr& message = call.message;
-    if (*call.address_length < sizeof(sockaddr_in6) ||
-        !peers::heard_again_ipv6(Socket{call.word}, message.msg_name, call.control, message.msg_controllen))
-        return note(call, received);
-    *call.address_length = sizeof(sockaddr_in6);
-    return received;
-}
-
-[[gnu::hot, gnu::noinline]] ssize_t detail::note(const Call& call, ssize_t received) {
-    const Socket socket{call.word};
-    const msghdr& message = call.message;
-    const socklen_t room = *call.address_length;
-    *call.address_length = message.msg_namelen;
-    const peers::Turn turn;
-    control::SimpleArrival arrival;
-    if (message.msg_namelen <= room && (call.flags & MSG_PEEK) == 0 &&
-        control::read_simple(call.control, message.msg_controllen, arrival) &&
-        peers::heard_alike(turn, socket, static_cast<const sockaddr*>(message.msg_name), message.msg_namelen,
-                           arrival))
-        return received;
-    peers::begin_receiving(turn, socket, false);
-    learn(turn, socket, call.fd, message, room, call.control, message.msg_controllen, call.flags);
-    finish_call(turn, call.flags);
-    return received;
-}
-
-ssize_t detail::note_failure(const Call& call) {
-    // Closed behind our back; recvfrom() may find the buffer bad before the descriptor.
-    if (errno == EBADF)
-        return libc::recvfrom(call.fd, call.data.iov_base, call.data.iov_len, call.flags,
-                              static_cast<sockaddr*>(call.message.msg_name), call.address_length);
-    // Where the address cannot be written, newer kernels have written its length.
-    if (errno == EFAULT)
-        *call.address_length = call.message.msg_namelen;
-    note_nothing(Socket{call.word}, call.flags);
-    return -1;
-}
-
-namespace {
-
-// What a recvmsg() with room for our control message has brought into `ours`.
-ssize_t finish_message(Socket socket, int fd, const msghdr& ours, msghdr& theirs, ssize_t received,
-                       int flags) {
-    const peers::Turn turn;
-    if (give_back_quickly(turn, socket, ours, theirs, flags, peers::heard_alike))
-        return received;
-    const socklen_t room = theirs.msg_namelen;
-    give_back(socket, ours, theirs);
-    if ((flags & MSG_ERRQUEUE) == 0)
-        peers::begin_receiving(turn, socket, false);
-    learn(turn, socket, fd, ours, room, ours.msg_control, ours.msg_controllen, flags);
-    finish_call(turn, flags);
-    return received;
-}
-
-ssize_t fail_message(Socket socket, const msghdr& ours, msghdr& theirs, int flags) {
-    // Where the name cannot be written, newer kernels have written its length.
-    if (errno == EFAULT && theirs.msg_namelen != ours.msg_namelen)
-        theirs.msg_namelen = ours.msg_namelen;
-    note_nothing(socket, flags);
-    return -1;
-}
-
-} // namespace
-
-[[gnu::hot]] ssize_t one(int fd, msghdr* message, int flags) {
-    const Socket socket = sockets::peek(fd);
-    if (message == nullptr || !user_memory::can_write(message, sizeof *message))
-        return libc::recvmsg(fd, message, flags);
-    msghdr ours = *message;
+[[gnu::hot, gnu::noinline]] ssize_t check_and_receive(int fd, msghdr* theirs, int flags) {
+    if (theirs == nullptr || !user_memory::can_write(theirs, sizeof *theirs)) [[unlikely]]
+        return libc::recvmsg(fd, theirs, flags);
     Scratch scratch;
     alignas(cmsghdr) unsigned char small[small_control + control_room];
-    size_t wanted = control_length(ours);
-    void* own_control = wanted <= sizeof small ? small : scratch.take(wanted);
-    if (own_control == nullptr) {
+    size_t wanted = control_length(*theirs);
+    void* control = wanted <= sizeof small ? small : scratch.take(wanted);
+    if (control == nullptr) {
         // Without memory for all that the program has room for, what there is does for nearly all datagrams.
-        own_control = small;
+        control = small;
         wanted = sizeof small;
     }
-    ours.msg_control = own_control;
-    ours.msg_controllen = wanted;
-    const ssize_t received = libc::recvmsg(fd, &ours, flags);
-    return received >= 0 ? finish_message(socket, fd, ours, *message, received, flags)
-                         : fail_message(socket, ours, *message, flags);
+    Call call;
+    control::replace_control(*theirs, call.ours, control, wanted);
+    call.theirs = theirs;
+    call.name_length = &theirs->msg_namelen;
+    call.word = sockets::peek(fd).word();
+    call.fd = fd;
+    call.flags = flags;
+    const bool has_quick_look = (flags & (MSG_PEEK | MSG_ERRQUEUE)) == 0 && theirs->msg_controllen == 0 &&
+                                theirs->msg_name != nullptr && takes_address(theirs->msg_namelen);
+    return has_quick_look ? receive_again<true>(call) : receive(call);
 }
 
-[[gnu::hot, gnu::noinline]] static ssize_t note_long(const detail::MessageCall& call, ssize_t received) {
-    return finish_message(Socket{call.word}, call.fd, call.message, *call.theirs, received, call.flags);
-}
-
-[[gnu::hot, gnu::noinline]] ssize_t detail::note_ipv6(const MessageCall& call, ssize_t received) {
-    const msghdr& message = call.message;
-    if (call.theirs->msg_namelen < sizeof(sockaddr_in6) ||
-        !peers::heard_again_ipv6(Socket{call.word}, message.msg_name, call.control, message.msg_controllen))
-        return note_long(call, received);
-    call.theirs->msg_namelen = sizeof(sockaddr_in6);
-    call.theirs->msg_flags = message.msg_flags;
-    return received;
-}
-
-ssize_t detail::note_failure(const MessageCall& call) {
-    return fail_message(Socket{call.word}, call.message, *call.theirs, call.flags);
-}
+} // namespace detail
 
 namespace {
-
-[[gnu::always_inline]] inline void prepare_one(const msghdr& theirs, msghdr& ours, void* control,
-                                               size_t room) {
-    control::replace_control(theirs, ours, control, room);
-    ours.msg_flags = 0;
-}
 
 // Copies the messages to `memory`, each with a control buffer of ours, as many of them as fit into `size`
 // bytes with those.
@@ -261,19 +202,13 @@ unsigned prepare(const mmsghdr* messages, unsigned count, void* memory, size_t s
     auto* const ours = static_cast<mmsghdr*>(memory);
     auto* control = static_cast<unsigned char*>(memory) + count * sizeof(mmsghdr);
     const unsigned char* const end = static_cast<unsigned char*>(memory) + size;
-    if (control > end)
-        return 0;
-    unsigned index = 0;
-    // Most programs give no room for control messages; many give room for many messages and get one.
-    const auto plain =
-        static_cast<unsigned>(std::min(size_t{count}, static_cast<size_t>(end - control) / control_room));
-    for (; index < plain && messages[index].msg_hdr.msg_controllen == 0; ++index, control += control_room)
-        prepare_one(messages[index].msg_hdr, ours[index].msg_hdr, control, control_room);
-    for (; index < count; ++index) {
-        const size_t room = control_length(messages[index].msg_hdr);
-        if (room > static_cast<size_t>(end - control))
+    for (unsigned index = 0; index < count; ++index) {
+        const msghdr& theirs = messages[index].msg_hdr;
+        const size_t room = theirs.msg_controllen == 0 ? control_room : control_length(theirs);
+        if (control > end || room > static_cast<size_t>(end - control))
             return index;
-        prepare_one(messages[index].msg_hdr, ours[index].msg_hdr, control, room);
+        control::replace_control(theirs, ours[index].msg_hdr, control, room);
+        ours[index].msg_hdr.msg_flags = 0;
         control += room;
     }
     return count;
@@ -281,8 +216,8 @@ unsigned prepare(const mmsghdr* messages, unsigned count, void* memory, size_t s
 
 // As recvmmsg(), for as many messages as there is room for: `batch` says how many those are. It is 0 where
 // the call was made as the program made it.
-int receive_batch(int fd, mmsghdr* messages, unsigned count, int flags, timespec* timeout, unsigned& batch) {
-    const Socket socket = sockets::peek(fd);
+int receive_batch(Socket socket, int fd, mmsghdr* messages, unsigned count, int flags, timespec* timeout,
+                  unsigned& batch) {
     batch = std::min(count, maximum_batch);
     if (messages != nullptr && !user_memory::can_write(messages, batch * sizeof *messages))
         // The kernel fills those that it can reach.
@@ -309,24 +244,24 @@ int receive_batch(int fd, mmsghdr* messages, unsigned count, int flags, timespec
     auto* ours = static_cast<mmsghdr*>(memory);
     const int received = libc::recvmmsg(fd, ours, batch, flags, timeout);
     if (received >= 0) {
-        const peers::Turn turn;
+        peers::Turn turn;
         if ((flags & MSG_ERRQUEUE) == 0)
-            peers::begin_receiving(turn, socket, true);
+            turn.begin_receiving(socket, true);
         for (unsigned index = 0; index < static_cast<unsigned>(received); ++index) {
-            const msghdr& message = ours[index].msg_hdr;
-            msghdr& theirs = messages[index].msg_hdr;
-            const socklen_t room = theirs.msg_namelen;
             messages[index].msg_len = ours[index].msg_len;
-            if (give_back_quickly(turn, socket, message, theirs, flags, peers::heard_in_batch))
-                continue;
-            give_back(socket, message, theirs);
-            learn(turn, socket, fd, message, room, message.msg_control, message.msg_controllen, flags);
+            msghdr& theirs = messages[index].msg_hdr;
+            if ((flags & MSG_ERRQUEUE) == 0 &&
+                turn.hear_steady_in_batch(socket, ours[index].msg_hdr, theirs.msg_namelen)) [[likely]]
+                give_back(ours[index].msg_hdr, &theirs, &theirs.msg_namelen);
+            else
+                finish_datagram(turn, socket, fd, ours[index].msg_hdr, &theirs, &theirs.msg_namelen, flags);
         }
-        finish_call(turn, flags);
+        if ((flags & (MSG_PEEK | MSG_ERRQUEUE)) == MSG_PEEK)
+            turn.end_peek();
     } else {
-        note_nothing(socket, flags);
+        note_failure(flags);
     }
-    // The kernel may have stopped at a message whose name it could not write; see one().
+    // The kernel may have stopped at a message whose name it could not write; see fail().
     const unsigned next = received < 0 ? 0 : static_cast<unsigned>(received);
     if (next < batch && messages[next].msg_hdr.msg_namelen != ours[next].msg_hdr.msg_namelen)
         messages[next].msg_hdr.msg_namelen = ours[next].msg_hdr.msg_namelen;
@@ -335,7 +270,7 @@ int receive_batch(int fd, mmsghdr* messages, unsigned count, int flags, timespec
 
 } // namespace
 
-[[gnu::hot]] int many(int fd, mmsghdr* messages, unsigned count, int flags, timespec* timeout) {
+[[gnu::hot]] int messages(int fd, mmsghdr* messages, unsigned count, int flags, timespec* timeout) {
     // Where the kernel cannot write what is left of the time, the call fails although messages have come, and
     // nobody would tell us how many.
     timespec left;
@@ -345,10 +280,11 @@ int receive_batch(int fd, mmsghdr* messages, unsigned count, int flags, timespec
             return libc::recvmmsg(fd, messages, count, flags, timeout);
         left = *timeout;
     }
+    const Socket socket = sockets::peek(fd);
     const int errno_before = errno;
     unsigned done = 0;
     for (unsigned batch = 0;;) {
-        const int received = receive_batch(fd, messages + done, count - done, flags, ours, batch);
+        const int received = receive_batch(socket, fd, messages + done, count - done, flags, ours, batch);
         if (received > 0)
             done += static_cast<unsigned>(received);
         else if (done == 0)

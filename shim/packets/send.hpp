@@ -9,144 +9,104 @@
 #pragma once
 
 #include "shim/base/control.hpp"
-#include "shim/base/kernel_constants.hpp"
 #include "shim/base/libc.hpp"
 #include "shim/base/user_memory.hpp"
 #include "shim/peers/peers.hpp"
 #include "shim/sockets/sockets.hpp"
 
 #include <cstddef>
-#include <cstring>
+#include <sys/socket.h>
 #include <sys/types.h>
 
 namespace multihome::send {
 
-ssize_t one(int fd, const void* buffer, size_t length, int flags, const sockaddr* address,
-            socklen_t address_length);
-ssize_t one(int fd, const msghdr* message, int flags);
-int many(int fd, mmsghdr* messages, unsigned count, int flags);
-
 namespace detail {
 
-// A sendto() under way as the sendmsg() that it becomes; see receive::detail::Call.
-struct Call {
+// A sendto() under way, as the sendmsg() that it becomes. In memory from the start, so that the quick look
+// has no registers to save across the real call.
+struct DatagramCall {
+    msghdr ours; // the kernel does not read msg_flags
     iovec data;
-    msghdr message; // the kernel does not read msg_flags
     int fd;
     int flags;
-    int errno_before; // what errno has to be again if the second call succeeds
-
-    static const Call& of(const msghdr& message) { return *reinterpret_cast<const Call*>(message.msg_iov); }
+    int errno_before; // what errno is again if the second call succeeds
 };
-static_assert(offsetof(Call, data) == 0);
 
-// A sendmsg() under way; msg_iov is the program's.
+// The same for a sendmsg().
 struct MessageCall {
-    msghdr message;
+    msghdr ours;
     const msghdr* theirs;
-    const MessageCall* self; // so that the short way has no address to keep across the real call
     int fd;
     int flags;
     int errno_before;
 };
-[[gnu::cold, gnu::noinline]] ssize_t after_failure(const MessageCall& call);
 
-// The call has failed: once more as the program made it, if that was because of the source or may fail in
-// another way.
-[[gnu::cold, gnu::noinline]] ssize_t after_failure(const Call& call);
+ssize_t fail(const DatagramCall& call);
+ssize_t fail(const MessageCall& call);
+ssize_t search_and_send(int fd, const void* buffer, size_t length, int flags, const sockaddr* address,
+                        socklen_t address_length);
+ssize_t search_and_send(int fd, const msghdr* theirs, int flags);
 
-// quickly() where the address is a sockaddr_in6. Functions of their own, for the sake of the others' frames.
-ssize_t quickly_ipv6(int fd, const void* buffer, size_t length, int flags, const sockaddr* address,
-                     Socket socket);
-ssize_t quickly_ipv6(int fd, const msghdr* message, int flags, Socket socket);
-
-// Where a quick look may read a sockaddr_in: where one was read before (see user_memory.hpp), or on the
-// stack.
-[[gnu::always_inline]] inline bool is_readable(const void* address) {
-    return address == recent.shortcut().address || user_memory::is_on_stack(address);
-}
-
-// The same for a sockaddr_in6, which is longer.
-[[gnu::always_inline]] inline bool is_readable_ipv6(const void* address) {
-    return user_memory::is_on_stack(address) ||
-           (address == recent.shortcut().address && recent.shortcut().ipv6_name != Recent::no_name);
-}
-
-// The real call for the program's message, with this source, which takes `source_length` bytes.
-[[gnu::always_inline]] inline ssize_t send(int fd, const msghdr* message, int flags,
-                                           const SourceMessage& source, size_t source_length) {
-    peers::count_answer_quickly();
-    MessageCall call;
-    call.theirs = message;
-    call.self = &call;
+// The real call for the program's sendto(), with this source.
+[[gnu::always_inline]] inline ssize_t send(int fd, const void* buffer, size_t length, int flags,
+                                           const sockaddr* address, socklen_t address_length,
+                                           const Source& source, int errno_before) {
+    DatagramCall call;
     call.fd = fd;
     call.flags = flags;
-    call.errno_before = *recent.shortcut().error_number;
-    control::replace_control(*message, call.message, source.control(), source_length);
-    const ssize_t sent = libc::sendmsg(fd, &call.message, flags);
+    call.errno_before = errno_before;
+    call.data = {const_cast<void*>(buffer), length};
+    call.ours.msg_name = const_cast<sockaddr*>(address);
+    call.ours.msg_namelen = address_length;
+    call.ours.msg_iov = &call.data;
+    call.ours.msg_iovlen = 1;
+    call.ours.msg_control = const_cast<void*>(source.messages);
+    call.ours.msg_controllen = source.length;
+    const ssize_t sent = libc::sendmsg(fd, &call.ours, flags);
     if (sent < 0) [[unlikely]]
-        return after_failure(*call.self);
+        return fail(call);
     return sent;
 }
 
-// The same for the program's sendto(). Lengths and flags that sendmsg() treats in another way than sendto()
-// it refuses before it has done anything: see after_failure().
-[[gnu::always_inline]] inline ssize_t send(int fd, const void* buffer, size_t length, int flags,
-                                           const sockaddr* address, socklen_t address_length,
-                                           const SourceMessage& source, size_t source_length) {
-    // Now and not after the call, so that there is nothing to keep across it; after_failure() makes up for
-    // it.
-    peers::count_answer_quickly();
-    Call call;
+// The real call for the program's sendmsg().
+[[gnu::always_inline]] inline ssize_t send(int fd, const msghdr* theirs, int flags, const Source& source,
+                                           int errno_before) {
+    MessageCall call;
+    control::replace_control(*theirs, call.ours, const_cast<void*>(source.messages), source.length);
+    call.theirs = theirs;
     call.fd = fd;
     call.flags = flags;
-    call.errno_before = *recent.shortcut().error_number;
-    call.data = {const_cast<void*>(buffer), length};
-    call.message.msg_name = const_cast<sockaddr*>(address);
-    call.message.msg_namelen = address_length;
-    call.message.msg_iov = &call.data;
-    call.message.msg_iovlen = 1;
-    call.message.msg_control = source.control();
-    call.message.msg_controllen = source_length;
-    const ssize_t sent = libc::sendmsg(fd, &call.message, flags);
+    call.errno_before = errno_before;
+    const ssize_t sent = libc::sendmsg(fd, &call.ours, flags);
     if (sent < 0) [[unlikely]]
-        return after_failure(Call::of(call.message));
+        return fail(call);
     return sent;
 }
 
 } // namespace detail
 
-// one() for a descriptor whose word is at hand, the shortest way for an answer to an IPv4 peer that came
-// last, by a message that lies on the stack.
-[[gnu::always_inline]] inline ssize_t quickly(Socket socket, int fd, const msghdr* message, int flags) {
-    if (!user_memory::is_on_stack(message)) [[unlikely]]
-        return one(fd, message, flags);
-    if (message->msg_controllen != 0) [[unlikely]]
-        return one(fd, message, flags);
-    if (message->msg_namelen != sizeof(sockaddr_in))
-        return detail::quickly_ipv6(fd, message, flags, socket);
-    if (!detail::is_readable(message->msg_name)) [[unlikely]]
-        return one(fd, message, flags);
-    const SourceMessage* source = nullptr;
-    if (!peers::answers(socket, message->msg_name, source)) [[unlikely]]
-        return one(fd, message, flags);
-    return detail::send(fd, message, flags, *source, SourceMessage::ipv4_length);
+// `socket`: the descriptor's word. The quick look (thread_memory.hpp) stands here, all else behind it.
+[[gnu::always_inline]] inline ssize_t datagram(Socket socket, int fd, const void* buffer, size_t length,
+                                               int flags, const sockaddr* address, socklen_t address_length) {
+    Source source;
+    int errno_before = 0;
+    if (user_memory::is_on_stack(address) &&
+        peers::Turn{}.answer_again(socket, address, address_length, source, errno_before)) [[likely]]
+        return detail::send(fd, buffer, length, flags, address, address_length, source, errno_before);
+    return detail::search_and_send(fd, buffer, length, flags, address, address_length);
 }
 
-// The same for sendto().
-[[gnu::always_inline]] inline ssize_t quickly(Socket socket, int fd, const void* buffer, size_t length,
-                                              int flags, const sockaddr* address, socklen_t address_length) {
-    if (address_length != sizeof(sockaddr_in)) [[unlikely]]
-        return address_length == sizeof(sockaddr_in6)
-                   ? detail::quickly_ipv6(fd, buffer, length, flags, address, socket)
-                   : one(fd, buffer, length, flags, address, address_length);
-    if (!detail::is_readable(address)) [[unlikely]]
-        return one(fd, buffer, length, flags, address, address_length);
-    const SourceMessage* source = nullptr;
-    if (!peers::answers(socket, address, source)) [[unlikely]]
-        return one(fd, buffer, length, flags, address, address_length);
-    return detail::send(fd, buffer, length, flags, address, sizeof(sockaddr_in), *source,
-                        SourceMessage::ipv4_length);
+[[gnu::always_inline]] inline ssize_t message(Socket socket, int fd, const msghdr* theirs, int flags) {
+    Source source;
+    int errno_before = 0;
+    if (user_memory::is_on_stack(theirs) && theirs->msg_controllen == 0 &&
+        user_memory::is_on_stack(theirs->msg_name) &&
+        peers::Turn{}.answer_again(socket, theirs->msg_name, theirs->msg_namelen, source, errno_before))
+        [[likely]]
+        return detail::send(fd, theirs, flags, source, errno_before);
+    return detail::search_and_send(fd, theirs, flags);
 }
+
+int messages(int fd, mmsghdr* messages, unsigned count, int flags);
 
 } // namespace multihome::send

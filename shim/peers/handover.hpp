@@ -1,69 +1,123 @@
 // SPDX-License-Identifier: MIT
 //
-// Peers that wait for an answer which may come from another socket than the one that heard them: a TFTP
-// server opens a socket for each transfer, a DTLS server connects one for each client.
+// Peers that wait for an answer which may come from another port than the one they asked: a TFTP server makes
+// a socket for each transfer.
 //
-// The rule: a peer is offered when a socket hears it on which the peer spoke first, and through which it has
-// not been answered so far. The offer stands for `seconds_offered` seconds. So what a resolver hears on the
-// sockets that it asks questions from is never offered, and neither are the clients that it answers in the
-// ordinary way.
+// This is the one case in which a stranger could steer what a program sends to somebody else, so the rule is
+// one of cause and effect. A socket answers for another one if
+//  - it was made after the question was heard (`made`, the sequence number of sockets),
+//  - the question waits, unanswered, and its time has not run out,
+//  - this program has not itself asked the peer lately, from whatever port, and
+//  - the peer's port is not one that servers answer from (answers_from()): then it is rather one whom we ask.
+// What is left for an attacker: to choose the source of the first datagram that a program sends to a port
+// above 1023 that it has not sent to for two minutes, from a socket that it makes within the question's 30 s.
 //
-// A direct-mapped array of words, each the whole truth about one offer, written by plain stores: an offer
-// that is overwritten by another peer's is lost, and that peer's transfer leaves from where the routing table
-// says.
+// A direct-mapped array of words, each the whole truth about one peer, written by plain stores: an offer that
+// is overwritten by another peer's is lost, and that transfer leaves from where the routing table says.
 #pragma once
 
-#include "shim/peers/peer_table.hpp"
+#include "shim/peers/local_addresses.hpp"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <iterator>
+#include <netinet/in.h>
 
 namespace multihome {
 
 class Handover {
 public:
-    static constexpr uint32_t seconds_offered = 16;
-
-    // `hash`: of the peer. `now`: seconds of any clock that only goes forward. Async-signal-safe.
-    void offer(uint64_t hash, LocalIndex local, uint32_t now) {
-        const uint64_t time = uint64_t{now} << local_index_bits & time_mask;
-        // Release pairs with the acquire in find(): who reads the index reads the interned address too.
-        slot(hash).store((hash & fingerprint_mask) | time | local, std::memory_order_release);
+    // True where a peer with this port (network byte order) is a server, as far as one can tell: the ports
+    // below 1024, and those above it that hosts ask from many programs.
+    static bool answers_from(in_port_t port) {
+        // OpenVPN, RADIUS, SSDP, STUN, IPsec behind NAT, SIP, NAT-PMP, mDNS, LLMNR, CoAP, memcached,
+        // WireGuard.
+        static constexpr uint16_t servers[] = {1194, 1812, 1813, 1900, 3478, 4500,  5060, 5061,
+                                               5351, 5353, 5355, 5683, 5684, 11211, 51820};
+        const uint16_t number = ntohs(port);
+        return number < IPPORT_RESERVED || std::binary_search(std::begin(servers), std::end(servers), number);
     }
 
-    // Where the peer waits for its answer from; local_by_route where no offer stands. Async-signal-safe.
-    LocalIndex find(uint64_t hash, uint32_t now) const {
-        const uint64_t word = slot(hash).load(std::memory_order_acquire);
-        if (word == 0 || ((word ^ hash) & fingerprint_mask) != 0)
+    // A question was heard from the peer with this hash (of its address and port alone). `made`: the number
+    // of the last socket that was made. Async-signal-safe, as all of these.
+    void offer(uint64_t hash, LocalIndex at, uint16_t made, Ticks now, const LocalAddresses& locals,
+               const Lifetimes& lifetimes) {
+        if (was_asked(hash, now, lifetimes))
+            return;
+        const uint64_t word = fingerprint(hash, at, locals) | uint64_t{made} << made_shift |
+                              uint64_t{at} << index_shift | (now & time_mask);
+        // Release pairs with the acquire in find(): who reads the number of the address reads its salt too.
+        slot(hash).offer.store(word, std::memory_order_release);
+    }
+
+    // Where the peer waits for an answer from; local_by_route where no offer stands for a socket with this
+    // number.
+    LocalIndex find(uint64_t hash, uint16_t made, Ticks now, const LocalAddresses& locals,
+                    const Lifetimes& lifetimes) const {
+        const uint64_t word = slot(hash).offer.load(std::memory_order_acquire);
+        const auto at = static_cast<LocalIndex>(word >> index_shift & index_mask);
+        if (at == local_by_route || made == 0 ||
+            ((word ^ fingerprint(hash, at, locals)) & fingerprint_mask) != 0)
             return local_by_route;
-        const uint64_t age = (now - (word >> local_index_bits)) & (time_mask >> local_index_bits);
-        return age <= seconds_offered ? static_cast<LocalIndex>(word & local_mask) : local_by_route;
+        // The numbers wrap; half of them are enough for the time of an offer.
+        const auto since = static_cast<int16_t>(static_cast<uint16_t>(made - (word >> made_shift)));
+        const Ticks age = (now - static_cast<Ticks>(word)) & time_mask;
+        return since > 0 && age <= lifetimes.question && !was_asked(hash, now, lifetimes) ? at
+                                                                                          : local_by_route;
     }
 
-    // The offer is no longer good, if it stands. Async-signal-safe.
-    void withdraw(uint64_t hash) {
-        uint64_t word = slot(hash).load(std::memory_order_relaxed);
+    // The question has been answered.
+    void withdraw(uint64_t hash, const LocalAddresses& locals) {
+        uint64_t word = slot(hash).offer.load(std::memory_order_relaxed);
+        const auto at = static_cast<LocalIndex>(word >> index_shift & index_mask);
         // Relaxed: there is nothing to read behind an empty word. A failed exchange means a newer offer.
-        if (word != 0 && ((word ^ hash) & fingerprint_mask) == 0)
-            slot(hash).compare_exchange_strong(word, 0, std::memory_order_relaxed);
+        if (word != 0 && ((word ^ fingerprint(hash, at, locals)) & fingerprint_mask) == 0)
+            slot(hash).offer.compare_exchange_strong(word, 0, std::memory_order_relaxed);
+    }
+
+    // The program has asked this peer. Relaxed: the word is the whole truth.
+    void ask(uint64_t hash, Ticks now) {
+        const uint64_t word = (hash & ~asked_time_mask) | (now & asked_time_mask);
+        std::atomic<uint64_t>& asked = slot(hash).asked;
+        if (asked.load(std::memory_order_relaxed) != word)
+            asked.store(word, std::memory_order_relaxed);
     }
 
 private:
-    // Of a word: the local address, the time of the offer (18 bits, three days), 36 bits of the peer's hash.
-    // The slot is chosen by bits of the hash that are not among those, so a false match takes 48 equal bits.
+    //         0-9   10-19  20-35  36-63
+    //   offer time  index  made   fingerprint. With the slot's 12 bits, a false match takes 40 equal bits.
+    //         0-13        14-63
+    //   asked time        fingerprint
     static constexpr unsigned slot_bits = 12;
-    static constexpr unsigned time_bits = 18;
-    static constexpr unsigned fingerprint_shift = local_index_bits + time_bits;
-    static constexpr uint64_t local_mask = (uint64_t{1} << local_index_bits) - 1;
-    static constexpr uint64_t time_mask = ((uint64_t{1} << time_bits) - 1) << local_index_bits;
-    static constexpr uint64_t fingerprint_mask = ~uint64_t{0} << fingerprint_shift;
+    static constexpr Ticks time_mask = 0x3ff;
+    static constexpr unsigned index_shift = 10;
+    static constexpr uint64_t index_mask = (1U << local_index_bits) - 1;
+    static constexpr unsigned made_shift = index_shift + local_index_bits;
+    static constexpr uint64_t fingerprint_mask = ~uint64_t{0} << (made_shift + 16);
+    static constexpr uint64_t asked_time_mask = 0x3fff;
+
+    struct Slot {
+        std::atomic<uint64_t> offer;
+        std::atomic<uint64_t> asked;
+    };
+
+    static uint64_t fingerprint(uint64_t hash, LocalIndex at, const LocalAddresses& locals) {
+        return (hash ^ locals.salt(at)) & fingerprint_mask;
+    }
+
+    bool was_asked(uint64_t hash, Ticks now, const Lifetimes& lifetimes) const {
+        const uint64_t word = slot(hash).asked.load(std::memory_order_relaxed);
+        return word != 0 && ((word ^ hash) & ~asked_time_mask) == 0 &&
+               ((now - static_cast<Ticks>(word)) & asked_time_mask) <= lifetimes.spoke_first;
+    }
 
     static size_t index(uint64_t hash) { return hash & ((size_t{1} << slot_bits) - 1); }
-    std::atomic<uint64_t>& slot(uint64_t hash) { return slots_[index(hash)]; }
-    const std::atomic<uint64_t>& slot(uint64_t hash) const { return slots_[index(hash)]; }
+    Slot& slot(uint64_t hash) { return slots_[index(hash)]; }
+    const Slot& slot(uint64_t hash) const { return slots_[index(hash)]; }
 
-    std::array<std::atomic<uint64_t>, size_t{1} << slot_bits> slots_;
+    std::array<Slot, size_t{1} << slot_bits> slots_;
 };
 
 } // namespace multihome

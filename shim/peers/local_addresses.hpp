@@ -1,15 +1,22 @@
 // SPDX-License-Identifier: MIT
 //
-// The local addresses that peers have used, each under a small number that fits into an entry of the peer
-// table.
+// The local addresses that peers have used, each under a small number that fits into an entry of the table.
 //
-// Invariants: a slot goes from empty to claimed to ready and never changes again, so a number, once given
-// out, means the same address for ever. A writer that stops between claimed and ready costs that one slot.
-// Two writers may put the same address into two slots, which is harmless.
+// Local addresses are few, but 127/8 and AnyIP routes make them many. So a slot is taken back when another
+// address needs it: from those that the fewest conversations have begun at. What the table still says of the
+// old address must not be taken for the new one: each generation of a slot has a random-looking *salt*, which
+// is part of the fingerprint of every entry that names the slot. An entry of an old generation is nobody's
+// entry any more, and nobody has to look for it.
+//
+// Invariants
+//  - The salt is written last, and made void before anything else of a slot is changed. So whoever reads the
+//    salt, the address, and the same salt again has read the salt's address.
+//  - A writer that stops between the two costs that one slot.
+//  - Two writers may put the same address into two slots, which is harmless.
 #pragma once
 
 #include "shim/base/address.hpp"
-#include "shim/peers/peer_table.hpp"
+#include "shim/peers/conversation.hpp"
 
 #include <array>
 #include <atomic>
@@ -17,60 +24,146 @@
 
 namespace multihome {
 
-class LocalAddresses {
+template <template <typename> class Atomic = std::atomic>
+class BasicLocalAddresses {
 public:
-    // Number 0 and the highest number have meanings of their own, see peer_table.hpp.
     static constexpr unsigned first = local_by_route + 1;
-    static constexpr unsigned end = local_asked_first;
-    static constexpr unsigned capacity = end - first;
+    static constexpr unsigned count = 1U << local_index_bits;
 
-    // The number of `local`, given out now if it is new; local_by_route where the list is full. Never waits.
+    // The salt of the slot, in the bits of the fingerprint; of no slot, where the slot is being filled.
     // Async-signal-safe.
-    LocalIndex intern(const Local& local) {
-        const unsigned start = slot_hash(local);
-        for (unsigned step = 0; step < capacity; ++step) {
-            const unsigned index = first + (start + step) % capacity;
-            Slot& slot = slots_[index];
-            // Acquire pairs with the release below: a ready slot's address is complete.
-            State state = slot.state.load(std::memory_order_acquire);
-            if (state == State::empty &&
-                slot.state.compare_exchange_strong(state, State::claimed, std::memory_order_relaxed,
-                                                   std::memory_order_acquire)) {
-                slot.local = local;
-                slot.state.store(State::ready, std::memory_order_release);
-                return static_cast<LocalIndex>(index);
-            }
-            if (state == State::ready && slot.local == local)
-                return static_cast<LocalIndex>(index);
-        }
-        return local_by_route;
+    uint64_t salt(LocalIndex index) const {
+        // Acquire pairs with the release in fill(): who knows the salt reads its address.
+        return slots_[index].salt.load(std::memory_order_acquire);
     }
+    static constexpr bool is_void(uint64_t salt) { return (salt & ~salt_mask) != 0 || salt == 0; }
+    // True while no other address has had the slot: what was made of this one is good for ever.
+    bool is_first_generation(LocalIndex index) const { return salt(index) == first_salt; }
 
     // The address under `index`; the empty one where there is none. Async-signal-safe.
     Local at(LocalIndex index) const {
-        if (index < first || index >= end)
-            return {};
         const Slot& slot = slots_[index];
-        return slot.state.load(std::memory_order_acquire) == State::ready ? slot.local : Local{};
+        const uint64_t before = salt(index);
+        if (is_void(before))
+            return {};
+        const Local local{
+            {slot.first.load(std::memory_order_relaxed), slot.second.load(std::memory_order_relaxed)},
+            slot.interface_index.load(std::memory_order_relaxed)};
+        // Pairs with the fence in fill(): had any of these been new, so would the salt be.
+        std::atomic_thread_fence(std::memory_order_acquire);
+        return slot.salt.load(std::memory_order_relaxed) == before ? local : Local{};
+    }
+
+    // True where `index` stands for `local`. Async-signal-safe.
+    bool is_at(LocalIndex index, const Local& local) const {
+        const Slot& slot = slots_[index];
+        const bool equal = slot.second.load(std::memory_order_relaxed) == local.address.second &&
+                           slot.first.load(std::memory_order_relaxed) == local.address.first &&
+                           slot.interface_index.load(std::memory_order_relaxed) == local.interface_index;
+        // The salt was matched before. One that has changed since would have to be checked again; but then a
+        // writer stands in fill(), and what it puts in is not yet anybody's answer.
+        return equal;
+    }
+
+    // The number of `local`, given out now if it is new; local_by_route where every slot that it may have is
+    // being filled. Never waits. Async-signal-safe.
+    LocalIndex intern(const Local& local) {
+        const unsigned start = slot_hash(local);
+        unsigned victim = first;
+        unsigned fewest = most_uses + 1;
+        for (unsigned step = 0; step < reach; ++step) {
+            const unsigned index = first + (start + step) % (count - first);
+            Slot& slot = slots_[index];
+            const uint64_t salt = slot.salt.load(std::memory_order_acquire);
+            if (salt == 0) {
+                if (fill(slot, salt, local))
+                    return static_cast<LocalIndex>(index);
+                continue; // somebody else is filling it
+            }
+            if (is_void(salt))
+                continue;
+            if (is_at(static_cast<LocalIndex>(index), local))
+                return static_cast<LocalIndex>(index);
+            const unsigned uses = slot.uses.load(std::memory_order_relaxed);
+            if (uses < fewest) {
+                fewest = uses;
+                victim = index;
+            }
+        }
+        if (fewest > most_uses)
+            return local_by_route;
+        if (fewest == most_uses)
+            forget_uses(start);
+        Slot& slot = slots_[victim];
+        const uint64_t salt = slot.salt.load(std::memory_order_relaxed);
+        return !is_void(salt) && fill(slot, salt, local) ? static_cast<LocalIndex>(victim) : local_by_route;
+    }
+
+    // A conversation begins at this address. Relaxed: a hint for the replacement.
+    void use(LocalIndex index) {
+        Atomic<uint32_t>& uses = slots_[index].uses;
+        const uint32_t now = uses.load(std::memory_order_relaxed);
+        if (now < most_uses)
+            uses.store(now + 1, std::memory_order_relaxed);
     }
 
 private:
-    enum class State : uint32_t { empty, claimed, ready };
+    // So many slots are looked at for one address.
+    static constexpr unsigned reach = 64;
+    static constexpr unsigned most_uses = 3;
+    static constexpr uint64_t salt_mask = ~Conversation::mask;
+    static constexpr uint64_t void_bit = 1;
+    static constexpr uint64_t first_salt = uint64_t{0x9e3779b97f4a7c15} & salt_mask;
 
-    struct Slot {
-        std::atomic<State> state;
-        Local local;
+    struct alignas(32) Slot {
+        Atomic<uint64_t> salt; // 0: empty; with void_bit: being filled
+        Atomic<uint64_t> first;
+        Atomic<uint64_t> second;
+        Atomic<uint32_t> interface_index;
+        Atomic<uint32_t> uses;
     };
+
+    // A linear congruential generator (D. Knuth, MMIX): no two of a slot's generations in a row are alike.
+    static constexpr uint64_t next_salt(uint64_t salt) {
+        if (salt == 0)
+            return first_salt;
+        const uint64_t next = salt * 6364136223846793005U + 1442695040888963407U;
+        return (next & salt_mask) != 0 ? next & salt_mask : first_salt;
+    }
+
+    // Puts `local` into a slot that has `salt`. False where another writer has come first.
+    static bool fill(Slot& slot, uint64_t salt, const Local& local) {
+        const uint64_t next = next_salt(salt);
+        uint64_t expected = salt;
+        if (!slot.salt.compare_exchange_strong(expected, next | void_bit, std::memory_order_relaxed))
+            return false;
+        // Pairs with the fence in at(): whoever reads what follows finds the salt void, or new.
+        std::atomic_thread_fence(std::memory_order_release);
+        slot.first.store(local.address.first, std::memory_order_relaxed);
+        slot.second.store(local.address.second, std::memory_order_relaxed);
+        slot.interface_index.store(local.interface_index, std::memory_order_relaxed);
+        slot.uses.store(0, std::memory_order_relaxed);
+        slot.salt.store(next, std::memory_order_release); // pairs with the acquire in salt()
+        return true;
+    }
+
+    // All slots within reach are in use by many: from now on they have to be used again to stay.
+    void forget_uses(unsigned start) {
+        for (unsigned step = 0; step < reach; ++step)
+            slots_[first + (start + step) % (count - first)].uses.store(0, std::memory_order_relaxed);
+    }
 
     // Spreads the addresses of one host; there is nothing to defend, whoever can choose among them owns the
     // host.
     static unsigned slot_hash(const Local& local) {
         const uint64_t mixed =
             (local.address.first ^ local.address.second ^ local.interface_index) * 0x9e3779b97f4a7c15U;
-        return static_cast<unsigned>(mixed >> 48) % capacity;
+        return static_cast<unsigned>(mixed >> 48) % (count - first);
     }
 
-    std::array<Slot, size_t{1} << local_index_bits> slots_;
+    std::array<Slot, count> slots_;
 };
+
+using LocalAddresses = BasicLocalAddresses<>;
 
 } // namespace multihome

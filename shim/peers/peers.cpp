@@ -1,32 +1,76 @@
 // SPDX-License-Identifier: MIT
 #include "shim/peers/peers.hpp"
 
-#include "shim/base/control.hpp"
 #include "shim/base/log.hpp"
 #include "shim/base/settings.hpp"
-#include "shim/peers/shared_state.hpp"
 
 #include <ctime>
 
-namespace multihome {
+namespace multihome::peers {
 
-constinit thread_local Recent recent;
-
-namespace peers {
+constinit thread_local ThreadMemory detail::memory;
 
 namespace {
 
-using Entry = PeerTable::Entry;
+using Entry = ConversationTable::Entry;
 
-constinit std::atomic<unsigned> next_shard{0};
-
-void say_new_peer(int fd, const Peer& peer, const Local& local) {
-    if (log::wanted(LogLevel::debug)) [[unlikely]]
-        log::write(LogLevel::debug, "socket {}: peer {} asks {}", fd, log::AddressText{peer}.text,
-                   local ? log::AddressText{local.address}.text : "a group");
+// Read where something is stored, and where the age of something matters. CLOCK_MONOTONIC_COARSE is read
+// without a system call (vdso(7)).
+Ticks now() {
+    timespec time{};
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &time);
+    constexpr long nanoseconds_a_tick = 1'000'000'000 / ticks_a_second;
+    return static_cast<Ticks>(time.tv_sec) * ticks_a_second +
+           static_cast<Ticks>(time.tv_nsec / nanoseconds_a_tick);
 }
 
-[[gnu::cold]] void say_crowded() {
+uint64_t hash_in(const SharedState& state, const Peer& peer, in_port_t local_port) {
+    return hash_of(ConversationKey(peer, local_port), state.key);
+}
+// Of the peer alone, whichever port of ours it talks to.
+uint64_t hash_in(const SharedState& state, const Peer& peer) {
+    return hash_in(state, peer, 0);
+}
+
+// A peer that is a server, heard on a port that the kernel gave to one of its clients: it answers us, and
+// does not ask. Where both ports are the same (WireGuard), they are two of a kind.
+bool is_server_of_ours(const Peer& peer, in_port_t local_port) {
+    constexpr uint16_t first_given = 32768; // net.ipv4.ip_local_port_range
+    return ntohs(local_port) >= first_given && Handover::answers_from(peer.port) && peer.port != local_port;
+}
+
+// Somebody has answered a question that the thread which heard it has not: here, answers come late, or from
+// other threads. Relaxed: a hint that is true for good once it is true.
+bool answers_late(const SharedState& state) {
+    return state.answers_late.load(std::memory_order_relaxed) != 0;
+}
+void set_answers_late(SharedState& state) {
+    if (!answers_late(state))
+        state.answers_late.store(1, std::memory_order_relaxed);
+}
+
+// Questions go from thread to thread: more than one reads, and answers come from others than heard them. Then
+// a thread that answers a peer it has heard itself may be answering for another thread, which has heard that
+// peer since.
+bool questions_change_threads(const SharedState& state) {
+    return answers_late(state) && state.readers.load(std::memory_order_relaxed) > 1;
+}
+
+// A program that asks for packet information itself is to see it on every datagram. On a socket that is bound
+// to a device it matters which group a datagram was sent to, and where answers take the interface of the
+// question it matters which that was: the quick look does not tell.
+bool has_quick_look(const SharedState& state, Socket socket) {
+    return (socket.word() & (Socket::all_asked | Socket::to_device)) == 0 &&
+           !settings::get().same_interface && !questions_change_threads(state);
+}
+
+void log_new_peer(int fd, const Peer& peer, const Local& local) {
+    if (log::wanted(LogLevel::debug)) [[unlikely]]
+        log::write(LogLevel::debug, "socket {}: peer {} asks {}", fd, log::AddressText{peer}.text,
+                   log::AddressText{local.address}.text);
+}
+
+[[gnu::cold]] void log_crowded() {
     constinit static std::atomic<bool> said{false};
     if (!said.exchange(true, std::memory_order_relaxed))
         log::write(
@@ -36,306 +80,277 @@ void say_new_peer(int fd, const Peer& peer, const Local& local) {
             settings::get().peers);
 }
 
-// The first datagram tells who speaks first here.
-void settle_role(Socket& socket, int fd, Socket::Role role) {
-    if (socket.role() != Socket::Role::fresh)
+// An answer leaves from `at`, where this thread has heard the peer.
+void note_answer(SharedState& state, uint64_t hash, const Peer& peer, LocalIndex at, const Entry& entry) {
+    const Conversation before = entry.state();
+    if (!before)
         return;
-    const Socket settled = socket.with_role(role);
-    sockets::update(fd, socket, settled);
-    socket = settled;
+    state.table().answer(hash, at, entry);
+    if (before.kind() == Conversation::Kind::question && !before.is_answered())
+        state.handover.withdraw(hash_in(state, peer), state.locals);
 }
 
-// Read only for peers that are new or wait for their answer. CLOCK_MONOTONIC_COARSE is read without a system
-// call.
-uint32_t seconds() {
-    timespec now{};
-    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-    return static_cast<uint32_t>(now.tv_sec);
-}
-
-// A thread has answered a peer that is not among those it has just heard: here, requests go from thread to
-// thread. Relaxed: a hint that is true for good once it is true.
-void note_answer_for_others(SharedState& state) {
-    if (state.answers_for_others.load(std::memory_order_relaxed) == 0)
-        state.answers_for_others.store(1, std::memory_order_relaxed);
-}
-
-// Counts this thread among the readers. Relaxed: a hint.
-void note_reader(SharedState& state) {
-    constinit static thread_local bool noted = false;
-    if (noted)
-        return;
-    noted = true;
-    state.readers.fetch_add(1, std::memory_order_relaxed);
-}
-
-// This thread has heard the peer at the address in `then`; the table says `now`, so the peer has been heard
-// at another one since. By a single reader: the answers come in order, and this one belongs to `then`. By
-// another thread, where threads answer what they read themselves: likewise. But where requests go from thread
-// to thread, that has been answered long since, and this answer belongs to `now`.
-bool requests_change_threads(const SharedState& state) {
-    return state.answers_for_others.load(std::memory_order_relaxed) != 0 &&
-           state.readers.load(std::memory_order_relaxed) > 1;
-}
-bool was_heard_elsewhere(const SharedState& state, uint64_t then, uint64_t now) {
-    return requests_change_threads(state) && ((then ^ now) & Entry::identity_mask) == 0 &&
-           Entry::local(then) != Entry::local(now);
-}
-
-// An answer has used the peer's entry: nobody waits for another socket to answer it.
-void note_answered(SharedState& state, uint64_t hash, uint64_t word) {
-    if ((word & Entry::answered_bit) == 0)
-        state.handover.withdraw(hash);
-}
-
-Local local_of(const SharedState& state, uint64_t word) {
-    return state.locals.at(Entry::local(word));
-}
-
-uint64_t key_of(const Peer& peer, uint64_t hash) {
-    return peer.address.is_ipv4() ? Record::key_of_ipv4(peer) : Record::key_of_ipv6(hash);
+// Something is sent to a peer that this thread has not just heard: where it leaves from.
+LocalIndex speak(SharedState& state, Socket socket, uint64_t hash, const Peer& peer, const Entry& found) {
+    ConversationTable table = state.table();
+    const Ticks time = now();
+    if (!found) {
+        // A group is nobody that could have spoken first.
+        if (peer.address.is_group())
+            return local_by_route;
+        const LocalIndex offered =
+            state.handover.find(hash_in(state, peer), socket.made(), time, state.locals, table.lifetimes());
+        if (offered != local_by_route) {
+            note_answer(state, hash, peer, offered, table.hear(hash, offered, time, found).entry);
+            return offered;
+        }
+    }
+    const Conversation::Spoken spoken = table.speak(hash, time, found, answers_late(state));
+    if (spoken.is_late_answer) {
+        set_answers_late(state);
+        state.handover.withdraw(hash_in(state, peer), state.locals);
+    }
+    if (spoken.from == local_by_route)
+        state.handover.ask(hash_in(state, peer), time);
+    return spoken.from;
 }
 
 } // namespace
 
-constinit thread_local Counters::Shard* detail::counters = nullptr;
-
-Counters::Shard* detail::choose_counters() {
-    SharedState* state = shared_state::get();
-    if (state != nullptr)
-        counters = &state->counters.shard(next_shard.fetch_add(1, std::memory_order_relaxed));
-    return counters;
+void Turn::begin_receiving(Socket socket, bool several) {
+    if (memory_ != nullptr)
+        memory_->begin(socket, several);
 }
 
-void begin_receiving(const Turn& turn, Socket socket, bool batch) {
-    if (turn)
-        recent.begin_call(socket.tag(), batch);
-}
-
-void drained(Socket socket) {
-    if (const Turn turn; turn)
-        recent.drained(socket.tag());
-}
-
-void end_peek(const Turn& turn) {
-    if (turn)
-        recent.end_peek();
-}
-
-[[gnu::hot]] void heard(const Turn& turn, Socket socket, int fd, uint64_t name, const Peer& peer,
-                        const Local& local, uint64_t arrival) {
-    SharedState* state = shared_state::get();
-    if (state == nullptr)
-        return;
-    count(Counter::received);
-    settle_role(socket, fd, Socket::Role::server);
-
-    // The same peer at the same address once more, answered before, and its entry untouched since: nothing to
-    // hash, nothing to store. Relaxed: only the equality counts.
-    const Recent::Heard* previous = turn ? recent.previous(socket.tag()) : nullptr;
-    if (previous != nullptr && previous->peer == peer && previous->local == local &&
-        previous->arrival == arrival && (previous->word & Entry::answered_bit) != 0 && recent.is_settled()) {
-        recent.note();
-        return;
-    }
-
-    note_reader(*state);
-    const uint64_t hash = hash_of(peer, state->key);
-    Recent::Heard now;
-    now.peer = peer;
-    now.local = local;
-    now.tag = socket.tag();
-    now.arrival = arrival;
-    now.hash = hash;
-    now.name = name;
-    const LocalIndex index = local ? state->locals.intern(local) : local_by_route;
-    if (local && index == local_by_route) {
-        // The list is full. The answer of this thread still finds its way by `recent`; others must not be
-        // sent astray by what the table said before.
-        state->table().forget(hash, socket.tag());
-        now.word = Entry::identity(hash, socket.tag());
-        now.record = {key_of(peer, hash), local_by_route, false};
-        if (turn)
-            recent.add(now);
-        constinit static std::atomic<bool> said{false};
-        if (!said.exchange(true, std::memory_order_relaxed))
-            log::write(
-                LogLevel::warn,
-                "more than {} local addresses in use: answers from the others are right only if the thread "
-                "that received the request sends them at once",
-                LocalAddresses::capacity);
-        return;
-    }
-    const Learned learned = state->table().learn(hash, socket.tag(), index);
-    if (learned.slot != nullptr) {
-        now.slot = learned.slot;
-        now.word = learned.word;
-    } else {
-        now.word = Entry::identity(hash, socket.tag());
-    }
-    if (learned.inserted) {
-        count(Counter::peers);
-        say_new_peer(fd, peer, local);
-        if (learned.crowded)
-            say_crowded();
-    }
-    if (Entry::local(now.word) == local_asked_first)
-        now.local = {};
-    else if (socket.role() == Socket::Role::server && (now.word & Entry::answered_bit) == 0 && local)
-        state->handover.offer(hash, index, seconds());
-    now.record = {key_of(peer, hash), Entry::local(now.word), (now.word & Entry::answered_bit) != 0};
-    if (turn)
-        recent.add(now);
-}
-
-// A datagram that is as heard_alike() and heard_in_batch() want it, but for who the peer is.
-[[gnu::hot]] bool detail::heard_another(Socket socket, const sockaddr* name, socklen_t length, bool batch) {
-    Peer peer;
-    if (!read_peer(name, length, peer))
+template <typename Family, bool in_batch>
+[[gnu::always_inline]] inline bool Turn::hear_steady(SharedState& state, Socket socket,
+                                                     const msghdr& message) {
+    if (!in_batch && memory_->hear_again<Family>(socket, message.msg_name, message.msg_control))
+        return true;
+    RawDatagram& raw = memory_->close_quick_look();
+    if (!Family::read(message.msg_name, message.msg_control, raw)) [[unlikely]]
         return false;
-    uint64_t first_bytes = 0;
-    std::memcpy(&first_bytes, name, sizeof first_bytes);
-    SharedState* state = shared_state::get();
-    const bool ipv4 = address_family(first_bytes) == AF_INET;
-    const uint64_t hash = ipv4 ? hash_of_ipv4(peer, state->key) : hash_of(peer, state->key);
-    const PeerTable::Found found = state->table().find_settled(hash, recent.previous(socket.tag())->word);
-    if (found.slot == nullptr)
+    const uint64_t hash = hash_of(ConversationKey(Family::peer(raw), socket.port()), state.key);
+    const Entry found = state.table().find(hash);
+    const LocalIndex at = found.state().first_index();
+    if (!found.state().is_steady() || !state.locals.is_at(at, {Family::local(raw), 0})) [[unlikely]]
         return false;
-    const uint64_t key = ipv4 ? Record::key_of_ipv4(peer) : key_of(peer, hash);
-    if (batch)
-        recent.add_another(first_bytes, peer, hash, key, found);
-    else
-        recent.continue_with(first_bytes, peer, hash, key, found);
-    count(Counter::received);
+    const Source source = kept_source_at(state.locals, at);
+    Counters::Line* line = memory_->line(socket);
+    if (!source || line == nullptr) [[unlikely]]
+        return false;
+    line->add(Counter::requests);
+    if constexpr (!in_batch)
+        memory_->begin(socket, false);
+    memory_->add(hash, at, true);
+    if constexpr (!in_batch)
+        memory_->open_quick_look(socket, message.msg_namelen, found, source, *line);
     return true;
 }
 
-// An answer in the order of a batch's datagrams, to a peer whose entry no answer has to be noted in.
-[[gnu::hot]] const SourceMessage* detail::answer_in_order(Socket socket, const sockaddr* address,
-                                                          socklen_t length) {
-    const Recent::Heard* last = recent.last(socket.tag());
+namespace {
+
+// The form of a datagram; none of them where its name does not fit.
+enum class Form : uint8_t { none, ipv4, ipv6, mapped };
+
+[[gnu::always_inline]] inline Form form_of(const msghdr& message, socklen_t room) {
+    if (message.msg_name == nullptr || message.msg_namelen > room) [[unlikely]]
+        return Form::none;
+    if (message.msg_namelen == Ipv4::name_length && message.msg_controllen == Ipv4::control_length) [[likely]]
+        return Form::ipv4;
+    if (message.msg_namelen != Ipv6::name_length)
+        return Form::none;
+    return message.msg_controllen == Ipv6::control_length     ? Form::ipv6
+           : message.msg_controllen == Mapped::control_length ? Form::mapped
+                                                              : Form::none;
+}
+
+} // namespace
+
+[[gnu::hot]] bool Turn::hear_steady(Socket socket, const msghdr& message, socklen_t room) {
     SharedState* state = shared_state::get();
-    // Connected to an IPv4 peer since: the long way sees whom it sends to.
-    if (last == nullptr || socket.has(Socket::only_ipv4) || requests_change_threads(*state))
-        return nullptr;
-    uint64_t key = 0;
-    if (recent.is_last_peer(address, length)) {
-        key = last->record.key();
-    } else {
-        Peer peer;
-        if (!read_peer(address, length, peer))
-            return nullptr;
-        key = peer.address.is_ipv4() ? Record::key_of_ipv4(peer)
-                                     : Record::key_of_ipv6(hash_of(peer, state->key));
+    if (memory_ == nullptr || state == nullptr || !has_quick_look(*state, socket)) [[unlikely]]
+        return false;
+    switch (form_of(message, room)) {
+    case Form::ipv4:
+        return hear_steady<Ipv4, false>(*state, socket, message);
+    case Form::ipv6:
+        return hear_steady<Ipv6, false>(*state, socket, message);
+    case Form::mapped:
+        return hear_steady<Mapped, false>(*state, socket, message);
+    case Form::none:
+        break;
     }
-    const Record record = recent.next(key);
-    if (!record.answered())
-        return nullptr;
-    const SourceMessage* message = SourceMessage::find(record.local());
-    if (message == nullptr) {
-        const Local local = state->locals.at(record.local());
-        if (!local)
-            return nullptr;
-        message = &SourceMessage::make(record.local(), local);
-    }
-    recent.take_next();
-    return message;
+    return false;
 }
 
-void open_shortcut(const Turn& turn, Socket socket, const sockaddr* address, const Peer& peer,
-                   const Local& local) {
-    // A program that asks for packet information itself is to see it on every datagram.
-    if (turn && (socket.word() & Socket::all_asked) == 0 && detail::counters != nullptr &&
-        recent.may_set_shortcut(socket.tag(), peer, local))
-        recent.set_shortcut(socket.word(), address, *detail::counters);
+[[gnu::hot]] bool Turn::hear_steady_in_batch(Socket socket, const msghdr& message, socklen_t room) {
+    SharedState* state = shared_state::get();
+    if (memory_ == nullptr || state == nullptr || !has_quick_look(*state, socket)) [[unlikely]]
+        return false;
+    switch (form_of(message, room)) {
+    case Form::ipv4:
+        return hear_steady<Ipv4, true>(*state, socket, message);
+    case Form::ipv6:
+        return hear_steady<Ipv6, true>(*state, socket, message);
+    case Form::mapped:
+        return hear_steady<Mapped, true>(*state, socket, message);
+    case Form::none:
+        break;
+    }
+    return false;
 }
 
-[[gnu::hot]] Local source_for(const Turn& turn, Socket socket, int fd, const Peer& peer) {
+[[gnu::hot]] void Turn::hear(Socket socket, int fd, const msghdr& message, const Local& local) {
+    SharedState* state = shared_state::get();
+    Peer peer;
+    if (state == nullptr ||
+        !read_peer(static_cast<const sockaddr*>(message.msg_name), message.msg_namelen, peer))
+        return;
+    count(socket, Counter::requests);
+    if (memory_ != nullptr && memory_->becomes_reader()) [[unlikely]]
+        state->readers.fetch_add(1, std::memory_order_relaxed); // a hint
+    const uint64_t hash = hash_in(*state, peer, socket.port());
+    // Of a datagram that names no address to answer from there is nothing to learn.
+    const LocalIndex at =
+        local ? learn(*state, socket, fd, hash, peer, local, state->table().find(hash)) : local_by_route;
+    if (memory_ != nullptr)
+        memory_->add(hash, at, false);
+}
+
+// Learns from a datagram of the conversation that reached us at `local`, where that changes something.
+// Returns where an answer leaves from.
+[[gnu::noinline]] LocalIndex Turn::learn(SharedState& state, Socket socket, int fd, uint64_t hash,
+                                         const Peer& peer, const Local& local, const Entry& found) {
+    // Nor is there of one that is no question.
+    if (is_server_of_ours(peer, socket.port()))
+        return local_by_route;
+    const LocalIndex likely = found.state().first_index();
+    const LocalIndex at =
+        likely != local_by_route && state.locals.is_at(likely, local) ? likely : state.locals.intern(local);
+    if (at == local_by_route)
+        return local_by_route;
+    const Ticks time = now();
+    ConversationTable table = state.table();
+    const ConversationTable::Heard heard = table.hear(hash, at, time, found);
+    if (heard.is_new) {
+        state.locals.use(at);
+        count(socket, Counter::clients);
+        log_new_peer(fd, peer, local);
+    }
+    if (heard.is_crowded) {
+        count(socket, Counter::crowded);
+        log_crowded();
+    }
+    const Conversation::Kind kind = heard.entry.state().kind();
+    if (heard.entry && kind == Conversation::Kind::question)
+        state.handover.offer(hash_in(state, peer), at,
+                             static_cast<uint16_t>(state.sockets_made.load(std::memory_order_relaxed)), time,
+                             state.locals, table.lifetimes());
+    return heard.entry && kind == Conversation::Kind::spoke_first ? local_by_route : at;
+}
+
+void Turn::end_peek() {
+    if (memory_ != nullptr)
+        memory_->end_peek();
+}
+
+void Turn::drained() {
+    if (memory_ != nullptr)
+        memory_->drained();
+}
+
+[[gnu::hot]] Source Turn::source_for(Socket socket, const void* name, socklen_t length, SourceRoom& room) {
+    Peer peer;
+    if (!read_peer(static_cast<const sockaddr*>(name), length, peer))
+        return {};
+    const LocalIndex at = find_source(socket, peer);
+    if (at == local_by_route)
+        return {};
+    count(socket, Counter::answered);
+    return source_at(shared_state::get()->locals, at, room);
+}
+
+[[gnu::hot]] LocalIndex Turn::find_source(Socket socket, const Peer& peer) {
+    SharedState* state = shared_state::get();
+    if (state == nullptr)
+        return local_by_route;
+    const uint64_t hash = hash_in(*state, peer, socket.port());
+    Run::Record record;
+    if (memory_ != nullptr) {
+        memory_->sent();
+        record = memory_->record_for(hash);
+    }
+    if (record && record.at() != local_by_route) {
+        const bool may_be_for_another = questions_change_threads(*state);
+        if (record.is_steady() && !may_be_for_another) [[likely]]
+            return record.at();
+        const Entry found = state->table().find(hash);
+        if (!may_be_for_another || !found || found.state().asked_last() == record.at()) {
+            note_answer(*state, hash, peer, record.at(), found);
+            return record.at();
+        }
+        return speak(*state, socket, hash, peer, found);
+    }
+    const LocalIndex at = speak(*state, socket, hash, peer, state->table().find(hash));
+    if (at == local_by_route)
+        count(socket, record ? Counter::spoke_first : Counter::not_heard);
+    return at;
+}
+
+Counters::Line* Turn::choose_line(Socket socket) {
+    SharedState* state = shared_state::get();
+    if (state == nullptr)
+        return nullptr;
+    if (memory_ == nullptr)
+        return &state->counters.line(socket.port(), 0);
+    if (memory_->thread_number() == 0)
+        // Relaxed: any number will do.
+        memory_->set_thread_number(1 + state->threads.fetch_add(1, std::memory_order_relaxed));
+    Counters::Line& line = state->counters.line(socket.port(), memory_->thread_number());
+    memory_->set_line(socket, line);
+    return &line;
+}
+
+void forked() {
+    detail::memory.forked();
+}
+
+Local source_for_connection(Socket socket, const Peer& peer) {
+    Turn turn;
+    const LocalIndex at = turn.find_source(socket, peer);
+    return at != local_by_route ? shared_state::get()->locals.at(at) : Local{};
+}
+
+Local handed_over(Socket socket, const Peer& peer) {
     SharedState* state = shared_state::get();
     if (state == nullptr)
         return {};
-    Recent::Heard* last = nullptr;
-    if (turn) {
-        recent.sent();
-        last = recent.last(socket.tag());
-    }
-    const bool in_order = last != nullptr && recent.in_order();
-    if (last != nullptr && !in_order && last->peer == peer) {
-        if (last->slot == &Recent::no_slot)
-            return last->local;
-        const uint64_t word = last->slot->load(std::memory_order_acquire); // as PeerTable::find()
-        if (was_heard_elsewhere(*state, last->word, word))
-            return local_of(*state, word);
-        if ((last->word & Entry::answered_bit) == 0) {
-            note_answered(*state, last->hash, last->word);
-            last->word = PeerTable::mark_answered(last->slot, last->word);
-            // For the datagrams after this one that are like it.
-            if ((last->word & Entry::answered_bit) != 0)
-                last->record.note_answered();
-        }
-        return last->local;
-    }
-    const uint64_t hash = hash_of(peer, state->key);
-    PeerTable table = state->table();
-    const uint64_t key = key_of(peer, hash);
-    if (in_order) {
-        if (const Record record = recent.take(key)) {
-            const uint64_t word = table.find(hash, socket.tag());
-            if ((word & Entry::answered_bit) == 0) {
-                note_answered(*state, hash, word);
-                table.mark_answered(hash, socket.tag());
-            }
-            const bool elsewhere =
-                word != 0 && requests_change_threads(*state) && Entry::local(word) != record.local();
-            return state->locals.at(elsewhere ? Entry::local(word) : record.local());
-        }
-    }
-    if (const uint64_t word = table.find(hash, socket.tag()); word != 0) {
-        if ((word & Entry::answered_bit) == 0) {
-            note_answered(*state, hash, word);
-            table.mark_answered(hash, socket.tag());
-        }
-        if (turn && (last == nullptr || !recent.latest(key)))
-            note_answer_for_others(*state);
-        return local_of(*state, word);
-    }
-    // A group is nobody that could have spoken first.
-    if (peer.address.is_group())
-        return {};
-    if (socket.role() != Socket::Role::client) {
-        const LocalIndex offered = state->handover.find(hash, seconds());
-        if (offered != local_by_route) {
-            table.learn(hash, socket.tag(), offered);
-            return state->locals.at(offered);
-        }
-    }
-    settle_role(socket, fd, Socket::Role::client);
-    if (socket.role() == Socket::Role::client)
-        table.learn(hash, socket.tag(), local_asked_first);
-    return {};
+    const LocalIndex at = state->handover.find(hash_in(*state, peer), socket.made(), now(), state->locals,
+                                               state->table().lifetimes());
+    return at != local_by_route ? state->locals.at(at) : Local{};
 }
 
-Local handed_over(const Peer& peer) {
-    SharedState* state = shared_state::get();
-    if (state == nullptr)
-        return {};
-    return state->locals.at(state->handover.find(hash_of(peer, state->key), seconds()));
+void asks(const Peer& peer) {
+    if (SharedState* state = shared_state::get(); state != nullptr)
+        state->handover.ask(hash_in(*state, peer), now());
 }
 
 void refused(Socket socket, const Peer& peer, const Local& local) {
-    count(Counter::fallbacks);
     SharedState* state = shared_state::get();
     if (state == nullptr)
         return;
-    const uint64_t hash = hash_of(peer, state->key);
-    state->table().forget(hash, socket.tag());
-    state->handover.withdraw(hash);
-    if (const Turn turn; turn)
-        recent.forget(peer);
+    const uint64_t hash = hash_in(*state, peer, socket.port());
+    {
+        Turn turn;
+        turn.count(socket, Counter::refused);
+        turn.forget(hash);
+    }
+    state->table().forget(hash);
+    state->handover.withdraw(hash_in(*state, peer), state->locals);
     if (log::wanted(LogLevel::debug))
         log::write(LogLevel::debug, "{} is no source for {} any more: sent as without multihome",
                    log::AddressText{local.address}.text, log::AddressText{peer}.text);
 }
 
-} // namespace peers
-} // namespace multihome
+} // namespace multihome::peers

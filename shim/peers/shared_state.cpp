@@ -2,17 +2,22 @@
 #include "shim/peers/shared_state.hpp"
 
 #include "shim/base/libc.hpp"
+#include "shim/base/log.hpp"
+#include "shim/base/mapping.hpp"
+#include "shim/base/permissions.hpp"
+#include "shim/base/settings.hpp"
 
+#include <bit>
 #include <cstring>
 #include <sys/auxv.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 
 namespace multihome::shared_state {
 
 namespace detail {
 constinit std::atomic<SharedState*> state{nullptr};
-constinit unsigned bucket_bits = 0;
+constinit std::atomic<uint64_t> bucket_mask{0}; // relaxed: published by `state`
+constinit Lifetimes lifetimes;
 } // namespace detail
 
 namespace {
@@ -22,8 +27,9 @@ namespace {
 HashKey random_key() {
     constexpr unsigned grnd_nonblock = 1;
     HashKey key{};
-    if (libc::raw_syscall(SYS_getrandom, reinterpret_cast<long>(&key), sizeof key, grnd_nonblock) !=
-        long{sizeof key}) {
+    if (!permissions::may(Activity::random_key) ||
+        libc::raw_syscall(SYS_getrandom, reinterpret_cast<long>(&key), sizeof key, grnd_nonblock) !=
+            long{sizeof key}) {
         const auto* given =
             reinterpret_cast<const void*>(getauxval(AT_RANDOM)); // NOLINT(performance-no-int-to-ptr)
         if (given != nullptr)
@@ -32,33 +38,68 @@ HashKey random_key() {
     return key;
 }
 
+// What is mapped, zeroed, for a table with this many buckets; null where it is refused.
+SharedState* map_state(unsigned bucket_bits) {
+    return static_cast<SharedState*>(
+        mapping::create(SharedState::size_for(bucket_bits), mapping::With::children));
+}
+
+// The state for `peers` peers or fewer. All pages of a locked mapping cost memory, and its size counts
+// against RLIMIT_MEMLOCK: there the table is a small one.
+SharedState* map_state_for(size_t peers, unsigned& bucket_bits) {
+    constexpr size_t few_peers = 4096; // 64 KiB
+    const bool locked = peers > few_peers && mapping::memory_is_locked();
+    for (const size_t wanted : {peers, few_peers, Settings::minimum_peers}) {
+        if (wanted > peers || (locked && wanted > few_peers))
+            continue;
+        bucket_bits = ConversationTable::bucket_bits_for(wanted);
+        SharedState* mapped = map_state(bucket_bits);
+        if (mapped == nullptr)
+            continue;
+        if (wanted != peers)
+            log::write(LogLevel::warn, "room for {} peers instead of {}: {}", wanted, peers,
+                       locked ? "the program locks its memory (mlockall)"
+                              : "the program's memory limits leave no more");
+        return mapped;
+    }
+    return nullptr;
+}
+
 } // namespace
 
 SharedState* create(size_t peers) {
     if (SharedState* existing = get())
         return existing;
-    const libc::ErrnoGuard keep_errno;
-    const unsigned bucket_bits = PeerTable::bucket_bits_for(peers);
-    const size_t size = SharedState::table_offset() + (sizeof(PeerTable::Bucket) << bucket_bits);
-    // MAP_NORESERVE: memory is taken page by page as peers are heard.
-    void* memory =
-        mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory == MAP_FAILED)
+    unsigned bucket_bits = 0;
+    SharedState* created = map_state_for(peers, bucket_bits);
+    if (created == nullptr)
         return nullptr;
+    // Two threads that get here may have found different sizes: the first one's counts.
+    const uint64_t mask = (uint64_t{1} << bucket_bits) - 1;
+    uint64_t chosen = 0;
+    if (!detail::bucket_mask.compare_exchange_strong(chosen, mask, std::memory_order_relaxed) && chosen != mask) {
+        mapping::destroy(created, SharedState::size_for(bucket_bits));
+        bucket_bits = static_cast<unsigned>(std::popcount(chosen));
+        created = map_state(bucket_bits);
+        if (created == nullptr)
+            return get();
+    }
     // The mapping is all zero bytes, which is what every atomic in it starts with.
-    auto* created = static_cast<SharedState*>(memory);
     created->version = SharedState::expected_version;
     created->bucket_bits = bucket_bits;
-    created->mapping_size = size;
+    created->mapping_size = SharedState::size_for(bucket_bits);
+    // The settings never change, so that two threads that get here store the same values.
+    const Settings::Timeouts& timeouts = settings::get().timeouts;
+    detail::lifetimes = {timeouts.question * ticks_a_second, timeouts.spoke_first * ticks_a_second};
+    created->lifetimes = detail::lifetimes;
     created->key = random_key();
+    created->key.make_odd();
     std::memcpy(created->magic, SharedState::expected_magic, sizeof created->magic);
-    // The settings never change, so that two threads that get here store the same value.
-    detail::bucket_bits = bucket_bits;
     SharedState* winner = nullptr;
     // Release pairs with the acquire in get().
     if (!detail::state.compare_exchange_strong(winner, created, std::memory_order_acq_rel,
                                                std::memory_order_acquire)) {
-        munmap(memory, size);
+        mapping::destroy(created, SharedState::size_for(bucket_bits));
         return winner;
     }
     return created;

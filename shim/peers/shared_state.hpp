@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
-// The memory that threads and forked children share: counters, local addresses and the peer table, in one
-// anonymous shared mapping that is made when the first socket is taken over.
+// The memory that threads and forked children share: counters, local addresses and the table of
+// conversations, in one anonymous shared mapping that is made when the first socket is taken over.
 #pragma once
 
+#include "shim/peers/conversation_table.hpp"
 #include "shim/peers/counters.hpp"
 #include "shim/peers/handover.hpp"
+#include "shim/peers/hash.hpp"
 #include "shim/peers/local_addresses.hpp"
-#include "shim/peers/peer_table.hpp"
-#include "shim/peers/siphash.hpp"
 
 #include <atomic>
 #include <cstdint>
@@ -19,25 +19,37 @@ namespace multihome {
 // start of each shared anonymous mapping.
 struct SharedState { // NOLINT(clang-analyzer-optin.performance.Padding): the order is that of the reader
     static constexpr char expected_magic[16] = "multihome-state";
-    static constexpr uint32_t expected_version = 1;
+    static constexpr uint32_t expected_version = 2;
 
     char magic[16];
     uint32_t version;
     uint32_t bucket_bits;
     uint64_t mapping_size;
+    Lifetimes lifetimes;
+
     Counters counters;
-    // What follows may change with the version.
-    HashKey key;
-    std::atomic<uint64_t> insertions;
-    std::atomic<uint32_t> answers_for_others; // see peers.cpp
-    std::atomic<uint32_t> readers;            // threads that have received something
-    LocalAddresses locals;
+
+    // Written once. On lines of its own: every datagram reads it.
+    alignas(64) HashKey key;
+
+    // Written now and then.
+    alignas(64) std::atomic<uint32_t> threads; // that have counted
+    std::atomic<uint32_t> readers;             // threads that have received something
+    // The number of UDP sockets that were made, see handover.hpp.
+    std::atomic<uint32_t> sockets_made;
+    // This program answers questions late, or in other threads than hear them: see peers.cpp.
+    std::atomic<uint32_t> answers_late;
+
+    alignas(64) LocalAddresses locals;
     Handover handover;
     // The buckets follow at table_offset().
 
     static constexpr size_t table_offset() { return (sizeof(SharedState) + 4095) / 4096 * 4096; }
+    static constexpr size_t size_for(unsigned bucket_bits) {
+        return table_offset() + (sizeof(ConversationTable::Bucket) << bucket_bits);
+    }
 
-    inline PeerTable table();
+    inline ConversationTable table();
 };
 
 namespace shared_state {
@@ -46,7 +58,8 @@ namespace detail {
 extern std::atomic<SharedState*> state;
 // In memory of our own: a worker with fewer rights than its parent shares the state, and must not be able to
 // make the parent look beyond it.
-extern unsigned bucket_bits;
+extern std::atomic<uint64_t> bucket_mask;
+extern Lifetimes lifetimes;
 } // namespace detail
 
 // The state; null until create() has succeeded. Async-signal-safe.
@@ -55,14 +68,17 @@ inline SharedState* get() {
     return detail::state.load(std::memory_order_acquire);
 }
 
-// Makes the state for a table of `peers` peers if it is not there yet. Null where the memory is refused.
+// Makes the state for a table of `peers` peers if it is not there yet, or for fewer where the program's
+// memory is locked or short. Null where the memory is refused.
 SharedState* create(size_t peers);
 
 } // namespace shared_state
 
-PeerTable SharedState::table() {
-    auto* buckets = reinterpret_cast<PeerTable::Bucket*>(reinterpret_cast<char*>(this) + table_offset());
-    return {buckets, shared_state::detail::bucket_bits, &insertions};
+ConversationTable SharedState::table() {
+    auto* buckets =
+        reinterpret_cast<ConversationTable::Bucket*>(reinterpret_cast<char*>(this) + table_offset());
+    return {buckets, shared_state::detail::bucket_mask.load(std::memory_order_relaxed), &locals,
+            shared_state::detail::lifetimes};
 }
 
 } // namespace multihome

@@ -1,20 +1,27 @@
 // SPDX-License-Identifier: MIT
 #include "shim/peers/source_message.hpp"
 
-namespace multihome {
+namespace multihome::detail {
 
-constinit std::array<SourceMessage, SourceMessage::count> SourceMessage::all{};
+constinit std::array<SourceMessage, LocalAddresses::count> source_messages{};
 
-const SourceMessage& SourceMessage::make(LocalIndex index, const Local& local) {
+Source SourceMessage::make(const Local& local) {
     std::array<uint64_t, word_count> wanted{};
     control::write_source(wanted.data(), local);
-    SourceMessage& message = all[index % count];
-    // Relaxed, but for the length, which comes last: a number means one address for ever, so that whoever
-    // else makes it stores the same.
+    // Relaxed, but for the length, which comes last. Whoever else makes it stores the same.
     for (size_t word = 1; word < word_count; ++word)
-        message.words_[word].store(wanted[word], std::memory_order_relaxed);
-    message.words_[0].store(wanted[0], std::memory_order_release);
-    return message;
+        words_[word].store(wanted[word], std::memory_order_relaxed);
+    words_[0].store(wanted[0], std::memory_order_release); // pairs with the acquire in get()
+    return get();
 }
 
-} // namespace multihome
+Source make_source(const LocalAddresses& locals, LocalIndex index, SourceRoom& room) {
+    const Local local = locals.at(index);
+    if (!local)
+        return {};
+    if (locals.is_first_generation(index))
+        return source_messages[index].make(local);
+    return {room.bytes, control::write_source(room.bytes, local)};
+}
+
+} // namespace multihome::detail

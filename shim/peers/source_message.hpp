@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: MIT
 //
-// The control messages that choose a source, one for each local address, made once and never changed: so the
-// kernel can read them where they lie, and whatever interrupts a call between our choice and the kernel's
-// look at it (a signal handler, another thread) finds nothing to change.
+// The control messages that choose a source, one for each local address, made once: so the kernel can read
+// them where they lie, and whatever interrupts a call between our choice and the kernel's look at it (a
+// signal handler, another thread) finds nothing to change.
 //
 // In memory of our own and not in the shared state: a worker with fewer rights shares that, and must not be
 // able to have its parent send messages of other kinds.
 #pragma once
 
-#include "shim/base/address.hpp"
 #include "shim/base/control.hpp"
-#include "shim/peers/peer_table.hpp"
+#include "shim/peers/local_addresses.hpp"
 
 #include <array>
 #include <atomic>
@@ -19,36 +18,59 @@
 
 namespace multihome {
 
+// Control messages for msg_control and msg_controllen. None: as the program made the call.
+struct Source {
+    const void* messages = nullptr;
+    size_t length = 0;
+
+    explicit operator bool() const { return messages != nullptr; }
+};
+
+// Room for a source that no message is kept for: see source_at().
+struct SourceRoom {
+    alignas(cmsghdr) unsigned char bytes[control::own_space];
+};
+
+namespace detail {
+
 class SourceMessage {
 public:
-    // For msg_control and msg_controllen, which need not count the padding after the last message.
-    void* control() const { return const_cast<std::atomic<uint64_t>*>(words_.data()); }
-    size_t length() const { return words_[0].load(std::memory_order_relaxed); }
-
-    static constexpr size_t ipv4_length = CMSG_SPACE(sizeof(in_pktinfo));
-    static constexpr size_t ipv6_length = CMSG_SPACE(sizeof(in6_pktinfo));
-
-    // The message for the local address `index`, null where it has not been made. Async-signal-safe.
-    static const SourceMessage* find(LocalIndex index) {
-        const SourceMessage& message = all[index % count];
+    // The message of the local address `index`, where it has been made.
+    Source get() const {
         // Acquire pairs with the release in make(): then the rest is there as well.
-        return message.words_[0].load(std::memory_order_acquire) != 0 ? &message : nullptr;
+        const uint64_t length = words_[0].load(std::memory_order_acquire);
+        return length != 0 ? Source{words_.data(), length} : Source{};
     }
-
-    // The same, made now if need be: `local` is the address. Async-signal-safe.
-    static const SourceMessage& make(LocalIndex index, const Local& local);
+    Source make(const Local& local);
 
 private:
-    static constexpr size_t count = size_t{1} << local_index_bits;
-    static constexpr size_t word_count = ipv6_length / sizeof(uint64_t);
-    static_assert(ipv6_length % sizeof(uint64_t) == 0 && ipv4_length <= ipv6_length);
+    static constexpr size_t word_count = CMSG_SPACE(sizeof(in6_pktinfo)) / sizeof(uint64_t);
+    static_assert(CMSG_SPACE(sizeof(in6_pktinfo)) % sizeof(uint64_t) == 0 &&
+                  sizeof(in_pktinfo) <= sizeof(in6_pktinfo));
 
-    static std::array<SourceMessage, count> all;
-
-    // A control message (cmsg(3)). The first word is its length, 0 where it has not been made.
+    // A control message (cmsg(3)), whose first word is its length: 0 where it has not been made.
     std::array<std::atomic<uint64_t>, word_count> words_;
 };
 static_assert(std::atomic<uint64_t>::is_always_lock_free &&
-              sizeof(std::atomic<uint64_t>) == sizeof(uint64_t));
+              sizeof(std::atomic<uint64_t>) == sizeof(uint64_t) && sizeof(size_t) == sizeof(uint64_t));
+
+extern std::array<SourceMessage, LocalAddresses::count> source_messages;
+
+Source make_source(const LocalAddresses& locals, LocalIndex index, SourceRoom& room);
+
+} // namespace detail
+
+// The source at the local address `index` that is kept for good; none where none is kept, because it has not
+// been asked for yet, or because another address had the slot before. Async-signal-safe.
+inline Source kept_source_at(const LocalAddresses& locals, LocalIndex index) {
+    return locals.is_first_generation(index) ? detail::source_messages[index].get() : Source{};
+}
+
+// The source at the local address `index`; none where there is no such address. One that is not kept is
+// written to `room`. Async-signal-safe.
+inline Source source_at(const LocalAddresses& locals, LocalIndex index, SourceRoom& room) {
+    const Source kept = kept_source_at(locals, index);
+    return kept ? kept : detail::make_source(locals, index, room);
+}
 
 } // namespace multihome

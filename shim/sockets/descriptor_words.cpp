@@ -8,15 +8,15 @@
 namespace multihome::sockets {
 
 namespace detail {
-constinit std::array<std::atomic<uint64_t>, direct_count> direct{};
+constinit std::array<Word, direct_count> direct{};
 }
-
-namespace words {
 
 namespace {
 
 using detail::block_bits;
-using detail::block_count;
+using detail::Word;
+
+constexpr size_t block_count = size_t{1} << (32 - block_bits);
 
 using BlockPointer = std::atomic<Word*>;
 // The list of the blocks, mapped when there is a first one.
@@ -47,14 +47,16 @@ Word* create_block(size_t block) {
 
 } // namespace
 
-Word* detail::find_block(size_t block) {
+namespace detail {
+
+Word* find_block(size_t block) {
     if (block == 0)
-        return sockets::detail::direct.data();
+        return direct.data();
     BlockPointer* list = blocks.load(std::memory_order_acquire);
     return list != nullptr ? list[block].load(std::memory_order_acquire) : nullptr;
 }
 
-size_t detail::used_blocks() {
+size_t used_blocks() {
     return blocks.load(std::memory_order_acquire) != nullptr ? block_count : 1;
 }
 
@@ -63,20 +65,18 @@ Word* find_word(int fd, bool create) {
         return nullptr;
     const auto index = static_cast<unsigned>(fd);
     const size_t block = index >> block_bits;
-    Word* words = detail::find_block(block);
+    Word* words = find_block(block);
     if (words == nullptr && create)
         words = create_block(block);
-    return words != nullptr ? &words[index & (sockets::detail::direct_count - 1)] : nullptr;
+    return words != nullptr ? &words[index & (direct_count - 1)] : nullptr;
 }
 
-} // namespace words
-
-uint64_t detail::load_high(unsigned fd) {
-    words::Word* word = words::find_word(static_cast<int>(fd), false);
-    if (word != nullptr)
-        return word->load(std::memory_order_relaxed);
+Socket peek_high(unsigned fd) {
+    if (Word* word = find_word(static_cast<int>(fd), false))
+        return Socket{word->load(std::memory_order_relaxed)};
     // A negative number is nobody's descriptor; libc says so.
-    return static_cast<int>(fd) < 0 ? Socket{Socket::Kind::other, 0, 0}.word() : 0;
+    return static_cast<int>(fd) < 0 ? Socket{Socket::Kind::other, 0} : Socket{};
 }
 
+} // namespace detail
 } // namespace multihome::sockets

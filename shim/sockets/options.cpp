@@ -2,6 +2,12 @@
 #include "shim/sockets/options.hpp"
 
 #include "shim/base/libc.hpp"
+#include "shim/base/permissions.hpp"
+#include "shim/base/settings.hpp"
+#include "shim/sockets/local_route.hpp"
+#include "shim/sockets/multicast_turn.hpp"
+#include "shim/sockets/socket_calls.hpp"
+#include "shim/sockets/sockets.hpp"
 
 #include <cstring>
 #include <netinet/in.h>
@@ -9,57 +15,91 @@
 #ifndef IPV6_2292PKTINFO
 #define IPV6_2292PKTINFO 2 // linux/in6.h, which cannot be included beside netinet/in.h
 #endif
-#ifndef SO_BINDTOIFINDEX
-#define SO_BINDTOIFINDEX 62 // asm-generic/socket.h
-#endif
-#ifndef IP_BIND_ADDRESS_NO_PORT
-#define IP_BIND_ADDRESS_NO_PORT 24
+#ifndef IPV6_FREEBIND
+#define IPV6_FREEBIND 78
 #endif
 
 namespace multihome::options {
 
 namespace {
 
-// The mark. A socket may be handed to another program (exec, a UNIX socket) that runs under the shim as well,
-// which then finds the options on and must know whether a program had asked for them. IP_BIND_ADDRESS_NO_PORT
-// says nothing any more once a socket is bound (ip(7)), is kept by the kernel with the socket, and exists for
-// both families: set means that the packet information on this socket is ours alone. getsockopt() hides it.
-constexpr int mark_level = IPPROTO_IP;
-constexpr int mark_name = IP_BIND_ADDRESS_NO_PORT;
+using Kind = Socket::Kind;
 
-static_assert(IPPROTO_IP == 0 && IPPROTO_IPV6 == 41 && concerns(IPPROTO_IP, IP_PKTINFO) &&
-              concerns(IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT) && concerns(IPPROTO_IPV6, IPV6_RECVPKTINFO) &&
-              concerns(IPPROTO_IPV6, IPV6_2292PKTINFO));
+static_assert(concern(IPPROTO_IP, IP_PKTINFO) == Concern::packet_information &&
+              concern(IPPROTO_IPV6, IPV6_RECVPKTINFO) == Concern::packet_information &&
+              concern(IPPROTO_IPV6, IPV6_2292PKTINFO) == Concern::packet_information &&
+              concern(IPPROTO_IP, IP_FREEBIND) == Concern::free_bind &&
+              concern(IPPROTO_IPV6, IPV6_FREEBIND) == Concern::free_bind &&
+              concern(IPPROTO_IP, IP_MULTICAST_IF) == Concern::multicast_interface &&
+              concern(IPPROTO_IPV6, IPV6_PKTINFO) == Concern::sticky_source &&
+              concern(SOL_SOCKET, SO_BINDTODEVICE) == Concern::device &&
+              concern(SOL_SOCKET, SO_BINDTOIFINDEX) == Concern::device);
+
+// The mark. A socket may be handed to another program (exec, a UNIX socket) that runs under the shim as well,
+// which then finds packet information on and must know whether a program had asked for it. SO_OOBINLINE does
+// nothing on a UDP socket (the kernel reads SOCK_URGINLINE in TCP alone), and is kept with the socket;
+// getsockopt() hides it.
+//
+// A socket that is bound for one question costs a system call less without it. So where the kernel chooses
+// ports from, and on AF_INET6 sockets, which take another call, it is set when the socket may be about to be
+// handed on.
+constexpr int mark_level = SOL_SOCKET;
+constexpr int mark_name = SO_OOBINLINE;
+
+bool is_marked_later(bool ipv6, in_port_t port) {
+    return ipv6 || port == 0 || ntohs(port) >= 32768;
+}
+
+// Whether IP_PKTINFO is on. On an AF_INET6 socket it only betters the answer to an IPv4 broadcast; nobody
+// broadcasts to a port that the kernel chooses, and a program that asks for IPV6_RECVPKTINFO alone has to
+// find it alone where it hands the socket to.
+bool is_ipv4_on(Socket socket, in_port_t port) {
+    return !socket.has(Socket::ipv6) || socket.has(Socket::asked_ipv4) ||
+           (port != 0 && !socket.has(Socket::all_asked));
+}
 
 struct PacketInfoOption {
     int level;
     int name;
     Socket::Option asked;
-    bool on_ipv4; // exists on, and is needed by, an AF_INET socket
-    bool needed;
 };
 
-constexpr PacketInfoOption packet_info_options[] = {
-    {IPPROTO_IP, IP_PKTINFO, Socket::asked_ipv4, true, true},
-    {IPPROTO_IPV6, IPV6_RECVPKTINFO, Socket::asked_ipv6, false, true},
-    {IPPROTO_IPV6, IPV6_2292PKTINFO, Socket::asked_ipv6_2292, false, false},
-};
+constexpr PacketInfoOption ipv4_option{IPPROTO_IP, IP_PKTINFO, Socket::asked_ipv4};
+constexpr PacketInfoOption ipv6_option{IPPROTO_IPV6, IPV6_RECVPKTINFO, Socket::asked_ipv6};
+constexpr PacketInfoOption ipv6_2292_option{IPPROTO_IPV6, IPV6_2292PKTINFO, Socket::asked_ipv6_2292};
+
+// The one that is on on each socket of ours.
+const PacketInfoOption& main_option(bool ipv6) {
+    return ipv6 ? ipv6_option : ipv4_option;
+}
+
+const PacketInfoOption& find(int level, int name) {
+    return level == IPPROTO_IP ? ipv4_option : name == IPV6_RECVPKTINFO ? ipv6_option : ipv6_2292_option;
+}
 
 bool read_flag(int fd, int level, int name) {
-    int value = 0;
-    socklen_t length = sizeof value;
-    return libc::getsockopt(fd, level, name, &value, &length) == 0 && value != 0;
+    return socket_calls::read(fd, level, name) != 0;
 }
 
-bool write_flag(int fd, int level, int name, int value) {
-    return libc::setsockopt(fd, level, name, &value, sizeof value) == 0;
+bool read_flag(int fd, const PacketInfoOption& option) {
+    return read_flag(fd, option.level, option.name);
 }
 
-const PacketInfoOption* find(int level, int name) {
-    for (const PacketInfoOption& option : packet_info_options)
-        if (option.level == level && option.name == name)
-            return &option;
-    return nullptr;
+bool write_flag(int fd, const PacketInfoOption& option, bool value) {
+    return socket_calls::write(fd, option.level, option.name, value ? 1 : 0);
+}
+
+void write_mark(int fd, bool value) {
+    socket_calls::write(fd, mark_level, mark_name, value ? 1 : 0);
+}
+
+// The program has changed an option of a socket of ours: what we need is on again, and the mark right.
+void restore(int fd, Socket socket) {
+    const bool ipv6 = socket.has(Socket::ipv6);
+    write_flag(fd, main_option(ipv6), true);
+    if (ipv6)
+        write_flag(fd, ipv4_option, is_ipv4_on(socket, socket.port()));
+    write_mark(fd, !socket.has(Socket::all_asked));
 }
 
 // What the kernel's answer to getsockopt() has to be changed to.
@@ -72,122 +112,215 @@ void overwrite(void* value, const socklen_t* length, bool asked) {
         *static_cast<unsigned char*>(value) = static_cast<unsigned char>(flag);
 }
 
-} // namespace
-
-bool is_marked(int fd, bool ipv6) {
-    return read_flag(fd, mark_level, mark_name) &&
-           (ipv6 ? read_flag(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO) : read_flag(fd, IPPROTO_IP, IP_PKTINFO));
+// What the program chose with IP_MULTICAST_IF. The kernel has just read it (do_ip_setsockopt()): an address
+// alone, one behind that of a group, or both and an index.
+uint32_t chosen_interface(const void* value, socklen_t length) {
+    ip_mreqn chosen{};
+    if (length >= sizeof chosen)
+        std::memcpy(&chosen, value, sizeof chosen);
+    else if (length >= sizeof(ip_mreq))
+        std::memcpy(&chosen, value, sizeof(ip_mreq));
+    else
+        std::memcpy(&chosen.imr_address, value, sizeof chosen.imr_address);
+    if (chosen.imr_ifindex == 0)
+        return chosen.imr_address.s_addr != 0 ? Socket::multicast_address : 0;
+    const auto index = static_cast<uint32_t>(chosen.imr_ifindex);
+    return index < Socket::multicast_address ? index : Socket::multicast_too_great;
 }
 
-bool prepare(int fd, bool ipv6, bool seen_made, uint64_t& bits) {
-    const bool flag = read_flag(fd, mark_level, mark_name);
-    const bool was_marked = flag && !seen_made;
-    bits = 0;
-    for (const PacketInfoOption& option : packet_info_options) {
-        if (!ipv6 && !option.on_ipv4)
-            continue;
-        const bool on = read_flag(fd, option.level, option.name);
-        if (on && !was_marked)
-            bits |= option.asked;
-        if (on || !option.needed)
-            continue;
-        // IP_PKTINFO on an IPv6 socket only betters the answer to an IPv4 broadcast; a socket can do without.
-        if (!write_flag(fd, option.level, option.name, 1) && (option.on_ipv4 != ipv6))
-            return false;
-    }
-    // A program that asked for packet information itself is to find it on wherever it hands the socket to.
-    if (bits == 0 && (flag || write_flag(fd, mark_level, mark_name, 1)))
-        bits |= Socket::marked;
-    if (flag && seen_made)
-        bits |= Socket::asked_port_at_connect;
+// The same for a device: a name, which may be empty, or an index.
+bool names_device(int name, const void* value, socklen_t length) {
+    if (name == SO_BINDTODEVICE)
+        return length > 0 && *static_cast<const char*>(value) != '\0';
+    int index = 0;
+    std::memcpy(&index, value, sizeof index);
+    return index != 0;
+}
+
+// The same for a flag (do_ip_setsockopt(), do_ipv6_setsockopt(), sk_setsockopt()): an int, or one byte for
+// IPv4.
+bool is_on(int level, const void* value, socklen_t length) {
+    int flag = 0;
+    if (length >= sizeof flag)
+        std::memcpy(&flag, value, sizeof flag);
+    else if (level == IPPROTO_IP && length > 0)
+        flag = *static_cast<const unsigned char*>(value);
+    return flag != 0;
+}
+
+bool names_source(const void* value) {
+    in6_pktinfo info;
+    std::memcpy(&info, value, sizeof info);
+    return !IN6_IS_ADDR_UNSPECIFIED(&info.ipi6_addr);
+}
+
+// The packet information alone. False, with errno set, where the kernel refuses.
+bool switch_on_messages(int fd, Socket socket, in_port_t port) {
+    const bool ipv6 = socket.has(Socket::ipv6);
+    const PacketInfoOption& option = main_option(ipv6);
+    if (!socket.has(option.asked) && !write_flag(fd, option, true))
+        return false;
+    if (ipv6 && is_ipv4_on(socket, port) && !socket.has(Socket::asked_ipv4))
+        write_flag(fd, ipv4_option, true);
     return true;
 }
 
-int bind_again(int fd, Socket socket, const sockaddr* address, socklen_t length) {
-    const bool in_the_way = socket.has(Socket::marked) && !socket.has(Socket::asked_port_at_connect);
-    if (!in_the_way)
-        return libc::bind(fd, address, length);
-    {
-        const libc::ErrnoGuard keep_errno;
-        write_flag(fd, mark_level, mark_name, 0);
+// The program is going to bind the socket to a port that it shares. Servers with a socket for each client
+// connect it right after that, and until then it takes other clients' datagrams: whatever is done before
+// takes no time then.
+void prepare(int fd, Socket socket) {
+    const in_port_t some_port = 1;
+    if (socket.is(Kind::unbound) && socket.has(Socket::seen_made) && !socket.has(Socket::prepared) &&
+        !socket.has(Socket::sticky_source) && permissions::may(Activity::new_sockets) &&
+        settings::get().all_ports && switch_on_messages(fd, socket, some_port))
+        sockets::set_options(fd, 0, Socket::prepared);
+}
+
+bool is_known(Socket socket) {
+    return socket.is(Kind::ours) || socket.is(Kind::unbound) || socket.has(Socket::sticky_source);
+}
+
+} // namespace
+
+bool switch_on(int fd, Socket& socket, in_port_t port) {
+    if (!socket.has(Socket::prepared) && !switch_on_messages(fd, socket, port))
+        return false;
+    const bool mark = !socket.has(Socket::all_asked);
+    const bool later = mark && is_marked_later(socket.has(Socket::ipv6), port);
+    if (!later && mark != socket.has(Socket::asked_inline))
+        write_mark(fd, mark);
+    socket = socket.with_options(Socket::unmarked, later ? uint64_t{Socket::unmarked} : 0);
+    return true;
+}
+
+bool switch_on_found(int fd, Socket& socket, in_port_t port) {
+    const bool ipv6 = socket.has(Socket::ipv6);
+    if (!is_marked(fd, ipv6)) {
+        for (const PacketInfoOption& option : {ipv4_option, ipv6_option, ipv6_2292_option})
+            if ((ipv6 || option.level == IPPROTO_IP) && read_flag(fd, option))
+                socket = socket.with_options(0, option.asked);
+        if (read_flag(fd, mark_level, mark_name))
+            socket = socket.with_options(0, Socket::asked_inline);
     }
-    const int result = libc::bind(fd, address, length);
-    const libc::ErrnoGuard keep_errno;
-    write_flag(fd, mark_level, mark_name, 1);
-    return result;
+    if (!write_flag(fd, main_option(ipv6), true))
+        return false;
+    restore(fd, socket.with_port(port));
+    return true;
+}
+
+bool is_marked(int fd, bool ipv6) {
+    return read_flag(fd, main_option(ipv6)) && read_flag(fd, mark_level, mark_name);
+}
+
+void mark(int fd) {
+    write_mark(fd, true);
 }
 
 void give_back(int fd, Socket socket) {
     const libc::ErrnoGuard keep_errno;
-    for (const PacketInfoOption& option : packet_info_options)
-        if (option.needed && !socket.has(option.asked) && (socket.has(Socket::ipv6) || option.on_ipv4))
-            write_flag(fd, option.level, option.name, 0);
-    if (socket.has(Socket::marked))
-        write_flag(fd, mark_level, mark_name, socket.has(Socket::asked_port_at_connect));
+    const bool ipv6 = socket.has(Socket::ipv6);
+    write_flag(fd, ipv4_option, socket.has(Socket::asked_ipv4));
+    if (ipv6)
+        write_flag(fd, ipv6_option, socket.has(Socket::asked_ipv6));
+    write_mark(fd, socket.has(Socket::asked_inline));
+    if (socket.has(Socket::free_bind))
+        socket_calls::write(fd, IPPROTO_IPV6, IPV6_FREEBIND, socket.has(Socket::asked_free_bind) ? 1 : 0);
 }
 
-int set(int fd, Socket socket, int level, int name, const void* value, socklen_t length) {
-    const int result = libc::setsockopt(fd, level, name, value, length);
-    if (result != 0)
-        return result;
+bool is_switched_on(int fd, Socket socket) {
     const libc::ErrnoGuard keep_errno;
-    // Ask the kernel what it made of the value, rather than to repeat its rules for short and long ones.
-    const bool now_on = read_flag(fd, level, name);
-    if (level == mark_level && name == mark_name) {
-        sockets::set_options(fd, Socket::asked_port_at_connect,
-                             now_on ? uint64_t{Socket::asked_port_at_connect} : 0);
-        if (socket.has(Socket::marked) && !now_on)
-            write_flag(fd, mark_level, mark_name, 1);
-        return 0;
-    }
-    const PacketInfoOption& option = *find(level, name);
-    uint64_t bits = now_on ? uint64_t{option.asked} : 0;
-    // Relies on nothing but the word: the other options as they were.
-    const uint64_t asked = (socket.word() & Socket::all_asked & ~uint64_t{option.asked}) | bits;
-    if (!now_on && option.needed)
-        write_flag(fd, level, name, 1);
-    const bool mark = asked == 0;
-    if (write_flag(fd, mark_level, mark_name, mark || socket.has(Socket::asked_port_at_connect)))
-        bits |= mark ? uint64_t{Socket::marked} : 0;
-    sockets::set_options(fd, option.asked | Socket::marked, bits);
-    return 0;
+    return read_flag(fd, main_option(socket.has(Socket::ipv6)));
 }
 
-int get(int fd, Socket socket, int level, int name, void* value, socklen_t* length) {
+bool allow_local_route(int fd, Socket socket, const in6_addr& source) {
+    const libc::ErrnoGuard keep_errno;
+    if (!socket.has(Socket::ipv6) || socket.has(Socket::free_bind) || socket.has(Socket::asked_free_bind) ||
+        !permissions::may(Activity::finding_routes) || !local_route::covers(source) ||
+        !socket_calls::write(fd, IPPROTO_IPV6, IPV6_FREEBIND, 1))
+        return false;
+    sockets::set_options(fd, Socket::free_bind, Socket::free_bind);
+    return true;
+}
+
+namespace {
+
+// The program has set an option of the socket: the word says so, and what we need is on.
+void follow(int fd, Socket socket, int level, int name, const void* value, socklen_t length) {
+    const auto remember = [&](Socket::Option bit, bool on) {
+        sockets::set_options(fd, bit, on ? uint64_t{bit} : 0);
+        const Socket now = socket.with_options(bit, on ? uint64_t{bit} : 0);
+        // Ours may be on as well, or have been switched off with it.
+        if (bit == Socket::to_device || !permissions::may(Activity::new_sockets))
+            return;
+        if (socket.is(Kind::ours)) {
+            restore(fd, now);
+            sockets::set_options(fd, Socket::unmarked, 0);
+        } else if (socket.has(Socket::prepared)) {
+            switch_on_messages(fd, now, in_port_t{1});
+        }
+    };
+    switch (concern(level, name)) {
+    case Concern::packet_information:
+        remember(find(level, name).asked, is_on(level, value, length));
+        break;
+    case Concern::mark:
+        remember(Socket::asked_inline, is_on(level, value, length));
+        break;
+    case Concern::free_bind:
+        remember(Socket::asked_free_bind, is_on(level, value, length));
+        if (socket.has(Socket::free_bind) && permissions::may(Activity::finding_routes))
+            socket_calls::write(fd, IPPROTO_IPV6, IPV6_FREEBIND, 1);
+        break;
+    case Concern::device:
+        remember(Socket::to_device, names_device(name, value, length));
+        break;
+    case Concern::multicast_interface:
+        sockets::set_multicast_interface(fd, chosen_interface(value, length));
+        break;
+    case Concern::sticky_source:
+        sockets::set_sticky_source(fd, names_source(value));
+        break;
+    case Concern::shared_port:
+        if (is_on(level, value, length))
+            prepare(fd, socket);
+        break;
+    case Concern::none:
+        break;
+    }
+}
+
+} // namespace
+
+int set(int fd, int level, int name, const void* value, socklen_t length) {
+    const Socket socket = sockets::get_current(fd);
+    if (!is_known(socket))
+        return libc::setsockopt(fd, level, name, value, length);
+    const auto call = [&] {
+        const int result = libc::setsockopt(fd, level, name, value, length);
+        const libc::ErrnoGuard keep_errno;
+        if (result == 0)
+            follow(fd, socket, level, name, value, length);
+        return result;
+    };
+    if (concern(level, name) != Concern::multicast_interface)
+        return call();
+    const MulticastTurn turn(socket);
+    return call();
+}
+
+int get(int fd, int level, int name, void* value, socklen_t* length) {
+    const Socket socket = sockets::get_current(fd);
     const int result = libc::getsockopt(fd, level, name, value, length);
-    if (result != 0)
+    const bool ours = socket.is(Kind::ours);
+    if (result != 0 || !(ours || socket.has(Socket::prepared)))
         return result;
-    if (level == mark_level && name == mark_name) {
-        if (socket.has(Socket::marked))
-            overwrite(value, length, socket.has(Socket::asked_port_at_connect));
-    } else {
-        overwrite(value, length, socket.has(find(level, name)->asked));
-    }
-    return 0;
-}
-
-int set_device(int fd, int level, int name, const void* value, socklen_t length) {
-    const int result = libc::setsockopt(fd, level, name, value, length);
-    if (result != 0 || sockets::peek(fd).kind() != Socket::Kind::ours)
-        return result;
-    const libc::ErrnoGuard keep_errno;
-    const bool bound = read_flag(fd, SOL_SOCKET, SO_BINDTOIFINDEX);
-    sockets::set_options(fd, Socket::to_device, bound ? uint64_t{Socket::to_device} : 0);
-    return 0;
-}
-
-static_assert(is_multicast_interface(IPPROTO_IP, IP_MULTICAST_IF) && is_device(SOL_SOCKET, SO_BINDTODEVICE) &&
-              is_device(SOL_SOCKET, SO_BINDTOIFINDEX));
-
-int set_multicast_interface(int fd, int level, int name, const void* value, socklen_t length) {
-    const int result = libc::setsockopt(fd, level, name, value, length);
-    if (result != 0)
-        return result;
-    // The kernel has just read it: an address alone, or one with an index behind it.
-    ip_mreqn chosen{};
-    if (length >= sizeof chosen)
-        std::memcpy(&chosen, value, sizeof chosen);
-    sockets::set_multicast_interface(fd, static_cast<uint32_t>(chosen.imr_ifindex));
+    const Concern what = concern(level, name);
+    if (what == Concern::packet_information)
+        overwrite(value, length, socket.has(find(level, name).asked));
+    else if (what == Concern::mark && ours)
+        overwrite(value, length, socket.has(Socket::asked_inline));
+    else if (what == Concern::free_bind && socket.has(Socket::free_bind))
+        overwrite(value, length, socket.has(Socket::asked_free_bind));
     return 0;
 }
 

@@ -1,54 +1,81 @@
 // SPDX-License-Identifier: MIT
 //
-// The packet-information options. We need them switched on; the program sees what it has asked for itself.
+// The options of sockets. We need packet information switched on; the program sees what it has asked for
+// itself.
 #pragma once
 
-#include "shim/sockets/sockets.hpp"
+#include "shim/sockets/socket.hpp"
+
+#include <cstdint>
+#include <netinet/in.h>
+#include <sys/socket.h>
 
 namespace multihome::options {
 
-// Switches on what we need on a socket of the given family, and returns the option bits for its word: what
-// the program had asked for before, and our mark. `seen_made`: the socket was made in this process, so that a
-// mark on it is not ours. False, with errno set, where the kernel refuses.
-bool prepare(int fd, bool ipv6, bool seen_made, uint64_t& bits);
+// Switches on what we need on a socket that will be, or is, bound to `port`; 0 while the kernel has not
+// chosen it. What the program has asked for is in the word; whether the mark is still missing is put there.
+// False, with errno set, where the kernel refuses.
+bool switch_on(int fd, Socket& socket, in_port_t port);
 
-// bind() on a socket of ours, which works only where connect() to AF_UNSPEC has taken its port away: our
-// mark, which would leave it without a port, stands aside.
-int bind_again(int fd, Socket socket, const sockaddr* address, socklen_t length);
+// The same for a socket that comes from elsewhere, bound already: reads what was asked for, and adds it to
+// the word.
+bool switch_on_found(int fd, Socket& socket, in_port_t port);
 
-// True where another process, or another part of this one, has put our mark on the socket.
+// True where another process, or another part of this one, has switched on what we need, for us alone.
 bool is_marked(int fd, bool ipv6);
+
+// Sets the mark, which was left for later.
+void mark(int fd);
 
 // Leaves the socket as it would be without us. Leaves errno alone.
 void give_back(int fd, Socket socket);
 
-// setsockopt() and getsockopt() on a socket of ours, with the program's arguments and libc's results.
-int set(int fd, Socket socket, int level, int name, const void* value, socklen_t length);
-int get(int fd, Socket socket, int level, int name, void* value, socklen_t* length);
+// True where packet information is on, as it is on each socket of ours: where it is not, the descriptor
+// stands for something else by now. Leaves errno alone.
+bool is_switched_on(int fd, Socket socket);
 
-// True where set() and get() have something to hide; other options go straight on to libc.
-constexpr bool concerns(int level, int name) {
-    // By number, to keep the many headers out of this one: IP_PKTINFO and IP_BIND_ADDRESS_NO_PORT of
-    // IPPROTO_IP, IPV6_RECVPKTINFO and IPV6_2292PKTINFO of IPPROTO_IPV6. options.cpp asserts that they are
-    // right.
-    if (level == 0)
-        return name == 8 || name == 24;
-    return level == 41 && (name == 49 || name == 2);
-}
+// The kernel refused an IPv6 source with EINVAL, as it does for an address of a local route that is on no
+// interface ("AnyIP"): allows such sources on this socket from now on. True where the same call is worth
+// another try. Leaves errno alone.
+bool allow_local_route(int fd, Socket socket, const in6_addr& source);
 
-// IP_MULTICAST_IF on any socket: remembers the interface that the program names, because the kernel does not
-// tell it again and connect::to() has to put it back.
-int set_multicast_interface(int fd, int level, int name, const void* value, socklen_t length);
+// setsockopt() and getsockopt() with one of the options that concern us, with the program's arguments and
+// libc's results.
+int set(int fd, int level, int name, const void* value, socklen_t length);
+int get(int fd, int level, int name, void* value, socklen_t* length);
 
-// SO_BINDTODEVICE or SO_BINDTOIFINDEX on any socket: remembers whether there is a device.
-int set_device(int fd, int level, int name, const void* value, socklen_t length);
+// What an option is to us.
+enum class Concern : uint8_t {
+    none,
+    packet_information,
+    mark,
+    free_bind,
+    // Not hidden, but remembered, because the kernel does not tell or is not to be asked:
+    multicast_interface, // connect has to put it back
+    device,
+    sticky_source,
+    // Announces bind() to a port that others have as well: the time to get ready.
+    shared_port,
+};
 
-constexpr bool is_device(int level, int name) {
-    return level == SOL_SOCKET && (name == 25 || name == 62);
-}
-
-constexpr bool is_multicast_interface(int level, int name) {
-    return level == 0 && name == 32;
+constexpr Concern concern(int level, int name) {
+    // By number, to keep the many headers out of this one; options.cpp asserts that they are right.
+    if (level == 0) // IPPROTO_IP
+        return name == 8    ? Concern::packet_information
+               : name == 32 ? Concern::multicast_interface
+               : name == 15 ? Concern::free_bind
+                            : Concern::none;
+    if (level == 41) // IPPROTO_IPV6
+        return name == 49 || name == 2 ? Concern::packet_information
+               : name == 50            ? Concern::sticky_source
+               : name == 78            ? Concern::free_bind
+                                       : Concern::none;
+    if (level == SOL_SOCKET)
+        return name == SO_OOBINLINE                           ? Concern::mark
+               : name == 25 || name == 62                     ? Concern::device
+               : name == SO_REUSEADDR || name == SO_REUSEPORT ? Concern::shared_port
+                                                              : Concern::none;
+    return Concern::none;
 }
 
 } // namespace multihome::options

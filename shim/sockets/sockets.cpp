@@ -3,366 +3,425 @@
 
 #include "shim/base/libc.hpp"
 #include "shim/base/log.hpp"
+#include "shim/base/permissions.hpp"
 #include "shim/base/settings.hpp"
+#include "shim/base/user_memory.hpp"
 #include "shim/peers/shared_state.hpp"
-#include "shim/sockets/descriptor_words.hpp"
 #include "shim/sockets/options.hpp"
+#include "shim/sockets/process.hpp"
+#include "shim/sockets/socket_calls.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <netinet/in.h>
-#include <pthread.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
-#ifndef SO_BINDTOIFINDEX
-#define SO_BINDTOIFINDEX 62 // asm-generic/socket.h
-#endif
 
 namespace multihome::sockets {
 
 namespace {
 
 using Kind = Socket::Kind;
-using words::find_word;
-using words::for_each_word;
-using words::Word;
+using permissions::may;
 
-// What system_call_filter has found out. Relaxed throughout: set by the thread that is about to be filtered.
-constinit std::atomic<bool> no_new_sockets{false};
+// A system-call filter leaves nothing to do. Relaxed throughout: set by the thread that is about to be
+// filtered.
 constinit std::atomic<bool> nothing_is_ours{false};
+// Descriptors from here on have no sockets of ours without the mark.
+constinit std::atomic<int> unmarked_end{0};
 
-// A page that a forked child finds emptied (madvise(2), MADV_WIPEONFORK), while a vfork child, which shares
-// our memory but not our descriptors, finds the parent's number in it. 64 KiB is the largest page there is.
-struct alignas(65536) OwnerPage {
-    std::atomic<int> pid;
-};
-constinit OwnerPage owner{};
-
-int current_pid() {
-    return static_cast<int>(libc::raw_syscall(SYS_getpid));
-}
-
-// Relaxed throughout: a process writes its own number only.
-void become_owner() {
-    owner.pid.store(current_pid(), std::memory_order_relaxed);
-}
-
-// True where a change of descriptors is no business of this memory: in a vfork child. One system call, on
-// rare calls only. A process becomes the owner when it is loaded, and its children when they are forked; only
-// one that was made by clone(2) itself finds the page empty here, and is taken for a forked one.
-bool in_vfork_child() {
-    // Then no word says anything that would have to be changed.
-    if (nothing_is_ours.load(std::memory_order_relaxed))
-        return true;
-    const int known = owner.pid.load(std::memory_order_relaxed);
-    if (known == 0) {
-        become_owner();
-        return false;
-    }
-    return known != current_pid();
+// True where no word may be changed: in a vfork child, and where no word says anything that matters.
+bool must_not_change() {
+    return nothing_is_ours.load(std::memory_order_relaxed) || process::is_vfork_child();
 }
 
 Socket other_socket(int domain) {
-    return {Kind::other, domain == AF_UNIX ? 0 : uint64_t{Socket::no_descriptors}, 0};
+    return {Kind::other, domain == AF_UNIX ? 0 : uint64_t{Socket::no_descriptors}};
 }
 
-void store(int fd, Socket socket) {
-    // Of what has no word nothing is known already.
-    if (Word* word = find_word(fd, socket.word() != 0))
-        word->store(socket.word(), std::memory_order_relaxed);
+// The number of a socket that is made now.
+uint16_t next_number() {
+    SharedState* state = shared_state::get();
+    if (state == nullptr)
+        return 0;
+    const auto number =
+        static_cast<uint16_t>(state->sockets_made.fetch_add(1, std::memory_order_relaxed) + 1);
+    return number != 0 ? number : next_number();
 }
 
-// One getsockopt() for an int; false on failure.
-bool read_option(int fd, int level, int name, int& value) {
-    socklen_t length = sizeof value;
-    return libc::getsockopt(fd, level, name, &value, &length) == 0;
+// Calls `change` with what is known of each descriptor of the socket behind `fd`, and stores what it returns.
+// Copies are told apart from other sockets by the kernel: a system call for each descriptor that may be one.
+template <typename Change>
+void change_all(int fd, Change change) {
+    const Socket socket = peek(fd);
+    update(fd, socket, change(socket));
+    if (!socket.has(Socket::has_copies))
+        return;
+    const uint64_t cookie = socket_calls::cookie(fd);
+    change_each([&](int other, Socket seen) {
+        const bool same = other != fd && seen.has(Socket::has_copies) && seen.made() == socket.made() &&
+                          cookie != 0 && socket_calls::cookie(other) == cookie;
+        return same ? change(seen) : seen;
+    });
 }
 
-bool is_udp(int fd, int& domain) {
-    int type = 0;
-    int protocol = 0;
-    return read_option(fd, SOL_SOCKET, SO_TYPE, type) && type == SOCK_DGRAM &&
-           read_option(fd, SOL_SOCKET, SO_DOMAIN, domain) && (domain == AF_INET || domain == AF_INET6) &&
-           read_option(fd, SOL_SOCKET, SO_PROTOCOL, protocol) && protocol == IPPROTO_UDP;
+// What is known of the socket is true of all its descriptors, also of those that nothing was known of yet.
+void store_for_all(int fd, Socket socket) {
+    store(fd, socket);
+    if (!socket.has(Socket::has_copies))
+        return;
+    const uint64_t cookie = socket_calls::cookie(fd);
+    change_each([&](int other, Socket seen) {
+        const bool same = other != fd && seen.has(Socket::has_copies) && cookie != 0 &&
+                          socket_calls::cookie(other) == cookie;
+        return same ? socket : seen;
+    });
 }
 
-uint64_t cookie_of(int fd) {
-    uint64_t cookie = 0;
-    socklen_t length = sizeof cookie;
-    return libc::getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &length) == 0 ? cookie : 0;
+void say_taken_over(int fd, Socket socket) {
+    if (!log::wanted(LogLevel::info))
+        return;
+    const char* families = !socket.has(Socket::ipv6)                                ? "IPv4"
+                           : socket_calls::read(fd, IPPROTO_IPV6, IPV6_V6ONLY) != 0 ? "IPv6"
+                                                                                    : "IPv6 and IPv4";
+    if (socket.port() != 0)
+        log::write(LogLevel::info, "took over UDP socket {}: {} port {}", fd, families, ntohs(socket.port()));
+    else
+        log::write(LogLevel::info, "took over UDP socket {}: {}, answers for another socket", fd, families);
 }
 
-// The socket is ours: switches on what we need.
-Socket take_over(int fd, int domain, in_port_t port, bool seen_made) {
+// The memory for peers, and packet information on: `switch_on` does that. False where one of them is not to
+// be had.
+template <typename SwitchOn>
+bool prepare(int fd, in_port_t port, SwitchOn switch_on) {
     const Settings& settings = settings::get();
-    SharedState* state = shared_state::create(settings.peers);
-    if (state == nullptr) {
+    if (shared_state::create(settings.peers) == nullptr) {
         log::write(
             LogLevel::warn,
             "no memory for {} peers: UDP socket {} (port {}) answers as without multihome; raise the memory "
             "limit or lower MULTIHOME_PEERS",
             settings.peers, fd, ntohs(port));
-        return {Kind::other, 0, 0};
+        return false;
     }
-    uint64_t bits = 0;
-    if (!options::prepare(fd, domain == AF_INET6, seen_made, bits)) {
+    if (!switch_on()) {
         log::write(LogLevel::warn,
                    "this kernel refuses packet information ({}): UDP socket {} (port {}) answers as without "
                    "multihome",
                    errno, fd, ntohs(port));
-        return {Kind::other, 0, 0};
+        return false;
     }
-    int only_ipv6 = 0;
-    if (domain == AF_INET6) {
-        bits |= Socket::ipv6;
-        if (read_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, only_ipv6) && only_ipv6 == 0)
-            bits |= Socket::dual_stack;
+    return true;
+}
+
+// The socket is prepared and bound.
+Socket now_ours(int fd, Socket socket, in_port_t port) {
+    const Socket ours = socket.with_kind(Kind::ours).with_port(port);
+    if (ours.has(Socket::unmarked)) {
+        int end = unmarked_end.load(std::memory_order_relaxed);
+        while (end <= fd && !unmarked_end.compare_exchange_weak(end, fd + 1, std::memory_order_relaxed)) {
+        }
     }
-    int device = 0;
-    if (read_option(fd, SOL_SOCKET, SO_BINDTOIFINDEX, device) && device != 0)
-        bits |= Socket::to_device;
-    state->counters.shard(0).add(Counter::sockets);
-    const char* families = domain == AF_INET ? "IPv4" : only_ipv6 != 0 ? "IPv6" : "IPv6 and IPv4";
-    if (port != 0)
-        log::write(LogLevel::info, "took over UDP socket {}: {} port {}", fd, families, ntohs(port));
-    else
-        log::write(LogLevel::info, "took over UDP socket {}: {}, answers for another socket", fd, families);
-    return Socket{Kind::ours, bits, Socket::tag_of(cookie_of(fd))}.with_port(port);
+    shared_state::get()->counters.line(port, 0).add(Counter::sockets);
+    say_taken_over(fd, ours);
+    return ours;
 }
 
-// The word of another descriptor of the socket behind `fd`, which is ours already; unknown where there is
-// none.
-Socket find_same(int fd) {
-    const auto tag = Socket::tag_of(cookie_of(fd));
-    Socket found;
-    for_each_word([&](Word& word, unsigned) {
-        const Socket socket{word.load(std::memory_order_relaxed)};
-        if (socket.kind() == Kind::ours && socket.tag() == tag)
-            found = socket;
-    });
-    return found;
+bool is_wanted(int fd, in_port_t port) {
+    if (settings::get().wants_port(port))
+        return true;
+    log::write(LogLevel::info, "left UDP socket {} alone: port {} is not in MULTIHOME_PORTS", fd,
+               ntohs(port));
+    return false;
 }
 
-// It is settled now what the socket behind `fd` is. Those of its descriptors that it was not settled for
-// become the same: of the words that may be such a descriptor's, the socket's cookie tells which are.
-void settle_copies(int fd, Socket settled) {
-    const uint64_t cookie = cookie_of(fd);
-    for_each_word([&](Word& word, unsigned other) {
-        const Socket socket{word.load(std::memory_order_relaxed)};
-        if (socket.kind() != Kind::ours && socket.has(Socket::has_copies) && cookie != 0 &&
-            cookie_of(static_cast<int>(other)) == cookie)
-            word.store(settled.word(), std::memory_order_relaxed);
-    });
-}
-
-// Looks at the socket. Unknown where `fd` is none (so that nothing is stored for it). `seen_made`: it came
-// out of a socket() call of this process.
-Socket classify(int fd, bool seen_made) {
-    if (settings::get().disabled || no_new_sockets.load(std::memory_order_relaxed))
-        return {Kind::other, 0, 0};
-    int type = 0;
-    if (!read_option(fd, SOL_SOCKET, SO_TYPE, type))
-        return {};
-    int domain = 0;
-    if (!is_udp(fd, domain))
-        return read_option(fd, SOL_SOCKET, SO_DOMAIN, domain) ? other_socket(domain)
-                                                              : Socket{Kind::other, 0, 0};
-    // What the program has asked for on another descriptor of this socket only that one's word can tell.
-    if (!seen_made)
-        if (const Socket same = find_same(fd); same.kind() == Kind::ours)
-            return same;
-    sockaddr_storage name{};
-    socklen_t length = sizeof name;
-    if (getsockname(fd, reinterpret_cast<sockaddr*>(&name), &length) != 0)
-        return {};
+// What bind() is asked for. Only the wildcard matters.
+struct Wanted {
     bool wildcard = false;
-    bool mapped = false;
+    bool mapped = false; // to IPv4 only, on an AF_INET6 socket
     in_port_t port = 0;
-    if (name.ss_family == AF_INET) {
-        sockaddr_in ipv4;
-        std::memcpy(&ipv4, &name, sizeof ipv4);
-        wildcard = ipv4.sin_addr.s_addr == htonl(INADDR_ANY);
-        port = ipv4.sin_port;
-    } else if (name.ss_family == AF_INET6) {
-        sockaddr_in6 ipv6;
-        std::memcpy(&ipv6, &name, sizeof ipv6);
-        // ::ffff:0.0.0.0 is the wildcard of a dual-stack socket that takes IPv4 only.
-        mapped = IN6_IS_ADDR_V4MAPPED(&ipv6.sin6_addr);
-        wildcard = IN6_IS_ADDR_UNSPECIFIED(&ipv6.sin6_addr) || (mapped && ipv6.sin6_addr.s6_addr32[3] == 0);
-        port = ipv6.sin6_port;
+};
+
+Wanted read_wanted(const sockaddr* address, socklen_t length) {
+    Peer name;
+    if (address == nullptr || length < sizeof(sockaddr_in) || length > sizeof(sockaddr_storage) ||
+        !user_memory::can_read(address, std::min<size_t>(length, sizeof(sockaddr_in6))))
+        return {};
+    // The kernel takes the family AF_UNSPEC with the IPv4 wildcard as well (inet_bind()).
+    if (address->sa_family == AF_UNSPEC) {
+        sockaddr_in unspecified;
+        std::memcpy(&unspecified, address, sizeof unspecified);
+        name = {Address::from_ipv4(unspecified.sin_addr), 0, unspecified.sin_port};
+    } else if (!read_peer(address, length, name)) {
+        return {};
     }
+    return {socket_calls::is_wildcard(name.address), address->sa_family == AF_INET6 && name.address.is_ipv4(),
+            name.port};
+}
+
+// The socket is bound, to where the kernel says it is, and not prepared yet. `found`: it comes from
+// elsewhere, with options that we have not seen.
+Socket take_over_bound(int fd, Socket socket, bool found) {
+    const auto own = socket_calls::own_name(fd);
+    if (!own)
+        return {};
+    const bool ipv6 = socket.has(Socket::ipv6);
     // What carries our mark came to us from where it was ours, connected or without a port as it may be now.
-    const bool marked = !seen_made && options::is_marked(fd, domain == AF_INET6);
+    const bool marked = found && options::is_marked(fd, ipv6);
+    const bool wildcard = socket_calls::is_wildcard(own->address);
     if (!wildcard && !marked)
+        return other_socket(AF_INET);
+    if (own->port == 0 && !marked)
+        return socket.with_kind(Kind::unbound);
+    if (!marked && !is_wanted(fd, own->port))
+        return {Kind::other, 0};
+    if (!prepare(fd, own->port, [&] {
+            return found ? options::switch_on_found(fd, socket, own->port)
+                         : options::switch_on(fd, socket, own->port);
+        }))
+        return {Kind::other, 0};
+    uint64_t bits = !wildcard ? uint64_t{Socket::has_address} : 0;
+    if (ipv6 && own->address.is_ipv4())
+        bits |= Socket::only_ipv4;
+    // Whether the program chose the port itself nobody tells.
+    if (found && ntohs(own->port) >= 32768)
+        bits |= Socket::any_port;
+    return now_ours(fd, socket.with_options(0, bits), own->port);
+}
+
+// What a found descriptor is. Unknown where it is none (so that nothing is stored for it).
+Socket classify(int fd) {
+    if (settings::get().disabled || !may(Activity::new_sockets))
+        return {Kind::other, 0};
+    const int type = socket_calls::read(fd, SOL_SOCKET, SO_TYPE, -1);
+    if (type == -1)
+        return errno == EBADF ? Socket{} : Socket{Kind::other, 0};
+    const int domain = socket_calls::read(fd, SOL_SOCKET, SO_DOMAIN, AF_UNIX);
+    if (type != SOCK_DGRAM || (domain != AF_INET && domain != AF_INET6) ||
+        socket_calls::read(fd, SOL_SOCKET, SO_PROTOCOL) != IPPROTO_UDP)
         return other_socket(domain);
-    if (port == 0 && !marked)
-        return {Kind::unbound, seen_made ? 0 : uint64_t{Socket::has_copies}, 0};
-    if (!marked && !settings::get().wants_port(port)) {
-        log::write(LogLevel::info, "left UDP socket {} alone: port {} is not in MULTIHOME_PORTS", fd,
-                   ntohs(port));
-        return {Kind::other, 0, 0};
-    }
-    Socket socket = take_over(fd, domain, port, seen_made);
-    if (mapped && socket.kind() == Kind::ours)
-        socket = socket.with_options(0, Socket::only_ipv4);
-    return socket;
+    // What the program has asked for on another descriptor of this socket only that one's word can tell.
+    const uint64_t cookie = socket_calls::cookie(fd);
+    Socket same;
+    change_each([&](int other, Socket seen) {
+        if (other == fd || !seen.is(Kind::ours) || socket_calls::cookie(other) != cookie)
+            return seen;
+        same = seen.with_options(0, Socket::has_copies);
+        return same;
+    });
+    if (same.is(Kind::ours))
+        return same;
+    uint64_t bits = Socket::has_copies;
+    if (domain == AF_INET6)
+        bits |= Socket::ipv6;
+    if (socket_calls::read(fd, SOL_SOCKET, SO_BINDTOIFINDEX) != 0)
+        bits |= Socket::to_device;
+    const Socket found{Kind::unknown, bits};
+    return take_over_bound(fd, found.with_multicast_interface(Socket::multicast_unknown), true);
 }
 
 } // namespace
 
 void start() {
-    const libc::ErrnoGuard keep_errno;
-    // Where the kernel cannot do it, a child made by clone(2) itself is taken for a vfork child: it then
-    // forgets nothing, and what it no longer should know is found out by verify().
-    madvise(&owner, sizeof owner, MADV_WIPEONFORK);
-    become_owner();
-    pthread_atfork(nullptr, nullptr, become_owner);
-}
-
-bool may_examine() {
-    return !no_new_sockets.load(std::memory_order_relaxed);
+    process::start();
 }
 
 Socket examine(int fd) {
     const libc::ErrnoGuard keep_errno;
-    if (in_vfork_child())
-        return {Kind::other, 0, 0};
-    const Socket socket = classify(fd, false);
-    if (socket.kind() == Kind::ours)
-        settle_copies(fd, socket);
-    if (socket.kind() != Kind::unknown)
-        store(fd, socket);
-    return socket.kind() != Kind::unknown ? socket : Socket{Kind::other, 0, 0};
+    if (must_not_change())
+        return {Kind::other, 0};
+    const Socket socket = classify(fd);
+    if (socket.kind() == Kind::unknown)
+        return {Kind::other, 0};
+    store_for_all(fd, socket);
+    return socket;
+}
+
+Socket get_current(int fd) {
+    const Socket socket = get(fd);
+    if (!socket.is(Kind::ours))
+        return socket;
+    verify(fd, socket);
+    return get(fd);
 }
 
 void created(int fd, int domain, int type, int protocol) {
-    const libc::ErrnoGuard keep_errno;
     const bool udp = (domain == AF_INET || domain == AF_INET6) &&
                      (type & ~(SOCK_CLOEXEC | SOCK_NONBLOCK)) == SOCK_DGRAM &&
                      (protocol == 0 || protocol == IPPROTO_UDP) && !settings::get().disabled;
-    const Socket known = udp ? Socket{Kind::unbound, 0, 0} : other_socket(domain);
-    if (peek(fd).word() != known.word() && !in_vfork_child())
+    const uint64_t bits = Socket::seen_made | (domain == AF_INET6 ? uint64_t{Socket::ipv6} : 0);
+    const Socket known = udp ? Socket{Kind::unbound, bits}.with_made(next_number()) : other_socket(domain);
+    if (peek(fd).word() != known.word() && !must_not_change())
         store(fd, known);
 }
 
-void bound(int fd) {
+namespace {
+
+// An unbound socket as it was before, prepared or not.
+void give_back(int fd, Socket socket) {
+    options::give_back(fd, socket);
+    set_options(fd, Socket::prepared, 0);
+}
+
+// bind() of a socket that was not seen being made, or of one that has no port any more.
+int bind_found(int fd, Socket before, const sockaddr* address, socklen_t length) {
+    const int result = libc::bind(fd, address, length);
+    if (result != 0 || must_not_change())
+        return result;
     const libc::ErrnoGuard keep_errno;
-    if (in_vfork_child())
-        return;
+    if (before.has(Socket::sticky_source))
+        return result;
+    Socket now;
+    if (before.is(Kind::ours)) {
+        // Its name is another one now, and the mark goes by the port.
+        options::give_back(fd, before);
+        constexpr uint64_t not_any_more = Socket::has_address | Socket::only_ipv4 | Socket::unmarked;
+        now = take_over_bound(fd, before.with_options(not_any_more, 0), false);
+    } else {
+        now = classify(fd);
+    }
+    store_for_all(fd, now.with_options(0, before.word() & Socket::has_copies));
+    return result;
+}
+
+} // namespace
+
+int bind(int fd, const sockaddr* address, socklen_t length) {
     const Socket before = peek(fd);
-    const Socket settled =
-        classify(fd, before.kind() == Kind::unbound).with_multicast_interface(before.multicast_interface());
-    store(fd, settled);
-    // One that we did not see being made may have copies that we did not see either.
-    if (before.kind() == Kind::unknown || before.has(Socket::has_copies))
-        settle_copies(fd, settled);
+    if (before.is(Kind::other) && !before.has(Socket::left_alone) && !before.has(Socket::sticky_source))
+        return libc::bind(fd, address, length);
+    if (!before.is(Kind::unbound) || !before.has(Socket::seen_made) || !may(Activity::new_sockets))
+        return bind_found(fd, before, address, length);
+    const Wanted wanted = read_wanted(address, length);
+    Socket now = other_socket(AF_INET);
+    if (before.has(Socket::sticky_source)) {
+        now = before.with_kind(Kind::other);
+    } else if (wanted.wildcard && (wanted.port == 0 || is_wanted(fd, wanted.port)) && !must_not_change()) {
+        const libc::ErrnoGuard keep_errno;
+        Socket ours = before.with_kind(Kind::ours);
+        if (prepare(fd, wanted.port, [&] { return options::switch_on(fd, ours, wanted.port); }))
+            now = ours;
+        else
+            now = {Kind::other, 0};
+    }
+    const int result = libc::bind(fd, address, length);
+    const libc::ErrnoGuard keep_errno;
+    if (result != 0) {
+        if (now.is(Kind::ours))
+            give_back(fd, before);
+        return result;
+    }
+    if (!now.is(Kind::ours)) {
+        if (before.has(Socket::prepared))
+            give_back(fd, before);
+    } else {
+        in_port_t port = wanted.port;
+        if (port == 0) {
+            port = socket_calls::own_name(fd).value_or(Peer{}).port;
+            now = now.with_options(0, Socket::any_port);
+            // Without a port (IP_BIND_ADDRESS_NO_PORT) it is still unbound.
+            if (port == 0 || !is_wanted(fd, port)) {
+                give_back(fd, before);
+                if (port != 0)
+                    store_for_all(fd, {Kind::other, before.word() & Socket::has_copies});
+                return result;
+            }
+        }
+        if (wanted.mapped)
+            now = now.with_options(0, Socket::only_ipv4);
+        now = now_ours(fd, now, port);
+    }
+    if (!must_not_change())
+        store_for_all(fd, now.with_options(0, before.word() & Socket::has_copies));
+    return result;
 }
 
 Socket take_over_unbound(int fd) {
     const libc::ErrnoGuard keep_errno;
     const Socket before = peek(fd);
-    int domain = 0;
-    if (before.kind() != Kind::unbound || no_new_sockets.load(std::memory_order_relaxed) ||
-        in_vfork_child() || !is_udp(fd, domain))
+    Socket ours = before;
+    if (!before.is(Kind::unbound) || !may(Activity::new_sockets) || must_not_change() ||
+        before.has(Socket::sticky_source) || !prepare(fd, 0, [&] { return options::switch_on(fd, ours, 0); }))
         return before;
-    const Socket socket =
-        take_over(fd, domain, 0, true).with_multicast_interface(before.multicast_interface());
-    store(fd, socket);
-    if (before.has(Socket::has_copies))
-        settle_copies(fd, socket);
+    const Socket socket = now_ours(fd, ours.with_options(0, Socket::any_port), 0);
+    store_for_all(fd, socket);
     return socket;
 }
 
 void left_alone(int fd, Socket seen) {
-    if (!in_vfork_child())
-        update(fd, seen, Socket{Kind::other, (seen.word() & Socket::has_copies) | Socket::left_alone, 0});
+    if (must_not_change())
+        return;
+    if (seen.has(Socket::prepared))
+        options::give_back(fd, seen);
+    update(fd, seen, Socket{Kind::other, (seen.word() & Socket::has_copies) | Socket::left_alone});
+}
+
+void connected(int fd, Socket seen, bool to_ipv4) {
+    if (seen.is(Kind::unbound)) {
+        left_alone(fd, seen);
+        return;
+    }
+    uint64_t bits = Socket::has_address;
+    if (to_ipv4 && seen.has(Socket::ipv6))
+        bits |= Socket::only_ipv4;
+    if (seen.is(Kind::ours) && (seen.word() & bits) != bits)
+        set_options(fd, 0, bits);
+}
+
+void disconnected(int fd, Socket seen) {
+    const libc::ErrnoGuard keep_errno;
+    // The wildcard may be back: look at the socket anew when it is used next.
+    if (seen.is(Kind::other) && !seen.has(Socket::sticky_source))
+        arrived(fd);
+    if (!seen.is(Kind::ours) || must_not_change())
+        return;
+    const auto own = socket_calls::own_name(fd);
+    if (!own)
+        return;
+    uint64_t bits = socket_calls::is_wildcard(own->address) ? 0 : uint64_t{Socket::has_address};
+    if (seen.has(Socket::ipv6) && own->address.is_ipv4())
+        bits |= Socket::only_ipv4;
+    change_all(fd, [&](Socket socket) {
+        // The kernel takes the device off as well (udp_disconnect()).
+        return socket.with_options(Socket::has_address | Socket::only_ipv4 | Socket::to_device, bits)
+            .with_port(own->port);
+    });
 }
 
 void duplicated(int fd, int copy) {
+    if (fd == copy || must_not_change())
+        return;
     Socket socket = peek(fd);
-    const bool may_be_bound = socket.kind() == Kind::unbound || socket.has(Socket::left_alone);
-    if (may_be_bound && fd != copy && !in_vfork_child()) {
+    if (!socket.is(Kind::other) || socket.has(Socket::left_alone) || socket.has(Socket::sticky_source)) {
         socket = socket.with_options(0, Socket::has_copies);
         store(fd, socket);
     }
-    if (fd != copy && peek(copy).word() != socket.word() && !in_vfork_child())
+    if (peek(copy).word() != socket.word())
         store(copy, socket);
 }
 
 void forget(int fd) {
     // "None of our business" may stay: what else the number can come to stand for is told to us (created(),
-    // bound(), duplicated(), arrived()) or is still none of our business. It saves a system call for each TCP
+    // bind(), duplicated(), arrived()) or is still none of our business. It saves a system call for each TCP
     // connection.
     const Socket socket = peek(fd);
     if (socket.has(Socket::no_descriptors))
-        store(fd, Socket{Kind::other, 0, 0});
-    else if (socket.word() != 0 && socket.kind() != Kind::other && !in_vfork_child())
+        store(fd, Socket{Kind::other, 0});
+    else if (socket.word() != 0 && socket.word() != static_cast<uint64_t>(Kind::other) && !must_not_change())
         store(fd, Socket{});
 }
 
-void arrived(int fd) {
-    // What is done to one of its copies before anybody looks at this one is then noted for this one as well.
-    const Socket unknown{Kind::unknown, Socket::has_copies, 0};
-    if (peek(fd).word() != unknown.word() && !in_vfork_child())
-        store(fd, unknown);
-}
-
-void update(int fd, Socket seen, Socket wanted) {
-    uint64_t expected = seen.word();
-    if (Word* word = find_word(fd, false))
-        // Losing means that somebody else knows better by now.
-        word->compare_exchange_strong(expected, wanted.word(), std::memory_order_relaxed);
-}
-
-namespace {
-
-// Changes the words of all descriptors of the socket behind `fd`.
-template <typename Change>
-void change_all(int fd, Change change) {
-    const Socket socket = peek(fd);
-    if (socket.kind() != Kind::ours)
-        return;
-    for_each_word([&](Word& word, unsigned) {
-        uint64_t seen = word.load(std::memory_order_relaxed);
-        const Socket other{seen};
-        if (other.kind() == Kind::ours && other.tag() == socket.tag())
-            word.compare_exchange_strong(seen, change(other).word(), std::memory_order_relaxed);
-    });
-}
-
-} // namespace
-
 void forget_range(unsigned first, unsigned last) {
-    if (first > last || in_vfork_child())
+    if (first > last || must_not_change())
         return;
-    for_each_word([&](Word& word, unsigned fd) {
-        // Look before storing: an untouched page stays untouched.
-        if (fd >= first && fd <= last && word.load(std::memory_order_relaxed) != 0)
-            word.store(0, std::memory_order_relaxed);
+    change_each([&](int fd, Socket seen) {
+        const auto number = static_cast<unsigned>(fd);
+        return number >= first && number <= last ? Socket{} : seen;
     });
 }
 
-void take_over_no_more() {
-    no_new_sockets.store(true, std::memory_order_relaxed);
-}
-
-void give_all_back() {
-    for_each_word([](Word& word, unsigned fd) {
-        const Socket socket{word.load(std::memory_order_relaxed)};
-        if (socket.kind() != Kind::ours)
-            return;
-        options::give_back(static_cast<int>(fd), socket);
-        word.store(0, std::memory_order_relaxed);
-    });
-}
-
-void leave_all_alone() {
-    for_each_word([](Word& word, unsigned) {
-        if (word.load(std::memory_order_relaxed) != 0)
-            word.store(Socket{Kind::other, 0, 0}.word(), std::memory_order_relaxed);
-    });
-    nothing_is_ours.store(true, std::memory_order_relaxed);
+void arrived(int fd) {
+    // What is done to one of its copies before anybody looks at this one is then true of this one as well.
+    const Socket unknown{Kind::unknown, Socket::has_copies};
+    if (peek(fd).word() != unknown.word() && !must_not_change())
+        store(fd, unknown);
 }
 
 void set_options(int fd, uint64_t mask, uint64_t options) {
@@ -370,16 +429,57 @@ void set_options(int fd, uint64_t mask, uint64_t options) {
 }
 
 void set_multicast_interface(int fd, uint32_t index) {
-    const Socket socket = peek(fd);
-    if (socket.kind() == Kind::unbound)
-        update(fd, socket, socket.with_multicast_interface(index));
-    else
-        change_all(fd, [&](Socket other) { return other.with_multicast_interface(index); });
+    change_all(fd, [&](Socket socket) { return socket.with_multicast_interface(index); });
+}
+
+void set_sticky_source(int fd, bool chosen) {
+    const Socket before = peek(fd);
+    if (before.has(Socket::sticky_source) == chosen || must_not_change())
+        return;
+    const uint64_t bit = chosen ? uint64_t{Socket::sticky_source} : 0;
+    Socket now = before.with_options(Socket::sticky_source, bit);
+    if (chosen && (before.is(Kind::ours) || before.has(Socket::prepared))) {
+        options::give_back(fd, before);
+        now = now.with_options(Socket::prepared | Socket::free_bind, 0);
+    }
+    if (chosen && before.is(Kind::ours)) {
+        now = now.with_kind(Kind::other);
+    } else if (!chosen && before.is(Kind::other)) {
+        now = take_over_bound(fd, now, false).with_options(0, before.word() & Socket::has_copies);
+    }
+    change_all(fd, [&](Socket) { return now; });
+}
+
+void mark_all() {
+    if (unmarked_end.load(std::memory_order_relaxed) == 0 || !may(Activity::new_sockets) || must_not_change())
+        return;
+    const libc::ErrnoGuard keep_errno;
+    const int end = unmarked_end.exchange(0, std::memory_order_relaxed);
+    for (int fd = 0; fd < end; ++fd) {
+        const Socket socket = peek(fd);
+        if (!socket.is(Kind::ours) || !socket.has(Socket::unmarked))
+            continue;
+        options::mark(fd);
+        update(fd, socket, socket.with_options(Socket::unmarked, 0));
+    }
+}
+
+void give_all_back() {
+    change_each([](int fd, Socket seen) {
+        if (!seen.is(Kind::ours))
+            return seen;
+        options::give_back(fd, seen);
+        return Socket{};
+    });
+}
+
+void leave_all_alone() {
+    change_each([](int, Socket) { return Socket{Kind::other, 0}; });
+    nothing_is_ours.store(true, std::memory_order_relaxed);
 }
 
 void verify(int fd, Socket seen) {
-    const libc::ErrnoGuard keep_errno;
-    if (may_examine() && Socket::tag_of(cookie_of(fd)) != seen.tag())
+    if (may(Activity::verifying) && !options::is_switched_on(fd, seen))
         update(fd, seen, Socket{});
 }
 

@@ -7,10 +7,7 @@ import struct
 
 from common import (SHIM, TOPICS, V4, disconnect, end, expect, family, free_port, hear, hears, in_child, ip, local,
                     source)
-
-IP_MULTICAST_IF = 32
-IP_PKTINFO = 8
-GROUP = "239.255.77.77"
+from interfaces import IP_MULTICAST_IF, chosen_address, leaves_through, two_interfaces
 
 
 def meet(f, server, address, data=b"question"):
@@ -89,32 +86,9 @@ def again(name, how):
     converse(f, server, four, f.first)
 
 
-def leaves_through(sock):
-    """The interface that a multicast datagram of the socket's leaves through: its looped copy arrives there."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener:
-        listener.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
-        listener.bind((GROUP, 0))
-        listener.settimeout(2)
-        for device in ("many", "one", "two"):
-            member = socket.inet_aton(GROUP) + bytes(4) + struct.pack("=i", socket.if_nametoindex(device))
-            listener.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, member)
-        sock.sendto(b"multicast", (GROUP, listener.getsockname()[1]))
-        for level, kind, data in listener.recvmsg(100, 200)[1]:
-            if (level, kind) == (socket.IPPROTO_IP, IP_PKTINFO):
-                return socket.if_indextoname(struct.unpack_from("=i", data)[0])
-    raise OSError("no packet information")
-
-
 def multicast_if(how):
     f = family("v4_secondary")
-    for number, device in enumerate(("one", "two"), 1):
-        if not ip("link", "add", device, "type", "veth", "peer", "name", f"{device}-peer", may_fail=True):
-            print("SKIP: cannot make a veth pair")
-            raise SystemExit(77)
-        ip("address", "add", f"198.51.100.{number}/32", "dev", device)
-        ip("link", "set", device, "up")
-        ip("link", "set", f"{device}-peer", "up")
-    ip("route", "add", "224.0.0.0/4", "dev", "one")
+    two_interfaces()
     two = struct.pack("=i", socket.if_nametoindex("two"))
     choice, address, device = {
         "unset": (None, "0.0.0.0", "one"),
@@ -131,13 +105,12 @@ def multicast_if(how):
         next_, peer_next = meet(f, server, f.first)
         if choice and when == "after it":
             server.setsockopt(socket.IPPROTO_IP, IP_MULTICAST_IF, choice)
-        before = socket.inet_ntoa(server.getsockopt(socket.IPPROTO_IP, IP_MULTICAST_IF, 4))
+        before = chosen_address(server)
         expect(f"{when}, IP_MULTICAST_IF", before, address)
         for client, peer, asked in ((one, peer_one, f.second), (next_, peer_next, f.first)):
             server.connect(peer)
             expect("local address", local(server), asked, f.route)
-            after = socket.inet_ntoa(server.getsockopt(socket.IPPROTO_IP, IP_MULTICAST_IF, 4))
-            expect("IP_MULTICAST_IF", after, before)
+            expect("IP_MULTICAST_IF", chosen_address(server), before)
             # Where nothing was chosen, the kernel takes the interface that the local address is on.
             expect("multicast leaves through", leaves_through(server), device if choice else "many")
             server.send(b"answer")

@@ -30,6 +30,7 @@ LAB_DIR=
 LAB_SERVER=
 LAB_CLIENT=
 LAB_PRELOAD=
+LAB_ENTER=() # a command in front of what start_server starts
 declare -A LAB_PIDS=()
 
 # What the caller's shell has set must not decide what a test sees.
@@ -276,7 +277,7 @@ start_server() { # [-p PORT] [-s SOCKETS] NAME CMD...
     local name=$1
     shift
     # A session of its own, so that stop_server reaches what the server has forked as well.
-    setsid ip netns exec "$LAB_SERVER" env ${LAB_PRELOAD:+"LD_PRELOAD=$LAB_PRELOAD"} "$@" \
+    setsid ip netns exec "$LAB_SERVER" "${LAB_ENTER[@]}" env ${LAB_PRELOAD:+"LD_PRELOAD=$LAB_PRELOAD"} "$@" \
         >"$LAB_DIR/$name.log" 2>&1 </dev/null &
     LAB_PIDS[$name]="$! $port"
     for ((tries = 0; tries < 400; tries++)); do

@@ -5,6 +5,22 @@
 . "${0%/*}/common.sh"
 : "${LAUNCHER_BUILD:?}" "${LAUNCHER_CMAKE:?}"
 
+# What the dynamic loader of this machine's own programs makes of $LIB; it tells since glibc 2.33.
+loader=$(readelf -l /bin/sh 2>/dev/null | sed -n 's/.*interpreter: \(.*\)]$/\1/p')
+loader_lib=$("${loader:-false}" --list-diagnostics 2>/dev/null | sed -n 's/^dl_dst_lib="\(.*\)"$/\1/p')
+: "${loader_lib:=unknown}"
+
+# named NAME WHO ROOT: NAME means the library that is installed, by $LIB where the loader makes that its directory.
+named() {
+    checks=$((checks + 2))
+    meant=$3$(printf '%s\n' "$1" | sed "s|\$LIB|$loader_lib|")
+    [ "$meant" = "$installed" ] || complain "$2 names $1, the library is $installed"
+    case $installed:$1 in
+    */"$loader_lib"/multihome/libmultihome.so:*/\$LIB/*) ;;
+    */"$loader_lib"/*) complain "$2 names $1, not by \$LIB" ;;
+    esac
+}
+
 # look_at ROOT PREFIX: the tree of PREFIX, staged under ROOT (which may be empty).
 look_at() {
     root=$1
@@ -14,15 +30,17 @@ look_at() {
     [ "$(printf '%s\n' "$installed" | grep -c .)" -eq 1 ] || complain "one library expected, found: $installed"
     # The build tree's places must play no part: PATH has no multihomectl, and this is not a source tree.
     expect 0 '^preloaded=1$' env PATH=/usr/bin:/bin "$root$prefix/bin/multihome" "$probe"
-    expect 0 "^LD_PRELOAD=$installed\$" env PATH=/usr/bin:/bin "$root$prefix/bin/multihome" env
+    expect 0 '^LD_PRELOAD=' env PATH=/usr/bin:/bin "$root$prefix/bin/multihome" env
+    named "$(sed -n 's/^LD_PRELOAD=//p' "$scratch/output")" 'the launcher' ''
     refuse 125 'statically linked' env PATH=/usr/bin:/bin "$root$prefix/bin/multihome" "$scratch/probe_static"
     expect 0 "^multihome $LAUNCHER_VERSION\$" "$root$prefix/bin/multihome" --version
     expect 0 "^multihomectl $LAUNCHER_VERSION\$" "$root$prefix/bin/multihomectl" --version
-    for page in man1/multihome.1 man8/multihomectl.8; do
+    for page in man1/multihome.1 man7/multihome.7 man8/multihomectl.8; do
         [ -f "$root$prefix/share/man/$page" ] || complain "$page is not installed"
     done
     drop_in=$prefix/share/multihome/multihome.conf
-    expect 0 "^Environment=LD_PRELOAD=${installed#"$root"}\$" cat "$root$drop_in"
+    expect 0 '^Environment=LD_PRELOAD=' cat "$root$drop_in"
+    named "$(sed -n 's/^Environment=LD_PRELOAD=//p' "$root$drop_in")" 'the drop-in' "$root"
     expect 0 "ln -s $drop_in /etc/systemd" cat "$root$drop_in"
     ! grep -q '@[a-z_]*@' "$root$drop_in" || complain 'the drop-in has an empty place'
     if [ -n "$root" ]; then
@@ -30,8 +48,9 @@ look_at() {
     fi
 }
 
-expect 0 '' "$LAUNCHER_CMAKE" --install "$LAUNCHER_BUILD" --prefix "$scratch/prefix"
+expect 0 '' "$LAUNCHER_CMAKE" --install "$LAUNCHER_BUILD" --component Unspecified --prefix "$scratch/prefix"
 look_at '' "$scratch/prefix"
-expect 0 '' env DESTDIR="$scratch/stage" "$LAUNCHER_CMAKE" --install "$LAUNCHER_BUILD" --prefix /opt/multihome
+expect 0 '' env DESTDIR="$scratch/stage" "$LAUNCHER_CMAKE" --install "$LAUNCHER_BUILD" --component Unspecified \
+    --prefix /opt/multihome
 look_at "$scratch/stage" /opt/multihome
 finish

@@ -4,7 +4,7 @@
 . "${0%/*}/common.sh"
 command -v groff >/dev/null || skip 'groff is not installed'
 
-for page in "$LAUNCHER_SOURCE/scripts/"*.[18]; do
+for page in "$LAUNCHER_SOURCE/scripts/"*.[178]; do
     checks=$((checks + 1))
     said=$(groff -man -Tutf8 -ww -z "$page" 2>&1) || said="$said (failed)"
     [ -z "$said" ] || complain "$page: $said"

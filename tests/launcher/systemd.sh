@@ -6,7 +6,7 @@
 : "${LAUNCHER_BUILD:?}" "${LAUNCHER_CMAKE:?}"
 command -v systemd-analyze >/dev/null || skip 'systemd-analyze is not installed'
 
-expect 0 '' "$LAUNCHER_CMAKE" --install "$LAUNCHER_BUILD" --prefix "$scratch/prefix"
+expect 0 '' "$LAUNCHER_CMAKE" --install "$LAUNCHER_BUILD" --component Unspecified --prefix "$scratch/prefix"
 drop_in=$scratch/prefix/share/multihome/multihome.conf
 units=$scratch/units
 mkdir -p "$units/probe.service.d"

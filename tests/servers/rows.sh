@@ -17,7 +17,7 @@ wall_list() {
 # Defines what one server file says. The defaults are those of most servers.
 wall_load() { # NAME
     # shellcheck disable=SC2034 # for wall.sh
-    families='v4 v6' serves=all bare=wrong bare_v6=
+    families='v4 v6' serves=all bare=wrong bare_v6= engine=right
     # shellcheck source=/dev/null
     . "$WALL_HERE/wall/$1.sh"
     bare_v6=${bare_v6:-$bare}
@@ -85,7 +85,7 @@ wall_need_marks() { # FILE STATUS: ends with STATUS if the table has no place th
 }
 
 wall_report() { # [FILE]
-    local file=${1:-$WALL_HERE/../../README.md} work failed=0
+    local file=${1:-$WALL_HERE/README.md} work failed=0
     wall_need_marks "$file" 1
     work=$(mktemp -d)
     # shellcheck disable=SC2064 # the path as it is now
@@ -124,7 +124,7 @@ wall_without_versions() { awk 'BEGIN { FS = OFS = "|" } { $3 = "  "; print }'; }
 
 # Everything but the versions, which depend on the machine that wrote the table.
 wall_check() { # [FILE]
-    local file=${1:-$WALL_HERE/../../README.md}
+    local file=${1:-$WALL_HERE/README.md}
     wall_need_marks "$file" 77
     if ! diff -u --label "in ${file##*/}" --label 'in tests/servers/wall' \
         <(awk -v begin="$WALL_BEGIN" -v end="$WALL_END" '

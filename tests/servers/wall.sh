@@ -5,6 +5,7 @@
 # with the shim. Each file in wall/ is one server; README.md in this directory says what such a file holds.
 #
 #   wall.sh NAME             test one server (what ctest does)
+#   wall.sh --engine NAME    test it with the kernel engine and without the shim
 #   wall.sh --list           the names
 #   wall.sh --packages       the Debian packages that all of them need, one a line
 #   wall.sh --missing        those of them that would have to be installed here
@@ -21,14 +22,16 @@ export PATH="$PATH:/usr/sbin:/sbin"
 # shellcheck source-path=SCRIPTDIR source=rows.sh
 . "$WALL_HERE/rows.sh"
 
+WALL_MODES=(bare shim)
 case ${1:-} in
 --list | --packages | --missing | --report | --check)
     "wall_${1#--}" "${@:2}"
     exit
     ;;
 --calls) WALL_CALLS=yes && shift ;;
+--engine) WALL_MODES=(engine) && shift ;;
 -h | --help | '')
-    sed -n '4,13s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+    sed -n '4,14s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
     exit
     ;;
 esac
@@ -47,6 +50,12 @@ if wall_unmet; then skip "package $WALL_LACKS is not installed"; fi
 need_shim
 lab_topology_b
 lab_policy_rule
+if [ "${WALL_MODES[*]}" = engine ]; then
+    # shellcheck source-path=SCRIPTDIR source=../engine/engine.sh
+    . "$WALL_HERE/../engine/engine.sh"
+    engine_start
+    engine_attach
+fi
 
 # --- what a server file can use --------------------------------------------------------------------------------------
 # LAB_PORT   the port to serve at                    dir       a directory of this process alone
@@ -85,6 +94,8 @@ run_tcp() { # CMD...
 wanted() { # MODE ADDRESS: the verdict that there should be
     case $1-$2 in
     # The bare server is right where routing would choose the same address, which shows that it does answer.
+    engine-192.0.2.2 | engine-2001:db8:1::2) printf 'right\n' ;;
+    engine-*) printf '%s\n' "$engine" ;;
     shim-* | bare-192.0.2.2 | bare-2001:db8:1::2) printf 'right\n' ;;
     *:*) printf '%s\n' "$bare_v6" ;;
     *) printf '%s\n' "$bare" ;;
@@ -105,6 +116,7 @@ unit() { # MODE FAMILY ADDRESS...
     mkdir -m 755 "$dir"
     case $mode in
     bare) serve ;;
+    engine) in_group serve ;;
     shim)
         with_shim serve
         # A server that is right anyway would be right without the shim as well.
@@ -134,7 +146,7 @@ fi
 if [[ $families != *v4* ]]; then wildcards=(::) v4=(); fi
 WALL_ASKED=("${v4[@]}" "${v6[@]}")
 WALL_QUESTIONS=()
-for mode in bare shim; do
+for mode in "${WALL_MODES[@]}"; do
     case $serves in
     all) unit "$mode" both "${WALL_ASKED[@]}" ;;
     family)
@@ -152,7 +164,7 @@ wait "${WALL_QUESTIONS[@]}" || true
 disown -a # or bash reports each server that ends with the lab
 
 if [ -n "${WALL_CALLS:-}" ]; then
-    for mode in bare shim; do
+    for mode in "${WALL_MODES[@]}"; do
         say "$mode:"
         cat "$LAB_DIR/$mode"-*/calls | wall_count_calls
     done
@@ -161,7 +173,7 @@ fi
 
 failures=0
 say "$title $(version), $api"
-for mode in bare shim; do
+for mode in "${WALL_MODES[@]}"; do
     for address in "${WALL_ASKED[@]}"; do
         verdict=$(cat "$LAB_DIR/$mode.$address.verdict" 2>/dev/null || printf 'nothing')
         said=$(tail -n 1 "$LAB_DIR/$mode.$address.said")
@@ -174,5 +186,5 @@ for mode in bare shim; do
         fi
     done
 done
-[ "$failures" -eq 0 ] || fail "$failures of $((2 * ${#WALL_ASKED[@]})) answers are not as they should be"
+[ "$failures" -eq 0 ] || fail "$failures of $((${#WALL_MODES[@]} * ${#WALL_ASKED[@]})) answers are not as they should be"
 [ -z "${WALL_VERSIONS:-}" ] || version >"$WALL_VERSIONS/$WALL_NAME"

@@ -70,6 +70,24 @@ void switch_on_if_known(int server, const Option& option) {
     std::printf("this kernel has no %s\n", option.topic);
 }
 
+// The kernel switches the stamps of what is received on from a work queue (net_enable_timestamp() in its
+// net/core/dev.c), so that the first datagrams may carry none.
+void wait_for_stamps(int server) {
+    Client client;
+    Message message(200);
+    for (int attempt = 0; attempt < 1000; ++attempt) {
+        client.ask(server);
+        message.prepare(200);
+        must(recvmsg(server, &message.header, 0) > 0, "recvmsg");
+        for (cmsghdr* header = CMSG_FIRSTHDR(&message.header); header != nullptr;
+             header = CMSG_NXTHDR(&message.header, header))
+            if (header->cmsg_level == SOL_SOCKET && header->cmsg_type == SO_TIMESTAMPING)
+                return;
+        usleep(10'000);
+    }
+    must(false, "no datagram carries a stamp");
+}
+
 // What a question has to carry for the options to have something to tell.
 void decorate(const Client& client, bool six) {
     if (six) {
@@ -324,6 +342,8 @@ int main(int, char** arguments) {
         if (topic != option.topic)
             continue;
         switch_on_if_known(server, option);
+        if (option.name == SO_TIMESTAMPING && option.level == SOL_SOCKET)
+            wait_for_stamps(server);
         sweep(server, ipv4, 88);
         return 0;
     }

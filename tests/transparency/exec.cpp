@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <string_view>
 #include <sys/wait.h>
+#include <utility>
 
 using namespace probe;
 
@@ -14,10 +15,12 @@ namespace {
 
 void look(const char* what, int server, bool may_be_shimmed = true) {
     std::printf("%s\n", what);
-    for (const int name : {IP_PKTINFO, IP_RECVTTL, 24 /* IP_BIND_ADDRESS_NO_PORT */}) {
+    using Option = std::pair<int, int>;
+    for (const auto& [level, name] :
+         {Option{IPPROTO_IP, IP_PKTINFO}, Option{IPPROTO_IP, IP_RECVTTL}, Option{SOL_SOCKET, SO_OOBINLINE}}) {
         int value = -1;
         socklen_t length = sizeof value;
-        say("option", getsockopt(server, IPPROTO_IP, name, &value, &length));
+        say("option", getsockopt(server, level, name, &value, &length));
         std::printf("is %d\n", value);
     }
     Client client;

@@ -144,6 +144,25 @@ void echo(int receiver, int sender, const char* asked, const char* client_at) {
         client.print_answer(asked);
 }
 
+namespace {
+
+In6Request on_loopback(const char* text) {
+    In6Request address{};
+    inet_pton(AF_INET6, text, &address.address);
+    address.prefix_length = 128;
+    address.interface_index = static_cast<int>(if_nametoindex("lo"));
+    return address;
+}
+
+} // namespace
+
+void remove_address(const char* text) {
+    const int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    In6Request address = on_loopback(text);
+    must(ioctl(fd, SIOCDIFADDR, &address) == 0, text);
+    close(fd);
+}
+
 void own_namespace() {
     if (unshare(CLONE_NEWNET) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0)
         skip("may not make a network namespace");
@@ -158,10 +177,7 @@ void own_namespace() {
         skip("may not configure a network namespace");
     for (const char* text :
          {"fd00::2", "fd00::3", "fd00::4", address_with_small_first_half, address_with_small_second_half}) {
-        In6Request address{};
-        inet_pton(AF_INET6, text, &address.address);
-        address.prefix_length = 128;
-        address.interface_index = static_cast<int>(if_nametoindex("lo"));
+        In6Request address = on_loopback(text);
         if (ioctl(fd, SIOCSIFADDR, &address) != 0)
             skip("no IPv6 here");
         // The kernel makes the address usable a moment later.

@@ -105,6 +105,8 @@ constexpr const char* address_with_small_second_half = "fd00::100:0:0:0";
 // Puts the process into a network namespace of its own, with `lo` up and these two, fd00::2, fd00::3 and
 // fd00::4 on it.
 void own_namespace();
+// Takes one of those away again.
+void remove_address(const char* address);
 
 // A receive buffer for recvmsg(), all of whose bytes are known before the call, so that print() shows each
 // byte that was written.

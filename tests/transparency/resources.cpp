@@ -3,9 +3,11 @@
 // Point 6: where something runs out, the program goes on as without the shim, or better.
 #include "tests/transparency/probe.hpp"
 
+#include <linux/capability.h>
 #include <string_view>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 
 using namespace probe;
 
@@ -135,6 +137,43 @@ void flood() {
     echo(server);
 }
 
+// Kilobytes of this process that are locked into memory.
+long locked_memory() {
+    std::FILE* status = std::fopen("/proc/self/status", "r");
+    must(status != nullptr, "/proc/self/status");
+    char line[256];
+    long kilobytes = -1;
+    while (std::fgets(line, sizeof line, status) != nullptr)
+        if (std::sscanf(line, "VmLck: %ld", &kilobytes) == 1)
+            break;
+    std::fclose(status);
+    return kilobytes;
+}
+
+// A program that locks its memory, as those do that must never wait for a disk.
+void lock_memory(rlim_t limit) {
+    __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+    __user_cap_data_struct capabilities[2]{};
+    must(syscall(SYS_capget, &header, capabilities) == 0, "capget");
+    // With this one the limit does not count.
+    capabilities[0].effective &= ~(1U << CAP_IPC_LOCK);
+    must(syscall(SYS_capset, &header, capabilities) == 0, "capset");
+    const rlimit wanted{limit, limit};
+    if (setrlimit(RLIMIT_MEMLOCK, &wanted) != 0)
+        skip("RLIMIT_MEMLOCK is lower than this");
+    must(mlockall(MCL_FUTURE) == 0, "mlockall");
+}
+
+void serve_locked(rlim_t limit) {
+    lock_memory(limit);
+    const long before = locked_memory();
+    const int server = bound("0.0.0.0");
+    echo(server);
+    std::printf("locked much more: %s\n", locked_memory() - before > 512 ? "yes" : "no");
+    look_at_many(server);
+    echo(server);
+}
+
 } // namespace
 
 int main(int, char** arguments) {
@@ -158,6 +197,10 @@ int main(int, char** arguments) {
         look(900'000);
         close(server);
         look(900'000);
+    } else if (topic == "locked_memory") {
+        serve_locked(rlim_t{6} << 20);
+    } else if (topic == "little_locked_memory") {
+        serve_locked(rlim_t{1} << 20);
     } else if (topic == "many_addresses") {
         many_addresses();
     } else if (topic == "flood") {

@@ -3,6 +3,7 @@
 // Point 4: programs that lock themselves into a system-call filter, as daemons do after they have started.
 #include "tests/transparency/probe.hpp"
 
+#include <dlfcn.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -14,6 +15,23 @@ using namespace probe;
 
 namespace {
 
+// A function that the shim does not see the call of.
+void* find_in_libc(const char* name) {
+    void* libc = dlopen("libc.so.6", RTLD_NOW | RTLD_NOLOAD);
+    must(libc != nullptr, "dlopen");
+    return dlsym(libc, name);
+}
+
+void install(std::vector<sock_filter>& program, bool by_number) {
+    sock_fprog filter{static_cast<unsigned short>(program.size()), program.data()};
+    must(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "PR_SET_NO_NEW_PRIVS");
+    const long result = by_number ? syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter)
+                                  : prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter);
+    if (result != 0 && errno == EINVAL)
+        skip("this kernel has no system-call filters");
+    must(result == 0, "the filter");
+}
+
 // A filter that lets everything pass but these.
 void refuse(const std::vector<int>& numbers, uint32_t action, bool by_number) {
     std::vector<sock_filter> program;
@@ -23,13 +41,65 @@ void refuse(const std::vector<int>& numbers, uint32_t action, bool by_number) {
         program.push_back(BPF_STMT(BPF_RET | BPF_K, action));
     }
     program.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
-    sock_fprog filter{static_cast<unsigned short>(program.size()), program.data()};
-    must(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "PR_SET_NO_NEW_PRIVS");
-    const long result = by_number ? syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter)
-                                  : prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter);
-    if (result != 0 && errno == EINVAL)
-        skip("this kernel has no system-call filters");
-    must(result == 0, "the filter");
+    install(program, by_number);
+}
+
+// One that kills for getsockopt() at this level alone.
+void refuse_options(int level) {
+    std::vector<sock_filter> program{
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getsockopt, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args[1])),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<uint32_t>(level), 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    install(program, false);
+}
+
+// A client asks; then the address that it asked is gone, and the filter forbids to find out why the answer
+// fails.
+void refused_source() {
+    own_namespace();
+    const int server = bound("::");
+    Client client("fd00::4");
+    client.ask(server, "fd00::2");
+    char data[64];
+    Name peer;
+    say("recvfrom", recvfrom(server, data, sizeof data, 0, peer.get(), &peer.length));
+    remove_address("fd00::2");
+    refuse({SYS_ioctl, SYS_getsockopt}, SECCOMP_RET_KILL_PROCESS, false);
+    for (int time = 0; time < 2; ++time) {
+        say("sendto", sendto(server, "answer", 6, 0, peer.get(), peer.length));
+        std::printf("answered from %s\n", client.hear().c_str());
+    }
+    mmsghdr batch[2]{};
+    iovec parts[2];
+    for (int number = 0; number < 2; ++number) {
+        parts[number] = {data, 1};
+        batch[number].msg_hdr.msg_name = peer.get();
+        batch[number].msg_hdr.msg_namelen = peer.length;
+        batch[number].msg_hdr.msg_iov = &parts[number];
+        batch[number].msg_hdr.msg_iovlen = 1;
+    }
+    say("sendmmsg", sendmmsg(server, batch, 2, 0));
+}
+
+// The number of a server stands for another socket, which the shim could not see: it may not look.
+void another_socket() {
+    auto* unseen_dup2 = reinterpret_cast<int (*)(int, int)>(find_in_libc("dup2"));
+    const int server = bound("0.0.0.0");
+    echo(server);
+    const int other = bound("127.0.0.9");
+    refuse_options(SOL_SOCKET);
+    must(unseen_dup2(other, server) == server, "dup2");
+    Client client;
+    client.ask(server, "127.0.0.9");
+    char data[64];
+    Name peer;
+    say("recvfrom", recvfrom(server, data, sizeof data, 0, peer.get(), &peer.length));
+    say("sendto", sendto(server, "answer", 6, 0, peer.get(), peer.length));
+    std::printf("answered from %s\n", client.hear().c_str());
 }
 
 // The answers leave from where the routing table says, both times; and the program lives.
@@ -76,6 +146,14 @@ int main(int, char** arguments) {
         say("recvfrom", recvfrom(server, data, sizeof data, 0, peer.get(), &peer.length));
         say("sendto", sendto(server, data, 1, 0, peer.get(), peer.length));
         std::printf("answered from %s\n", client.hear().c_str());
+    } else if (topic == "refused_source") {
+        refused_source();
+    } else if (topic == "another_socket") {
+        another_socket();
+    } else if (topic == "options_of_sockets") {
+        echo(bound("0.0.0.0"));
+        refuse_options(SOL_SOCKET);
+        serve(bound("0.0.0.0"));
     } else if (topic == "allowed") {
         // Filters that have nothing against the shim, several of them.
         const int server = bound("0.0.0.0");
@@ -85,7 +163,7 @@ int main(int, char** arguments) {
         echo(server);
         echo(server);
     } else if (topic == "old_kernel") {
-        // The options that the shim needs do not exist.
+        // The options that the shim needs do not exist; the filter behind that is none that it has seen.
         std::vector<sock_filter> program{
             BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
             BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_setsockopt, 0, 5),
@@ -98,7 +176,8 @@ int main(int, char** arguments) {
         };
         sock_fprog filter{static_cast<unsigned short>(program.size()), program.data()};
         must(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "PR_SET_NO_NEW_PRIVS");
-        if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0)
+        auto* unseen_prctl = reinterpret_cast<int (*)(int, ...)>(find_in_libc("prctl"));
+        if (unseen_prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0)
             skip("this kernel has no system-call filters");
         serve(bound("0.0.0.0"));
     } else {

@@ -4,6 +4,7 @@
 // table of its own.
 #include "tests/transparency/probe.hpp"
 
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <string_view>
@@ -19,6 +20,9 @@ using namespace probe;
 namespace {
 
 constexpr int high = 60; // out of the way of the numbers that are used again
+
+using GetDescriptor = int (*)(int process, int number, unsigned flags);
+GetDescriptor by_function = nullptr; // by syscall() where there is none
 
 // A child with descriptors of its own to take from, which lives until its pipe is closed.
 class Owner {
@@ -55,7 +59,9 @@ public:
     // Its descriptor, as soon as it has it.
     int take() const {
         for (int attempt = 0; attempt < 1000; ++attempt) {
-            const auto fd = static_cast<int>(syscall(SYS_pidfd_getfd, process_, high, 0));
+            const int fd = by_function != nullptr
+                               ? by_function(process_, high, 0)
+                               : static_cast<int>(syscall(SYS_pidfd_getfd, process_, high, 0));
             if (fd >= 0)
                 return fd;
             if (errno != EBADF)
@@ -104,6 +110,14 @@ void taken() {
     message.print(recvmsg(brought, &message.header, 0));
 }
 
+// glibc has it since 2.36.
+void taken_by_function() {
+    by_function = reinterpret_cast<GetDescriptor>(dlsym(RTLD_DEFAULT, "pidfd_getfd"));
+    if (by_function == nullptr)
+        skip("this libc has no pidfd_getfd()");
+    taken();
+}
+
 // Closes what there is in a table of its own.
 void* close_elsewhere(void*) {
     say("close_range", close_range(3, ~0U, 2 /* CLOSE_RANGE_UNSHARE */));
@@ -129,6 +143,8 @@ int main(int, char** arguments) {
     const std::string_view topic = arguments[1];
     if (topic == "pidfd_getfd")
         taken();
+    else if (topic == "pidfd_getfd_function")
+        taken_by_function();
     else if (topic == "own_table")
         own_table();
     else

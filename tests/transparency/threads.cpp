@@ -101,6 +101,29 @@ void on_small_stack(void* (*function)(void*)) {
     say("pthread_create", result);
 }
 
+// A destructor of thread-specific data that serves, after that of the shim's: the program's key is the
+// younger one.
+void serve_at_the_end(void*) {
+    batches(nullptr);
+}
+
+void* with_specific_data(void* key) {
+    batches(nullptr);
+    pthread_setspecific(*static_cast<pthread_key_t*>(key), key);
+    return nullptr;
+}
+
+void in_destructor() {
+    batches(nullptr);
+    pthread_key_t key;
+    must(pthread_key_create(&key, serve_at_the_end) == 0, "pthread_key_create");
+    for (int round = 0; round < 2; ++round) {
+        pthread_t thread;
+        must(pthread_create(&thread, nullptr, with_specific_data, &key) == 0, "pthread_create");
+        pthread_join(thread, nullptr);
+    }
+}
+
 int cloned(void*) {
     one_by_one(nullptr);
     // Closes the server and puts something else there.
@@ -149,6 +172,8 @@ int main(int, char** arguments) {
         on_small_stack(one_by_one);
     else if (topic == "small_stack_batch")
         on_small_stack(batches);
+    else if (topic == "destructor")
+        in_destructor();
     else if (topic == "clone")
         by_clone(0);
     else if (topic == "clone_files")

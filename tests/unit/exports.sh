@@ -40,4 +40,18 @@ if ! readelf -d "$library" | grep -q 'FLAGS.*NOW'; then
     echo "FAIL: $library binds its symbols at their first use"
     exit 1
 fi
+
+# What the README says of the glibc that is needed.
+newest=$(nm -D --undefined-only "$library" | sed -n 's/.*@GLIBC_//p' | sort -V | tail -n 1)
+if [ "$(printf '%s\n' "$newest" 2.34 | sort -V | tail -n 1)" != 2.34 ]; then
+    echo "FAIL: $library needs glibc $newest:"
+    nm -D --undefined-only "$library" | grep "GLIBC_$newest"
+    exit 1
+fi
+
+# Found in a file whose debug information is gone, too.
+if ! grep -aq 'multihome-version [0-9]' "$library"; then
+    echo "FAIL: $library does not tell its version"
+    exit 1
+fi
 echo "$(echo "$listed" | wc -l) functions exported, as listed; nothing needed but libc"

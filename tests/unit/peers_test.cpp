@@ -130,7 +130,7 @@ public:
 
 private:
     SharedState* before_ = nullptr;
-    Socket socket_ = Socket{Socket::Kind::ours, 0, 77}.with_role(Socket::Role::server);
+    Socket socket_ = Socket{Socket::Kind::ours, 0}.with_made(77).with_role(Socket::Role::server);
 };
 
 } // namespace
@@ -270,7 +270,7 @@ TEST_CASE("what was refused is not tried again until the peer is heard again") {
     const Scene scene;
     Worker a;
     Worker b;
-    const Socket socket{Socket::Kind::ours, 0, 77};
+    const Socket socket = Socket{Socket::Kind::ours, 0}.with_made(77);
     scene.receive(a, 1, 2);
     CHECK(scene.answer(a, 1) == local(2));
     a.tell([&] { peers::refused(socket, peer(1), local(2)); });

@@ -57,7 +57,8 @@ int is_default(const Settings& settings) {
     const Settings expected;
     return settings.disabled == expected.disabled && settings.same_interface == expected.same_interface &&
                    settings.all_ports && settings.peers == expected.peers &&
-                   settings.log_level == expected.log_level && settings.log_file == expected.log_file
+                   settings.timeouts == expected.timeouts && settings.log_level == expected.log_level &&
+                   settings.log_file == expected.log_file
                ? 0
                : 1;
 }
@@ -77,7 +78,7 @@ TEST_CASE("a switch is 0 or 1") {
     bool value = false;
     CHECK(settings::parse_switch("1", value));
     CHECK(value);
-    for (const char* bad : {"", "2", "yes", "true", "on", " 1", "1 ", "01", "-1", "+1"}) {
+    for (const char* bad : {"", "2", "yes", "true", "on", "1 0", "01", "-1", "+1"}) {
         CAPTURE(bad);
         CHECK_FALSE(settings::parse_switch(bad, value));
         CHECK(value); // untouched
@@ -97,8 +98,14 @@ TEST_CASE("a log level is one of six words") {
         CHECK(settings::parse_log_level(text, level));
         CHECK(level == pair.second);
     }
+    for (const char* also_good : {"DEBUG", "Debug", " debug ", "deBUG"}) {
+        CAPTURE(also_good);
+        level = LogLevel::off;
+        CHECK(settings::parse_log_level(also_good, level));
+        CHECK(level == LogLevel::debug);
+    }
     level = LogLevel::info;
-    for (const char* bad : {"", "warning", "Info", "DEBUG", "info ", " info", "3", "none", "inf", "infos"}) {
+    for (const char* bad : {"", " ", "warning", "in fo", "\x09nfo", "3", "none", "inf", "infos"}) {
         CAPTURE(bad);
         CHECK_FALSE(settings::parse_log_level(bad, level));
         CHECK(level == LogLevel::info);
@@ -113,7 +120,7 @@ TEST_CASE("the number of peers has its bounds") {
     CHECK(peers == 262'144);
     CHECK(settings::parse_peers("8388608", peers));
     CHECK(peers == 8'388'608);
-    for (const char* bad : {"", "0", "63", "8388609", "-64", "+64", " 64", "64 ", "64k", "1e6", "0x100",
+    for (const char* bad : {"", "0", "63", "8388609", "-64", "+64", "6 4", " ", "64k", "1e6", "0x100",
                             "100.0", "99999999999999999999999", "18446744073709551680", "many"}) {
         CAPTURE(bad);
         CHECK_FALSE(settings::parse_peers(bad, peers));
@@ -139,18 +146,36 @@ TEST_CASE("ports are numbers and ranges") {
     CHECK(settings::parse_ports("65535", *ports));
     CHECK(ports->test(65535));
     ports->reset();
+    CHECK(settings::parse_ports(" 53, 54 ,60 - 62", *ports));
+    CHECK(ports->count() == 5);
+    ports->reset();
     CHECK(settings::parse_ports("7-7,7", *ports));
     CHECK(ports->count() == 1);
 }
 
 TEST_CASE("a list of ports with anything wrong in it changes nothing") {
     const auto ports = std::make_unique<Ports>();
-    for (const char* bad :
-         {"",    ",", "53,",      ",53",   "53,,54", "0",   "0-53",   "65536", "53-65536", "100-99", "53-",
-          "-53", "-", "53-54-55", "53 54", "53, 54", "dns", "53,dns", "+53",   "53;54",    "0x35",   "5 3"}) {
+    for (const char* bad : {"",         ",",      "53,", ",53",   "53,,54", "0",        "0-53",  "65536",
+                            "53-65536", "100-99", "53-", "-53",   "-",      "53-54-55", "53 54", "53, ,54",
+                            "dns",      "53,dns", "+53", "53;54", "0x35",   "5 3"}) {
         CAPTURE(bad);
         CHECK_FALSE(settings::parse_ports(bad, *ports));
         CHECK(ports->none());
+    }
+}
+
+TEST_CASE("timeouts are two numbers of seconds") {
+    Settings::Timeouts timeouts;
+    CHECK(timeouts == Settings::Timeouts{30, 120});
+    CHECK(settings::parse_timeouts("1,3600", timeouts));
+    CHECK(timeouts == Settings::Timeouts{1, 3600});
+    CHECK(settings::parse_timeouts(" 60, 5 ", timeouts));
+    CHECK(timeouts == Settings::Timeouts{60, 5});
+    for (const char* bad : {"", ",", "30", "30,", ",120", "0,120", "30,0", "3601,120", "30,3601", "30,120,5",
+                            "30;120", "30 120", "-30,120", "+30,120", "30s,120s", "1.5,120", "thirty,120"}) {
+        CAPTURE(bad);
+        CHECK_FALSE(settings::parse_timeouts(bad, timeouts));
+        CHECK(timeouts == Settings::Timeouts{60, 5});
     }
 }
 
@@ -180,11 +205,15 @@ TEST_CASE("each variable is read, and an empty one is as none") {
     CHECK(load_with("MULTIHOME_PORTS", "53", [](const Settings& s) {
               return s.wants_port(htons(53)) && !s.wants_port(htons(54)) ? 0 : 1;
           }).status == 0);
+    CHECK(load_with("MULTIHOME_TIMEOUTS", "2, 4", [](const Settings& s) {
+              return s.timeouts == Settings::Timeouts{2, 4} ? 0 : 1;
+          }).status == 0);
     CHECK(load_with("MULTIHOME_LOG_FILE", "/dev/null", [](const Settings& s) {
               return s.log_file != nullptr && std::string_view(s.log_file) == "/dev/null" ? 0 : 1;
           }).status == 0);
-    for (const char* name : {"MULTIHOME_DISABLE", "MULTIHOME_SAME_INTERFACE", "MULTIHOME_PEERS",
-                             "MULTIHOME_LOG", "MULTIHOME_PORTS", "MULTIHOME_LOG_FILE"}) {
+    for (const char* name :
+         {"MULTIHOME_DISABLE", "MULTIHOME_SAME_INTERFACE", "MULTIHOME_PEERS", "MULTIHOME_TIMEOUTS",
+          "MULTIHOME_LOG", "MULTIHOME_PORTS", "MULTIHOME_LOG_FILE"}) {
         CAPTURE(name);
         const Outcome outcome = load_with(name, "", is_default);
         CHECK(outcome.status == 0);
@@ -197,6 +226,7 @@ TEST_CASE("a bad value is one clear line and the default") {
                                                                {"MULTIHOME_SAME_INTERFACE", "2"},
                                                                {"MULTIHOME_PEERS", "63"},
                                                                {"MULTIHOME_PEERS", "lots"},
+                                                               {"MULTIHOME_TIMEOUTS", "30"},
                                                                {"MULTIHOME_LOG", "verbose"},
                                                                {"MULTIHOME_PORTS", "53,dns"}}) {
         const char* const name = setting.first;

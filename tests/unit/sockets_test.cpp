@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "shim/sockets/sockets.hpp"
 
+#include "shim/base/settings.hpp"
 #include "shim/peers/shared_state.hpp"
+#include "shim/sockets/process.hpp"
 
 #include "child.hpp"
+#include "udp_sockets.hpp"
 
 #include <arpa/inet.h>
 #include <cerrno>
@@ -16,76 +19,44 @@
 
 namespace multihome {
 
-namespace {
-
-using Kind = Socket::Kind;
-using Role = Socket::Role;
-
-// A descriptor that is forgotten and closed.
-class Descriptor {
-public:
-    explicit Descriptor(int fd) : fd_(fd) { REQUIRE(fd_ >= 0); }
-    ~Descriptor() {
-        sockets::forget_range(static_cast<unsigned>(fd_), static_cast<unsigned>(fd_));
-        close(fd_);
-    }
-    Descriptor(const Descriptor&) = delete;
-    Descriptor& operator=(const Descriptor&) = delete;
-
-    operator int() const { return fd_; } // NOLINT(google-explicit-constructor): stands for the number
-
-private:
-    int fd_;
-};
-
-int udp() {
-    return socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-}
-
-void bind_to(int fd, in_addr_t address) {
-    sockaddr_in name{};
-    name.sin_family = AF_INET;
-    name.sin_addr.s_addr = htonl(address);
-    REQUIRE(bind(fd, reinterpret_cast<sockaddr*>(&name), sizeof name) == 0);
-}
-
-int option(int fd, int level, int name) {
-    int value = -1;
-    socklen_t length = sizeof value;
-    REQUIRE(getsockopt(fd, level, name, &value, &length) == 0);
-    return value;
-}
-
-} // namespace
+using namespace test; // NOLINT(google-build-using-namespace)
 
 TEST_SUITE_BEGIN("sockets");
 
 TEST_CASE("the parts of a word do not touch each other") {
     CHECK(Socket{}.kind() == Kind::unknown);
     CHECK(Socket{}.word() == 0);
-    const uint32_t tag = 0x5eadbeef;
     for (const Kind kind : {Kind::unknown, Kind::other, Kind::unbound, Kind::ours}) {
-        const Socket socket{kind, Socket::asked_ipv4 | Socket::ipv6, tag};
-        CHECK(socket.kind() == kind);
-        for (const Kind other : {Kind::other, Kind::unbound, Kind::ours})
+        const Socket socket = Socket{kind, Socket::asked_ipv4 | Socket::ipv6 | Socket::free_bind}
+                                  .with_port(0xfedc)
+                                  .with_made(0xba98)
+                                  .with_multicast_interface(Socket::multicast_too_great);
+        const auto is_unchanged = [&](Socket changed) {
+            CHECK(changed.kind() == kind);
+            CHECK(changed.has(Socket::asked_ipv4));
+            CHECK(changed.has(Socket::ipv6));
+            CHECK(changed.has(Socket::free_bind));
+            CHECK_FALSE(changed.has(Socket::asked_ipv6));
+            CHECK_FALSE(changed.has(Socket::has_copies));
+        };
+        is_unchanged(socket);
+        for (const Kind other : {Kind::other, Kind::unbound, Kind::ours}) {
             CHECK(socket.is(other) == (kind == other));
-        CHECK(socket.role() == Role::fresh);
-        CHECK(socket.tag() == tag);
-        CHECK(socket.has(Socket::asked_ipv4));
-        CHECK(socket.has(Socket::ipv6));
-        CHECK_FALSE(socket.has(Socket::asked_ipv6));
-        CHECK_FALSE(socket.has(Socket::marked));
-        for (const Role role : {Role::server, Role::client, Role::fresh}) {
-            const Socket with = socket.with_role(role);
-            CHECK(with.role() == role);
-            CHECK(with.with_role(Role::fresh).word() == socket.word());
+            CHECK(socket.with_kind(other).with_kind(kind).word() == socket.word());
         }
+        CHECK(socket.port() == 0xfedc);
+        CHECK(socket.made() == 0xba98);
+        CHECK(socket.multicast_interface() == Socket::multicast_too_great);
+        is_unchanged(socket.with_port(0).with_made(0xffff).with_multicast_interface(0));
+        CHECK(socket.with_port(1).made() == socket.made());
+        CHECK(socket.with_made(1).port() == socket.port());
+        CHECK(socket.with_multicast_interface(1).made() == socket.made());
         const Socket changed = socket.with_options(Socket::all_asked, Socket::asked_ipv6);
         CHECK_FALSE(changed.has(Socket::asked_ipv4));
         CHECK(changed.has(Socket::asked_ipv6));
         CHECK(changed.has(Socket::ipv6));
         CHECK(changed.kind() == kind);
-        CHECK(changed.tag() == tag);
+        CHECK(changed.port() == socket.port());
     }
 }
 
@@ -97,14 +68,11 @@ TEST_CASE("a UDP socket that is bound to the wildcard is ours") {
     const Socket socket = sockets::get(fd);
     CHECK(errno == 4711);
     CHECK(socket.kind() == Kind::ours);
-    CHECK(socket.role() == Role::fresh);
     CHECK(sockets::peek(fd).word() == socket.word());
     CHECK(shared_state::get() != nullptr);
     CHECK(option(fd, IPPROTO_IP, IP_PKTINFO) == 1);
-    uint64_t cookie = 0;
-    socklen_t length = sizeof cookie;
-    REQUIRE(getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &length) == 0);
-    CHECK(socket.tag() == Socket::tag_of(cookie));
+    CHECK(socket.port() == port_of(fd));
+    CHECK(socket.has(Socket::has_copies));
 }
 
 TEST_CASE("everything else is none of our business and left as it was") {
@@ -131,19 +99,32 @@ TEST_CASE("an unbound socket is watched until it is bound") {
     const Descriptor fd{udp()};
     sockets::created(fd, AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     CHECK(sockets::peek(fd).kind() == Kind::unbound);
-    bind_to(fd, INADDR_ANY);
-    sockets::bound(fd);
+    REQUIRE(bind_seen(fd, INADDR_ANY) == 0);
     CHECK(sockets::peek(fd).kind() == Kind::ours);
+    CHECK(sockets::peek(fd).port() == port_of(fd));
+    CHECK(option(fd, IPPROTO_IP, IP_PKTINFO) == 1);
 
     const Descriptor other{udp()};
     sockets::created(other, AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    bind_to(other, INADDR_LOOPBACK);
-    sockets::bound(other);
+    REQUIRE(bind_seen(other, INADDR_LOOPBACK) == 0);
     CHECK(sockets::peek(other).kind() == Kind::other);
+    CHECK(option(other, IPPROTO_IP, IP_PKTINFO) == 0);
 
     const Descriptor tcp{socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0)};
     sockets::created(tcp, AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
     CHECK(sockets::peek(tcp).kind() == Kind::other);
+}
+
+TEST_CASE("sockets are numbered as they are made") {
+    REQUIRE(shared_state::create(Settings::default_peers) != nullptr);
+    const Descriptor first{udp()};
+    sockets::created(first, AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    const Descriptor second{udp()};
+    sockets::created(second, AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    CHECK(sockets::peek(first).made() != 0);
+    CHECK(static_cast<uint16_t>(sockets::peek(second).made() - sockets::peek(first).made()) == 1);
+    REQUIRE(bind_seen(first, INADDR_ANY) == 0);
+    CHECK(static_cast<uint16_t>(sockets::peek(second).made() - sockets::peek(first).made()) == 1);
 }
 
 TEST_CASE("a number that is no descriptor is not remembered") {
@@ -165,7 +146,9 @@ TEST_CASE("a copy of a descriptor is known as the original is") {
     const Socket socket = sockets::get(fd);
     const Descriptor copy{dup(fd)};
     sockets::duplicated(fd, copy);
-    CHECK(sockets::peek(copy).word() == socket.word());
+    CHECK(sockets::peek(copy).word() == sockets::peek(fd).word());
+    CHECK(sockets::peek(copy).is(Kind::ours));
+    CHECK(sockets::peek(copy).port() == socket.port());
 
     sockets::set_options(copy, Socket::asked_ipv4, Socket::asked_ipv4);
     CHECK(sockets::peek(fd).has(Socket::asked_ipv4));
@@ -175,15 +158,15 @@ TEST_CASE("a copy of a descriptor is known as the original is") {
     CHECK(sockets::peek(fd).kind() == Kind::unknown);
     CHECK(sockets::peek(copy).kind() == Kind::ours);
     // Found once more, and it is the same socket.
-    CHECK(sockets::get(fd).tag() == socket.tag());
+    CHECK(sockets::get(fd).has(Socket::asked_ipv4));
+    CHECK(sockets::get(fd).word() == sockets::peek(copy).word());
 }
 
 TEST_CASE("a socket that came from elsewhere is bound by all of its descriptors") {
     const Descriptor fd{udp()};
     const Descriptor copy{dup(fd)};
     const auto is_bound_by_copy = [&] {
-        bind_to(copy, INADDR_ANY);
-        sockets::bound(copy);
+        REQUIRE(bind_seen(copy, INADDR_ANY) == 0);
         CHECK(sockets::peek(copy).is(Kind::ours));
         CHECK(sockets::get(fd).word() == sockets::peek(copy).word());
     };
@@ -216,7 +199,7 @@ TEST_CASE("options of one socket are not another's") {
     bind_to(first, INADDR_ANY);
     bind_to(second, INADDR_ANY);
     const Socket untouched = sockets::get(second);
-    REQUIRE(sockets::get(first).tag() != untouched.tag());
+    REQUIRE(sockets::get(first).is(Kind::ours));
     sockets::set_options(first, Socket::asked_ipv4, Socket::asked_ipv4);
     CHECK(sockets::peek(second).word() == untouched.word());
 }
@@ -225,10 +208,11 @@ TEST_CASE("a word changes only if it still is what it was") {
     const Descriptor fd{udp()};
     bind_to(fd, INADDR_ANY);
     const Socket socket = sockets::get(fd);
-    sockets::update(fd, socket, socket.with_role(Role::server));
-    CHECK(sockets::peek(fd).role() == Role::server);
-    sockets::update(fd, socket, socket.with_role(Role::client));
-    CHECK(sockets::peek(fd).role() == Role::server);
+    const Socket changed = socket.with_port(1);
+    sockets::update(fd, socket, changed);
+    CHECK(sockets::peek(fd).word() == changed.word());
+    sockets::update(fd, socket, socket.with_port(2));
+    CHECK(sockets::peek(fd).word() == changed.word());
 }
 
 TEST_CASE("a number behind which another socket lies now is forgotten") {
@@ -264,17 +248,18 @@ TEST_CASE("high numbers are known as well") {
     const int higher = 1'000'000'000;
     const Descriptor fd{udp()};
     bind_to(fd, INADDR_ANY);
-    const Socket socket = sockets::get(fd);
+    sockets::get(fd);
     for (const int number : {high, higher}) {
         CAPTURE(number);
         CHECK(sockets::peek(number).kind() == Kind::unknown);
         sockets::duplicated(fd, number);
-        CHECK(sockets::peek(number).word() == socket.word());
+        CHECK(sockets::peek(number).word() == sockets::peek(fd).word());
         CHECK(sockets::peek(number + 1).kind() == Kind::unknown);
     }
+    // No descriptors stand behind the numbers, so that the kernel tells of no copies.
     sockets::set_options(high, Socket::asked_ipv6, Socket::asked_ipv6);
-    CHECK(sockets::peek(higher).has(Socket::asked_ipv6));
-    CHECK(sockets::peek(fd).has(Socket::asked_ipv6));
+    CHECK(sockets::peek(high).has(Socket::asked_ipv6));
+    CHECK_FALSE(sockets::peek(higher).has(Socket::asked_ipv6));
     sockets::forget(high);
     CHECK(sockets::peek(high).kind() == Kind::unknown);
     sockets::forget_range(static_cast<unsigned>(higher), UINT_MAX);
@@ -286,6 +271,7 @@ TEST_CASE("a vfork child that closes its descriptors leaves the parent's words")
     const Descriptor fd{udp()};
     bind_to(fd, INADDR_ANY);
     const Socket socket = sockets::get(fd);
+    process::before_vfork();     // as our vfork() does
     const pid_t child = vfork(); // NOLINT(clang-analyzer-security.insecureAPI.vfork): what is tested
     if (child == 0) {
         sockets::forget(fd);

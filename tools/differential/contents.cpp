@@ -130,6 +130,8 @@ std::size_t build_control(std::uint32_t contents, std::array<unsigned char, 1024
 }
 
 long system_call_of(Symbol symbol) {
+#pragma GCC diagnostic push
+#pragma GCC diagnostic error "-Wswitch"
     switch (symbol) {
     case Symbol::socket:
         return SYS_socket;
@@ -151,6 +153,8 @@ long system_call_of(Symbol symbol) {
         return SYS_dup3;
     case Symbol::fcntl:
         return SYS_fcntl;
+    case Symbol::pidfd_getfd:
+        return SYS_pidfd_getfd;
     case Symbol::setsockopt:
         return SYS_setsockopt;
     case Symbol::getsockopt:
@@ -167,9 +171,20 @@ long system_call_of(Symbol symbol) {
         return SYS_sendmsg;
     case Symbol::sendmmsg:
         return SYS_sendmmsg;
-    default:
+    // These are no system calls. Not `default:`, so that the compiler names a function that has no case yet.
+    case Symbol::closefrom:
+    case Symbol::fcntl64:
+    case Symbol::__recvfrom_chk:
+    case Symbol::prctl:
+    case Symbol::syscall:
+    case Symbol::count:
+#ifndef SYS_dup2
+    case Symbol::dup2:
+#endif
         return -1;
     }
+#pragma GCC diagnostic pop
+    return -1;
 }
 
 } // namespace multihome::differential

@@ -235,6 +235,8 @@ PreparedCall Preparation::make() {
     call_.symbol = static_cast<Symbol>(step_.op);
     const std::uint64_t fd = number(Field::fd);
     std::uint64_t name_size = 0;
+#pragma GCC diagnostic push
+#pragma GCC diagnostic error "-Wswitch"
     switch (step_.op) {
     case Op::socket:
         arguments = {number(Field::domain), number(Field::type), number(Field::protocol)};
@@ -253,6 +255,7 @@ PreparedCall Preparation::make() {
     case Op::close_range:
     case Op::dup2:
     case Op::dup3:
+    case Op::pidfd_getfd:
         arguments = {fd, number(Field::number), number(Field::flags)};
         break;
     case Op::fcntl:
@@ -292,9 +295,19 @@ PreparedCall Preparation::make() {
     case Op::syscall:
         arguments = {number(Field::number), number(Field::fd), number(Field::argument)};
         break;
-    default:
+    // Not `default:`, so that the compiler names a function that has no case yet.
+    case Op::client_send:
+    case Op::inspect:
+    case Op::hidden_close:
+    case Op::listen:
+    case Op::socketpair:
+    case Op::pass:
+    case Op::ask_other:
+    case Op::reset:
+    case Op::count:
         break;
     }
+#pragma GCC diagnostic pop
     const long system_call = step_.by_number ? system_call_of(call_.symbol) : -1;
     if (system_call >= 0) {
         std::copy_backward(arguments.begin(), arguments.end() - 1, arguments.end());

@@ -14,7 +14,7 @@
 namespace multihome::differential {
 
 // By number where glibc's headers and the kernel's cannot be included together.
-const std::array<InspectedOption, 13> inspected_options{{
+const std::array<InspectedOption, 15> inspected_options{{
     {IPPROTO_IP, 8, "IP_PKTINFO"},
     {IPPROTO_IP, 24, "IP_BIND_ADDRESS_NO_PORT"},
     {IPPROTO_IP, 32, "IP_MULTICAST_IF"},
@@ -22,6 +22,8 @@ const std::array<InspectedOption, 13> inspected_options{{
     {IPPROTO_IPV6, 2, "IPV6_2292PKTINFO"},
     {IPPROTO_IPV6, 26, "IPV6_V6ONLY"},
     {IPPROTO_IPV6, 17, "IPV6_MULTICAST_IF"},
+    {IPPROTO_IPV6, 78, "IPV6_FREEBIND"},
+    {SOL_SOCKET, SO_OOBINLINE, "SO_OOBINLINE"},
     {SOL_SOCKET, SO_ERROR, "SO_ERROR"},
     {SOL_SOCKET, SO_BINDTODEVICE, "SO_BINDTODEVICE"},
     {SOL_SOCKET, SO_RCVBUF, "SO_RCVBUF"},

@@ -48,7 +48,7 @@ struct InspectedOption {
     int name;
     const char* text;
 };
-extern const std::array<InspectedOption, 13> inspected_options;
+extern const std::array<InspectedOption, 15> inspected_options;
 
 /// A line for a person: what the entry is, and its value.
 std::string describe(const Entry& entry);

@@ -10,3 +10,4 @@ serve() {
         'BEGIN { while ((service |& getline) > 0) print |& service }'
 }
 question() { converse socat - "UDP:$(host_port "$1")"; }
+engine=wrong # it connects the socket that it is bound with, whose address the kernel lets no program choose

@@ -17,3 +17,4 @@ question() {
     say "$output"
     [[ $output == *'Server Report'* && $output != *'did not receive ack'* ]]
 }
+engine=wrong # it connects the socket that it is bound with, whose address the kernel lets no program choose

@@ -15,3 +15,4 @@ question() {
     done
     say 'both ways'
 }
+engine=wrong # it connects the socket that it is bound with, whose address the kernel lets no program choose

@@ -6,3 +6,4 @@ api='recvfrom with MSG_PEEK, connect, recv, send'
 version() { ncat --version 2>&1 | sed -n 's/^Ncat: Version \([^ ]*\).*/\1/p'; }
 serve() { run -s ${#wildcards[@]} ncat -u -l -k -e /bin/cat "$LAB_PORT"; }
 question() { converse ncat -u "$1" "$LAB_PORT"; }
+engine=wrong # it connects the socket that it is bound with, whose address the kernel lets no program choose

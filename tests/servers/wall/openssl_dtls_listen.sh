@@ -11,3 +11,4 @@ serve() {
         -cert "$dir/cert.pem" -key "$dir/key.pem" -listen
 }
 question() { converse openssl s_client -quiet -dtls -connect "$(host_port "$1")"; }
+engine=wrong # it connects the socket that it is bound with, whose address the kernel lets no program choose

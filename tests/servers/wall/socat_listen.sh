@@ -7,3 +7,4 @@ serves=family
 version() { socat -V | sed -n 's/^socat version \([^ ]*\).*/\1/p'; }
 serve() { run socat "UDP${family#v}-LISTEN:$LAB_PORT,fork" PIPE; }
 question() { converse socat - "UDP:$(host_port "$1")"; }
+engine=wrong # it connects the socket that it is bound with, whose address the kernel lets no program choose

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+# bash completion for multihomectl(8). Subcommands and options are asked of the command itself, so that they cannot drift.
+
+_multihomectl() {
+    local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} subcommand=${COMP_WORDS[1]} words=
+    COMPREPLY=()
+    if [ "$COMP_CWORD" -eq 1 ]; then
+        words=$("$1" --help 2>/dev/null | sed -n '/^Subcommands:/,$s/^  \([a-z][a-z-]*\).*/\1/p')
+        words="$words --help --version"
+    else
+        case $subcommand:$previous in
+        *:--library | *:--cgroup)
+            mapfile -t COMPREPLY < <(compgen -f -- "$word")
+            return
+            ;;
+        *:--netns) words=$(ip netns list 2>/dev/null | cut -d' ' -f1) ;;
+        *:--user) words=$(compgen -u) ;;
+        ask:--payload) words='dns ntp stun snmp tftp radius sip quic memcached echo' ;;
+        recipe:recipe) words='one-interface two-interfaces routing' ;;
+        recipe:--format) words='nft iptables' ;;
+        enable:* | disable:* | attach:* | detach:* | *:--unit)
+            words=$(systemctl list-unit-files --type=service --no-legend --plain 2>/dev/null | cut -d' ' -f1)
+            ;;
+        check:*) words=$(compgen -c -- "$word") ;;
+        esac
+        case $word in
+        -*) words=$("$1" "$subcommand" --help 2>/dev/null | grep -oE -e '(^|[ ,])--?[a-z][a-z-]*' | tr -d ' ,') ;;
+        esac
+    fi
+    mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
+}
+complete -o default -F _multihomectl multihomectl

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT
+//
+// What tells one datagram from another, as the kernel has written it: the peer's name and our control
+// message, as few words as can be, and as cheap to compare as can be. A trait for each form that these come
+// in.
+//
+//   Ipv4    an AF_INET socket
+//   Ipv6    an IPv6 datagram on an AF_INET6 socket
+//   Mapped  an IPv4 datagram on an AF_INET6 socket: ip6_datagram_recv_common_ctl() writes its message, then
+//           ip_cmsg_recv() does
+//
+// `name_length` and `control_length` tell which it is. Of a datagram that reached us anywhere else, or
+// brought other messages, none of them is true.
+#pragma once
+
+#include "shim/base/address.hpp"
+#include "shim/base/control.hpp"
+
+#include <array>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+namespace multihome {
+
+namespace family_detail {
+
+[[gnu::always_inline]] inline uint64_t word_at(const void* memory, size_t position) {
+    uint64_t word = 0;
+    std::memcpy(&word, static_cast<const unsigned char*>(memory) + position, sizeof word);
+    return word;
+}
+// The level and the type of a control message, which lie behind its length.
+[[gnu::always_inline]] inline uint64_t kind_at(const void* control, size_t position) {
+    return word_at(control, position + offsetof(control::Header, level));
+}
+constexpr uint64_t ipv4_kind = std::bit_cast<uint64_t>(std::array<int, 2>{IPPROTO_IP, IP_PKTINFO});
+constexpr uint64_t ipv6_kind = std::bit_cast<uint64_t>(std::array<int, 2>{IPPROTO_IPV6, IPV6_PKTINFO});
+constexpr size_t ipv4_space = CMSG_SPACE(sizeof(in_pktinfo));
+constexpr size_t ipv6_space = CMSG_SPACE(sizeof(in6_pktinfo));
+
+} // namespace family_detail
+
+// The words of one datagram. Those that a form does not use are not written.
+struct RawDatagram {
+    std::array<uint64_t, 4> name;
+    std::array<uint64_t, 3> arrival;
+};
+
+struct Ipv4 {
+    static constexpr socklen_t name_length = sizeof(sockaddr_in);
+    static constexpr size_t control_length = family_detail::ipv4_space;
+
+    // False where it is another form after all.
+    [[gnu::always_inline]] static bool read(const void* name, const void* control, RawDatagram& raw) {
+        using namespace family_detail;
+        // The family, the port, the address; the interface and ipi_spec_dst, which is 0 where the datagram
+        // was queued before the option was on.
+        raw.name[0] = word_at(name, 0);
+        raw.arrival[0] = word_at(control, CMSG_LEN(0));
+        return address_family(raw.name[0]) == AF_INET && kind_at(control, 0) == ipv4_kind &&
+               raw.arrival[0] >> 32 != 0;
+    }
+    [[gnu::always_inline]] static bool is_name(const RawDatagram& raw, const void* name) {
+        return family_detail::word_at(name, 0) == raw.name[0];
+    }
+    // Nothing else that takes so much space comes alone on a socket of ours.
+    [[gnu::always_inline]] static bool is_arrival(const RawDatagram& raw, const void* control) {
+        return family_detail::word_at(control, CMSG_LEN(0)) == raw.arrival[0];
+    }
+    [[gnu::always_inline]] static Peer peer(const RawDatagram& raw) { return ipv4_peer(raw.name[0]); }
+    [[gnu::always_inline]] static Address local(const RawDatagram& raw) {
+        return Address::from_ipv4({static_cast<in_addr_t>(raw.arrival[0] >> 32)});
+    }
+};
+static_assert(offsetof(in_pktinfo, ipi_ifindex) == 0 && offsetof(in_pktinfo, ipi_spec_dst) == 4);
+
+struct Ipv6 {
+    static constexpr socklen_t name_length = sizeof(sockaddr_in6);
+    static constexpr size_t control_length = family_detail::ipv6_space;
+
+    [[gnu::always_inline]] static bool read(const void* name, const void* control, RawDatagram& raw) {
+        using namespace family_detail;
+        read_name(name, raw);
+        raw.arrival = {word_at(control, CMSG_LEN(0)), word_at(control, CMSG_LEN(8)), 0};
+        // A link-local address takes its interface, and the peer's its scope: none of this form's words.
+        const Address peer{raw.name[1], raw.name[2]};
+        return address_family(raw.name[0]) == AF_INET6 && kind_at(control, 0) == ipv6_kind &&
+               !peer.is_link_local() && !local(raw).is_link_local();
+    }
+    [[gnu::always_inline]] static bool is_name(const RawDatagram& raw, const void* name) {
+        using namespace family_detail;
+        return ((word_at(name, 0) ^ raw.name[0]) | (word_at(name, 8) ^ raw.name[1]) |
+                (word_at(name, 16) ^ raw.name[2])) == 0;
+    }
+    [[gnu::always_inline]] static bool is_arrival(const RawDatagram& raw, const void* control) {
+        using namespace family_detail;
+        return ((word_at(control, CMSG_LEN(0)) ^ raw.arrival[0]) |
+                (word_at(control, CMSG_LEN(8)) ^ raw.arrival[1]) | (kind_at(control, 0) ^ ipv6_kind)) == 0;
+    }
+    [[gnu::always_inline]] static Peer peer(const RawDatagram& raw) {
+        return {{raw.name[1], raw.name[2]}, 0, static_cast<in_port_t>(raw.name[0] >> 16)};
+    }
+    [[gnu::always_inline]] static Address local(const RawDatagram& raw) {
+        return {raw.arrival[0], raw.arrival[1]};
+    }
+
+protected:
+    [[gnu::always_inline]] static void read_name(const void* name, RawDatagram& raw) {
+        for (size_t index = 0; index < 3; ++index)
+            raw.name[index] = family_detail::word_at(name, index * 8);
+    }
+};
+static_assert(offsetof(sockaddr_in6, sin6_port) == 2 && offsetof(sockaddr_in6, sin6_addr) == 8);
+
+struct Mapped : Ipv6 {
+    static constexpr size_t control_length = family_detail::ipv6_space + family_detail::ipv4_space;
+
+    [[gnu::always_inline]] static bool read(const void* name, const void* control, RawDatagram& raw) {
+        using namespace family_detail;
+        read_name(name, raw);
+        raw.arrival[0] = word_at(control, ipv6_space + CMSG_LEN(0));
+        return address_family(raw.name[0]) == AF_INET6 && kind_at(control, 0) == ipv6_kind &&
+               kind_at(control, ipv6_space) == ipv4_kind && raw.arrival[0] >> 32 != 0;
+    }
+    [[gnu::always_inline]] static bool is_arrival(const RawDatagram& raw, const void* control) {
+        using namespace family_detail;
+        return word_at(control, ipv6_space + CMSG_LEN(0)) == raw.arrival[0] &&
+               kind_at(control, ipv6_space) == ipv4_kind;
+    }
+    [[gnu::always_inline]] static Address local(const RawDatagram& raw) { return Ipv4::local(raw); }
+};
+
+} // namespace multihome

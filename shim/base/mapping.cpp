@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+#include "shim/base/mapping.hpp"
+
+#include "shim/base/libc.hpp"
+#include "shim/base/permissions.hpp"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+namespace multihome::mapping {
+
+namespace {
+
+void* map(size_t size, int sharing) {
+    return mmap(nullptr, size, PROT_READ | PROT_WRITE, sharing | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+}
+
+} // namespace
+
+void* create(size_t size, With shared_with) {
+    if (!permissions::may(Activity::mapping))
+        return nullptr;
+    const libc::ErrnoGuard keep_errno;
+    void* memory = map(size, shared_with == With::children ? MAP_SHARED : MAP_PRIVATE);
+    return memory != MAP_FAILED ? memory : nullptr;
+}
+
+void destroy(void* memory, size_t size) {
+    if (!permissions::may(Activity::mapping))
+        return;
+    const libc::ErrnoGuard keep_errno;
+    munmap(memory, size);
+}
+
+bool memory_is_locked() {
+    if (!permissions::may(Activity::mapping) || !permissions::may(Activity::asking_for_locks))
+        return false;
+    const libc::ErrnoGuard keep_errno;
+    const auto page_size = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+    void* page = map(page_size, MAP_PRIVATE);
+    // Where even a page is refused there is no memory, or RLIMIT_MEMLOCK is used up (EAGAIN, mmap(2)).
+    if (page == MAP_FAILED)
+        return errno == EAGAIN;
+    // A page that nobody has touched is in memory only where the kernel has put it there to lock it.
+    unsigned char resident = 0;
+    const bool locked = mincore(page, page_size, &resident) == 0 && (resident & 1) != 0;
+    munmap(page, page_size);
+    return locked;
+}
+
+} // namespace multihome::mapping

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MIT
+#include "shim/base/next_definitions.hpp"
+
+#include <climits>
+#include <cstring>
+#include <elf.h>
+#include <link.h>
+#include <sys/auxv.h>
+
+// The header of this object, from the linker.
+extern "C"
+    [[gnu::visibility("hidden")]] const ElfW(Ehdr) __ehdr_start; // NOLINT(bugprone-reserved-identifier)
+
+namespace multihome::libc {
+
+namespace {
+
+// The dynamic symbols of a loaded object, see "Hash Table" in the System V ABI and glibc's elf/dl-lookup.c.
+class Symbols {
+public:
+    explicit Symbols(const dl_phdr_info& object) : base_(object.dlpi_addr) {
+        for (unsigned index = 0; index < object.dlpi_phnum; ++index)
+            if (object.dlpi_phdr[index].p_type == PT_DYNAMIC)
+                read_dynamic(at<ElfW(Dyn)>(base_ + object.dlpi_phdr[index].p_vaddr));
+    }
+
+    // False where the object can only be asked by dlsym().
+    bool can_be_asked() const { return hashes_ != nullptr && symbols_ != nullptr && names_ != nullptr; }
+
+    // False where only dlsym() can tell.
+    bool find(WantedFunction& wanted) const {
+        // Hash table: four numbers, the words of a Bloom filter, the buckets, the chains.
+        const uint32_t bucket_count = hashes_[0];
+        const uint32_t first_symbol = hashes_[1];
+        const uint32_t filter_words = hashes_[2];
+        const auto* filter = reinterpret_cast<const ElfW(Addr)*>(hashes_ + 4);
+        constexpr unsigned word_bits = sizeof(ElfW(Addr)) * CHAR_BIT;
+        const ElfW(Addr) word = filter[wanted.hash / word_bits % filter_words];
+        if ((word >> wanted.hash % word_bits & word >> (wanted.hash >> hashes_[3]) % word_bits & 1) == 0)
+            return true;
+        const auto* buckets = reinterpret_cast<const uint32_t*>(filter + filter_words);
+        const uint32_t* chains = buckets + bucket_count;
+        uint32_t symbol = buckets[wanted.hash % bucket_count];
+        if (symbol < first_symbol)
+            return true;
+        for (;; ++symbol) {
+            const uint32_t hash = chains[symbol - first_symbol];
+            if ((hash | 1) == (wanted.hash | 1) && is(symbol, wanted.name))
+                return take(symbols_[symbol], wanted);
+            if ((hash & 1) != 0) // the last of the chain
+                return true;
+        }
+    }
+
+private:
+    template <typename Type>
+    static const Type* at(ElfW(Addr) address) {
+        return reinterpret_cast<const Type*>(address); // NOLINT(performance-no-int-to-ptr)
+    }
+
+    void read_dynamic(const ElfW(Dyn) * entry) {
+        for (; entry->d_tag != DT_NULL; ++entry) {
+            // glibc's loader has added where the object lies, others have not.
+            const ElfW(Addr) value = entry->d_un.d_ptr;
+            const ElfW(Addr) address = value < base_ ? base_ + value : value;
+            if (entry->d_tag == DT_GNU_HASH)
+                hashes_ = at<uint32_t>(address);
+            else if (entry->d_tag == DT_SYMTAB)
+                symbols_ = at<ElfW(Sym)>(address);
+            else if (entry->d_tag == DT_STRTAB)
+                names_ = at<char>(address);
+            else if (entry->d_tag == DT_VERSYM)
+                versions_ = at<uint16_t>(address);
+        }
+    }
+
+    // A definition that is there for old programs only (its version is hidden) is none.
+    bool is(uint32_t symbol, const char* name) const {
+        constexpr uint16_t hidden = 0x8000;
+        return symbols_[symbol].st_shndx != SHN_UNDEF &&
+               (versions_ == nullptr || (versions_[symbol] & hidden) == 0) &&
+               std::strcmp(names_ + symbols_[symbol].st_name, name) == 0;
+    }
+
+    bool take(const ElfW(Sym) & symbol, WantedFunction& wanted) const {
+        // An IFUNC has to be asked for the function.
+        if (ELF64_ST_TYPE(symbol.st_info) != STT_FUNC)
+            return false;
+        wanted.definition = const_cast<void*>(static_cast<const void*>(at<char>(base_ + symbol.st_value)));
+        return true;
+    }
+
+    ElfW(Addr) base_;
+    const uint32_t* hashes_ = nullptr;
+    const ElfW(Sym) * symbols_ = nullptr;
+    const char* names_ = nullptr;
+    const uint16_t* versions_ = nullptr;
+};
+
+struct Search {
+    std::span<WantedFunction> functions;
+    bool after_this_object = false;
+};
+
+// Called for each loaded object, in the order in which they are searched. Not 0: no more.
+int visit(dl_phdr_info* object, size_t, void* argument) {
+    auto& search = *static_cast<Search*>(argument);
+    if (!search.after_this_object) {
+        search.after_this_object = reinterpret_cast<const char*>(object->dlpi_phdr) ==
+                                   reinterpret_cast<const char*>(&__ehdr_start) + __ehdr_start.e_phoff;
+        return 0;
+    }
+    // The kernel's own object is not searched by dlsym() either.
+    if (object->dlpi_addr == getauxval(AT_SYSINFO_EHDR))
+        return 0;
+    const Symbols symbols(*object);
+    if (!symbols.can_be_asked())
+        return 1;
+    bool all_found = true;
+    for (WantedFunction& wanted : search.functions) {
+        if (wanted.definition != nullptr)
+            continue;
+        if (!symbols.find(wanted))
+            return 1;
+        all_found = all_found && wanted.definition != nullptr;
+    }
+    return all_found ? 1 : 0;
+}
+
+} // namespace
+
+void find_next_definitions(std::span<WantedFunction> functions) {
+    Search search{functions};
+    dl_iterate_phdr(visit, &search);
+}
+
+} // namespace multihome::libc

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+//
+// What dlsym(RTLD_NEXT) finds, for a list of functions at once and at a small part of its cost, which every
+// process pays that loads the library: one walk over the loaded objects that come after this one, and in each
+// its table of hashes (DT_GNU_HASH) asked for those names that are still missing.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace multihome::libc {
+
+struct WantedFunction {
+    char name[20]; // in here, because a pointer would have to be relocated at each start
+    uint32_t hash;
+    void* definition; // null where it has not been found: dlsym() has to tell
+
+    template <size_t Size>
+    constexpr explicit WantedFunction(const char (&text)[Size]) : name{}, hash(5381), definition(nullptr) {
+        static_assert(Size <= sizeof name);
+        // The hash of DT_GNU_HASH (dl_new_hash() in glibc's sysdeps/generic/dl-new-hash.h).
+        for (size_t index = 0; index + 1 < Size; ++index) {
+            name[index] = text[index];
+            hash = hash * 33 + static_cast<unsigned char>(text[index]);
+        }
+    }
+};
+
+// Looks for all of them. To be called when the program is loaded, before it may have opened more objects.
+void find_next_definitions(std::span<WantedFunction> functions);
+
+} // namespace multihome::libc

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT
+//
+// vfork(2) returns twice into the caller's frame, so no function of ours may stand in between: this one tells
+// that it is called, and jumps on. Compiled without link-time optimization, which does not look into the
+// assembler text.
+#include "shim/base/libc.hpp"
+#include "shim/sockets/process.hpp"
+
+#include <unistd.h>
+
+namespace {
+
+void* next_vfork() {
+    bool final = true;
+    // Where there is no other, fork() is one (POSIX.1-2001).
+    return multihome::libc::find_next("vfork", reinterpret_cast<void*>(&fork), final);
+}
+
+} // namespace
+
+// What to jump to. Leaves errno alone.
+extern "C" [[gnu::used, gnu::visibility("hidden")]] void* multihome_before_vfork() {
+    multihome::process::before_vfork();
+    return next_vfork();
+}
+
+#if defined(__x86_64__)
+asm(R"(
+    .text
+    .globl vfork
+    .type vfork, @function
+vfork:
+    .cfi_startproc
+    endbr64
+    subq $8, %rsp
+    .cfi_adjust_cfa_offset 8
+    call multihome_before_vfork
+    addq $8, %rsp
+    .cfi_adjust_cfa_offset -8
+    jmp *%rax
+    .cfi_endproc
+    .size vfork, .-vfork
+)");
+#elif defined(__i386__)
+asm(R"(
+    .text
+    .globl vfork
+    .type vfork, @function
+vfork:
+    .cfi_startproc
+    subl $12, %esp
+    .cfi_adjust_cfa_offset 12
+    call multihome_before_vfork
+    addl $12, %esp
+    .cfi_adjust_cfa_offset -12
+    jmp *%eax
+    .cfi_endproc
+    .size vfork, .-vfork
+)");
+#elif defined(__aarch64__)
+asm(R"(
+    .text
+    .globl vfork
+    .type vfork, %function
+vfork:
+    .cfi_startproc
+    hint #34 // bti c
+    stp x29, x30, [sp, #-16]!
+    bl multihome_before_vfork
+    ldp x29, x30, [sp], #16
+    mov x16, x0
+    br x16
+    .cfi_endproc
+    .size vfork, .-vfork
+)");
+#endif

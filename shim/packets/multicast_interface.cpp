@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+#include "shim/packets/multicast_interface.hpp"
+
+#include "shim/base/libc.hpp"
+#include "shim/base/permissions.hpp"
+#include "shim/packets/dissolve.hpp"
+#include "shim/packets/socket_address.hpp"
+#include "shim/sockets/socket_calls.hpp"
+#include "shim/sockets/sockets.hpp"
+
+#include <array>
+#include <net/if.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+
+namespace multihome {
+
+namespace {
+
+const in_addr all_hosts{htonl(INADDR_ALLHOSTS_GROUP)};
+
+// The local address of an IPv4 socket without choices that is connected to a group; the wildcard where there
+// is none. By system calls of our own, so that no interposed function sees the descriptor.
+Address address_towards_group() {
+    const long fd = libc::raw_syscall(SYS_socket, AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return {};
+    const SocketAddress group(false, Address::from_ipv4(all_hosts), htons(9));
+    libc::raw_syscall(SYS_connect, fd, reinterpret_cast<long>(group.get()), group.length());
+    const auto own = socket_calls::own_name(static_cast<int>(fd));
+    libc::raw_syscall(SYS_close, fd);
+    return own ? own->address : Address{};
+}
+
+// The interface that has this address; 0 where there is none.
+int interface_of(int fd, const Address& address) {
+    std::array<ifreq, 64> interfaces{};
+    ifconf list{};
+    list.ifc_len = sizeof interfaces;
+    list.ifc_req = interfaces.data();
+    if (ioctl(fd, SIOCGIFCONF, &list) != 0)
+        return 0;
+    const size_t count = static_cast<size_t>(list.ifc_len) / sizeof(ifreq);
+    for (size_t index = 0; index < count; ++index) {
+        ifreq& interface = interfaces[index];
+        Peer own;
+        if (read_peer(&interface.ifr_addr, sizeof(sockaddr_in), own) && own.address == address)
+            return ioctl(fd, SIOCGIFINDEX, &interface) == 0 ? interface.ifr_ifindex : 0;
+    }
+    return 0;
+}
+
+} // namespace
+
+// The socket comes from elsewhere, and has no local address yet. The kernel tells no index that was set; but
+// connected to a group the socket gets the address of that interface. Where another socket gets the same,
+// none was set, or the one that the routing table chooses. An interface without an address, or an index
+// beside an address, is not found out.
+bool MulticastInterface::find_choice() {
+    if (!permissions::may(Activity::finding_interfaces))
+        return false;
+    const SocketAddress group(socket_.has(Socket::ipv6), Address::from_ipv4(all_hosts), htons(9));
+    if (libc::connect(fd_, group.get(), group.length()) != 0)
+        return false;
+    const auto own = socket_calls::own_name(fd_);
+    dissolve(fd_, socket_);
+    if (!own)
+        return false;
+    if (own->address != address_towards_group())
+        choice_.imr_ifindex = interface_of(fd_, own->address);
+    sockets::set_multicast_interface(fd_, static_cast<uint32_t>(choice_.imr_ifindex));
+    return true;
+}
+
+bool MulticastInterface::read_choice() {
+    const uint32_t known = socket_.multicast_interface();
+    if (known == 0)
+        return true;
+    if (known == Socket::multicast_too_great)
+        return false;
+    socklen_t length = sizeof choice_.imr_address;
+    if (libc::getsockopt(fd_, IPPROTO_IP, IP_MULTICAST_IF, &choice_.imr_address, &length) != 0)
+        return false;
+    if (known == Socket::multicast_unknown)
+        // An address that was set stands for its interface.
+        return choice_.imr_address.s_addr != 0 || find_choice();
+    if (known != Socket::multicast_address)
+        choice_.imr_ifindex = static_cast<int>(known);
+    return true;
+}
+
+bool MulticastInterface::set(in_addr address) {
+    ip_mreqn wanted{};
+    wanted.imr_address = address;
+    // A socket that is bound to a device sends multicast through no other.
+    if (socket_.has(Socket::to_device))
+        wanted.imr_ifindex = socket_calls::read(fd_, SOL_SOCKET, SO_BINDTOIFINDEX);
+    return read_choice() && libc::setsockopt(fd_, IPPROTO_IP, IP_MULTICAST_IF, &wanted, sizeof wanted) == 0;
+}
+
+void MulticastInterface::put_back() const {
+    libc::setsockopt(fd_, IPPROTO_IP, IP_MULTICAST_IF, &choice_, sizeof choice_);
+}
+
+} // namespace multihome

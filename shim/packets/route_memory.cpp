@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+#include "shim/packets/route_memory.hpp"
+
+#include <array>
+#include <atomic>
+#include <ctime>
+
+namespace multihome {
+
+namespace {
+
+// Each word is the whole truth: 32 bits of a hash, and what is known. Relaxed throughout.
+constexpr unsigned place_bits = 7;
+constinit std::array<std::atomic<uint64_t>, 1U << place_bits> memory{};
+constexpr uint64_t fingerprint_mask = ~uint64_t{0} << 32;
+constexpr uint64_t another = 0xffffffff; // else a time
+
+uint64_t hash_of(const Local& local, uint64_t first, uint64_t second) {
+    uint64_t hash = 0;
+    for (const uint64_t word : {local.address.first, local.address.second, first, second}) {
+        hash = (hash ^ word) * 0x9e3779b97f4a7c15U;
+        hash ^= hash >> 32;
+    }
+    return hash;
+}
+
+// Never 0 and never `another`.
+uint64_t this_second() {
+    timespec now{};
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (static_cast<uint64_t>(now.tv_sec) & 0x7fffffff) + 1;
+}
+
+std::atomic<uint64_t>& place_of(uint64_t hash) {
+    return memory[hash & ((1U << place_bits) - 1)];
+}
+
+bool says(uint64_t hash, uint64_t what) {
+    return place_of(hash).load(std::memory_order_relaxed) == ((hash & fingerprint_mask) | what);
+}
+
+void store(uint64_t hash, uint64_t what) {
+    place_of(hash).store((hash & fingerprint_mask) | what, std::memory_order_relaxed);
+}
+
+} // namespace
+
+RouteMemory::RouteMemory(const Local& local, const Peer& peer) {
+    const bool ipv4 = peer.address.is_ipv4();
+    peer_hash_ = hash_of(local, peer.address.first, peer.address.second);
+    // The first 24 bits of an IPv4 address, 64 of an IPv6 one.
+    const uint64_t network = ipv4 ? ntohl(peer.address.ipv4().s_addr) >> 8 : peer.address.first;
+    network_hash_ = hash_of(local, network, ipv4 ? 1 : 2);
+}
+
+bool RouteMemory::is_local_chosen() const {
+    return says(peer_hash_, this_second());
+}
+
+bool RouteMemory::is_another_chosen() const {
+    return says(network_hash_, another);
+}
+
+void RouteMemory::local_is_chosen() const {
+    store(peer_hash_, this_second());
+}
+
+void RouteMemory::another_is_chosen() const {
+    store(network_hash_, another);
+}
+
+} // namespace multihome

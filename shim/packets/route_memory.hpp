@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+//
+// Which local address a plain connect() chooses for a peer, as far as it has been seen: saves system calls,
+// and a connect() that would have to be undone.
+#pragma once
+
+#include "shim/base/address.hpp"
+
+#include <cstdint>
+
+namespace multihome {
+
+class RouteMemory {
+public:
+    RouteMemory(const Local& local, const Peer& peer);
+
+    // The kernel has chosen `local` for this very peer within this second: what it chooses now need not be
+    // looked at. A route that is changed meanwhile is followed a second later.
+    bool is_local_chosen() const;
+    // It has chosen another address for a peer of that network. Only a hint: who acts upon it makes sure of
+    // the address that the socket gets.
+    bool is_another_chosen() const;
+
+    void local_is_chosen() const;
+    void another_is_chosen() const;
+
+private:
+    uint64_t peer_hash_;
+    uint64_t network_hash_;
+};
+
+} // namespace multihome

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: MIT
+//
+// What is known of one conversation, in one word: the state, and how each event changes it. Pure functions;
+// the table (conversation_table.hpp) stores the word, and knows whose it is by the fingerprint above it.
+//
+//   heard at X                   send                          how long it counts
+//   nothing -> question(X)       nothing -> we spoke first
+//   question(X), answered,       question(X): from X           unanswered 30 s; answered and nothing more
+//   sent
+//     heard at X -> known(X)                                   than three datagrams: as long as there is room
+//   question(X), heard at Y
+//     -> question(Y)
+//   we spoke first: unchanged    by route                      120 s of silence
+//   known(X), heard at Y         known(X): from X              as long as there is room
+//     -> moving(X, Y)
+//   moving(X, Y), answered,      moving(X, Y): the answer      the question 30 s
+//     heard at Y -> known(Y)       from Y, all else from X
+//
+// So it takes two questions, with an answer between, to be known at an address. Anybody can send one datagram
+// in a stranger's name; that one gets its answer, and moves nobody. The times are those of connection
+// tracking (nf_conntrack_udp_timeout, 30 s, and nf_conntrack_udp_timeout_stream, 120 s), which operators
+// know.
+#pragma once
+
+#include <cstdint>
+
+namespace multihome {
+
+// The index of a local address, see local_addresses.hpp.
+using LocalIndex = uint16_t;
+constexpr unsigned local_index_bits = 10;
+// Leave the choice to the routing table.
+constexpr LocalIndex local_by_route = 0;
+
+// A time in quarters of a second. Only differences count.
+using Ticks = uint32_t;
+constexpr Ticks ticks_a_second = 4;
+
+// How long what is not confirmed counts.
+struct Lifetimes {
+    Ticks question = 30 * ticks_a_second;
+    Ticks spoke_first = 120 * ticks_a_second;
+};
+
+class Conversation {
+public:
+    // In the lowest bits of the word. No word is 0 but the empty one: a moving conversation has a home.
+    enum class Kind : uint8_t { moving = 0, question = 1, spoke_first = 2, known = 3 };
+
+    // The state's bits in a word; those above are the fingerprint.
+    static constexpr unsigned bits = 28;
+    static constexpr uint64_t mask = (uint64_t{1} << bits) - 1;
+
+    constexpr Conversation() = default;
+    // Takes a word of the table.
+    constexpr explicit Conversation(uint64_t word) : word_(word & mask) {}
+
+    static constexpr Conversation question(LocalIndex asked, Ticks now) {
+        return Conversation{kind_bits(Kind::question) | place(asked, first_index_shift) | time_bits(now)};
+    }
+    static constexpr Conversation spoke_first(Ticks now) {
+        return Conversation{kind_bits(Kind::spoke_first) | time_bits(now)};
+    }
+    static constexpr Conversation known(LocalIndex home, Ticks now) {
+        return Conversation{kind_bits(Kind::known) | place(home, first_index_shift) | used_bit |
+                            time_bits(now >> known_unit_shift)};
+    }
+
+    constexpr uint64_t word() const { return word_; }
+    constexpr explicit operator bool() const { return word_ != 0; }
+    constexpr Kind kind() const { return static_cast<Kind>(word_ & 3); }
+    friend constexpr bool operator==(Conversation, Conversation) = default;
+
+    // The address of a question; the home of one that is known or moving; local_by_route where we spoke
+    // first.
+    constexpr LocalIndex first_index() const { return index_at(first_index_shift); }
+    // Where one that is moving asked last; else local_by_route.
+    constexpr LocalIndex second_index() const {
+        return kind() == Kind::moving ? index_at(second_index_shift) : local_by_route;
+    }
+
+    // Where the peer asked last, as far as is known.
+    constexpr LocalIndex asked_last() const {
+        return kind() == Kind::moving ? second_index() : first_index();
+    }
+
+    // --- events ---
+
+    // The peer was heard at `at`.
+    constexpr Conversation heard(LocalIndex at, Ticks now, const Lifetimes& lifetimes) const {
+        switch (kind()) {
+        case Kind::question:
+            return at == first_index() && sends() != 0 && counts(now, lifetimes) ? known(at, now)
+                                                                                 : question(at, now);
+        case Kind::spoke_first:
+            return counts(now, lifetimes) ? spoke_first(now) : question(at, now);
+        case Kind::known:
+            return at == first_index() ? used() : moving(at, now, lifetimes);
+        case Kind::moving:
+            break;
+        }
+        if (word_ == 0)
+            return question(at, now);
+        if (at == first_index())
+            return known(at, now);
+        return at == second_index() && is_answered() ? known(at, now) : moving(at, now, lifetimes);
+    }
+
+    // The thread that heard the peer at `at` has sent it something.
+    constexpr Conversation answered(LocalIndex at) const {
+        if (kind() == Kind::question && at == first_index())
+            return sent_once_more();
+        if (kind() == Kind::moving && at == second_index())
+            return Conversation{word_ | answered_bit};
+        return *this;
+    }
+
+    // Something is sent to the peer that is no answer to what this thread has just heard.
+    struct Spoken {
+        LocalIndex from = local_by_route;
+        bool is_late_answer = false; // to a question that nobody had answered
+    };
+    // `late`: this program is known to answer questions late, or in other threads than hear them. One that is
+    // not sends on its own.
+    constexpr Spoken spoken(Ticks now, const Lifetimes& lifetimes, bool late) const {
+        switch (kind()) {
+        case Kind::question:
+            return counts(now, lifetimes) ? Spoken{first_index(), sends() == 0} : Spoken{};
+        case Kind::spoke_first:
+            return {};
+        case Kind::known:
+            return {first_index(), false};
+        case Kind::moving:
+            break;
+        }
+        const bool is_answer = late && !is_answered() && counts(now, lifetimes);
+        return {is_answer ? second_index() : first_index(), false};
+    }
+    constexpr Conversation after_spoken(Ticks now, const Lifetimes& lifetimes, bool late) const {
+        switch (kind()) {
+        case Kind::question:
+            return counts(now, lifetimes) ? sent_once_more() : spoke_first(now);
+        case Kind::spoke_first:
+            return spoke_first(now);
+        case Kind::known:
+            return *this;
+        case Kind::moving:
+            break;
+        }
+        if (word_ == 0)
+            return spoke_first(now);
+        return late && counts(now, lifetimes) ? Conversation{word_ | answered_bit} : *this;
+    }
+
+    // --- what it is worth ---
+
+    // False where it is as good as gone.
+    constexpr bool counts(Ticks now, const Lifetimes& lifetimes) const {
+        switch (kind()) {
+        case Kind::question:
+            // One that was answered is believed for good, unless the program has gone on to send without
+            // hearing from the peer.
+            return age(now) <= lifetimes.question || (sends() != 0 && sends() < maximum_sends);
+        case Kind::spoke_first:
+            return age(now) <= lifetimes.spoke_first;
+        case Kind::known:
+            return true;
+        case Kind::moving:
+            break;
+        }
+        const Ticks unit = moving_unit(lifetimes);
+        return ((now / unit - (word_ >> moving_time_shift)) & moving_time_mask) <= lifetimes.question / unit;
+    }
+    // Heard once more at home, it stays as it is.
+    constexpr bool is_steady() const { return kind() == Kind::known && is_used(); }
+    constexpr bool is_settled() const { return kind() == Kind::known || kind() == Kind::moving; }
+    // A question or a moving one: something was sent since.
+    constexpr bool is_answered() const {
+        return kind() == Kind::question ? sends() != 0 : (word_ & answered_bit) != 0;
+    }
+    // Since the question was heard, or since we spoke. It wraps after 68 minutes.
+    constexpr Ticks age(Ticks now) const {
+        return (now - static_cast<Ticks>(word_ >> time_shift)) & time_mask;
+    }
+    // Since a known one became known, or was looked at by the replacement; in quarters of a second, whole
+    // minutes.
+    constexpr Ticks age_when_known(Ticks now) const {
+        return (((now >> known_unit_shift) - static_cast<Ticks>(word_ >> time_shift)) & time_mask)
+               << known_unit_shift;
+    }
+
+    // Replacement (see conversation_table.hpp): heard since it was looked at last.
+    constexpr bool is_used() const { return kind() != Kind::known || (word_ & used_bit) != 0; }
+    constexpr Conversation used() const { return Conversation{word_ | used_bit}; }
+    constexpr Conversation unused() const { return Conversation{word_ & ~used_bit}; }
+
+private:
+    //                 0-1   2-11    12-13        14-27
+    //   question      kind  asked   sends        time
+    //   spoke first   kind                       time
+    //   known         kind  home    used         time, in units of 64 s
+    //                 0-1   2-11    12-21        22        23-27
+    //   moving        kind  home    asked        answered  time, in quarters of a question's life
+    static constexpr unsigned first_index_shift = 2;
+    static constexpr unsigned second_index_shift = first_index_shift + local_index_bits;
+    static constexpr unsigned sends_shift = second_index_shift;
+    static constexpr unsigned maximum_sends = 3;
+    static constexpr uint64_t used_bit = uint64_t{1} << sends_shift;
+    static constexpr unsigned time_shift = sends_shift + 2;
+    static constexpr Ticks time_mask = (Ticks{1} << (bits - time_shift)) - 1;
+    static constexpr unsigned known_unit_shift = 8;
+    static constexpr uint64_t answered_bit = uint64_t{1} << (second_index_shift + local_index_bits);
+    static constexpr unsigned moving_time_shift = second_index_shift + local_index_bits + 1;
+    static constexpr uint64_t moving_time_mask = (uint64_t{1} << (bits - moving_time_shift)) - 1;
+
+    static constexpr uint64_t kind_bits(Kind kind) { return static_cast<uint64_t>(kind); }
+    static constexpr uint64_t place(LocalIndex index, unsigned shift) { return uint64_t{index} << shift; }
+    static constexpr uint64_t time_bits(Ticks time) { return uint64_t{time & time_mask} << time_shift; }
+    constexpr LocalIndex index_at(unsigned shift) const {
+        return static_cast<LocalIndex>(word_ >> shift & ((1U << local_index_bits) - 1));
+    }
+
+    // Five bits of time are eight lives of a question. Then one that nobody has come back to counts once
+    // more.
+    static constexpr Ticks moving_unit(const Lifetimes& lifetimes) {
+        return lifetimes.question >= 4 ? lifetimes.question / 4 : 1;
+    }
+    constexpr Conversation moving(LocalIndex at, Ticks now, const Lifetimes& lifetimes) const {
+        return Conversation{kind_bits(Kind::moving) | place(first_index(), first_index_shift) |
+                            place(at, second_index_shift) |
+                            (uint64_t{now / moving_unit(lifetimes)} & moving_time_mask) << moving_time_shift};
+    }
+
+    constexpr unsigned sends() const { return static_cast<unsigned>(word_ >> sends_shift) & maximum_sends; }
+    constexpr Conversation sent_once_more() const {
+        return sends() < maximum_sends ? Conversation{word_ + (uint64_t{1} << sends_shift)} : *this;
+    }
+
+    uint64_t word_ = 0;
+};
+
+} // namespace multihome

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: MIT
+//
+// What is known of each conversation: a set-associative table of 64-bit words, lock-free and
+// async-signal-safe, for threads and for processes that share the memory it lies in.
+//
+// Invariants
+//  - A word is the whole truth about one conversation. It changes by one compare-and-swap from one state to
+//    another (conversation.hpp), so a reader sees it as it was or as it is. There is nothing to lock, and a
+//    writer that stops anywhere (a signal, a killed process, a fork) leaves a table that everybody else can
+//    go on using.
+//  - A look-up reads one bucket, a bucket is one cache line.
+//  - Nothing is stored where nothing changes.
+//  - Losing a race is harmless: the event that won is as true as ours, and ours is tried again on top of it.
+//  - Bucket and fingerprint are different bits of the conversation's hash. A false match needs 36 equal bits
+//    of it: 8 * 2^-36 = 2^-33 a look-up.
+//  - An entry names local addresses by number; the salts of those numbers are part of its fingerprint
+//    (local_addresses.hpp).
+//
+// Replacement. While a bucket holds at least `probation` entries that are no settled conversations, the
+// oldest of those makes room: so a flood of peers that nobody answers pushes out its own. Else a settled one
+// does that has not been heard since replacement last came by (the clock algorithm).
+#pragma once
+
+#include "shim/peers/conversation.hpp"
+#include "shim/peers/local_addresses.hpp"
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+namespace multihome {
+
+template <template <typename> class Atomic = std::atomic>
+class BasicConversationTable {
+public:
+    static constexpr unsigned ways = 8;
+    static constexpr unsigned probation = 4;
+    // Bucket and fingerprint share no bits of the hash.
+    static constexpr unsigned maximum_bucket_bits = 21;
+    static_assert(maximum_bucket_bits <= Conversation::bits);
+
+    using Word = Atomic<uint64_t>;
+    struct alignas(64) Bucket {
+        std::array<Word, ways> words;
+    };
+
+    // Buckets for `peers` peers at two words each, as a power of two.
+    static constexpr unsigned bucket_bits_for(size_t peers) {
+        unsigned bits = 1;
+        while (bits < maximum_bucket_bits && (size_t{1} << bits) * (ways / 2) < peers)
+            ++bits;
+        return bits;
+    }
+
+    // `buckets`: bucket_mask + 1 zeroed buckets, a power of two. Nothing is owned.
+    BasicConversationTable(Bucket* buckets, uint64_t bucket_mask, BasicLocalAddresses<Atomic>* locals,
+                           const Lifetimes& lifetimes)
+        : buckets_(buckets), bucket_mask_(bucket_mask), locals_(locals), lifetimes_(lifetimes) {}
+
+    // Where a conversation's word lies, and what it held when it was looked at.
+    struct Entry {
+        Word* word = nullptr; // null: not recorded
+        uint64_t held = 0;
+
+        explicit operator bool() const { return word != nullptr; }
+        Conversation state() const { return Conversation{held}; }
+        // True where nothing has been stored in it since. Relaxed: only the equality counts.
+        bool is_unchanged() const { return word->load(std::memory_order_relaxed) == held; }
+    };
+
+    void prefetch(uint64_t hash) const { __builtin_prefetch(&bucket_of(hash)); }
+
+    // The conversation's entry. Async-signal-safe.
+    Entry find(uint64_t hash) const {
+        for (Word& word : bucket_of(hash).words) {
+            // Acquire pairs with the release of every exchange: who reads the number of a local address reads
+            // its salt too.
+            const uint64_t held = word.load(std::memory_order_acquire);
+            if (is_of(held, hash))
+                return {&word, held};
+        }
+        return {};
+    }
+
+    struct Heard {
+        Entry entry;
+        bool is_new = false;     // the conversation was not in the table
+        bool is_crowded = false; // and pushed out a question that had hardly been asked
+    };
+
+    // The peer was heard at `at`. `found`: what find() said. Async-signal-safe.
+    Heard hear(uint64_t hash, LocalIndex at, Ticks now, Entry found) {
+        Heard result;
+        result.entry = change(hash, now, found, result,
+                              [&](Conversation state) { return state.heard(at, now, lifetimes_); });
+        return result;
+    }
+
+    // The thread that heard the peer at `at`, as `entry` has it, has sent it something. Async-signal-safe.
+    // Returns the entry as it is now, if it still is what that thread knows; else `entry`.
+    Entry answer(uint64_t hash, LocalIndex at, const Entry& entry) {
+        const Conversation next = entry.state().answered(at);
+        if (next == entry.state())
+            return entry;
+        // A lost race means that the peer was heard again meanwhile, and that question is not answered yet.
+        return exchange(entry, hash, next);
+    }
+
+    // Something is sent that is no answer to what this thread has just heard: where it leaves from. If
+    // nothing is known, we have spoken first. Async-signal-safe.
+    Conversation::Spoken speak(uint64_t hash, Ticks now, Entry found, bool late) {
+        const Conversation::Spoken spoken = found.state().spoken(now, lifetimes_, late);
+        Heard ignored;
+        change(hash, now, found, ignored,
+               [&](Conversation state) { return state.after_spoken(now, lifetimes_, late); });
+        return spoken;
+    }
+
+    // Forgets the conversation: its address turned out not to be a source. Async-signal-safe.
+    void forget(uint64_t hash) {
+        for (Word& word : bucket_of(hash).words) {
+            uint64_t held = word.load(std::memory_order_relaxed);
+            if (is_of(held, hash))
+                word.compare_exchange_strong(held, 0, std::memory_order_relaxed);
+        }
+    }
+
+    const Lifetimes& lifetimes() const { return lifetimes_; }
+
+private:
+    static constexpr uint64_t fingerprint_mask = ~Conversation::mask;
+
+    Bucket& bucket_of(uint64_t hash) const { return buckets_[hash & bucket_mask_]; }
+
+    // The fingerprint of the conversation in this state.
+    uint64_t fingerprint(uint64_t hash, Conversation state) const {
+        uint64_t bits = hash;
+        if (state.kind() != Conversation::Kind::spoke_first)
+            bits ^= locals_->salt(state.first_index());
+        if (state.kind() == Conversation::Kind::moving)
+            bits ^= locals_->salt(state.second_index());
+        return bits & fingerprint_mask;
+    }
+
+    bool is_of(uint64_t held, uint64_t hash) const {
+        const Conversation state{held};
+        return state && fingerprint(hash, state) == (held & fingerprint_mask);
+    }
+
+    // Stores `next` where `entry` lies, if that still is what it was. Returns the entry as it is now.
+    Entry exchange(const Entry& entry, uint64_t hash, Conversation next) const {
+        uint64_t expected = entry.held;
+        const uint64_t wanted = fingerprint(hash, next) | next.word();
+        return entry.word->compare_exchange_strong(expected, wanted, std::memory_order_release,
+                                                   std::memory_order_relaxed)
+                   ? Entry{entry.word, wanted}
+                   : entry;
+    }
+
+    // Applies an event to the conversation, which begins if it is not there. Bounded: each failed exchange
+    // means that another writer changed this very word.
+    template <typename Event>
+    Entry change(uint64_t hash, Ticks now, Entry entry, Heard& heard, Event event) {
+        for (unsigned attempt = 0; attempt < ways; ++attempt) {
+            if (!entry) {
+                entry = victim(bucket_of(hash), now);
+                const Conversation next = event(Conversation{});
+                const Entry stored = exchange(entry, hash, next);
+                if (stored.held != entry.held) {
+                    heard.is_new = true;
+                    heard.is_crowded = is_crowded(entry.state(), now);
+                    remove_duplicates(hash);
+                    return stored;
+                }
+            } else {
+                const Conversation next = event(entry.state());
+                if (next == entry.state())
+                    return entry;
+                const Entry stored = exchange(entry, hash, next);
+                if (stored.held != entry.held)
+                    return stored;
+            }
+            entry = find(hash);
+        }
+        return {};
+    }
+
+    // The word that makes room.
+    Entry victim(Bucket& bucket, Ticks now) const {
+        Entry oldest;
+        Ticks oldest_age = 0;
+        Entry unused;
+        unsigned unsettled = 0;
+        for (Word& word : bucket.words) {
+            const uint64_t held = word.load(std::memory_order_relaxed);
+            const Conversation state{held};
+            if (!state)
+                return {&word, held};
+            if (!state.is_settled()) {
+                ++unsettled;
+                const Ticks age = state.age(now) + (state.counts(now, lifetimes_) ? 0 : expired);
+                if (!oldest || age > oldest_age) {
+                    oldest = {&word, held};
+                    oldest_age = age;
+                }
+            } else if (!unused && !state.is_used()) {
+                unused = {&word, held};
+            }
+        }
+        if (oldest && (unsettled >= probation || oldest_age >= expired))
+            return oldest;
+        return unused ? unused : second_chance(bucket);
+    }
+
+    // All settled ones have been heard since replacement came by. It comes by now, and takes one of them.
+    Entry second_chance(Bucket& bucket) const {
+        Entry chosen;
+        for (Word& word : bucket.words) {
+            uint64_t held = word.load(std::memory_order_relaxed);
+            const Conversation state{held};
+            if (!state.is_settled())
+                continue;
+            const uint64_t unused = (held & fingerprint_mask) | state.unused().word();
+            if (held != unused && state.kind() == Conversation::Kind::known &&
+                word.compare_exchange_strong(held, unused, std::memory_order_relaxed))
+                held = unused;
+            if (!chosen)
+                chosen = {&word, held};
+        }
+        return chosen ? chosen : Entry{bucket.words.data(), bucket.words[0].load(std::memory_order_relaxed)};
+    }
+
+    bool is_crowded(Conversation out, Ticks now) const {
+        return out.kind() == Conversation::Kind::question && !out.is_answered() &&
+               out.age(now) <= ticks_a_second;
+    }
+
+    // Two threads that hear a new peer at the same time may both insert it. Both keep the entry that look-ups
+    // find first; were each to keep its own, both could go.
+    void remove_duplicates(uint64_t hash) {
+        bool is_first = true;
+        for (Word& word : bucket_of(hash).words) {
+            uint64_t held = word.load(std::memory_order_relaxed);
+            if (!is_of(held, hash))
+                continue;
+            if (!is_first)
+                word.compare_exchange_strong(held, 0, std::memory_order_relaxed);
+            is_first = false;
+        }
+    }
+
+    static constexpr Ticks expired = Ticks{1} << 30;
+
+    Bucket* buckets_;
+    uint64_t bucket_mask_;
+    BasicLocalAddresses<Atomic>* locals_;
+    Lifetimes lifetimes_;
+};
+
+using ConversationTable = BasicConversationTable<>;
+
+} // namespace multihome

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: MIT
+//
+// The keyed hash of a conversation. Keyed, because peers choose their own addresses and must not be able to
+// choose where they land in the table.
+//
+// Multilinear hashing in 128-bit arithmetic: M. Dietzfelbinger, "Universal hashing and k-wise independent
+// random variables via integer arithmetic without primes" (1996); D. Lemire and O. Kaser, "Strongly universal
+// string hashing is fast" (2014). Under a random key any two conversations have equal hashes with a
+// probability of 2^-64, whoever chose them. The fold at the end hides the linear sum from somebody who
+// watches which of their entries are pushed out.
+#pragma once
+
+#include "shim/base/address.hpp"
+
+#include <array>
+#include <cstdint>
+
+namespace multihome {
+
+// A conversation is who talks to which of our ports. Which of our sockets, threads and processes answers, and
+// at which of our addresses the peer asks, is no part of it.
+struct ConversationKey {
+    ConversationKey(const Peer& peer, in_port_t local_port)
+        : address(peer.address),
+          rest(uint64_t{peer.scope} << 32 | uint64_t{peer.port} << 16 | uint64_t{local_port}) {}
+
+    Address address;
+    uint64_t rest; // the scope, the peer's port, the local port
+};
+
+struct HashKey {
+    // Random; the last factors of either family are odd, because an even one would lose bits (make_odd()).
+    std::array<uint64_t, 16> words;
+
+    void make_odd() {
+        words[13] |= 1;
+        words[15] |= 1;
+    }
+};
+
+namespace detail {
+
+// The low and the high half of a 128-bit number.
+struct Wide {
+    uint64_t low = 0;
+    uint64_t high = 0;
+
+    void add(const Wide& other) {
+        low += other.low;
+        high += other.high + (low < other.low ? 1U : 0U);
+    }
+};
+
+inline Wide product(uint64_t a, uint64_t b) {
+#ifdef __SIZEOF_INT128__
+    __extension__ using Number = unsigned __int128;
+    const Number result = Number{a} * b;
+    return {static_cast<uint64_t>(result), static_cast<uint64_t>(result >> 64)};
+#else
+    const uint64_t a_low = a & 0xffffffff;
+    const uint64_t a_high = a >> 32;
+    const uint64_t b_low = b & 0xffffffff;
+    const uint64_t b_high = b >> 32;
+    const uint64_t cross = (a_low * b_low >> 32) + (a_high * b_low & 0xffffffff) + a_low * b_high;
+    return {a * b, a_high * b_high + (a_high * b_low >> 32) + (cross >> 32)};
+#endif
+}
+
+// The sum of the products of each word and a random 128-bit factor.
+class Multilinear {
+public:
+    Multilinear(uint64_t low, uint64_t high) : sum_{low, high} {}
+
+    void add(uint64_t word, uint64_t factor_low, uint64_t factor_high) {
+        sum_.add(product(word, factor_low));
+        sum_.high += word * factor_high;
+    }
+
+    uint64_t finish(uint64_t first, uint64_t second) const {
+        const Wide folded = product(sum_.high ^ first, second);
+        return folded.low ^ folded.high;
+    }
+
+private:
+    Wide sum_;
+};
+
+} // namespace detail
+
+namespace detail {
+
+[[gnu::noinline]] inline uint64_t hash_of_ipv6(const ConversationKey& conversation, const HashKey& key) {
+    const auto& random = key.words;
+    Multilinear sum(random[4], random[5]);
+    sum.add(conversation.address.first, random[6], random[7]);
+    sum.add(conversation.address.second, random[8], random[9]);
+    sum.add(conversation.rest, random[10], random[11]);
+    return sum.finish(random[12], random[13]);
+}
+
+} // namespace detail
+
+// The hash of an IPv4 conversation, which is one word: the address, the peer's port and the local port, from
+// the high end. Async-signal-safe.
+[[gnu::always_inline]] inline uint64_t hash_of_ipv4(uint64_t conversation, const HashKey& key) {
+    const auto& random = key.words;
+    detail::Multilinear sum(random[0], random[1]);
+    sum.add(conversation, random[2], random[3]);
+    return sum.finish(random[14], random[15]);
+}
+
+// Async-signal-safe.
+inline uint64_t hash_of(const ConversationKey& conversation, const HashKey& key) {
+    if (conversation.address.is_ipv4()) [[likely]]
+        return hash_of_ipv4(uint64_t{conversation.address.ipv4().s_addr} << 32 | conversation.rest, key);
+    return detail::hash_of_ipv6(conversation, key);
+}
+
+} // namespace multihome

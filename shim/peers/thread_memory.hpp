@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: MIT
+//
+// What one thread has received last, so that a client that asks two of our addresses from one port gets each
+// answer from the address it asked. Nobody touches it but through a Turn (peers.hpp).
+//
+// A *run* is what a thread receives in a row, before it sends something. After a receive call that brought
+// one datagram, an answer to that peer belongs to the latest datagram of the conversation. Where one call
+// brought several, or the program received until there was nothing more (EAGAIN), its answers come *in
+// order*.
+//
+// In front of all that stands one quick look, for what a busy server meets most: a datagram, its answer, and
+// the same datagram from the same peer over again. It is open while the run's only datagram is of a
+// conversation that is steady: known at the address it asked, so that neither hearing nor answering it once
+// more changes anything.
+//
+// Thread-local, and taken out of each thread's stack, hence below 1 KiB.
+#pragma once
+
+#include "shim/base/address.hpp"
+#include "shim/base/family.hpp"
+#include "shim/peers/conversation_table.hpp"
+#include "shim/peers/counters.hpp"
+#include "shim/peers/run.hpp"
+#include "shim/peers/source_message.hpp"
+#include "shim/sockets/sockets.hpp"
+
+#include <atomic>
+#include <cerrno>
+#include <cstdint>
+
+namespace multihome::peers {
+
+class ThreadMemory {
+public:
+    constexpr ThreadMemory() = default;
+
+    // --- the quick look ---
+
+    // A receive call has brought one datagram, of this family's form. True where it is the last one over
+    // again, which has been answered, and of which there is nothing to learn: then it counts as heard.
+    template <typename Family>
+    [[gnu::always_inline]] bool hear_again(Socket socket, const void* name, const void* control) {
+        if (again_ != socket.word() || !Family::is_arrival(quick_.raw, control) ||
+            !Family::is_name(quick_.raw, name) || !quick_.entry.is_unchanged()) [[unlikely]]
+            return false;
+        again_ = 0;
+        is_receiving_ = true;
+        quick_.line->add(Counter::requests);
+        return true;
+    }
+
+    // Something is sent to `name`, of `length` readable bytes. True where that answers the last datagram, and
+    // there is nothing to learn from it: then it counts as answered, leaves from quick_source(), and the
+    // datagram may come over again.
+    [[gnu::always_inline]] bool answer_again(Socket socket, const void* name, socklen_t length) {
+        if (quick_.socket != socket.word() || quick_.name_length != length ||
+            !(length == Ipv4::name_length ? Ipv4::is_name(quick_.raw, name)
+                                          : Ipv6::is_name(quick_.raw, name))) [[unlikely]]
+            return false;
+        is_receiving_ = false;
+        again_ = socket.word();
+        quick_.line->add(Counter::answered);
+        return true;
+    }
+
+    Source quick_source() const { return quick_.source; }
+    // Where this thread's errno is: to find it is a call.
+    int quick_errno() const { return *quick_.error_number; }
+
+    // Closes it, and gives out its place for the words of another datagram.
+    [[gnu::always_inline]] RawDatagram& close_quick_look() {
+        again_ = 0;
+        quick_.socket = 0;
+        return quick_.raw;
+    }
+
+    // Opens it for the datagram whose words were just put there, if it is its run's only one.
+    [[gnu::always_inline]] void open_quick_look(Socket socket, socklen_t name_length,
+                                                const ConversationTable::Entry& entry, const Source& source,
+                                                Counters::Line& line) {
+        quick_.name_length = name_length;
+        quick_.entry = entry;
+        quick_.source = source;
+        quick_.line = &line;
+        if (quick_.error_number == nullptr) [[unlikely]]
+            quick_.error_number = &errno;
+        if (run_.count() == 1 && !is_batch_)
+            quick_.socket = socket.word();
+    }
+
+    // --- receiving ---
+
+    // A receive call on this socket has brought something. `several`: it could have been several datagrams.
+    [[gnu::always_inline]] void begin(Socket socket, bool several) {
+        close_quick_look();
+        // A socket that is read again, after all were read to their end, begins another round.
+        const bool is_next_round = is_drained_ && run_.count() != 0 && socket.word() == first_socket_;
+        if (!is_receiving_ || several || is_next_round) {
+            run_.clear();
+            first_socket_ = socket.word();
+            is_drained_ = false;
+        }
+        is_batch_ = several;
+        is_receiving_ = !several;
+        count_before_ = static_cast<uint8_t>(run_.count());
+    }
+
+    // A datagram of the conversation with this hash, which asked `at`.
+    void add(uint64_t hash, LocalIndex at, bool is_steady) { run_.add({hash, at, is_steady}); }
+
+    // What was only looked at will be received again: the run goes on as if it had not been.
+    void end_peek() {
+        close_quick_look();
+        is_batch_ = false;
+        if (count_before_ == 0)
+            is_receiving_ = false;
+        else
+            run_.drop(count_before_);
+    }
+
+    // A receive call found nothing.
+    void drained() {
+        is_drained_ = is_receiving_;
+        if (run_.count() > 1)
+            close_quick_look();
+    }
+
+    // True once: this thread has received something for the first time.
+    bool becomes_reader() {
+        const bool is_first = !is_reader_;
+        is_reader_ = true;
+        return is_first;
+    }
+
+    // --- sending ---
+
+    // Something is sent: the next receive call begins a new run.
+    void sent() {
+        is_receiving_ = false;
+        again_ = 0;
+    }
+
+    // The datagram of this conversation that an answer belongs to; the empty record where there is none.
+    Run::Record record_for(uint64_t hash) {
+        const bool in_order = (is_batch_ || is_drained_) && run_.count() > 1;
+        return in_order ? run_.take(hash) : run_.latest(hash);
+    }
+
+    // The source of what this conversation has asked is none any more.
+    void forget(uint64_t hash) {
+        close_quick_look();
+        if (run_.latest(hash))
+            run_.clear();
+    }
+
+    // --- counting ---
+
+    // The line that this thread counts in, for this socket; null where it has not been chosen.
+    Counters::Line* line(Socket socket) const { return line_socket_ == socket.word() ? line_ : nullptr; }
+    void set_line(Socket socket, Counters::Line& line) {
+        line_socket_ = socket.word();
+        line_ = &line;
+    }
+    // The number that this thread counts under; 0: none yet.
+    unsigned thread_number() const { return thread_number_; }
+    void set_thread_number(unsigned number) { thread_number_ = number; }
+
+    // This is the only thread of a forked child: what its parent's thread was is another one.
+    void forked() {
+        close_quick_look();
+        thread_number_ = 0;
+        line_socket_ = 0;
+        is_reader_ = false;
+    }
+
+    // --- turns ---
+
+    // False where the caller has interrupted somebody whose turn it is. One who never ends it, because a
+    // signal handler went elsewhere with longjmp(), leaves the thread to the table for good.
+    [[gnu::always_inline]] bool try_enter() {
+        if (is_entered_) [[unlikely]]
+            return false;
+        is_entered_ = true;
+        std::atomic_signal_fence(std::memory_order_acq_rel);
+        return true;
+    }
+    [[gnu::always_inline]] void leave() {
+        std::atomic_signal_fence(std::memory_order_acq_rel);
+        is_entered_ = false;
+    }
+
+private:
+    uint64_t again_ = 0; // the socket on which hear_again() may come true; 0: none
+    bool is_entered_ = false;
+    bool is_receiving_ = false; // by single calls, and nothing was sent since
+    bool is_batch_ = false;     // the last call could bring several
+    bool is_drained_ = false;   // a call of this run found nothing
+    bool is_reader_ = false;
+    uint8_t count_before_ = 0; // of the run, when the last call began
+    static_assert(Run::capacity <= UINT8_MAX);
+    unsigned thread_number_ = 0;
+    uint64_t first_socket_ = 0; // with which the run began
+    uint64_t line_socket_ = 0;
+    Counters::Line* line_ = nullptr;
+    struct {
+        uint64_t socket = 0; // the descriptor's word; 0: closed
+        socklen_t name_length = 0;
+        RawDatagram raw{};
+        ConversationTable::Entry entry;
+        Source source;
+        Counters::Line* line = nullptr;
+        const int* error_number = nullptr;
+    } quick_;
+    Run run_;
+};
+static_assert(sizeof(ThreadMemory) <= 1024);
+
+} // namespace multihome::peers

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: MIT
+//
+// Whether an IPv6 address is local by a route ("ip -6 route add local 2001:db8::/64 dev lo") although it is
+// on no interface.
+#pragma once
+
+#include <netinet/in.h>
+
+namespace multihome::local_route {
+
+// Asks the kernel (rtnetlink(7)) on a socket that is closed at once. Async-signal-safe.
+bool covers(const in6_addr& address);
+
+} // namespace multihome::local_route

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+#include "shim/sockets/multicast_turn.hpp"
+
+#include "shim/base/libc.hpp"
+#include "shim/base/permissions.hpp"
+#include "shim/sockets/sockets.hpp"
+
+#include <array>
+#include <atomic>
+#include <sys/syscall.h>
+
+namespace multihome {
+
+namespace {
+
+// Whether somebody has the turn, by the socket's number. Sockets that share a place wait for each other,
+// which does no harm.
+constinit std::array<std::atomic<bool>, 64> taken{};
+// This thread has a turn, or is about to take one.
+constinit thread_local volatile bool within = false;
+
+// A turn takes some ten system calls; the thread that has it may have to wait for a processor.
+constexpr int patience = 2000;
+
+} // namespace
+
+MulticastTurn::MulticastTurn(Socket socket)
+    : place_((socket.made() != 0 ? socket.made() : ntohs(socket.port())) % taken.size()) {
+    if (within)
+        return;
+    within = true;
+    for (int attempt = 0; attempt < patience; ++attempt) {
+        // Acquire pairs with the release in the destructor: what the other one did is done.
+        if (!taken[place_].exchange(true, std::memory_order_acquire)) {
+            has_ = true;
+            return;
+        }
+        if (permissions::may(Activity::yielding))
+            libc::raw_syscall(SYS_sched_yield);
+    }
+    within = false;
+}
+
+MulticastTurn::~MulticastTurn() {
+    if (!has_)
+        return;
+    taken[place_].store(false, std::memory_order_release);
+    within = false;
+}
+
+void MulticastTurn::forget_all() {
+    for (std::atomic<bool>& place : taken)
+        if (place.load(std::memory_order_relaxed))
+            place.store(false, std::memory_order_relaxed);
+    within = false;
+}
+
+} // namespace multihome

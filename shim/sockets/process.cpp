@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+#include "shim/sockets/process.hpp"
+
+#include "shim/base/libc.hpp"
+#include "shim/sockets/multicast_turn.hpp"
+#include "shim/sockets/sockets.hpp"
+
+#include <pthread.h>
+#include <sys/syscall.h>
+
+namespace multihome::process {
+
+namespace {
+
+// The process whose vfork() this thread has called last; 0 once that process is known to run again. Parent
+// and child run one after the other, and both see it.
+constinit thread_local volatile int vfork_caller = 0;
+
+int current_pid() {
+    return static_cast<int>(libc::raw_syscall(SYS_getpid));
+}
+
+void in_forked_child() {
+    vfork_caller = 0;
+    MulticastTurn::forget_all();
+}
+
+} // namespace
+
+void start() {
+    pthread_atfork(sockets::mark_all, nullptr, in_forked_child);
+}
+
+void before_vfork() {
+    sockets::mark_all();
+    // A vfork child's own child shares the same memory.
+    if (!is_vfork_child())
+        vfork_caller = current_pid();
+}
+
+bool is_vfork_child() {
+    const int caller = vfork_caller;
+    if (caller == 0)
+        return false;
+    if (caller != current_pid())
+        return true;
+    vfork_caller = 0;
+    return false;
+}
+
+} // namespace multihome::process

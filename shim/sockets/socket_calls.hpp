@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+//
+// What the kernel says of a socket: a system call each, by the next definitions of libc's functions. On
+// failure errno says why.
+#pragma once
+
+#include "shim/base/address.hpp"
+#include "shim/base/libc.hpp"
+
+#include <optional>
+#include <sys/socket.h>
+
+#ifndef SO_BINDTOIFINDEX
+#define SO_BINDTOIFINDEX 62 // asm-generic/socket.h
+#endif
+
+namespace multihome::socket_calls {
+
+// The value of an int option; `otherwise` where the kernel does not tell.
+inline int read(int fd, int level, int name, int otherwise = 0) {
+    int value = 0;
+    socklen_t length = sizeof value;
+    return libc::getsockopt(fd, level, name, &value, &length) == 0 ? value : otherwise;
+}
+
+inline bool write(int fd, int level, int name, int value) {
+    return libc::setsockopt(fd, level, name, &value, sizeof value) == 0;
+}
+
+// SO_COOKIE: the same for every descriptor of the socket, in every process. 0 where there is none.
+inline uint64_t cookie(int fd) {
+    uint64_t cookie = 0;
+    socklen_t length = sizeof cookie;
+    return libc::getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &length) == 0 ? cookie : 0;
+}
+
+// The socket's own address and port.
+inline std::optional<Peer> own_name(int fd) {
+    sockaddr_storage name{};
+    socklen_t length = sizeof name;
+    Peer own;
+    if (getsockname(fd, reinterpret_cast<sockaddr*>(&name), &length) != 0 ||
+        !read_peer(reinterpret_cast<const sockaddr*>(&name), length, own))
+        return {};
+    return own;
+}
+
+// The wildcard of either family; ::ffff:0.0.0.0 is that of an AF_INET6 socket that takes IPv4 only.
+inline bool is_wildcard(const Address& address) {
+    return address.is_ipv4() ? address.ipv4().s_addr == htonl(INADDR_ANY) : address == Address{};
+}
+
+} // namespace multihome::socket_calls

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: MIT
+"""What a program has chosen itself stays as it is: interfaces for multicast, a sticky source. And a source that is local
+by a route alone."""
+import os
+import socket
+import struct
+import sys
+
+from common import (FAMILIES, LIBC, SHIM, TOPICS, addresses, end, expect, family, free_port, hear, ip, local, skip,
+                    source)
+from interfaces import chosen_address, leaves_through, two_interfaces
+
+IP_MULTICAST_IF = 32
+IPV6_PKTINFO, IPV6_FREEBIND, IPV6_RECVPKTINFO, IP_FREEBIND = 50, 78, 49, 15
+
+
+def inherited(how):
+    """A socket that comes from a program without the shim, which has chosen an interface by its index."""
+    f = family("v4_secondary")
+    two_interfaces()
+    server = free_port(f)
+    if how == "by_index":
+        server.setsockopt(socket.IPPROTO_IP, IP_MULTICAST_IF, bytes(8) + struct.pack("=i", socket.if_nametoindex("two")))
+    elif how == "by_address":
+        server.setsockopt(socket.IPPROTO_IP, IP_MULTICAST_IF, socket.inet_aton("198.51.100.2"))
+    server.set_inheritable(True)
+    environment = dict(os.environ, INHERITED=str(server.fileno()))
+    if "PRELOAD_LATER" in environment:
+        environment["LD_PRELOAD"] = environment["PRELOAD_LATER"]
+    os.execve(sys.executable, [sys.executable, *sys.argv], environment)
+
+
+def inheriting(number, how):
+    f = FAMILIES["v4_secondary"]  # its addresses are there
+    server = socket.socket(fileno=number)
+    server.settimeout(5)
+    device = "one" if how == "unset" else "two"
+    before = chosen_address(server)
+    expect("multicast leaves through", leaves_through(server), device)
+    for asked in (f.first, f.second):
+        client = f.client()
+        f.ask(client, server, asked)
+        server.connect(hear(server))
+        expect("local address", local(server), asked, f.route)
+        expect("IP_MULTICAST_IF", chosen_address(server), before)
+        # Where nothing was chosen, the kernel takes the interface that the local address is on.
+        expect("multicast leaves through", leaves_through(server), "many" if how == "unset" else device)
+        LIBC.connect(server.fileno(), bytes(16), 16)
+    expect("dissolved, multicast leaves through", leaves_through(server), device)
+
+
+def without_preload(work):
+    """Starts this program once more without the shim, which it is to have later."""
+    if SHIM and "LD_PRELOAD" in os.environ:
+        environment = dict(os.environ, PRELOAD_LATER=os.environ["LD_PRELOAD"])
+        del environment["LD_PRELOAD"]
+        os.execve(sys.executable, [sys.executable, *sys.argv], environment)
+    work()
+
+
+def sticky(when):
+    """RFC 3542, 6.: what the program has set once for all wins. (Linux takes the interface of it alone.)"""
+    f = family("v6")
+    server = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    server.settimeout(5)
+    none = bytes(20)
+    chosen = socket.inet_pton(socket.AF_INET6, f.second) + bytes(4)
+    if when == "before_bind":
+        server.setsockopt(socket.IPPROTO_IPV6, IPV6_PKTINFO, chosen)
+    server.bind(("::", 0))
+    client = f.client()
+    f.ask(client, server, f.first)
+    peer = hear(server)
+    if when == "after_bind":
+        server.setsockopt(socket.IPPROTO_IPV6, IPV6_PKTINFO, chosen)
+    for _ in range(2):
+        server.sendto(b"answer", peer)
+        expect("the program's choice: answered from", source(client), f.route)
+        f.ask(client, server, f.first)
+        data, control, _, peer = server.recvmsg(100, 100)
+        expect("control messages", (data, control), (b"question", []))
+    expect("IPV6_RECVPKTINFO", server.getsockopt(socket.IPPROTO_IPV6, IPV6_RECVPKTINFO), 0)
+    server.setsockopt(socket.IPPROTO_IPV6, IPV6_PKTINFO, none)
+    f.ask(client, server, f.first)
+    server.sendto(b"answer", hear(server))
+    expect("no choice any more: answered from", source(client), f.first, f.route)
+
+
+def any_ip(name):
+    """Addresses that are local by a route ("AnyIP") are sources as any other."""
+    addresses()
+    f = family_of_any_ip(name)
+    if not ip("-6", "route", "add", "local", "2001:db8:7::/64", "dev", "lo", may_fail=True):
+        skip("no such route here")
+    server = f.server()
+    client = f.client()
+    for asked in ("2001:db8:7::1", "2001:db8::2", "2001:db8:7::ffff:1", "2001:db8:7::1"):
+        f.ask(client, server, asked)
+        peer = hear(server)
+        for _ in range(2):
+            server.sendto(b"answer", peer)
+            expect("answered from", source(client), asked, f.route)
+        f.ask(client, server, asked)
+        peer = server.recvmsg(100)[3]
+        server.sendmsg([b"answer"], [], 0, peer)
+        expect("sendmsg(): answered from", source(client), asked, f.route)
+    for level, option in ((socket.IPPROTO_IPV6, IPV6_FREEBIND), (socket.IPPROTO_IP, IP_FREEBIND)):
+        expect("the option reads", server.getsockopt(level, option), 0)
+    # An address that is not this host's any more is no source because of that.
+    fresh = f.server()
+    f.ask(client, fresh, f.second)
+    peer = hear(fresh)
+    ip("address", "delete", f"{f.second}/128", "dev", "lo")
+    fresh.sendto(b"answer", peer)
+    expect("an address that is gone: answered from", source(client), f.route)
+
+
+def family_of_any_ip(name):
+    f = FAMILIES["v6"]
+    if name == "dual":
+        # IPv6 clients of a dual-stack socket.
+        def server(port=0):
+            sock = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            sock.bind(("::", port))
+            sock.settimeout(5)
+            return sock
+        f.server = server
+    return f
+
+
+if "INHERITED" in os.environ:
+    inheriting(int(os.environ["INHERITED"]), TOPICS[1])
+elif TOPICS[0] == "inherited":
+    without_preload(lambda: inherited(TOPICS[1]))
+else:
+    {"sticky": sticky, "any_ip": any_ip}[TOPICS[0]](*TOPICS[1:])
+end()

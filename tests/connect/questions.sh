@@ -1,0 +1,80 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# Counts the system calls for a socket that is made for one question, bare and under the shim: at most two more for each
+# socket, none for each datagram; and those that connect() takes.
+#
+#   questions.sh PROGRAM FAMILY PORT
+#   questions.sh PROGRAM right|steered
+set -u
+
+library=${MULTIHOME_LIBRARY:?the shim to test}
+program=$1
+shift
+command -v strace >/dev/null || {
+    echo "SKIP: strace is not installed"
+    exit 77
+}
+work=$(mktemp -d) || exit 2
+trap 'rm -rf "$work"' EXIT
+trap 'exit 2' HUP INT TERM
+unset LD_PRELOAD MULTIHOME_LOG MULTIHOME_PORTS MULTIHOME_DISABLE
+strace -o "$work/trial" true 2>"$work/why" || {
+    echo "SKIP: strace does not work here: $(head -n 1 "$work/why")"
+    exit 77
+}
+
+# calls PRELOAD ARG...: how many the program makes, without those of memory.
+calls() {
+    preload=$1
+    shift
+    strace -f -qq -o "$work/calls" ${preload:+-E LD_PRELOAD="$preload"} "$program" "$@" >"$work/output" || {
+        cat "$work/output"
+        exit 77
+    }
+    grep -cvE ' (mmap|munmap|brk|mprotect|madvise)\(' "$work/calls"
+}
+
+status=0
+expect() { # WHAT NUMBER LIMIT
+    if [ "$2" -le "$3" ]; then
+        echo "ok: $1: $2"
+    else
+        echo "FAIL: $1: $2, should be at most $3"
+        status=1
+    fi
+}
+
+if [ $# -eq 1 ]; then
+    # One more socket for each of 40 clients than for each of 20; the reference is in under_load.cpp.
+    [ "$1" = right ] && standard=plain || standard=reference
+    few=$(calls "$library" "$1" 20 "$standard") || exit "$?"
+    many=$(calls "$library" "$1" 40 "$standard") || exit "$?"
+    least=$((many - few))
+    few=$(calls "$library" "$1" 20 shim) || exit "$?"
+    many=$(calls "$library" "$1" 40 shim) || exit "$?"
+    # Bare: packet information is one more; where the address ended up is looked at once. The reference has it on.
+    [ "$1" = right ] && allowed=3 || allowed=2
+    expect "more calls than the $standard for 20 sockets" $((many - few - least)) $((20 * allowed))
+    exit "$status"
+fi
+
+for_datagrams() { # PRELOAD: the calls for 30 more datagrams each way on each of 10 sockets
+    few=$(calls "$1" "$family" "$port" 10 2) || exit "$?"
+    many=$(calls "$1" "$family" "$port" 10 32) || exit "$?"
+    echo $((many - few))
+}
+for_sockets() { # PRELOAD: the calls for 20 more sockets
+    few=$(calls "$1" "$family" "$port" 10 1) || exit "$?"
+    many=$(calls "$1" "$family" "$port" 30 1) || exit "$?"
+    echo $((many - few))
+}
+family=$1
+port=$2
+bare=$(for_sockets "") || { cat "$work/output" && exit 77; }
+shim=$(for_sockets "$library") || exit 1
+expect "more calls for 20 sockets" $((shim - bare)) 40
+bare=$(for_datagrams "") || exit 1
+shim=$(for_datagrams "$library") || exit 1
+expect "more calls for 600 datagrams" $((shim - bare)) 0
+exit "$status"

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: MIT
+//
+// A socket for each client, at the port of the server (the way of DTLS servers), while other clients send to
+// that port. Between bind() and the first connect() such a socket swallows their datagrams: strays.
+//
+//   under_load right|steered COUNT        compares the shim with what stands for it here, in turn
+//   under_load right|steered COUNT METHOD  that method alone, for strace to count its calls
+//
+// The methods: `plain`, a program without the shim; `reference`, the least that it takes to steer, by system
+// calls; `shim`, the program's own calls. Time is told and not judged.
+#include "kernel_calls.hpp"
+#include "names.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <ctime>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+namespace {
+
+// The routing table's choice for a peer at 127.0.0.1 is 127.0.0.1.
+constexpr unsigned client_last = 1;
+
+struct Result {
+    std::vector<long> nanoseconds;
+    unsigned strays = 0;
+    unsigned wrong = 0;
+};
+
+long now() {
+    timespec time{};
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return time.tv_sec * 1'000'000'000L + time.tv_nsec;
+}
+
+void connect_plain(int fd, const sockaddr_in& own, const sockaddr_in& peer) {
+    must(kernel::bind(fd, own) == 0, "bind");
+    must(kernel::connect(fd, peer) == 0, "connect");
+}
+
+void connect_reference(int fd, const sockaddr_in& own, const sockaddr_in& peer, const sockaddr_in& asked) {
+    must(kernel::bind(fd, own) == 0, "bind");
+    ip_mreqn choice{};
+    choice.imr_address = asked.sin_addr;
+    kernel::set(fd, IPPROTO_IP, IP_MULTICAST_IF, &choice, sizeof choice);
+    sockaddr_in group = name_at(0, htons(9));
+    group.sin_addr.s_addr = htonl(INADDR_ALLHOSTS_GROUP);
+    must(kernel::connect(fd, group) == 0, "connect to a group");
+    must(kernel::connect(fd, peer) == 0, "connect");
+    choice = {};
+    kernel::set(fd, IPPROTO_IP, IP_MULTICAST_IF, &choice, sizeof choice);
+}
+
+class Server {
+public:
+    explicit Server(unsigned asked_last) {
+        const int on = 1;
+        fd_ = socket(AF_INET, SOCK_DGRAM, 0);
+        must(setsockopt(fd_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0, "SO_REUSEADDR");
+        const sockaddr_in any_name = name_at(0);
+        must(bind(fd_, any(any_name), sizeof any_name) == 0, "bind");
+        own_ = name_at(0, name_of(fd_).sin_port);
+        asked_ = name_at(asked_last, own_.sin_port);
+        client_ = socket(AF_INET, SOCK_DGRAM, 0);
+        const sockaddr_in client = name_at(client_last);
+        must(bind(client_, any(client), sizeof client) == 0, "bind");
+    }
+
+    const sockaddr_in& asked() const { return asked_; }
+
+    // One client: its question, and a socket for it.
+    void serve(std::string_view method, Result& result) {
+        char data[64];
+        const sockaddr_in own_client = name_of(client_);
+        sockaddr_in peer{};
+        // Among the datagrams of the load, which may have left no room for it.
+        do {
+            socklen_t length = sizeof peer;
+            if (recvfrom(fd_, data, sizeof data, MSG_DONTWAIT, any(peer), &length) < 0)
+                must(sendto(client_, "question", 8, 0, any(asked_), sizeof asked_) == 8, "sendto");
+        } while (!equal(peer, own_client));
+        const bool shim = method == "shim";
+        const int fd = shim ? socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0) : kernel::socket();
+        const int on = 1;
+        if (shim) {
+            setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+        } else {
+            kernel::set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+            if (method == "reference")
+                kernel::set(fd, IPPROTO_IP, IP_PKTINFO, 1);
+        }
+        const long start = now();
+        if (shim) {
+            must(bind(fd, any(own_), sizeof own_) == 0, "bind");
+            must(connect(fd, any(peer), sizeof peer) == 0, "connect");
+        } else if (method == "reference") {
+            connect_reference(fd, own_, peer, asked_);
+        } else {
+            connect_plain(fd, own_, peer);
+        }
+        result.nanoseconds.push_back(now() - start);
+        result.wrong += !equal(name_of(fd), method == "plain" ? name_at(client_last, own_.sin_port) : asked_);
+        // Nobody has asked this socket anything yet.
+        while (kernel::call(SYS_recvfrom, fd, reinterpret_cast<long>(data), sizeof data, MSG_DONTWAIT) >= 0)
+            ++result.strays;
+        shim ? static_cast<void>(close(fd)) : kernel::close(fd);
+    }
+
+private:
+    int fd_;
+    int client_;
+    sockaddr_in own_;
+    sockaddr_in asked_;
+};
+
+void report(const char* name, Result& result) {
+    std::sort(result.nanoseconds.begin(), result.nanoseconds.end());
+    std::printf("%s: median %ld ns from bind() to connect(), %u strays, %u wrong\n", name,
+                result.nanoseconds[result.nanoseconds.size() / 2], result.strays, result.wrong);
+}
+
+// Strays are counted, and chance has its part in them: three standard deviations of both counts.
+bool are_few(const Result& shim, const Result& standard, double ratio) {
+    const double limit =
+        ratio * standard.strays + 3 * std::sqrt(shim.strays + ratio * ratio * standard.strays);
+    return shim.strays <= limit + 3;
+}
+
+} // namespace
+
+int main(int count, char** arguments) {
+    if (count < 3)
+        return 2;
+    const bool steered = std::string_view{arguments[1]} == "steered";
+    const int times = std::atoi(arguments[2]);
+    Server server(steered ? 2 : client_last);
+    Result standard;
+    Result shim;
+    if (count > 3) {
+        for (int time = 0; time < times; ++time)
+            server.serve(arguments[3], standard);
+        return standard.wrong == 0 ? 0 : 1;
+    }
+    std::atomic<bool> ended{false};
+    std::thread load([&] {
+        const int fd = kernel::socket();
+        must(kernel::connect(fd, server.asked()) == 0, "connect");
+        char data[16] = "load";
+        while (!ended.load(std::memory_order_relaxed))
+            kernel::call(SYS_write, fd, reinterpret_cast<long>(data), sizeof data);
+        kernel::close(fd);
+    });
+    const char* standard_name = steered ? "reference" : "plain";
+    for (int time = 0; time < times; ++time) {
+        server.serve(standard_name, standard);
+        server.serve("shim", shim);
+    }
+    ended = true;
+    load.join();
+    report(standard_name, standard);
+    report("shim", shim);
+    const bool few = are_few(shim, standard, steered ? 1.5 : 1.2);
+    std::printf("%s: strays\n%s: names\n", few ? "ok" : "FAIL", shim.wrong == 0 ? "ok" : "FAIL");
+    return few && shim.wrong == 0 && standard.wrong == 0 ? 0 : 1;
+}

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: MIT
+//
+// One port of a peer asks many sockets of one program, each at an address of its own and at another one the
+// next time.
+#include "tests/conversations/script.hpp"
+
+namespace multihome::conversations {
+
+namespace {
+
+struct Server {
+    int fd;
+    in_port_t port;
+};
+
+// Who answers, and when.
+enum class Answers {
+    at_once,
+    in_order,  // after all have been read
+    by_thread, // after all have been read, by another thread than the one that read them
+    by_worker, // likewise, by a forked worker
+};
+
+std::vector<Server> open_servers(Actor& actor, Family family, size_t count, uint32_t cookie_modulus) {
+    std::vector<Server> servers;
+    for (size_t index = 0; index < count; ++index) {
+        Order open;
+        open.verb = Verb::open;
+        open.family = family == Family::v4 ? AF_INET : AF_INET6;
+        open.cookie_modulus = cookie_modulus;
+        Server server{actor.carry_out(open).fd, 0};
+        Order bind = actor.order(Verb::bind, server.fd);
+        bind.name = name_of(family == Family::v4 ? "0.0.0.0" : "::", 0);
+        actor.carry_out(bind);
+        server.port = actor.port_of(server.fd);
+        servers.push_back(server);
+    }
+    return servers;
+}
+
+Actor& who_answers(Program& program, Answers answers) {
+    switch (answers) {
+    case Answers::by_thread:
+        return program.start_thread();
+    case Answers::by_worker:
+        return program.start_worker();
+    case Answers::at_once:
+    case Answers::in_order:
+        break;
+    }
+    return program.main();
+}
+
+void ask_all(Program& program, Family family, Tally& tally, size_t count, Answers answers,
+             uint32_t cookie_modulus = 0) {
+    Actor& reader = program.main();
+    const std::vector<Server> servers = open_servers(reader, family, count, cookie_modulus);
+    Actor& answerer = who_answers(program, answers);
+    Peer peer{peer_address(family, 0)};
+    constexpr size_t rounds = 3;
+    for (size_t round = 0; round < rounds; ++round) {
+        std::vector<Question> questions;
+        for (size_t index = 0; index < servers.size(); ++index) {
+            questions.push_back(peer.ask(addresses(family)[(index + round) % 3], servers[index].port));
+            reader.receive(servers[index].fd);
+            if (answers == Answers::at_once) {
+                reader.send(servers[index].fd, peer.name(), questions.back().token);
+                tally.judge(questions.back(), peer.hear(questions.back().token));
+            }
+        }
+        for (size_t index = 0; answers != Answers::at_once && index < servers.size(); ++index) {
+            answerer.send(servers[index].fd, peer.name(), questions[index].token);
+            tally.judge(questions[index], peer.hear(questions[index].token));
+        }
+    }
+}
+
+// One thread empties two sockets, one after the other or in turn, and answers in the order in which it read.
+// The peer asks each of them at several addresses.
+void drain_two(Program& program, Family family, Tally& tally, bool in_turn) {
+    Actor& actor = program.main();
+    const std::vector<Server> servers = open_servers(actor, family, 2, 0);
+    std::vector<Peer> peers;
+    for (unsigned number = 0; number < 3; ++number)
+        peers.emplace_back(peer_address(family, number));
+    constexpr size_t questions_each = 8;
+    struct Asked {
+        Question question;
+        size_t peer;
+        size_t server;
+    };
+    for (size_t round = 0; round < 10; ++round) {
+        std::vector<Asked> asked;
+        for (size_t number = 0; number < questions_each; ++number) {
+            for (size_t index = 0; index < 2; ++index) {
+                const size_t server = in_turn ? index : (2 * number + index) / questions_each;
+                const size_t peer = (number + round) % peers.size();
+                // Each socket is asked at addresses in an order of its own.
+                const size_t address = (number * (server + 1) + index + round) % 3;
+                asked.push_back(
+                    {peers[peer].ask(addresses(family)[address], servers[server].port), peer, server});
+            }
+        }
+        std::array<size_t, 2> read{};
+        for (const Asked& one : asked) {
+            actor.receive(servers[one.server].fd);
+            if (++read[one.server] == questions_each)
+                actor.find_empty(servers[one.server].fd);
+        }
+        for (const Asked& one : asked) {
+            actor.send(servers[one.server].fd, peers[one.peer].name(), one.question.token);
+            tally.judge(one.question, peers[one.peer].hear(one.question.token));
+        }
+    }
+}
+
+} // namespace
+
+std::vector<Case> cases_of_many_sockets() {
+    std::vector<Case> cases;
+    const std::pair<const char*, Answers> ways[] = {{"at_once", Answers::at_once},
+                                                    {"in_order", Answers::in_order},
+                                                    {"by_thread", Answers::by_thread},
+                                                    {"by_worker", Answers::by_worker}};
+    for (const auto& [name, answers] : ways) {
+        for (const size_t count : {size_t{9}, size_t{40}, size_t{150}})
+            cases.push_back({"sockets." + std::to_string(count) + "." + name, Bare::wrong,
+                             [=, answers = answers](Program& program, Family family, Tally& tally) {
+                                 ask_all(program, family, tally, count, answers);
+                             }});
+        cases.push_back({std::string{"sockets.alike."} + name, Bare::wrong,
+                         [answers = answers](Program& program, Family family, Tally& tally) {
+                             ask_all(program, family, tally, 200, answers, 128);
+                         }});
+    }
+    for (const bool in_turn : {false, true})
+        cases.push_back({in_turn ? "sockets.drained.in_turn" : "sockets.drained.one_by_one", Bare::wrong,
+                         [=](Program& program, Family family, Tally& tally) {
+                             drain_two(program, family, tally, in_turn);
+                         }});
+    return cases;
+}
+
+} // namespace multihome::conversations

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: MIT
+//
+// What each answer's source must be: a map from conversation to address. Where more than one source is right
+// (a peer waits for answers from two of our addresses, and neither the order nor the thread says which one
+// this is), all of them are allowed.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <utility>
+#include <vector>
+
+namespace multihome::conversations {
+
+// A set of the host's addresses, by their numbers.
+using Addresses = uint32_t;
+constexpr Addresses only(size_t address) {
+    return Addresses{1} << address;
+}
+
+// A peer and a port of ours. A peer that comes back with another port is another peer.
+using Conversation = std::pair<size_t, size_t>;
+
+class Model {
+public:
+    static constexpr Addresses anywhere = ~Addresses{0};
+
+    // The address that routing chooses, and those that are there.
+    size_t routed = 0;
+
+    void heard(size_t actor, Conversation conversation, uint64_t token, size_t asked) {
+        State& state = states_[conversation];
+        state.is_mixed_up &= !state.waiting.empty();
+        state.waiting.push_back({token, asked});
+        state.read_by[actor].push_back({token, asked});
+        state.newest_reader = actor;
+        state.newest_token = token;
+        state.asked |= only(asked);
+    }
+
+    // The sources that are right for the answer to this question. `in_order`: the actor has just read all
+    // there was, and answers it in order.
+    Addresses answer(size_t actor, Conversation conversation, uint64_t token, size_t asked, bool in_order) {
+        State& state = states_[conversation];
+        if (state.spoke_first)
+            return only(routed);
+        if (state.is_vague)
+            return anywhere;
+        const Questions& mine = state.read_by[actor];
+        if (in_order && !mine.empty() && mine.front().token == token)
+            return only(asked);
+        // One question of a conversation is remembered for all, the newest, and one answer to it.
+        Addresses possible = only(asked);
+        bool newest_waits = false;
+        for (const Question& question : state.waiting) {
+            possible |= only(question.asked);
+            newest_waits |= question.token == state.newest_token;
+        }
+        if (!newest_waits || state.is_mixed_up)
+            possible |= state.asked;
+        // What the actor has read itself counts, unless another one has read the newest.
+        if (state.newest_reader == actor)
+            for (const Question& question : mine)
+                possible |= only(question.asked);
+        state.is_mixed_up |= possible != only(asked);
+        return possible == only(asked) ? only(asked) : state.asked;
+    }
+    // It has left.
+    void answered(size_t actor, Conversation conversation, uint64_t token) {
+        State& state = states_[conversation];
+        for (Questions* questions : {&state.waiting, &state.read_by[actor]})
+            std::erase_if(*questions, [&](const Question& question) { return question.token == token; });
+    }
+
+    // What the program sends on its own.
+    Addresses pushed(Conversation conversation) {
+        State& state = states_[conversation];
+        if (state.asked == 0)
+            state.spoke_first = true;
+        if (state.spoke_first)
+            return only(routed);
+        return state.is_vague ? anywhere : state.asked;
+    }
+    // Whether something that nobody asked for would be taken for an answer.
+    bool waits(size_t peer) const {
+        return std::any_of(states_.begin(), states_.end(), [&](const auto& entry) {
+            return entry.first.first == peer && !entry.second.is_settled();
+        });
+    }
+
+    // It is not known what became of this conversation: a thread was cancelled, a source was refused.
+    void forget(Conversation conversation) { states_[conversation].is_vague = true; }
+    // An address went away: whoever has asked there may be forgotten.
+    void forget_all_that_asked(size_t address) {
+        for (auto& [conversation, state] : states_)
+            state.is_vague |= (state.asked & only(address)) != 0;
+    }
+    // A worker or a thread that knows nothing has taken the place of this one; or one that knows what
+    // `parent` does.
+    void begin_again(size_t actor) { begin_again(actor, actor); }
+    void begin_again(size_t actor, size_t parent) {
+        for (auto& [conversation, state] : states_) {
+            if (parent == actor)
+                state.read_by.erase(actor);
+            else
+                state.read_by[actor] = state.read_by[parent];
+        }
+    }
+    void forget_peer(size_t peer) {
+        std::erase_if(states_, [&](const auto& entry) { return entry.first.first == peer; });
+    }
+
+private:
+    struct Question {
+        uint64_t token;
+        size_t asked;
+    };
+    using Questions = std::vector<Question>;
+    struct State {
+        Questions waiting;                   // that nobody has answered
+        std::map<size_t, Questions> read_by; // what each actor has read and not answered itself
+        size_t newest_reader = 0;
+        uint64_t newest_token = 0;
+        Addresses asked = 0; // all at which the peer has ever asked
+        bool spoke_first = false;
+        bool is_mixed_up = false; // an answer may have been taken for that to another question
+        bool is_vague = false;
+
+        bool is_settled() const {
+            return waiting.empty() && std::all_of(read_by.begin(), read_by.end(),
+                                                  [](const auto& entry) { return entry.second.empty(); });
+        }
+    };
+    std::map<Conversation, State> states_;
+};
+
+} // namespace multihome::conversations

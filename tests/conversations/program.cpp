@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: MIT
+//
+// The program under test: does what it is told (orders.hpp), with the plain calls of a UDP server.
+#include "tests/conversations/orders.hpp"
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <ctime>
+#include <dlfcn.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+namespace multihome::conversations {
+
+namespace {
+
+bool has(const Order& order, Flag flag) {
+    return (order.flags & static_cast<uint32_t>(flag)) != 0;
+}
+
+bool set_option(int fd, int level, int option, int value) {
+    return setsockopt(fd, level, option, &value, sizeof value) == 0;
+}
+
+int make_socket(const Order& order) {
+    const int fd = socket(order.family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || order.cookie_modulus == 0)
+        return fd;
+    uint64_t cookie = 0;
+    socklen_t length = sizeof cookie;
+    if (getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &length) == 0 && cookie % order.cookie_modulus == 1)
+        return fd;
+    // Cookies are counted up: one in `cookie_modulus` sockets is kept, the others only count.
+    close(fd);
+    return -1;
+}
+
+Outcome open_socket(const Order& order) {
+    Outcome outcome;
+    do
+        outcome.fd = make_socket(order);
+    while (outcome.fd < 0 && order.cookie_modulus != 0);
+    if (outcome.fd < 0 ||
+        (has(order, Flag::reuse_port) && !set_option(outcome.fd, SOL_SOCKET, SO_REUSEPORT, 1)) ||
+        (has(order, Flag::reuse_address) && !set_option(outcome.fd, SOL_SOCKET, SO_REUSEADDR, 1)))
+        outcome.error = errno;
+    return outcome;
+}
+
+// The first of the sockets that has a datagram; -1 where none has one in time.
+int await_readable(const Order& order) {
+    pollfd readable[maximum_others + 1] = {};
+    nfds_t count = 0;
+    if (order.fd >= 0)
+        readable[count++] = {order.fd, POLLIN, 0};
+    for (uint32_t index = 0; order.verb == Verb::receive && index < order.count; ++index)
+        readable[count++] = {order.others[index], POLLIN, 0};
+    int ready = 0;
+    do
+        ready = poll(readable, count, order.patience);
+    while (ready < 0 && errno == EINTR);
+    if (ready == 0)
+        errno = ETIMEDOUT;
+    for (nfds_t index = 0; ready > 0 && index < count; ++index)
+        if (readable[index].revents != 0)
+            return readable[index].fd;
+    return -1;
+}
+
+ssize_t receive_from(int fd, const Order& order, Outcome& outcome) {
+    const int flags = has(order, Flag::dont_wait) ? MSG_DONTWAIT : 0;
+    outcome.name.length = sizeof outcome.name.v6;
+    if (!has(order, Flag::message) && !has(order, Flag::batch))
+        return recvfrom(fd, &outcome.token, sizeof outcome.token, flags, &outcome.name.any,
+                        &outcome.name.length);
+    iovec data{&outcome.token, sizeof outcome.token};
+    mmsghdr message{};
+    message.msg_hdr.msg_name = &outcome.name.any;
+    message.msg_hdr.msg_namelen = outcome.name.length;
+    message.msg_hdr.msg_iov = &data;
+    message.msg_hdr.msg_iovlen = 1;
+    const ssize_t received = has(order, Flag::batch) ? recvmmsg(fd, &message, 1, flags, nullptr)
+                                                     : recvmsg(fd, &message.msg_hdr, flags);
+    outcome.name.length = message.msg_hdr.msg_namelen;
+    return received;
+}
+
+ssize_t send_to(int fd, const Order& order, const Name& name, uint64_t token) {
+    const bool connected = name.length == 0;
+    if (!has(order, Flag::message) && !has(order, Flag::batch))
+        return sendto(fd, &token, sizeof token, 0, connected ? nullptr : &name.any, name.length);
+    iovec data{&token, sizeof token};
+    mmsghdr message{};
+    message.msg_hdr.msg_name = connected ? nullptr : const_cast<sockaddr*>(&name.any);
+    message.msg_hdr.msg_namelen = name.length;
+    message.msg_hdr.msg_iov = &data;
+    message.msg_hdr.msg_iovlen = 1;
+    return has(order, Flag::batch) ? sendmmsg(fd, &message, 1, 0) : sendmsg(fd, &message.msg_hdr, 0);
+}
+
+Outcome receive(const Order& order) {
+    Outcome outcome;
+    const bool in_the_call = has(order, Flag::announced) || has(order, Flag::dont_wait);
+    outcome.fd = in_the_call ? order.fd : await_readable(order);
+    if (outcome.fd < 0 || receive_from(outcome.fd, order, outcome) < 0)
+        outcome.error = errno;
+    return outcome;
+}
+
+Outcome drain(const Order& order) {
+    Outcome outcome;
+    for (uint32_t count = 0; count < order.count && outcome.error == 0; ++count) {
+        outcome = receive(order);
+        if (outcome.error == 0 && has(order, Flag::answer) &&
+            send_to(order.fd, order, outcome.name, outcome.token) < 0)
+            outcome.error = errno;
+    }
+    return outcome;
+}
+
+Outcome port_of(int fd) {
+    Outcome outcome;
+    if (getsockname(fd, &outcome.name.any, &outcome.name.length) != 0)
+        outcome.error = errno;
+    // At the same place in both families.
+    outcome.port = outcome.name.v4.sin_port;
+    return outcome;
+}
+
+// By channel. Only the first thread reads and writes it.
+std::array<pthread_t, channels> threads{};
+
+bool start_thread(uint32_t channel) {
+    const auto body = [](void* argument) -> void* {
+        obey_orders(first_channel + static_cast<int>(reinterpret_cast<intptr_t>(argument)));
+        return nullptr;
+    };
+    return pthread_create(&threads[channel], nullptr, body, reinterpret_cast<void*>(intptr_t{channel})) == 0;
+}
+
+Outcome start_worker(const Order& order) {
+    Outcome outcome;
+    const pid_t child = fork();
+    if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, 0); // a worker may outlive its parent: it ends with its channel
+        _exit(obey_orders(first_channel + static_cast<int>(order.count)));
+    }
+    if (child < 0)
+        outcome.error = errno;
+    outcome.token = static_cast<uint64_t>(child);
+    return outcome;
+}
+
+Outcome carry_out(const Order& order) {
+    Outcome outcome;
+    errno = 0;
+    bool done = true;
+    switch (order.verb) {
+    case Verb::open:
+        return open_socket(order);
+    case Verb::bind:
+        done = bind(order.fd, &order.name.any, order.name.length) == 0;
+        break;
+    case Verb::connect:
+        done = connect(order.fd, &order.name.any, order.name.length) == 0;
+        break;
+    case Verb::close:
+        done = close(order.fd) == 0;
+        break;
+    case Verb::receive:
+        return receive(order);
+    case Verb::send:
+        done = send_to(order.fd, order, order.name, order.token) >= 0;
+        break;
+    case Verb::drain:
+        return drain(order);
+    case Verb::number:
+        return port_of(order.fd);
+    case Verb::thread:
+        done = start_thread(order.count);
+        break;
+    case Verb::fork:
+        return start_worker(order);
+    case Verb::copy:
+        outcome.fd = dup(order.fd);
+        done = outcome.fd >= 0;
+        break;
+    case Verb::cancel:
+        done = pthread_cancel(threads[order.count]) == 0 && pthread_join(threads[order.count], nullptr) == 0;
+        break;
+    case Verb::leave:
+        break;
+    }
+    outcome.error = done ? 0 : errno;
+    return outcome;
+}
+
+// Where the library of faults.cpp is preloaded.
+void arm(Fault fault, int error) {
+    static auto* const arm_fault =
+        reinterpret_cast<void (*)(Fault, int)>(dlsym(RTLD_DEFAULT, "multihome_test_fault"));
+    if (arm_fault != nullptr)
+        arm_fault(fault, error);
+}
+
+bool report(int channel, const Outcome& outcome) {
+    return write(channel, &outcome, sizeof outcome) == static_cast<ssize_t>(sizeof outcome);
+}
+
+} // namespace
+
+int obey_orders(int channel) {
+    Order order;
+    while (read(channel, &order, sizeof order) == static_cast<ssize_t>(sizeof order)) {
+        if (order.verb == Verb::leave)
+            return 0;
+        if (has(order, Flag::announced) && !report(channel, Outcome{}))
+            return 1;
+        arm(order.fault, order.fault_errno);
+        const Outcome outcome = carry_out(order);
+        arm(Fault::none, 0);
+        if (!report(channel, outcome))
+            return 1;
+    }
+    return 0;
+}
+
+} // namespace multihome::conversations
+
+int main() {
+    signal(SIGCHLD, SIG_IGN); // nobody waits for workers
+    _exit(multihome::conversations::obey_orders(multihome::conversations::first_channel));
+}

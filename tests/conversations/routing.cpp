@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+//
+// What a program asks goes where the routing table says, and follows it when it changes.
+#include "tests/conversations/script.hpp"
+
+namespace multihome::conversations {
+
+namespace {
+
+void prefer(Family family, const std::string& address) {
+    ip(family == Family::v4 ? "route replace local 203.0.113.0/24 dev lo src " + address
+                            : "-6 route replace local 2001:db8:ffff::/64 dev lo src " + address);
+}
+
+// The program speaks first, to peers that answer where they were asked from. Then its host's preferred
+// address changes. Its server socket asks too.
+void follow_routes(Program& program, Family family, Tally& tally, bool by_thread) {
+    Actor& reader = program.main();
+    Actor& speaker = by_thread ? program.start_thread() : reader;
+    const int socket = reader.open(family);
+    const in_port_t port = reader.port_of(socket);
+    std::vector<Peer> peers;
+    for (unsigned number = 0; number < 20; ++number)
+        peers.emplace_back(peer_address(family, number));
+    uint64_t word = uint64_t{1} << 63;
+    for (const size_t preferred : {0U, 1U, 2U, 1U, 0U}) {
+        const std::string& address = addresses(family)[preferred];
+        prefer(family, address);
+        for (unsigned round = 0; round < 2; ++round) {
+            for (Peer& peer : peers) {
+                speaker.send(socket, peer.name(), ++word);
+                const Name source = peer.hear(word);
+                tally.expect(name_of(address, port), source);
+                peer.ask(text_of(source), port);
+                reader.receive(socket);
+            }
+        }
+    }
+}
+
+} // namespace
+
+std::vector<Case> cases_of_routing() {
+    std::vector<Case> cases;
+    for (const bool by_thread : {false, true})
+        cases.push_back({std::string{"routing.spoke_first."} + (by_thread ? "by_thread" : "by_reader"),
+                         Bare::all_right, [=](Program& program, Family family, Tally& tally) {
+                             follow_routes(program, family, tally, by_thread);
+                         }});
+    return cases;
+}
+
+} // namespace multihome::conversations

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+#
+# What the engine's tests share. Sourced after tests/lab/lab.sh. ENGINE_TOOL is multihomectl, ENGINE_PROGRAMS the directory
+# of the programs made from programs/.
+#
+#   engine_start                 a control group of this test's own; skips where the kernel or the machine forbids BPF
+#   in_group FUNCTION...         runs a function of the lab's with what it starts in that control group
+#   engine_attach, engine_detach the engine for that control group
+#   program NAME                 the path of a program, or skips the test
+
+: "${ENGINE_TOOL:?run this by ctest}"
+ENGINE_GROUP=
+ENGINE_PROGRAMS=${ENGINE_PROGRAMS:-}
+ENGINE_V4=(192.0.2.2 192.0.2.3 198.51.100.2)
+ENGINE_V6=(2001:db8:1::2 2001:db8:1::3 2001:db8:2::2)
+
+# What a killed test left: its control group, and what is attached to it.
+engine_sweep() {
+    local directory owner
+    for directory in "$1"/mhengine-*; do
+        owner=${directory##*/mhengine-}
+        [ -d "$directory" ] && [ ! -d "/proc/${owner%%-*}" ] || continue
+        engine_remove "$directory"
+    done
+}
+
+engine_remove() { # GROUP
+    local tries
+    "$ENGINE_TOOL" detach -q --cgroup "$1" >/dev/null 2>&1 || true
+    for ((tries = 0; tries < 60; tries++)); do
+        rmdir -- "$1" 2>/dev/null && return
+        [ -d "$1" ] || return 0
+        [ "$tries" -ne 20 ] || xargs -r kill -KILL <"$1/cgroup.procs" 2>/dev/null || true
+        sleep 0.05
+    done
+}
+
+engine_end() {
+    local status=$?
+    trap '' HUP INT TERM
+    local pid
+    while read -r pid; do kill -TERM "$pid" 2>/dev/null || true; done <"$ENGINE_GROUP/cgroup.procs"
+    engine_remove "$ENGINE_GROUP"
+    (exit "$status")
+    lab_end
+}
+
+engine_start() {
+    local tree said
+    [ "$(id -u)" -eq 0 ] || skip "the engine needs root"
+    tree=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/self/mounts)
+    [ -n "$tree" ] || skip "no control groups of version 2 are mounted"
+    engine_sweep "$tree"
+    ENGINE_GROUP=$tree/mhengine-$$-$RANDOM
+    mkdir "$ENGINE_GROUP" 2>/dev/null || skip "no control group can be made in $tree"
+    trap engine_end EXIT
+    # `ip netns exec` hides the tree, so who joins has to bring the open file along.
+    exec 9>"$ENGINE_GROUP/cgroup.procs"
+    if ! said=$("$ENGINE_TOOL" attach --cgroup "$ENGINE_GROUP" 2>&1); then
+        case $said in
+        *'built without'* | *'not permitted'* | *'does not take'* | *'cannot be mounted'*) skip "$said" ;;
+        esac
+        fail "$said"
+    fi
+    engine_detach
+}
+
+engine_attach() { "$ENGINE_TOOL" attach -q --cgroup "$ENGINE_GROUP" "$@" || fail "cannot attach"; }
+engine_detach() { "$ENGINE_TOOL" detach -q --cgroup "$ENGINE_GROUP" || fail "cannot detach"; }
+
+in_group() {
+    # shellcheck disable=SC2034,SC2016 # for lab.sh; for the inner shell
+    local LAB_ENTER=(sh -c 'echo 0 >&9; exec 9>&-; exec "$@"' sh)
+    "$@"
+}
+
+program() { # NAME
+    [ -x "$ENGINE_PROGRAMS/$1" ] || skip "$1 was not built: its compiler is not installed"
+    printf '%s\n' "$ENGINE_PROGRAMS/$1"
+}
+
+counter() { # NAME: of the engine that is attached to this test's control group
+    "$ENGINE_TOOL" list -j | "$LAB_PYTHON" -c '
+import json, sys
+for one in json.load(sys.stdin)["attached"]:
+    if one["control_group"].endswith(sys.argv[1]):
+        print(one["counters"][sys.argv[2]])' "${ENGINE_GROUP##*/}" "$1"
+}

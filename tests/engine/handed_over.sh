@@ -1,0 +1,35 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# A new socket that answers (as TFTP's), with sendto and connected; a program's own question from a new socket is none.
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=../lab/lab.sh
+. "$(dirname "$0")/../lab/lab.sh"
+# shellcheck source-path=SCRIPTDIR source=engine.sh
+. "$(dirname "$0")/engine.sh"
+server=$(program echo_static) || { say "$server" && exit 77; }
+lab_topology_b
+lab_policy_rule
+engine_start
+addresses=("${ENGINE_V4[@]}")
+[ ! -e /proc/sys/net/ipv6 ] || addresses+=("${ENGINE_V6[@]}")
+in_group start_server -p 5301 transfer "$server" 5301 dual transfer
+in_group start_server -p 5302 connected "$server" 5302 dual connected
+
+for LAB_PORT in 5301 5302; do
+    answer=$(ask 198.51.100.2)
+    [ "${answer%%#*}" = 192.0.2.2 ] || fail "bare, port $LAB_PORT answered from $answer"
+done
+engine_attach
+"$ENGINE_TOOL" list -j | grep -q '"made"' || skip "this kernel tells no program when a socket was made"
+for LAB_PORT in 5301 5302; do
+    for address in "${addresses[@]}"; do
+        answer=$(ask "$address")
+        [ "${answer%%#*}" = "$address" ] || fail "port $LAB_PORT was asked at $address, a new socket answered from $answer"
+        say "ok: port $LAB_PORT was asked at $address, a new socket answered from $answer"
+    done
+done
+# A peer's port that servers answer from: whoever forges its datagram must not steer our own question.
+LAB_PORT=5301
+answer=$(ask 198.51.100.2 --source 203.0.113.1 --source-port 53)
+[ "${answer%%#*}" = 192.0.2.2 ] || fail "a forged datagram from port 53 chose the source of a new socket: $answer"
+say "ok: what seems to come from port 53 chooses no new socket's source"

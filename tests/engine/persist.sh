@@ -1,0 +1,33 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# attach UNIT finds the unit's control group, --persist writes what attaches it at each start, and detach --persist
+# removes that. --ports limits what is served.
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=../lab/lab.sh
+. "$(dirname "$0")/../lab/lab.sh"
+# shellcheck source-path=SCRIPTDIR source=engine.sh
+. "$(dirname "$0")/engine.sh"
+server=$(program echo_static) || { say "$server" && exit 77; }
+lab_topology_b
+engine_start
+units=$LAB_DIR/units
+# A unit's control group, inside the test's, so that it is removed with it.
+unit=mhunit$$.service
+mkdir "$ENGINE_GROUP/$unit"
+trap 'rmdir "$ENGINE_GROUP/$unit" 2>/dev/null; engine_end' EXIT
+in_group start_server -p 5301 server "$server" 5301 v4
+in_group start_server -p 5302 other "$server" 5302 v4
+"$ENGINE_TOOL" attach "${unit%.service}" --ports 53,5300-5301 --persist --systemd-directory "$units" >"$LAB_DIR/said"
+file=$units/$unit.d/multihome-engine.conf
+grep -q "^ExecStartPre=-+/.* attach --quiet --ports 53,5300-5301 .*%n$" "$file" || fail "the drop-in: $(cat "$file")"
+grep -q "^ExecStopPost=-+/.* detach --quiet %n$" "$file" || fail "the drop-in: $(cat "$file")"
+{ "$ENGINE_TOOL" list || true; } | grep "/$unit *attached" >/dev/null || fail "list does not show the unit"
+# A stopped unit has no control group; its name still finds what was attached to it.
+rmdir "$ENGINE_GROUP/$unit"
+"$ENGINE_TOOL" detach -q "$unit" --persist --systemd-directory "$units" || fail "detach UNIT, stopped"
+[ ! -e "$file" ] || fail "the drop-in is still there"
+say "ok: a unit"
+
+engine_attach --ports 53,5300-5301
+LAB_PORT=5302 expect_bare_wrong 192.0.2.3
+LAB_PORT=5301 expect_right 192.0.2.3

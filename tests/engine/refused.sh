@@ -1,0 +1,40 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Wrong calls, missing rights, and what must not be taken for the whole host: a clear word, exit status 2, nothing done.
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=../lab/lab.sh
+. "$(dirname "$0")/../lab/lab.sh"
+# shellcheck source-path=SCRIPTDIR source=engine.sh
+. "$(dirname "$0")/engine.sh"
+lab_start
+engine_start
+need setpriv
+
+refused() { # TEXT COMMAND...
+    local text=$1 said status=0
+    shift
+    said=$("$@" 2>&1) || status=$?
+    [ "$status" -eq 2 ] || fail "status $status instead of 2: $*: $said"
+    [[ $said == *"$text"* ]] || fail "does not say '$text': $*: $said"
+    say "ok: $said"
+}
+cp "$ENGINE_TOOL" "$LAB_DIR/multihomectl" # the build tree may be closed to others
+tool=$LAB_DIR/multihomectl
+as_user=(setpriv --reuid 65534 --regid 65534 --clear-groups)
+refused 'CAP_BPF and CAP_NET_ADMIN' "${as_user[@]}" "$tool" attach --cgroup "$ENGINE_GROUP"
+refused 'CAP_BPF and CAP_NET_ADMIN' "${as_user[@]}" "$tool" detach --all
+refused 'CAP_BPF and CAP_NET_ADMIN' "${as_user[@]}" "$tool" list
+refused 'is required' "$tool" attach
+refused 'no control group' "$tool" attach --cgroup /no/such/group
+refused 'no process' "$tool" attach --pid 4194303
+refused 'no control group is called nobody.service' "$tool" attach nobody
+refused 'needs a UNIT' "$tool" attach --cgroup "$ENGINE_GROUP" --persist
+refused '--except goes with --all' "$tool" attach --cgroup "$ENGINE_GROUP" --except nobody
+refused 'list of ports' "$tool" attach --cgroup "$ENGINE_GROUP" --ports 53,x
+refused 'two numbers' "$tool" attach --cgroup "$ENGINE_GROUP" --timeouts 30
+sleep 60 &
+sleeper=$!
+refused 'the whole host' sh -c 'echo '"$sleeper"' >"$1/../cgroup.procs" && exec "$2" attach --pid '"$sleeper" sh \
+    "$ENGINE_GROUP" "$tool"
+kill "$sleeper"
+[ ! -e "/sys/fs/bpf/multihome/$(stat -c %i "$ENGINE_GROUP")" ] || fail "something was attached all the same"

@@ -1,0 +1,26 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# The first page stays one that is read in a minute, and every link in a page leads to a file.
+. "${0%/*}/common.sh"
+failures=0
+lines=$(wc -l <README.md)
+if [ "$lines" -gt 130 ]; then
+    echo "FAIL: README.md has $lines lines, of at most 130"
+    failures=1
+fi
+links=0
+for page in $(files '*.md'); do
+    # shellcheck disable=SC2013 # links hold no spaces
+    for link in $(grep -oE '\]\([^)#]+\)|src="[^"]+"' "$page" | sed 's/^](//; s/)$//; s/^src="//; s/"$//'); do
+        links=$((links + 1))
+        case $link in
+        http*) ;;
+        *) [ -e "$(dirname "$page")/$link" ] || {
+            echo "FAIL: $page: there is no $link"
+            failures=1
+        } ;;
+        esac
+    done
+done
+[ "$failures" -eq 0 ] || exit 1
+echo "$lines lines, $links links in all pages"

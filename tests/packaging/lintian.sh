@@ -1,0 +1,10 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# lintian.sh PACKAGES: nothing that lintian calls an error, a warning or pedantic.
+set -eu
+command -v lintian >/dev/null || {
+    echo 'SKIP: lintian is not installed'
+    exit 77
+}
+lintian --allow-root --pedantic --fail-on error,warning,pedantic "$1"/now/*.deb
+echo 'lintian has nothing to say'

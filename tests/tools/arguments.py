@@ -1,0 +1,63 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""Wrong arguments: each subcommand answers with an exit status that it states, and with words instead of a crash.
+
+enable and disable are only asked what they would do. Usage: arguments.py TOOL
+"""
+import random
+import subprocess
+import sys
+
+TOOL = sys.argv[1]
+STATUS = {0, 1, 2, 125, 126, 127}
+# Each with an option that keeps it from changing anything, or from running for ever.
+SUBCOMMANDS = {
+    "check": ["--", "--unit", "--pid", "--user", "--library", "-q", "-j"],
+    "disable": ["--now", "-q", "-j"],
+    "doctor": ["--netns", "--all-netns", "-a", "-q", "-j"],
+    "enable": ["--now", "--library", "-q", "-j"],
+    "peers": ["--peer", "--limit", "-q", "-j"],
+    "stats": ["--prometheus", "-q", "-j"],
+}
+ALWAYS = {"disable": ["--dry-run"], "enable": ["--dry-run"], "stats": ["--count", "1"]}
+VALUES = ["", "0", "1", "-1", "65535", "65536", ":0", ":53", ":99999", "4194304", "99999999999999999999", "/", "..", "../..",
+          "/dev/null", "/proc/self/mem", "/etc/passwd", "a b", "a\nb", "x" * 5000, "%s%n", "$(id)", "\u00e9", "a.service",
+          "a@.service", "-", "--", "192.0.2.1", "192.0.2.1:0", "[::1]:99999", "[::1", "fe80::1%x", "nobody", "no-such-user",
+          "4294967295", "\x1b[31m"]
+# The call must be refused: the wrong words stand in it.
+REFUSED = [[], ["nonsense"], ["doctor", "nonsense"], ["doctor", "--netns"], ["doctor", "--netns", "../x"],
+           ["doctor", "--netns", "a", "--all-netns"], ["check"], ["check", "--pid", "0"], ["check", "--pid", "x"],
+           ["check", "--unit", "a", "b"], ["enable"], ["enable", "../x"], ["enable", "a@.service"], ["disable"],
+           ["disable", "a/b"], ["stats", ":0"], ["stats", ":x"], ["stats", "--watch", "0"], ["stats", "--watch", "x"],
+           ["stats", "--prometheus", "-j"], ["peers", "--peer", "x"], ["peers", "--peer", "192.0.2.1:0"],
+           ["peers", "--limit", "-1"]]
+faults = 0
+
+
+def run(arguments, status):
+    global faults
+    done = subprocess.run([TOOL, *arguments], stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
+    said = done.stdout + done.stderr
+    problem = None
+    if done.returncode not in status:
+        problem = f"exit status {done.returncode}"
+    elif done.returncode != 0 and not said and "-q" not in arguments:
+        problem = "not a word"
+    elif b"\x1b" in said:
+        problem = "an escape sequence"
+    if problem:
+        faults += 1
+        print(f"FAIL: {arguments}: {problem}: {said[-300:]!r}", flush=True)
+
+
+for call in REFUSED:
+    run(call, {2})
+choice = random.Random(12)  # the same on every run
+for subcommand, options in SUBCOMMANDS.items():
+    for _ in range(12):
+        words = [choice.choice(options + VALUES + VALUES) for _ in range(choice.randrange(4))]
+        if subcommand == "check":  # what stands behind -- is a program's name
+            words = [word for word in words if word != "--"]
+        run([subcommand, *ALWAYS.get(subcommand, []), *(word for word in words if "\0" not in word)], STATUS)
+print(f"{len(REFUSED) + 12 * len(SUBCOMMANDS)} calls, {faults} faults")
+sys.exit(1 if faults else 0)

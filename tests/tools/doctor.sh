@@ -1,0 +1,89 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# Eight servers on a host with two addresses. doctor names each rightly, what it prints mends each that is wrong, and the
+# client agrees before and after.
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=../lab/lab.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../lab/lab.sh"
+# shellcheck source-path=SCRIPTDIR source=common.sh
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+need dnsmasq setcap setpriv unshare
+need_shim
+lab_topology_a
+
+echo=$LAB_DIR/echo
+cp "$TOOLS_ECHO" "$echo"
+cp "$TOOLS_ECHO" "$LAB_DIR/capable"
+cp "$MULTIHOME_LIBRARY" "$LAB_DIR/libmultihome.so"
+chmod 755 "$LAB_DIR"/*
+setcap cap_net_bind_service=ep "$LAB_DIR/capable" || skip "no file capabilities on the file system of $LAB_DIR"
+
+say "Eight servers"
+start_server -p 5301 bound "${LAB_ECHO[@]}" --port 5301 --bind 192.0.2.3
+start_server -p 5302 right dnsmasq --keep-in-foreground --conf-file=/dev/null --port=5302 --no-resolv --no-hosts \
+    --user=root --pid-file=
+start_server -p 5303 wrong "$echo" 5303
+with_shim start_server -p 5304 preloaded "$echo" 5304
+LAB_PRELOAD=/nowhere/libmultihome.so start_server -p 5305 failed "$echo" 5305
+with_shim start_server -p 5306 static "$TOOLS_STATIC" 5306
+# Confined: what it sees of the file system lacks the library.
+# shellcheck disable=SC2016 # for the inner shell
+start_server -p 5307 confined unshare --mount sh -c 'mount -t tmpfs tmpfs /mnt && exec env LD_PRELOAD="$1" "$2" 5307' sh \
+    /mnt/libmultihome.so "$echo"
+start_server -p 5308 capabilities setpriv --reuid=65534 --regid=65534 --clear-groups \
+    env LD_PRELOAD="$LAB_DIR/libmultihome.so" "$LAB_DIR/capable" 5308
+
+LAB_PORT=5304 expect_right 192.0.2.3
+[ "$(LAB_PORT=5302 ask 192.0.2.3 --dns example.org)" = 192.0.2.3 ] || fail "dnsmasq does not answer rightly"
+for port in 5303 5305 5306 5307 5308; do LAB_PORT=$port expect_bare_wrong 192.0.2.3; done
+
+look() {
+    status=0
+    "$TOOLS_CTL" doctor --netns "$LAB_SERVER" "$@" >"$LAB_DIR/doctor.log" 2>&1 || status=$?
+}
+look -j
+[ "$status" -eq 1 ] || fail "doctor: exit status $status with wrong servers"
+"$LAB_PYTHON" "$TOOLS_HERE/schema.py" doctor "$TOOLS_MANUAL" <"$LAB_DIR/doctor.log" || fail "doctor's JSON is not what the manual states"
+expect_verdict 5301 'ok bound to 192.0.2.3'
+expect_verdict 5302 'ok asks for packet information itself'
+expect_verdict 5303 'wrong at 192.0.2.3'
+expect_verdict 5304 'ok multihome'
+expect_verdict 5305 'wrong .*preloading failed'
+expect_verdict 5306 'wrong .*statically linked'
+expect_verdict 5307 'wrong .*preloading failed'
+expect_verdict 5308 'wrong .*file capabilities'
+
+say "The table says the same"
+look
+grep -q '^5303 .*WRONG  at 192.0.2.3' "$LAB_DIR/doctor.log" || fail "the table has no line for 5303"
+grep -q '^5 of 8 servers answer from the wrong address' "$LAB_DIR/doctor.log" || fail "the table does not count the servers"
+if grep -q "$(printf '\033')" "$LAB_DIR/doctor.log"; then fail "colours in a file"; fi
+look -q
+[ ! -s "$LAB_DIR/doctor.log" ] || fail "doctor -q speaks"
+look -j
+
+say "What it prints mends each"
+PATH=$TOOLS_SCRIPTS:${TOOLS_CTL%/*}:$PATH
+export PATH
+for name in wrong failed confined; do
+    port=${LAB_PIDS[$name]#* }
+    command=$(field "$port" command)
+    [[ $command == "multihome "* ]] || fail "$port: the command is '$command'"
+    stop_server "$name"
+    start_server -p "$port" "$name" sh -c "exec $command"
+    LAB_PORT=$port expect_right 192.0.2.3
+    LAB_PORT=$port expect_right 192.0.2.2
+done
+look -j
+for port in 5303 5305 5307; do expect_verdict "$port" 'ok multihome'; done
+
+command=$(field 5306 command)
+[ "$command" = 'sudo multihomectl recipe one-interface --apply' ] || fail "5306: the command is '$command'"
+[ "$(field 5308 command)" = "$command" ] || fail "5308: the command is '$(field 5308 command)'"
+if "$TOOLS_CTL" recipe --help >/dev/null 2>&1; then
+    # shellcheck disable=SC2086 # a command line
+    on_server ${command#sudo } >"$LAB_DIR/recipe.log" 2>&1 || fail "$command"
+    for port in 5306 5308; do LAB_PORT=$port expect_right 192.0.2.3; done
+fi

@@ -1,0 +1,41 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# A second uplink: doctor says that its address has no rule, and that a strict rp_filter drops its requests; and is silent
+# once the rule is there.
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=../lab/lab.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../lab/lab.sh"
+# shellcheck source-path=SCRIPTDIR source=common.sh
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+lab_topology_b
+
+# Prints "ADDRESS LEAVES_BY REQUESTS_DROPPED CERTAIN" for each fault.
+faults() {
+    { "$TOOLS_CTL" doctor -j --netns "$LAB_SERVER" || true; } | "$LAB_PYTHON" -c '
+import json, sys
+for fault in json.load(sys.stdin)["namespaces"][0]["routing"]:
+    print(fault["address"], fault["leaves_by"], fault["requests_dropped"], fault["certain"])'
+}
+expect_faults() {
+    local found
+    found=$(faults | sort)
+    [ "$found" = "$1" ] || fail "routing: '$found' instead of '$1'"
+    say "ok: ${1:-nothing to say}"
+}
+six=
+[ ! -e /proc/sys/net/ipv6 ] || six=$'\n''2001:db8:2::2 eth0 False False'
+expect_faults "198.51.100.2 eth0 True False$six"
+rp_filter 0 eth1
+expect_faults "198.51.100.2 eth0 False False$six"
+"$TOOLS_CTL" doctor -q --netns "$LAB_SERVER" || fail "what may be no uplink at all is no fault"
+# A gateway on eth1: it is an uplink.
+ip -n "$LAB_SERVER" route add 203.0.113.128/25 via 198.51.100.1 dev eth1
+expect_faults "198.51.100.2 eth0 False True${six/%False/True}"
+status=0
+"$TOOLS_CTL" doctor -q --netns "$LAB_SERVER" || status=$?
+[ "$status" -eq 1 ] || fail "exit status $status with an uplink that lacks its rule"
+lab_policy_rule
+expect_faults ''
+"$TOOLS_CTL" doctor -q --netns "$LAB_SERVER" || fail "a fault is left after the rule"

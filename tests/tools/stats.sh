@@ -1,0 +1,58 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# stats and peers say what the library has done, by port, and name a conversation; their JSON is as the manual states.
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=../lab/lab.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../lab/lab.sh"
+# shellcheck source-path=SCRIPTDIR source=common.sh
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+need_shim
+lab_topology_a
+with_shim start_server -p 5311 first "$TOOLS_ECHO" 5311
+with_shim start_server -p 5312 second "$TOOLS_ECHO" 5312
+for address in 192.0.2.2 192.0.2.3; do
+    LAB_PORT=5311 expect_right "$address" --source-port 40001
+    LAB_PORT=5311 expect_right "$address" --source-port 40002
+done
+LAB_PORT=5312 expect_right 192.0.2.3 --source-port 40003
+LAB_PORT=5312 expect_right 192.0.2.3 --source-port 40003
+
+first=$(server_pid first)
+for subcommand in stats peers; do
+    "$TOOLS_CTL" "$subcommand" -j "$first" >"$LAB_DIR/$subcommand.json"
+    "$LAB_PYTHON" "$TOOLS_HERE/schema.py" "$subcommand" "$TOOLS_MANUAL" <"$LAB_DIR/$subcommand.json" ||
+        fail "$subcommand: the JSON is not what the manual states"
+done
+"$LAB_PYTHON" - "$LAB_DIR/stats.json" <<'PYTHON' || fail "the counters are not what was asked"
+import json, sys
+process, = json.load(open(sys.argv[1]))["processes"]
+counters = process["counters"]
+assert counters["sockets"] == 1, counters
+assert counters["requests"] == 4 and counters["answered"] == 4, counters
+assert counters["clients"] == 2 and process["held"] == 2, process
+port, = process["ports"]
+assert port["port"] == 5311 and port["requests"] == 4, port
+PYTHON
+say "ok: four requests of two clients, counted and answered"
+
+"$TOOLS_CTL" peers -j --peer 203.0.113.1:40003 :5312 >"$LAB_DIR/peers.json"
+"$LAB_PYTHON" - "$LAB_DIR/peers.json" <<'PYTHON' || fail "the conversation is not the one that was asked for"
+import json, sys
+process, = json.load(open(sys.argv[1]))["processes"]
+one, = process["conversations"]
+assert (one["peer_port"], one["local_port"], one["address"], one["state"]) == (40003, 5312, "192.0.2.3", "known"), one
+PYTHON
+say "ok: the conversation with 203.0.113.1:40003 is known at 192.0.2.3"
+[ "$("$TOOLS_CTL" peers --peer 203.0.113.1 ":5312" | grep -c known)" -eq 1 ] || fail "a peer without its port is not found"
+[ "$("$TOOLS_CTL" peers --peer 203.0.113.9 ":5312" | wc -l)" -eq 1 ] || fail "a peer that never asked is found"
+
+"$TOOLS_CTL" stats --prometheus :5312 | grep -q '^multihome_answered_total{.*port="5312"} 2$' || fail "Prometheus is not told"
+[ "$("$TOOLS_CTL" stats -j --watch 0.1 --count 3 :5312 | wc -l)" -eq 3 ] || fail "three looks are not three lines"
+# A user who may not read the memory is told so.
+if command -v setpriv >/dev/null; then
+    status=0
+    setpriv --reuid=65534 --regid=65534 --clear-groups "$TOOLS_CTL" stats "$first" >"$LAB_DIR/nobody.log" 2>&1 || status=$?
+    [ "$status" -eq 2 ] || fail "exit status $status where nothing may be read"
+fi

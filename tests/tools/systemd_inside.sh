@@ -1,0 +1,102 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# Runs beside the systemd that systemd.sh has started, in its namespaces.
+set -uo pipefail
+ctl=/opt/multihomectl
+units=/etc/systemd/system
+faults=0
+
+complain() {
+    printf 'FAIL: %s\n' "$*"
+    [ ! -s /run/said ] || sed 's/^/    /' /run/said
+    faults=$((faults + 1))
+}
+
+# expect STATUS PATTERN COMMAND...
+expect() {
+    local wanted=$1 pattern=$2 status=0
+    shift 2
+    "$@" >/run/said 2>&1 </dev/null || status=$?
+    if [ "$status" -ne "$wanted" ]; then
+        complain "exit status $status instead of $wanted: $*"
+    elif [ -n "$pattern" ] && ! grep -qE -e "$pattern" /run/said; then
+        complain "no line like '$pattern': $*"
+    else
+        printf 'ok: %s\n' "$*"
+    fi
+}
+
+files() { find /etc -type f -exec md5sum {} + -o -type d -print | sort; }
+
+# True where the library is mapped executable in the service.
+is_in() {
+    local pid
+    pid=$(systemctl show --property=MainPID --value "$1")
+    grep -q 'r-xp .*libmultihome\.so' "/proc/$pid/maps"
+}
+
+
+cp /opt/echo /opt/capable
+setcap cap_net_bind_service=ep /opt/capable || complain "no capabilities on files here"
+echo 'profile opt.profiled flags=(attach_disconnected) {}' >/etc/apparmor.d/opt.profiled
+before=$(files)
+
+for unit in plain merged hardened hidden profiled; do systemctl start "$unit" || complain "$unit does not start"; done
+expect 1 '^5401 +echo +[0-9]+ +plain.service +WRONG  at 192.0.2.3$' "$ctl" doctor
+expect 1 '5401 +sudo multihomectl enable --now plain.service' "$ctl" doctor
+expect 0 'Environment="LD_PRELOAD=/opt/libmultihome.so"' "$ctl" enable --dry-run plain
+[ "$(files)" = "$before" ] || complain "--dry-run has written something"
+
+expect 0 'it takes effect when the service starts again' "$ctl" enable plain
+! is_in plain || complain "it was restarted without --now"
+expect 0 'restarted; multihome works in it' "$ctl" enable --now plain
+is_in plain || complain "the library is not in plain.service"
+expect 0 'plain.service: /opt/echo: LD_PRELOAD reaches' "$ctl" check --unit plain
+expect 1 '^5401 +echo +[0-9]+ +plain.service +ok +multihome$' "$ctl" doctor
+expect 0 '^[0-9]+ +plain.service +5401 ' "$ctl" stats plain
+
+expect 0 'multihome works in it' "$ctl" enable --now merged
+is_in merged || complain "the library is not in merged.service"
+grep -q 'LD_PRELOAD=libm.so.6:/opt/libmultihome.so' "$units/merged.service.d/zz-multihome.conf" ||
+    complain "what the unit preloads is lost"
+pid=$(systemctl show --property=MainPID --value merged)
+tr '\0' '\n' <"/proc/$pid/environ" | grep -qx 'A=two words' || complain "another variable is lost"
+expect 0 'works in it' "$ctl" enable --now merged
+[ "$(grep -c libmultihome "$units/merged.service.d/zz-multihome.conf")" -eq 1 ] || complain "enabled twice, it is named twice"
+
+expect 0 'mended: NoExecPaths' "$ctl" enable --now hardened
+grep -q '^SystemCallFilter=.*sendmsg' "$units/hardened.service.d/zz-multihome.conf" || complain "the filter is not mended"
+is_in hardened || complain "the library is not in hardened.service"
+expect 0 'multihome works in it' "$ctl" enable --now hidden
+is_in hidden || complain "the library is not in hidden.service"
+
+expect 0 'added to /etc/apparmor.d/local/opt.profiled: /opt/libmultihome.so mr,' "$ctl" enable --now profiled
+
+# What stands in the way: said, and nothing is written.
+middle=$(files)
+expect 1 'attach static.service' "$ctl" enable --now static
+expect 125 'statically linked' "$ctl" check --unit static
+expect 1 'file capabilities' "$ctl" enable --now capable
+mkdir "$units/overridden.service.d"
+printf '[Service]\nEnvironment=LD_PRELOAD=libm.so.6\n' >"$units/overridden.service.d/zzz.conf"
+systemctl daemon-reload
+expect 1 'a later drop-in sets LD_PRELOAD again' "$ctl" enable --now overridden
+rm -r "$units/overridden.service.d"
+systemctl daemon-reload
+systemctl start broken || complain "broken.service does not start"
+expect 1 'it does not start with the library, so the drop-in was taken back and the service restarted' \
+    "$ctl" enable --now broken
+expect 0 '^active$' systemctl is-active broken
+expect 2 'no unit absent.service' "$ctl" enable absent
+expect 2 'it is no library' "$ctl" enable --library /etc/passwd plain
+expect 2 'no such library' "$ctl" enable --library /nowhere plain
+[ "$(files)" = "$middle" ] || complain "a refused enable has left something"
+
+# disable leaves no trace.
+for unit in plain merged hardened hidden profiled; do expect 0 'removed' "$ctl" disable --now "$unit"; done
+! is_in plain || complain "the library is still in plain.service"
+expect 0 'nothing of multihomectl' "$ctl" disable plain
+[ "$(files)" = "$before" ] || complain "disable has left something: $(diff <(echo "$before") <(files))"
+echo "$faults faults"
+[ "$faults" -eq 0 ]

@@ -1,0 +1,204 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""log.py SERVER TOPIC: the log never kills, never writes where it should not, and says where it goes."""
+import os
+import pathlib
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+
+server, topic = sys.argv[1:3]
+library = os.environ["MULTIHOME_LIBRARY"]
+runtime = os.environ.get("MULTIHOME_RUNTIME", "")
+work = pathlib.Path()
+PLAIN = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z multihome\[\d+\] (debug|info|warning|error): .+"
+
+
+def run(*arguments, expect=0, **options):
+    """Runs the server under the shim, at the level `debug`; returns what it wrote to standard error, if that is a pipe."""
+    environment = {"PATH": os.environ["PATH"], "MULTIHOME_LOG": "debug"}
+    environment.update(options.pop("variables", {}))
+    environment["LD_PRELOAD"] = f"{runtime}:{library}" if runtime else library
+    options.setdefault("stderr", subprocess.PIPE)
+    done = subprocess.run([server, *arguments], env=environment, stdin=subprocess.DEVNULL, timeout=60, check=False,
+                          stdout=sys.stdout, restore_signals=True, **options)
+    if done.returncode != expect:
+        sys.exit(f"FAILED: {arguments} ended with {done.returncode}: {done.stderr}")
+    return done.stderr.decode().splitlines() if done.stderr is not None else []
+
+
+def check(condition, what):
+    if not condition:
+        sys.exit(f"FAILED: {what}")
+
+
+def skip_unless_root():
+    if os.geteuid() != 0:
+        print("SKIP: not root")
+        sys.exit(77)
+
+
+def pipe_without_reader(what):
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    run(what, stderr=write_end)
+
+
+def lines_in_order():
+    lines = run("plain")
+    check(lines and all(re.fullmatch(PLAIN, line) for line in lines), f"not as they should be: {lines}")
+
+
+def no_reader():
+    pipe_without_reader("plain")
+    one, other = socket.socketpair()
+    other.close()
+    run("plain", stderr=one)
+
+
+def blocked_signals():
+    pipe_without_reader("blocked_signals")
+
+
+def no_memory():
+    check(run("in_handler"), "nothing was logged")
+    run("in_handler", variables={"MULTIHOME_LOG_FILE": str(work / "log")})
+    check((work / "log").read_text(), "nothing was logged to the file")
+
+
+def file_size():
+    run("file_size", variables={"MULTIHOME_LOG_FILE": str(work / "log")})
+    with open(work / "stderr", "wb") as file:
+        run("file_size", stderr=file)
+
+
+def network():
+    for kind in socket.SOCK_DGRAM, socket.SOCK_STREAM:
+        listener = socket.socket(socket.AF_INET, kind)
+        listener.bind(("127.0.0.1", 0))
+        other = socket.socket(socket.AF_INET, kind)
+        if kind == socket.SOCK_STREAM:
+            listener.listen()
+        other.connect(listener.getsockname())
+        reader = listener.accept()[0] if kind == socket.SOCK_STREAM else listener
+        run("plain", stderr=other)
+        reader.setblocking(False)
+        try:
+            check(False, f"a client was told {reader.recv(1000)}")
+        except BlockingIOError:
+            pass
+    # The journal is reached by a socket as well.
+    one, other = socket.socketpair()
+    run("plain", stderr=one)
+    check(b"multihome" in other.recv(10000), "nothing came through a UNIX socket")
+
+
+def refused(name, why):
+    """The log file `name` is refused: one line says so, and all of them are on standard error."""
+    lines = run("plain", variables={"MULTIHOME_LOG_FILE": str(name)})
+    told = [line for line in lines if "cannot write to the log file" in line]
+    check(len(told) == 1 and why in told[0] and str(name) in told[0], f"one line with '{why}' in {lines}")
+    check(len(lines) > 2 and "standard error" in told[0], f"the lines themselves are missing in {lines}")
+
+
+def no_link():
+    skip_unless_root()
+    (work / "target").write_text("untouched")
+    (work / "link").symlink_to("target")
+    refused(work / "link", "symbolic link")
+    (work / "directory").mkdir()
+    (work / "way").symlink_to("directory")
+    refused(work / "way" / "log", "symbolic link")
+    check((work / "target").read_text() == "untouched", "a link was followed")
+    check(not list((work / "directory").iterdir()), "a link on the way was followed")
+
+
+def no_file():
+    os.mkfifo(work / "fifo")
+    refused(work / "fifo", "regular file")
+    # Also one that somebody reads.
+    reader = os.open(work / "fifo", os.O_RDONLY | os.O_NONBLOCK)
+    refused(work / "fifo", "regular file")
+    check(os.read(reader, 100) == b"", "a FIFO was written to")
+    refused(work, "regular file")
+    refused("/dev/null", "regular file")
+    refused(work / "missing" / "log", "no such directory")
+
+
+def change_of_root():
+    skip_unless_root()
+    (work / "root").mkdir()
+    lines = run("chroot", str(work / "root"), variables={"MULTIHOME_LOG_FILE": str(work / "log")})
+    check("multihome[" in (work / "log").read_text(), "nothing in the file before")
+    told = [line for line in lines if "cannot write to the log file" in line]
+    check(len(told) == 1 and len(lines) > 1, f"one line that says it in {lines}")
+
+
+def replaced():
+    (work / "before").touch()
+    with open(work / "before", "wb") as before:
+        run("replaced", str(work / "data"), stderr=before)
+    check((work / "before").read_text(), "nothing before")
+    check((work / "data").read_text() == "", "what took the place of standard error was written to")
+
+
+def journal():
+    read_end, write_end = os.pipe()
+    status = os.fstat(write_end)
+    run("plain", stderr=write_end, variables={"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"})
+    os.close(write_end)
+    with os.fdopen(read_end) as reader:
+        lines = reader.read().splitlines()
+    check(lines and all(re.fullmatch(r"<[3467]>multihome: .+", line) for line in lines), f"not for a journal: {lines}")
+    # Another file than that of the journal.
+    lines = run("plain", variables={"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino + 1}"})
+    check(lines and all(re.fullmatch(PLAIN, line) for line in lines), f"not as they should be: {lines}")
+
+
+def syslog():
+    """In a mount namespace of its own, whose /dev/log is ours."""
+    if len(sys.argv) < 4:
+        made = subprocess.run(["unshare", "--mount", "--map-root-user", "true"], check=False, stderr=subprocess.DEVNULL)
+        if made.returncode != 0:
+            print("SKIP: may not make a mount namespace")
+            sys.exit(77)
+        sys.exit(subprocess.run(["unshare", "--mount", "--map-root-user", sys.executable, __file__, server, topic,
+                                 "inside"], check=False).returncode)
+    null = os.open("/dev/null", os.O_RDWR)
+    if subprocess.run(["mount", "-t", "tmpfs", "none", "/dev"], check=False).returncode != 0:
+        print("SKIP: may not mount")
+        sys.exit(77)
+    log = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    log.bind("/dev/log")
+    log.setblocking(False)
+    environment = {"MULTIHOME_LOG": "debug", "LD_PRELOAD": f"{runtime}:{library}" if runtime else library}
+    with open(work / "before", "wb") as before:
+        done = subprocess.run([server, "replaced", str(work / "data")], env=environment, stdin=null, stdout=null,
+                              stderr=before, check=False, timeout=60)
+    check(done.returncode == 0, f"ended with {done.returncode}")
+    lines = []
+    try:
+        while True:
+            lines.append(log.recv(2000).decode())
+    except BlockingIOError:
+        pass
+    check(len(lines) > 1 and all(re.fullmatch(r"<(27|28|30|31)>multihome\[\d+\]: .+", line) for line in lines),
+          f"not for syslog: {lines}")
+    check("standard error is closed, or another file" in lines[0], f"not told: {lines}")
+
+
+def main():
+    global work
+    signal.alarm(120)
+    topics = {function.__name__: function for function in (
+        lines_in_order, no_reader, blocked_signals, no_memory, file_size, network, no_link, no_file, change_of_root,
+        replaced, journal, syslog)}
+    with tempfile.TemporaryDirectory() as directory:
+        work = pathlib.Path(os.path.realpath(directory))
+        topics[topic]()
+
+
+main()

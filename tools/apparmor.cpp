@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+#include "tools/apparmor.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <fmt/core.h>
+
+#include "tools/drop_in.hpp"
+#include "tools/output.hpp"
+#include "tools/processes.hpp"
+#include "tools/unit_obstacles.hpp"
+#include "tools/units.hpp"
+
+namespace multihome::tools {
+namespace {
+
+const std::string profiles = "/etc/apparmor.d/";
+constexpr const char* mark = " # multihomectl";
+/// Stands in a file that did not exist: it goes with the last rule.
+constexpr const char* made_by = "# This file was made by multihomectl.\n";
+
+/// Profiles are in files that are named like the program's path, with dots for slashes.
+std::string file_of(const std::string& profile) {
+    std::string name = profile;
+    name.erase(0, name.find_first_not_of('/'));
+    std::replace(name.begin(), name.end(), '/', '.');
+    const bool is_safe = !name.empty() && name.find("..") == std::string::npos;
+    return is_safe && access((profiles + name).c_str(), R_OK) == 0 ? name : std::string{};
+}
+
+void reload(const std::string& file) {
+    if (access("/sys/kernel/security/apparmor/profiles", F_OK) != 0)
+        return; // AppArmor is off: there is nothing to load it into
+    const CommandResult result = run_command({"apparmor_parser", "-r", file});
+    if (result.status != 0)
+        throw Impossible(fmt::format("apparmor_parser -r {} failed: {}", file, harmless(result.output)));
+}
+
+} // namespace
+
+std::optional<LocalRule> rule_for(const std::string& profile, const std::string& library) {
+    for (const char* system : {"/usr/lib", "/lib", "/usr/lib64", "/lib64", "/usr/lib32", "/lib32"})
+        if (is_below(library, system))
+            return std::nullopt;
+    const std::string name = file_of(profile);
+    if (name.empty())
+        return std::nullopt;
+    return LocalRule{profiles + name, profiles + "local/" + name, library + " mr," + mark};
+}
+
+std::string profile_of(const Unit& unit) {
+    std::string profile = unit.get("AppArmorProfile");
+    profile.resize(std::min(profile.find(' '), profile.size())); // what may follow are flags
+    profile.erase(0, profile.starts_with('-') ? 1 : 0);          // "if it exists"
+    return profile.empty() ? unit.program() : profile;
+}
+
+bool is_confined(const Unit& unit) {
+    const std::string loaded = "\n" + read_whole("/sys/kernel/security/apparmor/profiles");
+    return !unit.get("AppArmorProfile").empty() ||
+           loaded.find("\n" + profile_of(unit) + " (") != std::string::npos;
+}
+
+bool add_rule(const LocalRule& rule) {
+    const bool exists = access(rule.local_file.c_str(), F_OK) == 0;
+    std::string text = exists ? read_whole(rule.local_file) : made_by;
+    if (("\n" + text).find("\n" + rule.line + "\n") != std::string::npos)
+        return false;
+    if (!text.empty() && text.back() != '\n')
+        text += '\n';
+    write_file(rule.local_file, text + rule.line + "\n");
+    reload(rule.profile_file);
+    return true;
+}
+
+bool remove_rules(const std::string& profile) {
+    const std::string name = file_of(profile);
+    const std::string local = profiles + "local/" + name;
+    const std::string text = name.empty() ? std::string{} : read_whole(local);
+    std::string kept;
+    for (std::size_t begin = 0; begin < text.size();) {
+        const std::size_t end = std::min(text.find('\n', begin), text.size() - 1) + 1;
+        const std::string line = text.substr(begin, end - begin);
+        begin = end;
+        if (!line.ends_with(std::string{mark} + "\n"))
+            kept += line;
+    }
+    if (kept == text)
+        return false;
+    if (kept == made_by)
+        unlink(local.c_str());
+    else
+        write_file(local, kept);
+    reload(profiles + name);
+    return true;
+}
+
+} // namespace multihome::tools

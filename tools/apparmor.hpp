@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+// AppArmor: the rule that lets a confined program map the library.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "tools/units.hpp"
+
+namespace multihome::tools {
+
+/// The local addition to a profile (/etc/apparmor.d/local/NAME), which the distribution's updates leave
+/// alone.
+struct LocalRule {
+    std::string profile_file; ///< /etc/apparmor.d/NAME
+    std::string local_file;
+    std::string line;
+};
+
+/// The rule that `library` needs in the profile; nothing where the profile lets libraries of the system's own
+/// directories be mapped, as abstractions/base does, or where the profile's file is not found. `profile`: its
+/// name, as a path or as a word.
+std::optional<LocalRule> rule_for(const std::string& profile, const std::string& library);
+
+/// The profile of the program that a unit starts: the one that the unit names, else the one named like the
+/// program's path.
+std::string profile_of(const Unit& unit);
+/// True where the kernel enforces a profile of this name, or the unit names one.
+bool is_confined(const Unit& unit);
+
+/// Adds the line, and lets AppArmor read the profile again. True where it was not there yet. Throws
+/// Impossible.
+bool add_rule(const LocalRule& rule);
+/// Takes away all that add_rule() has put into the file. True where there was something. Throws Impossible.
+bool remove_rules(const std::string& profile);
+
+} // namespace multihome::tools

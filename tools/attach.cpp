@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: MIT
+// multihomectl attach: the kernel engine for a control group.
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <CLI/Option.hpp>
+#include <CLI/Validators.hpp>
+#include <fmt/core.h>
+#include <nlohmann/json.hpp>
+#include <unistd.h>
+
+#include <bitset>
+#include <charconv>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tools/elf_file.hpp"
+#include "tools/kernel_engine/engine.hpp"
+#include "tools/kernel_engine/persist.hpp"
+#include "tools/kernel_engine/target.hpp"
+#include "tools/output.hpp"
+#include "tools/program.hpp"
+#include "tools/subcommands.hpp"
+
+namespace multihome::tools {
+namespace {
+
+struct AttachOptions {
+    engine::Target target;
+    OutputOptions output;
+    std::vector<std::string> except;
+    std::string ports;
+    std::uint32_t peers = 262144;
+    std::string timeouts;
+    bool persist = false;
+    std::string systemd_directory = "/etc/systemd/system";
+};
+
+/// "53,5000-5100" as the launcher takes it.
+std::bitset<65536> parse_ports(const std::string& list) {
+    std::bitset<65536> ports;
+    const char* at = list.data();
+    const char* const end = at + list.size();
+    const auto number = [&]() {
+        std::uint32_t value = 0;
+        const auto [next, error] = std::from_chars(at, end, value);
+        if (error != std::errc{} || value < 1 || value > 65535)
+            throw Impossible(
+                fmt::format("--ports: '{}' is no list of ports from 1 to 65535, as in 53,5000-5100", list));
+        at = next;
+        return value;
+    };
+    for (;;) {
+        const std::uint32_t first = number();
+        std::uint32_t last = first;
+        if (at != end && *at == '-') {
+            ++at;
+            last = number();
+        }
+        if (last < first)
+            throw Impossible(fmt::format("--ports: a range in '{}' begins after its end", list));
+        for (std::uint32_t port = first; port <= last; ++port)
+            ports.set(port);
+        if (at == end)
+            return ports;
+        if (*at++ != ',')
+            throw Impossible(fmt::format("--ports: '{}' is no list of ports, as in 53,5000-5100", list));
+    }
+}
+
+/// "QUESTION,SPOKE_FIRST" in seconds, as MULTIHOME_TIMEOUTS. The engine's clock goes round after two years.
+void parse_timeouts(const std::string& text, engine::Request& request) {
+    const auto read = [](const char*& at, const char* end, std::uint32_t& value) {
+        const auto [next, error] = std::from_chars(at, end, value);
+        at = next;
+        return error == std::errc{} && value >= 1 && value <= 86400;
+    };
+    const char* at = text.data();
+    const char* const end = at + text.size();
+    if (!read(at, end, request.question_seconds) || at == end || *at++ != ',' ||
+        !read(at, end, request.spoke_first_seconds) || at != end)
+        throw Impossible(fmt::format(
+            "--timeouts: '{}' is not two numbers of seconds from 1 to 86400, as in 30,120", text));
+}
+
+bool has_shim(pid_t process) {
+    std::ifstream maps{fmt::format("/proc/{}/maps", process)};
+    for (std::string line; std::getline(maps, line);)
+        if (line.find("/libmultihome.so") != std::string::npos)
+            return true;
+    return false;
+}
+
+bool preloading_reaches(pid_t process) {
+    const Descriptor program = open_for_reading(fmt::format("/proc/{}/exe", process));
+    if (!program.valid())
+        return false;
+    try {
+        const ElfFacts facts = read_elf(program.number());
+        return !facts.loader.empty() && !facts.is_go && facts.loader.find("musl") == std::string::npos;
+    } catch (const ElfError&) {
+        return false;
+    }
+}
+
+/// What an operator should know of the processes that are there now.
+std::vector<std::string> notes_on(const ControlGroup& group) {
+    std::size_t shimmed = 0, reached = 0;
+    const std::vector<pid_t> processes = processes_in(group);
+    for (const pid_t process : processes) {
+        if (has_shim(process))
+            ++shimmed;
+        else if (preloading_reaches(process))
+            ++reached;
+    }
+    std::vector<std::string> notes;
+    if (shimmed > 0)
+        notes.push_back(fmt::format(
+            "{} of {} processes have libmultihome.so preloaded: for those it goes on choosing the "
+            "source, and the engine adds nothing",
+            shimmed, processes.size()));
+    if (reached > 0)
+        notes.push_back(fmt::format(
+            "{} of {} processes could be preloaded instead, which needs no rights and also serves "
+            "connected sockets: 'multihomectl enable UNIT'",
+            reached, processes.size()));
+    return notes;
+}
+
+engine::Request request_for(const AttachOptions& options) {
+    engine::Request request;
+    request.group = engine::resolve(options.target);
+    if (!options.except.empty() && !options.target.all)
+        throw Impossible("--except goes with --all");
+    for (const std::string& name : options.except)
+        request.except.push_back(name.front() == '/' ? control_group_at(name) : control_group_of_unit(name));
+    if (!options.ports.empty())
+        request.ports = parse_ports(options.ports);
+    if (!options.timeouts.empty())
+        parse_timeouts(options.timeouts, request);
+    request.peers = options.peers;
+    return request;
+}
+
+/// The options that a unit's file has to repeat. All of them have been checked: none holds a blank.
+std::string repeated(const AttachOptions& options) {
+    std::string text;
+    for (const std::string& name : options.except)
+        text += " --except " + name;
+    if (!options.ports.empty())
+        text += " --ports " + options.ports;
+    if (!options.timeouts.empty())
+        text += " --timeouts " + options.timeouts;
+    return text + fmt::format(" --peers {}", options.peers);
+}
+
+int run_attach(const AttachOptions& options) {
+    if (const std::string missing = engine::missing_rights(); !missing.empty())
+        throw Impossible(fmt::format("attach needs {}, which user {} does not have here: run it as root",
+                                     missing, geteuid()));
+    const engine::Request request = request_for(options);
+    if (options.persist) // before anything is done
+        (void)engine::persistent_file(options.target, options.systemd_directory);
+    const std::vector<std::string> not_served = engine::attach(request);
+    const std::vector<std::string> notes =
+        options.target.all ? std::vector<std::string>{} : notes_on(request.group);
+    std::string file;
+    if (options.persist)
+        file = engine::make_persistent(options.target, options.systemd_directory, repeated(options));
+
+    if (options.output.json) {
+        Json document = json_document();
+        document["control_group"] = request.group.path;
+        document["identity"] = request.group.identity;
+        document["not_served"] = not_served;
+        document["notes"] = notes;
+        if (!file.empty())
+            document["persistent"] = file;
+        print_json(document);
+        return success;
+    }
+    if (options.output.quiet)
+        return success;
+    fmt::print("attached to {}\n", harmless(request.group.path));
+    for (const std::string& line : not_served)
+        fmt::print("not served: {}\n", line);
+    for (const std::string& line : notes)
+        fmt::print("note: {}\n", line);
+    if (!file.empty())
+        fmt::print("written: {}; tell systemd with 'systemctl daemon-reload'{}\n", file,
+                   options.target.all ? " and 'systemctl enable multihome-engine'" : "");
+    return success;
+}
+
+} // namespace
+
+void add_attach(CLI::App& application, int& exit_status) {
+    CLI::App* command =
+        application.add_subcommand("attach", "Serve what preloading cannot reach (Go, static and set-user-ID "
+                                             "programs, io_uring, containers, what may "
+                                             "not be restarted) from inside the kernel");
+    auto options = std::make_shared<AttachOptions>();
+    engine::add_target_options(*command, options->target, "The whole host");
+    command
+        ->add_option("--except", options->except,
+                     "With --all: but not this unit, or this control group (/PATH)")
+        ->type_name("UNIT")
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    command->add_option("--ports", options->ports, "Only these local ports, as in 53,5000-5100")
+        ->type_name("LIST");
+    command->add_option("--peers", options->peers, "Clients to remember")
+        ->type_name("N")
+        ->check(CLI::Range(64U, 8388608U));
+    command
+        ->add_option(
+            "--timeouts", options->timeouts,
+            "Seconds that a question counts, and of silence until 'we spoke first' is forgotten (30,120)")
+        ->type_name("QUESTION,SPOKE_FIRST");
+    command->add_flag("--persist", options->persist, "Also at each start, by a drop-in or unit of systemd");
+    command->add_option("--systemd-directory", options->systemd_directory, "Where --persist writes")
+        ->type_name("DIRECTORY")
+        ->capture_default_str();
+    add_output_options(*command, options->output);
+    command->callback([options, &exit_status] { exit_status = run_attach(*options); });
+}
+
+} // namespace multihome::tools

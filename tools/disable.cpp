@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT
+// multihomectl disable: takes away what enable has put there.
+#include <unistd.h>
+
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+
+#include <fmt/core.h>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "tools/apparmor.hpp"
+#include "tools/drop_in.hpp"
+#include "tools/output.hpp"
+#include "tools/subcommands.hpp"
+#include "tools/units.hpp"
+
+namespace multihome::tools {
+namespace {
+
+struct Options {
+    OutputOptions output;
+    std::string unit;
+    bool now = false;
+    bool dry_run = false;
+};
+
+/// The profile in which enable may have put its rule; the unit may be gone by now.
+std::string former_profile(const std::string& name) {
+    try {
+        return profile_of(read_unit(name));
+    } catch (const Impossible&) {
+        return {};
+    }
+}
+
+int disable(const Options& options) {
+    const std::string name = unit_name(options.unit);
+    const std::string path = drop_in_path(name);
+    const bool exists = access(path.c_str(), F_OK) == 0;
+    const bool speaks = !options.output.quiet && !options.output.json;
+    if (options.output.json) {
+        Json document = json_document();
+        document["unit"] = name;
+        document["drop_in"] = exists ? Json(path) : Json();
+        print_json(document);
+    }
+    if (options.dry_run) {
+        if (speaks && exists)
+            fmt::print("# rm {}\n# systemctl daemon-reload\n", path);
+        return success;
+    }
+    const bool had_rules = remove_rules(former_profile(name));
+    if (!exists && !had_rules) {
+        if (speaks)
+            fmt::print("{}: there is nothing of multihomectl's to take away\n", name);
+        return success;
+    }
+    remove_drop_in(name);
+    reload_systemd();
+    if (speaks)
+        fmt::print("{}: removed {}\n", name, path);
+    if (!options.now) {
+        if (speaks)
+            fmt::print("{0}: it takes effect when the service starts again: systemctl restart {0}\n", name);
+        return success;
+    }
+    const CommandResult restarted = run_command({"systemctl", "try-restart", name});
+    if (restarted.status != 0) {
+        fmt::print(stderr, "multihomectl: {}: {}\n", name, harmless(restarted.output));
+        return failure;
+    }
+    return success;
+}
+
+} // namespace
+
+void add_disable(CLI::App& application, int& exit_status) {
+    auto options = std::make_shared<Options>();
+    CLI::App* command =
+        application.add_subcommand("disable", "Take away what enable has written for a service");
+    command->add_option("UNIT", options->unit, "The service")->required();
+    command->add_flag("--now", options->now, "Restart the service if it runs");
+    command->add_flag("-n,--dry-run", options->dry_run, "Print what would be removed, and change nothing");
+    add_output_options(*command, options->output);
+    command->footer("Exit status: 0 done, 1 the restart failed, 2 wrong usage or not possible.");
+    command->callback([options, &exit_status] { exit_status = disable(*options); });
+}
+
+} // namespace multihome::tools

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MIT
+#include "tools/drop_in.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fmt/core.h>
+#include <fmt/format.h>
+#include <system_error>
+
+#include "tools/output.hpp"
+#include "tools/program.hpp"
+
+namespace multihome::tools {
+namespace {
+
+/// Systemd reads drop-ins in the order of their names, and the last LD_PRELOAD counts.
+constexpr const char* file_name = "zz-multihome.conf";
+constexpr const char* unit_directory = "/etc/systemd/system";
+
+[[noreturn]] void fail(const std::string& path) {
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): this program has one thread
+    throw Impossible(
+        fmt::format("{}: {}{}", path, std::strerror(errno), geteuid() != 0 ? ": run this as root" : ""));
+}
+
+/// In quotes, with systemd's specifiers and escapes taken literally.
+std::string quoted(const std::string& assignment) {
+    std::string text = "\"";
+    for (const char byte : assignment) {
+        if (byte == '"' || byte == '\\')
+            text += '\\';
+        if (byte == '%')
+            text += '%';
+        text += byte;
+    }
+    return text + '"';
+}
+
+} // namespace
+
+std::string drop_in_path(const std::string& unit) {
+    return fmt::format("{}/{}.d/{}", unit_directory, unit, file_name);
+}
+
+std::string merge_preload(const std::string& preload, const std::string& library) {
+    std::string merged;
+    for (std::size_t begin = 0; begin <= preload.size();) {
+        const std::size_t end = std::min(preload.find_first_of(": ", begin), preload.size());
+        const std::string name = preload.substr(begin, end - begin);
+        begin = end + 1;
+        if (!name.empty() && name != library)
+            merged += name + ":";
+    }
+    return merged + library;
+}
+
+std::string drop_in_text(const std::string& unit, const std::string& preload,
+                         const std::vector<std::string>& lines) {
+    std::string text =
+        fmt::format("# Made by 'multihomectl enable {0}', and removed by 'multihomectl disable {0}'.\n"
+                    "[Service]\nEnvironment={1}\n",
+                    unit, quoted("LD_PRELOAD=" + preload));
+    for (const std::string& line : lines)
+        text += line + "\n";
+    return text;
+}
+
+void write_file(const std::string& path, const std::string& text) {
+    std::error_code error;
+    std::filesystem::create_directories(std::filesystem::path{path}.parent_path(), error);
+    // A name that systemd and AppArmor do not read.
+    std::string temporary = path + ".XXXXXX";
+    const Descriptor file{mkostemp(temporary.data(), O_CLOEXEC)};
+    if (!file.valid())
+        fail(path);
+    struct stat old {};
+    const mode_t mode = stat(path.c_str(), &old) == 0 ? old.st_mode & 07777U : 0644U;
+    if (write(file.number(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) ||
+        fchmod(file.number(), mode) != 0 || fsync(file.number()) != 0 ||
+        rename(temporary.c_str(), path.c_str()) != 0) {
+        const int reason = errno;
+        unlink(temporary.c_str());
+        errno = reason;
+        fail(path);
+    }
+}
+
+bool remove_drop_in(const std::string& unit) {
+    const std::string path = drop_in_path(unit);
+    if (unlink(path.c_str()) != 0) {
+        if (errno == ENOENT || errno == ENOTDIR)
+            return false;
+        fail(path);
+    }
+    rmdir(std::filesystem::path{path}.parent_path().c_str()); // fails where something else is in it
+    return true;
+}
+
+void reload_systemd() {
+    const CommandResult result = run_command({"systemctl", "daemon-reload"});
+    if (result.status != 0)
+        throw Impossible(fmt::format("systemctl daemon-reload failed: {}", harmless(result.output)));
+}
+
+} // namespace multihome::tools

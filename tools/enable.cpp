@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: MIT
+// multihomectl enable: preloads the library into a systemd unit, and sees whether it works there.
+#include <unistd.h>
+
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <fmt/core.h>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <thread>
+
+#include "tools/apparmor.hpp"
+#include "tools/as_user.hpp"
+#include "tools/check_program.hpp"
+#include "tools/drop_in.hpp"
+#include "tools/library.hpp"
+#include "tools/output.hpp"
+#include "tools/processes.hpp"
+#include "tools/running_library.hpp"
+#include "tools/subcommands.hpp"
+#include "tools/unit_obstacles.hpp"
+#include "tools/units.hpp"
+
+namespace multihome::tools {
+namespace {
+
+struct Options {
+    OutputOptions output;
+    std::string unit;
+    std::string library;
+    bool now = false;
+    bool dry_run = false;
+};
+
+/// All that is to be done, before anything is done.
+struct Plan {
+    Unit unit;
+    std::string library;
+    std::string path;
+    std::string text;
+    std::optional<LocalRule> rule;
+    std::vector<UnitObstacle> mended;
+};
+
+std::string usable_library(const Options& options) {
+    const std::string library = find_library(options.library);
+    if (library.empty())
+        throw Impossible(
+            "libmultihome.so is neither next to this program nor where it is installed: say where with "
+            "--library");
+    if (access(library.c_str(), R_OK) != 0)
+        throw Impossible(
+            fmt::format("{}: there is no such library, or it may not be read", harmless(library)));
+    if (library.find_first_of(" :\n\"") != std::string::npos)
+        throw Impossible(
+            fmt::format("'{}' holds a character that LD_PRELOAD takes for the end of a name: move the "
+                        "library",
+                        harmless(library)));
+    machine_of_library(library);
+    return library;
+}
+
+/// What nobody but the operator can mend: said, and true.
+bool has_obstacle(const Unit& unit, const std::vector<UnitObstacle>& of_unit, const std::string& library) {
+    bool has_any = false;
+    for (const UnitObstacle& obstacle : of_unit) {
+        if (!obstacle.lines.empty())
+            continue;
+        fmt::print(stderr, "multihomectl: {}: {}\n  instead: {}\n", unit.name, harmless(obstacle.reason),
+                   harmless(obstacle.advice));
+        has_any = true;
+    }
+    // With RootDirectory= the program is another file than here.
+    if (!unit.get("RootDirectory").empty() || !unit.get("RootImage").empty())
+        return has_any;
+    const int status = as_user(unit.get("User"), unit.get("Group"), [&] {
+        const ProgramCheck check = check_program(unit.program(), library);
+        if (check.status != success)
+            fmt::print(stderr, "multihomectl: {}: {}: {}\n", unit.name, harmless(check.subject),
+                       check.problem.empty() ? "LD_PRELOAD cannot reach this program"
+                                             : harmless(check.problem));
+        for (const Obstacle& obstacle : check.obstacles)
+            fmt::print(stderr, "  why:     {}\n  instead: {}\n", harmless(obstacle.reason),
+                       harmless(obstacle.advice));
+        if (check.status == not_reachable)
+            fmt::print(stderr, "  or:      multihomectl attach {}\n", unit.name);
+        return check.status;
+    });
+    return has_any || status != success;
+}
+
+Plan make_plan(const Options& options, bool& is_possible) {
+    Plan plan;
+    plan.unit = read_unit(unit_name(options.unit));
+    if (!plan.unit.name.ends_with(".service"))
+        throw Impossible(fmt::format("{} starts no program: name the service", plan.unit.name));
+    plan.library = usable_library(options);
+    const std::vector<UnitObstacle> obstacles = obstacles_of_unit(plan.unit, plan.library);
+    is_possible = !has_obstacle(plan.unit, obstacles, plan.library);
+    std::vector<std::string> lines;
+    for (const UnitObstacle& obstacle : obstacles) {
+        if (obstacle.lines.empty())
+            continue;
+        plan.mended.push_back(obstacle);
+        for (const std::string& line : obstacle.lines)
+            if (std::find(lines.begin(), lines.end(), line) == lines.end())
+                lines.push_back(line);
+    }
+    plan.path = drop_in_path(plan.unit.name);
+    plan.text = drop_in_text(plan.unit.name, merge_preload(plan.unit.preload(), plan.library), lines);
+    if (is_confined(plan.unit))
+        plan.rule = rule_for(profile_of(plan.unit), plan.library);
+    return plan;
+}
+
+void print_plan(const Plan& plan, const Options& options) {
+    fmt::print("# {}\n{}", plan.path, plan.text);
+    if (plan.rule)
+        fmt::print("\n# {}\n{}\n# apparmor_parser -r {}\n", plan.rule->local_file, plan.rule->line,
+                   plan.rule->profile_file);
+    fmt::print("\n# systemctl daemon-reload\n");
+    if (options.now)
+        fmt::print("# systemctl restart {}\n", plan.unit.name);
+}
+
+void undo(const Plan& plan) {
+    remove_drop_in(plan.unit.name);
+    if (plan.rule)
+        remove_rules(profile_of(plan.unit));
+    reload_systemd();
+}
+
+/// What the library does in the unit's processes.
+enum class Presence { absent, loaded, alive };
+
+Presence presence_in(const std::string& unit) {
+    Presence best = Presence::absent;
+    for (const int process : processes_of(unit)) {
+        const LibraryPresence found = find_library_in(process);
+        if (found.alive)
+            return Presence::alive;
+        if (found.mapped)
+            best = Presence::loaded;
+    }
+    return best;
+}
+
+/// A service may take a while to bind its sockets; one that binds none is never more than loaded.
+Presence await_presence(const std::string& unit) {
+    using namespace std::chrono_literals;
+    constexpr auto patience = 3s;
+    const auto end = std::chrono::steady_clock::now() + patience;
+    for (;;) {
+        const Presence presence = presence_in(unit);
+        if (presence == Presence::alive || std::chrono::steady_clock::now() > end)
+            return presence;
+        std::this_thread::sleep_for(50ms);
+    }
+}
+
+int restart_and_verify(const Plan& plan, const Options& options) {
+    const std::string& name = plan.unit.name;
+    const CommandResult restarted = run_command({"systemctl", "restart", name});
+    const Presence presence = restarted.status == 0 ? await_presence(name) : Presence::absent;
+    if (presence == Presence::absent) {
+        undo(plan);
+        const bool was_active = plan.unit.get("ActiveState") == "active";
+        if (was_active)
+            run_command({"systemctl", "restart", name});
+        fmt::print(stderr, "multihomectl: {}: {}, so the drop-in was taken back{}. See: journalctl -u {}\n",
+                   name,
+                   restarted.status != 0 ? "it does not start with the library"
+                                         : "the library is not in its processes",
+                   was_active ? " and the service restarted" : "", name);
+        return failure;
+    }
+    if (!options.output.quiet && !options.output.json)
+        fmt::print("{}: restarted; {}\n", name,
+                   presence == Presence::alive ? "multihome works in it"
+                                               : "multihome is in it, and has taken over no socket yet");
+    return success;
+}
+
+/// Another drop-in may come later and set LD_PRELOAD again.
+bool is_effective(const Plan& plan) {
+    const std::string preload = ":" + read_unit(plan.unit.name).preload() + ":";
+    if (preload.find(":" + plan.library + ":") != std::string::npos)
+        return true;
+    fmt::print(stderr,
+               "multihomectl: {}: a later drop-in sets LD_PRELOAD again, so this one was taken back: add the "
+               "library "
+               "there. The unit's files: {}\n",
+               plan.unit.name, harmless(plan.unit.get("DropInPaths")));
+    return false;
+}
+
+int enable(const Options& options) {
+    bool is_possible = false;
+    const Plan plan = make_plan(options, is_possible);
+    if (options.output.json) {
+        Json document = json_document();
+        document["unit"] = plan.unit.name;
+        document["possible"] = is_possible;
+        document["drop_in"] = {{"path", plan.path}, {"text", plan.text}};
+        document["apparmor"] =
+            plan.rule ? Json{{"path", plan.rule->local_file}, {"line", plan.rule->line}} : Json();
+        print_json(document);
+    }
+    if (!is_possible)
+        return failure;
+    if (options.dry_run) {
+        if (!options.output.quiet && !options.output.json)
+            print_plan(plan, options);
+        return success;
+    }
+    write_file(plan.path, plan.text);
+    if (plan.rule)
+        add_rule(*plan.rule);
+    reload_systemd();
+    if (!is_effective(plan)) {
+        undo(plan);
+        return failure;
+    }
+    if (!options.output.quiet && !options.output.json) {
+        fmt::print("{}: wrote {}\n", plan.unit.name, plan.path);
+        for (const UnitObstacle& obstacle : plan.mended)
+            fmt::print("{}: mended: {}\n", plan.unit.name, harmless(obstacle.reason));
+        if (plan.rule)
+            fmt::print("{}: added to {}: {}\n", plan.unit.name, plan.rule->local_file, plan.rule->line);
+        if (!options.now)
+            fmt::print("{0}: it takes effect when the service starts again: systemctl restart {0}\n",
+                       plan.unit.name);
+    }
+    return options.now ? restart_and_verify(plan, options) : success;
+}
+
+} // namespace
+
+void add_enable(CLI::App& application, int& exit_status) {
+    auto options = std::make_shared<Options>();
+    CLI::App* command = application.add_subcommand("enable", "Preload the library into a systemd service");
+    command->add_option("UNIT", options->unit, "The service")->required();
+    command->add_flag("--now", options->now, "Restart the service, and see whether the library works in it");
+    command->add_flag("-n,--dry-run", options->dry_run, "Print what would be written, and change nothing");
+    command->add_option("--library", options->library, "The libmultihome.so (default: one of the same build)")
+        ->type_name("FILE");
+    add_output_options(*command, options->output);
+    command->footer("Exit status: 0 done, 1 something stands in the way, 2 wrong usage or not possible.");
+    command->callback([options, &exit_status] { exit_status = enable(*options); });
+}
+
+} // namespace multihome::tools

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+#include "tools/kernel_engine/control_group.hpp"
+
+#include <fmt/core.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "tools/output.hpp"
+
+namespace multihome::tools {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string tree() {
+    std::ifstream mounts{"/proc/self/mounts"};
+    for (std::string line; std::getline(mounts, line);) {
+        std::istringstream fields{line};
+        std::string device, place, type;
+        fields >> device >> place >> type;
+        if (type == "cgroup2")
+            return place;
+    }
+    throw Impossible(
+        "no control groups of version 2 are mounted here: mount them (mount -t cgroup2 none "
+        "/sys/fs/cgroup), and note that 'ip netns exec' hides the mount ('nsenter --net=FILE' does not)");
+}
+
+ControlGroup make(const std::string& root, const std::string& directory) {
+    struct stat status {};
+    if (stat(directory.c_str(), &status) != 0 || !S_ISDIR(status.st_mode))
+        throw Impossible(fmt::format("there is no control group '{}'", directory));
+    ControlGroup group{directory, directory.substr(root.size()), status.st_ino, 0};
+    group.level = static_cast<std::uint32_t>(std::count(group.path.begin(), group.path.end(), '/'));
+    if (group.path.empty())
+        group.path.assign(1, '/'); // not = "/": gcc 12 warns of what is not there (PR 105329)
+    return group;
+}
+
+} // namespace
+
+ControlGroup root_control_group() {
+    const std::string root = tree();
+    return make(root, root);
+}
+
+ControlGroup control_group_at(const std::string& path) {
+    const std::string root = tree();
+    std::error_code error;
+    const std::string directory = fs::canonical(path, error).string();
+    if (!error && (directory == root || directory.rfind(root + "/", 0) == 0))
+        return make(root, directory);
+    std::string below = fs::path(path).lexically_normal().string();
+    while (!below.empty() && below.back() == '/')
+        below.pop_back();
+    if (!below.empty() && (below.front() != '/' || below.rfind("/..", 0) == 0))
+        throw Impossible(fmt::format("'{}' is no control group: name a directory below {}", path, root));
+    return make(root, root + below);
+}
+
+ControlGroup control_group_of_process(pid_t process) {
+    std::ifstream groups{fmt::format("/proc/{}/cgroup", process)};
+    if (!groups)
+        throw Impossible(fmt::format("there is no process {}", process));
+    for (std::string line; std::getline(groups, line);)
+        if (line.rfind("0::", 0) == 0)
+            return control_group_at(line.substr(3));
+    throw Impossible(fmt::format("process {} is in no control group of version 2", process));
+}
+
+std::string unit_name(const std::string& unit) {
+    return unit.find('.') == std::string::npos ? unit + ".service" : unit;
+}
+
+ControlGroup control_group_of_unit(const std::string& unit) {
+    const std::string root = tree();
+    const std::string wanted = unit_name(unit);
+    std::vector<std::string> found;
+    std::error_code error;
+    for (fs::recursive_directory_iterator entry{root, fs::directory_options::skip_permission_denied, error},
+         end;
+         !error && entry != end; entry.increment(error))
+        if (entry->is_directory(error) && entry->path().filename() == wanted)
+            found.push_back(entry->path().string());
+    if (found.empty())
+        throw Impossible(
+            fmt::format("no control group is called {}: start the unit first, or name the control group "
+                        "with --cgroup PATH or one of its processes with --pid PID",
+                        wanted));
+    if (found.size() > 1)
+        throw Impossible(
+            fmt::format("several control groups are called {}: name one with --cgroup, as in --cgroup {}",
+                        wanted, found.front()));
+    return make(root, found.front());
+}
+
+std::vector<pid_t> processes_in(const ControlGroup& group) {
+    std::vector<pid_t> processes;
+    const auto add = [&](const fs::path& directory) {
+        std::ifstream list{directory / "cgroup.procs"};
+        for (pid_t process = 0; list >> process;)
+            processes.push_back(process);
+    };
+    add(group.directory);
+    std::error_code error;
+    for (fs::recursive_directory_iterator entry{group.directory, error}, end; !error && entry != end;
+         entry.increment(error))
+        if (entry->is_directory(error))
+            add(entry->path());
+    return processes;
+}
+
+} // namespace multihome::tools

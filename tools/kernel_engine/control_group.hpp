@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+// Control groups of version 2, as an operator names them: by unit, by process, by path.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <sys/types.h>
+
+namespace multihome::tools {
+
+struct ControlGroup {
+    std::string directory;      ///< where it is in the file system
+    std::string path;           ///< below the tree's root, as in /proc/PID/cgroup: "/" is the whole host
+    std::uint64_t identity = 0; ///< what the kernel calls it; never used twice while the host runs
+    std::uint32_t level = 0;    ///< how deep it is below the root
+};
+
+/// All of these throw Impossible with what to do about it.
+ControlGroup root_control_group();
+ControlGroup control_group_at(const std::string& path); ///< a directory, or a path below the tree's root
+ControlGroup control_group_of_process(pid_t process);
+/// "unbound", "unbound.service", "docker-0123.scope": the only control group of that name.
+ControlGroup control_group_of_unit(const std::string& unit);
+
+/// A name without a suffix is that of a service, as for systemctl(1).
+std::string unit_name(const std::string& unit);
+
+/// The processes in it and in the control groups below it.
+std::vector<pid_t> processes_in(const ControlGroup& group);
+
+} // namespace multihome::tools

@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: MIT */
+/* What is known of a conversation: how a question changes it, and which source it gives an answer. */
+#pragma once
+
+#include "state.bpf.h"
+
+struct arrival {
+    struct engine_key key;
+    struct engine_address place; /* the address of ours that was asked */
+    __u32 link;                  /* the interface, for a link-local peer; else 0 */
+};
+
+/* As linux/in.h and linux/in6.h have them, which cannot be included beside each other everywhere. */
+struct sockaddr_ipv4 {
+    __u16 family;
+    __u16 port;
+    __u32 address;
+    __u8 zero[8];
+};
+struct sockaddr_ipv6 {
+    __u16 family;
+    __u16 port;
+    __u32 flow;
+    struct engine_address address __attribute__((packed, aligned(4)));
+    __u32 scope;
+};
+
+#define barrier() asm volatile("" ::: "memory")
+
+static __always_inline struct engine_address mapped(__u32 ipv4) {
+    struct engine_address address = {{0, (__u64)ipv4 << 32 | bpf_htonl(0xFFFF)}};
+    return address;
+}
+
+static __always_inline int is_link_local(const struct engine_address* address) {
+    return ((__u32)address->half[0] & bpf_htonl(0xFFC00000)) == bpf_htonl(0xFE800000);
+}
+
+static __always_inline int same(const struct engine_address* one, const struct engine_address* other) {
+    return one->half[0] == other->half[0] && one->half[1] == other->half[1];
+}
+
+/* Never 0, which stands for "no place". */
+static __always_inline __u16 sum_of(const struct engine_address* address) {
+    __u64 mixed = address->half[0] * 0x9E3779B97F4A7C15 ^ address->half[1] * 0xC2B2AE3D27D4EB4F;
+    return (__u16)(mixed >> 48) | 1;
+}
+
+/* --- places
+ * -------------------------------------------------------------------------------------------------------- */
+
+/* Copies the place out, if it is whole. `number` is 0 or 1. */
+static __always_inline int read_place(const struct engine_conversation* known, __u32 number,
+                                      struct engine_address* place) {
+    __u16 check = number ? known->check[1] : known->check[0];
+    *place = number ? known->place[1] : known->place[0];
+    return check != 0 && check == sum_of(place);
+}
+
+static __always_inline void write_place(struct engine_conversation* known, __u32 number,
+                                        const struct engine_address* place) {
+    if (number) {
+        known->check[1] = 0;
+        barrier();
+        known->place[1] = *place;
+        barrier();
+        known->check[1] = sum_of(place);
+    } else {
+        known->check[0] = 0;
+        barrier();
+        known->place[0] = *place;
+        barrier();
+        known->check[0] = sum_of(place);
+    }
+}
+
+static __always_inline int is_place(const struct engine_conversation* known, __u32 number,
+                                    const struct engine_address* asked) {
+    return number ? known->check[1] && same(&known->place[1], asked)
+                  : known->check[0] && same(&known->place[0], asked);
+}
+
+/* The number of the place that was asked; a new one takes the room of the one that is not confirmed. */
+static __always_inline __u32 number_of(struct engine_conversation* known,
+                                       const struct engine_address* asked) {
+    if (is_place(known, 0, asked))
+        return 0;
+    if (is_place(known, 1, asked))
+        return 1;
+    __u32 confirmed = known->known ? known->known : known->asked;
+    __u32 number = confirmed == 1;
+    write_place(known, number, asked);
+    return number;
+}
+
+/* --- the order of questions
+ * ---------------------------------------------------------------------------------------- */
+
+/* A datagram that is lost after its arrival was noted would put all later ones out of order: quiet mends
+ * that. */
+static __always_inline void note_arrival(const struct engine_key* key, __u32 number, __u32 now) {
+    struct engine_arrivals* queue = bpf_map_lookup_elem(&arrivals, key);
+    if (!queue) {
+        struct engine_arrivals first = {.places = number, .pushed_at = now, .tail = 1};
+        bpf_map_update_elem(&arrivals, key, &first, BPF_NOEXIST);
+        return;
+    }
+    if (now - queue->pushed_at >= ENGINE_TICKS / 8) {
+        if (queue->head != queue->tail)
+            count(ENGINE_ORDER_LOST);
+        queue->head = queue->tail;
+        queue->astray = 0;
+    }
+    queue->pushed_at = now;
+    if ((__u8)(queue->tail - queue->head) >= ENGINE_QUEUE_LENGTH) {
+        queue->astray = 1;
+        return;
+    }
+    __u32 shift = queue->tail % ENGINE_QUEUE_LENGTH * 2;
+    queue->places = (queue->places & ~(3ULL << shift)) | (__u64)number << shift;
+    queue->tail++;
+}
+
+/*
+ * From the second address on, the order counts. Whether an earlier question is still in the socket's queue is not known then.
+ * It is taken for one that is not: if it is, the first answers are one place ahead, until the program has drained the socket
+ * and finds the queue here empty, too. The other way round the queue here would never be empty again.
+ */
+static __always_inline void follow(const struct engine_key* key, struct engine_conversation* known, __u32 number,
+                                   __u32 now) {
+    if (!known->tracked) {
+        known->tracked = 1;
+        any_tracked = 1;
+    }
+    note_arrival(key, number, now);
+}
+
+/* A program has taken a datagram of this conversation: the thread answers it next, or after those it took
+ * before. */
+static __always_inline void take(const struct engine_key* key) {
+    struct engine_conversation* known = bpf_map_lookup_elem(&conversations, key);
+    if (!known || !known->tracked)
+        return;
+    struct engine_arrivals* queue = bpf_map_lookup_elem(&arrivals, key);
+    if (!queue || queue->astray || queue->head == queue->tail)
+        return;
+    __u64 number = queue->places >> (queue->head % ENGINE_QUEUE_LENGTH * 2) & 3;
+    queue->head++;
+
+    struct engine_thread_key thread = {.thread = bpf_get_current_pid_tgid(), .conversation = *key};
+    struct engine_taken* before = bpf_map_lookup_elem(&taken, &thread);
+    if (!before) {
+        struct engine_taken first = {.places = number, .taken_at = ticks(), .count = 1};
+        bpf_map_update_elem(&taken, &thread, &first, BPF_ANY);
+        return;
+    }
+    before->taken_at = ticks();
+    if (before->answering || before->count >= ENGINE_QUEUE_LENGTH) {
+        before->answering = 0;
+        before->next = 0;
+        before->count = 0;
+        before->places = 0;
+    }
+    before->places |= number << (before->count % ENGINE_QUEUE_LENGTH * 2);
+    before->count++;
+}
+
+/* The place of what this thread has just taken, in order; ENGINE_NO_PLACE if that is not known. */
+static __always_inline __u32 just_taken(const struct engine_key* key, __u32 now) {
+    struct engine_thread_key thread = {.thread = bpf_get_current_pid_tgid(), .conversation = *key};
+    struct engine_taken* before = bpf_map_lookup_elem(&taken, &thread);
+    if (!before || now - before->taken_at >= ENGINE_TICKS)
+        return ENGINE_NO_PLACE;
+    __u32 number = (__u32)(before->places >> (before->next % ENGINE_QUEUE_LENGTH * 2)) & 3;
+    before->answering = 1;
+    /* The last one stays: an answer may be several datagrams. */
+    if (before->next + 1 < before->count)
+        before->next++;
+    return number;
+}
+
+/* --- questions
+ * ----------------------------------------------------------------------------------------------------- */
+
+/* Where the question may be that a new socket answers for. Lost writes are no harm: the next stranger notes
+ * it again. */
+static __always_inline void note_served_port(__u16 port) {
+    __u32 empty = bpf_get_prandom_u32() % ENGINE_SERVED_PORTS;
+#pragma unroll
+    for (int i = ENGINE_SERVED_PORTS - 1; i >= 0; i--) {
+        if (served_ports[i] == port)
+            return;
+        if (served_ports[i] == 0)
+            empty = i;
+    }
+    served_ports[empty % ENGINE_SERVED_PORTS] = port;
+}
+
+static __always_inline void hear_stranger(const struct arrival* arrival, __u32 now) {
+    struct engine_conversation fresh = {.asks = 1, .asked = 1, .asked_at = now, .link = arrival->link};
+    write_place(&fresh, 0, &arrival->place);
+    bpf_map_update_elem(&conversations, &arrival->key, &fresh, BPF_NOEXIST);
+    note_served_port(arrival->key.local_port);
+    count(ENGINE_PEERS);
+}
+
+/* Notes which address was asked. For a peer that is known and stays where it is, nothing is written. */
+static __always_inline void hear(const struct arrival* arrival) {
+    struct engine_conversation* known = bpf_map_lookup_elem(&conversations, &arrival->key);
+    __u32 now = ticks();
+    if (!known) {
+        hear_stranger(arrival, now);
+        return;
+    }
+    if (known->spoke_at) {
+        if (now - known->spoke_at < settings.spoke_first_ticks) {
+            if (now - known->spoke_at >= ENGINE_TICKS)
+                known->spoke_at = now;
+            return; /* an answer to what we asked */
+        }
+        known->spoke_at = 0;
+    }
+    if (arrival->link != known->link) {
+        if (known->link)
+            known->ambiguous = 1; /* fe80::1 on one link is somebody else than on the other */
+        known->link = arrival->link;
+    }
+    __u32 number = number_of(known, &arrival->place);
+    if (known->check[0] && known->check[1])
+        follow(&arrival->key, known, number, now);
+    if (known->asked == number + 1) {
+        if (known->answers != known->asks) {
+            if (known->asked_at != now)
+                known->asked_at = now;
+        } else if (known->known != number + 1) {
+            known->known = (__u8)(number + 1); /* it has been answered from there, and comes back */
+        }
+        return;
+    }
+    if (known->known && known->known != number + 1)
+        count(ENGINE_MOVES);
+    known->asked = (__u8)(number + 1);
+    known->asks++;
+    known->asked_at = now;
+}
+
+/* --- answers
+ * ------------------------------------------------------------------------------------------------------- */
+
+/* What the conversation itself says; ENGINE_NO_PLACE: nothing that is still true. */
+static __always_inline __u32 place_for(struct engine_conversation* known, __u32 now) {
+    int fresh = now - known->asked_at < settings.question_ticks;
+    if (known->asked && fresh && known->answers != known->asks) {
+        known->answers = known->asks;
+        return known->asked - 1U;
+    }
+    if (known->known)
+        return known->known - 1U;
+    return known->asked && fresh ? known->asked - 1U : ENGINE_NO_PLACE;
+}
+
+static __always_inline int is_answering_port(__u16 peer_port) {
+    /* Names, time, management, discovery: who has such a port answers what we ask, and asks nothing. */
+    __u16 port = bpf_ntohs(peer_port);
+    return port < 1024 || port == 1900 || port == 3478 || port == 5351 || port == 5353 || port == 5355;
+}
+
+/*
+ * A question that waits for its answer from another port: the socket was made after the question had come,
+ * nobody has answered it, and the peer's port is none that servers answer from. A stranger can have a
+ * program's own first datagram to a port that is not one of those leave from another address of ours, if it
+ * forges that peer's address and port before the program makes the socket.
+ */
+static __always_inline int handed_over(const struct engine_key* key, struct bpf_sock* socket,
+                                       struct engine_address* place) {
+    if (is_answering_port(key->peer_port))
+        return 0;
+    __u32* made = bpf_sk_storage_get(&made_at, socket, 0, 0);
+    if (!made)
+        return 0;
+    __u32 now = ticks();
+    struct engine_key question = *key;
+#pragma unroll
+    for (int i = 0; i < ENGINE_SERVED_PORTS; i++) {
+        question.local_port = served_ports[i];
+        if (question.local_port == 0 || question.local_port == key->local_port)
+            continue;
+        struct engine_conversation* known = bpf_map_lookup_elem(&conversations, &question);
+        if (!known || known->spoke_at || known->ambiguous || !known->asked)
+            continue;
+        if (known->answers == known->asks || now - known->asked_at >= settings.question_ticks ||
+            (__s32)(*made - known->asked_at) < 0)
+            continue;
+        if (!read_place(known, known->asked - 1U, place))
+            continue;
+        known->answers = known->asks;
+        count(ENGINE_HANDED_OVER);
+        return 1;
+    }
+    return 0;
+}
+
+/* A conversation that begins with a datagram of ours: the answer to another port's question, or our own
+ * question. */
+static __always_inline int speak(const struct engine_key* key, struct bpf_sock* socket,
+                                 struct engine_address* place) {
+    struct engine_conversation fresh = {};
+    int found = settings.hand_over && handed_over(key, socket, place);
+    if (found) {
+        write_place(&fresh, 0, place);
+        fresh.asks = fresh.answers = 1;
+        fresh.asked = fresh.known = 1;
+        fresh.asked_at = ticks();
+    } else {
+        fresh.spoke_at = ticks();
+        count(ENGINE_SPOKE_FIRST);
+    }
+    bpf_map_update_elem(&conversations, key, &fresh, BPF_NOEXIST);
+    return found;
+}
+
+static __always_inline int answer(const struct engine_key* key, struct bpf_sock* socket,
+                                  struct engine_address* place) {
+    struct engine_conversation* known = bpf_map_lookup_elem(&conversations, key);
+    if (!known)
+        return speak(key, socket, place);
+    if (known->ambiguous)
+        return 0;
+    __u32 now = ticks();
+    if (known->spoke_at) {
+        if (now - known->spoke_at >= ENGINE_TICKS)
+            known->spoke_at = now;
+        return 0;
+    }
+    __u32 number = known->tracked ? just_taken(key, now) : ENGINE_NO_PLACE;
+    if (number == ENGINE_NO_PLACE)
+        number = place_for(known, now);
+    else if (known->asked == number + 1)
+        known->answers = known->asks;
+    if (number == ENGINE_NO_PLACE) {
+        known->spoke_at = now;
+        return 0;
+    }
+    if (!read_place(known, number, place))
+        return 0;
+    count(ENGINE_CHOSEN);
+    return 1;
+}
+
+/* A socket that is bound to its port already is connected to who asked: that one's source cannot be chosen
+ * here. */
+static __always_inline void connected_elsewhere(const struct engine_key* key) {
+    struct engine_conversation* known = bpf_map_lookup_elem(&conversations, key);
+    if (known && !known->spoke_at && known->asked)
+        count(ENGINE_CONNECTED_NOT_SERVED);
+}

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: MIT
+// Loads the programs of engine.bpf.c, attaches and pins them, and reads their maps.
+#include "tools/kernel_engine/engine.hpp"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <fcntl.h>
+#include <fmt/core.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+
+#include "engine.skel.h"
+#include "tools/kernel_engine/pins.hpp"
+#include "tools/output.hpp"
+
+namespace multihome::tools::engine {
+namespace {
+
+// What libbpf says is only of use with an error: the last line that it calls a warning.
+std::string libbpf_said; // NOLINT: libbpf's callback has no argument of ours
+
+int keep_warning(libbpf_print_level level, const char* format, va_list arguments) {
+    if (level != LIBBPF_WARN)
+        return 0;
+    std::array<char, 512> line{};
+    vsnprintf(line.data(), line.size(), format, arguments);
+    // The verifier's log has many lines of its own; the first says what could not be done.
+    if (libbpf_said.empty())
+        libbpf_said = line.data();
+    while (!libbpf_said.empty() && libbpf_said.back() == '\n')
+        libbpf_said.pop_back();
+    return 0;
+}
+
+[[noreturn]] void refuse(const std::string& what) {
+    const int error = errno;
+    throw Impossible(fmt::format("{}: {}{}", what, std::strerror(error),
+                                 libbpf_said.empty() ? "" : fmt::format(" ({})", harmless(libbpf_said))));
+}
+
+void close_skeleton(::engine* skeleton) {
+    engine__destroy(skeleton);
+}
+using Skeleton = std::unique_ptr<::engine, decltype(&close_skeleton)>;
+
+bool has_helper(bpf_prog_type type, bpf_func_id function) {
+    return libbpf_probe_bpf_helper(type, function, nullptr) == 1;
+}
+
+void configure(::engine& skeleton, const Request& request) {
+    engine_settings& settings = skeleton.rodata->settings;
+    settings.question_ticks = request.question_seconds * ENGINE_TICKS;
+    settings.spoke_first_ticks = request.spoke_first_seconds * ENGINE_TICKS;
+    settings.coarse_clock = has_helper(BPF_PROG_TYPE_CGROUP_SKB, BPF_FUNC_ktime_get_coarse_ns) &&
+                            has_helper(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_FUNC_ktime_get_coarse_ns) &&
+                            has_helper(BPF_PROG_TYPE_CGROUP_SOCK, BPF_FUNC_ktime_get_coarse_ns);
+    settings.network_cookie = has_helper(BPF_PROG_TYPE_CGROUP_SKB, BPF_FUNC_get_netns_cookie) &&
+                              has_helper(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_FUNC_get_netns_cookie);
+    settings.hand_over = has_helper(BPF_PROG_TYPE_CGROUP_SOCK, BPF_FUNC_sk_storage_get) &&
+                         has_helper(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_FUNC_sk_storage_get);
+    if (request.ports) {
+        settings.limited_ports = 1;
+        for (std::size_t port = 0; port < request.ports->size(); ++port)
+            if (request.ports->test(port))
+                settings.ports[port / 64] |= std::uint64_t{1} << (port % 64);
+    }
+    if (request.except.size() > ENGINE_EXCEPTIONS)
+        throw Impossible(fmt::format("--except takes {} control groups at most", int{ENGINE_EXCEPTIONS}));
+    for (const ControlGroup& group : request.except) {
+        settings.except[settings.exceptions].group = group.identity;
+        settings.except[settings.exceptions++].level = group.level;
+    }
+    bpf_map__set_max_entries(skeleton.maps.conversations, request.peers);
+    bpf_program__set_autoload(skeleton.progs.made, settings.hand_over != 0);
+}
+
+std::vector<std::string> not_served(const engine_settings& settings) {
+    std::vector<std::string> lines{
+        "answers from a socket that the program connects to the client, where that socket "
+        "is bound to its port already: the routing table chooses their source"};
+    if (settings.hand_over == 0)
+        lines.emplace_back(
+            "answers from a new socket on another port, as TFTP's: this kernel tells no program when a "
+            "socket was made");
+    if (settings.network_cookie == 0)
+        lines.emplace_back(
+            "network namespaces are not told apart: one client's address and port in two of them is "
+            "taken for one client");
+    return lines;
+}
+
+void write_about(::engine& skeleton, const Request& request) {
+    engine_about about{};
+    about.version = ENGINE_VERSION;
+    about.hand_over = skeleton.rodata->settings.hand_over;
+    about.group = request.group.identity;
+    request.group.path.copy(about.path, sizeof about.path - 1);
+    const std::uint32_t first = 0;
+    if (bpf_map_update_elem(bpf_map__fd(skeleton.maps.about), &first, &about, BPF_ANY) != 0)
+        refuse("cannot write a map");
+}
+
+void attach_programs(::engine& skeleton, const Request& request, const std::string& directory) {
+    const Descriptor group = open_for_reading(request.group.directory);
+    if (!group.valid())
+        refuse("cannot open " + request.group.directory);
+    bpf_program* program = nullptr;
+    bpf_object__for_each_program(program, skeleton.obj) {
+        if (!bpf_program__autoload(program))
+            continue;
+        bpf_link* link = bpf_program__attach_cgroup(program, group.number());
+        if (link == nullptr)
+            refuse(fmt::format("cannot attach the program '{}' to {}", bpf_program__name(program),
+                               request.group.directory));
+        const int pinned =
+            bpf_link__pin(link, fmt::format("{}/{}", directory, bpf_program__name(program)).c_str());
+        bpf_link__destroy(link); // the pin holds it
+        if (pinned != 0)
+            refuse("cannot pin a program in " + directory);
+    }
+}
+
+Descriptor open_pin(std::uint64_t identity, const char* name) {
+    return Descriptor{bpf_obj_get(fmt::format("{}/{}", Pins::directory_of(identity), name).c_str())};
+}
+
+Counters read_counters(int map) {
+    Counters sums{};
+    const int processors = libbpf_num_possible_cpus();
+    std::vector<std::uint64_t> values(processors > 0 ? static_cast<std::size_t>(processors) : 1);
+    for (std::uint32_t which = 0; which < sums.size(); ++which)
+        if (bpf_map_lookup_elem(map, &which, values.data()) == 0)
+            for (const std::uint64_t value : values)
+                sums[which] += value;
+    return sums;
+}
+
+/// Whether the kernel still has the control group that a pinned link is attached to.
+bool link_is_alive(int link) {
+    bpf_link_info info{};
+    std::uint32_t size = sizeof info;
+    return bpf_obj_get_info_by_fd(link, &info, &size) == 0 && info.cgroup.cgroup_id != 0;
+}
+
+} // namespace
+
+bool built_in() {
+    return true;
+}
+
+std::vector<std::string> attach(const Request& request) {
+    libbpf_set_print(keep_warning);
+    libbpf_said.clear();
+    Pins pins;
+    std::error_code ignored;
+    if (std::filesystem::exists(Pins::directory_of(request.group.identity), ignored))
+        throw Impossible(fmt::format("the engine is attached to {} already: 'multihomectl detach' first",
+                                     request.group.path));
+    const Skeleton skeleton{engine__open(), close_skeleton};
+    if (!skeleton)
+        refuse("cannot open the engine's programs");
+    configure(*skeleton, request);
+    if (engine__load(skeleton.get()) != 0) {
+        pins.sweep();
+        refuse(
+            "this kernel does not take the engine's programs (it needs Linux 5.7, with CONFIG_CGROUP_BPF)");
+    }
+    write_about(*skeleton, request);
+    const std::string directory = Pins::unfinished(request.group.identity);
+    try {
+        pins.begin(request.group.identity);
+        for (bpf_map* map : {skeleton->maps.conversations, skeleton->maps.counters, skeleton->maps.about})
+            if (bpf_map__pin(map, fmt::format("{}/{}", directory, bpf_map__name(map)).c_str()) != 0)
+                refuse("cannot pin a map in " + directory);
+        attach_programs(*skeleton, request, directory);
+        pins.finish(request.group.identity);
+    } catch (...) {
+        pins.sweep();
+        throw;
+    }
+    return not_served(skeleton->rodata->settings);
+}
+
+std::vector<Attachment> attachments() {
+    std::vector<Attachment> found;
+    for (const std::uint64_t identity : Pins::identities()) {
+        Attachment one;
+        one.identity = identity;
+        const Descriptor about_map = open_pin(identity, "about");
+        const Descriptor counters = open_pin(identity, "counters");
+        engine_about about{};
+        const std::uint32_t first = 0;
+        if (!about_map.valid() || bpf_map_lookup_elem(about_map.number(), &first, &about) != 0 ||
+            about.version != ENGINE_VERSION)
+            about = {}; // another version's: it can be listed and detached
+        about.path[sizeof about.path - 1] = '\0';
+        one.path = about.path[0] != '\0' ? about.path : "?";
+        if (counters.valid() && about.version == ENGINE_VERSION)
+            one.counters = read_counters(counters.number());
+        for (const char* hook : {"learn", "choose_ipv4", "choose_ipv6", "took_ipv4", "took_ipv6",
+                                 "connect_ipv4", "connect_ipv6", "made"}) {
+            const Descriptor link = open_pin(identity, hook);
+            if (!link.valid())
+                continue;
+            one.alive = one.alive && link_is_alive(link.number());
+            one.hooks.emplace_back(hook);
+        }
+        found.push_back(one);
+    }
+    return found;
+}
+
+bool detach(std::uint64_t identity) {
+    Pins pins;
+    const bool removed = pins.remove(identity);
+    pins.sweep();
+    return removed;
+}
+
+void for_each_conversation(std::uint64_t identity, const std::function<void(const Conversation&)>& visit) {
+    const Descriptor map = open_pin(identity, "conversations");
+    if (!map.valid())
+        refuse("cannot open the engine's conversations");
+    Conversation one;
+    engine_key* before = nullptr;
+    engine_key last{};
+    // An LRU map may drop the key that we stand at; the kernel then begins again, so the number of steps is
+    // bounded.
+    bpf_map_info info{};
+    std::uint32_t size = sizeof info;
+    if (bpf_obj_get_info_by_fd(map.number(), &info, &size) != 0)
+        refuse("cannot read the engine's conversations");
+    for (std::uint32_t step = 0; step < info.max_entries; ++step) {
+        if (bpf_map_get_next_key(map.number(), before, &one.key) != 0)
+            return;
+        last = one.key;
+        before = &last;
+        if (bpf_map_lookup_elem(map.number(), &one.key, &one.known) == 0)
+            visit(one);
+    }
+}
+
+} // namespace multihome::tools::engine

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+// The kernel engine as multihomectl sees it: what is attached lives in the kernel, held by files ("pins")
+// below /sys/fs/bpf/multihome, one directory for each control group. No process has to go on running.
+#pragma once
+
+#include <array>
+#include <bitset>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tools/kernel_engine/control_group.hpp"
+#include "tools/kernel_engine/model.h"
+
+namespace multihome::tools::engine {
+
+/// Whether this multihomectl was built with the engine. Without it all functions below throw Impossible, but
+/// attachments(), which finds none.
+bool built_in();
+
+/// The rights that this process lacks for the engine, for an operator; empty if it has them all.
+std::string missing_rights();
+
+struct Request {
+    ControlGroup group;
+    std::vector<ControlGroup> except;
+    std::optional<std::bitset<65536>> ports; ///< only these local ports
+    std::uint32_t peers = 262144;            ///< conversations to remember
+    std::uint32_t question_seconds = 30;
+    std::uint32_t spoke_first_seconds = 120;
+};
+
+using Counters = std::array<std::uint64_t, ENGINE_COUNTERS>;
+
+struct Attachment {
+    std::uint64_t identity = 0; ///< of the control group
+    std::string path;           ///< of the control group
+    bool alive = true;          ///< false: the control group is gone, and the pins are all that is left
+    std::vector<std::string> hooks;
+    Counters counters{};
+};
+
+struct Conversation {
+    engine_key key{};
+    engine_conversation known{};
+};
+
+/// Attaches all programs that this kernel takes, or none. Returns what is not served on this kernel, a line
+/// for each. Throws Impossible if the control group has the engine already.
+std::vector<std::string> attach(const Request& request);
+
+/// What is attached, and what is left of control groups that are gone.
+std::vector<Attachment> attachments();
+
+/// Removes one of these, and what killed calls of attach() and detach() have left. False: there is none.
+bool detach(std::uint64_t identity);
+
+/// Calls `visit` for each conversation of an attachment, in no order.
+void for_each_conversation(std::uint64_t identity, const std::function<void(const Conversation&)>& visit);
+
+} // namespace multihome::tools::engine

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the engine's programs in the kernel and multihomectl both know: the records of the maps. Plain C for
+ * both compilers. The model is the shim's (README, "How it works"): what is known hangs on the conversation.
+ */
+#ifndef MULTIHOME_KERNEL_ENGINE_MODEL_H
+#define MULTIHOME_KERNEL_ENGINE_MODEL_H
+
+#include <linux/types.h>
+
+/* An address, IPv4 as ::ffff:a.b.c.d: one kind of record for IPv4, IPv6 and dual-stack sockets. Network byte
+ * order. */
+struct engine_address {
+    __u64 half[2];
+};
+
+/* A conversation: what a client sees of us, but for the address that it asks. */
+struct engine_key {
+    struct engine_address peer;
+    __u16 peer_port;  /* network byte order */
+    __u16 local_port; /* host byte order */
+    __u32 network; /* the network namespace's cookie, its lower half; 0 where the kernel does not tell it */
+};
+
+enum {
+    ENGINE_PLACES = 2, /* addresses that are remembered of one peer: the confirmed one, and the newest */
+    ENGINE_TICKS = 64, /* ticks of the engine's clock in a second */
+    ENGINE_SERVED_PORTS = 8, /* ports among which the question for a handed-over answer is looked for */
+    ENGINE_EXCEPTIONS = 8,   /* control groups that --except may name */
+    ENGINE_PORT_WORDS = 65536 / 64,
+};
+
+/*
+ * What is known of a conversation. Several processors write it without a lock (an LRU map takes no spin
+ * lock), so each field is one store, and has one hook that writes it; a place of IPv6 is two stores, which
+ * `check` makes sure of. `asked` and `known` are the number of a place plus one; 0 is none.
+ */
+struct engine_conversation {
+    struct engine_address place[ENGINE_PLACES]; /* addresses of ours that the peer has asked */
+    __u16 check[ENGINE_PLACES]; /* a sum of the place; another value: the place is being written */
+    __u16 asks;                 /* counts the questions that said something new */
+    __u16 answers;              /* `asks` as it was when an answer was sent last */
+    __u32 asked_at;             /* ticks, when the newest question came */
+    __u32 spoke_at;             /* ticks, when we or the peer sent last; 0: the peer spoke first */
+    __u8 asked;                 /* the newest question's place */
+    __u8 known;                 /* the place where the peer asked, was answered, and asked again */
+    __u8 ambiguous;             /* a link-local peer that was heard on two links */
+    __u8 tracked;               /* the peer asks at two places: `arrivals` tells the order */
+    __u32 link;                 /* where a link-local peer was heard */
+};
+
+/* A queue of places, two bits each. */
+enum { ENGINE_QUEUE_LENGTH = 32, ENGINE_NO_PLACE = 3 };
+
+/* The datagrams of a tracked conversation that have arrived, and that no program has taken yet. */
+struct engine_arrivals {
+    __u64 places;
+    __u32 pushed_at; /* ticks */
+    __u8 head;       /* taken, modulo 256 */
+    __u8 tail;       /* arrived, modulo 256 */
+    __u8 astray;     /* more have arrived than there is room for: the order is lost until there is quiet */
+    __u8 unused;
+};
+
+/* What a thread has taken of a conversation, and not answered yet. */
+struct engine_thread_key {
+    __u64 thread;
+    struct engine_key conversation;
+};
+
+struct engine_taken {
+    __u64 places;
+    __u32 taken_at; /* ticks */
+    __u8 count;
+    __u8 next;
+    __u8 answering; /* an answer has been sent since the newest was taken */
+    __u8 unused;
+};
+
+enum engine_counter {
+    ENGINE_PEERS,                /* conversations that began with a question */
+    ENGINE_MOVES,                /* a known peer asks at another address */
+    ENGINE_CHOSEN,               /* sends for which a source was named */
+    ENGINE_SPOKE_FIRST,          /* conversations that began with a datagram of ours */
+    ENGINE_HANDED_OVER,          /* answers from a new socket on another port */
+    ENGINE_CONNECTED,            /* new sockets that were bound before they were connected to who had asked */
+    ENGINE_CONNECTED_NOT_SERVED, /* bound sockets that were connected to who had asked another address */
+    ENGINE_ORDER_LOST,           /* the order of a peer's questions could not be followed */
+    ENGINE_COUNTERS,
+};
+
+/* What multihomectl tells the programs, before they are loaded. */
+struct engine_settings {
+    __u32 question_ticks;    /* how long a question counts */
+    __u32 spoke_first_ticks; /* how long silence has to be until "we spoke first" is forgotten */
+    __u8 coarse_clock;       /* bpf_ktime_get_coarse_ns() is there (Linux 5.11) */
+    __u8 network_cookie;     /* bpf_get_netns_cookie() is there for all programs */
+    __u8 hand_over;          /* the program that notes when a socket is made is loaded (Linux 5.9) */
+    __u8 limited_ports;      /* `ports` says which local ports are served */
+    __u32 exceptions;        /* how many of `except` are set */
+    struct {
+        __u64 group; /* identity of a control group */
+        __u32 level; /* its depth, the root is 0 */
+        __u32 unused;
+    } except[ENGINE_EXCEPTIONS];
+    __u64 ports[ENGINE_PORT_WORDS];
+};
+
+/* What `list` wants to say of an engine that an earlier multihomectl has attached. */
+enum { ENGINE_NAME_LENGTH = 256 };
+struct engine_about {
+    __u32 version; /* of these records */
+    __u32 hand_over;
+    __u64 group;
+    char path[ENGINE_NAME_LENGTH]; /* of the control group, below the root of the tree */
+};
+enum { ENGINE_VERSION = 1 };
+
+#endif

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT
+#include "tools/kernel_engine/persist.hpp"
+
+#include <fmt/core.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "tools/output.hpp"
+
+namespace multihome::tools::engine {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* drop_in = R"(# SPDX-License-Identifier: MIT
+# Written by 'multihomectl attach --persist'; 'multihomectl detach --persist' removes it.
+# "+": with root's rights, whatever User= says. "-": the service starts, also where the engine cannot be attached.
+[Service]
+ExecStartPre=-+{0} attach --quiet{1} %n
+ExecStopPost=-+{0} detach --quiet %n
+)";
+
+constexpr const char* host_unit = R"(# SPDX-License-Identifier: MIT
+# Written by 'multihomectl attach --all --persist'; 'multihomectl detach --all --persist' removes it.
+[Unit]
+Description=Answer UDP clients from the address that they asked (kernel engine of multihome)
+DefaultDependencies=no
+After=sys-fs-bpf.mount local-fs.target
+Before=network-pre.target
+Wants=network-pre.target
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart={0} attach --quiet{1} --all
+ExecStop={0} detach --quiet --cgroup /
+
+[Install]
+WantedBy=multi-user.target
+)";
+
+} // namespace
+
+std::string persistent_file(const Target& target, const std::string& systemd_directory) {
+    if (target.all)
+        return systemd_directory + "/multihome-engine.service";
+    if (target.unit.empty())
+        throw Impossible("--persist needs a UNIT or --all: nothing starts other control groups again");
+    if (target.unit.find('/') != std::string::npos)
+        throw Impossible(fmt::format("'{}' is no unit's name", target.unit));
+    return fmt::format("{}/{}.d/multihome-engine.conf", systemd_directory, unit_name(target.unit));
+}
+
+std::string make_persistent(const Target& target, const std::string& systemd_directory,
+                            const std::string& options) {
+    const std::string file = persistent_file(target, systemd_directory);
+    std::error_code error;
+    const std::string tool = fs::read_symlink("/proc/self/exe", error).string();
+    if (error || tool.find_first_of(" %$\"'\\") != std::string::npos)
+        throw Impossible(
+            fmt::format("a unit cannot name this program's path '{}': install it elsewhere", tool));
+    fs::create_directories(fs::path(file).parent_path(), error);
+    std::ofstream stream{file};
+    stream << fmt::format(fmt::runtime(target.all ? host_unit : drop_in), tool, options);
+    stream.close();
+    if (!stream)
+        throw Impossible(fmt::format("cannot write {}: are you root?", file));
+    return file;
+}
+
+bool end_persistence(const Target& target, const std::string& systemd_directory) {
+    const fs::path file = persistent_file(target, systemd_directory);
+    std::error_code error;
+    const bool removed = fs::remove(file, error);
+    if (error)
+        throw Impossible(fmt::format("cannot remove {}: {}", file.string(), error.message()));
+    if (removed && !target.all)
+        fs::remove(file.parent_path(), error); // fails where it holds other drop-ins
+    return removed;
+}
+
+} // namespace multihome::tools::engine

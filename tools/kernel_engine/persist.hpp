@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT
+// `attach --persist`: the files that make systemd attach the engine at each start.
+#pragma once
+
+#include <string>
+
+#include "tools/kernel_engine/target.hpp"
+
+namespace multihome::tools::engine {
+
+/// The file for a unit or for the whole host. Throws Impossible where no file can do it: --cgroup and --pid.
+std::string persistent_file(const Target& target, const std::string& systemd_directory);
+
+/// Writes it. `options` are those of `attach` that are to be repeated. Returns the file's path.
+std::string make_persistent(const Target& target, const std::string& systemd_directory,
+                            const std::string& options);
+
+/// Removes it. False: there is none.
+bool end_persistence(const Target& target, const std::string& systemd_directory);
+
+} // namespace multihome::tools::engine

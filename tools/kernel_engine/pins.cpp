@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: MIT
+#include "tools/kernel_engine/pins.hpp"
+
+#include <fcntl.h>
+#include <fmt/core.h>
+#include <linux/magic.h>
+#include <sys/file.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+#include <filesystem>
+#include <optional>
+#include <string_view>
+
+#include "tools/output.hpp"
+
+namespace multihome::tools::engine {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* file_system = "/sys/fs/bpf";
+constexpr const char* top = "/sys/fs/bpf/multihome";
+// bpffs takes no name with a dot in it.
+constexpr std::string_view unfinished_prefix = "unfinished-";
+
+[[noreturn]] void refuse(const char* what, const std::string& path) {
+    throw Impossible(fmt::format("{} {}: {}", what, path, std::strerror(errno)));
+}
+
+void mount_file_system() {
+    struct statfs status {};
+    if (statfs(file_system, &status) == 0 && status.f_type == BPF_FS_MAGIC)
+        return;
+    // As bpftool does where no init system has mounted it.
+    if (mount("bpf", file_system, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700") != 0)
+        throw Impossible(fmt::format("the pins need the bpf file system at {}, and it cannot be mounted: {}",
+                                     file_system, std::strerror(errno)));
+}
+
+/// The number that a name is, or none.
+std::optional<std::uint64_t> number_in(std::string_view name) {
+    std::uint64_t number = 0;
+    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
+    if (error != std::errc{} || end != name.data() + name.size())
+        return std::nullopt;
+    return number;
+}
+
+int open_locked() {
+    for (;;) {
+        if (mkdir(top, 0700) != 0 && errno != EEXIST)
+            refuse("cannot make", top);
+        const int descriptor = open(top, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (descriptor < 0)
+            refuse("cannot open", top);
+        struct stat held {
+        }, named{};
+        // Whoever held the lock may have removed the directory.
+        if (flock(descriptor, LOCK_EX) == 0 && fstat(descriptor, &held) == 0 && stat(top, &named) == 0 &&
+            held.st_ino == named.st_ino)
+            return descriptor;
+        close(descriptor);
+    }
+}
+
+bool remove_directory(const std::string& directory) {
+    std::error_code error;
+    const auto removed = fs::remove_all(directory, error);
+    if (error)
+        throw Impossible(fmt::format("cannot remove {}: {}", directory, error.message()));
+    return removed > 0;
+}
+
+} // namespace
+
+Pins::Pins() : lock_((mount_file_system(), open_locked())) {}
+
+std::string Pins::directory_of(std::uint64_t identity) {
+    return fmt::format("{}/{}", top, identity);
+}
+
+std::string Pins::unfinished(std::uint64_t identity) {
+    return fmt::format("{}/{}{}", top, unfinished_prefix, identity);
+}
+
+std::vector<std::uint64_t> Pins::identities() {
+    std::vector<std::uint64_t> found;
+    std::error_code error;
+    for (fs::directory_iterator entry{top, error}, end; !error && entry != end; entry.increment(error))
+        if (const auto number = number_in(entry->path().filename().string()))
+            found.push_back(*number);
+    return found;
+}
+
+void Pins::begin(std::uint64_t identity) {
+    remove_directory(unfinished(identity));
+    if (mkdir(unfinished(identity).c_str(), 0700) != 0)
+        refuse("cannot make", unfinished(identity));
+}
+
+void Pins::finish(std::uint64_t identity) {
+    if (rename(unfinished(identity).c_str(), directory_of(identity).c_str()) != 0)
+        refuse("cannot make", directory_of(identity));
+}
+
+bool Pins::remove(std::uint64_t identity) {
+    std::error_code error;
+    if (!fs::exists(directory_of(identity), error))
+        return false;
+    // Renamed first: a process that is killed in between leaves what the next sweep takes away.
+    remove_directory(unfinished(identity));
+    if (rename(directory_of(identity).c_str(), unfinished(identity).c_str()) != 0)
+        refuse("cannot remove", directory_of(identity));
+    return remove_directory(unfinished(identity));
+}
+
+void Pins::sweep() {
+    std::vector<std::string> left;
+    std::error_code error;
+    for (fs::directory_iterator entry{top, error}, end; !error && entry != end; entry.increment(error))
+        if (entry->path().filename().string().rfind(unfinished_prefix, 0) == 0)
+            left.push_back(entry->path().string());
+    for (const std::string& directory : left)
+        remove_directory(directory);
+    rmdir(top); // fails where something else is attached
+}
+
+} // namespace multihome::tools::engine

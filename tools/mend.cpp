@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+#include "tools/mend.hpp"
+
+#include <fmt/core.h>
+#include <set>
+
+#include "tools/obstacles.hpp"
+#include "tools/verdict.hpp"
+
+namespace multihome::tools {
+namespace {
+
+/// What the file of a running program says. The link leads to it in whatever mount namespace it is, and also
+/// when it has been removed since.
+std::vector<Obstacle> obstacles_in_file(const Process& process, const ElfMachine& library) {
+    std::vector<Obstacle> obstacles;
+    const Descriptor file = open_for_reading(fmt::format("/proc/{}/exe", process.number));
+    try {
+        if (file.valid())
+            look_at_file(process.executable, file.number(), library, obstacles);
+    } catch (const ElfError& error) {
+        obstacles.push_back({error.what(), "", "an unusual program"});
+    }
+    return obstacles;
+}
+
+/// Of several uplinks or of one: the recipes differ.
+std::string recipe_for(const HostNetwork& network) {
+    std::set<std::uint32_t> interfaces;
+    for (const HostAddress& own : network.addresses())
+        interfaces.insert(own.interface);
+    return interfaces.size() > 1 ? "sudo multihomectl recipe two-interfaces --apply"
+                                 : "sudo multihomectl recipe one-interface --apply";
+}
+
+} // namespace
+
+void find_mend(Server& server, const LibraryPresence& presence, const ElfMachine& library,
+               const HostNetwork& network) {
+    const Process& process = server.process;
+    bool is_reachable = true;
+    for (const Obstacle& obstacle : obstacles_in_file(process, library)) {
+        server.obstacles.push_back(obstacle.in_short);
+        is_reachable = false;
+    }
+    if (process.secure_execution) {
+        server.obstacles.emplace_back("file capabilities or set-user-ID");
+        is_reachable = false;
+    }
+    const bool was_preloaded = process.preload.find("libmultihome.so") != std::string::npos;
+    if (was_preloaded && is_reachable && !presence.mapped && server.reason.empty())
+        // The name is in the environment, the library is not in memory: the dynamic loader could not load it.
+        server.obstacles.emplace_back("preloading failed, see its log for \"ld.so\"");
+    if (!process.confinement.empty())
+        server.obstacles.push_back(fmt::format("confined by AppArmor profile {}", process.confinement));
+    if (process.in_container)
+        server.obstacles.emplace_back("in a container");
+
+    if (process.is_system_service && is_reachable && !process.in_container) {
+        server.command = fmt::format("sudo multihomectl enable --now {}", shell_command({process.unit}));
+    } else if (process.is_system_service) {
+        server.command = fmt::format("sudo multihomectl attach {}", shell_command({process.unit}));
+        server.remark = "preloading cannot reach it";
+    } else if (is_reachable && !process.in_container && !process.arguments.empty()) {
+        server.command = fmt::format("multihome {}", shell_command(process.arguments));
+        server.remark = "instead of starting it alone";
+    } else {
+        server.command = recipe_for(network);
+        server.remark = "preloading cannot reach it";
+    }
+}
+
+} // namespace multihome::tools

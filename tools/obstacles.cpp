@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT
+#include "tools/obstacles.hpp"
+
+#include <pwd.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fmt/core.h>
+#include <string_view>
+
+#include "tools/output.hpp"
+#include "tools/privileges.hpp"
+
+namespace multihome::tools {
+namespace {
+
+constexpr std::string_view without_the_library =
+    "start one instance for each address, bound to that address; or use the program's own option for hosts "
+    "with "
+    "several addresses, if it has one; or let the kernel translate the addresses (nftables redirect or dnat)";
+
+std::string name_of_user(uid_t user) {
+    const passwd* entry = getpwuid(user); // NOLINT(concurrency-mt-unsafe): this program has one thread
+    return entry != nullptr ? std::string{entry->pw_name} : fmt::format("number {}", user);
+}
+
+/// glibc's own loader, called by name (ld.so ./program), has no PT_INTERP and yet preloads.
+bool is_glibc_loader(const std::string& path) {
+    std::error_code error;
+    const std::string name = std::filesystem::canonical(path, error).filename().string();
+    return name.starts_with("ld-linux") || name.starts_with("ld64.so") || name.starts_with("ld.so") ||
+           (name.starts_with("ld-2.") && name.ends_with(".so"));
+}
+
+} // namespace
+
+ElfMachine machine_of_library(const std::string& library) {
+    const std::string path = library.empty() ? "/proc/self/exe" : library;
+    const Descriptor file = open_for_reading(path);
+    if (!file.valid())
+        throw Impossible(fmt::format("{}: cannot be read", path));
+    try {
+        return read_elf_machine(file.number());
+    } catch (const ElfError& error) {
+        throw Impossible(fmt::format("{}: {}: it is no library", path, error.what()));
+    }
+}
+
+void look_at_file(const std::string& path, int descriptor, const ElfMachine& library,
+                  std::vector<Obstacle>& obstacles) {
+    const ElfMachine machine = read_elf_machine(descriptor);
+    if (machine != library) {
+        obstacles.push_back({fmt::format("it is a {} program, and the library is made for {}",
+                                         describe(machine), describe(library)),
+                             fmt::format("install the program for {}, or build libmultihome.so for {}",
+                                         describe(library), describe(machine)),
+                             fmt::format("a {} program", describe(machine))});
+        return;
+    }
+    const ElfFacts facts = read_elf(descriptor);
+    if (facts.is_go)
+        obstacles.push_back(
+            {"it is a Go program: Go makes its system calls itself and never calls the C functions "
+             "that LD_PRELOAD replaces, not even when it is linked dynamically",
+             std::string{without_the_library}, "a Go program"});
+    if (facts.loader.empty() && !is_glibc_loader(path)) {
+        if (!facts.is_go)
+            obstacles.push_back(
+                {fmt::format("it is statically linked{}: no dynamic loader runs that could preload a library",
+                             facts.position_independent ? " (static-pie)" : ""),
+                 fmt::format("install a dynamically linked build of it; or {}", without_the_library),
+                 "statically linked"});
+        return;
+    }
+    const std::string loader = std::filesystem::path{facts.loader}.filename().string();
+    const bool other_libc =
+        loader.starts_with("ld-musl") || loader.starts_with("ld-uClibc") || loader.starts_with("linker");
+    if (other_libc && !facts.is_go)
+        obstacles.push_back(
+            {fmt::format("it does not use glibc (its loader is {}), and libmultihome.so does", facts.loader),
+             fmt::format("use a build of the program for glibc (another package or container "
+                         "image); or {}",
+                         without_the_library),
+             "not a glibc program"});
+    if (!facts.loader.empty() && !other_libc && access(facts.loader.c_str(), F_OK) != 0)
+        throw ElfError(fmt::format("its dynamic loader {} is not on this host", facts.loader));
+}
+
+void look_at_privileges(const Lookup& program, std::vector<Obstacle>& obstacles) {
+    const std::string user = name_of_user(getuid());
+    const std::string owner = name_of_user(program.status.st_uid);
+    switch (secure_execution(program.path, program.status)) {
+    case SecureReason::none:
+        return;
+    case SecureReason::set_user_id:
+        obstacles.push_back(
+            {fmt::format(
+                 "it is set-user-ID {}: started by user {} it changes its user, and the dynamic loader then "
+                 "ignores LD_PRELOAD",
+                 owner, user),
+             fmt::format(
+                 "start it as user {}, for whom the bit changes nothing; or remove the bit (chmod u-s) and "
+                 "start it from a systemd unit with User= and AmbientCapabilities=",
+                 owner),
+             "set-user-ID"});
+        return;
+    case SecureReason::set_group_id:
+        obstacles.push_back(
+            {"it is set-group-ID: it would change its group, and the dynamic loader then ignores LD_PRELOAD",
+             fmt::format(
+                 "start it with group number {} as the real group (Group= in its systemd unit); or remove "
+                 "the bit (chmod g-s)",
+                 program.status.st_gid),
+             "set-group-ID"});
+        return;
+    case SecureReason::file_capabilities:
+        obstacles.push_back(
+            {fmt::format("it has file capabilities: for user {} the dynamic loader then ignores LD_PRELOAD",
+                         user),
+             fmt::format("remove them (setcap -r {}) and give the same ones in its systemd unit with "
+                         "AmbientCapabilities=, which does not switch preloading off; or start it as root",
+                         program.path),
+             "file capabilities"});
+        return;
+    case SecureReason::already_changed:
+        obstacles.push_back(
+            {"this process runs with an effective user or group that is not its real one, and the "
+             "dynamic loader ignores LD_PRELOAD for everything that it starts",
+             "start it from a shell or a systemd unit, not from a set-user-ID program",
+             "started by a set-user-ID program"});
+        return;
+    }
+}
+
+} // namespace multihome::tools

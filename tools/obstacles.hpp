@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+// Why LD_PRELOAD does not reach a program: what its file says, and what happens when it is started.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "tools/elf_file.hpp"
+#include "tools/program.hpp"
+
+namespace multihome::tools {
+
+/// One reason why the program cannot be reached, and what an operator can do about it.
+struct Obstacle {
+    std::string reason;
+    std::string advice;
+    std::string in_short; ///< the reason in a table: "statically linked"
+};
+
+/// The machine that `library` is made for; of this program where the name is empty: both come from one build.
+/// Throws Impossible.
+ElfMachine machine_of_library(const std::string& library);
+
+/// What the file itself says. Throws ElfError where it is no program that could be started here.
+void look_at_file(const std::string& path, int descriptor, const ElfMachine& library,
+                  std::vector<Obstacle>& obstacles);
+
+/// What happens when this user starts it.
+void look_at_privileges(const Lookup& program, std::vector<Obstacle>& obstacles);
+
+} // namespace multihome::tools

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: MIT
+// multihomectl peers: the conversations that a running library holds.
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+
+#include <algorithm>
+#include <charconv>
+#include <fmt/core.h>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "tools/ip_address.hpp"
+#include "tools/output.hpp"
+#include "tools/running_processes.hpp"
+#include "tools/subcommands.hpp"
+
+namespace multihome::tools {
+namespace {
+
+struct Options {
+    OutputOptions output;
+    std::string target;
+    std::string peer;
+    unsigned limit = 1000;
+};
+
+/// ADDRESS, ADDRESS:PORT, [ADDRESS]:PORT, and %SCOPE behind a link-local address, as ss(8) has it.
+struct PeerName {
+    Address address;
+    std::uint32_t scope = 0;
+    std::uint16_t port = 0; ///< 0: any
+};
+
+PeerName parse_peer(const std::string& text) {
+    std::string address = text;
+    std::string port;
+    std::string scope;
+    const std::size_t colon = text.rfind(':');
+    const bool is_bracketed = text.starts_with('[');
+    if (is_bracketed || std::count(text.begin(), text.end(), ':') == 1) {
+        const std::size_t end = is_bracketed ? text.find(']') : colon;
+        address = text.substr(is_bracketed ? 1 : 0, end - (is_bracketed ? 1 : 0));
+        if (colon != std::string::npos && (!is_bracketed || colon == end + 1))
+            port = text.substr(colon + 1);
+    }
+    if (const std::size_t percent = address.find('%'); percent != std::string::npos) {
+        scope = address.substr(percent + 1);
+        address.resize(percent);
+    }
+    PeerName peer;
+    const auto number_in = [](const std::string& digits, auto& number) {
+        const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+        return error == std::errc{} && end == digits.data() + digits.size();
+    };
+    const auto parsed = parse_address(address);
+    if (!parsed || (!port.empty() && (!number_in(port, peer.port) || peer.port == 0)) ||
+        (!scope.empty() && !number_in(scope, peer.scope)))
+        throw Impossible(
+            fmt::format("'{}' is no peer: use ADDRESS or ADDRESS:PORT, as in 192.0.2.1, 192.0.2.1:5060 or "
+                        "[2001:db8::1]:5060 (behind fe80:: addresses %NUMBER of the interface)",
+                        harmless(text)));
+    peer.address = *parsed;
+    return peer;
+}
+
+const char* state_text(Conversation::Kind kind) {
+    switch (kind) {
+    case Conversation::Kind::moving:
+        return "moving";
+    case Conversation::Kind::question:
+        return "question";
+    case Conversation::Kind::spoke_first:
+        return "spoke-first";
+    case Conversation::Kind::known:
+        break;
+    }
+    return "known";
+}
+
+std::string address_text(const Address& address) {
+    return address == Address{} ? std::string{} : to_text(address);
+}
+
+Json json_of(const RunningState::Held& held) {
+    const auto or_null = [](const std::string& text) { return text.empty() ? Json() : Json(text); };
+    Json json{{"hash", fmt::format("{:09x}", held.fingerprint)}};
+    json["peer_port"] = held.peer_port != 0 ? Json(held.peer_port) : Json();
+    json["local_port"] = held.local_port != 0 ? Json(held.local_port) : Json();
+    json["state"] = state_text(held.kind);
+    json["address"] = or_null(address_text(held.at));
+    json["asked_last"] = or_null(address_text(held.asked_last));
+    json["age"] = held.seconds >= 0 ? Json(held.seconds) : Json();
+    json["counts"] = held.counts;
+    return json;
+}
+
+std::vector<RunningState::Held> choose(const RunningState& state, const Options& options,
+                                       const PeerName& peer) {
+    std::vector<RunningState::Held> chosen =
+        options.peer.empty() ? state.conversations()
+                             : state.conversations_with(peer.address, peer.scope, peer.port);
+    // The newest first; what has no age last.
+    std::stable_sort(chosen.begin(), chosen.end(), [](const auto& one, const auto& other) {
+        return static_cast<std::uint64_t>(one.seconds) < static_cast<std::uint64_t>(other.seconds);
+    });
+    return chosen;
+}
+
+void add_rows(Table& table, const Running& running, const std::vector<RunningState::Held>& conversations,
+              std::size_t shown) {
+    for (std::size_t index = 0; index < shown; ++index) {
+        const RunningState::Held& held = conversations[index];
+        const std::string at = address_text(held.at);
+        const std::string asked = address_text(held.asked_last);
+        table.add(
+            {std::to_string(running.process.number), fmt::format("{:09x}", held.fingerprint),
+             held.peer_port != 0 ? std::to_string(held.peer_port) : "-",
+             held.local_port != 0 ? std::to_string(held.local_port) : "-", state_text(held.kind),
+             at.empty()      ? "-"
+             : asked.empty() ? at
+                             : fmt::format("{} (asked {})", at, asked),
+             held.seconds >= 0 ? fmt::format("{} s{}", held.seconds, held.counts ? "" : ", over") : "-"},
+            held.counts ? Emphasis::none : Emphasis::dim);
+    }
+}
+
+int peers(const Options& options) {
+    PeerName peer;
+    if (!options.peer.empty())
+        peer = parse_peer(options.peer);
+    Table table({"PID", "HASH", "PEER-PORT", "LOCAL-PORT", "STATE", "ADDRESS", "AGE"});
+    Json document = json_document();
+    document["processes"] = Json::array();
+    std::size_t left_out = 0;
+    bool has_problem = false;
+    for (const Running& running : find_running(options.target)) {
+        Json entry{{"pid", running.process.number}, {"program", running.process.name}};
+        entry["problem"] = running.problem.empty() ? Json() : Json(running.problem);
+        entry["conversations"] = Json::array();
+        has_problem = has_problem || !running.problem.empty();
+        if (!running.problem.empty())
+            fmt::print(stderr, "multihomectl: process {}: {}\n", running.process.number, running.problem);
+        for (const RunningState& state : running.state) {
+            const std::vector<RunningState::Held> conversations = choose(state, options, peer);
+            const std::size_t shown = options.limit != 0
+                                          ? std::min<std::size_t>(options.limit, conversations.size())
+                                          : conversations.size();
+            left_out += conversations.size() - shown;
+            if (options.output.json)
+                for (std::size_t index = 0; index < shown; ++index)
+                    entry["conversations"].push_back(json_of(conversations[index]));
+            else
+                add_rows(table, running, conversations, shown);
+        }
+        document["processes"].push_back(entry);
+    }
+    document["left_out"] = left_out;
+    if (options.output.json) {
+        print_json(document);
+    } else if (!options.output.quiet) {
+        table.print();
+        if (left_out != 0)
+            fmt::print("{} more; --limit 0 shows all.\n", left_out);
+    }
+    return has_problem ? failure : success;
+}
+
+} // namespace
+
+void add_peers(CLI::App& application, int& exit_status) {
+    auto options = std::make_shared<Options>();
+    CLI::App* command = application.add_subcommand(
+        "peers", "List the conversations that the library holds in running processes");
+    command->add_option("TARGET", options->target, "A PID, a unit or a port (default: all processes)");
+    add_output_options(*command, options->output);
+    command->add_option("--peer", options->peer, "Only those with this peer")->type_name("ADDRESS[:PORT]");
+    command->add_option("--limit", options->limit, "Show so many of each process; 0: all (default: 1000)")
+        ->type_name("N");
+    command->footer("Exit status: 0 all could be read, 1 some could not, 2 there is none or not possible.");
+    command->callback([options, &exit_status] { exit_status = peers(*options); });
+}
+
+} // namespace multihome::tools

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT
+#include "tools/running_processes.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <fmt/core.h>
+#include <utility>
+
+#include "tools/output.hpp"
+#include "tools/units.hpp"
+
+namespace multihome::tools {
+namespace {
+
+/// Adds the process to those that share its state.
+void add(std::vector<Running>& all, pid_t number, LibraryPresence&& library) {
+    Running running;
+    running.problem = library.problem;
+    if (library.state) {
+        const auto sharing = std::find_if(all.begin(), all.end(), [&](const Running& other) {
+            return other.library.state && other.library.state->inode == library.state->inode;
+        });
+        if (sharing != all.end()) {
+            sharing->others.push_back(number);
+            return;
+        }
+        if (auto state = RunningState::read(number, *library.state, running.problem))
+            running.state.push_back(std::move(*state));
+    } else if (running.problem.empty()) {
+        running.problem = "it has taken over no socket yet";
+    }
+    running.process = describe_process(number);
+    running.library = std::move(library);
+    all.push_back(std::move(running));
+}
+
+bool counts_for_port(const Running& running, unsigned port) {
+    for (const RunningState& state : running.state)
+        for (const PortCounts& counts : state.by_port())
+            if (counts.port == port)
+                return true;
+    return false;
+}
+
+void keep_port(std::vector<Running>& all, unsigned port) {
+    all.erase(std::remove_if(all.begin(), all.end(),
+                             [&](const Running& running) { return !counts_for_port(running, port); }),
+              all.end());
+}
+
+} // namespace
+
+std::vector<Running> find_running(const std::string& target) {
+    std::string number_text = target;
+    const bool is_port = target.starts_with(':');
+    if (is_port)
+        number_text.erase(0, 1);
+    unsigned number = 0;
+    const char* end = number_text.data() + number_text.size();
+    const auto [stop, error] = std::from_chars(number_text.data(), end, number);
+    const bool is_number = error == std::errc{} && stop == end;
+    if (is_port && (!is_number || number == 0 || number > 65535))
+        throw Impossible(fmt::format("'{}' is no port: use a number from 1 to 65535, as in :53", target));
+    const std::string unit = target.empty() || is_number ? std::string{} : unit_name(target);
+
+    std::vector<Running> all;
+    for (const pid_t process : list_processes()) {
+        if (!unit.empty() && unit_of_group(read_whole(fmt::format("/proc/{}/cgroup", process))).unit != unit)
+            continue;
+        LibraryPresence library = find_library_in(process);
+        if (library.mapped)
+            add(all, process, std::move(library));
+    }
+    if (is_number) {
+        const auto is_meant = [&](const Running& running) {
+            return static_cast<unsigned>(running.process.number) == number ||
+                   std::any_of(running.others.begin(), running.others.end(),
+                               [&](pid_t other) { return static_cast<unsigned>(other) == number; });
+        };
+        const auto found = is_port ? all.end() : std::find_if(all.begin(), all.end(), is_meant);
+        if (found != all.end()) {
+            Running only = std::move(*found);
+            all.clear();
+            all.push_back(std::move(only));
+        } else {
+            keep_port(all, number);
+        }
+    }
+    if (all.empty() && !target.empty())
+        throw Impossible(
+            fmt::format("'{}': no process with multihome in it that may be read is that process, unit or "
+                        "port: 'multihomectl stats' shows all of them",
+                        target));
+    return all;
+}
+
+} // namespace multihome::tools

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+// The processes with the library in them that an operator means by a PID, a unit or a port.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "tools/processes.hpp"
+#include "tools/running_library.hpp"
+
+namespace multihome::tools {
+
+/// One state and the processes that share it: a server and what it has forked.
+struct Running {
+    Process process; ///< the one with the lowest number
+    std::vector<pid_t> others;
+    LibraryPresence library;
+    std::vector<RunningState> state; ///< one, or none where it cannot be read
+    std::string problem;             ///< why not
+};
+
+/// `target`: empty for all, a unit, ":PORT", a PID, or a number that is a port because no such process has
+/// the library. Throws Impossible where there is none.
+std::vector<Running> find_running(const std::string& target);
+
+} // namespace multihome::tools

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: MIT
+#include "tools/units.hpp"
+
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <fmt/core.h>
+#include <string_view>
+
+#include "tools/output.hpp"
+#include "tools/processes.hpp"
+
+namespace multihome::tools {
+namespace {
+
+constexpr std::size_t longest_unit_name = 255; // systemd.unit(5)
+
+} // namespace
+
+std::string unit_name(const std::string& text) {
+    constexpr std::string_view allowed =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:-_.\\@";
+    std::string name = text;
+    if (name.find('.') == std::string::npos)
+        name += ".service";
+    const bool is_template = name.find("@.") != std::string::npos;
+    if (name.size() > longest_unit_name || name.front() == '.' || name.front() == '-' ||
+        name.find_first_not_of(allowed) != std::string::npos || is_template)
+        throw Impossible(fmt::format("'{}' is no name of a unit{}", harmless(text),
+                                     is_template ? ": name an instance of the template" : ""));
+    return name;
+}
+
+CommandResult run_command(const std::vector<std::string>& arguments) {
+    CommandResult result{127, {}};
+    std::array<int, 2> output{};
+    if (pipe2(output.data(), O_CLOEXEC) != 0)
+        return result;
+    std::vector<char*> words;
+    for (const std::string& argument : arguments)
+        words.push_back(const_cast<char*>(argument.c_str())); // NOLINT: posix_spawn does not change them
+    words.push_back(nullptr);
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_adddup2(&actions, output[1], STDOUT_FILENO);
+    posix_spawn_file_actions_adddup2(&actions, output[1], STDERR_FILENO);
+    pid_t child = 0;
+    const int error = posix_spawnp(&child, words.front(), &actions, nullptr, words.data(), environ);
+    posix_spawn_file_actions_destroy(&actions);
+    close(output[1]);
+    std::array<char, 4096> piece{};
+    for (ssize_t size = 0; error == 0 && (size = read(output[0], piece.data(), piece.size())) != 0;) {
+        if (size < 0 && errno != EINTR)
+            break;
+        result.output.append(piece.data(), static_cast<std::size_t>(size > 0 ? size : 0));
+    }
+    close(output[0]);
+    int status = 0;
+    if (error != 0)
+        result.output = std::strerror(error); // NOLINT(concurrency-mt-unsafe): this program has one thread
+    else if (waitpid(child, &status, 0) == child && WIFEXITED(status))
+        result.status = WEXITSTATUS(status);
+    return result;
+}
+
+std::vector<std::string> split_words(const std::string& text) {
+    std::vector<std::string> words;
+    std::string word;
+    bool is_inside = false;
+    char quote = '\0';
+    for (std::size_t at = 0; at < text.size(); ++at) {
+        const char byte = text[at];
+        if (byte == '\\' && at + 1 < text.size() && quote != '\'') {
+            word += text[++at];
+            is_inside = true;
+        } else if (quote != '\0') {
+            if (byte == quote)
+                quote = '\0';
+            else
+                word += byte;
+        } else if (byte == '"' || byte == '\'') {
+            quote = byte;
+            is_inside = true;
+        } else if (byte == ' ' || byte == '\t' || byte == '\n') {
+            if (is_inside)
+                words.push_back(word);
+            word.clear();
+            is_inside = false;
+        } else {
+            word += byte;
+            is_inside = true;
+        }
+    }
+    if (is_inside)
+        words.push_back(word);
+    return words;
+}
+
+std::string Unit::get(const std::string& property) const {
+    const auto found = properties.find(property);
+    return found != properties.end() ? found->second : std::string{};
+}
+
+std::string Unit::program() const {
+    // { path=/usr/sbin/unbound ; argv[]=... ; ... }
+    const std::string text = get("ExecStart");
+    constexpr std::string_view key = "path=";
+    const std::size_t at = text.find(key);
+    if (at == std::string::npos)
+        return {};
+    const std::size_t begin = at + key.size();
+    return text.substr(begin, text.find(" ;", begin) - begin);
+}
+
+std::string Unit::preload() const {
+    std::string preload;
+    constexpr std::string_view key = "LD_PRELOAD=";
+    for (const std::string& assignment : split_words(get("Environment")))
+        if (assignment.starts_with(key))
+            preload = assignment.substr(key.size()); // the last one counts
+    return preload;
+}
+
+Unit read_unit(const std::string& name) {
+    const CommandResult shown = run_command({"systemctl", "show", "--no-pager", "--", name});
+    if (shown.status == 127)
+        throw Impossible("systemctl cannot be started: is this a host with systemd?");
+    if (shown.status != 0)
+        throw Impossible(fmt::format("systemd cannot be asked: {}", harmless(shown.output)));
+    Unit unit;
+    unit.name = name;
+    for (std::size_t begin = 0; begin < shown.output.size();) {
+        const std::size_t end = std::min(shown.output.find('\n', begin), shown.output.size());
+        const std::string line = shown.output.substr(begin, end - begin);
+        begin = end + 1;
+        if (const std::size_t equals = line.find('='); equals != std::string::npos) {
+            std::string& value = unit.properties[line.substr(0, equals)];
+            value += (value.empty() ? "" : "\n") + line.substr(equals + 1);
+        }
+    }
+    if (unit.get("LoadState") != "loaded")
+        throw Impossible(fmt::format("there is no unit {} that could be started ({})", name,
+                                     unit.get("LoadState").empty() ? "unknown" : unit.get("LoadState")));
+    return unit;
+}
+
+std::vector<int> processes_of(const std::string& unit) {
+    std::vector<int> result;
+    for (const pid_t process : list_processes())
+        if (unit_of_group(read_whole(fmt::format("/proc/{}/cgroup", process))).unit == unit)
+            result.push_back(process);
+    return result;
+}
+
+} // namespace multihome::tools

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+// systemd's units, as systemctl(1) shows them.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+namespace multihome::tools {
+
+/// The full name: "unbound" is "unbound.service". Throws Impossible where it is none that systemd would take.
+std::string unit_name(const std::string& text);
+
+/// What a command printed, and its exit status (127 where it could not be started). No shell is involved.
+struct CommandResult {
+    int status = 0;
+    std::string output; ///< stdout and stderr
+};
+CommandResult run_command(const std::vector<std::string>& arguments);
+
+struct Unit {
+    std::string name;
+    std::map<std::string, std::string> properties;
+
+    /// Empty where systemd has no such property.
+    [[nodiscard]] std::string get(const std::string& property) const;
+    /// The program of the first ExecStart=, empty where there is none.
+    [[nodiscard]] std::string program() const;
+    /// The values of LD_PRELOAD in Environment=, as the unit has them.
+    [[nodiscard]] std::string preload() const;
+};
+
+/// Throws Impossible where systemd cannot be asked, or has no such unit.
+Unit read_unit(const std::string& name);
+
+/// The words of a property in which systemd separates by blanks and quotes as a shell does ("A=1" "B=two
+/// words").
+std::vector<std::string> split_words(const std::string& text);
+
+/// The processes of a unit.
+std::vector<int> processes_of(const std::string& unit);
+
+} // namespace multihome::tools

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: MIT
+#include "tools/verdict.hpp"
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <fmt/core.h>
+#include <fmt/format.h>
+#include <tuple>
+#include <utility>
+
+#include "tools/ip_address.hpp"
+#include "tools/mend.hpp"
+#include "tools/obstacles.hpp"
+
+namespace multihome::tools {
+namespace {
+
+/// linux/in6.h has it, and cannot stand beside netinet/in.h.
+constexpr int ipv6_2292_packet_information = 2;
+
+bool is_set(int descriptor, int level, int option) {
+    int value = 0;
+    socklen_t size = sizeof value;
+    return getsockopt(descriptor, level, option, &value, &size) == 0 && value != 0;
+}
+
+void add_once(std::vector<std::string>& list, const std::string& text) {
+    if (!text.empty() && std::find(list.begin(), list.end(), text) == list.end())
+        list.push_back(text);
+}
+
+std::pair<unsigned, unsigned> read_client_ports() {
+    std::pair<unsigned, unsigned> range{32768, 60999}; // the kernel's own, where it cannot be read
+    const std::string text = read_whole("/proc/sys/net/ipv4/ip_local_port_range", 64);
+    // NOLINTNEXTLINE(cert-err34-c): a line that the kernel wrote
+    std::sscanf(text.c_str(), "%u %u", &range.first, &range.second);
+    return range;
+}
+
+/// Rows of one program on one port become one; the worst verdict is the row's.
+void merge(Server& into, const Server& other) {
+    for (const std::string& address : other.bound_to)
+        add_once(into.bound_to, address);
+    for (const std::string& address : other.wrong_at)
+        add_once(into.wrong_at, address);
+    for (const std::string& obstacle : other.obstacles)
+        add_once(into.obstacles, obstacle);
+    if (other.verdict > into.verdict) {
+        into.verdict = other.verdict;
+        into.reason = other.reason;
+        into.process = other.process;
+        into.command = other.command;
+        into.remark = other.remark;
+    } else if (other.verdict == into.verdict && other.process.number != 0 &&
+               other.process.number < into.process.number) {
+        into.process = other.process;
+    }
+}
+
+} // namespace
+
+const char* to_text(Verdict verdict) {
+    switch (verdict) {
+    case Verdict::ok:
+        return "ok";
+    case Verdict::client:
+        return "client";
+    case Verdict::unknown:
+        return "unknown";
+    case Verdict::wrong:
+        break;
+    }
+    return "wrong";
+}
+
+Asks asks_for_packet_information(const Owner& owner, const UdpSocket& socket) {
+    const Descriptor process{static_cast<int>(syscall(SYS_pidfd_open, owner.process, 0))};
+    if (!process.valid())
+        return Asks::unknown;
+    const Descriptor copy{static_cast<int>(syscall(SYS_pidfd_getfd, process.number(), owner.descriptor, 0))};
+    struct stat status {};
+    // The process may have closed it and opened something else under the same number.
+    if (!copy.valid() || fstat(copy.number(), &status) != 0 || status.st_ino != socket.inode)
+        return Asks::unknown;
+    const bool asks = socket.ipv6 ? is_set(copy.number(), IPPROTO_IPV6, IPV6_RECVPKTINFO) ||
+                                        is_set(copy.number(), IPPROTO_IPV6, ipv6_2292_packet_information)
+                                  : is_set(copy.number(), IPPROTO_IP, IP_PKTINFO) ||
+                                        is_set(copy.number(), IPPROTO_IP, IP_RECVORIGDSTADDR);
+    return asks ? Asks::yes : Asks::no;
+}
+
+Judge::Judge(const HostNetwork& network, const SocketOwners& owners)
+    : network_(network), owners_(owners), library_(machine_of_library("")),
+      client_ports_(read_client_ports()) {}
+
+const Judge::Known& Judge::known(pid_t process) {
+    auto [entry, is_new] = known_.try_emplace(process);
+    if (is_new)
+        entry->second = {describe_process(process), find_library_in(process)};
+    return entry->second;
+}
+
+std::vector<const HostAddress*> Judge::askable(const UdpSocket& socket) const {
+    std::vector<const HostAddress*> result;
+    for (const HostAddress& own : network_.addresses()) {
+        const bool ipv4 = own.address.is_ipv4();
+        const bool hears = socket.ipv6 ? !ipv4 || !socket.ipv6_only : ipv4;
+        // An IPv6 socket that is bound to 0.0.0.0 in its mapped form hears IPv4 alone.
+        const bool family_fits = !socket.ipv6 || !socket.address.is_ipv4() || ipv4;
+        if (hears && family_fits && (socket.interface == 0 || socket.interface == own.interface))
+            result.push_back(&own);
+    }
+    return result;
+}
+
+bool Judge::is_right_by_library(const UdpSocket& socket, const Owner& owner, Server& server) {
+    const LibraryPresence& library = known(owner.process).library;
+    if (!library.mapped)
+        return false;
+    if (!library.alive) {
+        server.reason = "multihome is loaded, but has taken over no socket";
+        return false;
+    }
+    // What it has taken over, it has switched packet information on for. A socket that was inherited is taken
+    // over when the program first uses it.
+    std::string ports;
+    if (asks_for_packet_information(owner, socket) == Asks::no &&
+        find_variable(read_whole(fmt::format("/proc/{}/environ", owner.process)), "MULTIHOME_PORTS", ports)) {
+        server.reason = "MULTIHOME_PORTS leaves it out";
+        return false;
+    }
+    server.reason = library.deleted ? "multihome, of a file that has been replaced since" : "multihome";
+    return true;
+}
+
+Server Judge::judge_one(const UdpSocket& socket, const std::vector<Owner>& owners) {
+    Server server;
+    server.port = socket.port;
+    server.bound_to = {to_text(socket.address)};
+    if (!owners.empty())
+        server.process = known(owners.front().process).process;
+    if (!is_wildcard(socket.address)) {
+        server.reason = "bound";
+        return server;
+    }
+    const std::vector<const HostAddress*> addresses = askable(socket);
+    for (const bool ipv4 : {true, false})
+        if (std::count_if(addresses.begin(), addresses.end(),
+                          [&](const HostAddress* own) { return own->address.is_ipv4() == ipv4; }) > 1)
+            for (const HostAddress* own : addresses)
+                if (own->address.is_ipv4() == ipv4 && network_.goes_wrong_at(*own))
+                    add_once(server.wrong_at, to_text(own->address));
+    if (server.wrong_at.empty()) {
+        std::vector<std::string> names;
+        for (const HostAddress* own : addresses)
+            add_once(names, to_text(own->address));
+        server.reason = names.empty() ? "only loopback can be asked"
+                                      : fmt::format("only {} can be asked", fmt::join(names, ", "));
+        return server;
+    }
+    const auto settle = [&](Verdict verdict, const std::string& reason) {
+        server.verdict = verdict;
+        server.reason = reason;
+        if (verdict != Verdict::wrong)
+            server.wrong_at.clear();
+        return server;
+    };
+    if (owners.empty())
+        return owners_.unreadable() != 0
+                   ? settle(Verdict::unknown, "its program is not visible: run this as root")
+                   : settle(Verdict::unknown, "the kernel's own, or of another PID namespace");
+    Asks asks = Asks::no;
+    for (const Owner& owner : owners) {
+        const LibraryPresence& library = known(owner.process).library;
+        if (is_right_by_library(socket, owner, server))
+            return settle(Verdict::ok, server.reason);
+        if (library.mapped)
+            break; // whatever switched packet information on, it may have been the library
+        asks = asks_for_packet_information(owner, socket);
+        if (asks != Asks::unknown)
+            break; // the others hold the same socket
+    }
+    if (asks == Asks::yes)
+        return settle(Verdict::ok, "asks for packet information itself");
+    if (socket.port >= client_ports_.first && socket.port <= client_ports_.second)
+        return settle(Verdict::client, "a port that the kernel gives to clients");
+    if (asks == Asks::unknown)
+        return settle(Verdict::unknown, "its socket may not be looked at: run this as root");
+    server.verdict = Verdict::wrong;
+    find_mend(server, known(owners.front().process).library, library_, network_);
+    return server;
+}
+
+std::vector<Server> Judge::judge(const std::vector<UdpSocket>& sockets) {
+    std::map<std::tuple<std::uint16_t, std::string, std::string>, Server> rows;
+    for (const UdpSocket& socket : sockets) {
+        Server server = judge_one(socket, owners_.of(socket.inode));
+        const auto key = std::tuple{server.port, server.process.unit, server.process.name};
+        auto [row, is_new] = rows.try_emplace(key, server);
+        if (!is_new)
+            merge(row->second, server);
+    }
+    std::vector<Server> servers;
+    for (auto& [key, server] : rows) {
+        if (server.reason == "bound")
+            server.reason = fmt::format("bound to {}", fmt::join(server.bound_to, ", "));
+        servers.push_back(std::move(server));
+    }
+    return servers;
+}
+
+} // namespace multihome::tools

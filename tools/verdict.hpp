@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+// What a UDP server on this host does when it is asked at one of several addresses.
+#pragma once
+
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tools/elf_file.hpp"
+#include "tools/host_network.hpp"
+#include "tools/processes.hpp"
+#include "tools/running_library.hpp"
+#include "tools/udp_sockets.hpp"
+
+namespace multihome::tools {
+
+enum class Verdict { ok, client, unknown, wrong }; // the worst last
+
+const char* to_text(Verdict verdict);
+
+/// One row: all sockets of one program on one port.
+struct Server {
+    std::uint16_t port = 0;
+    Process process; ///< the first of its processes; number 0: not visible
+    std::vector<std::string> bound_to;
+    Verdict verdict = Verdict::ok;
+    std::string reason;
+    std::vector<std::string> wrong_at;
+    std::vector<std::string> obstacles; ///< what preloading would meet
+    std::string command;                ///< that mends it
+    std::string remark;                 ///< on the command
+};
+
+/// Judges the sockets of one namespace.
+class Judge {
+public:
+    Judge(const HostNetwork& network, const SocketOwners& owners);
+
+    /// In the order of their ports.
+    std::vector<Server> judge(const std::vector<UdpSocket>& sockets);
+
+private:
+    struct Known {
+        Process process;
+        LibraryPresence library;
+    };
+
+    const Known& known(pid_t process);
+    Server judge_one(const UdpSocket& socket, const std::vector<Owner>& owners);
+    [[nodiscard]] std::vector<const HostAddress*> askable(const UdpSocket& socket) const;
+    bool is_right_by_library(const UdpSocket& socket, const Owner& owner, Server& server);
+
+    const HostNetwork& network_;
+    const SocketOwners& owners_;
+    std::map<pid_t, Known> known_;
+    ElfMachine library_;
+    std::pair<unsigned, unsigned> client_ports_; ///< net.ipv4.ip_local_port_range
+};
+
+/// Whether the program asks for packet information on a socket of its own: a copy of it is asked, the program
+/// is not touched. `unknown` where the copy cannot be had.
+enum class Asks { no, yes, unknown };
+Asks asks_for_packet_information(const Owner& owner, const UdpSocket& socket);
+
+} // namespace multihome::tools
