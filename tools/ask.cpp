@@ -12,7 +12,6 @@
 #include <cstdio>
 #include <memory>
 #include <optional>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -45,9 +44,9 @@ uint16_t parse_port(const std::string& text) {
     } else if (const servent* service = getservbyname(text.c_str(), "udp")) { // NOLINT(concurrency-mt-unsafe)
         return ntohs(static_cast<uint16_t>(service->s_port));
     }
-    throw std::runtime_error(fmt::format("--port: '{}' is no port: use a number from 1 to 65535 or the name "
-                                         "of a UDP service from /etc/services",
-                                         text));
+    throw Impossible(fmt::format("--port: '{}' is no port: use a number from 1 to 65535 or the name "
+                                 "of a UDP service from /etc/services",
+                                 text));
 }
 
 std::string names_of(const std::vector<Payload>& payloads) {
@@ -62,7 +61,7 @@ Payload choose_payload(const Options& options) {
     if (!options.hex.empty()) {
         const std::optional<Datagram> bytes = parse_hex(options.hex);
         if (!bytes)
-            throw std::runtime_error(
+            throw Impossible(
                 fmt::format("--hex: '{}' is not an even number of hexadecimal digits", options.hex));
         return raw_payload("hex", *bytes);
     }
@@ -76,15 +75,13 @@ Payload choose_payload(const Options& options) {
     if (found != known.end())
         return *found;
     if (!options.payload.empty())
-        throw std::runtime_error(
-            fmt::format("--payload: there is no payload '{}': use one of {}, or --hex or --text",
-                        options.payload, names_of(known)));
+        throw Impossible(fmt::format("--payload: there is no payload '{}': use one of {}, or --hex or --text",
+                                     options.payload, names_of(known)));
     if (!options.port)
-        throw std::runtime_error("name the server's --port or a --payload");
-    throw std::runtime_error(
-        fmt::format("which protocol port {} speaks is not known: add --payload with one of "
-                    "{}, or --hex or --text",
-                    port, names_of(known)));
+        throw Impossible("name the server's --port or a --payload");
+    throw Impossible(fmt::format("which protocol port {} speaks is not known: add --payload with one of "
+                                 "{}, or --hex or --text",
+                                 port, names_of(known)));
 }
 
 const char* word(Outcome outcome) {
@@ -123,7 +120,9 @@ std::string cell(const Asked& row, const Answer& answer) {
 Json to_json(const Answer& answer) {
     if (answer.outcome == Outcome::not_asked)
         return nullptr;
-    Json json{{"verdict", answer.outcome == Outcome::wrong ? "wrong" : word(answer.outcome)}};
+    Json json{{"verdict", answer.outcome == Outcome::wrong ? "wrong" : word(answer.outcome)},
+              {"from", nullptr},
+              {"port", nullptr}};
     if (answer.outcome == Outcome::right || answer.outcome == Outcome::wrong) {
         json["from"] = answer.source.address();
         json["port"] = answer.source.port();

@@ -10,9 +10,10 @@
 #include <string_view>
 #include <system_error>
 
+#include "tools/processes.hpp"
 #include "tools/subcommands.hpp"
 
-namespace multihome::tools {
+namespace multihome::tools::recipes {
 namespace {
 
 namespace fs = std::filesystem;
@@ -130,7 +131,7 @@ std::vector<std::string> persist_uplinks(const Plan& plan, std::vector<std::stri
             for (const Uplink& uplink : plan.uplinks)
                 if (uplink.interface == interface && !step.command.empty() && step.command.front() == "ip" &&
                     step.command.back() == std::to_string(uplink.number))
-                    by_hand.push_back("  " + shell_line(step.command));
+                    by_hand.push_back("  " + shell_command(step.command));
     }
     return by_hand;
 }
@@ -139,9 +140,8 @@ std::vector<std::string> persist_uplinks(const Plan& plan, std::vector<std::stri
 
 int persist(const Plan& plan, const OutputOptions& output) {
     if (plan.format == RuleFormat::iptables && !plan.translations.empty())
-        throw std::runtime_error(
-            "iptables has one file for all rules, which is not written from here: apply the "
-            "recipe and call `netfilter-persistent save`, or use --format nft");
+        throw Impossible("iptables has one file for all rules, which is not written from here: apply the "
+                         "recipe and call `netfilter-persistent save`, or use --format nft");
     std::vector<std::string> written;
     std::string rules;
     for (const Family family : {Family::ipv4, Family::ipv6})
@@ -194,4 +194,4 @@ std::vector<std::string> remove_persistent() {
     return removed;
 }
 
-} // namespace multihome::tools
+} // namespace multihome::tools::recipes

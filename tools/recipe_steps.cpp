@@ -6,7 +6,7 @@
 
 #include "tools/recipe_plan.hpp"
 
-namespace multihome::tools {
+namespace multihome::tools::recipes {
 namespace {
 
 constexpr const char* table_name = "multihome";
@@ -258,4 +258,4 @@ void add_steps(Plan& plan) {
     }
 }
 
-} // namespace multihome::tools
+} // namespace multihome::tools::recipes

@@ -16,15 +16,16 @@
 #include <csignal>
 #include <cstring>
 #include <map>
-#include <stdexcept>
 #include <system_error>
 
 #include "tools/ask_exchange.hpp"
+#include "tools/output.hpp"
+#include "tools/processes.hpp"
 #include "tools/program.hpp"
 #include "tools/recipe_journal.hpp"
 #include "tools/subcommands.hpp"
 
-namespace multihome::tools {
+namespace multihome::tools::recipes {
 namespace {
 
 constexpr uint16_t usual_port = 5300;
@@ -128,7 +129,7 @@ public:
               open(fmt::format("/proc/{}/ns/net", client_.process()).c_str(), O_RDONLY | O_CLOEXEC)),
           server_namespace_(open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC)) {
         if (!client_.ready() || !client_namespace_.valid() || !server_namespace_.valid())
-            throw std::runtime_error("cannot make a network namespace");
+            throw Impossible("cannot make a network namespace");
         run({"ip", "link", "set", "lo", "up"});
         run_client({"ip", "link", "set", "lo", "up"});
         for (const Family family : {Family::ipv4, Family::ipv6})
@@ -179,8 +180,8 @@ public:
 private:
     static void check(const Command& command, const CommandResult& result) {
         if (!result.ok())
-            throw std::runtime_error(
-                fmt::format("the copy cannot be made: `{}`: {}", shell_line(command), result.errors));
+            throw Impossible(
+                fmt::format("the copy cannot be made: `{}`: {}", shell_command(command), result.errors));
     }
     static void run(const Command& command) { check(command, run_command(command)); }
     void run_client(const Command& command) const {
@@ -322,7 +323,7 @@ void take_steps(const Plan& plan) {
             continue;
         const CommandResult result = run_command(step.command, step.input);
         if (!result.ok())
-            throw Impossible(fmt::format("`{}`: {}", shell_line(step.command), result.errors));
+            throw Impossible(fmt::format("`{}`: {}", shell_command(step.command), result.errors));
     }
 }
 
@@ -395,4 +396,4 @@ int verify(const Plan& plan, const Host& host, const OutputOptions& output) {
     return result != success ? result : look_at_applied(output);
 }
 
-} // namespace multihome::tools
+} // namespace multihome::tools::recipes

@@ -86,6 +86,11 @@ asked 1 --text hello --port "$LAB_PORT"
 says '^192\.0\.2\.3  *192\.0\.2\.2  *192\.0\.2\.2  *192\.0\.2\.2  *WRONG$'
 asked 1 --hex '00 01 ff' --port "$LAB_PORT"
 asked 1 --payload echo --port "$LAB_PORT" -j
+schema=("$LAB_PYTHON" "$LAB_HERE/../tools/schema.py")
+manual=$LAB_HERE/../../scripts/multihomectl.8
+"${schema[@]}" ask "$manual" <"$LAB_DIR/said" || fail "the JSON of ask is not what the manual states"
+on_server "$MULTIHOMECTL" recipe one-interface -j >"$LAB_DIR/recipe" || fail "recipe -j exits with $?"
+"${schema[@]}" recipe "$manual" <"$LAB_DIR/recipe" || fail "the JSON of recipe is not what the manual states"
 on_client "$LAB_PYTHON" - "$LAB_DIR/said" <<'CHECK'
 import json, sys
 document = json.load(open(sys.argv[1]))

@@ -47,11 +47,11 @@ interrupted() { # KILL KILL_AT OPTION...
 
 compare() { # WHAT
     recipe two-interfaces --undo >"$LAB_DIR/said" 2>&1 || fail "$*: --undo: $(cat "$LAB_DIR/said")"
-    snapshot >"$LAB_DIR/after"
+    snapshot ipv4/conf/eth1 >"$LAB_DIR/after"
     diff "$LAB_DIR/before" "$LAB_DIR/after" || fail "$*: --undo did not leave the host as it was"
 }
 
-snapshot >"$LAB_DIR/before"
+snapshot ipv4/conf/eth1 >"$LAB_DIR/before"
 apply_recipe "${options[@]}" # or skips, where this kernel cannot do it
 compare applied
 # Killed after one change and before the next is the same to the host; nftables is tried both ways, iptables, with more
