@@ -45,7 +45,7 @@ on_server iptables -t mangle -A INPUT -p udp --dport 9 -j MARK --set-mark 9
 # Bound to one of the addresses, not to the wildcard: the recipe must not take its datagrams away.
 start_server -p 5301 bound "${LAB_ECHO[@]}" --bind 192.0.2.3 --port 5301
 start_server bare "${LAB_ECHO[@]}" --family dual
-snapshot >"$LAB_DIR/before"
+snapshot . >"$LAB_DIR/before"
 say "before:" && asked 1
 
 apply_recipe "$kind" "${options[@]}" --format "$format"
@@ -72,7 +72,7 @@ if [ "$kind" = two-interfaces ]; then
 fi
 
 recipe "$kind" --undo
-snapshot >"$LAB_DIR/after"
+snapshot . >"$LAB_DIR/after"
 diff "$LAB_DIR/before" "$LAB_DIR/after" || fail "--undo did not leave the host as it was"
 say "after --undo:" && asked 1
 recipe "$kind" --undo | grep -q 'nothing to take back' || fail "--undo twice"

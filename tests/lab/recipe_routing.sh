@@ -14,7 +14,7 @@ need_shim
 lab_topology_b
 options=(--gateway 198.51.100.1 --gateway 2001:db8:2::1)
 with_shim start_server shim "${LAB_ECHO[@]}" --family dual
-snapshot >"$LAB_DIR/before"
+snapshot . >"$LAB_DIR/before"
 expect_silence 198.51.100.2
 recipe routing "${options[@]}" --verify || fail "--verify exits with $?"
 recipe routing "${options[@]}" --apply
@@ -25,7 +25,7 @@ expect_answer "2001:db8:2::2 via up1" 2001:db8:2::2 --via
 # A host that has the rules needs no more of them.
 recipe routing | grep -q 'has nothing that needs it' || fail "routing: $(recipe routing)"
 recipe routing --undo
-snapshot >"$LAB_DIR/after"
+snapshot . >"$LAB_DIR/after"
 diff "$LAB_DIR/before" "$LAB_DIR/after" || fail "--undo did not leave the host as it was"
 expect_silence 198.51.100.2
 

@@ -51,7 +51,7 @@ apply_recipe() { # RECIPE OPTION...
 
 # All that a recipe may touch, as the host's own tools print it. Without what changes by itself: the dates and packet
 # counts of iptables-save, and the cached times of routes.
-snapshot() { # [FOLDER OF SYSCTLS...]
+snapshot() { # FOLDER OF SYSCTLS...
     # shellcheck disable=SC2016 # for the inner shell
     on_server sh -c '
         nft list ruleset
@@ -59,5 +59,5 @@ snapshot() { # [FOLDER OF SYSCTLS...]
         for family in -4 -6; do ip $family rule; ip $family route show table all | sed "s/ expires [0-9]*sec//"; done
         cd /proc/sys/net && find "$@" -type f -perm -0400 ! -name "nf_conntrack_count" \
             ! -name "*stable_secret" ! -name "tcp_fastopen_key" -exec grep -H "" {} + 2>/dev/null | sort
-        ls -R /run/multihome 2>/dev/null || true' sh "${@:-.}"
+        ls -R /run/multihome 2>/dev/null || true' sh "$@"
 }
