@@ -26,8 +26,6 @@ void add(std::vector<Running>& all, pid_t number, LibraryPresence&& library) {
         }
         if (auto state = RunningState::read(number, *library.state, running.problem))
             running.state.push_back(std::move(*state));
-    } else if (running.problem.empty()) {
-        running.problem = "it has taken over no socket yet";
     }
     running.process = describe_process(number);
     running.library = std::move(library);
