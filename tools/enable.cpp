@@ -21,6 +21,7 @@
 #include "tools/library.hpp"
 #include "tools/output.hpp"
 #include "tools/processes.hpp"
+#include "tools/run_command.hpp"
 #include "tools/running_library.hpp"
 #include "tools/subcommands.hpp"
 #include "tools/unit_obstacles.hpp"
