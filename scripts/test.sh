@@ -28,6 +28,12 @@ libfmt-dev          formats the log's lines
 doctest-dev         the unit tests
 libcli11-dev        the command line of multihomectl
 nlohmann-json3-dev  the JSON of multihomectl, the bench's figures as a file
+clang               compiles the kernel engine's programs
+bpftool             embeds them in multihomectl; the engine's tests look for what is left
+libbpf-dev          multihomectl loads the kernel engine
+libelf-dev          libbpf reads the object with it
+golang-go           the engine's test of a Go program
+liburing-dev        the engine's test of an io_uring server
 libmd-dev           multihomectl ask: RADIUS signs its requests with MD5
 libmnl-dev          multihomectl asks the kernel for sockets, addresses and routes
 binutils            nm: what the library exports

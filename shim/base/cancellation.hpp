@@ -9,13 +9,25 @@ namespace multihome {
 
 class NoCancellation {
 public:
-    NoCancellation() { pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before_); }
-    ~NoCancellation() { pthread_setcancelstate(before_, nullptr); }
+    // The type as well: where a thread may be cancelled at any time, glibc (2.36, sigcancel_handler()) looks
+    // at the type alone when a signal comes that was sent before.
+    NoCancellation() {
+        pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, &type_);
+        pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state_);
+    }
+    ~NoCancellation() {
+        pthread_setcancelstate(state_, nullptr);
+        pthread_setcanceltype(type_, nullptr);
+    }
+    // Then no cancellation point of glibc may be called meanwhile.
+    bool was_at_any_time() const { return type_ == PTHREAD_CANCEL_ASYNCHRONOUS; }
+
     NoCancellation(const NoCancellation&) = delete;
     NoCancellation& operator=(const NoCancellation&) = delete;
 
 private:
-    int before_ = PTHREAD_CANCEL_ENABLE;
+    int type_ = PTHREAD_CANCEL_DEFERRED;
+    int state_ = PTHREAD_CANCEL_ENABLE;
 };
 
 } // namespace multihome

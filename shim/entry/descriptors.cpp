@@ -58,6 +58,9 @@ EXPORT int close(int fd) {
 }
 
 EXPORT int close_range(unsigned int first, unsigned int last, int flags) noexcept {
+    // Another thread goes on with these, and finds out anew what they are.
+    if (flags == CLOSE_RANGE_UNSHARE)
+        sockets::mark_all();
     // Nothing is closed where the kernel refuses the flags.
     if ((static_cast<unsigned>(flags) & ~unsigned{CLOSE_RANGE_UNSHARE}) == 0)
         sockets::forget_range(first, last);

@@ -102,7 +102,11 @@ Socket socket_for_sending(int fd, const msghdr* message) {
 
 [[gnu::cold, gnu::noinline]] ssize_t sendmsg_after_look(int fd, const msghdr* message, int flags) {
     const Socket socket = socket_for_sending(fd, message);
-    return is_ours(socket) ? send::message(socket, fd, message, flags) : libc::sendmsg(fd, message, flags);
+    if (is_ours(socket))
+        return send::message(socket, fd, message, flags);
+    // It may send descriptors.
+    sockets::mark_all();
+    return libc::sendmsg(fd, message, flags);
 }
 
 [[gnu::cold, gnu::noinline]] int sendmmsg_after_look(int fd, mmsghdr* messages, unsigned int count,
@@ -167,7 +171,7 @@ EXPORT ssize_t sendmsg(int fd, const msghdr* message, int flags) {
     const Socket socket = sockets::peek_direct(fd);
     if (is_ours(socket)) [[likely]]
         return send::message(socket, fd, message, flags);
-    if (is_passed_on(socket)) [[likely]]
+    if (socket.has(Socket::no_descriptors)) [[likely]]
         return libc::sendmsg(fd, message, flags);
     return sendmsg_after_look(fd, message, flags);
 }

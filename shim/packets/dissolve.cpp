@@ -12,7 +12,7 @@ void dissolve(int fd, Socket socket) {
         socket.has(Socket::to_device) ? socket_calls::read(fd, SOL_SOCKET, SO_BINDTOIFINDEX) : 0;
     sockaddr none{};
     none.sa_family = AF_UNSPEC;
-    libc::connect(fd, &none, sizeof none);
+    socket_calls::connect(fd, &none, sizeof none);
     if (device != 0)
         socket_calls::write(fd, SOL_SOCKET, SO_BINDTOIFINDEX, device);
     if (socket.has(Socket::any_port) && socket.port() != 0) {

@@ -60,7 +60,7 @@ bool MulticastInterface::find_choice() {
     if (!permissions::may(Activity::finding_interfaces))
         return false;
     const SocketAddress group(socket_.has(Socket::ipv6), Address::from_ipv4(all_hosts), htons(9));
-    if (libc::connect(fd_, group.get(), group.length()) != 0)
+    if (socket_calls::connect(fd_, group.get(), group.length()) != 0)
         return false;
     const auto own = socket_calls::own_name(fd_);
     dissolve(fd_, socket_);

@@ -9,6 +9,7 @@
 
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
 
 namespace multihome::probe {
 
@@ -52,8 +53,10 @@ bool fails(int fd, const msghdr& message) {
     const libc::ErrnoGuard keep_errno;
     if (may_be_corked(fd))
         return false;
-    return libc::sendmsg(fd, &message, msg_probe | MSG_DONTWAIT | MSG_NOSIGNAL) < 0 &&
-           may_be_the_source(errno);
+    // By a system call of our own: libc's function is a cancellation point.
+    const long result = libc::raw_syscall(SYS_sendmsg, fd, reinterpret_cast<long>(&message),
+                                          msg_probe | MSG_DONTWAIT | MSG_NOSIGNAL);
+    return result < 0 && may_be_the_source(static_cast<int>(-result));
 }
 
 bool fails_after(int fd, const msghdr& message) {

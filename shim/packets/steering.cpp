@@ -21,10 +21,15 @@ namespace {
 // A connect() that is to become steered.
 class Attempt {
 public:
-    Attempt(Socket socket, int fd, const sockaddr* address, socklen_t length, const Local& local)
-        : socket_(socket), fd_(fd), address_(address), length_(length), local_(local) {}
+    Attempt(Socket socket, int fd, const sockaddr* address, socklen_t length, const Local& local,
+            bool may_call_libc)
+        : socket_(socket), fd_(fd), address_(address), length_(length), local_(local),
+          may_call_libc_(may_call_libc) {}
 
-    int plain() const { return libc::connect(fd_, address_, length_); }
+    int plain() const {
+        return may_call_libc_ ? libc::connect(fd_, address_, length_)
+                              : socket_calls::connect(fd_, address_, length_);
+    }
 
     bool is_at_local() const {
         const auto own = socket_calls::own_name(fd_);
@@ -50,7 +55,7 @@ public:
         const bool ipv6 = socket_.has(Socket::ipv6);
         const in_port_t port = htons(9); // discard; any port will do
         const auto by_way_of = [&](const SocketAddress& first) {
-            touched = libc::connect(fd_, first.get(), first.length()) == 0;
+            touched = socket_calls::connect(fd_, first.get(), first.length()) == 0;
             return touched && plain() == 0;
         };
         if (!local_.address.is_ipv4()) {
@@ -72,6 +77,7 @@ private:
     const sockaddr* address_;
     socklen_t length_;
     const Local& local_;
+    bool may_call_libc_; // its connect() is a cancellation point
 };
 
 // True where the socket is connected from the wanted address. False leaves it without peer and local address.
@@ -125,7 +131,7 @@ int connect(Socket socket, int fd, const Peer& peer, const sockaddr* address, so
     // Where libc's connect() alone would be cancelled.
     pthread_testcancel();
     const NoCancellation guard;
-    const Attempt attempt(socket, fd, address, length, local);
+    const Attempt attempt(socket, fd, address, length, local, !guard.was_at_any_time());
     const MulticastTurn turn(socket);
     {
         const libc::ErrnoGuard keep_errno;

@@ -141,6 +141,8 @@ bool names_device(int name, const void* value, socklen_t length) {
 // IPv4.
 bool is_on(int level, const void* value, socklen_t length) {
     int flag = 0;
+    if (value == nullptr)
+        return false;
     if (length >= sizeof flag)
         std::memcpy(&flag, value, sizeof flag);
     else if (level == IPPROTO_IP && length > 0)

@@ -158,8 +158,7 @@ Wanted read_wanted(const sockaddr* address, socklen_t length) {
 
 // The socket is bound, to where the kernel says it is, and not prepared yet. `found`: it comes from
 // elsewhere, with options that we have not seen.
-Socket take_over_bound(int fd, Socket socket, bool found) {
-    const auto own = socket_calls::own_name(fd);
+Socket take_over_bound(int fd, Socket socket, const std::optional<Peer>& own, bool found) {
     if (!own)
         return {};
     const bool ipv6 = socket.has(Socket::ipv6);
@@ -198,10 +197,12 @@ Socket classify(int fd) {
         socket_calls::read(fd, SOL_SOCKET, SO_PROTOCOL) != IPPROTO_UDP)
         return other_socket(domain);
     // What the program has asked for on another descriptor of this socket only that one's word can tell.
+    const auto own = socket_calls::own_name(fd);
     const uint64_t cookie = socket_calls::cookie(fd);
     Socket same;
     change_each([&](int other, Socket seen) {
-        if (other == fd || !seen.is(Kind::ours) || socket_calls::cookie(other) != cookie)
+        if (other == fd || !seen.is(Kind::ours) || !own || seen.port() != own->port ||
+            socket_calls::cookie(other) != cookie)
             return seen;
         same = seen.with_options(0, Socket::has_copies);
         return same;
@@ -214,7 +215,7 @@ Socket classify(int fd) {
     if (socket_calls::read(fd, SOL_SOCKET, SO_BINDTOIFINDEX) != 0)
         bits |= Socket::to_device;
     const Socket found{Kind::unknown, bits};
-    return take_over_bound(fd, found.with_multicast_interface(Socket::multicast_unknown), true);
+    return take_over_bound(fd, found.with_multicast_interface(Socket::multicast_unknown), own, true);
 }
 
 } // namespace
@@ -273,7 +274,7 @@ int bind_found(int fd, Socket before, const sockaddr* address, socklen_t length)
         // Its name is another one now, and the mark goes by the port.
         options::give_back(fd, before);
         constexpr uint64_t not_any_more = Socket::has_address | Socket::only_ipv4 | Socket::unmarked;
-        now = take_over_bound(fd, before.with_options(not_any_more, 0), false);
+        now = take_over_bound(fd, before.with_options(not_any_more, 0), socket_calls::own_name(fd), false);
     } else {
         now = classify(fd);
     }
@@ -445,7 +446,8 @@ void set_sticky_source(int fd, bool chosen) {
     if (chosen && before.is(Kind::ours)) {
         now = now.with_kind(Kind::other);
     } else if (!chosen && before.is(Kind::other)) {
-        now = take_over_bound(fd, now, false).with_options(0, before.word() & Socket::has_copies);
+        now = take_over_bound(fd, now, socket_calls::own_name(fd), false)
+                  .with_options(0, before.word() & Socket::has_copies);
     }
     change_all(fd, [&](Socket) { return now; });
 }

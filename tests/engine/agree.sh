@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # The same scenarios bare, with the shim and with the engine. Shim and engine must agree, but for what is stated here.
+# shellcheck disable=SC2119 # engine_attach takes options, which few tests need
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=../lab/lab.sh
 . "$(dirname "$0")/../lab/lab.sh"

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # A process that has the shim and the engine is answered once, and rightly; so is one beside it that has only one of them.
+# shellcheck disable=SC2119 # engine_attach takes options, which few tests need
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=../lab/lab.sh
 . "$(dirname "$0")/../lab/lab.sh"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2119,SC2120 # for the tests; engine_attach takes options from some of them
 #
 # What the engine's tests share. Sourced after tests/lab/lab.sh. ENGINE_TOOL is multihomectl, ENGINE_PROGRAMS the directory
 # of the programs made from programs/.
@@ -20,8 +20,7 @@ engine_sweep() {
     local directory owner
     for directory in "$1"/mhengine-*; do
         owner=${directory##*/mhengine-}
-        [ -d "$directory" ] && [ ! -d "/proc/${owner%%-*}" ] || continue
-        engine_remove "$directory"
+        if [ -d "$directory" ] && [ ! -d "/proc/${owner%%-*}" ]; then engine_remove "$directory"; fi
     done
 }
 

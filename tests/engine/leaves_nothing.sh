@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # attach, detach: no program, map, link or pin is left; nor when attach is killed at any step, after the next detach.
+# shellcheck disable=SC2119 # engine_attach takes options, which few tests need
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=../lab/lab.sh
 . "$(dirname "$0")/../lab/lab.sh"
@@ -31,14 +32,14 @@ expect_nothing() {
 expect_nothing "before"
 engine_attach
 [ "$(bpftool cgroup show "$ENGINE_GROUP" | grep -c learn)" -eq 1 ] || fail "attach has attached nothing"
-"$ENGINE_TOOL" attach -q --cgroup "$ENGINE_GROUP" 2>/dev/null && fail "attached twice"
+! "$ENGINE_TOOL" attach -q --cgroup "$ENGINE_GROUP" 2>/dev/null || fail "attached twice"
 [ "$(stat -c %a "$pins/$identity")" = 700 ] || fail "others than root may look at the pins"
 for pin in "$pins/$identity"/*; do
     [ "$(stat -c '%a %u' "$pin")" = '600 0' ] || fail "others than root may open $pin"
 done
 engine_detach
 expect_nothing "detach"
-"$ENGINE_TOOL" detach -q --cgroup "$ENGINE_GROUP" && fail "detach says that it did something"
+! "$ENGINE_TOOL" detach -q --cgroup "$ENGINE_GROUP" || fail "detach says that it did something"
 
 # Killed at each of its steps: the program stops itself there by a debugger's means, a fault that strace puts in.
 if command -v strace >/dev/null; then
@@ -64,7 +65,9 @@ rmdir "$group"
 status=0
 "$ENGINE_TOOL" list >"$LAB_DIR/list" || status=$?
 mkdir "$group"
-[ "$status" -eq 1 ] && grep -q gone "$LAB_DIR/list" || fail "list does not show that the control group is gone"
+if [ "$status" -ne 1 ] || ! grep -q gone "$LAB_DIR/list"; then
+    fail "list does not show that the control group is gone"
+fi
 "$ENGINE_TOOL" detach -q --cgroup "/${group##*/}" >/dev/null || true
 [ ! -e "$pins/$identity" ] || fail "detach leaves the pins of a control group that is gone"
 say "ok: a control group that is gone"

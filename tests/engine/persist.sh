@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 # attach UNIT finds the unit's control group, --persist writes what attaches it at each start, and detach --persist
 # removes that. --ports limits what is served.
+# shellcheck disable=SC2119 # engine_attach takes options, which few tests need
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=../lab/lab.sh
 . "$(dirname "$0")/../lab/lab.sh"

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 # What preloading cannot reach, and the engine can: reaches.sh go|static|musl|setuid|uring. Each server is asked bare, is
 # then attached to without a restart, asked again at all addresses, and bare once more after the engine is gone.
+# shellcheck disable=SC2119 # engine_attach takes options, which few tests need
 set -euo pipefail
 kind=$1
 # shellcheck source-path=SCRIPTDIR source=../lab/lab.sh

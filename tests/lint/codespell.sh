@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# No misspelt words. "\(bu" is a bullet in a manual page, "datas" several pieces of data.
+# No misspelt words. "\(bu" is a bullet in a manual page, "datas" several pieces of data, doas
+# a command.
 . "${0%/*}/common.sh"
 need codespell
-codespell --quiet-level 3 --ignore-words-list bu,datas --skip './build*,./.git,./.cache,*.svg,*.json' . || exit 1
+codespell --quiet-level 3 --ignore-words-list bu,datas,doas --skip './build*,./.git,./.cache,*.svg,*.json' . || exit 1
 echo 'no misspelt words'

@@ -15,8 +15,9 @@ namespace {
 
 void look(const char* what, int server, bool may_be_shimmed = true) {
     std::printf("%s\n", what);
-    for (const auto& [level, name] : {std::pair{IPPROTO_IP, IP_PKTINFO}, std::pair{IPPROTO_IP, IP_RECVTTL},
-                                      std::pair{SOL_SOCKET, SO_OOBINLINE}}) {
+    using Option = std::pair<int, int>;
+    for (const auto& [level, name] :
+         {Option{IPPROTO_IP, IP_PKTINFO}, Option{IPPROTO_IP, IP_RECVTTL}, Option{SOL_SOCKET, SO_OOBINLINE}}) {
         int value = -1;
         socklen_t length = sizeof value;
         say("option", getsockopt(server, level, name, &value, &length));

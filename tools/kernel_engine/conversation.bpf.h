@@ -122,12 +122,13 @@ static __always_inline void note_arrival(const struct engine_key* key, __u32 num
 }
 
 /*
- * From the second address on, the order counts. Whether an earlier question is still in the socket's queue is not known then.
- * It is taken for one that is not: if it is, the first answers are one place ahead, until the program has drained the socket
- * and finds the queue here empty, too. The other way round the queue here would never be empty again.
+ * From the second address on, the order counts. Whether an earlier question is still in the socket's queue is
+ * not known then. It is taken for one that is not: if it is, the first answers are one place ahead, until the
+ * program has drained the socket and finds the queue here empty, too. The other way round the queue here
+ * would never be empty again.
  */
-static __always_inline void follow(const struct engine_key* key, struct engine_conversation* known, __u32 number,
-                                   __u32 now) {
+static __always_inline void follow(const struct engine_key* key, struct engine_conversation* known,
+                                   __u32 number, __u32 now) {
     if (!known->tracked) {
         known->tracked = 1;
         any_tracked = 1;

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * A UDP echo server that knows nothing of the address it was asked at: echo PORT v4|v6|dual [HOW]. Built several times:
- * statically, with musl, with the set-user-ID bit. HOW it answers:
- *   same      from the socket that it was asked at
- *   transfer  from a new socket, as TFTP does
- *   connected from a new socket that it connects to the client
- *   bound     from the socket that it was asked at, connected to the client for the answer
+ * A UDP echo server that knows nothing of the address it was asked at: echo PORT v4|v6|dual [HOW]. Built
+ * several times: statically, with musl, with the set-user-ID bit. HOW it answers: same      from the socket
+ * that it was asked at transfer  from a new socket, as TFTP does connected from a new socket that it connects
+ * to the client bound     from the socket that it was asked at, connected to the client for the answer
  *   batches   reads two datagrams and then answers them in order, if two are there
  */
 #include <arpa/inet.h>
@@ -31,7 +29,8 @@ static int open_server(int port, const char* family) {
     int server = socket(is_four ? AF_INET : AF_INET6, SOCK_DGRAM, 0);
     if (!is_four)
         setsockopt(server, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only);
-    if (bind(server, is_four ? (struct sockaddr*)&four : (struct sockaddr*)&six, is_four ? sizeof four : sizeof six)) {
+    if (bind(server, is_four ? (struct sockaddr*)&four : (struct sockaddr*)&six,
+             is_four ? sizeof four : sizeof six)) {
         perror("bind");
         exit(1);
     }
@@ -40,8 +39,8 @@ static int open_server(int port, const char* family) {
 
 static void take(int server, struct datagram* datagram) {
     datagram->peer_size = sizeof datagram->peer;
-    datagram->size = recvfrom(server, datagram->bytes, sizeof datagram->bytes, 0, (struct sockaddr*)&datagram->peer,
-                              &datagram->peer_size);
+    datagram->size = recvfrom(server, datagram->bytes, sizeof datagram->bytes, 0,
+                              (struct sockaddr*)&datagram->peer, &datagram->peer_size);
 }
 
 static void answer(int server, const struct datagram* datagram) {

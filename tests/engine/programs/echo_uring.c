@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A UDP echo server that receives and sends through io_uring, which no preloaded library sees: echo_uring PORT v4|v6|dual
+ * A UDP echo server that receives and sends through io_uring, which no preloaded library sees: echo_uring
+ * PORT v4|v6|dual
  */
 #include <liburing.h>
 #include <netinet/in.h>
@@ -37,7 +38,8 @@ int main(int argument_count, char** arguments) {
     int server = socket(is_four ? AF_INET : AF_INET6, SOCK_DGRAM, 0);
     if (!is_four)
         setsockopt(server, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only);
-    if (bind(server, is_four ? (struct sockaddr*)&four : (struct sockaddr*)&six, is_four ? sizeof four : sizeof six))
+    if (bind(server, is_four ? (struct sockaddr*)&four : (struct sockaddr*)&six,
+             is_four ? sizeof four : sizeof six))
         return 1;
     for (;;) {
         struct sockaddr_storage peer;
