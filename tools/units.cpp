@@ -16,7 +16,7 @@ constexpr std::size_t longest_unit_name = 255; // systemd.unit(5)
 
 } // namespace
 
-std::string unit_name(const std::string& text) {
+std::string valid_unit_name(const std::string& text) {
     constexpr std::string_view allowed =
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:-_.\\@";
     std::string name = text;

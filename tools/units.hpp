@@ -9,7 +9,7 @@
 namespace multihome::tools {
 
 /// The full name: "unbound" is "unbound.service". Throws Impossible where it is none that systemd would take.
-std::string unit_name(const std::string& text);
+std::string valid_unit_name(const std::string& text);
 
 struct Unit {
     std::string name;
