@@ -36,6 +36,8 @@ golang-go           the engine's test of a Go program
 liburing-dev        the engine's test of an io_uring server
 libmd-dev           multihomectl ask: RADIUS signs its requests with MD5
 libmnl-dev          multihomectl asks the kernel for sockets, addresses and routes
+libbenchmark-dev    measures what runs inside one process
+gnuplot-nox         draws the bench's picture
 binutils            nm: what the library exports
 valgrind            counts instructions
 strace              counts system calls

@@ -1,75 +1,88 @@
 // SPDX-License-Identifier: MIT
 //
-// The clients of the servers that are measured.
+// The clients of the servers that are measured. One socket plays them all, from addresses of its own.
 #pragma once
 
+#include "tools/bench/network.hpp"
 #include "tools/bench/process.hpp"
 #include "tools/bench/processors.hpp"
+#include "tools/bench/server.hpp"
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <netinet/in.h>
-#include <stop_token>
 #include <sys/socket.h>
 #include <thread>
 #include <vector>
 
 namespace multihome::bench {
 
-// The address that clients ask: not the one that the routing table would answer from, so that a wrong answer
-// shows.
-constexpr in_addr_t asked_address = INADDR_LOOPBACK + 1; // 127.0.0.2, host byte order
+constexpr unsigned largest_window = 64;
 
-sockaddr_in address_of(in_addr_t host_order, uint16_t port);
-
-// An unconnected UDP socket whose receive calls give up after `timeout_ms`.
-Descriptor client_socket(int timeout_ms, int family = AF_INET);
-
-// Asks `requests` times, one after the other, from `peers` sockets in turn; with 0 peers each request comes
-// from a new socket. Fails where an answer does not come. Returns how many answers came from the address that
-// was asked. `ipv6`: at ::1, else at asked_address.
-uint64_t ask_in_turn(uint16_t port, unsigned peers, uint64_t requests, bool ipv6 = false);
-
-// Asks in batches from one socket: a whole batch waits for the server when a byte is written to its `gate`.
-uint64_t ask_in_batches(uint16_t port, int gate, uint64_t batches, bool ipv6 = false);
-
-// Where clients that play many peers ask from: all of 127.0.0.0/8 is local.
-constexpr in_addr_t many_peers_base = 0x7f100000; // 127.16.0.0, host byte order
-constexpr uint32_t most_peers = 1U << 20;
-
-// Makes `source` (host byte order) the source of `message`, which lives as long as `control`.
-struct SourceControl {
-    alignas(cmsghdr) char bytes[CMSG_SPACE(sizeof(in_pktinfo))];
-};
-void prepare_source(msghdr& message, SourceControl& control);
-void set_source(SourceControl& control, in_addr_t source);
-
-struct LoadSettings {
-    sockaddr_in server{};
-    unsigned threads = 1;
-    unsigned window = 1; // requests that each thread keeps under way
-    size_t size = 32;    // of a datagram
-    uint32_t peers = 0;  // 0: each thread is one peer; else each thread plays that many in turn,
-    in_addr_t first_peer = many_peers_base; // from this address on (host byte order)
-    Place place = Place::anywhere;
+// Who asks, and where.
+struct Clients {
+    uint32_t count = 1;       // they ask in turn
+    uint32_t addresses = 1;   // client i always asks address i mod `addresses`,
+    bool alternating = false; // or the next one each time
+    bool ipv6 = false;
+    in_addr_t server = first_asked; // host byte order: the first of the addresses
+    uint16_t port = 0;              // the server's
+    in_addr_t first = first_client; // host byte order: the first client's address
+    uint16_t own_port = 0;          // 0: any. The same addresses with another port are other clients
+    size_t size = 4;                // of a datagram
+    int patience_ms = 50;           // what has not come by then was lost
 };
 
-// Asks from several threads until it ends.
+struct Answers {
+    uint64_t all = 0;
+    uint64_t right = 0; // from the address that was asked
+
+    Answers operator-(const Answers& before) const { return {all - before.all, right - before.right}; }
+};
+
+class Client {
+public:
+    explicit Client(const Clients& clients);
+    ~Client();
+
+    // Sends the next `count` requests, at most largest_window. Returns how many were sent.
+    unsigned send(unsigned count);
+    // Takes what has come: how many; 0 where nothing did in time.
+    unsigned receive(int flags = MSG_WAITFORONE);
+    const Answers& answers() const { return answers_; }
+
+    // Asks `requests` times, `together` before their answers are waited for; a byte is written to `gate`
+    // meanwhile, unless it is negative. Fails where an answer does not come.
+    void ask(uint64_t requests, unsigned together, int gate = -1);
+
+private:
+    struct Messages;
+
+    Clients clients_;
+    Descriptor fd_;
+    std::unique_ptr<Messages> messages_;
+    uint64_t next_ = 0;
+    Answers answers_;
+};
+
+// Asks from several threads until it ends, as fast as the server answers.
 class Load {
 public:
-    // What has been answered so far.
-    struct Answers {
-        uint64_t all = 0;
-        uint64_t right = 0; // from the address that was asked
+    struct Settings {
+        Clients clients; // of each thread: they may be the same
+        unsigned threads = 1;
+        unsigned window = 1; // requests that each thread keeps under way
+        Place place = Place::anywhere;
     };
 
-    explicit Load(const LoadSettings& settings);
-
-    // Holds its breath. What is under way is still answered.
-    void pause(bool on) { paused_ = on; }
+    explicit Load(const Settings& settings);
 
     Answers answers() const;
+    // Waits until `count` answers have come, or for very long.
+    void wait_for(uint64_t count) const;
     // Those after `duration`. On a busy machine it may take longer until they are enough beyond `before` to
     // tell anything; fails where that takes very long.
     Answers answers_after(std::chrono::milliseconds duration, const Answers& before) const;
@@ -81,26 +94,20 @@ private:
         std::atomic<uint64_t> right{0};
     };
 
-    void ask(const std::stop_token& stop, Count& count) const;
-
-    LoadSettings settings_;
-    std::atomic<bool> paused_{false};
+    Settings settings_;
     std::vector<Count> counts_;
     std::vector<std::jthread> threads_; // last: they use the others
 };
 
-// Asks from each of `count` addresses from `first` (host byte order) on, a window at a time, `passes` times
-// with more than two seconds between them. Returns the answers to the last pass. `own_port`: 0: any.
-Load::Answers sweep(const sockaddr_in& server, in_addr_t first, uint32_t count, uint16_t own_port,
-                    unsigned passes);
+// Asks once from each of the clients, a window at a time, `passes` times with more than two seconds between
+// them. Returns the answers to the last pass.
+Answers sweep(const Clients& clients, unsigned passes);
 
-// Asks `rate` times a second for `duration`, from `count` addresses from `first` on in turn, whether answers
-// come or not.
+// Asks `rate` times a second for `duration`, whether answers come or not.
 struct Paced {
     uint64_t asked = 0;
-    Load::Answers answers;
+    Answers answers;
 };
-Paced ask_at_rate(const sockaddr_in& server, in_addr_t first, uint32_t count, uint16_t own_port,
-                  unsigned rate, std::chrono::milliseconds duration);
+Paced ask_at_rate(const Clients& clients, unsigned rate, std::chrono::milliseconds duration);
 
 } // namespace multihome::bench

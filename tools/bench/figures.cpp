@@ -4,8 +4,27 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <fmt/format.h>
+#include <fstream>
+#include <gnu/libc-version.h>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+#include <sys/utsname.h>
+#include <thread>
 
 namespace multihome::bench {
+
+using Json = nlohmann::json;
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Sample, median, low, high)
+NLOHMANN_JSON_SERIALIZE_ENUM(Budget::Kind, {{Budget::Kind::none, ""},
+                                            {Budget::Kind::at_most, "at most"},
+                                            {Budget::Kind::at_least, "at least"},
+                                            {Budget::Kind::ratio_at_most, "ratio at most"},
+                                            {Budget::Kind::ratio_at_least, "ratio at least"}})
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Budget, kind, limit)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Figure, part, group, subject, unit, value, ratio, budget,
+                                                note)
 
 namespace {
 
@@ -15,6 +34,26 @@ double quantile(const std::vector<double>& values, double share) {
     const auto below = static_cast<size_t>(place);
     const size_t above = std::min(below + 1, values.size() - 1);
     return values[below] + (values[above] - values[below]) * (place - static_cast<double>(below));
+}
+
+// Six digits are more than any of the figures are worth.
+Json rounded(const Json& json) {
+    if (json.is_number_float())
+        return std::stod(fmt::format("{:.6g}", json.get<double>()));
+    if (!json.is_object())
+        return json;
+    Json result;
+    for (const auto& [key, value] : json.items())
+        result[key] = rounded(value);
+    return result;
+}
+
+std::string processor_name() {
+    std::ifstream file("/proc/cpuinfo");
+    for (std::string line; std::getline(file, line);)
+        if (line.starts_with("model name"))
+            return line.substr(line.find(": ") + 2);
+    return "unknown processor";
 }
 
 } // namespace
@@ -38,93 +77,65 @@ Sample Sample::sure(std::vector<double> values) {
     return {quantile(values, 0.5), values[static_cast<size_t>(low)], values[static_cast<size_t>(high)]};
 }
 
-bool Figure::within_budget() const {
-    if (!budget)
+std::string Budget::text() const {
+    return fmt::format("{} {:g}", Json(kind).get<std::string>(), limit);
+}
+
+bool Figure::is_within_budget() const {
+    switch (budget.kind) {
+    case Budget::Kind::none:
         return true;
-    const double held = budget->of_ratio ? ratio.value_or(Sample{}).median : value.median;
-    return budget->at_least ? held >= budget->limit : held <= budget->limit;
+    case Budget::Kind::at_most:
+        return value.median <= budget.limit;
+    case Budget::Kind::at_least:
+        return value.median >= budget.limit;
+    case Budget::Kind::ratio_at_most:
+        return ratio.median <= budget.limit;
+    case Budget::Kind::ratio_at_least:
+        return ratio.median >= budget.limit;
+    }
+    return false;
 }
 
 std::string readable(double value) {
     const double size = std::fabs(value);
-    char text[32];
-    if (size >= 1e9)
-        std::snprintf(text, sizeof text, "%.2f G", value / 1e9);
-    else if (size >= 1e6)
-        std::snprintf(text, sizeof text, "%.2f M", value / 1e6);
-    else if (size >= 1e4)
-        std::snprintf(text, sizeof text, "%.1f k", value / 1e3);
-    else if (size >= 100 || value == std::floor(value))
-        std::snprintf(text, sizeof text, "%.0f", value);
-    else
-        std::snprintf(text, sizeof text, "%.2f", value);
-    return text;
+    for (const auto& [from, unit, name] : {std::tuple{1e9, 1e9, " G"}, {1e6, 1e6, " M"}, {1e4, 1e3, " k"}})
+        if (size >= from)
+            return fmt::format("{:.{}f}{}", value / unit, unit == 1e3 ? 1 : 2, name);
+    return fmt::format("{:.{}f}", value,
+                       size >= 1000 || value == std::floor(value) ? 0
+                       : size >= 100                              ? 1
+                                                                  : 2);
 }
-
-namespace {
-
-// "budget 100: met"
-std::string verdict(const Figure& figure) {
-    const Budget& budget = *figure.budget;
-    return std::string("budget ") + (budget.at_least ? "at least " : "") + (budget.of_ratio ? "x " : "") +
-           readable(budget.limit) + (figure.within_budget() ? ": met" : ": MISSED");
-}
-
-} // namespace
 
 void Figures::begin(const std::string& title) {
-    std::printf("\n%s\n", title.c_str());
+    fmt::print("\n{}\n", title);
     part_ = title;
     last_group_.clear();
 }
 
 void Figures::add(Figure figure) {
-    if (figure.group != last_group_) {
-        std::printf("  %s\n", figure.group.c_str());
-        last_group_ = figure.group;
-    }
+    if (figure.group != last_group_)
+        fmt::print("  {}\n", figure.group);
+    last_group_ = figure.group;
     const Sample& value = figure.value;
     std::string line = readable(value.median) + ' ' + figure.unit;
     if (value.low != value.high)
         line += " (" + readable(value.low) + " to " + readable(value.high) + ')';
-    std::printf("    %-22s %-40s", figure.subject.c_str(), line.c_str());
+    fmt::print("    {:<22} {:<40}", figure.subject, line);
     if (figure.ratio)
-        std::printf(" x %.3f (%.3f to %.3f)", figure.ratio->median, figure.ratio->low, figure.ratio->high);
+        fmt::print(" x {:.3f} ({:.3f} to {:.3f})", figure.ratio.median, figure.ratio.low, figure.ratio.high);
     if (figure.budget)
-        std::printf(" %s", verdict(figure).c_str());
-    if (!figure.note.empty())
-        std::printf("  %s", figure.note.c_str());
-    std::printf("\n");
+        fmt::print(" {}: {}", figure.budget.text(), figure.is_within_budget() ? "met" : "MISSED");
+    fmt::print("{}{}\n", figure.note.empty() ? "" : "  ", figure.note);
     std::fflush(stdout);
     figure.part = part_;
     figures_.push_back(std::move(figure));
 }
 
 void Figures::skip(const std::string& what, const std::string& why) {
-    std::printf("  SKIP %s: %s\n", what.c_str(), why.c_str());
-    std::fflush(stdout);
+    fmt::print("  SKIP {}: {}\n", what, why);
     skipped_.push_back(what + ": " + why);
-}
-
-bool Figures::within_budgets() const {
-    size_t all = 0;
-    size_t missed = 0;
-    for (const Figure& figure : figures_) {
-        if (!figure.budget)
-            continue;
-        if (++all == 1)
-            std::printf("\nBudgets\n");
-        if (figure.within_budget())
-            continue;
-        ++missed;
-        const double value =
-            figure.budget->of_ratio ? figure.ratio.value_or(Sample{}).median : figure.value.median;
-        std::printf("  %s, %s: %.4g, %s\n", figure.group.c_str(), figure.subject.c_str(), value,
-                    verdict(figure).c_str());
-    }
-    if (all != 0)
-        std::printf("  %zu of %zu met\n", all - missed, all);
-    return missed == 0;
 }
 
 const Figure* Figures::find(const std::string& group, const std::string& subject) const {
@@ -132,6 +143,78 @@ const Figure* Figures::find(const std::string& group, const std::string& subject
         if (figure.group == group && figure.subject == subject)
             return &figure;
     return nullptr;
+}
+
+bool Figures::are_within_budgets() const {
+    size_t all = 0;
+    size_t missed = 0;
+    for (const Figure& figure : figures_) {
+        all += figure.budget ? 1 : 0;
+        if (figure.is_within_budget())
+            continue;
+        fmt::print("{}  {}: {}, {}\n", missed == 0 ? "\nMissed budgets\n" : "", figure.name(),
+                   readable((figure.ratio ? figure.ratio : figure.value).median), figure.budget.text());
+        ++missed;
+    }
+    if (all != 0)
+        fmt::print("{} of {} budgets met\n", all - missed, all);
+    return missed == 0;
+}
+
+std::string Figures::here() {
+    utsname name{};
+    uname(&name);
+#ifdef __clang__
+    const std::string compiler = "clang " __clang_version__;
+#else
+    const std::string compiler = "gcc " __VERSION__;
+#endif
+    return fmt::format("{}, {} processors; {} {} {}; {}; glibc {}", processor_name(),
+                       std::thread::hardware_concurrency(), name.sysname, name.release, name.machine,
+                       compiler, gnu_get_libc_version());
+}
+
+void Figures::write(const std::string& path) const {
+    std::string text = fmt::format(
+        "{{\n  \"license\": \"SPDX-License-Identifier: MIT\",\n"
+        "  \"low and high\": \"of a value: the quartiles of its repetitions; of a ratio: the 95 % confidence "
+        "interval of the median of the repetitions' ratios\",\n  \"machine\": {},\n  \"figures\": [",
+        Json(machine).dump());
+    const char* separator = "\n";
+    for (const Figure& figure : figures_) {
+        Json json = rounded(Json(figure));
+        if (!figure.ratio)
+            json.erase("ratio");
+        if (!figure.budget)
+            json.erase("budget");
+        if (figure.note.empty())
+            json.erase("note");
+        text += separator + ("    " + json.dump());
+        separator = ",\n";
+    }
+    write_file(path, text + "\n  ],\n  \"skipped\": " + Json(skipped_).dump() + "\n}\n");
+}
+
+void Figures::read(const std::string& path) {
+    const Json json = Json::parse(read_file(path));
+    machine = json.at("machine");
+    figures_ = json.at("figures").get<std::vector<Figure>>();
+    skipped_ = json.at("skipped").get<std::vector<std::string>>();
+}
+
+void write_file(const std::string& path, const std::string& text) {
+    std::ofstream file(path);
+    file << text;
+    file.close();
+    if (!file)
+        throw std::runtime_error("cannot write " + path);
+}
+
+std::string read_file(const std::string& path) {
+    std::ifstream file(path);
+    if (!file)
+        throw std::runtime_error("cannot read " + path);
+    return {std::istreambuf_iterator<char>(file), {}};
 }
 
 } // namespace multihome::bench

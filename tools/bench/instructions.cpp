@@ -1,80 +1,63 @@
 // SPDX-License-Identifier: MIT
 //
-// Instructions per request and reply: the difference between a long run and a short one, so that what the
-// program does once does not count.
+// User-space instructions for a request and its reply: callgrind counts from when the server has warmed up.
 #include "tools/bench/callgrind.hpp"
-#include "tools/bench/client.hpp"
 #include "tools/bench/parts.hpp"
-#include "tools/bench/pass_on.hpp"
 #include "tools/bench/process.hpp"
-#include "tools/bench/server.hpp"
-#include "tools/bench/subjects.hpp"
+#include "tools/bench/rows.hpp"
 
+#include <algorithm>
 #include <array>
 #include <filesystem>
-#include <sys/wait.h>
-#include <unistd.h>
+#include <limits>
+#include <stdexcept>
+#include <sys/resource.h>
 
 namespace multihome::bench {
 
 namespace {
 
-// How the server is written, and who asks it.
-struct Style {
-    bool ipv6_server = false;
-    bool ipv6_client = false;
-    bool messages = false; // recvmsg() and sendmsg()
-};
-
 class Measurement {
 public:
-    Measurement(const Settings& settings, Figures& figures) : settings_(settings), figures_(figures) {}
+    Measurement(const Settings& settings, Figures& figures)
+        : settings_(settings), figures_(figures), callgrind_(settings.profiles) {}
 
-    // `peers`: as ask_in_turn() has it.
-    void request_and_reply(const std::string& group, const Style& style, unsigned peers,
-                           std::optional<Budget> budget) {
-        // Every peer is heard several times before it counts.
-        const uint64_t few = std::max<uint64_t>(500, 2 * uint64_t{peers});
-        const uint64_t more = settings_.quick ? 2000 : 8000;
-        compare(group, budget, [&](const Subject& subject) {
-            return (serve(subject, style, peers, few + more) - serve(subject, style, peers, few)) /
-                   static_cast<double>(more);
-        });
+    void request_and_reply(const Row& row) {
+        std::array<double, subjects.size()> values{};
+        for (size_t index = 0; index < subjects.size(); ++index) {
+            if (settings_.quick && index == bare_server)
+                continue;
+            values[index] = count(row, subjects[index]);
+            figures_.add({row.name, subjects[index].name, "instructions", Sample::exactly(values[index])});
+        }
+        figures_.add({row.name,
+                      "above native",
+                      "instructions",
+                      Sample::exactly(values[shim_server] - values[native_server]),
+                      {},
+                      row.budget});
     }
 
-    void batches(const std::string& group, const Style& style, std::optional<Budget> budget) {
-        const uint64_t few = 10;
-        const uint64_t more = settings_.quick ? 50 : 200;
-        compare(group, budget, [&](const Subject& subject) {
-            return (serve_batches(subject, style, few + more) - serve_batches(subject, style, few)) /
-                   static_cast<double>(more * batch_size);
+    void pass_on(const std::string& kind) {
+        constexpr unsigned count = 1000;
+        constexpr unsigned calls = 2; // for each of the count
+        const Words command = {own_path(), "pass-on", "--kind", kind, "--count", std::to_string(count)};
+        above_bare("not ours: " + kind, "instructions", 12, [&](const Words& environment) {
+            return instructions(command, environment, true) / (count * calls);
         });
-    }
-
-    void pass_on(const std::string& name) {
-        constexpr double calls = 2; // for each of the count
-        const auto run = [&](bool shim, uint64_t count) {
-            return static_cast<double>(
-                callgrind_.count({own_path(), "pass-on", "--kind", name, "--count", std::to_string(count)},
-                                 shim ? settings_.library : ""));
-        };
-        const auto per_call = [&](bool shim) { return (run(shim, 3000) - run(shim, 1000)) / (2000 * calls); };
-        const double bare = per_call(false);
-        const double shim = per_call(true);
-        const std::string group = "a call on what is not ours, " + name;
-        figures_.add({group, "bare", "instructions", Sample::exactly(bare)});
-        figures_.add({group, "shim", "instructions", Sample::exactly(shim)});
-        figures_.add({group, "above bare", "instructions", Sample::exactly(shim - bare), {}, 12});
     }
 
     void process_start() {
-        const std::vector<std::string> command = {find_program("true")};
-        const auto bare = static_cast<double>(callgrind_.count(command, ""));
-        const auto shim = static_cast<double>(callgrind_.count(command, settings_.library));
-        const std::string group = "process start, true";
-        figures_.add({group, "bare", "instructions", Sample::exactly(bare)});
-        figures_.add({group, "shim", "instructions", Sample::exactly(shim)});
-        figures_.add({group, "above bare", "instructions", Sample::exactly(shim - bare), {}, 120'000});
+        const Words command = {find_program("true")};
+        above_bare("process start, true", "instructions", 60'000,
+                   [&](const Words& environment) { return instructions(command, environment, false); });
+        // The least of several: what a busy machine takes away and brings back is not the library's.
+        above_bare("process start, true", "page faults", 10, [&](const Words& environment) {
+            long least = std::numeric_limits<long>::max();
+            for (int repetition = 0; repetition < 20; ++repetition)
+                least = std::min(least, page_faults(command, environment));
+            return static_cast<double>(least);
+        });
     }
 
     // A build keeps its debugging information; what is installed and loaded does not have it.
@@ -82,79 +65,68 @@ public:
         const std::string strip = find_program("strip");
         if (strip.empty())
             return figures_.skip("the library's size", "strip (binutils) is not installed");
-        const std::string stripped =
-            std::filesystem::temp_directory_path() / ("multihome-bench-stripped-" + std::to_string(getpid()));
-        Child child({strip, "-o", stripped, settings_.library}, {});
-        int status = 0;
-        child.finish(status);
-        if (status != 0)
+        const TemporaryFolder folder;
+        const std::string stripped = folder.path() + "/stripped";
+        if (Child({strip, "-o", stripped, settings_.library}).finish() != 0)
             throw std::runtime_error("strip failed on " + settings_.library);
         const auto size = static_cast<double>(std::filesystem::file_size(stripped)) / 1024;
-        std::filesystem::remove(stripped);
         figures_.add({"the library, stripped", "shim", "KiB", Sample::exactly(size), {}, 800});
     }
 
 private:
-    static std::vector<std::string> server(const Subject& subject, const Style& style, uint64_t requests) {
-        std::vector<std::string> command = {own_path(), "server", "--requests", std::to_string(requests)};
-        if (subject.native)
-            command.emplace_back("--native");
-        if (style.ipv6_server)
-            command.emplace_back("--ipv6");
-        if (style.messages)
-            command.emplace_back("--messages");
-        return command;
+    double count(const Row& row, const Subject& subject) {
+        const uint64_t warm_up = row.warm_up();
+        const uint64_t counted = row.clients.count > 1 ? 3200 : 960; // multiples of 32
+        const ServerSettings server = row.server_for(subject.native, warm_up, counted);
+        // Who asks makes no difference to a program that looks no peer up: once for each way of calling.
+        ServerSettings style = server;
+        style.warm_up = style.requests = 0;
+        std::string key;
+        for (const std::string& word : style.command())
+            key += word + ' ';
+        if (const auto known = counted_.find(key); !subject.shim && known != counted_.end())
+            return known->second;
+        const double all =
+            instructions(server.command(), subject.environment(settings_), true, [&](Child& child) {
+                row.ask(child, warm_up, counted, subject.native || subject.shim);
+            });
+        const double each = all / static_cast<double>(counted);
+        if (!subject.shim)
+            counted_[key] = each;
+        return each;
     }
 
-    double serve(const Subject& subject, const Style& style, unsigned peers, uint64_t requests) const {
-        return static_cast<double>(callgrind_.count(
-            server(subject, style, requests), subject.shim ? settings_.library : "", [&](Child& child) {
-                const auto port = static_cast<uint16_t>(std::stoul(child.read_line()));
-                expect_right(subject, style, ask_in_turn(port, peers, requests, style.ipv6_client), requests);
-            }));
+    double instructions(const Words& command, const Words& environment, bool part,
+                        const std::function<void(Child&)>& meanwhile = {}) {
+        return static_cast<double>(callgrind_.count(command, environment, part, meanwhile).at("Ir"));
     }
 
-    // The server waits at a gate, so that each receive call finds a whole batch.
-    double serve_batches(const Subject& subject, const Style& style, uint64_t batches) const {
-        const uint64_t requests = batches * batch_size;
-        std::vector<std::string> command = server(subject, style, requests);
-        command.insert(command.end(), {"--batch", "--gated"});
-        return static_cast<double>(
-            callgrind_.count(command, subject.shim ? settings_.library : "", [&](Child& child) {
-                const auto port = static_cast<uint16_t>(std::stoul(child.read_line()));
-                expect_right(subject, style, ask_in_batches(port, child.input(), batches, style.ipv6_client),
-                             requests);
-            }));
+    static long page_faults(const Words& command, const Words& environment) {
+        const auto so_far = [] {
+            rusage usage{};
+            getrusage(RUSAGE_CHILDREN, &usage);
+            return usage.ru_minflt + usage.ru_majflt;
+        };
+        const long before = so_far();
+        Child(command, environment).finish();
+        return so_far() - before;
     }
 
-    // Figures of a server that answers from the wrong address would be figures of something else.
-    // The one IPv6 address of the loopback interface cannot be wrong.
-    static void expect_right(const Subject& subject, const Style& style, uint64_t right, uint64_t requests) {
-        const uint64_t wanted = subject.native || subject.shim || style.ipv6_client ? requests : 0;
-        if (right != wanted)
-            throw std::runtime_error(
-                std::string(subject.name) + ": " + std::to_string(right) + " of " + std::to_string(requests) +
-                " answers came from the address that was asked, not " + std::to_string(wanted));
-    }
-
-    template <typename Run>
-    void compare(const std::string& group, std::optional<Budget> budget, const Run& run) {
-        std::array<double, subjects.size()> values{};
-        for (size_t index = 0; index < subjects.size(); ++index) {
-            values[index] = run(subjects[index]);
-            figures_.add({group, subjects[index].name, "instructions", Sample::exactly(values[index])});
-        }
-        figures_.add({group,
-                      "shim above native",
-                      "instructions",
-                      Sample::exactly(values[shim_server] - values[native_server]),
-                      {},
-                      budget});
+    template <typename Measure>
+    void above_bare(const std::string& group, const std::string& unit, Budget budget,
+                    const Measure& measure) {
+        const double bare = measure({});
+        const double shim = measure({"LD_PRELOAD=" + settings_.library});
+        const std::string name = unit == "instructions" ? group : group + ", " + unit;
+        figures_.add({name, "bare", unit, Sample::exactly(bare)});
+        figures_.add({name, "shim", unit, Sample::exactly(shim)});
+        figures_.add({name, "above bare", unit, Sample::exactly(shim - bare), {}, budget});
     }
 
     const Settings& settings_;
     Figures& figures_;
     Callgrind callgrind_;
+    std::map<std::string, double> counted_;
 };
 
 } // namespace
@@ -164,25 +136,16 @@ void measure_instructions(const Settings& settings, Figures& figures) {
     if (find_program("valgrind").empty())
         return figures.skip("instructions", "valgrind is not installed");
     Measurement measurement(settings, figures);
-    constexpr double budget = 100;
-    measurement.request_and_reply("request and reply, one peer", {}, 1, budget);
-    measurement.request_and_reply("request and reply, 1000 peers in turn", {}, 1000, budget);
-    measurement.request_and_reply("request and reply, new peers", {}, 0, {});
-    measurement.request_and_reply("request and reply, one peer, recvmsg and sendmsg", {.messages = true}, 1,
-                                  budget);
-    measurement.request_and_reply("request and reply, 1000 peers in turn, recvmsg and sendmsg",
-                                  {.messages = true}, 1000, budget);
-    const Style ipv6{.ipv6_server = true, .ipv6_client = true};
-    measurement.request_and_reply("request and reply, one peer, IPv6", ipv6, 1, budget);
-    measurement.request_and_reply("request and reply, one peer, IPv4 on an IPv6 socket",
-                                  {.ipv6_server = true}, 1, budget);
-    measurement.request_and_reply("request and reply, 1000 peers in turn, IPv6", ipv6, 1000, budget);
-    measurement.batches("request and reply, batches of 32", {}, budget);
-    measurement.batches("request and reply, batches of 32, IPv6", ipv6, budget);
-    for (const PassOnKind& kind : pass_on_kinds())
-        measurement.pass_on(kind.name);
-    measurement.process_start();
-    measurement.library_size();
+    for (const Row& row : all_rows())
+        if (settings.is_wanted(row.name))
+            measurement.request_and_reply(row);
+    for (const auto& [kind, run] : pass_on_kinds())
+        if (settings.is_wanted("not ours: " + kind))
+            measurement.pass_on(kind);
+    if (settings.is_wanted("process start"))
+        measurement.process_start();
+    if (settings.is_wanted("the library, stripped"))
+        measurement.library_size();
 }
 
 } // namespace multihome::bench

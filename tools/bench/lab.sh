@@ -38,6 +38,7 @@ run_time() { # NAME
 turn() { # SUBJECT
     local subject=$1 server before used asked answers right seconds client idle ran
     server=$(server_of "$subject")
+    start_fresh "$server"
     subject_on "$subject"
     read -r asked answers right seconds client < <(ask_many "$subject" --milliseconds 300)
     [ "$answers" -gt 0 ] || fail "$subject: no answers"

@@ -27,8 +27,7 @@ memory() {
         figure "memory for each of $peers peers" redirect bytes "connection tracking's entries, of the kernel's memory" \
             $(((after - before) * 1024 / flows))
     fi
-    stop_server shim # which has had other peers
-    start_shim
+    start_fresh shim # the other one has had other peers
     before=$(($(resident shim) + $(slab)))
     ask_many a-shim --count "$peers" --passes 1 >/dev/null
     after=$(($(resident shim) + $(slab)))
@@ -88,8 +87,7 @@ full_table_of() { # PASSES WHO
     ask_many a-recipe --count "$LIMIT" --own-port "$OLD_PORT" --passes "$1" >/dev/null
     flood_of_peers a-recipe "$group" what_conntrack_said 2
     subject_off a-recipe
-    stop_server shim
-    start_shim
+    start_fresh shim
     ask_many a-shim --count "$LIMIT" --own-port "$OLD_PORT" --passes "$1" >/dev/null
     flood_of_peers a-shim "$group" nothing 2
 }

@@ -54,13 +54,17 @@ prepare_subjects() {
     # The client is as many peers as there are addresses in 10.0.0.0/8.
     ip -n "$LAB_CLIENT" route add local 10.0.0.0/8 dev lo
     ip -n "$LAB_SERVER" route add default via 198.51.100.1 dev eth1 table 42
-    start_server -p "${LAB_PORTS[bare]}" bare "$BENCH" server --port "${LAB_PORTS[bare]}"
-    start_server -p "${LAB_PORTS[native]}" native "$BENCH" server --native --port "${LAB_PORTS[native]}"
-    start_shim
 }
 
-start_shim() {
-    with_shim start_server -p "${LAB_PORTS[shim]}" shim "$BENCH" server --port "${LAB_PORTS[shim]}"
+# In a process of its own: where a program's memory happens to lie makes a difference of some percent.
+start_fresh() { # bare|native|shim
+    local command=("$BENCH" server --port "${LAB_PORTS[$1]}") starting=(start_server -p "${LAB_PORTS[$1]}" "$1")
+    [ -z "${LAB_PIDS[$1]:-}" ] || stop_server "$1"
+    case $1 in
+    native) "${starting[@]}" "${command[@]}" --native ;;
+    shim) with_shim "${starting[@]}" "${command[@]}" ;;
+    *) "${starting[@]}" "${command[@]}" ;;
+    esac
 }
 
 load_rules() { # FILE...

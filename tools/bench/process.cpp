@@ -4,7 +4,6 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
-#include <ctime>
 #include <fcntl.h>
 #include <filesystem>
 #include <sstream>
@@ -26,120 +25,104 @@ int check(int result, std::string_view what) {
     return result;
 }
 
-void Descriptor::reset() {
+Descriptor::~Descriptor() {
     if (number_ >= 0)
         ::close(number_);
-    number_ = -1;
+}
+
+TemporaryFolder::TemporaryFolder()
+    : path_(std::filesystem::temp_directory_path() / "multihome-bench-XXXXXX") {
+    if (mkdtemp(path_.data()) == nullptr)
+        fail(path_);
+}
+
+TemporaryFolder::~TemporaryFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
 }
 
 void enlarge_buffers(int socket) {
     const int size = 8 << 20;
-    if (setsockopt(socket, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size) != 0)
-        setsockopt(socket, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
-    if (setsockopt(socket, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size) != 0)
-        setsockopt(socket, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+    for (const auto& [force, ask] :
+         {std::pair{SO_RCVBUFFORCE, SO_RCVBUF}, std::pair{SO_SNDBUFFORCE, SO_SNDBUF}})
+        if (setsockopt(socket, SOL_SOCKET, force, &size, sizeof size) != 0)
+            setsockopt(socket, SOL_SOCKET, ask, &size, sizeof size);
 }
 
 namespace {
 
-struct Pipe {
-    Descriptor read;
-    Descriptor write;
-};
-
-Pipe make_pipe() {
-    int ends[2];
-    check(pipe2(ends, O_CLOEXEC), "pipe2");
-    return {Descriptor{ends[0]}, Descriptor{ends[1]}};
+// Null at the end, as execve(2) wants them.
+std::vector<char*> pointers_to(const Words& words) {
+    std::vector<char*> pointers;
+    for (const std::string& word : words)
+        pointers.push_back(const_cast<char*>(word.c_str()));
+    pointers.push_back(nullptr);
+    return pointers;
 }
 
 } // namespace
 
-Child::Child(const std::vector<std::string>& command, const std::vector<std::string>& environment, bool quiet)
-    : name_(command.at(0)) {
-    Pipe input = make_pipe();
-    Pipe output = make_pipe();
+Child::Child(const Words& command, const Words& environment) : name_(command.at(0)) {
+    int input[2];
+    int output[2];
+    check(pipe2(input, O_CLOEXEC), "pipe2");
+    const Descriptor its_input(input[0]);
+    input_ = Descriptor(input[1]);
+    check(pipe2(output, O_CLOEXEC), "pipe2");
+    output_ = Descriptor(output[0]);
+    const Descriptor its_output(output[1]);
     // Everything is prepared before fork(), because other threads may hold locks of the allocator.
-    std::vector<char*> arguments;
-    arguments.reserve(command.size() + 1);
-    for (const std::string& argument : command)
-        arguments.push_back(const_cast<char*>(argument.c_str()));
-    arguments.push_back(nullptr);
-    std::vector<char*> variables;
-    variables.reserve(environment.size() + 1);
-    for (const std::string& variable : environment)
-        variables.push_back(const_cast<char*>(variable.c_str()));
+    const std::vector<char*> arguments = pointers_to(command);
+    const std::vector<char*> variables = pointers_to(environment);
     const pid_t parent = getpid();
     pid_ = check(fork(), "fork");
-    if (pid_ == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (getppid() != parent)
-            _exit(126);
-        dup2(input.read.get(), STDIN_FILENO);
-        dup2(output.write.get(), STDOUT_FILENO);
-        if (quiet)
-            dup2(open("/dev/null", O_WRONLY | O_CLOEXEC), STDERR_FILENO);
-        for (char* variable : variables)
-            putenv(variable);
-        execvp(arguments[0], arguments.data());
-        _exit(127);
-    }
-    input_ = std::move(input.write);
-    output_ = std::move(output.read);
+    if (pid_ != 0)
+        return;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(126);
+    dup2(its_input.get(), STDIN_FILENO);
+    dup2(its_output.get(), STDOUT_FILENO);
+    for (size_t index = 0; index < environment.size(); ++index)
+        putenv(variables[index]);
+    execvp(arguments[0], arguments.data());
+    _exit(127);
 }
 
 Child::~Child() {
     if (pid_ < 0)
         return;
     kill(pid_, SIGKILL);
-    int status = 0;
-    wait(status);
-}
-
-void Child::wait(int& status) {
-    while (waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
+    while (waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
     }
-    pid_ = -1;
 }
 
 std::string Child::read_line() {
     std::string line;
-    char next = 0;
-    for (;;) {
+    for (char next = 0; next != '\n'; line += next) {
         const ssize_t got = ::read(output_.get(), &next, 1);
         if (got < 0 && errno == EINTR)
             continue;
         if (got <= 0)
             throw std::runtime_error(name_ + " ended before it said anything");
-        if (next == '\n')
-            return line;
-        line += next;
     }
+    line.pop_back();
+    return line;
 }
 
-std::string Child::finish(int& status) {
-    input_.reset();
-    std::string all;
+int Child::finish(std::string* output) {
+    input_ = Descriptor();
     char buffer[4096];
-    for (;;) {
-        const ssize_t got = ::read(output_.get(), buffer, sizeof buffer);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            break;
-        all.append(buffer, static_cast<size_t>(got));
+    for (ssize_t got = 1; got > 0 || (got < 0 && errno == EINTR);) {
+        got = ::read(output_.get(), buffer, sizeof buffer);
+        if (got > 0 && output != nullptr)
+            output->append(buffer, static_cast<size_t>(got));
     }
-    wait(status);
-    return all;
-}
-
-double Child::processor_time() const {
-    clockid_t clock{};
-    if (clock_getcpuclockid(pid_, &clock) != 0)
-        return 0;
-    timespec now{};
-    clock_gettime(clock, &now);
-    return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
+    int status = 0;
+    while (waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
+    }
+    pid_ = -1;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
 std::string own_path() {

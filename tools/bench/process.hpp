@@ -10,6 +10,11 @@
 
 namespace multihome::bench {
 
+using Words = std::vector<std::string>;
+inline void append(Words& words, const Words& more) {
+    words.insert(words.end(), more.begin(), more.end());
+}
+
 // Throws std::system_error with errno and `what`.
 [[noreturn]] void fail(std::string_view what);
 
@@ -21,20 +26,31 @@ class Descriptor {
 public:
     Descriptor() = default;
     explicit Descriptor(int number) : number_(number) {}
-    ~Descriptor() { reset(); }
+    ~Descriptor();
     Descriptor(Descriptor&& other) noexcept : number_(other.number_) { other.number_ = -1; }
     Descriptor& operator=(Descriptor&& other) noexcept {
-        reset();
-        number_ = other.number_;
-        other.number_ = -1;
+        std::swap(number_, other.number_);
         return *this;
     }
 
     int get() const { return number_; }
-    void reset();
 
 private:
     int number_ = -1;
+};
+
+// A folder that is removed at the end.
+class TemporaryFolder {
+public:
+    TemporaryFolder();
+    ~TemporaryFolder();
+    TemporaryFolder(const TemporaryFolder&) = delete;
+    TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+
+    const std::string& path() const { return path_; }
+
+private:
+    std::string path_;
 };
 
 // Room for what comes while a socket's owner has to wait. The kernel gives as much as it allows, to root all
@@ -45,9 +61,8 @@ void enlarge_buffers(int socket);
 // object ends, or when the bench does.
 class Child {
 public:
-    // `environment`: settings NAME=VALUE beside the bench's own. `quiet`: its standard error is thrown away.
-    Child(const std::vector<std::string>& command, const std::vector<std::string>& environment,
-          bool quiet = false);
+    // `environment`: settings NAME=VALUE beside the bench's own.
+    explicit Child(const Words& command, const Words& environment = {});
     ~Child();
     Child(const Child&) = delete;
     Child& operator=(const Child&) = delete;
@@ -56,14 +71,11 @@ public:
     int input() const { return input_.get(); }
     // Waits for a line of its output, without the line's end. Fails where the program ends before that.
     std::string read_line();
-    // All its output until it ends; `status` gets what wait(2) says.
-    std::string finish(int& status);
-    // Processor time so far, in seconds.
-    double processor_time() const;
+    // Waits for its end. Returns its exit status, -1 where a signal has ended it; `output` gets all its
+    // output.
+    int finish(std::string* output = nullptr);
 
 private:
-    void wait(int& status);
-
     std::string name_;
     pid_t pid_ = -1;
     Descriptor input_;

@@ -1,19 +1,22 @@
 // SPDX-License-Identifier: MIT
 #include "tools/bench/server.hpp"
 
+#include "tools/bench/callgrind.hpp"
 #include "tools/bench/process.hpp"
+#include "tools/bench/shim_table.hpp"
 
 #include <array>
-#include <cerrno>
+#include <csignal>
+#include <cstddef>
 #include <cstdio>
-#include <cstring>
 #include <limits>
 #include <memory>
 #include <netinet/in.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <thread>
 #include <unistd.h>
-#include <vector>
 
 namespace multihome::bench {
 
@@ -22,41 +25,32 @@ namespace {
 // What differs between the families. An IPv6 socket serves IPv4 clients as well, by their mapped addresses.
 struct Ipv4 {
     using Address = sockaddr_in;
+    using Information = in_pktinfo;
+    static constexpr int family = AF_INET;
     static constexpr int level = IPPROTO_IP;
     static constexpr int option = IP_PKTINFO;
     static constexpr int message = IP_PKTINFO;
-    using Information = in_pktinfo;
+    static void set_port(Address& address, uint16_t port) { address.sin_port = htons(port); }
     static void forget_interface(Information& information) { information.ipi_ifindex = 0; }
-    static Address wildcard(uint16_t port) {
-        Address address{};
-        address.sin_family = AF_INET;
-        address.sin_port = htons(port);
-        return address;
-    }
 };
 struct Ipv6 {
     using Address = sockaddr_in6;
+    using Information = in6_pktinfo;
+    static constexpr int family = AF_INET6;
     static constexpr int level = IPPROTO_IPV6;
     static constexpr int option = IPV6_RECVPKTINFO;
     static constexpr int message = IPV6_PKTINFO;
-    using Information = in6_pktinfo;
+    static void set_port(Address& address, uint16_t port) { address.sin6_port = htons(port); }
     static void forget_interface(Information& information) { information.ipi6_ifindex = 0; }
-    static Address wildcard(uint16_t port) {
-        Address address{};
-        address.sin6_family = AF_INET6;
-        address.sin6_port = htons(port);
-        return address;
-    }
 };
 
 template <typename Family>
-constexpr size_t control_size = CMSG_SPACE(sizeof(typename Family::Information));
-
-template <typename Family>
 Descriptor bind_wildcard(const ServerSettings& settings) {
-    const typename Family::Address address = Family::wildcard(settings.port);
-    const auto* name = reinterpret_cast<const sockaddr*>(&address);
-    Descriptor fd{check(socket(name->sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket")};
+    typename Family::Address address{};
+    auto* name = reinterpret_cast<sockaddr*>(&address);
+    name->sa_family = Family::family;
+    Family::set_port(address, settings.port);
+    Descriptor fd{check(socket(Family::family, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket")};
     const int on = 1;
     if (settings.native)
         check(setsockopt(fd.get(), Family::level, Family::option, &on, sizeof on), "packet information");
@@ -72,29 +66,39 @@ uint16_t port_of(int fd) {
     return ntohs(address.sin6_port);
 }
 
-void wait_at_gate(bool gated) {
-    char byte = 0;
-    if (gated && read(STDIN_FILENO, &byte, 1) != 1)
-        _exit(0);
-}
+// What a server with room for `room` messages keeps between its calls. `apart`: each kind on pages of its
+// own, as larger programs have it.
+template <typename Family, unsigned room, bool apart>
+struct Workspace {
+    static constexpr size_t alignment = apart ? 4096 : alignof(std::max_align_t);
+    static constexpr size_t control_size = CMSG_SPACE(sizeof(typename Family::Information));
+    static_assert(control_size % sizeof(uint64_t) == 0);
 
-// The natural loops, kept short: what they cost is subtracted from, or compared with, what the shim makes of
-// them.
+    alignas(alignment) std::array<std::array<char, largest_datagram>, room> buffers;
+    alignas(alignment) std::array<typename Family::Address, room> peers;
+    alignas(alignment) std::array<iovec, room> data;
+    alignas(alignment) std::array<std::array<uint64_t, control_size / sizeof(uint64_t)>, room> control;
+    alignas(alignment) std::array<mmsghdr, room> messages;
+    alignas(alignment) socklen_t peer_length;
 
-template <typename Family>
-void echo_bare(int fd, uint64_t requests, bool gated) {
-    char buffer[largest_datagram];
-    for (uint64_t done = 0; done < requests; ++done) {
-        wait_at_gate(gated);
-        typename Family::Address peer;
-        socklen_t length = sizeof peer;
-        const ssize_t got =
-            recvfrom(fd, buffer, sizeof buffer, 0, reinterpret_cast<sockaddr*>(&peer), &length);
-        if (got < 0)
-            continue;
-        sendto(fd, buffer, static_cast<size_t>(got), 0, reinterpret_cast<const sockaddr*>(&peer), length);
+    // Before each receive call.
+    void prepare(unsigned index, bool native) {
+        msghdr& message = messages[index].msg_hdr;
+        data[index] = {buffers[index].data(), largest_datagram};
+        message.msg_namelen = sizeof peers[index];
+        message.msg_controllen = native ? control_size : 0;
     }
-}
+    void prepare_once(bool native) {
+        for (unsigned index = 0; index < room; ++index) {
+            messages[index] = {};
+            msghdr& message = messages[index].msg_hdr;
+            message.msg_name = &peers[index];
+            message.msg_iov = &data[index];
+            message.msg_iovlen = 1;
+            message.msg_control = native ? control[index].data() : nullptr;
+        }
+    }
+};
 
 // What came with the request goes back with the answer; only the interface is left to the routing table.
 template <typename Family>
@@ -106,114 +110,193 @@ void turn_around(msghdr& message) {
         }
 }
 
-// recvmsg() and sendmsg(), with packet information (native) or without any.
-template <typename Family, bool native>
-void echo_messages(int fd, uint64_t requests, bool gated) {
-    char buffer[largest_datagram];
-    alignas(cmsghdr) char control[control_size<Family>];
-    typename Family::Address peer;
-    iovec data{};
-    msghdr message{};
-    message.msg_name = &peer;
-    message.msg_iov = &data;
-    message.msg_iovlen = 1;
-    if constexpr (native)
-        message.msg_control = control;
-    for (uint64_t done = 0; done < requests; ++done) {
-        wait_at_gate(gated);
-        data = {buffer, sizeof buffer};
-        message.msg_namelen = sizeof peer;
-        if constexpr (native)
-            message.msg_controllen = sizeof control;
-        const ssize_t got = recvmsg(fd, &message, 0);
-        if (got < 0)
-            continue;
-        if constexpr (native)
-            turn_around<Family>(message);
-        data.iov_len = static_cast<size_t>(got);
-        sendmsg(fd, &message, 0);
-    }
-}
+// The natural loops, kept short: what they cost is subtracted from, or compared with, what the shim makes of
+// them. Each is one function wherever its workspace lies, so that the memory alone differs.
+struct Loop {
+    int fd;
+    bool gated;
+    bool marks;
 
-template <typename Family>
-struct Batch {
-    std::array<std::array<char, largest_datagram>, batch_size> buffers;
-    std::array<typename Family::Address, batch_size> peers;
-    std::array<iovec, batch_size> data;
-    std::array<std::array<uint64_t, control_size<Family> / sizeof(uint64_t)>, batch_size> control;
-    std::array<mmsghdr, batch_size> messages;
-    static_assert(control_size<Family> % sizeof(uint64_t) == 0);
+    void wait_at_gate() const {
+        if (marks)
+            *reinterpret_cast<volatile int*>(mark_address) = 0; // NOLINT(performance-no-int-to-ptr)
+        char byte = 0;
+        if (gated && read(STDIN_FILENO, &byte, 1) != 1)
+            _exit(0);
+    }
+
+    template <typename Family, bool apart>
+    [[gnu::noinline]] void plain(Workspace<Family, 1, apart>& space, uint64_t requests) const {
+        for (uint64_t done = 0; done < requests; ++done) {
+            wait_at_gate();
+            char* buffer = space.buffers[0].data();
+            auto* peer = reinterpret_cast<sockaddr*>(&space.peers[0]);
+            socklen_t on_stack = 0;
+            socklen_t& length = apart ? space.peer_length : on_stack;
+            length = sizeof space.peers[0];
+            const ssize_t got = recvfrom(fd, buffer, largest_datagram, 0, peer, &length);
+            if (got >= 0)
+                sendto(fd, buffer, static_cast<size_t>(got), 0, peer, length);
+        }
+    }
+
+    template <typename Family, bool native, bool apart>
+    [[gnu::noinline]] void messages(Workspace<Family, 1, apart>& space, uint64_t requests) const {
+        space.prepare_once(native);
+        for (uint64_t done = 0; done < requests; ++done) {
+            wait_at_gate();
+            space.prepare(0, native);
+            msghdr& message = space.messages[0].msg_hdr;
+            const ssize_t got = recvmsg(fd, &message, 0);
+            if (got < 0)
+                continue;
+            if constexpr (native)
+                turn_around<Family>(message);
+            space.data[0].iov_len = static_cast<size_t>(got);
+            static_cast<void>(sendmsg(fd, &message, 0));
+        }
+    }
+
+    template <typename Family, bool native, unsigned room, bool apart>
+    [[gnu::noinline]] void batches(Workspace<Family, room, apart>& space, uint64_t requests) const {
+        space.prepare_once(native);
+        for (uint64_t done = 0; done < requests;) {
+            wait_at_gate();
+            for (unsigned index = 0; index < room; ++index)
+                space.prepare(index, native);
+            const int got = recvmmsg(fd, space.messages.data(), room, MSG_WAITFORONE, nullptr);
+            if (got <= 0)
+                continue;
+            const auto count = static_cast<unsigned>(got);
+            for (unsigned index = 0; index < count; ++index) {
+                space.data[index].iov_len = space.messages[index].msg_len;
+                if constexpr (native)
+                    turn_around<Family>(space.messages[index].msg_hdr);
+            }
+            for (unsigned sent = 0; sent < count;) {
+                const int more = sendmmsg(fd, &space.messages[sent], count - sent, 0);
+                sent += more > 0 ? static_cast<unsigned>(more) : 1;
+            }
+            done += count;
+        }
+    }
 };
 
-template <typename Family>
-void echo_batch(int fd, uint64_t requests, bool gated, bool native) {
-    auto batch = std::make_unique<Batch<Family>>();
-    for (unsigned index = 0; index < batch_size; ++index) {
-        msghdr& message = batch->messages[index].msg_hdr;
-        message = {};
-        message.msg_name = &batch->peers[index];
-        message.msg_iov = &batch->data[index];
-        message.msg_iovlen = 1;
-        message.msg_control = native ? batch->control[index].data() : nullptr;
-    }
-    for (uint64_t done = 0; done < requests;) {
-        wait_at_gate(gated);
-        for (unsigned index = 0; index < batch_size; ++index) {
-            msghdr& message = batch->messages[index].msg_hdr;
-            batch->data[index] = {batch->buffers[index].data(), largest_datagram};
-            message.msg_namelen = sizeof(typename Family::Address);
-            message.msg_controllen = native ? control_size<Family> : 0;
-        }
-        const int got = recvmmsg(fd, batch->messages.data(), batch_size, MSG_WAITFORONE, nullptr);
-        if (got <= 0)
-            continue;
-        for (int index = 0; index < got; ++index) {
-            mmsghdr& message = batch->messages[static_cast<unsigned>(index)];
-            batch->data[static_cast<unsigned>(index)].iov_len = message.msg_len;
-            if (native)
-                turn_around<Family>(message.msg_hdr);
-        }
-        for (int sent = 0; sent < got;) {
-            const int more = sendmmsg(fd, &batch->messages[static_cast<unsigned>(sent)],
-                                      static_cast<unsigned>(got - sent), 0);
-            sent += more > 0 ? more : 1;
-        }
-        done += static_cast<unsigned>(got);
+// First what is not counted, then what is.
+template <typename Work>
+void in_two_parts(const ServerSettings& settings, const Work& work) {
+    if (settings.warm_up != 0)
+        work(settings.warm_up);
+    CALLGRIND_START_INSTRUMENTATION;
+    work(settings.requests != 0 ? settings.requests : std::numeric_limits<uint64_t>::max());
+    CALLGRIND_DUMP_STATS;
+}
+
+template <typename Family, unsigned room, typename Work>
+void with_workspace(Memory memory, const Work& work) {
+    using Apart = Workspace<Family, room, true>;
+    if (memory == Memory::stack) {
+        Workspace<Family, room, false> space;
+        work(space);
+    } else if (memory == Memory::heap) {
+        const auto space = std::make_unique<Apart>();
+        work(*space);
+    } else {
+        static Apart space;
+        work(space);
     }
 }
 
-template <typename Family>
+template <typename Family, bool native, unsigned room>
+void serve_batches(int fd, const ServerSettings& settings) {
+    const Loop loop{fd, settings.gated, settings.marks};
+    with_workspace<Family, room>(settings.memory, [&](auto& space) {
+        in_two_parts(settings,
+                     [&](uint64_t requests) { loop.template batches<Family, native>(space, requests); });
+    });
+}
+
+template <typename Family, bool native>
 void serve(int fd, const ServerSettings& settings) {
-    const uint64_t requests =
-        settings.requests != 0 ? settings.requests : std::numeric_limits<uint64_t>::max();
-    if (settings.batch)
-        echo_batch<Family>(fd, requests, settings.gated, settings.native);
-    else if (settings.native)
-        echo_messages<Family, true>(fd, requests, settings.gated);
-    else if (settings.messages)
-        echo_messages<Family, false>(fd, requests, settings.gated);
-    else
-        echo_bare<Family>(fd, requests, settings.gated);
+    if (settings.calls == Calls::batches) {
+        if (settings.room == 1)
+            serve_batches<Family, native, 1>(fd, settings);
+        else if (settings.room == 8)
+            serve_batches<Family, native, 8>(fd, settings);
+        else
+            serve_batches<Family, native, largest_batch>(fd, settings);
+        return;
+    }
+    const Loop loop{fd, settings.gated, settings.marks};
+    with_workspace<Family, 1>(settings.memory, [&](auto& space) {
+        in_two_parts(settings, [&](uint64_t requests) {
+            if (native || settings.calls == Calls::messages)
+                loop.template messages<Family, native>(space, requests);
+            else
+                loop.template plain<Family>(space, requests);
+        });
+    });
 }
 
-template <typename Family>
+template <typename Family, bool native>
 int serve_in_threads(const ServerSettings& settings) {
     const Descriptor socket = bind_wildcard<Family>(settings);
+    if (settings.warm_up != 0) // it is counted
+        use_steady_key();
     std::printf("%u\n", port_of(socket.get()));
     std::fflush(stdout);
+    for (unsigned index = 1; index < settings.workers; ++index)
+        if (check(fork(), "fork") == 0) {
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
+            serve<Family, native>(socket.get(), settings);
+            _exit(0);
+        }
     std::vector<std::jthread> threads;
     for (unsigned index = 1; index < settings.threads; ++index)
-        threads.emplace_back(serve<Family>, socket.get(), settings);
-    serve<Family>(socket.get(), settings);
+        threads.emplace_back(serve<Family, native>, socket.get(), settings);
+    serve<Family, native>(socket.get(), settings);
     return 0;
+}
+
+template <typename Family>
+int serve_family(const ServerSettings& settings) {
+    return settings.native ? serve_in_threads<Family, true>(settings)
+                           : serve_in_threads<Family, false>(settings);
 }
 
 } // namespace
 
+std::vector<std::string> ServerSettings::command() const {
+    std::vector<std::string> words = {own_path(),
+                                      "server",
+                                      "--calls=" + std::to_string(static_cast<int>(calls)),
+                                      "--memory=" + std::to_string(static_cast<int>(memory)),
+                                      "--room=" + std::to_string(room),
+                                      "--threads=" + std::to_string(threads),
+                                      "--workers=" + std::to_string(workers),
+                                      "--warm-up=" + std::to_string(warm_up),
+                                      "--requests=" + std::to_string(requests),
+                                      "--port=" + std::to_string(port),
+                                      "--place=" + std::to_string(static_cast<int>(place))};
+    if (native)
+        words.emplace_back("--native");
+    if (ipv6)
+        words.emplace_back("--ipv6");
+    if (marks)
+        words.emplace_back("--marks");
+    if (gated)
+        words.emplace_back("--gated");
+    return words;
+}
+
 int run_server(const ServerSettings& settings) {
     if (settings.place != Place::anywhere)
         move_to(settings.place);
-    return settings.ipv6 ? serve_in_threads<Ipv6>(settings) : serve_in_threads<Ipv4>(settings);
+    if (settings.marks && mmap(reinterpret_cast<void*>(mark_address), 4096,
+                               PROT_READ | PROT_WRITE, // NOLINT(performance-no-int-to-ptr)
+                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == MAP_FAILED)
+        fail("mmap");
+    return settings.ipv6 ? serve_family<Ipv6>(settings) : serve_family<Ipv4>(settings);
 }
 
 } // namespace multihome::bench

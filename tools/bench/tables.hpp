@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The tables that are compared, each behind the same few functions. All of them map (peer, socket) to the
+// The tables that are compared, each behind the same few functions. All of them map (peer, local port) to the
 // number of a local address, all of them hash with the same keyed function, because a table that is not keyed
 // can be attacked.
 //
@@ -11,15 +11,10 @@
 //     struct Thread;                                    // lives as long as a thread uses the table
 #pragma once
 
-#include "shim/peers/peer_table.hpp"
-#include "shim/peers/siphash.hpp"
+#include "tools/bench/shim_table.hpp"
 
-#include <cstdint>
 #include <cstdlib>
-#include <memory>
 #include <mutex>
-#include <new>
-#include <sys/mman.h>
 #include <unordered_map>
 
 #ifdef MULTIHOME_BENCH_TBB
@@ -36,59 +31,8 @@
 
 namespace multihome::bench {
 
-// An IPv4 peer and the socket that it asks, as small as they go.
-struct TableKey {
-    uint32_t address;
-    uint16_t port;
-    uint16_t socket;
-
-    friend bool operator==(const TableKey&, const TableKey&) = default;
-};
-
-inline uint64_t hash_of(const TableKey& key) {
-    constexpr HashKey secret{0x0123456789abcdef, 0xfedcba9876543210};
-    const Peer peer{Address::from_ipv4({key.address}), 0, key.port};
-    return multihome::hash_of(peer, secret);
-}
-
 struct TableHash {
     size_t operator()(const TableKey& key) const { return hash_of(key); }
-};
-
-// What the shim uses, made as the shim makes it.
-class ShimTable {
-public:
-    struct Thread {};
-
-    explicit ShimTable(size_t peers)
-        : bits_(PeerTable::bucket_bits_for(peers)), buckets_(map(bits_)),
-          table_(buckets_, bits_, &insertions_) {}
-    ~ShimTable() { munmap(buckets_, sizeof(PeerTable::Bucket) << bits_); }
-    ShimTable(const ShimTable&) = delete;
-    ShimTable& operator=(const ShimTable&) = delete;
-
-    void insert(const TableKey& key, uint32_t local) { update(key, local); }
-    void update(const TableKey& key, uint32_t local) {
-        table_.learn(hash_of(key), key.socket, static_cast<LocalIndex>(local));
-    }
-    uint32_t find(const TableKey& key) const {
-        return PeerTable::Entry::local(table_.find(hash_of(key), key.socket));
-    }
-    void mark_answered(const TableKey& key) { table_.mark_answered(hash_of(key), key.socket); }
-
-private:
-    static PeerTable::Bucket* map(unsigned bits) {
-        void* memory = mmap(nullptr, sizeof(PeerTable::Bucket) << bits, PROT_READ | PROT_WRITE,
-                            MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (memory == MAP_FAILED)
-            throw std::bad_alloc();
-        return static_cast<PeerTable::Bucket*>(memory);
-    }
-
-    unsigned bits_;
-    PeerTable::Bucket* buckets_;
-    std::atomic<uint64_t> insertions_{0};
-    PeerTable table_;
 };
 
 class MutexTable {
