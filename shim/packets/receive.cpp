@@ -8,6 +8,7 @@
 #include "shim/base/settings.hpp"
 #include "shim/base/user_memory.hpp"
 #include "shim/peers/peers.hpp"
+#include "shim/peers/steady.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -120,21 +121,31 @@ ssize_t receive(detail::Call& call) {
 
 namespace detail {
 
-// The kernel has brought something.
-[[gnu::hot, gnu::noinline]] ssize_t finish(const Call& call, ssize_t received) {
+// A function of its own, so that the quick look saves no registers for it.
+[[gnu::noinline]] static ssize_t finish_any(const Call& call, ssize_t received) {
     const Socket socket{call.word};
     peers::Turn turn;
-    if ((call.flags & (MSG_PEEK | MSG_ERRQUEUE)) == 0 &&
-        turn.hear_steady(socket, call.ours, *call.name_length)) [[likely]] {
-        give_back(call.ours, call.theirs, call.name_length);
-        return received;
-    }
     if ((call.flags & MSG_ERRQUEUE) == 0) [[likely]]
         turn.begin_receiving(socket, false);
     finish_datagram(turn, socket, call.fd, call.ours, call.theirs, call.name_length, call.flags);
     if ((call.flags & (MSG_PEEK | MSG_ERRQUEUE)) == MSG_PEEK) [[unlikely]]
         turn.end_peek();
     return received;
+}
+
+// The kernel has brought something.
+[[gnu::hot, gnu::noinline]] ssize_t finish(const Call& call, ssize_t received) {
+    if ((call.flags & (MSG_PEEK | MSG_ERRQUEUE)) == 0) [[likely]] {
+        const Socket socket{call.word};
+        peers::Turn turn;
+        SharedState* const state = turn.steady_state(socket);
+        if (state != nullptr && turn.hear_steady<false>(*state, socket, call.ours, *call.name_length))
+            [[likely]] {
+            give_back(call.ours, call.theirs, call.name_length);
+            return received;
+        }
+    }
+    return finish_any(call, received);
 }
 
 [[gnu::cold, gnu::noinline]] ssize_t fail(const Call& call) {
@@ -247,11 +258,12 @@ int receive_batch(Socket socket, int fd, mmsghdr* messages, unsigned count, int 
         peers::Turn turn;
         if ((flags & MSG_ERRQUEUE) == 0)
             turn.begin_receiving(socket, true);
+        SharedState* const state = (flags & MSG_ERRQUEUE) == 0 ? turn.steady_state(socket) : nullptr;
         for (unsigned index = 0; index < static_cast<unsigned>(received); ++index) {
             messages[index].msg_len = ours[index].msg_len;
             msghdr& theirs = messages[index].msg_hdr;
-            if ((flags & MSG_ERRQUEUE) == 0 &&
-                turn.hear_steady_in_batch(socket, ours[index].msg_hdr, theirs.msg_namelen)) [[likely]]
+            if (state != nullptr &&
+                turn.hear_steady<true>(*state, socket, ours[index].msg_hdr, theirs.msg_namelen)) [[likely]]
                 give_back(ours[index].msg_hdr, &theirs, &theirs.msg_namelen);
             else
                 finish_datagram(turn, socket, fd, ours[index].msg_hdr, &theirs, &theirs.msg_namelen, flags);

@@ -82,8 +82,6 @@ public:
         quick_.entry = entry;
         quick_.source = source;
         quick_.line = &line;
-        if (quick_.error_number == nullptr) [[unlikely]]
-            quick_.error_number = &errno;
         if (run_.count() == 1 && !is_batch_)
             quick_.socket = socket.word();
     }
@@ -93,6 +91,10 @@ public:
     // A receive call on this socket has brought something. `several`: it could have been several datagrams.
     [[gnu::always_inline]] void begin(Socket socket, bool several) {
         close_quick_look();
+        begin_run(socket, several);
+    }
+    // The same after close_quick_look().
+    [[gnu::always_inline]] void begin_run(Socket socket, bool several) {
         // A socket that is read again, after all were read to their end, begins another round.
         const bool is_next_round = is_drained_ && run_.count() != 0 && socket.word() == first_socket_;
         if (!is_receiving_ || several || is_next_round) {
@@ -160,6 +162,8 @@ public:
     void set_line(Socket socket, Counters::Line& line) {
         line_socket_ = socket.word();
         line_ = &line;
+        // Here, before the quick look can open: that needs a line.
+        quick_.error_number = &errno;
     }
     // The number that this thread counts under; 0: none yet.
     unsigned thread_number() const { return thread_number_; }
