@@ -60,6 +60,10 @@ public:
         return true;
     }
 
+    // Where answers come in order: a datagram to `name`, of `length` readable bytes, answers the one whose
+    // turn it is, and that is steady. True: it leaves from `source`, which lasts, and counts as answered.
+    bool answer_steady(SharedState& state, Socket socket, const void* name, socklen_t length, Source& source);
+
     // --- receiving ---
 
     // A receive call on this socket has brought something. `several`: it could have been several datagrams;

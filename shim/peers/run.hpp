@@ -75,6 +75,13 @@ public:
         return latest(hash);
     }
 
+    // The first datagram that nobody has answered yet; null where there is none.
+    Record* next() {
+        while (next_ < count_ && records_[next_].is_answered())
+            ++next_;
+        return next_ < count_ ? &records_[next_] : nullptr;
+    }
+
     // The last datagram of this conversation; the empty record where there is none.
     Record latest(uint64_t hash) const {
         for (unsigned index = count_; index > 0; --index)

@@ -83,4 +83,23 @@ template <bool in_batch>
            hear_steady_form<Mapped, in_batch>(state, socket, message);
 }
 
+[[gnu::always_inline]] inline bool Turn::answer_steady(SharedState& state, Socket socket, const void* name,
+                                                       socklen_t length, Source& source) {
+    Run::Record* const record = memory_->next_in_order();
+    if (record == nullptr || !record->is_steady())
+        return false;
+    Peer peer;
+    if (!read_peer(static_cast<const sockaddr*>(name), length, peer) ||
+        !record->is_of(hash_of(ConversationKey(peer, socket.port()), state.key)))
+        return false;
+    source = kept_source_at(state.locals, record->at());
+    Counters::Line* const line = memory_->line(socket);
+    if (!source || line == nullptr) [[unlikely]]
+        return false;
+    memory_->sent();
+    record->answer();
+    line->add(Counter::answered);
+    return true;
+}
+
 } // namespace multihome::peers

@@ -148,6 +148,11 @@ public:
         return in_order ? run_.take(hash) : run_.latest(hash);
     }
 
+    // Where answers come in order: the datagram whose turn it is. Else, and where all are answered, null.
+    [[gnu::always_inline]] Run::Record* next_in_order() {
+        return (is_batch_ || is_drained_) && run_.count() > 1 ? run_.next() : nullptr;
+    }
+
     // The source of what this conversation has asked is none any more.
     void forget(uint64_t hash) {
         close_quick_look();
