@@ -210,6 +210,7 @@ void prepare(Socket socket, const mmsghdr* messages, mmsghdr* ours, unsigned bat
     peers::Turn turn;
     // A socket with an IPv4 address takes an IPv6 peer's source for none: see find_source().
     SharedState* const steady = socket.has(Socket::only_ipv4) ? nullptr : turn.steady_state(socket);
+    unsigned answered = 0;
     user_memory::ReadablePage page;
     for (unsigned index = 0; index < batch; ++index) {
         ours[index] = messages[index];
@@ -217,15 +218,19 @@ void prepare(Socket socket, const mmsghdr* messages, mmsghdr* ours, unsigned bat
         if (!may_be_peer(message.msg_namelen) ||
             !page.can_read(message.msg_name, readable_length(message.msg_namelen)))
             continue;
-        if (Source source; steady != nullptr && message.msg_controllen == 0 &&
-                           turn.answer_steady(*steady, socket, message.msg_name, message.msg_namelen, source))
-            [[likely]] {
-            message.msg_control = const_cast<void*>(source.messages);
-            message.msg_controllen = source.length;
-            continue;
-        }
         SourceRoom room;
-        const Source source = find_source(turn, socket, message.msg_name, message.msg_namelen, room);
+        Source source;
+        if (steady != nullptr && turn.answer_steady(*steady, socket, message.msg_name, message.msg_namelen,
+                                                    source, room)) [[likely]] {
+            ++answered;
+            if (message.msg_controllen == 0 && source.messages != room.bytes && source) [[likely]] {
+                message.msg_control = const_cast<void*>(source.messages);
+                message.msg_controllen = source.length;
+                continue;
+            }
+        } else {
+            source = find_source(turn, socket, message.msg_name, message.msg_namelen, room);
+        }
         if (!source || !add_source(message, source, control))
             continue;
         if (message.msg_control == room.bytes) {
@@ -234,6 +239,8 @@ void prepare(Socket socket, const mmsghdr* messages, mmsghdr* ours, unsigned bat
         }
         control += control_space(messages[index].msg_hdr);
     }
+    if (answered != 0)
+        turn.count(socket, Counter::answered, answered);
 }
 
 } // namespace

@@ -43,7 +43,7 @@ public:
 
     // The same for a datagram of any form, and for one of another conversation that changes nothing (see
     // steady.hpp). True: it has been heard, and brought no other control messages than ours. `room`: for the
-    // name. `in_batch`: after begin_receiving().
+    // name. `in_batch`: after begin_receiving(); the caller counts it.
     template <bool in_batch>
     bool hear_steady(SharedState& state, Socket socket, const msghdr& message, socklen_t room);
     // The state to ask that of; null where it may not be asked on this socket.
@@ -60,9 +60,10 @@ public:
         return true;
     }
 
-    // Where answers come in order: a datagram to `name`, of `length` readable bytes, answers the one whose
-    // turn it is, and that is steady. True: it leaves from `source`, which lasts, and counts as answered.
-    bool answer_steady(SharedState& state, Socket socket, const void* name, socklen_t length, Source& source);
+    // A datagram to `name`, of `length` readable bytes, answers one that is steady, and that is found without
+    // a search. True: it leaves from `source` (see source_at()), and the caller counts it as answered.
+    bool answer_steady(SharedState& state, Socket socket, const void* name, socklen_t length, Source& source,
+                       SourceRoom& room);
 
     // --- receiving ---
 

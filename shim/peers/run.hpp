@@ -82,6 +82,9 @@ public:
         return next_ < count_ ? &records_[next_] : nullptr;
     }
 
+    // The last datagram of all; null where there is none.
+    Record* last() { return count_ != 0 ? &records_[count_ - 1U] : nullptr; }
+
     // The last datagram of this conversation; the empty record where there is none.
     Record latest(uint64_t hash) const {
         for (unsigned index = count_; index > 0; --index)

@@ -35,7 +35,8 @@ inline bool questions_change_threads(const SharedState& state) {
     SharedState* const state = shared_state::get();
     return memory_ != nullptr && state != nullptr &&
                    (socket.word() & (Socket::all_asked | Socket::to_device)) == 0 &&
-                   !settings::get().same_interface && !questions_change_threads(*state)
+                   !settings::get().same_interface && !questions_change_threads(*state) &&
+                   memory_->line(socket) != nullptr
                ? state
                : nullptr;
 }
@@ -47,7 +48,8 @@ template <typename Family, bool in_batch>
     if constexpr (!in_batch && !std::is_same_v<Family, Ipv4>)
         if (memory_->hear_again<Family>(socket, message.msg_name, message.msg_control))
             return true;
-    RawDatagram& raw = memory_->close_quick_look();
+    RawDatagram words; // in a batch the quick look stays closed
+    RawDatagram& raw = in_batch ? words : memory_->close_quick_look();
     if (!Family::read(message.msg_name, message.msg_control, raw)) [[unlikely]]
         return false;
     const uint64_t hash = hash_of(ConversationKey(Family::peer(raw), socket.port()), state.key);
@@ -55,16 +57,18 @@ template <typename Family, bool in_batch>
     const LocalIndex at = found.state().first_index();
     if (!found.state().is_steady() || !state.locals.is_at(at, {Family::local(raw), 0})) [[unlikely]]
         return false;
-    const Source source = kept_source_at(state.locals, at);
-    Counters::Line* const line = memory_->line(socket);
-    if (!source || line == nullptr) [[unlikely]]
-        return false;
-    line->add(Counter::requests);
-    if constexpr (!in_batch)
+    if constexpr (in_batch) {
+        memory_->add(hash, at, true);
+    } else {
+        const Source source = kept_source_at(state.locals, at);
+        if (!source) [[unlikely]]
+            return false;
+        Counters::Line& line = memory_->known_line();
+        line.add(Counter::requests);
         memory_->begin_run(socket, false);
-    memory_->add(hash, at, true);
-    if constexpr (!in_batch)
-        memory_->open_quick_look(socket, message.msg_namelen, found, source, *line);
+        memory_->add(hash, at, true);
+        memory_->open_quick_look(socket, message.msg_namelen, found, source, line);
+    }
     return true;
 }
 
@@ -84,21 +88,22 @@ template <bool in_batch>
 }
 
 [[gnu::always_inline]] inline bool Turn::answer_steady(SharedState& state, Socket socket, const void* name,
-                                                       socklen_t length, Source& source) {
-    Run::Record* const record = memory_->next_in_order();
-    if (record == nullptr || !record->is_steady())
-        return false;
-    Peer peer;
-    if (!read_peer(static_cast<const sockaddr*>(name), length, peer) ||
-        !record->is_of(hash_of(ConversationKey(peer, socket.port()), state.key)))
-        return false;
-    source = kept_source_at(state.locals, record->at());
-    Counters::Line* const line = memory_->line(socket);
-    if (!source || line == nullptr) [[unlikely]]
+                                                       socklen_t length, Source& source, SourceRoom& room) {
+    uint64_t hash = 0;
+    if (const uint64_t first_bytes = family_detail::word_at(name, 0);
+        length == Ipv4::name_length && address_family(first_bytes) == AF_INET) [[likely]] {
+        hash = hash_of_ipv4(ipv4_conversation(first_bytes, socket.port()), state.key);
+    } else {
+        Peer peer;
+        if (!read_peer(static_cast<const sockaddr*>(name), length, peer))
+            return false;
+        hash = hash_of(ConversationKey(peer, socket.port()), state.key);
+    }
+    const Run::Record record = memory_->steady_record_for(hash);
+    if (!record)
         return false;
     memory_->sent();
-    record->answer();
-    line->add(Counter::answered);
+    source = source_at(state.locals, record.at(), room);
     return true;
 }
 

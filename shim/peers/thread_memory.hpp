@@ -148,9 +148,16 @@ public:
         return in_order ? run_.take(hash) : run_.latest(hash);
     }
 
-    // Where answers come in order: the datagram whose turn it is. Else, and where all are answered, null.
-    [[gnu::always_inline]] Run::Record* next_in_order() {
-        return (is_batch_ || is_drained_) && run_.count() > 1 ? run_.next() : nullptr;
+    // record_for() where that is steady and needs no search: where answers come in order, the datagram whose
+    // turn it is, which is answered now; else the last one. The empty record where it is another one.
+    [[gnu::always_inline]] Run::Record steady_record_for(uint64_t hash) {
+        const bool in_order = (is_batch_ || is_drained_) && run_.count() > 1;
+        Run::Record* const record = in_order ? run_.next() : run_.last();
+        if (record == nullptr || !record->is_of(hash) || !record->is_steady())
+            return {};
+        if (in_order)
+            record->answer();
+        return *record;
     }
 
     // The source of what this conversation has asked is none any more.
@@ -170,6 +177,7 @@ public:
         // Here, before the quick look can open: that needs a line.
         quick_.error_number = &errno;
     }
+    Counters::Line& known_line() const { return *line_; }
     // The number that this thread counts under; 0: none yet.
     unsigned thread_number() const { return thread_number_; }
     void set_thread_number(unsigned number) { thread_number_ = number; }
