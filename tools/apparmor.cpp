@@ -9,6 +9,7 @@
 #include "tools/drop_in.hpp"
 #include "tools/output.hpp"
 #include "tools/processes.hpp"
+#include "tools/run_command.hpp"
 #include "tools/unit_obstacles.hpp"
 #include "tools/units.hpp"
 
@@ -34,7 +35,7 @@ void reload(const std::string& file) {
         return; // AppArmor is off: there is nothing to load it into
     const CommandResult result = run_command({"apparmor_parser", "-r", file});
     if (result.status != 0)
-        throw Impossible(fmt::format("apparmor_parser -r {} failed: {}", file, harmless(result.output)));
+        throw Impossible(fmt::format("apparmor_parser -r {} failed: {}", file, harmless(result.errors)));
 }
 
 } // namespace

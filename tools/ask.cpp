@@ -11,7 +11,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <memory>
-#include <stdexcept>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,7 +25,7 @@ namespace {
 
 struct Options {
     std::vector<std::string> addresses;
-    std::string port;
+    std::optional<std::string> port;
     std::string payload;
     std::string hex;
     std::string text;
@@ -44,9 +44,9 @@ uint16_t parse_port(const std::string& text) {
     } else if (const servent* service = getservbyname(text.c_str(), "udp")) { // NOLINT(concurrency-mt-unsafe)
         return ntohs(static_cast<uint16_t>(service->s_port));
     }
-    throw std::runtime_error(fmt::format("--port: '{}' is no port: use a number from 1 to 65535 or the name "
-                                         "of a UDP service from /etc/services",
-                                         text));
+    throw Impossible(fmt::format("--port: '{}' is no port: use a number from 1 to 65535 or the name "
+                                 "of a UDP service from /etc/services",
+                                 text));
 }
 
 std::string names_of(const std::vector<Payload>& payloads) {
@@ -61,29 +61,27 @@ Payload choose_payload(const Options& options) {
     if (!options.hex.empty()) {
         const std::optional<Datagram> bytes = parse_hex(options.hex);
         if (!bytes)
-            throw std::runtime_error(
+            throw Impossible(
                 fmt::format("--hex: '{}' is not an even number of hexadecimal digits", options.hex));
         return raw_payload("hex", *bytes);
     }
     if (!options.text.empty())
         return raw_payload("text", options.text);
     std::vector<Payload> known = named_payloads(options.secret);
-    const uint16_t port = options.port.empty() ? uint16_t{0} : parse_port(options.port);
+    const uint16_t port = options.port ? parse_port(*options.port) : uint16_t{0};
     const auto found = std::find_if(known.begin(), known.end(), [&](const Payload& payload) {
         return options.payload.empty() ? payload.port == port : payload.name == options.payload;
     });
     if (found != known.end())
         return *found;
     if (!options.payload.empty())
-        throw std::runtime_error(
-            fmt::format("--payload: there is no payload '{}': use one of {}, or --hex or --text",
-                        options.payload, names_of(known)));
-    if (options.port.empty())
-        throw std::runtime_error("name the server's --port or a --payload");
-    throw std::runtime_error(
-        fmt::format("which protocol port {} speaks is not known: add --payload with one of "
-                    "{}, or --hex or --text",
-                    port, names_of(known)));
+        throw Impossible(fmt::format("--payload: there is no payload '{}': use one of {}, or --hex or --text",
+                                     options.payload, names_of(known)));
+    if (!options.port)
+        throw Impossible("name the server's --port or a --payload");
+    throw Impossible(fmt::format("which protocol port {} speaks is not known: add --payload with one of "
+                                 "{}, or --hex or --text",
+                                 port, names_of(known)));
 }
 
 const char* word(Outcome outcome) {
@@ -122,7 +120,9 @@ std::string cell(const Asked& row, const Answer& answer) {
 Json to_json(const Answer& answer) {
     if (answer.outcome == Outcome::not_asked)
         return nullptr;
-    Json json{{"verdict", answer.outcome == Outcome::wrong ? "wrong" : word(answer.outcome)}};
+    Json json{{"verdict", answer.outcome == Outcome::wrong ? "wrong" : word(answer.outcome)},
+              {"from", nullptr},
+              {"port", nullptr}};
     if (answer.outcome == Outcome::right || answer.outcome == Outcome::wrong) {
         json["from"] = answer.source.address();
         json["port"] = answer.source.port();
@@ -190,7 +190,7 @@ void warn_of_local_addresses(const std::vector<Asked>& rows) {
 
 int ask(const Options& options) {
     const Payload payload = choose_payload(options);
-    const uint16_t port = options.port.empty() ? payload.port : parse_port(options.port);
+    const uint16_t port = options.port ? parse_port(*options.port) : payload.port;
     std::vector<Endpoint> targets;
     for (const std::string& address : options.addresses)
         for (const Endpoint& found : resolve(address, port))

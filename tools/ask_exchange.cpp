@@ -13,10 +13,10 @@
 #include <cerrno>
 #include <cstring>
 #include <memory>
-#include <stdexcept>
 #include <system_error>
 #include <utility>
 
+#include "tools/output.hpp"
 #include "tools/program.hpp"
 
 namespace multihome::tools {
@@ -242,7 +242,7 @@ std::vector<Endpoint> resolve(const std::string& name, uint16_t port) {
     addrinfo* found = nullptr;
     const int error = getaddrinfo(name.c_str(), std::to_string(port).c_str(), &hints, &found);
     if (error != 0)
-        throw std::runtime_error(fmt::format("{}: {}", name.empty() ? "''" : name, gai_strerror(error)));
+        throw Impossible(fmt::format("{}: {}", name.empty() ? "''" : name, gai_strerror(error)));
     std::vector<Endpoint> endpoints;
     for (const addrinfo* one = found; one != nullptr; one = one->ai_next) {
         Endpoint endpoint;

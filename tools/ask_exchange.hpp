@@ -28,7 +28,7 @@ struct Endpoint {
     [[nodiscard]] const sockaddr* pointer() const { return reinterpret_cast<const sockaddr*>(&storage); }
 };
 
-/// Every address that `name` (an address or a host's name) stands for. Throws std::runtime_error.
+/// Every address that `name` (an address or a host's name) stands for. Throws Impossible.
 std::vector<Endpoint> resolve(const std::string& name, uint16_t port);
 
 /// An address of this host: what goes there never leaves it, and proves nothing.

@@ -85,7 +85,7 @@ int report(const ProgramCheck& check, const Options& options) {
 
 /// The program that the unit starts, as its user, under what the unit says of it.
 int check_unit(const Options& options) {
-    const Unit unit = read_unit(unit_name(options.unit));
+    const Unit unit = read_unit(valid_unit_name(options.unit));
     const std::string user = options.user.empty() ? unit.get("User") : options.user;
     return as_user(user, options.user.empty() ? unit.get("Group") : "", [&] {
         ProgramCheck check = check_program(unit.program(), options.library);

@@ -13,6 +13,7 @@
 #include "tools/apparmor.hpp"
 #include "tools/drop_in.hpp"
 #include "tools/output.hpp"
+#include "tools/run_command.hpp"
 #include "tools/subcommands.hpp"
 #include "tools/units.hpp"
 
@@ -36,7 +37,7 @@ std::string former_profile(const std::string& name) {
 }
 
 int disable(const Options& options) {
-    const std::string name = unit_name(options.unit);
+    const std::string name = valid_unit_name(options.unit);
     const std::string path = drop_in_path(name);
     const bool exists = access(path.c_str(), F_OK) == 0;
     const bool speaks = !options.output.quiet && !options.output.json;
@@ -68,7 +69,7 @@ int disable(const Options& options) {
     }
     const CommandResult restarted = run_command({"systemctl", "try-restart", name});
     if (restarted.status != 0) {
-        fmt::print(stderr, "multihomectl: {}: {}\n", name, harmless(restarted.output));
+        fmt::print(stderr, "multihomectl: {}: {}\n", name, harmless(restarted.errors));
         return failure;
     }
     return success;

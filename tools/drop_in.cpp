@@ -16,6 +16,7 @@
 
 #include "tools/output.hpp"
 #include "tools/program.hpp"
+#include "tools/run_command.hpp"
 
 namespace multihome::tools {
 namespace {
@@ -106,7 +107,7 @@ bool remove_drop_in(const std::string& unit) {
 void reload_systemd() {
     const CommandResult result = run_command({"systemctl", "daemon-reload"});
     if (result.status != 0)
-        throw Impossible(fmt::format("systemctl daemon-reload failed: {}", harmless(result.output)));
+        throw Impossible(fmt::format("systemctl daemon-reload failed: {}", harmless(result.errors)));
 }
 
 } // namespace multihome::tools

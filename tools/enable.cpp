@@ -21,6 +21,7 @@
 #include "tools/library.hpp"
 #include "tools/output.hpp"
 #include "tools/processes.hpp"
+#include "tools/run_command.hpp"
 #include "tools/running_library.hpp"
 #include "tools/subcommands.hpp"
 #include "tools/unit_obstacles.hpp"
@@ -96,7 +97,7 @@ bool has_obstacle(const Unit& unit, const std::vector<UnitObstacle>& of_unit, co
 
 Plan make_plan(const Options& options, bool& is_possible) {
     Plan plan;
-    plan.unit = read_unit(unit_name(options.unit));
+    plan.unit = read_unit(valid_unit_name(options.unit));
     if (!plan.unit.name.ends_with(".service"))
         throw Impossible(fmt::format("{} starts no program: name the service", plan.unit.name));
     plan.library = usable_library(options);

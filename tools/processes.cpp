@@ -198,7 +198,13 @@ Process describe_process(pid_t number) {
     process.name = read_whole(directory + "/comm", 64);
     if (!process.name.empty() && process.name.back() == '\n')
         process.name.pop_back();
-    const UnitOfGroup group = unit_of_group(read_whole(directory + "/cgroup"));
+    const std::string groups = "\n" + read_whole(directory + "/cgroup");
+    constexpr std::string_view unified = "\n0::";
+    if (const std::size_t at = groups.find(unified); at != std::string::npos) {
+        const std::size_t begin = at + unified.size();
+        process.control_group = groups.substr(begin, groups.find('\n', begin) - begin);
+    }
+    const UnitOfGroup group = unit_of_group(groups);
     process.unit = group.unit;
     process.is_system_service = group.is_system_service;
     process.executable = link_target(directory + "/exe");
@@ -211,25 +217,6 @@ Process describe_process(pid_t number) {
     const std::string other = link_target(directory + "/ns/pid");
     process.in_container = !other.empty() && other != own;
     return process;
-}
-
-std::string shell_command(const std::vector<std::string>& arguments) {
-    std::string command;
-    for (const std::string& argument : arguments) {
-        if (!command.empty())
-            command += ' ';
-        constexpr std::string_view plain =
-            "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%+=:,./_-";
-        if (!argument.empty() && argument.find_first_not_of(plain) == std::string::npos) {
-            command += argument;
-            continue;
-        }
-        command += '\'';
-        for (const char byte : argument)
-            command.append(byte == '\'' ? std::string_view{"'\\''"} : std::string_view{&byte, 1});
-        command += '\'';
-    }
-    return command;
 }
 
 } // namespace multihome::tools

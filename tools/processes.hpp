@@ -50,6 +50,7 @@ struct Process {
     bool environment_readable = false;
     bool secure_execution = false; ///< AT_SECURE: the dynamic loader has ignored LD_PRELOAD
     bool in_container = false;     ///< it has a PID namespace of its own
+    std::string control_group;     ///< in the unified tree, as in "/system.slice/unbound.service"
     std::string confinement;       ///< AppArmor's profile, empty where there is none
 };
 
@@ -64,8 +65,5 @@ UnitOfGroup unit_of_group(const std::string& cgroup);
 
 /// The value of `name` in an environment as /proc/PID/environ has it. False where it is not set.
 bool find_variable(const std::string& environment, const std::string& name, std::string& value);
-
-/// `arguments` as a command that a shell reads as the same words.
-std::string shell_command(const std::vector<std::string>& arguments);
 
 } // namespace multihome::tools

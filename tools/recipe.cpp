@@ -10,7 +10,6 @@
 
 #include <cstdio>
 #include <memory>
-#include <stdexcept>
 #include <string>
 
 #include "tools/output.hpp"
@@ -22,6 +21,8 @@
 
 namespace multihome::tools {
 namespace {
+
+using namespace recipes;
 
 struct Options {
     std::string kind;

@@ -9,11 +9,12 @@
 #include <array>
 #include <fstream>
 #include <sstream>
-#include <stdexcept>
 
+#include "tools/output.hpp"
+#include "tools/processes.hpp"
 #include "tools/run_command.hpp"
 
-namespace multihome::tools {
+namespace multihome::tools::recipes {
 namespace {
 
 using nlohmann::json;
@@ -23,12 +24,12 @@ json ip_json(const Command& words) {
     command.insert(command.end(), words.begin(), words.end());
     const CommandResult result = run_command(command);
     if (!result.ok())
-        throw std::runtime_error(fmt::format("`{}`: {}", shell_line(command), result.errors));
+        throw Impossible(fmt::format("`{}`: {}", shell_command(command), result.errors));
     // `ip` prints nothing, or an empty object among others, where there is nothing.
     json answer = json::parse(result.output.empty() ? "[]" : result.output, nullptr, false);
     if (!answer.is_array())
-        throw std::runtime_error(
-            fmt::format("`{}` did not answer with JSON: install a newer iproute2", shell_line(command)));
+        throw Impossible(
+            fmt::format("`{}` did not answer with JSON: install a newer iproute2", shell_command(command)));
     return answer;
 }
 
@@ -128,7 +129,7 @@ size_t byte_count(Family family) {
 Bits parse(Family family, const std::string& address) {
     Bits bits{};
     if (inet_pton(family == Family::ipv4 ? AF_INET : AF_INET6, address.c_str(), bits.data()) != 1)
-        throw std::runtime_error(
+        throw Impossible(
             fmt::format("'{}' is no {} address", address, family == Family::ipv4 ? "IPv4" : "IPv6"));
     return bits;
 }
@@ -159,9 +160,8 @@ std::string distant_address(const Host& host, Family family) {
         if (!special)
             return address;
     }
-    throw std::runtime_error(
-        "every address tried has a route of its own: no address stands for the rest of the "
-        "Internet");
+    throw Impossible("every address tried has a route of its own: no address stands for the rest of the "
+                     "Internet");
 }
 
 std::string preferred_source(Family family, const std::string& destination) {
@@ -217,4 +217,4 @@ std::string address_in(Family family, const std::string& prefix, unsigned number
     return text.data();
 }
 
-} // namespace multihome::tools
+} // namespace multihome::tools::recipes

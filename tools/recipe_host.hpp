@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-namespace multihome::tools {
+namespace multihome::tools::recipes {
 
 enum class Family { ipv4, ipv6 };
 
@@ -53,7 +53,7 @@ struct Host {
         reverse_path_filters; ///< by interface, as they count (see reverse_path_filter())
 };
 
-/// Reads it all. Throws std::runtime_error where `ip` cannot say.
+/// Reads it all. Throws Impossible where `ip` cannot say.
 Host read_host();
 
 /// The address from which this host answers `destination` when the program leaves it to the routing table;
@@ -78,4 +78,4 @@ std::string address_in(Family family, const std::string& prefix, unsigned number
 /// The length of `prefix`.
 unsigned prefix_length(Family family, const std::string& prefix);
 
-} // namespace multihome::tools
+} // namespace multihome::tools::recipes

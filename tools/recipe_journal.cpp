@@ -13,10 +13,12 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
-#include <stdexcept>
 #include <string_view>
 
-namespace multihome::tools {
+#include "tools/output.hpp"
+#include "tools/processes.hpp"
+
+namespace multihome::tools::recipes {
 namespace {
 
 using nlohmann::json;
@@ -38,8 +40,9 @@ uint64_t namespace_cookie() {
 }
 
 json to_json(const Step& step) {
-    return {{"undo", step.undo},           {"probe", step.probe},   {"expected", step.expected},
-            {"by_status", step.by_status}, {"shared", step.shared}, {"why", step.why}};
+    return {{"undo", step.undo},     {"probe", step.probe},         {"expected", step.expected},
+            {"unless", step.unless}, {"by_status", step.by_status}, {"shared", step.shared},
+            {"why", step.why}};
 }
 
 Step to_step(const json& line) {
@@ -47,6 +50,7 @@ Step to_step(const json& line) {
     step.undo = line.at("undo").get<Command>();
     step.probe = line.at("probe").get<Command>();
     step.expected = line.at("expected").get<std::string>();
+    step.unless = line.at("unless").get<std::string>();
     step.by_status = line.at("by_status").get<bool>();
     step.shared = line.at("shared").get<bool>();
     step.why = line.at("why").get<std::string>();
@@ -87,8 +91,7 @@ void forget_flows(const std::vector<Command>& commands) {
 
 std::string open_journal_path() {
     if (mkdir(folder, 0755) != 0 && errno != EEXIST)
-        throw std::runtime_error(
-            fmt::format("{}: {}", folder, std::strerror(errno))); // NOLINT(concurrency-*)
+        throw Impossible(fmt::format("{}: {}", folder, std::strerror(errno))); // NOLINT(concurrency-*)
     return fmt::format("{}/recipe-{}.journal", folder, namespace_cookie());
 }
 
@@ -97,10 +100,9 @@ std::string open_journal_path() {
 Journal::Journal()
     : path_(open_journal_path()), file_(open(path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600)) {
     if (!file_.valid())
-        throw std::runtime_error(fmt::format("{}: {}", path_, std::strerror(errno))); // NOLINT(concurrency-*)
+        throw Impossible(fmt::format("{}: {}", path_, std::strerror(errno))); // NOLINT(concurrency-*)
     if (flock(file_.number(), LOCK_EX | LOCK_NB) != 0)
-        throw std::runtime_error(
-            "another multihomectl is at work on the recipe of this host: wait for its end");
+        throw Impossible("another multihomectl is at work on the recipe of this host: wait for its end");
 }
 
 Journal::Content Journal::read() const {
@@ -122,10 +124,9 @@ Journal::Content Journal::read() const {
                 content.steps.push_back(to_step(line));
             }
         } catch (const json::exception&) {
-            throw std::runtime_error(
-                fmt::format("{}: line {} is damaged; see there what was done, take it back by "
-                            "hand and remove the file",
-                            path_, content.steps.size() + 1));
+            throw Impossible(fmt::format("{}: line {} is damaged; see there what was done, take it back by "
+                                         "hand and remove the file",
+                                         path_, content.steps.size() + 1));
         }
     }
     return content;
@@ -134,7 +135,7 @@ Journal::Content Journal::read() const {
 void Journal::append(const std::string& line) {
     const std::string whole = line + '\n';
     if (write(file_.number(), whole.data(), whole.size()) != static_cast<ssize_t>(whole.size()))
-        throw std::runtime_error(fmt::format("{}: cannot be written", path_));
+        throw Impossible(fmt::format("{}: cannot be written", path_));
 }
 
 void Journal::begin(const Plan& plan) {
@@ -154,13 +155,15 @@ bool is_in_place(const Step& step) {
     const CommandResult result = run_command(step.probe);
     if (!result.ok() || step.by_status)
         return result.ok();
+    if (!step.unless.empty() && result.output.find(step.unless) != std::string::npos)
+        return false;
     return step.expected.empty() ? !result.output.empty() : first_line(result.output) == step.expected;
 }
 
 void apply(const Plan& plan, Journal& journal) {
     const SignalsWait wait;
     if (const std::string before = journal.read().recipe; !before.empty())
-        throw std::runtime_error(
+        throw Impossible(
             fmt::format("the recipe {} is applied already, or was interrupted: take it back with "
                         "`multihomectl recipe {} --undo` first",
                         before, before));
@@ -178,13 +181,13 @@ void apply(const Plan& plan, Journal& journal) {
                 continue;
             problem = first_line(result.errors);
         }
-        std::string message = fmt::format("`{}`: {}", shell_line(step.command), problem);
+        std::string message = fmt::format("`{}`: {}", shell_command(step.command), problem);
         const std::vector<std::string> left = undo(journal);
         message +=
             left.empty() ? "; what was done before it is taken back" : "; and not all could be taken back:";
         for (const std::string& one : left)
             message += "\n  " + one;
-        throw std::runtime_error(message);
+        throw Impossible(message);
     }
     forget_flows(plan.forget);
 }
@@ -198,7 +201,7 @@ std::vector<std::string> undo(Journal& journal) {
             continue;
         const CommandResult result = run_command(step->undo);
         if (!step->shared && is_in_place(*step))
-            left.push_back(fmt::format("`{}`: {}", shell_line(step->undo), first_line(result.errors)));
+            left.push_back(fmt::format("`{}`: {}", shell_command(step->undo), first_line(result.errors)));
     }
     forget_flows(content.forget);
     if (left.empty())
@@ -206,4 +209,4 @@ std::vector<std::string> undo(Journal& journal) {
     return left;
 }
 
-} // namespace multihome::tools
+} // namespace multihome::tools::recipes

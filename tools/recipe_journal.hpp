@@ -10,13 +10,13 @@
 #include "tools/program.hpp"
 #include "tools/recipe_plan.hpp"
 
-namespace multihome::tools {
+namespace multihome::tools::recipes {
 
 /// The journal of the network namespace that this process is in. One process at a time holds it; /run is
 /// empty after a boot, as are the rules and routes.
 class Journal {
 public:
-    /// Opens and locks it. Throws std::runtime_error.
+    /// Opens and locks it. Throws Impossible.
     Journal();
 
     struct Content {
@@ -43,10 +43,10 @@ private:
 /// The step's change is in place.
 bool is_in_place(const Step& step);
 
-/// Takes all steps; when one fails, takes those before it back and throws std::runtime_error.
+/// Takes all steps; when one fails, takes those before it back and throws Impossible.
 void apply(const Plan& plan, Journal& journal);
 
 /// Takes back what the journal names. Returns what could not be taken back, in words; then the journal stays.
 std::vector<std::string> undo(Journal& journal);
 
-} // namespace multihome::tools
+} // namespace multihome::tools::recipes

@@ -7,12 +7,13 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
-#include <stdexcept>
+#include <string_view>
 #include <system_error>
 
+#include "tools/processes.hpp"
 #include "tools/subcommands.hpp"
 
-namespace multihome::tools {
+namespace multihome::tools::recipes {
 namespace {
 
 namespace fs = std::filesystem;
@@ -21,7 +22,7 @@ namespace fs = std::filesystem;
 // too.
 constexpr const char* marker =
     "# Written by `multihomectl recipe ... --persist`; removed by `multihomectl recipe ... --undo`.";
-constexpr const char* folder_marker = "# The folder was made for this file.";
+constexpr std::string_view folder_marker = "# Folders made for it: ";
 
 constexpr const char* rules_file = "/etc/nftables.d/multihome.nft";
 constexpr const char* rules_unit_file = "/etc/systemd/system/nftables.service.d/60-multihome.conf";
@@ -35,39 +36,47 @@ bool is_ours(const fs::path& path) {
     return std::getline(file, line) && line == marker;
 }
 
+/// How many folders above `path` were made for it: by the file that is there, or because they are missing
+/// now.
+int folders_of(const fs::path& path) {
+    std::ifstream file{path};
+    for (std::string line; std::getline(file, line);)
+        if (line.starts_with(folder_marker) && line.size() == folder_marker.size() + 1)
+            return line.back() - '0';
+    int missing = 0;
+    std::error_code error;
+    for (fs::path folder = path.parent_path(); !fs::exists(folder, error) && missing < 9; ++missing)
+        folder = folder.parent_path();
+    return missing;
+}
+
 void write_file(const fs::path& path, const std::string& content) {
     std::error_code error;
     if (fs::exists(path, error) && !is_ours(path))
-        throw std::runtime_error(
-            fmt::format("{} is there already, and not from here: move it away", path.string()));
-    bool folder_is_ours = fs::create_directories(path.parent_path(), error);
+        throw Impossible(fmt::format("{} is there already, and not from here: move it away", path.string()));
+    const int folders = folders_of(path);
+    fs::create_directories(path.parent_path(), error);
     if (error)
-        throw std::runtime_error(fmt::format("{}: {}", path.parent_path().string(), error.message()));
-    std::ifstream before{path};
-    for (std::string line; std::getline(before, line);)
-        folder_is_ours = folder_is_ours || line == folder_marker;
+        throw Impossible(fmt::format("{}: {}", path.parent_path().string(), error.message()));
     // Under another name first: a boot in between finds the old file or the new one.
     const fs::path fresh = path.string() + ".new";
     std::ofstream file{fresh};
-    file << marker << '\n' << (folder_is_ours ? std::string{folder_marker} + '\n' : "") << content;
+    file << marker << '\n' << folder_marker << folders << '\n' << content;
     file.close();
     if (!file)
-        throw std::runtime_error(fmt::format("{}: cannot be written", fresh.string()));
+        throw Impossible(fmt::format("{}: cannot be written", fresh.string()));
     fs::rename(fresh, path);
 }
 
 bool remove_file(const fs::path& path) {
     if (!is_ours(path))
         return false;
-    std::ifstream file{path};
-    std::string line;
-    std::getline(file, line);
-    std::getline(file, line);
-    const bool folder_is_ours = line == folder_marker;
+    int folders = folders_of(path);
     std::error_code error;
     fs::remove(path, error);
-    if (folder_is_ours)
-        fs::remove(path.parent_path(), error); // fails where somebody else has put a file there
+    // A folder that somebody else has put a file into stays.
+    for (fs::path folder = path.parent_path(); folders > 0 && fs::remove(folder, error); --folders)
+        folder = folder.parent_path();
     return true;
 }
 
@@ -122,7 +131,7 @@ std::vector<std::string> persist_uplinks(const Plan& plan, std::vector<std::stri
             for (const Uplink& uplink : plan.uplinks)
                 if (uplink.interface == interface && !step.command.empty() && step.command.front() == "ip" &&
                     step.command.back() == std::to_string(uplink.number))
-                    by_hand.push_back("  " + shell_line(step.command));
+                    by_hand.push_back("  " + shell_command(step.command));
     }
     return by_hand;
 }
@@ -131,9 +140,8 @@ std::vector<std::string> persist_uplinks(const Plan& plan, std::vector<std::stri
 
 int persist(const Plan& plan, const OutputOptions& output) {
     if (plan.format == RuleFormat::iptables && !plan.translations.empty())
-        throw std::runtime_error(
-            "iptables has one file for all rules, which is not written from here: apply the "
-            "recipe and call `netfilter-persistent save`, or use --format nft");
+        throw Impossible("iptables has one file for all rules, which is not written from here: apply the "
+                         "recipe and call `netfilter-persistent save`, or use --format nft");
     std::vector<std::string> written;
     std::string rules;
     for (const Family family : {Family::ipv4, Family::ipv6})
@@ -186,4 +194,4 @@ std::vector<std::string> remove_persistent() {
     return removed;
 }
 
-} // namespace multihome::tools
+} // namespace multihome::tools::recipes

@@ -8,13 +8,13 @@
 #include "tools/output.hpp"
 #include "tools/recipe_plan.hpp"
 
-namespace multihome::tools {
+namespace multihome::tools::recipes {
 
 /// Writes the files, and says what is left to do by hand; then the answer is `failure`. Throws
-/// std::runtime_error where nothing can be written.
+/// Impossible where nothing can be written.
 int persist(const Plan& plan, const OutputOptions& output);
 
 /// Removes what persist() wrote, and nothing else. Returns the files.
 std::vector<std::string> remove_persistent();
 
-} // namespace multihome::tools
+} // namespace multihome::tools::recipes

@@ -7,11 +7,10 @@
 #include <algorithm>
 #include <map>
 #include <set>
-#include <stdexcept>
 
 #include "tools/output.hpp"
 
-namespace multihome::tools {
+namespace multihome::tools::recipes {
 namespace {
 
 using Families = std::vector<Family>;
@@ -285,4 +284,4 @@ Plan make_plan(const RecipeOptions& options, const Host& host) {
     return plan;
 }
 
-} // namespace multihome::tools
+} // namespace multihome::tools::recipes

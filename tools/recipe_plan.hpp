@@ -8,10 +8,10 @@
 #include "tools/recipe_host.hpp"
 #include "tools/run_command.hpp"
 
-namespace multihome::tools {
+namespace multihome::tools::recipes {
 
 /// One change to the host. It is there when `probe` succeeds and prints something (or `expected`, if that is
-/// not empty; or anything at all, with `by_status`).
+/// not empty; or anything at all, with `by_status`), but not `unless`.
 struct Step {
     std::string why;
     Command command = {}; ///< empty: comes by itself with the steps behind it
@@ -19,6 +19,7 @@ struct Step {
     Command undo;
     Command probe;
     std::string expected = {};
+    std::string unless = {};
     bool by_status = false;
     /// Somebody else may have begun to use it meanwhile: then it stays.
     bool shared = false;
@@ -71,7 +72,7 @@ struct Plan {
 
 const char* name_of(RecipeKind kind);
 
-/// Throws std::runtime_error where the host lacks what the recipe needs, with what to do.
+/// Throws Impossible where the host lacks what the recipe needs, with what to do.
 Plan make_plan(const RecipeOptions& options, const Host& host);
 
 /// Fills `steps` and `forget` of a plan from the rest of it.
@@ -83,4 +84,4 @@ std::string nft_rules(const Plan& plan, Family family);
 /// The plan as a shell script with its explanation.
 std::string script_of(const Plan& plan);
 
-} // namespace multihome::tools
+} // namespace multihome::tools::recipes

@@ -6,7 +6,7 @@
 
 #include "tools/recipe_plan.hpp"
 
-namespace multihome::tools {
+namespace multihome::tools::recipes {
 namespace {
 
 constexpr const char* table_name = "multihome";
@@ -126,27 +126,18 @@ void add_iptables_chain(Plan& plan, Family family, const std::string& table, con
     const Command list_chain{"nft", "list", "chain", nft_family(family), table, chain};
     const bool planned = std::any_of(plan.steps.begin(), plan.steps.end(),
                                      [&](const Step& step) { return step.probe == list_table; });
-    if (!planned && !run_command(list_table).ok())
-        plan.steps.push_back(
-            {fmt::format("the table {} comes with its first rule", table),
-             {},
-             "",
-             {"sh", "-c",
-              fmt::format("nft list table {0} {1} | grep -q chain || nft delete table {0} {1}",
-                          nft_family(family), table)},
-             list_table,
-             "",
-             false,
-             true});
-    if (!run_command(list_chain).ok())
-        plan.steps.push_back({fmt::format("the chain {} comes with its first rule", chain),
-                              {},
-                              "",
-                              {iptables(family), "-w", "-t", table, "-X", chain},
-                              list_chain,
-                              "",
-                              false,
-                              true});
+    if (!planned && !run_command(list_table).ok()) {
+        Step step{fmt::format("the table {} comes with its first rule", table), {}, "", {}, list_table};
+        step.undo = {"nft", "delete", "table", nft_family(family), table};
+        step.unless = "chain"; // of somebody else's: ours are gone by then
+        plan.steps.push_back(step);
+    }
+    if (!run_command(list_chain).ok()) {
+        Step step{fmt::format("the chain {} comes with its first rule", chain), {}, "", {}, list_chain};
+        step.undo = {iptables(family), "-w", "-t", table, "-X", chain};
+        step.shared = true;
+        plan.steps.push_back(step);
+    }
 }
 
 class IptablesRules {
@@ -163,7 +154,9 @@ public:
         undo[4] = "-D";
         Command probe = words;
         probe[4] = "-C";
-        plan_.steps.push_back({why, words, "", undo, probe, "", true});
+        Step step{why, words, "", undo, probe};
+        step.by_status = true;
+        plan_.steps.push_back(step);
     }
 
 private:
@@ -265,4 +258,4 @@ void add_steps(Plan& plan) {
     }
 }
 
-} // namespace multihome::tools
+} // namespace multihome::tools::recipes

@@ -4,9 +4,10 @@
 
 #include <string_view>
 
+#include "tools/processes.hpp"
 #include "tools/recipe_plan.hpp"
 
-namespace multihome::tools {
+namespace multihome::tools::recipes {
 namespace {
 
 constexpr std::string_view one_interface_text = R"(
@@ -86,18 +87,18 @@ std::string script_of(const Plan& plan) {
     for (const Step& step : plan.steps) {
         if (step.command.empty())
             continue;
-        text += fmt::format("\n# {}\n{}", step.why, shell_line(step.command));
+        text += fmt::format("\n# {}\n{}", step.why, shell_command(step.command));
         text += step.input.empty() ? "\n" : fmt::format(" <<'RULES'\n{}RULES\n", step.input);
     }
     if (!plan.forget.empty()) {
         text += "\n# forget the flows that are tracked already\n";
         for (const Command& command : plan.forget)
-            text += shell_line(command) + " || true\n";
+            text += shell_command(command) + " || true\n";
     }
     text += "\n# To take it back, in this order:\n";
     for (auto step = plan.steps.rbegin(); step != plan.steps.rend(); ++step)
-        text += fmt::format("#   {}\n", shell_line(step->undo));
+        text += fmt::format("#   {}\n", shell_command(step->undo));
     return text;
 }
 
-} // namespace multihome::tools
+} // namespace multihome::tools::recipes

@@ -16,15 +16,16 @@
 #include <csignal>
 #include <cstring>
 #include <map>
-#include <stdexcept>
 #include <system_error>
 
 #include "tools/ask_exchange.hpp"
+#include "tools/output.hpp"
+#include "tools/processes.hpp"
 #include "tools/program.hpp"
 #include "tools/recipe_journal.hpp"
 #include "tools/subcommands.hpp"
 
-namespace multihome::tools {
+namespace multihome::tools::recipes {
 namespace {
 
 constexpr uint16_t usual_port = 5300;
@@ -128,7 +129,7 @@ public:
               open(fmt::format("/proc/{}/ns/net", client_.process()).c_str(), O_RDONLY | O_CLOEXEC)),
           server_namespace_(open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC)) {
         if (!client_.ready() || !client_namespace_.valid() || !server_namespace_.valid())
-            throw std::runtime_error("cannot make a network namespace");
+            throw Impossible("cannot make a network namespace");
         run({"ip", "link", "set", "lo", "up"});
         run_client({"ip", "link", "set", "lo", "up"});
         for (const Family family : {Family::ipv4, Family::ipv6})
@@ -179,8 +180,8 @@ public:
 private:
     static void check(const Command& command, const CommandResult& result) {
         if (!result.ok())
-            throw std::runtime_error(
-                fmt::format("the copy cannot be made: `{}`: {}", shell_line(command), result.errors));
+            throw Impossible(
+                fmt::format("the copy cannot be made: `{}`: {}", shell_command(command), result.errors));
     }
     static void run(const Command& command) { check(command, run_command(command)); }
     void run_client(const Command& command) const {
@@ -202,6 +203,11 @@ private:
         // No link-local addresses with a duplicate detection that takes a second.
         run({"ip", "link", "set", name, "addrgenmode", "none"});
         run_client({"ip", "link", "set", peer, "addrgenmode", "none"});
+        // But some: neighbours are asked for from one, where the datagram's own source is on another
+        // interface.
+        run_command({"ip", "address", "add", "fe80::ffff:fffe/64", "dev", name, "nodad"});
+        run_command({"ip", "address", "add", "fe80::ffff:ffff/64", "dev", peer, "nodad"}, "",
+                    client_namespace_.number());
         run({"sysctl", "-qw", "net/ipv4/conf/all/rp_filter=0"});
         run({"sysctl", "-qw",
              fmt::format("net/ipv4/conf/{}/rp_filter={}", name, host_.reverse_path_filters.at(name))});
@@ -228,8 +234,10 @@ private:
         Command command{"ip", family_option(route.family), "route", "add", route.destination};
         if (!route.gateway.empty()) {
             // The client's side is every router.
-            run_command({"ip", "address", "add", route.gateway, "dev", link->second}, "",
-                        client_namespace_.number());
+            Command router{"ip", "address", "add", route.gateway, "dev", link->second};
+            if (route.family == Family::ipv6)
+                router.emplace_back("nodad");
+            run_command(router, "", client_namespace_.number()); // one router may be in several routes
             command.insert(command.end(), {"via", route.gateway});
         }
         command.insert(command.end(), {"dev", route.interface, "table", route.table});
@@ -243,11 +251,13 @@ private:
     }
 
     static void add_rule(const HostRule& rule) {
+        if (rule.preference == 0 || rule.preference >= 32766) // the kernel's own
+            return;
         Command command{"ip", family_option(rule.family), "rule", "add", "from", rule.from};
         if (!rule.mark.empty())
             command.insert(command.end(), {"fwmark", rule.mark});
         command.insert(command.end(), {"pref", std::to_string(rule.preference), "table", rule.table});
-        run_command(command); // the kernel's own three are there already
+        run_command(command);
     }
 
     const Host& host_;
@@ -313,7 +323,7 @@ void take_steps(const Plan& plan) {
             continue;
         const CommandResult result = run_command(step.command, step.input);
         if (!result.ok())
-            throw Impossible(fmt::format("`{}`: {}", shell_line(step.command), result.errors));
+            throw Impossible(fmt::format("`{}`: {}", shell_command(step.command), result.errors));
     }
 }
 
@@ -348,7 +358,8 @@ int look_at_applied(const OutputOptions& output) {
     }
     int status = success;
     for (const Step& step : content.steps) {
-        if (step.shared || is_in_place(step))
+        // What iptables made for us, and others may use by now, is no part of the recipe itself.
+        if (step.shared || !step.unless.empty() || is_in_place(step))
             continue;
         status = failure;
         fmt::print(stderr,
@@ -385,4 +396,4 @@ int verify(const Plan& plan, const Host& host, const OutputOptions& output) {
     return result != success ? result : look_at_applied(output);
 }
 
-} // namespace multihome::tools
+} // namespace multihome::tools::recipes

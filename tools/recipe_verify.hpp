@@ -6,10 +6,10 @@
 #include "tools/output.hpp"
 #include "tools/recipe_plan.hpp"
 
-namespace multihome::tools {
+namespace multihome::tools::recipes {
 
 /// Prints what a client gets before and after. Returns `success`, `failure` where the recipe does not help or
 /// where one that is applied is no longer in place, and `bad_usage` where it cannot be tried.
 int verify(const Plan& plan, const Host& host, const OutputOptions& output);
 
-} // namespace multihome::tools
+} // namespace multihome::tools::recipes

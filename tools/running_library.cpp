@@ -101,6 +101,29 @@ LibraryPresence find_library_in(pid_t process) {
     return presence;
 }
 
+std::string version_of_library_in(pid_t process) {
+    // See shim/base/version.cpp.
+    constexpr std::string_view key = "multihome-version ";
+    constexpr std::string_view allowed = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.+~-";
+    constexpr std::size_t longest_mapping = std::size_t{16} << 20U;
+    constexpr std::size_t longest_version = 32;
+    for (const Mapping& mapping : read_mappings(process)) {
+        const std::uint64_t size = mapping.end - mapping.begin;
+        if (!is_library(mapping.path) || !mapping.readable || mapping.executable || size > longest_mapping)
+            continue;
+        std::string bytes(static_cast<std::size_t>(size), '\0');
+        if (!read_memory(process, mapping.begin, bytes.data(), bytes.size()))
+            continue;
+        const std::size_t at = bytes.find(key);
+        if (at == std::string::npos)
+            continue;
+        const std::size_t begin = at + key.size();
+        const std::size_t end = std::min(bytes.find_first_not_of(allowed, begin), bytes.size());
+        return bytes.substr(begin, std::min(end - begin, longest_version));
+    }
+    return {};
+}
+
 void Unmap::operator()(void* memory) const {
     munmap(memory, size);
 }

@@ -32,6 +32,9 @@ struct LibraryPresence {
 
 LibraryPresence find_library_in(pid_t process);
 
+/// The version of the library that the process has mapped; empty where it does not say.
+std::string version_of_library_in(pid_t process);
+
 /// The number of values in enum class Counter.
 constexpr std::size_t counter_count = static_cast<std::size_t>(Counter::count);
 /// Their names in JSON and for Prometheus, in the order of Counter.

@@ -26,8 +26,6 @@ void add(std::vector<Running>& all, pid_t number, LibraryPresence&& library) {
         }
         if (auto state = RunningState::read(number, *library.state, running.problem))
             running.state.push_back(std::move(*state));
-    } else if (running.problem.empty()) {
-        running.problem = "it has taken over no socket yet";
     }
     running.process = describe_process(number);
     running.library = std::move(library);
@@ -61,7 +59,7 @@ std::vector<Running> find_running(const std::string& target) {
     const bool is_number = error == std::errc{} && stop == end;
     if (is_port && (!is_number || number == 0 || number > 65535))
         throw Impossible(fmt::format("'{}' is no port: use a number from 1 to 65535, as in :53", target));
-    const std::string unit = target.empty() || is_number ? std::string{} : unit_name(target);
+    const std::string unit = target.empty() || is_number ? std::string{} : valid_unit_name(target);
 
     std::vector<Running> all;
     for (const pid_t process : list_processes()) {

@@ -15,8 +15,9 @@ struct Running {
     Process process; ///< the one with the lowest number
     std::vector<pid_t> others;
     LibraryPresence library;
-    std::vector<RunningState> state; ///< one, or none where it cannot be read
-    std::string problem;             ///< why not
+    std::vector<RunningState>
+        state;           ///< one, or none where no socket has been taken over or it cannot be read
+    std::string problem; ///< why it cannot be read
 };
 
 /// `target`: empty for all, a unit, ":PORT", a PID, or a number that is a port because no such process has

@@ -109,7 +109,10 @@ constexpr int all_ports = -1;
 void add_rows(Table& table, const Running& running, const Before& before, double seconds, Before& now) {
     const std::string name = running.process.unit.empty() ? running.process.name : running.process.unit;
     if (running.state.empty()) {
-        table.add({std::to_string(running.process.number), name, "-", running.problem}, Emphasis::dim);
+        table.add({std::to_string(running.process.number), name, "-", "-", "-", "-", "-", "-", "-", "-"},
+                  Emphasis::dim);
+        if (!running.problem.empty())
+            fmt::print(stderr, "multihomectl: process {}: {}\n", running.process.number, running.problem);
         return;
     }
     const RunningState& state = running.state.front();

@@ -1,19 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "tools/units.hpp"
 
-#include <fcntl.h>
-#include <spawn.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <array>
-#include <cerrno>
-#include <cstring>
+#include <algorithm>
 #include <fmt/core.h>
 #include <string_view>
 
 #include "tools/output.hpp"
 #include "tools/processes.hpp"
+#include "tools/run_command.hpp"
 
 namespace multihome::tools {
 namespace {
@@ -22,7 +16,7 @@ constexpr std::size_t longest_unit_name = 255; // systemd.unit(5)
 
 } // namespace
 
-std::string unit_name(const std::string& text) {
+std::string valid_unit_name(const std::string& text) {
     constexpr std::string_view allowed =
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:-_.\\@";
     std::string name = text;
@@ -34,39 +28,6 @@ std::string unit_name(const std::string& text) {
         throw Impossible(fmt::format("'{}' is no name of a unit{}", harmless(text),
                                      is_template ? ": name an instance of the template" : ""));
     return name;
-}
-
-CommandResult run_command(const std::vector<std::string>& arguments) {
-    CommandResult result{127, {}};
-    std::array<int, 2> output{};
-    if (pipe2(output.data(), O_CLOEXEC) != 0)
-        return result;
-    std::vector<char*> words;
-    for (const std::string& argument : arguments)
-        words.push_back(const_cast<char*>(argument.c_str())); // NOLINT: posix_spawn does not change them
-    words.push_back(nullptr);
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_adddup2(&actions, output[1], STDOUT_FILENO);
-    posix_spawn_file_actions_adddup2(&actions, output[1], STDERR_FILENO);
-    pid_t child = 0;
-    const int error = posix_spawnp(&child, words.front(), &actions, nullptr, words.data(), environ);
-    posix_spawn_file_actions_destroy(&actions);
-    close(output[1]);
-    std::array<char, 4096> piece{};
-    for (ssize_t size = 0; error == 0 && (size = read(output[0], piece.data(), piece.size())) != 0;) {
-        if (size < 0 && errno != EINTR)
-            break;
-        result.output.append(piece.data(), static_cast<std::size_t>(size > 0 ? size : 0));
-    }
-    close(output[0]);
-    int status = 0;
-    if (error != 0)
-        result.output = std::strerror(error); // NOLINT(concurrency-mt-unsafe): this program has one thread
-    else if (waitpid(child, &status, 0) == child && WIFEXITED(status))
-        result.status = WEXITSTATUS(status);
-    return result;
 }
 
 std::vector<std::string> split_words(const std::string& text) {
@@ -132,7 +93,7 @@ Unit read_unit(const std::string& name) {
     if (shown.status == 127)
         throw Impossible("systemctl cannot be started: is this a host with systemd?");
     if (shown.status != 0)
-        throw Impossible(fmt::format("systemd cannot be asked: {}", harmless(shown.output)));
+        throw Impossible(fmt::format("systemd cannot be asked: {}", harmless(shown.errors)));
     Unit unit;
     unit.name = name;
     for (std::size_t begin = 0; begin < shown.output.size();) {

@@ -9,14 +9,7 @@
 namespace multihome::tools {
 
 /// The full name: "unbound" is "unbound.service". Throws Impossible where it is none that systemd would take.
-std::string unit_name(const std::string& text);
-
-/// What a command printed, and its exit status (127 where it could not be started). No shell is involved.
-struct CommandResult {
-    int status = 0;
-    std::string output; ///< stdout and stderr
-};
-CommandResult run_command(const std::vector<std::string>& arguments);
+std::string valid_unit_name(const std::string& text);
 
 struct Unit {
     std::string name;

@@ -17,6 +17,7 @@
 #include "tools/ip_address.hpp"
 #include "tools/mend.hpp"
 #include "tools/obstacles.hpp"
+#include "tools/unit_obstacles.hpp"
 
 namespace multihome::tools {
 namespace {
@@ -95,14 +96,17 @@ Asks asks_for_packet_information(const Owner& owner, const UdpSocket& socket) {
     return asks ? Asks::yes : Asks::no;
 }
 
-Judge::Judge(const HostNetwork& network, const SocketOwners& owners)
-    : network_(network), owners_(owners), library_(machine_of_library("")),
+Judge::Judge(const HostNetwork& network, const SocketOwners& owners, std::vector<std::string> attached)
+    : network_(network), owners_(owners), attached_(std::move(attached)), library_(machine_of_library("")),
       client_ports_(read_client_ports()) {}
 
 const Judge::Known& Judge::known(pid_t process) {
     auto [entry, is_new] = known_.try_emplace(process);
-    if (is_new)
-        entry->second = {describe_process(process), find_library_in(process)};
+    if (is_new) {
+        entry->second = {describe_process(process), find_library_in(process), {}};
+        if (entry->second.library.alive)
+            entry->second.version = version_of_library_in(process);
+    }
     return entry->second;
 }
 
@@ -135,8 +139,17 @@ bool Judge::is_right_by_library(const UdpSocket& socket, const Owner& owner, Ser
         server.reason = "MULTIHOME_PORTS leaves it out";
         return false;
     }
-    server.reason = library.deleted ? "multihome, of a file that has been replaced since" : "multihome";
+    server.reason = "multihome";
+    if (const std::string& version = known(owner.process).version; !version.empty())
+        server.reason += " " + version;
+    if (library.deleted)
+        server.reason += ", of a file that has been replaced since";
     return true;
+}
+
+bool Judge::is_right_by_engine(const Process& process) const {
+    return std::any_of(attached_.begin(), attached_.end(),
+                       [&](const std::string& group) { return is_below(process.control_group, group); });
 }
 
 Server Judge::judge_one(const UdpSocket& socket, const std::vector<Owner>& owners) {
@@ -175,6 +188,8 @@ Server Judge::judge_one(const UdpSocket& socket, const std::vector<Owner>& owner
         return owners_.unreadable() != 0
                    ? settle(Verdict::unknown, "its program is not visible: run this as root")
                    : settle(Verdict::unknown, "the kernel's own, or of another PID namespace");
+    if (is_right_by_engine(server.process))
+        return settle(Verdict::ok, "the kernel engine is attached");
     Asks asks = Asks::no;
     for (const Owner& owner : owners) {
         const LibraryPresence& library = known(owner.process).library;

@@ -35,7 +35,8 @@ struct Server {
 /// Judges the sockets of one namespace.
 class Judge {
 public:
-    Judge(const HostNetwork& network, const SocketOwners& owners);
+    /// `attached`: the control groups that the kernel engine serves.
+    Judge(const HostNetwork& network, const SocketOwners& owners, std::vector<std::string> attached);
 
     /// In the order of their ports.
     std::vector<Server> judge(const std::vector<UdpSocket>& sockets);
@@ -44,15 +45,18 @@ private:
     struct Known {
         Process process;
         LibraryPresence library;
+        std::string version; ///< of the library, where it is alive
     };
 
     const Known& known(pid_t process);
     Server judge_one(const UdpSocket& socket, const std::vector<Owner>& owners);
     [[nodiscard]] std::vector<const HostAddress*> askable(const UdpSocket& socket) const;
+    [[nodiscard]] bool is_right_by_engine(const Process& process) const;
     bool is_right_by_library(const UdpSocket& socket, const Owner& owner, Server& server);
 
     const HostNetwork& network_;
     const SocketOwners& owners_;
+    std::vector<std::string> attached_;
     std::map<pid_t, Known> known_;
     ElfMachine library_;
     std::pair<unsigned, unsigned> client_ports_; ///< net.ipv4.ip_local_port_range

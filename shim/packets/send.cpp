@@ -87,6 +87,13 @@ bool add_source(msghdr& message, const Source& source, unsigned char* room) {
     return true;
 }
 
+// The call failed, and the program knows: what it sends next is the same answer once more.
+[[gnu::cold]] ssize_t fail_as_made(int fd, const msghdr& ours) {
+    const libc::ErrnoGuard keep_errno;
+    peers::Turn{}.give_back(sockets::peek(fd), ours.msg_name, ours.msg_namelen);
+    return -1;
+}
+
 // The kernel refused the source of this message of ours, and took it as the program made it: forget the
 // source.
 [[gnu::cold]] void note_refusal(int fd, const msghdr& ours) {
@@ -98,10 +105,10 @@ bool add_source(msghdr& message, const Source& source, unsigned char* room) {
 // It was sent once more, as the program made it. If that succeeded it was the source, and not the way to the
 // peer.
 [[gnu::cold]] ssize_t finish_as_made(int fd, const msghdr& ours, int errno_before, ssize_t sent) {
-    if (sent >= 0) {
-        note_refusal(fd, ours);
-        errno = errno_before;
-    }
+    if (sent < 0)
+        return fail_as_made(fd, ours);
+    note_refusal(fd, ours);
+    errno = errno_before;
     return sent;
 }
 
@@ -138,7 +145,7 @@ namespace detail {
         return sent;
     return probe::fails_after(call.fd, call.ours)
                ? finish_as_made(call.fd, call.ours, call.errno_before, make_as_made())
-               : -1;
+               : fail_as_made(call.fd, call.ours);
 }
 
 [[gnu::cold, gnu::noinline]] ssize_t fail(const MessageCall& call) {
@@ -148,7 +155,7 @@ namespace detail {
     return probe::fails_after(call.fd, call.ours)
                ? finish_as_made(call.fd, call.ours, call.errno_before,
                                 libc::sendmsg(call.fd, call.theirs, call.flags))
-               : -1;
+               : fail_as_made(call.fd, call.ours);
 }
 
 [[gnu::hot, gnu::noinline]] ssize_t search_and_send(int fd, const void* buffer, size_t length, int flags,
@@ -294,6 +301,15 @@ void prepare(Socket socket, const mmsghdr* messages, mmsghdr* ours, unsigned bat
         again = done;
         refused = stopped;
         stopped = messages[done].msg_hdr;
+    }
+    if (done < batch) {
+        const libc::ErrnoGuard keep_errno;
+        peers::Turn turn;
+        // Backwards, because each takes back the last answer of its conversation.
+        for (unsigned index = batch; index > done; --index)
+            if (const msghdr& unsent = ours[index - 1].msg_hdr;
+                has_source(unsent, messages[index - 1].msg_hdr))
+                turn.give_back(sockets::peek(fd), unsent.msg_name, unsent.msg_namelen);
     }
     if (done == 0)
         return -1;

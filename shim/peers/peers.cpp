@@ -82,7 +82,8 @@ LocalIndex speak(SharedState& state, Socket socket, uint64_t hash, const Peer& p
         const LocalIndex offered =
             state.handover.find(hash_in(state, peer), socket.made(), time, state.locals, table.lifetimes());
         if (offered != local_by_route) {
-            note_answer(state, hash, peer, offered, table.hear(hash, offered, time, found).entry);
+            note_answer(state, hash, peer, offered,
+                        table.hear(hash, offered, time, found, answers_late(state)).entry);
             return offered;
         }
     }
@@ -134,7 +135,7 @@ void Turn::begin_receiving(Socket socket, bool several) {
         return local_by_route;
     const Ticks time = now();
     ConversationTable table = state.table();
-    const ConversationTable::Heard heard = table.hear(hash, at, time, found);
+    const ConversationTable::Heard heard = table.hear(hash, at, time, found, answers_late(state));
     if (heard.is_new) {
         state.locals.use(at);
         count(socket, Counter::clients);
@@ -188,7 +189,13 @@ void Turn::drained() {
         if (record.is_steady() && !may_be_for_another) [[likely]]
             return record.at();
         const Entry found = state->table().find(hash);
-        if (!may_be_for_another || !found || found.state().asked_last() == record.at()) {
+        const Conversation known = found.state();
+        // Another thread may have heard the peer since, at another address.
+        const bool is_ours = !may_be_for_another || !found || known.asked_last() == memory_->heard_last(hash);
+        // A program that goes on to send is not answering any more.
+        const bool is_answer =
+            known.kind() != Conversation::Kind::question || known.counts(now(), state->table().lifetimes());
+        if (is_ours && is_answer) {
             note_answer(*state, hash, peer, record.at(), found);
             return record.at();
         }
@@ -198,6 +205,13 @@ void Turn::drained() {
     if (at == local_by_route)
         count(socket, record ? Counter::spoke_first : Counter::not_heard);
     return at;
+}
+
+void Turn::give_back(Socket socket, const void* name, socklen_t length) {
+    const SharedState* state = shared_state::get();
+    Peer peer;
+    if (memory_ != nullptr && state != nullptr && read_peer(static_cast<const sockaddr*>(name), length, peer))
+        memory_->give_back(hash_in(*state, peer, socket.port()));
 }
 
 Counters::Line* Turn::choose_line(Socket socket) {

@@ -88,6 +88,9 @@ public:
     // is the routing table's choice. `room`: see source_at(). Counts it.
     Source source_for(Socket socket, const void* name, socklen_t length, SourceRoom& room);
 
+    // What source_for() has found a source for was not sent after all: the next answer is the same one.
+    void give_back(Socket socket, const void* name, socklen_t length);
+
     // The same for the source's number.
     LocalIndex find_source(Socket socket, const Peer& peer);
 

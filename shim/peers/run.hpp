@@ -30,6 +30,7 @@ public:
         // An answer changes nothing of what is known of the conversation.
         constexpr bool is_steady() const { return (word_ & steady_bit) != 0; }
         constexpr void answer() { word_ |= answered_bit; }
+        constexpr void give_back() { word_ &= ~answered_bit; }
 
     private:
         static constexpr uint64_t index_mask = (1U << local_index_bits) - 1;
@@ -84,6 +85,25 @@ public:
 
     // The last datagram of all; null where there is none.
     Record* last() { return count_ != 0 ? &records_[count_ - 1U] : nullptr; }
+
+    // An answer to this conversation was not sent after all: the next one is the answer to the same datagram.
+    void give_back(uint64_t hash) {
+        for (unsigned index = count_; index > 0; --index) {
+            Record& record = records_[index - 1];
+            if (!record.is_of(hash) || !record.is_answered())
+                continue;
+            record.give_back();
+            next_ = static_cast<uint16_t>(index - 1 < next_ ? index - 1 : next_);
+            return;
+        }
+    }
+
+    // No answer belongs to a datagram of this conversation.
+    void forget(uint64_t hash) {
+        for (unsigned index = 0; index < count_; ++index)
+            if (records_[index].is_of(hash))
+                records_[index] = {};
+    }
 
     // The last datagram of this conversation; the empty record where there is none.
     Record latest(uint64_t hash) const {

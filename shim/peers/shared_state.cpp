@@ -77,7 +77,8 @@ SharedState* create(size_t peers) {
     // Two threads that get here may have found different sizes: the first one's counts.
     const uint64_t mask = (uint64_t{1} << bucket_bits) - 1;
     uint64_t chosen = 0;
-    if (!detail::bucket_mask.compare_exchange_strong(chosen, mask, std::memory_order_relaxed) && chosen != mask) {
+    if (!detail::bucket_mask.compare_exchange_strong(chosen, mask, std::memory_order_relaxed) &&
+        chosen != mask) {
         mapping::destroy(created, SharedState::size_for(bucket_bits));
         bucket_bits = static_cast<unsigned>(std::popcount(chosen));
         created = map_state(bucket_bits);

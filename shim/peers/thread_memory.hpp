@@ -122,7 +122,8 @@ public:
 
     // A receive call found nothing.
     void drained() {
-        is_drained_ = is_receiving_;
+        // One that comes between answers changes nothing of their order.
+        is_drained_ = is_drained_ || is_receiving_;
         if (run_.count() > 1)
             close_quick_look();
     }
@@ -160,11 +161,16 @@ public:
         return *record;
     }
 
+    // Where this thread has heard the conversation last; local_by_route where it has not.
+    LocalIndex heard_last(uint64_t hash) const { return run_.latest(hash).at(); }
+
+    // An answer to this conversation was not sent after all.
+    void give_back(uint64_t hash) { run_.give_back(hash); }
+
     // The source of what this conversation has asked is none any more.
     void forget(uint64_t hash) {
         close_quick_look();
-        if (run_.latest(hash))
-            run_.clear();
+        run_.forget(hash);
     }
 
     // --- counting ---

@@ -2,6 +2,7 @@
 #include "shim/sockets/process.hpp"
 
 #include "shim/base/libc.hpp"
+#include "shim/peers/peers.hpp"
 #include "shim/sockets/multicast_turn.hpp"
 #include "shim/sockets/sockets.hpp"
 
@@ -23,6 +24,7 @@ int current_pid() {
 void in_forked_child() {
     vfork_caller = 0;
     MulticastTurn::forget_all();
+    peers::forked();
 }
 
 } // namespace

@@ -35,7 +35,9 @@ declare -A LAB_PIDS=()
 
 # What the caller's shell has set must not decide what a test sees.
 unset LD_PRELOAD MULTIHOME_LOG MULTIHOME_LOG_FILE MULTIHOME_PORTS MULTIHOME_PEERS MULTIHOME_SAME_INTERFACE
-unset MULTIHOME_DISABLE
+unset MULTIHOME_DISABLE MULTIHOME_TIMEOUTS
+# shellcheck disable=SC2034 # for the tests
+MULTIHOMECTL=${MULTIHOMECTL:-$LAB_HERE/../../build/multihomectl}
 
 say() { printf '%s\n' "$*"; }
 

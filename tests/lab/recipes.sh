@@ -2,9 +2,7 @@
 # shellcheck shell=bash
 #
 # What the tests of the kernel recipes share. To be sourced after lab.sh. The recipes work without the shim: they are
-# what it replaces, and what these tests keep honest.
-
-RECIPE_MARK=0x42
+# what it replaces, and what these tests keep honest. `multihomectl recipe` makes them.
 
 # Loads rules. A kernel that lacks a part of netfilter is a reason to skip; rules that are wrong are a failure.
 load_or_skip() { # CMD...
@@ -31,45 +29,35 @@ iptables_or_skip() { load_or_skip iptables "$@"; }
 # Flows that are already tracked keep the treatment that they began with.
 forget_flows() { on_server conntrack -F >/dev/null 2>&1 || fail "conntrack -F failed"; }
 
-# What the recipe B needs besides its rules: packets with the mark take the second uplink.
-recipe_b_routes() {
-    rp_filter 0 eth1
-    ip -n "$LAB_SERVER" rule add fwmark "$RECIPE_MARK" pref 42 table 42
-    ip -n "$LAB_SERVER" route add default table 42 via 198.51.100.1 dev eth1
+# Runs a command on the server with a /run of the test's own, where the journal of a recipe is.
+with_own_run() { # CMD...
+    mkdir -p "$LAB_DIR/run"
+    # shellcheck disable=SC2016 # for the inner shell
+    on_server sh -c 'mount --bind "$0" /run && exec "$@"' "$LAB_DIR/run" "$@"
 }
 
-# Before recipe A: the second address is answered from the first one.
-recipe_a_before() {
-    start_server bare "${LAB_ECHO[@]}"
-    say "before:"
-    expect_right 192.0.2.2
-    expect_bare_wrong 192.0.2.3 --source-port 40000
+recipe() { with_own_run "$MULTIHOMECTL" recipe "$@"; }
+
+# As load_or_skip, for what the command says.
+apply_recipe() { # RECIPE OPTION...
+    local output
+    output=$(recipe "$@" --apply 2>&1) && return 0
+    case $output in
+    *"No such file or directory"* | *"not supported"* | *"No chain/target/match"* | *"missing kernel module"*)
+        skip "this kernel cannot do it: $(head -n 2 <<<"$output" | paste -sd ' ')" ;;
+    esac
+    fail "recipe $*: $output"
 }
 
-recipe_a_after() {
-    say "after:"
-    for _ in 1 2; do
-        expect_right 192.0.2.2
-        expect_right 192.0.2.3 --source-port 40000
-        expect_right 192.0.2.3
-    done
-}
-
-# Before recipe B: strict checking drops the request; without it, the answer is wrong and takes the first uplink.
-recipe_b_before() {
-    start_server bare "${LAB_ECHO[@]}"
-    say "before:"
-    expect_silence 198.51.100.2
-    rp_filter 0 eth1
-    expect_bare_wrong 198.51.100.2
-    expect_answer "192.0.2.2 via up0" 198.51.100.2 --via --source-port 40000
-}
-
-recipe_b_after() {
-    say "after:"
-    for _ in 1 2; do
-        expect_answer "192.0.2.2 via up0" 192.0.2.2 --via
-        expect_answer "198.51.100.2 via up1" 198.51.100.2 --via --source-port 40000
-        expect_answer "198.51.100.2 via up1" 198.51.100.2 --via
-    done
+# All that a recipe may touch, as the host's own tools print it. Without what changes by itself: the dates and packet
+# counts of iptables-save, and the cached times of routes.
+snapshot() { # FOLDER OF SYSCTLS...
+    # shellcheck disable=SC2016 # for the inner shell
+    on_server sh -c '
+        nft list ruleset
+        for save in iptables-save ip6tables-save; do $save | sed "/^#/d; s/ \[[0-9]*:[0-9]*\]$//"; done
+        for family in -4 -6; do ip $family rule; ip $family route show table all | sed "s/ expires [0-9]*sec//"; done
+        cd /proc/sys/net && find "$@" -type f -perm -0400 ! -name "nf_conntrack_count" \
+            ! -name "*stable_secret" ! -name "tcp_fastopen_key" -exec grep -H "" {} + 2>/dev/null | sort
+        ls -R /run/multihome 2>/dev/null || true' sh "$@"
 }

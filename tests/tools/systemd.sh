@@ -88,9 +88,10 @@ mkdir dev/shm
 pivot_root . old
 umount -l /old
 ip link set lo up
-ip link add eth0 type dummy
+ip link add eth0 type veth peer name up0
 ip address add 192.0.2.2/24 dev eth0
 ip address add 192.0.2.3/24 dev eth0
+ip link set up0 up
 ip link set eth0 up
 ip route add default via 192.0.2.1
 exec env -i container=multihome-test PATH=/usr/sbin:/usr/bin:/sbin:/bin "$manager" --system --unit=test.target \

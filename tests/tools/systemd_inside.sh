@@ -53,7 +53,7 @@ expect 0 'it takes effect when the service starts again' "$ctl" enable plain
 expect 0 'restarted; multihome works in it' "$ctl" enable --now plain
 is_in plain || complain "the library is not in plain.service"
 expect 0 'plain.service: /opt/echo: LD_PRELOAD reaches' "$ctl" check --unit plain
-expect 1 '^5401 +echo +[0-9]+ +plain.service +ok +multihome$' "$ctl" doctor
+expect 1 '^5401 +echo +[0-9]+ +plain.service +ok +multihome [0-9.]+$' "$ctl" doctor
 expect 0 '^[0-9]+ +plain.service +5401 ' "$ctl" stats plain
 
 expect 0 'multihome works in it' "$ctl" enable --now merged

@@ -1,0 +1,78 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# The kernel's way, by `multihomectl recipe`: before it the answers are wrong, with it they are right and leave through
+# the right uplink, and after --undo the host is as it was, byte for byte.
+# Usage: recipe.sh one-interface|two-interfaces nft|iptables
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=lab.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lab.sh"
+# shellcheck source-path=SCRIPTDIR source=recipes.sh
+. "$(dirname "${BASH_SOURCE[0]}")/recipes.sh"
+
+kind=$1 format=$2
+need nft conntrack iptables
+need_ipv6
+addresses=(192.0.2.2 192.0.2.3 2001:db8:1::2 2001:db8:1::3)
+case $kind in
+one-interface)
+    lab_topology_a
+    options=()
+    ;;
+two-interfaces)
+    lab_topology_b
+    addresses+=(198.51.100.2 2001:db8:2::2)
+    options=(--gateway 198.51.100.1 --gateway 2001:db8:2::1)
+    ;;
+*) fail "unknown recipe $kind" ;;
+esac
+
+asked() { # STATUS: what ask has to exit with
+    local status=0
+    on_client "$MULTIHOMECTL" ask "${addresses[@]}" --port "$LAB_PORT" --payload echo --timeout 0.5 || status=$?
+    [ "$status" -eq "$1" ] || fail "ask exits with $status, should be $1"
+}
+
+# What is not ours has to stay: a rule and a table of the operator's, and a chain of iptables.
+on_server nft -f - <<'RULES' || skip "this kernel has no nftables"
+table ip mine {
+    chain prerouting { type nat hook prerouting priority dstnat; udp dport 9 redirect to :10; }
+}
+RULES
+on_server ip rule add fwmark 7 pref 42 table 7
+on_server iptables -t mangle -A INPUT -p udp --dport 9 -j MARK --set-mark 9
+
+# Bound to one of the addresses, not to the wildcard: the recipe must not take its datagrams away.
+start_server -p 5301 bound "${LAB_ECHO[@]}" --bind 192.0.2.3 --port 5301
+start_server bare "${LAB_ECHO[@]}" --family dual
+snapshot . >"$LAB_DIR/before"
+say "before:" && asked 1
+
+apply_recipe "$kind" "${options[@]}" --format "$format"
+say "with the recipe:" && asked 0 && asked 0
+on_client "$MULTIHOMECTL" ask 192.0.2.3 --port 5301 --payload echo || fail "a server bound to 192.0.2.3 is cut off"
+if [ "$kind" = two-interfaces ]; then
+    for address in 198.51.100.2 2001:db8:2::2; do
+        expect_answer "$address via up1" "$address" --via
+        expect_answer "$address via up1" "$address" --via --source-port 40000
+    done
+    expect_answer "192.0.2.3 via up0" 192.0.2.3 --via
+fi
+recipe "$kind" "${options[@]}" --format "$format" --apply && fail "applied twice"
+
+say "tried on a copy, and what is applied looked at:"
+recipe "$kind" "${options[@]}" --format "$format" --verify || fail "--verify exits with $?"
+if [ "$kind" = two-interfaces ]; then
+    say "without its routing rule the answer takes the wrong uplink, and --verify says so:"
+    on_server ip rule del pref 43
+    forget_flows
+    expect_answer "198.51.100.2 via up0" 198.51.100.2 --via
+    recipe "$kind" "${options[@]}" --format "$format" --verify >"$LAB_DIR/verify" 2>&1 && fail "--verify finds nothing"
+    grep -q 'no longer in place: what has the mark 43' "$LAB_DIR/verify" || fail "--verify: $(cat "$LAB_DIR/verify")"
+fi
+
+recipe "$kind" --undo
+snapshot . >"$LAB_DIR/after"
+diff "$LAB_DIR/before" "$LAB_DIR/after" || fail "--undo did not leave the host as it was"
+say "after --undo:" && asked 1
+recipe "$kind" --undo | grep -q 'nothing to take back' || fail "--undo twice"

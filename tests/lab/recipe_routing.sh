@@ -1,0 +1,49 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# `multihomectl recipe routing`: what has the second uplink's address leaves through it, with strict rp_filter.
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=lab.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lab.sh"
+# shellcheck source-path=SCRIPTDIR source=recipes.sh
+. "$(dirname "${BASH_SOURCE[0]}")/recipes.sh"
+
+need nft iptables
+need_ipv6
+need_shim
+lab_topology_b
+options=(--gateway 198.51.100.1 --gateway 2001:db8:2::1)
+with_shim start_server shim "${LAB_ECHO[@]}" --family dual
+snapshot . >"$LAB_DIR/before"
+expect_silence 198.51.100.2
+recipe routing "${options[@]}" --verify || fail "--verify exits with $?"
+recipe routing "${options[@]}" --apply
+# Strict rp_filter has dropped the client's ARP, too; what it sends while that is being tried again is lost.
+ip -n "$LAB_CLIENT" neigh flush dev up1
+expect_answer "198.51.100.2 via up1" 198.51.100.2 --via
+expect_answer "2001:db8:2::2 via up1" 2001:db8:2::2 --via
+# A host that has the rules needs no more of them.
+recipe routing | grep -q 'has nothing that needs it' || fail "routing: $(recipe routing)"
+recipe routing --undo
+snapshot . >"$LAB_DIR/after"
+diff "$LAB_DIR/before" "$LAB_DIR/after" || fail "--undo did not leave the host as it was"
+expect_silence 198.51.100.2
+
+say "for the next boot:"
+# shellcheck disable=SC2016 # for the inner shell
+persist() { with_own_run sh -c 'mount --bind "$0" /etc && exec "$@"' "$LAB_DIR/etc" "$MULTIHOMECTL" recipe "$@"; }
+mkdir -p "$LAB_DIR/etc/systemd/network" "$LAB_DIR/etc/sysctl.d" "$LAB_DIR/run/systemd/netif/links"
+echo 'something else' >"$LAB_DIR/etc/sysctl.d/50-mine.conf"
+find "$LAB_DIR/etc" | sort >"$LAB_DIR/files"
+status=0
+persist two-interfaces "${options[@]}" --persist >"$LAB_DIR/said" 2>&1 || status=$?
+[ "$status" -eq 1 ] || fail "without systemd-networkd: $status: $(cat "$LAB_DIR/said")"
+grep -q 'ip -4 rule add fwmark 42 pref 42 table 42' "$LAB_DIR/said" || fail "no words for other than networkd"
+index=$(on_server cat /sys/class/net/eth1/ifindex)
+echo 'NETWORK_FILE=/etc/systemd/network/20-eth1.network' >"$LAB_DIR/run/systemd/netif/links/$index"
+persist two-interfaces "${options[@]}" --persist || fail "--persist exits with $?"
+on_server nft -c -f "$LAB_DIR/etc/nftables.d/multihome.nft" || fail "nft does not take what was written"
+grep -q 'net/ipv4/conf/eth1/rp_filter = 2' "$LAB_DIR/etc/sysctl.d/60-multihome.conf" || fail "no sysctl"
+grep -q 'FirewallMark=42' "$LAB_DIR/etc/systemd/network/20-eth1.network.d/60-multihome.conf" || fail "no networkd file"
+persist two-interfaces --undo
+find "$LAB_DIR/etc" | sort | diff "$LAB_DIR/files" - || fail "--undo left files of --persist"
