@@ -152,7 +152,10 @@ EXPORT ssize_t recvmsg(int fd, msghdr* message, int flags) {
 }
 
 EXPORT int recvmmsg(int fd, mmsghdr* messages, unsigned int count, int flags, timespec* timeout) {
-    if (sockets::peek_direct(fd).has(Socket::no_descriptors)) [[likely]]
+    const Socket socket = sockets::peek_direct(fd);
+    if (is_ours(socket)) [[likely]]
+        return receive::messages(fd, messages, count, flags, timeout);
+    if (socket.has(Socket::no_descriptors)) [[likely]]
         return libc::recvmmsg(fd, messages, count, flags, timeout);
     return recvmmsg_after_look(fd, messages, count, flags, timeout);
 }
@@ -177,7 +180,10 @@ EXPORT ssize_t sendmsg(int fd, const msghdr* message, int flags) {
 }
 
 EXPORT int sendmmsg(int fd, mmsghdr* messages, unsigned int count, int flags) {
-    if (sockets::peek_direct(fd).has(Socket::no_descriptors)) [[likely]]
+    const Socket socket = sockets::peek_direct(fd);
+    if (is_ours(socket)) [[likely]]
+        return send::messages(fd, messages, count, flags);
+    if (socket.has(Socket::no_descriptors)) [[likely]]
         return libc::sendmmsg(fd, messages, count, flags);
     return sendmmsg_after_look(fd, messages, count, flags);
 }

@@ -8,6 +8,7 @@
 #include "shim/base/user_memory.hpp"
 #include "shim/packets/probe.hpp"
 #include "shim/peers/peers.hpp"
+#include "shim/peers/steady.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -214,6 +215,9 @@ bool has_source(const msghdr& ours, const msghdr& theirs) {
 // for each.
 void prepare(Socket socket, const mmsghdr* messages, mmsghdr* ours, unsigned batch, unsigned char* control) {
     peers::Turn turn;
+    // A socket with an IPv4 address takes an IPv6 peer's source for none: see find_source().
+    SharedState* const steady = socket.has(Socket::only_ipv4) ? nullptr : turn.steady_state(socket);
+    unsigned answered = 0;
     user_memory::ReadablePage page;
     for (unsigned index = 0; index < batch; ++index) {
         ours[index] = messages[index];
@@ -222,7 +226,18 @@ void prepare(Socket socket, const mmsghdr* messages, mmsghdr* ours, unsigned bat
             !page.can_read(message.msg_name, readable_length(message.msg_namelen)))
             continue;
         SourceRoom room;
-        const Source source = find_source(turn, socket, message.msg_name, message.msg_namelen, room);
+        Source source;
+        if (steady != nullptr && turn.answer_steady(*steady, socket, message.msg_name, message.msg_namelen,
+                                                    source, room)) [[likely]] {
+            ++answered;
+            if (message.msg_controllen == 0 && source.messages != room.bytes && source) [[likely]] {
+                message.msg_control = const_cast<void*>(source.messages);
+                message.msg_controllen = source.length;
+                continue;
+            }
+        } else {
+            source = find_source(turn, socket, message.msg_name, message.msg_namelen, room);
+        }
         if (!source || !add_source(message, source, control))
             continue;
         if (message.msg_control == room.bytes) {
@@ -231,6 +246,8 @@ void prepare(Socket socket, const mmsghdr* messages, mmsghdr* ours, unsigned bat
         }
         control += control_space(messages[index].msg_hdr);
     }
+    if (answered != 0)
+        turn.count(socket, Counter::answered, answered);
 }
 
 } // namespace
@@ -241,9 +258,10 @@ void prepare(Socket socket, const mmsghdr* messages, mmsghdr* ours, unsigned bat
         !user_memory::can_write(messages, batch * sizeof *messages))
         return libc::sendmmsg(fd, messages, count, flags);
 
-    size_t control_total = 0;
+    size_t control_total = batch * control::own_space;
     for (unsigned index = 0; index < batch; ++index)
-        control_total += control_space(messages[index].msg_hdr);
+        if (messages[index].msg_hdr.msg_controllen != 0) [[unlikely]]
+            control_total += control_space(messages[index].msg_hdr) - control::own_space;
     struct Small {
         mmsghdr messages[small_batch];
         alignas(cmsghdr) unsigned char control[small_batch * control::own_space];

@@ -72,7 +72,7 @@ public:
     void prefetch(uint64_t hash) const { __builtin_prefetch(&bucket_of(hash)); }
 
     // The conversation's entry. Async-signal-safe.
-    Entry find(uint64_t hash) const {
+    [[gnu::always_inline]] Entry find(uint64_t hash) const {
         for (Word& word : bucket_of(hash).words) {
             // Acquire pairs with the release of every exchange: who reads the number of a local address reads
             // its salt too.
@@ -135,7 +135,7 @@ private:
     Bucket& bucket_of(uint64_t hash) const { return buckets_[hash & bucket_mask_]; }
 
     // The fingerprint of the conversation in this state.
-    uint64_t fingerprint(uint64_t hash, Conversation state) const {
+    [[gnu::always_inline]] uint64_t fingerprint(uint64_t hash, Conversation state) const {
         uint64_t bits = hash;
         if (state.kind() != Conversation::Kind::spoke_first)
             bits ^= locals_->salt(state.first_index());
@@ -144,7 +144,7 @@ private:
         return bits & fingerprint_mask;
     }
 
-    bool is_of(uint64_t held, uint64_t hash) const {
+    [[gnu::always_inline]] bool is_of(uint64_t held, uint64_t hash) const {
         const Conversation state{held};
         return state && fingerprint(hash, state) == (held & fingerprint_mask);
     }

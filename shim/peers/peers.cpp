@@ -3,6 +3,7 @@
 
 #include "shim/base/log.hpp"
 #include "shim/base/settings.hpp"
+#include "shim/peers/steady.hpp"
 
 #include <ctime>
 
@@ -39,29 +40,9 @@ bool is_server_of_ours(const Peer& peer, in_port_t local_port) {
     return ntohs(local_port) >= first_given && Handover::answers_from(peer.port) && peer.port != local_port;
 }
 
-// Somebody has answered a question that the thread which heard it has not: here, answers come late, or from
-// other threads. Relaxed: a hint that is true for good once it is true.
-bool answers_late(const SharedState& state) {
-    return state.answers_late.load(std::memory_order_relaxed) != 0;
-}
 void set_answers_late(SharedState& state) {
     if (!answers_late(state))
         state.answers_late.store(1, std::memory_order_relaxed);
-}
-
-// Questions go from thread to thread: more than one reads, and answers come from others than heard them. Then
-// a thread that answers a peer it has heard itself may be answering for another thread, which has heard that
-// peer since.
-bool questions_change_threads(const SharedState& state) {
-    return answers_late(state) && state.readers.load(std::memory_order_relaxed) > 1;
-}
-
-// A program that asks for packet information itself is to see it on every datagram. On a socket that is bound
-// to a device it matters which group a datagram was sent to, and where answers take the interface of the
-// question it matters which that was: the quick look does not tell.
-bool has_quick_look(const SharedState& state, Socket socket) {
-    return (socket.word() & (Socket::all_asked | Socket::to_device)) == 0 &&
-           !settings::get().same_interface && !questions_change_threads(state);
 }
 
 void log_new_peer(int fd, const Peer& peer, const Local& local) {
@@ -121,85 +102,6 @@ LocalIndex speak(SharedState& state, Socket socket, uint64_t hash, const Peer& p
 void Turn::begin_receiving(Socket socket, bool several) {
     if (memory_ != nullptr)
         memory_->begin(socket, several);
-}
-
-template <typename Family, bool in_batch>
-[[gnu::always_inline]] inline bool Turn::hear_steady(SharedState& state, Socket socket,
-                                                     const msghdr& message) {
-    if (!in_batch && memory_->hear_again<Family>(socket, message.msg_name, message.msg_control))
-        return true;
-    RawDatagram& raw = memory_->close_quick_look();
-    if (!Family::read(message.msg_name, message.msg_control, raw)) [[unlikely]]
-        return false;
-    const uint64_t hash = hash_of(ConversationKey(Family::peer(raw), socket.port()), state.key);
-    const Entry found = state.table().find(hash);
-    const LocalIndex at = found.state().first_index();
-    if (!found.state().is_steady() || !state.locals.is_at(at, {Family::local(raw), 0})) [[unlikely]]
-        return false;
-    const Source source = kept_source_at(state.locals, at);
-    Counters::Line* line = memory_->line(socket);
-    if (!source || line == nullptr) [[unlikely]]
-        return false;
-    line->add(Counter::requests);
-    if constexpr (!in_batch)
-        memory_->begin(socket, false);
-    memory_->add(hash, at, true);
-    if constexpr (!in_batch)
-        memory_->open_quick_look(socket, message.msg_namelen, found, source, *line);
-    return true;
-}
-
-namespace {
-
-// The form of a datagram; none of them where its name does not fit.
-enum class Form : uint8_t { none, ipv4, ipv6, mapped };
-
-[[gnu::always_inline]] inline Form form_of(const msghdr& message, socklen_t room) {
-    if (message.msg_name == nullptr || message.msg_namelen > room) [[unlikely]]
-        return Form::none;
-    if (message.msg_namelen == Ipv4::name_length && message.msg_controllen == Ipv4::control_length) [[likely]]
-        return Form::ipv4;
-    if (message.msg_namelen != Ipv6::name_length)
-        return Form::none;
-    return message.msg_controllen == Ipv6::control_length     ? Form::ipv6
-           : message.msg_controllen == Mapped::control_length ? Form::mapped
-                                                              : Form::none;
-}
-
-} // namespace
-
-[[gnu::hot]] bool Turn::hear_steady(Socket socket, const msghdr& message, socklen_t room) {
-    SharedState* state = shared_state::get();
-    if (memory_ == nullptr || state == nullptr || !has_quick_look(*state, socket)) [[unlikely]]
-        return false;
-    switch (form_of(message, room)) {
-    case Form::ipv4:
-        return hear_steady<Ipv4, false>(*state, socket, message);
-    case Form::ipv6:
-        return hear_steady<Ipv6, false>(*state, socket, message);
-    case Form::mapped:
-        return hear_steady<Mapped, false>(*state, socket, message);
-    case Form::none:
-        break;
-    }
-    return false;
-}
-
-[[gnu::hot]] bool Turn::hear_steady_in_batch(Socket socket, const msghdr& message, socklen_t room) {
-    SharedState* state = shared_state::get();
-    if (memory_ == nullptr || state == nullptr || !has_quick_look(*state, socket)) [[unlikely]]
-        return false;
-    switch (form_of(message, room)) {
-    case Form::ipv4:
-        return hear_steady<Ipv4, true>(*state, socket, message);
-    case Form::ipv6:
-        return hear_steady<Ipv6, true>(*state, socket, message);
-    case Form::mapped:
-        return hear_steady<Mapped, true>(*state, socket, message);
-    case Form::none:
-        break;
-    }
-    return false;
 }
 
 [[gnu::hot]] void Turn::hear(Socket socket, int fd, const msghdr& message, const Local& local) {

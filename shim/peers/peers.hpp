@@ -41,13 +41,13 @@ public:
         return memory_ != nullptr && memory_->hear_again<Family>(socket, name, control);
     }
 
-    // The same for a datagram of any form, and for one of another conversation that changes nothing: it is
-    // known at the address that it asked, and has been heard there lately. Looks at one cache line of the
-    // table, and stores nothing there. True: it has been heard, and brought no other control messages than
-    // ours. `room`: for the name.
-    bool hear_steady(Socket socket, const msghdr& message, socklen_t room);
-    // The same in a batch, after begin_receiving().
-    bool hear_steady_in_batch(Socket socket, const msghdr& message, socklen_t room);
+    // The same for a datagram of any form, and for one of another conversation that changes nothing (see
+    // steady.hpp). True: it has been heard, and brought no other control messages than ours. `room`: for the
+    // name. `in_batch`: after begin_receiving(); the caller counts it.
+    template <bool in_batch>
+    bool hear_steady(SharedState& state, Socket socket, const msghdr& message, socklen_t room);
+    // The state to ask that of; null where it may not be asked on this socket.
+    SharedState* steady_state(Socket socket) const;
 
     // A datagram to `name`, which can be read, answers that. True: it leaves from `source`, and counts as
     // answered. `errno_before`: what errno is now.
@@ -59,6 +59,11 @@ public:
         errno_before = memory_->quick_errno();
         return true;
     }
+
+    // A datagram to `name`, of `length` readable bytes, answers one that is steady, and that is found without
+    // a search. True: it leaves from `source` (see source_at()), and the caller counts it as answered.
+    bool answer_steady(SharedState& state, Socket socket, const void* name, socklen_t length, Source& source,
+                       SourceRoom& room);
 
     // --- receiving ---
 
@@ -106,7 +111,7 @@ public:
 
 private:
     template <typename Family, bool in_batch>
-    bool hear_steady(SharedState& state, Socket socket, const msghdr& message);
+    bool hear_steady_form(SharedState& state, Socket socket, const msghdr& message);
     LocalIndex learn(SharedState& state, Socket socket, int fd, uint64_t hash, const Peer& peer,
                      const Local& local, const ConversationTable::Entry& found);
     Counters::Line* choose_line(Socket socket);

@@ -76,6 +76,16 @@ public:
         return latest(hash);
     }
 
+    // The first datagram that nobody has answered yet; null where there is none.
+    Record* next() {
+        while (next_ < count_ && records_[next_].is_answered())
+            ++next_;
+        return next_ < count_ ? &records_[next_] : nullptr;
+    }
+
+    // The last datagram of all; null where there is none.
+    Record* last() { return count_ != 0 ? &records_[count_ - 1U] : nullptr; }
+
     // An answer to this conversation was not sent after all: the next one is the answer to the same datagram.
     void give_back(uint64_t hash) {
         for (unsigned index = count_; index > 0; --index) {

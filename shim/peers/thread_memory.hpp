@@ -82,8 +82,6 @@ public:
         quick_.entry = entry;
         quick_.source = source;
         quick_.line = &line;
-        if (quick_.error_number == nullptr) [[unlikely]]
-            quick_.error_number = &errno;
         if (run_.count() == 1 && !is_batch_)
             quick_.socket = socket.word();
     }
@@ -93,6 +91,10 @@ public:
     // A receive call on this socket has brought something. `several`: it could have been several datagrams.
     [[gnu::always_inline]] void begin(Socket socket, bool several) {
         close_quick_look();
+        begin_run(socket, several);
+    }
+    // The same after close_quick_look().
+    [[gnu::always_inline]] void begin_run(Socket socket, bool several) {
         // A socket that is read again, after all were read to their end, begins another round.
         const bool is_next_round = is_drained_ && run_.count() != 0 && socket.word() == first_socket_;
         if (!is_receiving_ || several || is_next_round) {
@@ -147,6 +149,18 @@ public:
         return in_order ? run_.take(hash) : run_.latest(hash);
     }
 
+    // record_for() where that is steady and needs no search: where answers come in order, the datagram whose
+    // turn it is, which is answered now; else the last one. The empty record where it is another one.
+    [[gnu::always_inline]] Run::Record steady_record_for(uint64_t hash) {
+        const bool in_order = (is_batch_ || is_drained_) && run_.count() > 1;
+        Run::Record* const record = in_order ? run_.next() : run_.last();
+        if (record == nullptr || !record->is_of(hash) || !record->is_steady())
+            return {};
+        if (in_order)
+            record->answer();
+        return *record;
+    }
+
     // Where this thread has heard the conversation last; local_by_route where it has not.
     LocalIndex heard_last(uint64_t hash) const { return run_.latest(hash).at(); }
 
@@ -166,7 +180,10 @@ public:
     void set_line(Socket socket, Counters::Line& line) {
         line_socket_ = socket.word();
         line_ = &line;
+        // Here, before the quick look can open: that needs a line.
+        quick_.error_number = &errno;
     }
+    Counters::Line& known_line() const { return *line_; }
     // The number that this thread counts under; 0: none yet.
     unsigned thread_number() const { return thread_number_; }
     void set_thread_number(unsigned number) { thread_number_ = number; }
