@@ -257,6 +257,14 @@ void prepare(Socket socket, const mmsghdr* messages, mmsghdr* ours, unsigned bat
     if ((flags & msg_cmsg_compat) != 0 || batch == 0 || messages == nullptr ||
         !user_memory::can_write(messages, batch * sizeof *messages))
         return libc::sendmmsg(fd, messages, count, flags);
+    // As the kernel does it: one message is a sendmsg() (__sys_sendmmsg() in its net/socket.c).
+    if (count == 1) {
+        const ssize_t sent = message(sockets::peek(fd), fd, &messages->msg_hdr, flags);
+        if (sent < 0)
+            return -1;
+        messages->msg_len = static_cast<unsigned>(sent);
+        return 1;
+    }
 
     size_t control_total = batch * control::own_space;
     for (unsigned index = 0; index < batch; ++index)
