@@ -60,6 +60,24 @@ Source find_source(peers::Turn& turn, Socket socket, const void* address, sockle
     return source;
 }
 
+// The state to ask for answers that need no search; null where there are none. What find_source() does for a
+// socket that has an IPv4 address they do not.
+[[gnu::always_inline]] inline SharedState* steady_state(const peers::Turn& turn, Socket socket) {
+    return socket.has(Socket::only_ipv4) ? nullptr : turn.steady_state(socket);
+}
+
+// find_source() for a datagram that is sent by itself.
+[[gnu::always_inline]] inline Source find_source_alone(peers::Turn& turn, Socket socket, const void* address,
+                                                       socklen_t length, SourceRoom& room) {
+    SharedState* const steady = steady_state(turn, socket);
+    if (Source source;
+        steady != nullptr && turn.answer_steady(*steady, socket, address, length, source, room)) {
+        turn.count(socket, Counter::answered);
+        return source;
+    }
+    return find_source(turn, socket, address, length, room);
+}
+
 // Puts the source into `message`, whose control messages are still the program's. `room`: control_space()
 // bytes, aligned, for messages of both. False where the program's messages must go as they are: they choose
 // the source themselves, they are malformed, or they are too many.
@@ -168,7 +186,7 @@ namespace detail {
         peers::Turn turn;
         const Socket socket = sockets::peek(fd);
         if (!turn.answer_again(socket, address, address_length, source, errno_before)) {
-            source = find_source(turn, socket, address, address_length, room);
+            source = find_source_alone(turn, socket, address, address_length, room);
             errno_before = errno;
         }
     }
@@ -194,7 +212,7 @@ namespace detail {
         const Socket socket = sockets::peek(fd);
         Source source;
         if (!turn.answer_again(socket, ours.msg_name, ours.msg_namelen, source, errno_before)) {
-            source = find_source(turn, socket, ours.msg_name, ours.msg_namelen, room);
+            source = find_source_alone(turn, socket, ours.msg_name, ours.msg_namelen, room);
             errno_before = errno;
         }
         has_source = source && add_source(ours, source, control);
@@ -215,8 +233,7 @@ bool has_source(const msghdr& ours, const msghdr& theirs) {
 // for each.
 void prepare(Socket socket, const mmsghdr* messages, mmsghdr* ours, unsigned batch, unsigned char* control) {
     peers::Turn turn;
-    // A socket with an IPv4 address takes an IPv6 peer's source for none: see find_source().
-    SharedState* const steady = socket.has(Socket::only_ipv4) ? nullptr : turn.steady_state(socket);
+    SharedState* const steady = steady_state(turn, socket);
     unsigned answered = 0;
     user_memory::ReadablePage page;
     for (unsigned index = 0; index < batch; ++index) {
