@@ -199,6 +199,13 @@ namespace detail {
         !user_memory::can_read(theirs, sizeof *theirs) || !may_be_peer(theirs->msg_namelen) ||
         !user_memory::can_read(theirs->msg_name, readable_length(theirs->msg_namelen))) [[unlikely]]
         return libc::sendmsg(fd, theirs, flags);
+    // What message() asks, now that the memory is known to be there.
+    if (Source again; theirs->msg_controllen == 0) {
+        int errno_then = 0;
+        if (peers::Turn{}.answer_again(sockets::peek(fd), theirs->msg_name, theirs->msg_namelen, again,
+                                       errno_then))
+            return send(fd, theirs, flags, again, errno_then);
+    }
     msghdr ours = *theirs;
     SourceRoom room;
     Scratch scratch;
