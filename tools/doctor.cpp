@@ -120,7 +120,7 @@ Json json_of(const Findings& findings) {
     Json json{{"netns", !findings.place.name.empty() ? Json(findings.place.name) : Json()}};
     json["problem"] = !findings.problem.empty() ? Json(findings.problem) : Json();
     json["addresses"] = Json::array();
-    for (const HostAddress& own : network.addresses())
+    for (const OwnAddress& own : network.addresses())
         json["addresses"].push_back(
             {{"address", to_text(own.address)}, {"interface", network.link_name(own.interface)}});
     json["replies_leave_from"] = Json::array();
@@ -142,7 +142,7 @@ Json json_of(const Findings& findings) {
 
 void print_addresses(const HostNetwork& network) {
     std::vector<std::string> own;
-    for (const HostAddress& address : network.addresses())
+    for (const OwnAddress& address : network.addresses())
         own.push_back(fmt::format("{} ({})", to_text(address.address), network.link_name(address.interface)));
     std::vector<std::string> far;
     for (const bool ipv4 : {true, false})

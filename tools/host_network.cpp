@@ -66,8 +66,8 @@ std::map<std::uint32_t, HostLink> list_links(Netlink& netlink) {
     return links;
 }
 
-std::vector<HostAddress> list_addresses(Netlink& netlink, const std::map<std::uint32_t, HostLink>& links) {
-    std::vector<HostAddress> addresses;
+std::vector<OwnAddress> list_addresses(Netlink& netlink, const std::map<std::uint32_t, HostLink>& links) {
+    std::vector<OwnAddress> addresses;
     list<ifaddrmsg>(netlink, RTM_GETADDR, [&](const ifaddrmsg& header, const Attributes& attributes) {
         const std::size_t size = header.ifa_family == AF_INET ? 4 : 16;
         if (header.ifa_family != AF_INET && header.ifa_family != AF_INET6)
@@ -175,9 +175,9 @@ HostNetwork HostNetwork::read() {
             network.far_source_[ipv4 ? 0 : 1] = choice->source;
     }
     std::array<std::set<std::uint32_t>, 2> interfaces;
-    for (const HostAddress& own : network.addresses_)
+    for (const OwnAddress& own : network.addresses_)
         interfaces[own.address.is_ipv4() ? 0 : 1].insert(own.interface);
-    for (const HostAddress& own : network.addresses_) {
+    for (const OwnAddress& own : network.addresses_) {
         const bool ipv4 = own.address.is_ipv4();
         const auto& far = network.far_source(ipv4);
         bool wrong = far && *far != own.address;
@@ -194,7 +194,7 @@ HostNetwork HostNetwork::read() {
 }
 
 void HostNetwork::look_at_routing(const std::map<std::uint32_t, bool>& has_gateway, Netlink& netlink) {
-    for (const HostAddress& own : addresses_) {
+    for (const OwnAddress& own : addresses_) {
         const bool ipv4 = own.address.is_ipv4();
         const auto& far = far_source(ipv4);
         const auto link = links_.find(own.interface);
@@ -220,7 +220,7 @@ std::string HostNetwork::link_name(std::uint32_t interface) const {
     return found != links_.end() ? found->second.name : fmt::format("interface {}", interface);
 }
 
-bool HostNetwork::goes_wrong_at(const HostAddress& address) const {
+bool HostNetwork::goes_wrong_at(const OwnAddress& address) const {
     for (std::size_t index = 0; index < addresses_.size(); ++index)
         if (addresses_[index].address == address.address && addresses_[index].interface == address.interface)
             return wrong_[index];

@@ -22,7 +22,7 @@ struct HostLink {
 };
 
 /// An address at which somebody else can ask this host.
-struct HostAddress {
+struct OwnAddress {
     Address address;
     unsigned prefix = 0; ///< of the address's own family
     std::uint32_t interface = 0;
@@ -49,7 +49,7 @@ public:
     static HostNetwork read();
 
     /// In the kernel's order, without loopback and link-local ones, and those of links that are down.
-    [[nodiscard]] const std::vector<HostAddress>& addresses() const { return addresses_; }
+    [[nodiscard]] const std::vector<OwnAddress>& addresses() const { return addresses_; }
     [[nodiscard]] std::string link_name(std::uint32_t interface) const;
     /// The source that the routing table gives to what leaves for beyond the links; empty without a default
     /// route.
@@ -57,14 +57,14 @@ public:
         return far_source_[ipv4 ? 0 : 1];
     }
     /// Whether answers of a socket on the wildcard address leave from another address if `address` was asked.
-    [[nodiscard]] bool goes_wrong_at(const HostAddress& address) const;
+    [[nodiscard]] bool goes_wrong_at(const OwnAddress& address) const;
     [[nodiscard]] const std::vector<RoutingFault>& routing_faults() const { return routing_faults_; }
 
 private:
     void look_at_routing(const std::map<std::uint32_t, bool>& has_gateway, class Netlink& netlink);
 
     std::map<std::uint32_t, HostLink> links_;
-    std::vector<HostAddress> addresses_;
+    std::vector<OwnAddress> addresses_;
     std::vector<bool> wrong_; // beside addresses_
     std::array<std::optional<Address>, 2> far_source_;
     std::vector<RoutingFault> routing_faults_;

@@ -28,7 +28,7 @@ std::vector<Obstacle> obstacles_in_file(const Process& process, const ElfMachine
 /// Of several uplinks or of one: the recipes differ.
 std::string recipe_for(const HostNetwork& network) {
     std::set<std::uint32_t> interfaces;
-    for (const HostAddress& own : network.addresses())
+    for (const OwnAddress& own : network.addresses())
         interfaces.insert(own.interface);
     return interfaces.size() > 1 ? "sudo multihomectl recipe two-interfaces --apply"
                                  : "sudo multihomectl recipe one-interface --apply";

@@ -109,7 +109,9 @@ std::string version_of_library_in(pid_t process) {
     constexpr std::size_t longest_version = 32;
     for (const Mapping& mapping : read_mappings(process)) {
         const std::uint64_t size = mapping.end - mapping.begin;
-        if (!is_library(mapping.path) || !mapping.readable || mapping.executable || size > longest_mapping)
+        // Where the linker puts constants depends on its version: beside the code, or into a segment of their
+        // own.
+        if (!is_library(mapping.path) || !mapping.readable || size > longest_mapping)
             continue;
         std::string bytes(static_cast<std::size_t>(size), '\0');
         if (!read_memory(process, mapping.begin, bytes.data(), bytes.size()))

@@ -110,9 +110,9 @@ const Judge::Known& Judge::known(pid_t process) {
     return entry->second;
 }
 
-std::vector<const HostAddress*> Judge::askable(const UdpSocket& socket) const {
-    std::vector<const HostAddress*> result;
-    for (const HostAddress& own : network_.addresses()) {
+std::vector<const OwnAddress*> Judge::askable(const UdpSocket& socket) const {
+    std::vector<const OwnAddress*> result;
+    for (const OwnAddress& own : network_.addresses()) {
         const bool ipv4 = own.address.is_ipv4();
         const bool hears = socket.ipv6 ? !ipv4 || !socket.ipv6_only : ipv4;
         // An IPv6 socket that is bound to 0.0.0.0 in its mapped form hears IPv4 alone.
@@ -162,16 +162,16 @@ Server Judge::judge_one(const UdpSocket& socket, const std::vector<Owner>& owner
         server.reason = "bound";
         return server;
     }
-    const std::vector<const HostAddress*> addresses = askable(socket);
+    const std::vector<const OwnAddress*> addresses = askable(socket);
     for (const bool ipv4 : {true, false})
         if (std::count_if(addresses.begin(), addresses.end(),
-                          [&](const HostAddress* own) { return own->address.is_ipv4() == ipv4; }) > 1)
-            for (const HostAddress* own : addresses)
+                          [&](const OwnAddress* own) { return own->address.is_ipv4() == ipv4; }) > 1)
+            for (const OwnAddress* own : addresses)
                 if (own->address.is_ipv4() == ipv4 && network_.goes_wrong_at(*own))
                     add_once(server.wrong_at, to_text(own->address));
     if (server.wrong_at.empty()) {
         std::vector<std::string> names;
-        for (const HostAddress* own : addresses)
+        for (const OwnAddress* own : addresses)
             add_once(names, to_text(own->address));
         server.reason = names.empty() ? "only loopback can be asked"
                                       : fmt::format("only {} can be asked", fmt::join(names, ", "));

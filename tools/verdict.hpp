@@ -50,7 +50,7 @@ private:
 
     const Known& known(pid_t process);
     Server judge_one(const UdpSocket& socket, const std::vector<Owner>& owners);
-    [[nodiscard]] std::vector<const HostAddress*> askable(const UdpSocket& socket) const;
+    [[nodiscard]] std::vector<const OwnAddress*> askable(const UdpSocket& socket) const;
     [[nodiscard]] bool is_right_by_engine(const Process& process) const;
     bool is_right_by_library(const UdpSocket& socket, const Owner& owner, Server& server);
 

@@ -68,11 +68,13 @@ public:
 private:
     // Relaxed throughout: the word is the whole truth, and the lines are there from the start.
     unsigned place_of(in_port_t port) {
+        if (port == 0) [[unlikely]]
+            return ports - 1;
         for (unsigned place = 0; place + 1 < ports; ++place) {
             uint32_t taken = ports_[place].load(std::memory_order_relaxed);
-            if (taken == 0 && port != 0)
+            if (taken == 0)
                 ports_[place].compare_exchange_strong(taken, port, std::memory_order_relaxed);
-            if (taken == port || (taken == 0 && port != 0))
+            if (taken == port || taken == 0)
                 return place;
         }
         return ports - 1;

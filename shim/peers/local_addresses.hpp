@@ -156,8 +156,10 @@ private:
     // Spreads the addresses of one host; there is nothing to defend, whoever can choose among them owns the
     // host.
     static unsigned slot_hash(const Local& local) {
-        const uint64_t mixed =
-            (local.address.first ^ local.address.second ^ local.interface_index) * 0x9e3779b97f4a7c15U;
+        const uint64_t sum = local.address.first ^ local.address.second ^ local.interface_index;
+        // An address's last bytes, in which neighbours differ, are the word's highest, of which a product
+        // keeps least.
+        const uint64_t mixed = (sum ^ sum >> 32) * 0x9e3779b97f4a7c15U;
         return static_cast<unsigned>(mixed >> 48) % (count - first);
     }
 

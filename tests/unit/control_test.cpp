@@ -165,53 +165,6 @@ TEST_CASE("a message that reaches into memory which cannot be written is left ou
     }
 }
 
-TEST_CASE("the quick reader takes our packet information and nothing else") {
-    const in_pktinfo ipv4_data = ipv4_info(secondary, primary, 3);
-    const in6_pktinfo ipv6_data = ipv6_info(ipv6("2001:db8::3"), 3);
-    control::SimpleArrival arrival;
-    const auto reads = [&arrival](const ControlBuffer& buffer, size_t length) {
-        return control::read_simple(buffer.data(), length, arrival);
-    };
-    SUBCASE("of IPv4") {
-        const auto only = ControlBuffer{}.add(IPPROTO_IP, IP_PKTINFO, ipv4_data);
-        REQUIRE(reads(only, only.length()));
-        CHECK(arrival.word == (uint64_t{htonl(secondary)} << 32 | 3));
-        CHECK(arrival.names_ipv4_source());
-        CHECK_FALSE(reads(only, only.length() - 8));
-        auto more = only;
-        more.add(IPPROTO_IP, IP_TTL, 64);
-        CHECK_FALSE(reads(more, more.length()));
-    }
-    SUBCASE("of IPv6") {
-        const auto only = ControlBuffer{}.add(IPPROTO_IPV6, IPV6_PKTINFO, ipv6_data);
-        REQUIRE(reads(only, only.length()));
-        CHECK(arrival.word == 0);
-        CHECK(arrival.address == Address::from_ipv6(ipv6("2001:db8::3")));
-        CHECK(arrival.interface_index == 3);
-    }
-    SUBCASE("of IPv4 on a dual-stack socket, where both come") {
-        const auto both = ControlBuffer{}
-                              .add(IPPROTO_IPV6, IPV6_PKTINFO, ipv6_info(ipv6("::ffff:192.0.2.3"), 3))
-                              .add(IPPROTO_IP, IP_PKTINFO, ipv4_data);
-        REQUIRE(reads(both, both.length()));
-        CHECK(arrival.word == (uint64_t{htonl(secondary)} << 32 | 3));
-    }
-    SUBCASE("not where the message names no source") {
-        const auto only = ControlBuffer{}.add(IPPROTO_IP, IP_PKTINFO, ipv4_info(0, primary, 3));
-        REQUIRE(reads(only, only.length()));
-        CHECK_FALSE(arrival.names_ipv4_source());
-    }
-    SUBCASE("not another message of the same length") {
-        for (const auto& other : {ControlBuffer{}, ControlBuffer{}.add(SOL_SOCKET, IP_PKTINFO, ipv4_data),
-                                  ControlBuffer{}.add(IPPROTO_IP, IP_TTL, ipv4_data),
-                                  ControlBuffer{}.add(IPPROTO_IPV6, IPV6_HOPLIMIT, ipv6_data),
-                                  ControlBuffer{}
-                                      .add(IPPROTO_IP, IP_PKTINFO, ipv4_data)
-                                      .add(IPPROTO_IPV6, IPV6_PKTINFO, ipv6_data)})
-            CHECK_FALSE(reads(other, other.length()));
-    }
-}
-
 TEST_CASE("what the program sends is plain, chosen or malformed") {
     size_t used = 0;
     const ControlBuffer none;

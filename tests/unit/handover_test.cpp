@@ -1,61 +1,192 @@
 // SPDX-License-Identifier: MIT
+//
+// Each clause of the rule in handover.hpp: who may answer for another socket.
+
 #include "shim/peers/handover.hpp"
 
+#include "random.hpp"
 #include "table_memory.hpp"
 
 #include <doctest/doctest.h>
 
 namespace multihome {
 
+namespace {
+
+using test::local_address;
+constexpr Lifetimes lifetimes;
+constexpr uint64_t peer = 0x123456789abcdef0; // the hash of its address and port
+constexpr Ticks start = 100'000;
+
+struct Scene {
+    test::SharedMemory<Handover> handover;
+    test::SharedMemory<LocalAddresses> locals;
+    LocalIndex x = locals->intern(local_address(1));
+    LocalIndex y = locals->intern(local_address(2));
+
+    void offer(uint64_t hash, LocalIndex at, uint16_t made = 10, Ticks now = start) const {
+        handover->offer(hash, at, made, now, *locals, lifetimes);
+    }
+    LocalIndex find(uint64_t hash, uint16_t made = 11, Ticks now = start) const {
+        return handover->find(hash, made, now, *locals, lifetimes);
+    }
+};
+
+} // namespace
+
 TEST_SUITE_BEGIN("handover");
 
-TEST_CASE("an offer stands for its time and no longer") {
-    const test::SharedMemory<Handover> handover;
-    const uint64_t hash = 0x123456789abcdef0;
-    CHECK(handover->find(hash, 1000) == local_by_route);
-    handover->offer(hash, 7, 1000);
-    CHECK(handover->find(hash, 1000) == 7);
-    CHECK(handover->find(hash, 1000 + Handover::seconds_offered) == 7);
-    CHECK(handover->find(hash, 1001 + Handover::seconds_offered) == local_by_route);
-    CHECK(handover->find(hash, 1000 + 3600) == local_by_route);
-    handover->offer(hash, 8, 1001);
-    CHECK(handover->find(hash, 1002) == 8);
+TEST_CASE("a socket that was made after the question was heard may answer it") {
+    const Scene scene;
+    CHECK(scene.find(peer) == local_by_route);
+    scene.offer(peer, scene.x);
+    CHECK(scene.find(peer, 11) == scene.x);
+    CHECK(scene.find(peer, 12) == scene.x);
+    CHECK(scene.find(peer, 10 + 0x7fff) == scene.x);
+    // To look takes nothing: connect() and a first datagram both ask.
+    CHECK(scene.find(peer, 11) == scene.x);
+}
+
+TEST_CASE("a socket that was made before may not, nor one of which that is not known") {
+    const Scene scene;
+    scene.offer(peer, scene.x);
+    CHECK(scene.find(peer, 10) == local_by_route);
+    CHECK(scene.find(peer, 9) == local_by_route);
+    CHECK(scene.find(peer, 1) == local_by_route);
+    CHECK(scene.find(peer, 0) == local_by_route);
+    CHECK(scene.find(peer, 10 + 0x8000) == local_by_route); // 32,768 sockets later it is no later one
+}
+
+TEST_CASE("sockets' numbers wrap") {
+    const Scene scene;
+    scene.offer(peer, scene.x, 0xffff);
+    CHECK(scene.find(peer, 1) == scene.x);
+    CHECK(scene.find(peer, 0xfffe) == local_by_route);
+    CHECK(scene.find(peer, 0xffff) == local_by_route);
+    scene.offer(peer, scene.x, 0);
+    CHECK(scene.find(peer, 1) == scene.x);
+    CHECK(scene.find(peer, 0xffff) == local_by_route);
+}
+
+TEST_CASE("an offer stands for the question's time and no longer") {
+    const Scene scene;
+    scene.offer(peer, scene.x);
+    CHECK(scene.find(peer, 11, start + lifetimes.question) == scene.x);
+    CHECK(scene.find(peer, 11, start + lifetimes.question + 1) == local_by_route);
+    CHECK(scene.find(peer, 11, start + 900) == local_by_route);
+    const Lifetimes shorter{4, 480};
+    CHECK(scene.handover->find(peer, 11, start + 4, *scene.locals, shorter) == scene.x);
+    CHECK(scene.handover->find(peer, 11, start + 5, *scene.locals, shorter) == local_by_route);
+    // The latest question counts.
+    scene.offer(peer, scene.y, 10, start + 100);
+    CHECK(scene.find(peer, 11, start + 100 + lifetimes.question) == scene.y);
+}
+
+TEST_CASE("a question that was answered is offered no more") {
+    const Scene scene;
+    scene.offer(peer, scene.x);
+    scene.handover->withdraw(peer, *scene.locals);
+    CHECK(scene.find(peer) == local_by_route);
+    scene.offer(peer, scene.x);
+    CHECK(scene.find(peer) == scene.x);
+    // Another one's answer leaves it alone, though it lies in the same place.
+    scene.handover->withdraw(peer ^ uint64_t{1} << 63, *scene.locals);
+    CHECK(scene.find(peer) == scene.x);
+    scene.handover->withdraw(peer + 1, *scene.locals);
+    CHECK(scene.find(peer) == scene.x);
+}
+
+TEST_CASE("a peer that the program has asked lately is answering, and has nothing offered") {
+    const Scene scene;
+    SUBCASE("asked before it was heard") {
+        scene.handover->ask(peer, start);
+        scene.offer(peer, scene.x, 10, start + lifetimes.spoke_first);
+        CHECK(scene.find(peer, 11, start + lifetimes.spoke_first + 1) == local_by_route);
+        // Nor does an older offer stay that would say so.
+        scene.offer(peer, scene.y, 10, start + lifetimes.spoke_first + 1);
+        CHECK(scene.find(peer, 11, start + lifetimes.spoke_first + 1) == scene.y);
+    }
+    SUBCASE("asked after it was heard") {
+        scene.offer(peer, scene.x);
+        scene.handover->ask(peer, start + 1);
+        CHECK(scene.find(peer, 11, start + 2) == local_by_route);
+    }
+    SUBCASE("asked again and again") {
+        for (Ticks time = start; time < start + 5000; time += lifetimes.spoke_first) {
+            scene.handover->ask(peer, time);
+            scene.offer(peer, scene.x, 10, time + 100);
+            REQUIRE(scene.find(peer, 11, time + 101) == local_by_route);
+        }
+    }
+    SUBCASE("another peer was asked") {
+        scene.handover->ask(peer ^ uint64_t{1} << 63, start);
+        scene.offer(peer, scene.x);
+        CHECK(scene.find(peer) == scene.x);
+        scene.handover->ask(peer + 1, start);
+        CHECK(scene.find(peer) == scene.x);
+    }
+}
+
+TEST_CASE("a port that servers answer from is not one that clients ask from") {
+    for (const int number : {1,    53,   67,   69,   123,  161,  443,  500,  1023, 1194, 1812,  1813,
+                             1900, 3478, 4500, 5060, 5061, 5351, 5353, 5355, 5683, 5684, 11211, 51820}) {
+        CAPTURE(number);
+        CHECK(Handover::answers_from(htons(static_cast<uint16_t>(number))));
+    }
+    for (const int number : {1024, 1193, 1195, 1811, 1814, 5352, 5354, 32768, 49152, 51819, 51821, 65535}) {
+        CAPTURE(number);
+        CHECK_FALSE(Handover::answers_from(htons(static_cast<uint16_t>(number))));
+    }
 }
 
 TEST_CASE("an offer is its peer's alone") {
-    const test::SharedMemory<Handover> handover;
-    const uint64_t hash = 0x123456789abcdef0;
-    handover->offer(hash, 7, 1000);
+    const Scene scene;
+    scene.offer(peer, scene.x);
     unsigned taken_for_it = 0;
     for (unsigned bit = 0; bit < 64; ++bit)
-        if (handover->find(hash ^ uint64_t{1} << bit, 1000) != local_by_route)
+        if (scene.find(peer ^ uint64_t{1} << bit) != local_by_route)
             ++taken_for_it;
-    // 12 bits choose the place and 36 are compared; the other 16 do not count.
-    CHECK(taken_for_it == 16);
+    // 12 bits choose the place and 28 are compared; the other 24 do not count.
+    CHECK(taken_for_it == 24);
 }
 
-TEST_CASE("every local address and every time can be offered") {
-    const test::SharedMemory<Handover> handover;
+TEST_CASE("every local address, every number and every time can be offered") {
+    const Scene scene;
     test::Random random{3};
     for (unsigned round = 0; round < 2000; ++round) {
         const uint64_t hash = random.next();
-        const auto local = static_cast<LocalIndex>(1 + random.below(local_asked_first - 1));
-        const auto now = static_cast<uint32_t>(random.next());
-        handover->offer(hash, local, now);
-        REQUIRE(handover->find(hash, now) == local);
-        REQUIRE(handover->find(hash, now + Handover::seconds_offered) == local);
-        REQUIRE(handover->find(hash, now + Handover::seconds_offered + 1) == local_by_route);
+        const LocalIndex at = scene.locals->intern(local_address(static_cast<uint32_t>(random.below(400))));
+        const auto now = static_cast<Ticks>(random.next());
+        const auto made = static_cast<uint16_t>(random.next());
+        const auto later = static_cast<uint16_t>(made + 1);
+        if (later == 0) // stands for a number that is not known
+            continue;
+        scene.offer(hash, at, made, now);
+        REQUIRE(scene.find(hash, later, now) == at);
+        REQUIRE(scene.find(hash, later, now + lifetimes.question) == at);
+        REQUIRE(scene.find(hash, later, now + lifetimes.question + 1) == local_by_route);
+        REQUIRE(scene.find(hash, made, now) == local_by_route);
     }
 }
 
 TEST_CASE("where two peers meet in one place the later one is offered") {
-    const test::SharedMemory<Handover> handover;
-    const uint64_t first = 0x123456789abcdef0;
+    const Scene scene;
     const uint64_t second = 0xfedcba9876543ef0; // the same twelve low bits
-    handover->offer(first, 7, 1000);
-    handover->offer(second, 8, 1000);
-    CHECK(handover->find(first, 1000) == local_by_route);
-    CHECK(handover->find(second, 1000) == 8);
+    scene.offer(peer, scene.x);
+    scene.offer(second, scene.y);
+    CHECK(scene.find(peer) == local_by_route);
+    CHECK(scene.find(second) == scene.y);
+}
+
+TEST_CASE("an offer at an address that has lost its number stands for nothing") {
+    const Scene scene;
+    scene.offer(peer, scene.x);
+    for (uint32_t number = 1000; number < 100'000; ++number)
+        scene.locals->intern(local_address(number));
+    REQUIRE(scene.locals->at(scene.x) != local_address(1));
+    CHECK(scene.find(peer) == local_by_route);
+    scene.handover->withdraw(peer, *scene.locals);
+    CHECK(scene.find(peer) == local_by_route);
 }
 
 TEST_SUITE_END();

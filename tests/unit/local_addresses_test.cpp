@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "shim/peers/local_addresses.hpp"
 
+#include "shared_memory.hpp"
 #include "table_memory.hpp"
 
 #include <array>
@@ -14,8 +15,13 @@ namespace multihome {
 
 namespace {
 
-Local numbered(uint32_t number, uint32_t interface_index = 0) {
-    return {Address::from_ipv4({htonl(0x0a000000 + number)}), interface_index};
+using test::local_address;
+using Memory = test::SharedMemory<LocalAddresses>;
+
+// More addresses than there are numbers.
+void flood(LocalAddresses& locals, uint32_t first = 1'000'000, uint32_t count = 100'000) {
+    for (uint32_t number = first; number < first + count; ++number)
+        locals.intern(local_address(number));
 }
 
 } // namespace
@@ -23,63 +29,150 @@ Local numbered(uint32_t number, uint32_t interface_index = 0) {
 TEST_SUITE_BEGIN("local_addresses");
 
 TEST_CASE("an address keeps its number, and a number its address") {
-    const test::SharedMemory<LocalAddresses> locals;
+    const Memory locals;
     std::set<LocalIndex> numbers;
-    for (uint32_t address = 1; address <= 100; ++address) {
-        const LocalIndex index = locals->intern(numbered(address));
-        CHECK(index >= LocalAddresses::first);
-        CHECK(index < LocalAddresses::end);
+    for (uint32_t address = 1; address <= 500; ++address) {
+        const LocalIndex index = locals->intern(local_address(address));
+        REQUIRE(index >= LocalAddresses::first);
+        REQUIRE(index < LocalAddresses::count);
         CHECK(numbers.insert(index).second);
-        CHECK(locals->at(index) == numbered(address));
+        CHECK(locals->at(index) == local_address(address));
+        CHECK(locals->is_at(index, local_address(address)));
+        CHECK_FALSE(locals->is_at(index, local_address(address + 1)));
+        CHECK(locals->is_first_generation(index));
     }
-    for (uint32_t address = 1; address <= 100; ++address)
-        CHECK(numbers.count(locals->intern(numbered(address))) == 1);
-    CHECK(numbers.size() == 100);
+    for (uint32_t address = 1; address <= 500; ++address)
+        CHECK(numbers.count(locals->intern(local_address(address))) == 1);
+    CHECK(numbers.size() == 500);
 }
 
 TEST_CASE("the same address on another interface is another one") {
-    const test::SharedMemory<LocalAddresses> locals;
-    const LocalIndex any = locals->intern(numbered(1));
-    const LocalIndex second = locals->intern(numbered(1, 2));
-    const LocalIndex third = locals->intern(numbered(1, 3));
+    const Memory locals;
+    const LocalIndex any = locals->intern(local_address(1));
+    const LocalIndex second = locals->intern(local_address(1, 2));
+    const LocalIndex third = locals->intern(local_address(1, 3));
     CHECK(any != second);
     CHECK(second != third);
     CHECK(any != third);
-    CHECK(locals->at(third) == numbered(1, 3));
+    CHECK(locals->at(third) == local_address(1, 3));
+    CHECK_FALSE(locals->is_at(third, local_address(1, 2)));
+    CHECK_FALSE(locals->is_at(third, local_address(1)));
+}
+
+TEST_CASE("an IPv6 address is told from those that differ in either half") {
+    const Memory locals;
+    const Local address{{0x20, 1}, 0};
+    const LocalIndex index = locals->intern(address);
+    CHECK(locals->at(index) == address);
+    CHECK_FALSE(locals->is_at(index, {{0x21, 1}, 0}));
+    CHECK_FALSE(locals->is_at(index, {{0x20, 2}, 0}));
+    CHECK(locals->intern({{0x21, 1}, 0}) != index);
+    CHECK(locals->intern({{0x20, 2}, 0}) != index);
 }
 
 TEST_CASE("numbers that are no address's give the empty one") {
-    const test::SharedMemory<LocalAddresses> locals;
+    const Memory locals;
+    locals->intern(local_address(1));
+    unsigned named = 0;
+    for (unsigned index = 0; index < LocalAddresses::count; ++index)
+        if (locals->at(static_cast<LocalIndex>(index)))
+            ++named;
+    CHECK(named == 1);
     CHECK_FALSE(static_cast<bool>(locals->at(local_by_route)));
-    CHECK_FALSE(static_cast<bool>(locals->at(local_asked_first)));
-    CHECK_FALSE(static_cast<bool>(locals->at(LocalAddresses::first)));
-    CHECK_FALSE(static_cast<bool>(locals->at(0xffff)));
+    CHECK(LocalAddresses::is_void(locals->salt(local_by_route)));
 }
 
-TEST_CASE("a full list gives no more numbers and keeps those that it has given") {
-    const test::SharedMemory<LocalAddresses> locals;
+TEST_CASE("an address that takes another's number has another salt") {
+    const Memory locals;
+    const LocalIndex index = locals->intern(local_address(1));
+    const uint64_t before = locals->salt(index);
+    CHECK_FALSE(LocalAddresses::is_void(before));
+    flood(*locals);
+    CHECK(locals->at(index) != local_address(1));
+    CHECK(locals->at(index));
+    CHECK(locals->salt(index) != before);
+    CHECK_FALSE(LocalAddresses::is_void(locals->salt(index)));
+    CHECK_FALSE(locals->is_first_generation(index));
+    // Only bits of the fingerprint.
+    CHECK((locals->salt(index) & Conversation::mask) == 0);
+    // The old one gets a number again, and is found there.
+    CHECK(locals->at(locals->intern(local_address(1))) == local_address(1));
+}
+
+TEST_CASE("no salt comes again within thousands of generations of a number") {
+    const Memory locals;
+    std::set<uint64_t> salts;
+    const LocalIndex index = locals->intern(local_address(1));
+    uint64_t last = 0;
+    unsigned generations = 0;
+    for (uint32_t number = 1000; number < 4'000'000 && generations < 3000; ++number) {
+        locals->intern(local_address(number));
+        const uint64_t salt = locals->salt(index);
+        if (salt != last) {
+            REQUIRE(salts.insert(salt).second);
+            last = salt;
+            ++generations;
+        }
+    }
+    CHECK(generations > 1000);
+}
+
+TEST_CASE("a flood of addresses does not push out those at which many conversations have begun") {
+    const Memory locals;
     std::vector<LocalIndex> given;
-    for (uint32_t address = 0; address < LocalAddresses::capacity; ++address)
-        given.push_back(locals->intern(numbered(address)));
-    CHECK(std::set<LocalIndex>(given.begin(), given.end()).size() == LocalAddresses::capacity);
-    CHECK(locals->intern(numbered(LocalAddresses::capacity)) == local_by_route);
-    for (uint32_t address = 0; address < LocalAddresses::capacity; ++address) {
-        REQUIRE(locals->intern(numbered(address)) == given[address]);
-        REQUIRE(locals->at(given[address]) == numbered(address));
+    for (uint32_t address = 0; address < 10; ++address) {
+        given.push_back(locals->intern(local_address(address)));
+        for (unsigned conversation = 0; conversation < 5; ++conversation)
+            locals->use(given.back());
+    }
+    // Each of which one peer has asked, as 127/8 and AnyIP prefixes allow.
+    for (uint32_t number = 1'000'000; number < 1'100'000; ++number)
+        if (const LocalIndex index = locals->intern(local_address(number)); index != local_by_route)
+            locals->use(index);
+    for (uint32_t address = 0; address < 10; ++address) {
+        CAPTURE(address);
+        CHECK(locals->is_first_generation(given[address]));
+        CHECK(locals->at(given[address]) == local_address(address));
+        CHECK(locals->intern(local_address(address)) == given[address]);
     }
 }
 
-TEST_CASE("threads that intern the same addresses read back what they asked for") {
-    const test::SharedMemory<LocalAddresses> locals;
+TEST_CASE("where all numbers are in use by many, they have to be used again to stay") {
+    const Memory locals;
+    // Fill all of them, and use them all.
+    for (uint32_t number = 0; number < 20'000; ++number)
+        locals->intern(local_address(number));
+    for (unsigned index = LocalAddresses::first; index < LocalAddresses::count; ++index)
+        for (unsigned conversation = 0; conversation < 5; ++conversation)
+            locals->use(static_cast<LocalIndex>(index));
+    const Local late = local_address(5'000'000);
+    const LocalIndex given = locals->intern(late);
+    REQUIRE(given != local_by_route);
+    CHECK(locals->at(given) == late);
+    // Nobody is locked out for ever.
+    for (uint32_t number = 6'000'000; number < 6'000'100; ++number) {
+        const LocalIndex index = locals->intern(local_address(number));
+        REQUIRE(locals->at(index) == local_address(number));
+        for (unsigned conversation = 0; conversation < 5; ++conversation)
+            locals->use(index);
+    }
+}
+
+TEST_CASE("threads that intern the same addresses read back what they asked for, or know that they do not") {
+    const Memory locals;
     std::array<std::atomic<unsigned>, 4> wrong{};
     std::vector<std::thread> threads;
     threads.reserve(wrong.size());
     for (std::atomic<unsigned>& mine : wrong)
         threads.emplace_back([&locals, &mine] {
-            for (uint32_t round = 0; round < 20; ++round)
-                for (uint32_t address = 0; address < 60; ++address) {
-                    const LocalIndex index = locals->intern(numbered(address));
-                    if (locals->at(index) != numbered(address))
+            for (uint32_t round = 0; round < 5; ++round)
+                // More than there is room for, so that numbers are taken back all the time.
+                for (uint32_t address = 0; address < 4000; ++address) {
+                    const LocalIndex index = locals->intern(local_address(address, address));
+                    const Local found = locals->at(index);
+                    // Empty, or another thread's that has taken the number since: but never half of two.
+                    if (found && (found.address.first != 0 ||
+                                  local_address(found.interface_index).address != found.address))
                         mine.fetch_add(1);
                 }
         });

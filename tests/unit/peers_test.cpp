@@ -1,313 +1,542 @@
 // SPDX-License-Identifier: MIT
 //
-// From requests to the sources of their answers, with threads that take turns: each step is made by the
-// thread that is named, one after the other, so that nothing depends on timing.
+// From requests to the sources of their answers, with threads that take turns.
 
 #include "shim/peers/peers.hpp"
 
-#include "shim/peers/shared_state.hpp"
+#include "child.hpp"
+#include "turns.hpp"
 
-#include <condition_variable>
+#include <csignal>
 #include <doctest/doctest.h>
-#include <functional>
-#include <mutex>
-#include <thread>
+#include <sys/wait.h>
+#include <unistd.h>
 
 namespace multihome {
 
 namespace {
 
-constexpr int fd = -1; // no descriptor: what is stored for one does not matter here
+using test::answer;
+using test::local;
+using test::receive;
+using test::server;
+using test::sibling;
+using test::State;
+using test::Way;
+using test::Worker;
 
-// A thread that does what it is told, and whoever tells it waits until it is done.
-class Worker {
-public:
-    Worker() : thread_([this] { run(); }) {}
-    ~Worker() {
-        stop_ = true;
-        tell([] {});
-        thread_.join();
-    }
-    Worker(const Worker&) = delete;
-    Worker& operator=(const Worker&) = delete;
-
-    void tell(std::function<void()> work) {
-        std::unique_lock lock{mutex_};
-        work_ = std::move(work);
-        changed_.notify_all();
-        changed_.wait(lock, [this] { return !work_; });
-    }
-
-private:
-    void run() {
-        for (std::unique_lock lock{mutex_};;) {
-            changed_.wait(lock, [this] { return static_cast<bool>(work_); });
-            work_();
-            work_ = nullptr;
-            changed_.notify_all();
-            if (stop_)
-                return;
-        }
-    }
-
-    std::mutex mutex_;
-    std::condition_variable changed_;
-    std::function<void()> work_;
-    bool stop_ = false;
-    std::thread thread_;
-};
-
-// The first eight bytes of its sockaddr_in.
-uint64_t name_of(const Peer& peer) {
-    return Record::key_of_ipv4(peer) | AF_INET;
+bool is_by_route(const Local& source) {
+    return !source;
 }
 
-Local local(unsigned number) {
-    return {Address::from_ipv4({htonl(0xc0000200 + number)}), 0};
-}
-
-Peer peer(unsigned number) {
-    return {Address::from_ipv4({htonl(0xcb007100 + number)}), 0, htons(4000)};
-}
-
-// A socket and threads that use it, on a table of their own.
+// One thread of its own and a state of its own: both begin with nothing.
 class Scene {
 public:
-    Scene() {
-        SharedState* before = shared_state::detail::state.exchange(nullptr);
-        REQUIRE(shared_state::create(64) != nullptr);
-        before_ = before;
-    }
-    ~Scene() { shared_state::detail::state.store(before_); }
-    Scene(const Scene&) = delete;
-    Scene& operator=(const Scene&) = delete;
-
-    void receive(Worker& worker, unsigned from, unsigned at) const {
-        worker.tell([this, from, at] {
-            const peers::Turn turn;
-            peers::begin_receiving(turn, socket_, false);
-            peers::heard(turn, socket_, fd, name_of(peer(from)), peer(from), local(at), {});
-        });
-    }
-
-    // A receive call found nothing more.
-    void drain(Worker& worker) const {
-        worker.tell([this] { peers::drained(socket_); });
-    }
-
-    // Several in one call.
-    void receive_batch(Worker& worker, unsigned from, std::initializer_list<unsigned> addresses) const {
-        worker.tell([this, from, addresses] {
-            const peers::Turn turn;
-            peers::begin_receiving(turn, socket_, true);
-            for (const unsigned at : addresses)
-                peers::heard(turn, socket_, fd, name_of(peer(from)), peer(from), local(at), {});
-        });
-    }
-
-    Local answer(Worker& worker, unsigned to) const {
-        Local source;
-        worker.tell(
-            [this, to, &source] { source = peers::source_for(peers::Turn{}, socket_, fd, peer(to)); });
-        return source;
-    }
-
-    // The same by the message that is at hand for it; empty where it takes source_for().
-    Local answer_by_message(Worker& worker, unsigned to) const {
-        Local source;
-        worker.tell([this, to, &source] {
-            sockaddr_in address{};
-            address.sin_family = AF_INET;
-            address.sin_port = peer(to).port;
-            address.sin_addr = peer(to).address.ipv4();
-            const auto* name = reinterpret_cast<const sockaddr*>(&address);
-            const peers::Turn turn;
-            if (const SourceMessage* message = peers::answer(turn, socket_, name, sizeof address))
-                source = control::read_source(message->control(), message->length());
-        });
-        return source;
+    template <typename Work>
+    explicit Scene(Work work) {
+        Worker worker;
+        worker.tell(work);
     }
 
 private:
-    SharedState* before_ = nullptr;
-    Socket socket_ = Socket{Socket::Kind::ours, 0}.with_made(77).with_role(Socket::Role::server);
+    State state_;
 };
+
+Local answer_by(Worker& worker, unsigned to, Socket socket = server) {
+    Local source;
+    worker.tell([&] { source = answer(to, socket); });
+    return source;
+}
+void receive_by(Worker& worker, unsigned from, unsigned at, Socket socket = server) {
+    worker.tell([=] { receive(from, at, socket); });
+}
+
+// Makes the peer known where it asks, by whole rounds of request and reply.
+void settle(unsigned peer, unsigned at, Socket socket = server) {
+    for (unsigned round = 0; round < 3; ++round) {
+        receive(peer, at, socket);
+        CHECK(answer(peer, socket) == local(at));
+    }
+}
 
 } // namespace
 
 TEST_SUITE_BEGIN("peers");
 
-TEST_CASE("an answer leaves from where its peer asked") {
-    const Scene scene;
-    Worker a;
-    scene.receive(a, 1, 2);
-    CHECK(scene.answer(a, 1) == local(2));
-    scene.receive(a, 1, 3);
-    CHECK(scene.answer(a, 1) == local(3));
-    scene.receive(a, 2, 4);
-    CHECK(scene.answer(a, 1) == local(3));
-    CHECK(scene.answer(a, 2) == local(4));
-    CHECK_FALSE(static_cast<bool>(scene.answer(a, 3)));
+TEST_CASE("an answer leaves from where its peer asked, and a stranger's by route") {
+    Scene([] {
+        receive(1, 2);
+        CHECK(answer(1) == local(2));
+        receive(1, 3);
+        CHECK(answer(1) == local(3));
+        receive(2, 4);
+        CHECK(answer(2) == local(4));
+        CHECK(is_by_route(answer(3)));
+    });
 }
 
-TEST_CASE("another thread answers from there as well") {
-    const Scene scene;
+TEST_CASE("a peer that asks two ports has two conversations") {
+    Scene([] {
+        receive(1, 2, server);
+        receive(1, 3, sibling);
+        CHECK(answer(1, server) == local(2));
+        CHECK(answer(1, sibling) == local(3));
+        CHECK(is_by_route(answer(1, test::socket_on(5000))));
+    });
+}
+
+TEST_CASE("answers after many requests go where each conversation asked last") {
+    Scene([] {
+        for (unsigned peer = 1; peer <= 20; ++peer)
+            receive(peer, 1 + peer % 3);
+        for (unsigned peer = 20; peer >= 1; --peer)
+            CHECK(answer(peer) == local(1 + peer % 3));
+    });
+}
+
+TEST_CASE("a socket that was drained call by call is answered in order") {
+    Scene([] {
+        receive(1, 2);
+        receive(1, 3);
+        receive(2, 4);
+        receive(1, 2);
+        test::drain();
+        CHECK(answer(1) == local(2));
+        CHECK(answer(1) == local(3));
+        CHECK(answer(2) == local(4));
+        CHECK(answer(1) == local(2));
+    });
+}
+
+TEST_CASE("one that was not drained is answered by its latest request") {
+    Scene([] {
+        receive(1, 2);
+        receive(1, 3);
+        CHECK(answer(1) == local(3));
+    });
+}
+
+TEST_CASE("an answer in between begins a new run") {
+    Scene([] {
+        receive(1, 2);
+        CHECK(answer(1) == local(2));
+        receive(1, 3);
+        test::drain();
+        CHECK(answer(1) == local(3));
+        CHECK(answer(1) == local(3));
+    });
+}
+
+TEST_CASE("after all were read to their end, another round of reading begins a new run") {
+    Scene([] {
+        receive(1, 2);
+        receive(1, 3);
+        test::drain();
+        receive(1, 4);
+        receive(1, 5);
+        test::drain();
+        CHECK(answer(1) == local(4));
+        CHECK(answer(1) == local(5));
+    });
+}
+
+TEST_CASE("a batch is answered in its order") {
+    Scene([] {
+        test::receive_batch({{1, 2}, {2, 4}, {1, 3}, {1, 2}});
+        CHECK(answer(1) == local(2));
+        CHECK(answer(1) == local(3));
+        CHECK(answer(2) == local(4));
+        CHECK(answer(1) == local(2));
+        test::receive_batch({{1, 3}, {1, 2}}); // the next one begins anew
+        CHECK(answer(1) == local(3));
+        CHECK(answer(1) == local(2));
+    });
+}
+
+TEST_CASE("a batch of conversations that are known is answered in its order as well") {
+    Scene([] {
+        settle(1, 2);
+        settle(2, 3);
+        for (unsigned round = 0; round < 3; ++round) {
+            test::receive_batch({{1, 2}, {2, 3}, {1, 5}, {1, 2}});
+            CHECK(answer(1) == local(2));
+            CHECK(answer(1) == local(5));
+            CHECK(answer(1) == local(2));
+            CHECK(answer(2) == local(3));
+        }
+    });
+}
+
+TEST_CASE("two sockets that are drained in turn are answered in order") {
+    Scene([] {
+        for (const Socket socket : {server, sibling}) {
+            receive(1, 2, socket);
+            receive(1, 3, socket);
+            test::drain();
+        }
+        for (const Socket socket : {server, sibling}) {
+            CHECK(answer(1, socket) == local(2));
+            CHECK(answer(1, socket) == local(3));
+        }
+    });
+}
+
+TEST_CASE("a datagram that was only looked at counts once") {
+    Scene([] {
+        for (const unsigned at : {2U, 3U, 2U}) {
+            test::peek(1, at);
+            receive(1, at);
+        }
+        test::drain();
+        CHECK(answer(1) == local(2));
+        CHECK(answer(1) == local(3));
+        CHECK(answer(1) == local(2));
+    });
+}
+
+TEST_CASE("one that was looked at and left is answered from where it asked") {
+    Scene([] {
+        test::peek(1, 2);
+        CHECK(answer(1) == local(2));
+        test::peek(1, 3);
+        receive(1, 3);
+        test::drain();
+        CHECK(answer(1) == local(3));
+    });
+}
+
+TEST_CASE("the quick looks give the same answers") {
+    Scene([] {
+        settle(1, 2);
+        settle(2, 3);
+        Way way = Way::full;
+        CHECK(receive(1, 2) != Way::full);
+        CHECK(answer(1, server, &way) == local(2));
+        CHECK(way == Way::again);
+        CHECK(receive(1, 2) == Way::again);
+        CHECK(answer(1, server, &way) == local(2));
+        CHECK(way == Way::again);
+        CHECK(receive(2, 3) == Way::steady);
+        CHECK(answer(1) == local(2));
+        CHECK(answer(2) == local(3));
+        // Not another address, nor another socket with the same peer.
+        CHECK(receive(1, 3) == Way::full);
+        CHECK(answer(1) == local(3));
+        CHECK(receive(1, 2, sibling) == Way::full);
+        CHECK(answer(1, sibling) == local(2));
+        CHECK(is_by_route(answer(3)));
+    });
+}
+
+TEST_CASE("a request that came over again is answered once in order with others") {
+    Scene([] {
+        settle(1, 2);
+        CHECK(receive(1, 2) != Way::full);
+        CHECK(answer(1) == local(2));
+        CHECK(receive(1, 2) == Way::again);
+        receive(1, 3);
+        test::drain();
+        CHECK(answer(1) == local(2));
+        CHECK(answer(1) == local(3));
+    });
+}
+
+TEST_CASE("a quick look is closed once its conversation has changed") {
+    const State state;
     Worker a;
     Worker b;
-    scene.receive(a, 1, 2);
-    CHECK(scene.answer(b, 1) == local(2));
-    scene.receive(a, 1, 3);
-    CHECK(scene.answer(b, 1) == local(3));
+    a.tell([] {
+        settle(1, 2);
+        CHECK(receive(1, 2) != Way::full);
+        CHECK(answer(1) == local(2));
+    });
+    receive_by(b, 1, 3); // moves
+    a.tell([] {
+        CHECK(receive(1, 2) == Way::full);
+        CHECK(answer(1) == local(2));
+    });
+}
+
+TEST_CASE("nobody moves a known peer by a datagram in its name") {
+    Scene([] {
+        settle(1, 2);
+        for (unsigned at = 3; at < 60; ++at) {
+            receive(1, at);
+            // What this thread has just heard is answered from there; what another one sends is not.
+            Worker other;
+            CHECK(answer_by(other, 1) == local(2));
+        }
+        receive(1, 2);
+        CHECK(answer(1) == local(2));
+    });
+}
+
+TEST_CASE("where the program spoke first it stays with the routing table") {
+    Scene([] {
+        CHECK(is_by_route(answer(1)));
+        receive(1, 2);
+        CHECK(is_by_route(answer(1)));
+        test::receive_batch({{1, 2}, {1, 3}});
+        CHECK(is_by_route(answer(1)));
+        CHECK(is_by_route(answer(1)));
+    });
+}
+
+TEST_CASE(
+    "a peer that answers from a server's port a socket with a port of the kernel's choice asks nothing") {
+    Scene([] {
+        const Socket client = test::socket_on(40000);
+        for (const uint16_t port : {uint16_t{53}, uint16_t{5353}}) {
+            CAPTURE(port);
+            receive(1, 2, client, port);
+            CHECK(is_by_route(answer(1, client, nullptr, port)));
+            receive(2, 2, server, port);
+            CHECK(answer(2, server, nullptr, port) == local(2));
+        }
+        receive(1, 2, client, 4000);
+        CHECK(answer(1, client) == local(2));
+    });
+}
+
+TEST_CASE("another thread answers from where the peer asked last") {
+    const State state;
+    Worker a;
+    Worker b;
+    receive_by(a, 1, 2);
+    CHECK(answer_by(b, 1) == local(2));
+    receive_by(a, 1, 3);
+    CHECK(answer_by(b, 1) == local(3));
 }
 
 TEST_CASE("each thread answers what it has read, though the same peer asks another address through another "
           "thread") {
-    const Scene scene;
+    const State state;
     Worker a;
     Worker b;
     for (unsigned round = 0; round < 3; ++round) {
-        scene.receive(a, 1, 2);
-        scene.receive(b, 1, 3);
-        CHECK(scene.answer(a, 1) == local(2));
-        CHECK(scene.answer(b, 1) == local(3));
+        receive_by(a, 1, 2);
+        receive_by(b, 1, 3);
+        CHECK(answer_by(a, 1) == local(2));
+        CHECK(answer_by(b, 1) == local(3));
     }
 }
 
 TEST_CASE("a thread that answers what others have read does not think of what it once read itself") {
-    const Scene scene;
+    const State state;
     Worker a;
     Worker b;
     Worker c;
-    scene.receive(a, 1, 2);
-    CHECK(scene.answer(b, 1) == local(2)); // the program hands requests to other threads
-    scene.receive(c, 1, 3);
-    CHECK(scene.answer(a, 1) == local(3));
-    scene.receive(b, 1, 4);
-    CHECK(scene.answer(c, 1) == local(4));
-    CHECK(scene.answer(a, 1) == local(4));
+    receive_by(a, 1, 2);
+    receive_by(b, 9, 2);                // both read
+    CHECK(answer_by(b, 1) == local(2)); // the program hands requests to other threads
+    receive_by(c, 1, 3);
+    CHECK(answer_by(a, 1) == local(3));
+    receive_by(b, 1, 4);
+    CHECK(answer_by(c, 1) == local(4));
+    CHECK(answer_by(a, 1) == local(4));
 }
 
-TEST_CASE("the same after batches") {
-    const Scene scene;
-    Worker a;
-    Worker b;
-    scene.receive_batch(a, 1, {2, 3});
-    CHECK(scene.answer(b, 1) == local(3)); // the order is known to the reader only
-    scene.receive(b, 1, 4);
-    CHECK(scene.answer(a, 1) == local(4));
+TEST_CASE("a socket that was made for the transfer answers for the one that was asked") {
+    Scene([] {
+        receive(1, 2, sibling);
+        const Socket transfer = test::socket_on(50000, 3); // of which nobody has counted
+        CHECK(is_by_route(peers::handed_over(test::socket_on(50000, 0), test::peer(1))));
+        CHECK(peers::handed_over(transfer, test::peer(1)) == local(2));
+        CHECK(peers::handed_over(transfer, test::peer(2)) == Local{});
+        CHECK(answer(1, transfer) == local(2));
+        // From then on it is a conversation of its own, and the question is answered.
+        CHECK(answer(1, transfer) == local(2));
+        CHECK(peers::handed_over(transfer, test::peer(1)) == Local{});
+        CHECK(is_by_route(answer(1, test::socket_on(50001, 4))));
+    });
 }
 
-TEST_CASE("the same after a thread has drained the socket and others have answered") {
-    const Scene scene;
-    Worker a;
-    Worker b;
-    Worker c;
-    scene.receive(a, 1, 2);
-    CHECK(scene.answer(b, 1) == local(2));
-    scene.receive(a, 1, 3);
-    scene.drain(a);
-    CHECK(scene.answer(b, 1) == local(3));
-    scene.receive(c, 1, 3);
-    CHECK(scene.answer(a, 1) == local(3));
+TEST_CASE("nothing is handed over of a question that was answered, or to a peer that was asked") {
+    Scene([] {
+        const Socket transfer = test::socket_on(50000, 3);
+        receive(1, 2, sibling);
+        CHECK(answer(1, sibling) == local(2));
+        CHECK(peers::handed_over(transfer, test::peer(1)) == Local{});
+        CHECK(is_by_route(answer(1, transfer)));
+
+        peers::asks(test::peer(2));
+        receive(2, 2, sibling);
+        CHECK(peers::handed_over(transfer, test::peer(2)) == Local{});
+
+        CHECK(is_by_route(answer(3, transfer))); // asks
+        receive(3, 2, sibling);
+        CHECK(peers::handed_over(test::socket_on(50002, 5), test::peer(3)) == Local{});
+    });
 }
 
-TEST_CASE("a thread that drains the socket answers in order, whatever it has answered late before") {
-    const Scene scene;
-    Worker a;
-    scene.receive(a, 2, 5);
-    scene.receive(a, 3, 5);
-    CHECK(scene.answer(a, 2) == local(5));
-    CHECK(scene.answer(a, 3) == local(5));
-    scene.receive(a, 1, 2);
-    scene.receive(a, 1, 3);
-    scene.drain(a);
-    CHECK(scene.answer(a, 1) == local(2));
-    CHECK(scene.answer(a, 1) == local(3));
-}
-
-TEST_CASE("a batch is answered in its order, whatever was handed over before") {
-    const Scene scene;
-    Worker a;
-    Worker b;
-    scene.receive(a, 2, 5);
-    CHECK(scene.answer(b, 2) == local(5));
-    scene.receive_batch(a, 1, {2, 3, 2});
-    CHECK(scene.answer(a, 1) == local(2));
-    CHECK(scene.answer(a, 1) == local(3));
-    CHECK(scene.answer(a, 1) == local(2));
-}
-
-TEST_CASE("a thread that hears a peer again tells the others, whoever heard it in between") {
-    const Scene scene;
-    Worker a;
-    Worker b;
-    Worker c;
-    scene.receive(a, 1, 2);
-    scene.receive(b, 1, 3);
-    CHECK(scene.answer(b, 1) == local(3));
-    scene.answer(a, 1);
-    scene.receive(a, 1, 2);
-    CHECK(scene.answer(c, 1) == local(2));
-}
-
-TEST_CASE("a peer that others have pushed out is in the table again when it is heard again") {
-    const Scene scene;
-    Worker a;
-    Worker b;
-    scene.receive(a, 1, 2);
-    CHECK(scene.answer(a, 1) == local(2));
-    scene.receive(a, 1, 2);
-    for (unsigned number = 1000; number < 5000; ++number) {
-        scene.receive(b, number, 3);
-        scene.answer(b, number);
-    }
-    CHECK(scene.answer(a, 1) == local(2));
-    scene.receive(a, 1, 2);
-    CHECK(scene.answer(b, 1) == local(2));
+TEST_CASE("a socket that is about to be connected to its peer has its address where that asked") {
+    Scene([] {
+        receive(1, 2);
+        CHECK(peers::source_for_connection(server, test::peer(1)) == local(2));
+        CHECK(peers::source_for_connection(server, test::peer(2)) == Local{});
+    });
 }
 
 TEST_CASE("what was refused is not tried again until the peer is heard again") {
-    const Scene scene;
+    const State state;
     Worker a;
     Worker b;
-    const Socket socket = Socket{Socket::Kind::ours, 0}.with_made(77);
-    scene.receive(a, 1, 2);
-    CHECK(scene.answer(a, 1) == local(2));
-    a.tell([&] { peers::refused(socket, peer(1), local(2)); });
-    CHECK_FALSE(static_cast<bool>(scene.answer(a, 1)));
-    CHECK_FALSE(static_cast<bool>(scene.answer(b, 1)));
-    scene.receive(a, 1, 3);
-    CHECK(scene.answer(a, 1) == local(3));
-    CHECK(scene.answer(b, 1) == local(3));
+    a.tell([] {
+        settle(1, 2);
+        peers::refused(server, test::peer(1), local(2));
+        CHECK(is_by_route(answer(1)));
+    });
+    CHECK(state.count(Counter::refused) == 1);
+    CHECK(is_by_route(answer_by(b, 1)));
+    a.tell([] { peers::refused(server, test::peer(1), local(2)); }); // forgets that we spoke, too
+    receive_by(a, 1, 3);
+    CHECK(answer_by(a, 1) == local(3));
+    CHECK(answer_by(b, 1) == local(3));
 }
 
-TEST_CASE("a batch is answered by messages at hand once its peer was answered, even one of one") {
-    const Scene scene;
-    Worker a;
-    scene.receive_batch(a, 1, {2});
-    CHECK_FALSE(static_cast<bool>(scene.answer_by_message(a, 1))); // the table has to learn of it
-    CHECK(scene.answer(a, 1) == local(2));
-    scene.receive_batch(a, 1, {2});
-    CHECK(scene.answer_by_message(a, 1) == local(2));
-    CHECK_FALSE(static_cast<bool>(scene.answer_by_message(a, 1))); // used
-    CHECK(scene.answer(a, 1) == local(2));
-    scene.receive_batch(a, 1, {2, 3, 2});
-    CHECK(scene.answer_by_message(a, 1) == local(2));
-    CHECK(scene.answer(a, 1) == local(3)); // another address: the table has to learn of it
-    CHECK(scene.answer(a, 1) == local(2));
+TEST_CASE("a turn within a turn has the table alone") {
+    Scene([] {
+        const peers::Turn outer;
+        // As a signal handler that has interrupted it.
+        receive(1, 2);
+        receive(1, 3);
+        test::drain();
+        CHECK(answer(1) == local(3)); // no order, but no fault either
+        CHECK(is_by_route(answer(2)));
+    });
+    Scene([] {
+        receive(1, 2);
+        receive(1, 3);
+        test::drain();
+        {
+            const peers::Turn outer;
+            receive(2, 4);
+            CHECK(answer(2) == local(4));
+        }
+        CHECK(answer(1) == local(2)); // the run is as it was
+        CHECK(answer(1) == local(3));
+        CHECK(answer(2) == local(4));
+    });
 }
 
-TEST_CASE("where threads answer for each other, a batch of one goes by the table") {
-    const Scene scene;
+TEST_CASE("a signal handler in the middle of a turn leaves it whole") {
+    static volatile sig_atomic_t handled = 0;
+    struct sigaction action {};
+    struct sigaction before {};
+    action.sa_handler = [](int) {
+        receive(7, 5);
+        answer(7);
+        handled = handled + 1;
+    };
+    REQUIRE(sigaction(SIGUSR2, &action, &before) == 0);
+    Scene([] {
+        settle(1, 2);
+        {
+            peers::Turn turn;
+            turn.begin_receiving(server, true);
+            for (const unsigned at : {2U, 3U, 4U}) {
+                const test::Datagram datagram{1, at};
+                turn.hear(server, -1, datagram.message(), datagram.local_address());
+                raise(SIGUSR2);
+            }
+        }
+        for (const unsigned at : {2U, 3U, 4U})
+            CHECK(answer(1) == local(at));
+        CHECK(answer(7) == local(5));
+    });
+    REQUIRE(sigaction(SIGUSR2, &before, nullptr) == 0);
+    CHECK(handled == 3);
+}
+
+TEST_CASE("a forked child answers what its parent has heard, and counts in lines of its own") {
+    const State state;
+    Worker parent;
+    bool good = false;
+    parent.tell([&] {
+        settle(1, 2);
+        receive(1, 2);
+        receive(1, 3);
+        test::drain();
+        const Counters::Line* line = &state->counters.line(server.port(), 1);
+        const uint64_t before = line->values[static_cast<unsigned>(Counter::requests)].load();
+        const pid_t child = test::fork_clean();
+        if (child == 0) {
+            peers::forked();
+            const bool in_order = answer(1) == local(2) && answer(1) == local(3);
+            receive(2, 4);
+            const bool hears = answer(2) == local(4);
+            _exit(in_order && hears ? 0 : 1);
+        }
+        int status = -1;
+        good = waitpid(child, &status, 0) == child && status == 0 &&
+               line->values[static_cast<unsigned>(Counter::requests)].load() == before;
+    });
+    CHECK(good);
+    CHECK(answer_by(parent, 2) == local(4));
+}
+
+TEST_CASE("each datagram is counted once, whichever way it takes") {
+    const State state;
+    Worker worker;
+    worker.tell([] {
+        for (unsigned round = 0; round < 10; ++round) {
+            receive(1, 2);
+            answer(1);
+        }
+        test::receive_batch({{1, 2}, {2, 3}});
+        answer(1);
+        answer(2);
+        answer(9); // speaks first
+        receive(9, 2);
+        answer(9);
+    });
+    CHECK(state.count(Counter::requests) == 13);
+    CHECK(state.count(Counter::answered) == 12);
+    CHECK(state.count(Counter::not_heard) == 1);
+    CHECK(state.count(Counter::spoke_first) == 1);
+    CHECK(state.count(Counter::clients) == 2);
+    CHECK(state->counters.sum_at(0, Counter::answered) == 12);
+}
+
+TEST_CASE("what cannot be answered is no request, and an address that is a group's speaks to nobody") {
+    Scene([] {
+        const test::Datagram datagram{1, 2};
+        {
+            peers::Turn turn;
+            turn.begin_receiving(server, false);
+            turn.hear(server, -1, datagram.message(), Local{}); // names no address to answer from
+        }
+        CHECK(is_by_route(answer(1)));
+        sockaddr_in group{};
+        group.sin_family = AF_INET;
+        group.sin_port = htons(5353);
+        group.sin_addr.s_addr = htonl(0xe00000fb);
+        SourceRoom room;
+        CHECK_FALSE(peers::Turn{}.source_for(server, &group, sizeof group, room));
+        Peer peer;
+        REQUIRE(read_peer(reinterpret_cast<const sockaddr*>(&group), sizeof group, peer));
+        SharedState& state = *shared_state::get();
+        CHECK_FALSE(
+            static_cast<bool>(state.table().find(hash_of(ConversationKey(peer, server.port()), state.key))));
+        CHECK_FALSE(peers::Turn{}.source_for(server, &group, 4, room)); // too short
+    });
+}
+
+TEST_CASE("a peer that others have pushed out is in the table again when it is heard again") {
+    const State state;
     Worker a;
     Worker b;
-    scene.receive_batch(a, 1, {2});
-    CHECK(scene.answer(b, 1) == local(2)); // the program hands requests to other threads
-    scene.receive(b, 1, 2);
-    scene.receive_batch(a, 1, {2});
-    scene.receive(b, 1, 3);
-    CHECK_FALSE(static_cast<bool>(scene.answer_by_message(a, 1)));
-    CHECK(scene.answer(a, 1) == local(3));
+    a.tell([] {
+        settle(1, 2);
+        CHECK(receive(1, 2) != Way::full);
+    });
+    b.tell([] {
+        for (unsigned number = 1000; number < 3000; ++number)
+            settle(number, 3);
+    });
+    CHECK(answer_by(a, 1) == local(2));
+    receive_by(a, 1, 2);
+    CHECK(answer_by(b, 1) == local(2));
 }
 
 TEST_SUITE_END();

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// A writer that stops in the middle: a child process runs one learn(), instruction by instruction, under
+// A writer that stops in the middle: a child process hears a peer, instruction by instruction, under
 // ptrace(2). After each instruction this process, which shares the table with it, must be able to look up and
 // to write in the same bucket, whether the child then goes on or never does.
 
-#include "shim/peers/peer_table.hpp"
+#include "shim/peers/conversation_table.hpp"
 
 #include "child.hpp"
 #include "table_memory.hpp"
@@ -23,18 +23,28 @@ namespace multihome {
 
 namespace {
 
-using Entry = PeerTable::Entry;
-using Memory = test::TableMemory<>;
-constexpr uint32_t tag = 5;
+using Memory = test::TableMemory;
+using Kind = Conversation::Kind;
+constexpr Ticks start = 100'000;
+constexpr uint64_t limit = 1000; // of the peers' numbers
 constexpr uint64_t writers_number = 42;
 
 enum class Phase : unsigned { before, inside, after };
 
-// A child that runs learn() over and over, and stops before each.
+// Hears a peer and answers it at once. Returns what was there before.
+Conversation serve(const Memory& memory, uint64_t number, bool second) {
+    ConversationTable table = memory.table();
+    const uint64_t hash = Memory::hash(0, number);
+    const LocalIndex at = memory.local_of(number, second);
+    const ConversationTable::Entry found = table.find(hash);
+    table.answer(hash, at, table.hear(hash, at, start, found).entry);
+    return found.state();
+}
+
+// A child that serves a peer over and over, and stops before each time.
 class Writer {
 public:
-    explicit Writer(const Memory& memory) : hash_(memory.hash(0, writers_number)) {
-        PeerTable table = memory.table();
+    explicit Writer(const Memory& memory) {
         child_ = test::fork_clean();
         if (child_ != 0)
             return;
@@ -44,7 +54,7 @@ public:
             phase_->store(Phase::before);
             raise(SIGSTOP);
             phase_->store(Phase::inside);
-            table.learn(hash_, tag, test::local_of(writers_number, false));
+            serve(memory, writers_number, false);
             phase_->store(Phase::after);
         }
     }
@@ -65,7 +75,7 @@ public:
         return child_ > 0 && stopped(reason);
     }
 
-    // Runs to the next stop before learn().
+    // Runs to the next stop before it serves the peer.
     bool finish(int& reason) {
         if (ptrace(PTRACE_CONT, child_, nullptr, nullptr) == 0)
             return stopped(reason);
@@ -98,7 +108,6 @@ private:
         return false;
     }
 
-    const uint64_t hash_;
     const test::SharedMemory<std::atomic<Phase>> phase_;
     pid_t child_ = -1;
 };
@@ -106,41 +115,58 @@ private:
 // What the table holds before the child writes.
 using Prepare = std::function<void(const Memory&)>;
 
-void prepare_full(const Memory& memory) {
-    for (uint64_t number = 1; number <= PeerTable::ways; ++number)
-        memory.table().learn(memory.hash(0, number), tag, test::local_of(number, false));
+void prepare_questions(const Memory& memory) {
+    for (uint64_t number = 1; number <= ConversationTable::ways; ++number)
+        serve(memory, number, false);
 }
 
+void prepare_settled(const Memory& memory) {
+    prepare_questions(memory);
+    prepare_questions(memory);
+}
+
+// The writer's peer is known at its other address.
 void prepare_known(const Memory& memory) {
-    prepare_full(memory);
-    memory.table().learn(memory.hash(0, writers_number), tag, test::local_of(writers_number, true));
+    prepare_settled(memory);
+    serve(memory, writers_number, true);
+    serve(memory, writers_number, true);
+}
+
+bool is_whole(const Memory& memory) {
+    return memory.count_broken(limit) == 0;
 }
 
 // Everything that must work while the child stands still.
 void use_beside(const Memory& memory, uint64_t stranger) {
-    PeerTable table = memory.table();
-    REQUIRE(test::is_whole(memory.bucket(0)));
-    const uint64_t hash = memory.hash(0, writers_number);
-    const uint64_t word = table.find(hash, tag);
-    REQUIRE((word == 0 || (word & Entry::fingerprint_mask) == writers_number));
-
+    ConversationTable table = memory.table();
+    REQUIRE(is_whole(memory));
     // A stranger, whose place may be the one that the child is about to take, and the child's own peer.
-    REQUIRE(table.learn(memory.hash(0, stranger), tag, test::local_of(stranger, true)).slot != nullptr);
-    REQUIRE(Entry::local(table.find(memory.hash(0, stranger), tag)) == test::local_of(stranger, true));
-    REQUIRE(table.learn(hash, tag, test::local_of(writers_number, true)).slot != nullptr);
-    REQUIRE(Entry::local(table.find(hash, tag)) == test::local_of(writers_number, true));
-    REQUIRE(test::is_whole(memory.bucket(0)));
+    for (const uint64_t number : {stranger, writers_number}) {
+        const Conversation before = serve(memory, number, true);
+        const ConversationTable::Entry after = table.find(Memory::hash(0, number));
+        REQUIRE(after);
+        REQUIRE(memory.number_of(after.held) == number);
+        REQUIRE(after.state().asked_last() == memory.local_of(number, true));
+        REQUIRE(after.state().kind() ==
+                (!before || (before.kind() == Kind::question &&
+                             before.first_index() != memory.local_of(number, true))
+                     ? Kind::question
+                 : before.kind() == Kind::known && before.first_index() != memory.local_of(number, true)
+                     ? Kind::moving
+                     : Kind::known));
+    }
+    REQUIRE(is_whole(memory));
 }
 
-// Runs learn() in the child as far as `limit` instructions; returns how many it took.
-unsigned run_until(Writer& writer, const Memory& memory, unsigned limit) {
+// Lets the child serve its peer as far as `limit` instructions; returns how many it took.
+unsigned run_until(Writer& writer, const Memory& memory, unsigned steps) {
     unsigned stepped = 0;
     int reason = 0;
-    while (writer.phase() != Phase::after && stepped < limit) {
+    while (writer.phase() != Phase::after && stepped < steps) {
         REQUIRE(writer.step(reason));
         if (writer.phase() == Phase::inside)
             ++stepped;
-        REQUIRE(test::is_whole(memory.bucket(0)));
+        REQUIRE(is_whole(memory));
     }
     return stepped;
 }
@@ -157,7 +183,7 @@ void stop_everywhere(const Prepare& prepare) {
     prepare(memory);
     const unsigned instructions = run_until(writer, memory, ~0U);
     REQUIRE(writer.finish(reason));
-    // Every instruction, but where sanitizers make one learn() thousands of them: then every so-manieth.
+    // Every instruction, but where sanitizers make one service thousands of them: then every so-manieth.
     constexpr unsigned affordable_steps = 80'000;
     const unsigned stride = 1 + instructions * instructions / 2 / affordable_steps;
     unsigned stops = 0;
@@ -168,11 +194,10 @@ void stop_everywhere(const Prepare& prepare) {
         use_beside(memory, 100 + stop_after % 300);
         // And now it goes on with what it had seen before.
         REQUIRE(writer.finish(reason));
-        REQUIRE(test::is_whole(memory.bucket(0)));
-        const uint64_t word = memory.table().find(memory.hash(0, writers_number), tag);
-        REQUIRE((word & Entry::fingerprint_mask) == writers_number);
+        REQUIRE(is_whole(memory));
+        REQUIRE(memory.table().find(Memory::hash(0, writers_number)));
     }
-    MESSAGE("learn() was stopped at " << stops << " of its " << instructions << " instructions");
+    MESSAGE("the writer was stopped at " << stops << " of its " << instructions << " instructions");
 }
 
 } // namespace
@@ -184,8 +209,12 @@ TEST_CASE("stopped while it inserts into an empty bucket") {
     stop_everywhere([](const Memory&) {});
 }
 
-TEST_CASE("stopped while it takes another peer's place") {
-    stop_everywhere(prepare_full);
+TEST_CASE("stopped while it takes a question's place") {
+    stop_everywhere(prepare_questions);
+}
+
+TEST_CASE("stopped while it takes a settled conversation's place") {
+    stop_everywhere(prepare_settled);
 }
 
 TEST_CASE("stopped while it changes an entry") {

@@ -1,122 +1,109 @@
 // SPDX-License-Identifier: MIT
 //
-// A peer table in memory that forked children share, as the shim has it, and peers whose bucket and whose
-// possible local addresses the tests choose.
+// A table of conversations in memory that forked children share, and conversations whose bucket the tests
+// choose.
 #pragma once
 
-#include "shim/peers/peer_table.hpp"
+#include "shim/peers/conversation_table.hpp"
+
+#include "shared_memory.hpp"
 
 #include <cstddef>
 #include <cstdint>
-#include <new>
-#include <sys/mman.h>
 
 namespace multihome::test {
 
-// Anonymous shared memory for one Type, zeroed.
-template <typename Type>
-class SharedMemory {
-public:
-    explicit SharedMemory(size_t count = 1) : size_(count * sizeof(Type)) {
-        memory_ = mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-        if (memory_ == MAP_FAILED)
-            throw std::bad_alloc{};
-    }
-    ~SharedMemory() { munmap(memory_, size_); }
-    SharedMemory(const SharedMemory&) = delete;
-    SharedMemory& operator=(const SharedMemory&) = delete;
+// A made-up address of this host.
+inline Local local_address(uint32_t number, uint32_t interface_index = 0) {
+    return {Address::from_ipv4({htonl(0x0a000000 + number)}), interface_index};
+}
 
-    Type* get() const { return static_cast<Type*>(memory_); }
-    Type* operator->() const { return get(); }
-    Type& operator*() const { return *get(); }
-
-private:
-    size_t size_;
-    void* memory_ = nullptr;
-};
-
-template <unsigned FingerprintBits = 43>
 class TableMemory {
 public:
-    using Table = BasicPeerTable<FingerprintBits>;
-    using Bucket = typename Table::Bucket;
+    using Table = ConversationTable;
+    using Kind = Conversation::Kind;
+    // So many local addresses have a number from the start.
+    static constexpr unsigned addresses = 64;
 
-    explicit TableMemory(unsigned bucket_bits)
-        : bucket_bits_(bucket_bits), buckets_(size_t{1} << bucket_bits) {}
+    explicit TableMemory(unsigned bucket_bits, const Lifetimes& lifetimes = {})
+        : lifetimes_(lifetimes), count_(size_t{1} << bucket_bits), buckets_(count_) {
+        for (unsigned number = 0; number < addresses; ++number)
+            indexes_[number] = locals_->intern(local_address(number));
+    }
 
-    Table table() const { return {buckets_.get(), bucket_bits_, insertions_.get()}; }
-    size_t bucket_count() const { return size_t{1} << bucket_bits_; }
-    Bucket& bucket(size_t index) const { return buckets_.get()[index]; }
-    uint64_t insertions() const { return insertions_->load(); }
+    Table table() const { return {buckets_.get(), count_ - 1, locals_.get(), lifetimes_}; }
+    LocalAddresses& locals() const { return *locals_; }
+    size_t bucket_count() const { return count_; }
+    Table::Bucket& bucket(size_t index) const { return buckets_.get()[index]; }
+    const Lifetimes& lifetimes() const { return lifetimes_; }
 
     void clear() const {
-        insertions_->store(0);
-        for (size_t index = 0; index < bucket_count(); ++index)
+        for (size_t index = 0; index < count_; ++index)
             for (std::atomic<uint64_t>& word : bucket(index).words)
                 word.store(0);
     }
 
-    // The hash of a made-up peer: its number is its fingerprint. `number`: from 1.
-    uint64_t hash(size_t bucket, uint64_t number) const {
-        return uint64_t{bucket} << (64 - bucket_bits_) | number;
+    // The hash of a made-up conversation: its number (from 1) is its fingerprint.
+    static uint64_t hash(size_t bucket, uint64_t number) {
+        return number << Conversation::bits | uint64_t{bucket};
     }
 
-    // How many entries with this fingerprint there are.
+    // Whose word it is; 0 for the empty one.
+    uint64_t number_of(uint64_t word) const {
+        const Conversation state{word};
+        if (!state)
+            return 0;
+        uint64_t bits = word;
+        if (state.kind() != Kind::spoke_first)
+            bits ^= locals_->salt(state.first_index());
+        if (state.kind() == Kind::moving)
+            bits ^= locals_->salt(state.second_index());
+        return bits >> Conversation::bits;
+    }
+
+    // How many entries the conversation has.
     unsigned count(uint64_t hash) const {
         unsigned found = 0;
-        for (const std::atomic<uint64_t>& word : bucket(hash >> (64 - bucket_bits_)).words)
-            if ((word.load() & Table::Entry::fingerprint_mask) == Table::Entry::fingerprint(hash))
+        for (const std::atomic<uint64_t>& word : bucket(hash % count_).words)
+            if (number_of(word.load()) == hash >> Conversation::bits)
                 ++found;
         return found;
     }
 
-private:
-    unsigned bucket_bits_;
-    SharedMemory<Bucket> buckets_;
-    SharedMemory<std::atomic<uint64_t>> insertions_;
-};
-
-// The two local addresses at which the tests let the peer with this number ask. Different from those of most
-// others, so that a word which mixes two entries is seen.
-constexpr LocalIndex local_of(uint64_t number, bool second) {
-    return static_cast<LocalIndex>(1 + number % 500 + (second ? 500 : 0));
-}
-
-// True where `word` is empty or was written, as a whole, for its fingerprint.
-template <unsigned FingerprintBits = 43>
-bool is_whole(uint64_t word) {
-    using Entry = BasicEntry<FingerprintBits>;
-    if (word == 0)
-        return true;
-    const uint64_t number = word & Entry::fingerprint_mask;
-    const LocalIndex local = Entry::local(word);
-    return number != 0 && (local == local_of(number, false) || local == local_of(number, true));
-}
-
-template <unsigned FingerprintBits = 43>
-bool is_whole(const typename BasicPeerTable<FingerprintBits>::Bucket& bucket) {
-    for (const std::atomic<uint64_t>& word : bucket.words)
-        if (!is_whole<FingerprintBits>(word.load()))
-            return false;
-    return true;
-}
-
-// A generator of numbers that is the same on every machine (splitmix64).
-class Random {
-public:
-    explicit Random(uint64_t seed) : state_(seed) {}
-
-    uint64_t next() {
-        state_ += 0x9e3779b97f4a7c15;
-        uint64_t mixed = state_;
-        mixed = (mixed ^ mixed >> 30) * 0xbf58476d1ce4e5b9;
-        mixed = (mixed ^ mixed >> 27) * 0x94d049bb133111eb;
-        return mixed ^ mixed >> 31;
+    // The two addresses at which the tests let the peer with this number ask. Different from those of most
+    // others, so that a word which mixes two entries is seen.
+    LocalIndex local_of(uint64_t number, bool second) const {
+        return indexes_[number % (addresses / 2) + (second ? addresses / 2 : 0)];
     }
-    uint64_t below(uint64_t limit) { return next() % limit; }
+
+    // True where `word` is empty, or was written as a whole for one conversation with a number below `limit`.
+    bool is_whole(uint64_t word, uint64_t limit) const {
+        const Conversation state{word};
+        if (!state)
+            return word == 0;
+        const uint64_t number = number_of(word);
+        const auto is_its_own = [&](LocalIndex index) {
+            return index == local_of(number, false) || index == local_of(number, true);
+        };
+        return number > 0 && number < limit &&
+               (state.kind() == Kind::spoke_first || is_its_own(state.first_index())) &&
+               (state.kind() != Kind::moving || is_its_own(state.second_index()));
+    }
+    unsigned count_broken(uint64_t limit) const {
+        unsigned broken = 0;
+        for (size_t index = 0; index < count_; ++index)
+            for (const std::atomic<uint64_t>& word : bucket(index).words)
+                if (!is_whole(word.load(), limit))
+                    ++broken;
+        return broken;
+    }
 
 private:
-    uint64_t state_;
+    Lifetimes lifetimes_;
+    size_t count_;
+    SharedMemory<Table::Bucket> buckets_;
+    SharedMemory<LocalAddresses> locals_;
+    LocalIndex indexes_[addresses] = {};
 };
 
 } // namespace multihome::test

@@ -3,11 +3,14 @@
 #
 # The shim against what an administrator would do in the kernel, between two hosts: each datagram translated to the
 # primary address, and connection tracking to put the original one back on the answer. For addresses on one interface
-# (tests/lab/recipe_a_nftables.sh) and on two (recipe_b_nftables.sh). Started by multihome-bench, which names itself in
-# MULTIHOME_BENCH and the library in MULTIHOME_LIBRARY.
+# and on two, both by `multihomectl recipe`. Started by multihome-bench, which names itself in MULTIHOME_BENCH and the
+# library, which has multihomectl beside it, in MULTIHOME_LIBRARY.
 set -euo pipefail
+MULTIHOMECTL=${MULTIHOMECTL:-${MULTIHOME_LIBRARY%/*}/multihomectl}
 # shellcheck source-path=SCRIPTDIR source=../../tests/lab/lab.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../../tests/lab/lab.sh"
+# shellcheck source-path=SCRIPTDIR source=../../tests/lab/recipes.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../../tests/lab/recipes.sh"
 # shellcheck source-path=SCRIPTDIR source=lab_subjects.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lab_subjects.sh"
 # shellcheck source-path=SCRIPTDIR source=lab_full.sh

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash
 #
-# What lab.sh compares. To be sourced after tests/lab/lab.sh. Only what a subject needs is there while it has its turn:
+# What lab.sh compares. To be sourced after tests/lab/recipes.sh. Only what a subject needs is there while it has its turn:
 # rules and routing policies that are there cost every packet something.
 #
 #   a-bare a-native a-shim  two addresses on one interface
@@ -10,7 +10,6 @@
 #   b-recipe                the same, translated; marks saved to the connection choose the interface
 
 BENCH=${MULTIHOME_BENCH:?}
-RECIPES=$(dirname "${BASH_SOURCE[0]}")/../../tests/lab
 PEERS=1000
 # shellcheck disable=SC2034 # these three for lab.sh
 {
@@ -67,27 +66,13 @@ start_fresh() { # bare|native|shim
     esac
 }
 
-load_rules() { # FILE...
-    local file output
-    for file in "$@"; do
-        [ -r "$RECIPES/$file" ] || fail "no $RECIPES/$file"
-        output=$(on_server nft -f "$RECIPES/$file" 2>&1) ||
-            skip "this kernel cannot do the rules of $file: ${output%%$'\n'*}"
-    done
-    forget_flows
-}
-
 forget_flows() { on_server conntrack -F >/dev/null 2>&1; }
 
 subject_on() { # SUBJECT
     case $1 in
-    a-recipe) load_rules recipe_a.nft ;;
+    a-recipe) apply_recipe one-interface --interface eth0 --quiet ;;
     b-native | b-shim) ip -n "$LAB_SERVER" rule add from 198.51.100.2 pref 42 lookup 42 ;;
-    b-recipe)
-        rp_filter 0 eth1
-        ip -n "$LAB_SERVER" rule add fwmark 0x42 pref 42 lookup 42
-        load_rules recipe_b_translation.nft recipe_b_marks.nft
-        ;;
+    b-recipe) apply_recipe two-interfaces --interface eth1 --quiet ;; # the gateway is in table 42
     esac
 }
 
@@ -95,14 +80,9 @@ subject_off() { # SUBJECT
     case $1 in
     *-recipe)
         forget_flows
-        on_server nft delete table ip multihome
+        recipe one-interface --undo --quiet
         ;;
-    esac
-    case $1 in
-    b-*)
-        ip -n "$LAB_SERVER" rule delete pref 42
-        rp_filter 1 eth1
-        ;;
+    b-*) ip -n "$LAB_SERVER" rule delete pref 42 ;;
     esac
 }
 

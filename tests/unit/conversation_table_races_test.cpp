@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// The peer table under threads, signal handlers and forks. Each made-up peer is heard at two local addresses
-// of its own (table_memory.hpp), so a word of which one half came from another entry is seen.
+// The table of conversations under threads, signal handlers and forks. Each made-up peer asks at two local
+// addresses of its own (table_memory.hpp), so a word of which one part came from another entry is seen.
 
-#include "shim/peers/peer_table.hpp"
+#include "shim/peers/conversation_table.hpp"
 
 #include "child.hpp"
+#include "random.hpp"
 #include "table_memory.hpp"
 
 #include <array>
@@ -23,48 +24,44 @@ namespace multihome {
 
 namespace {
 
-using Entry = PeerTable::Entry;
-using Memory = test::TableMemory<>;
-constexpr uint32_t tag = 5;
+using Memory = test::TableMemory;
+using Entry = ConversationTable::Entry;
+constexpr Ticks start = 100'000;
 
-// Does what the packet path does with one peer; returns how often it saw what cannot be.
-unsigned use(const Memory& memory, test::Random& random, uint64_t peers) {
-    PeerTable table = memory.table();
-    const uint64_t number = 1 + random.below(peers);
-    const uint64_t hash = memory.hash(number % memory.bucket_count(), number);
-    unsigned wrong = 0;
+// Does what the packet path does with one peer of those below `limit`; returns how often it saw what cannot
+// be.
+unsigned use(const Memory& memory, test::Random& random, uint64_t limit) {
+    ConversationTable table = memory.table();
+    const uint64_t number = 1 + random.below(limit - 1);
+    const uint64_t hash = Memory::hash(number % memory.bucket_count(), number);
+    const LocalIndex at = memory.local_of(number, random.below(2) != 0);
+    const Ticks now = start + static_cast<Ticks>(random.below(200));
+    const Entry found = table.find(hash);
+    Entry seen = found;
+    LocalIndex from = local_by_route;
     switch (random.below(8)) {
     case 0:
-        table.forget(hash, tag);
+        table.forget(hash);
         break;
     case 1:
-        table.mark_answered(hash, tag);
+        from = table.speak(hash, now, found, random.below(2) != 0).from;
         break;
     case 2:
-    case 3: {
-        const Learned learned = table.learn(hash, tag, test::local_of(number, random.below(2) != 0));
-        if (learned.slot != nullptr) {
-            if (!test::is_whole(learned.word) || (learned.word & Entry::fingerprint_mask) != number)
-                ++wrong;
-            PeerTable::mark_answered(learned.slot, learned.word);
-        }
+    case 3:
+    case 4:
+        seen = table.hear(hash, at, now, found).entry;
+        if (seen && random.below(2) != 0)
+            seen = table.answer(hash, at, seen);
+        break;
+    default:
         break;
     }
-    default: {
-        const uint64_t word = table.find(hash, tag);
-        if (!test::is_whole(word) || (word != 0 && (word & Entry::fingerprint_mask) != number))
-            ++wrong;
-    }
-    }
-    return wrong;
-}
-
-unsigned count_broken(const Memory& memory) {
-    unsigned broken = 0;
-    for (size_t bucket = 0; bucket < memory.bucket_count(); ++bucket)
-        if (!test::is_whole(memory.bucket(bucket)))
-            ++broken;
-    return broken;
+    const auto is_its_own = [&](const Entry& entry) {
+        return !entry || (memory.number_of(entry.held) == number && memory.is_whole(entry.held, limit));
+    };
+    const bool leaves_well = from == local_by_route || from == memory.local_of(number, false) ||
+                             from == memory.local_of(number, true);
+    return is_its_own(found) && is_its_own(seen) && leaves_well ? 0 : 1;
 }
 
 // For the handler below.
@@ -80,11 +77,12 @@ void use_in_handler(int) {
 
 } // namespace
 
-TEST_SUITE_BEGIN("peer_table_races");
+TEST_SUITE_BEGIN("conversation_table_races");
 
 TEST_CASE("threads find every peer where it was heard, or not at all") {
     // More peers than there is room for, so that replacement goes on all the time.
     const Memory memory{6};
+    constexpr uint64_t limit = 2'000;
     std::atomic<unsigned> wrong{0};
     std::vector<std::thread> threads;
     for (unsigned number = 0; number < 4; ++number)
@@ -92,13 +90,13 @@ TEST_CASE("threads find every peer where it was heard, or not at all") {
             test::Random random{number};
             unsigned mine = 0;
             for (unsigned step = 0; step < 100'000; ++step)
-                mine += use(memory, random, 2'000);
+                mine += use(memory, random, limit);
             wrong.fetch_add(mine);
         });
     for (std::thread& thread : threads)
         thread.join();
     CHECK(wrong.load() == 0);
-    CHECK(count_broken(memory) == 0);
+    CHECK(memory.count_broken(limit) == 0);
 }
 
 TEST_CASE("a new peer that all threads hear at the same time is known afterwards") {
@@ -111,15 +109,15 @@ TEST_CASE("a new peer that all threads hear at the same time is known afterwards
     std::vector<std::thread> threads;
     for (unsigned thread = 0; thread < crowd; ++thread)
         threads.emplace_back([&, thread] {
-            PeerTable table = memory.table();
+            ConversationTable table = memory.table();
             for (unsigned round = 0; round < rounds; ++round) {
-                // Three steps: all there, all learn; all have learned, all look; all have looked, one
-                // forgets.
-                const uint64_t hash = memory.hash(0, 1 + round % 900);
+                // Three steps: all there, all hear; all have heard, all look; all have looked, one forgets.
+                const uint64_t number = 1 + round % 900;
+                const uint64_t hash = Memory::hash(0, number);
                 for (unsigned step = 0; step < 3; ++step) {
                     if (step == 1)
-                        table.learn(hash, tag, test::local_of(1 + round % 900, thread % 2 != 0));
-                    else if (step == 2 && table.find(hash, tag) == 0)
+                        table.hear(hash, memory.local_of(number, thread % 2 != 0), start, table.find(hash));
+                    else if (step == 2 && !table.find(hash))
                         unknown.fetch_add(1);
                     arrived.fetch_add(1);
                     while (arrived.load() < (round * 3 + step + 1) * crowd)
@@ -128,7 +126,7 @@ TEST_CASE("a new peer that all threads hear at the same time is known afterwards
                 if (thread == 0) {
                     if (memory.count(hash) > 1)
                         twice.fetch_add(1);
-                    table.forget(hash, tag);
+                    table.forget(hash);
                 }
             }
         });
@@ -136,7 +134,7 @@ TEST_CASE("a new peer that all threads hear at the same time is known afterwards
         thread.join();
     CHECK(unknown.load() == 0);
     MESSAGE("peers left with two entries, which look-ups and forgetting cope with: " << twice.load());
-    CHECK(count_broken(memory) == 0);
+    CHECK(memory.count_broken(1000) == 0);
 }
 
 TEST_CASE("a signal handler looks up and writes while the flow that it interrupts does") {
@@ -171,7 +169,7 @@ TEST_CASE("a signal handler looks up and writes while the flow that it interrupt
     CHECK(wrong == 0);
     CHECK(handled > 0);
     CHECK(handled_wrong == 0);
-    CHECK(count_broken(memory) == 0);
+    CHECK(memory.count_broken(40) == 0);
 }
 
 TEST_CASE("a child forked at any moment completes look-ups and writes") {
@@ -206,21 +204,21 @@ TEST_CASE("a child forked at any moment completes look-ups and writes") {
     for (std::thread& thread : threads)
         thread.join();
     CHECK(good_children == children);
-    CHECK(count_broken(memory) == 0);
+    CHECK(memory.count_broken(100) == 0);
 }
 
 TEST_CASE("what a forked child hears the parent knows") {
     const Memory memory{4};
-    const uint64_t hash = memory.hash(3, 77);
+    const uint64_t hash = Memory::hash(3, 77);
     const pid_t child = test::fork_clean();
     REQUIRE(child >= 0);
     if (child == 0) {
-        memory.table().learn(hash, tag, 9);
+        memory.table().hear(hash, memory.local_of(77, false), start, {});
         _exit(0);
     }
     int status = -1;
     REQUIRE(waitpid(child, &status, 0) == child);
-    CHECK(Entry::local(memory.table().find(hash, tag)) == 9);
+    CHECK(memory.table().find(hash).state() == Conversation::question(memory.local_of(77, false), start));
 }
 
 TEST_SUITE_END();

@@ -1,0 +1,367 @@
+// SPDX-License-Identifier: MIT
+//
+// The states of a conversation: each event in each state, and what each state is worth.
+
+#include "shim/peers/conversation.hpp"
+
+#include "random.hpp"
+
+#include <doctest/doctest.h>
+#include <initializer_list>
+
+namespace multihome {
+
+namespace {
+
+using Kind = Conversation::Kind;
+constexpr Lifetimes lifetimes;
+constexpr LocalIndex x = 5;
+constexpr LocalIndex y = 1023;
+constexpr LocalIndex z = 7;
+constexpr Ticks start = 1'000'003;
+
+// A conversation that time passes for.
+class Story {
+public:
+    explicit Story(const Lifetimes& times = lifetimes, Ticks now = start) : lifetimes_(times), now_(now) {}
+
+    Story& hear(LocalIndex at) {
+        state_ = state_.heard(at, now_, lifetimes_);
+        return *this;
+    }
+    Story& answer(LocalIndex at) {
+        state_ = state_.answered(at);
+        return *this;
+    }
+    // Where it leaves from.
+    LocalIndex speak(bool late = false) {
+        const LocalIndex from = state_.spoken(now_, lifetimes_, late).from;
+        state_ = state_.after_spoken(now_, lifetimes_, late);
+        return from;
+    }
+    Story& wait(Ticks ticks) {
+        now_ += ticks;
+        return *this;
+    }
+
+    Conversation state() const { return state_; }
+    Kind kind() const { return state_.kind(); }
+    bool counts() const { return state_.counts(now_, lifetimes_); }
+    Ticks now() const { return now_; }
+
+private:
+    Lifetimes lifetimes_;
+    Ticks now_;
+    Conversation state_;
+};
+
+Story asked(LocalIndex at) {
+    return Story{}.hear(at);
+}
+Story known(LocalIndex at) {
+    return Story{}.hear(at).answer(at).hear(at);
+}
+Story moving(LocalIndex home, LocalIndex to) {
+    return known(home).hear(to);
+}
+Story spoken_first() {
+    Story story;
+    story.speak();
+    return story;
+}
+
+bool is(const Story& story, Kind kind, LocalIndex first, LocalIndex second = local_by_route) {
+    const Conversation state = story.state();
+    CAPTURE(static_cast<int>(state.kind()));
+    CHECK(state.kind() == kind);
+    CHECK(state.first_index() == first);
+    CHECK(state.second_index() == second);
+    return state.kind() == kind && state.first_index() == first && state.second_index() == second;
+}
+
+} // namespace
+
+TEST_SUITE_BEGIN("conversation");
+
+TEST_CASE("each event in each state") {
+    Story nothing;
+    CHECK_FALSE(static_cast<bool>(nothing.state()));
+    CHECK(nothing.state() == nothing.answer(x).state());
+
+    SUBCASE("heard") {
+        CHECK(is(asked(x), Kind::question, x));
+        CHECK(is(asked(x).hear(x), Kind::question, x));
+        CHECK(is(asked(x).hear(y), Kind::question, y));
+        CHECK(is(asked(x).answer(x).hear(x), Kind::known, x));
+        CHECK(is(asked(x).answer(x).hear(y), Kind::question, y));
+        CHECK(is(spoken_first().hear(x), Kind::spoke_first, local_by_route));
+        CHECK(is(known(x).hear(x), Kind::known, x));
+        CHECK(is(known(x).hear(y), Kind::moving, x, y));
+        CHECK(is(moving(x, y).hear(y), Kind::moving, x, y));
+        CHECK(is(moving(x, y).hear(z), Kind::moving, x, z));
+        CHECK(is(moving(x, y).hear(x), Kind::known, x));
+        CHECK(is(moving(x, y).answer(y).hear(y), Kind::known, y));
+        CHECK(is(moving(x, y).answer(y).hear(z), Kind::moving, x, z));
+        CHECK(is(moving(x, y).answer(y).hear(x), Kind::known, x));
+    }
+    SUBCASE("answered") {
+        CHECK(asked(x).answer(x).state().is_answered());
+        CHECK_FALSE(asked(x).answer(y).state().is_answered());
+        CHECK(is(asked(x).answer(x), Kind::question, x));
+        CHECK(known(x).answer(x).state() == known(x).state());
+        CHECK(known(x).answer(y).state() == known(x).state());
+        CHECK(moving(x, y).answer(y).state().is_answered());
+        CHECK_FALSE(moving(x, y).answer(x).state().is_answered());
+        CHECK_FALSE(moving(x, y).answer(z).state().is_answered());
+        CHECK(is(moving(x, y).answer(y), Kind::moving, x, y));
+        CHECK(spoken_first().answer(x).state() == spoken_first().state());
+    }
+    SUBCASE("spoken") {
+        for (const bool late : {false, true}) {
+            CAPTURE(late);
+            Story story;
+            CHECK(story.speak(late) == local_by_route);
+            CHECK(is(story, Kind::spoke_first, local_by_route));
+            CHECK(story.speak(late) == local_by_route);
+            story = asked(x);
+            CHECK(story.speak(late) == x);
+            CHECK(is(story, Kind::question, x));
+            CHECK(story.state().is_answered());
+            story = known(x);
+            CHECK(story.speak(late) == x);
+            CHECK(story.state() == known(x).state());
+        }
+        Story story = moving(x, y);
+        CHECK(story.speak(false) == x); // the program's own
+        CHECK_FALSE(story.state().is_answered());
+        CHECK(story.speak(true) == y); // the answer
+        CHECK(story.state().is_answered());
+        CHECK(story.speak(true) == x); // there is one answer
+        story.hear(y);
+        CHECK(is(story, Kind::known, y));
+    }
+}
+
+TEST_CASE("a late answer is told from what a program sends anyway") {
+    const auto is_late = [](Story story) {
+        return story.state().spoken(story.now(), lifetimes, true).is_late_answer;
+    };
+    CHECK(is_late(asked(x)));
+    CHECK_FALSE(is_late(asked(x).answer(x)));
+    CHECK_FALSE(is_late(asked(x).wait(lifetimes.question + 1)));
+    CHECK_FALSE(is_late(known(x)));
+    CHECK_FALSE(is_late(moving(x, y)));
+    CHECK_FALSE(is_late(spoken_first()));
+    CHECK_FALSE(is_late(Story{}));
+}
+
+TEST_CASE("an unanswered question counts for its time and no longer") {
+    for (const Ticks question : {Ticks{1}, Ticks{4}, Ticks{8}, Ticks{120}, Ticks{4000}}) {
+        CAPTURE(question);
+        const Lifetimes times{question, 480};
+        Story story{times};
+        story.hear(x).wait(question);
+        CHECK(story.counts());
+        CHECK(Story{story}.speak() == x);
+        story.wait(1);
+        CHECK_FALSE(story.counts());
+        // Then the program speaks first.
+        CHECK(story.speak() == local_by_route);
+        CHECK(story.kind() == Kind::spoke_first);
+    }
+}
+
+TEST_CASE("a question that is heard once more begins its time anew") {
+    Story story = asked(x);
+    story.wait(lifetimes.question).hear(x).wait(lifetimes.question);
+    CHECK(story.counts());
+    CHECK_FALSE(story.wait(1).counts());
+    // One whose time has run out is no answer's question.
+    story = asked(x).wait(lifetimes.question + 1).hear(x);
+    CHECK(is(story, Kind::question, x));
+    CHECK_FALSE(story.state().is_answered());
+}
+
+TEST_CASE("a question that was answered is believed for good") {
+    Story story = asked(x).answer(x).wait(lifetimes.question + 1);
+    CHECK(story.counts());
+    CHECK(story.speak() == x);
+    CHECK(is(story.wait(10'000).hear(x), Kind::known, x));
+}
+
+TEST_CASE("a question answered once and followed by many sends is not believed after its time") {
+    Story story = asked(x).answer(x);
+    CHECK(story.speak() == x);
+    CHECK(story.wait(lifetimes.question + 1).counts()); // two datagrams
+    CHECK(story.speak() == x);
+    CHECK_FALSE(story.counts()); // three: the program goes on without hearing from the peer
+    CHECK(story.speak() == local_by_route);
+    CHECK(story.kind() == Kind::spoke_first);
+
+    // Within its time every one of them leaves from there.
+    story = asked(x).answer(x);
+    for (unsigned sends = 0; sends < 1000; ++sends)
+        REQUIRE(story.speak() == x);
+    CHECK(is(Story{story}.hear(x), Kind::known, x));
+    // Also to answer it is no more than to send.
+    CHECK_FALSE(asked(x).answer(x).answer(x).answer(x).answer(x).wait(lifetimes.question + 1).counts());
+    // And when it is heard after that, that is a first question.
+    story.wait(lifetimes.question + 1).hear(x);
+    CHECK(is(story, Kind::question, x));
+    CHECK_FALSE(story.state().is_answered());
+}
+
+TEST_CASE("we spoke first, as long as we go on speaking or are spoken to") {
+    Story story = spoken_first();
+    for (unsigned round = 0; round < 5; ++round) {
+        story.wait(lifetimes.spoke_first);
+        CHECK(story.speak() == local_by_route);
+        story.wait(lifetimes.spoke_first);
+        CHECK(is(story.hear(x), Kind::spoke_first, local_by_route));
+        CHECK(story.speak() == local_by_route);
+    }
+    SUBCASE("after 120 s of silence whoever is heard has asked") {
+        story.wait(lifetimes.spoke_first);
+        CHECK(story.counts());
+        CHECK_FALSE(story.wait(1).counts());
+        CHECK(is(story.hear(x), Kind::question, x));
+        CHECK(story.speak() == x);
+    }
+    SUBCASE("the time can be shortened") {
+        Story short_one{Lifetimes{120, 4}};
+        CHECK(short_one.speak() == local_by_route);
+        CHECK(short_one.wait(4).hear(x).kind() == Kind::spoke_first);
+        CHECK(short_one.wait(5).hear(x).kind() == Kind::question);
+    }
+}
+
+TEST_CASE("a known peer stays known whatever time passes") {
+    Story story = known(x).wait(1 << 20);
+    CHECK(story.counts());
+    CHECK(story.speak() == x);
+    CHECK(is(story.hear(x), Kind::known, x));
+}
+
+TEST_CASE("it takes two questions and an answer between them to be known") {
+    CHECK(asked(x).hear(x).hear(x).hear(x).kind() == Kind::question);
+    CHECK(asked(x).answer(x).kind() == Kind::question);
+    CHECK(asked(x).answer(y).hear(x).kind() == Kind::question);
+    CHECK(asked(x).answer(x).hear(y).hear(x).kind() == Kind::question);
+    CHECK(known(x).kind() == Kind::known);
+    Story story = asked(x);
+    story.speak(); // whoever answers
+    CHECK(is(story.hear(x), Kind::known, x));
+}
+
+TEST_CASE("no number of spoofed datagrams at other addresses moves what a known peer is sent") {
+    test::Random random{1};
+    for (unsigned round = 0; round < 100; ++round) {
+        Story story = known(x);
+        // A stranger who hears no answers cannot place a datagram behind the answer to one of its own but by
+        // chance: here it never is.
+        for (unsigned step = 0; step < 50; ++step) {
+            story.hear(static_cast<LocalIndex>(10 + random.below(1000)));
+            story.wait(static_cast<Ticks>(random.below(200)));
+            REQUIRE(story.speak(false) == x);
+            REQUIRE(story.state().first_index() == x);
+        }
+        CHECK(is(story.hear(x), Kind::known, x));
+    }
+}
+
+TEST_CASE("one spoofed datagram gets its answer from where it asked, and changes nothing else") {
+    Story story = known(x).hear(y);
+    story.answer(y);
+    for (unsigned push = 0; push < 100; ++push)
+        REQUIRE(story.wait(1).speak(push % 2 != 0) == x);
+    CHECK(is(story.hear(x), Kind::known, x));
+}
+
+TEST_CASE("a moving peer's question counts for its time, give or take a quarter") {
+    for (const Ticks question : {Ticks{4}, Ticks{120}, Ticks{4000}})
+        for (const Ticks offset : {Ticks{0}, Ticks{1}, question / 3, question - 1}) {
+            CAPTURE(question);
+            CAPTURE(offset);
+            Story story{Lifetimes{question, 480}, 8 * question + offset};
+            story.hear(x).answer(x).hear(x).hear(y);
+            CHECK(Story{story}.wait(question).speak(true) == y);
+            CHECK(Story{story}.wait(question + question / 4).speak(true) == x);
+            CHECK(Story{story}.wait(2 * question).speak(true) == x);
+            CHECK_FALSE(Story{story}.wait(3 * question).counts());
+        }
+}
+
+TEST_CASE("a moving peer that is heard again at the same address begins its time anew") {
+    Story story = moving(x, y);
+    story.wait(lifetimes.question).hear(y).wait(lifetimes.question);
+    CHECK(story.speak(true) == y);
+}
+
+TEST_CASE("a steady conversation is one that hearing at home does not change") {
+    for (const Story& story : {asked(x), asked(x).answer(x), spoken_first(), moving(x, y), known(x)}) {
+        const bool steady = story.state().is_steady();
+        CHECK(steady == (Story{story}.hear(x).state() == story.state() && story.kind() == Kind::known));
+    }
+    CHECK(known(x).state().is_steady());
+    const Conversation unused = known(x).state().unused();
+    CHECK_FALSE(unused.is_used());
+    CHECK_FALSE(unused.is_steady());
+    CHECK(unused.heard(x, start, lifetimes).is_used());
+    CHECK(unused.used() == known(x).state());
+    CHECK(unused.kind() == Kind::known);
+    CHECK(unused.first_index() == x);
+}
+
+TEST_CASE("what is settled, and where a peer asked last") {
+    CHECK_FALSE(asked(x).state().is_settled());
+    CHECK_FALSE(spoken_first().state().is_settled());
+    CHECK(known(x).state().is_settled());
+    CHECK(moving(x, y).state().is_settled());
+    CHECK(asked(x).state().asked_last() == x);
+    CHECK(known(x).state().asked_last() == x);
+    CHECK(moving(x, y).state().asked_last() == y);
+    CHECK(spoken_first().state().asked_last() == local_by_route);
+    // Only a known one that nobody has heard lately has not been used.
+    CHECK(asked(x).state().is_used());
+    CHECK(moving(x, y).state().is_used());
+}
+
+TEST_CASE("the age of a question and of a known one, in any part of the clock's round") {
+    for (const Ticks now : {Ticks{0}, Ticks{1}, start, Ticks{0x3fff}, Ticks{0x4000}, ~Ticks{0}}) {
+        CAPTURE(now);
+        CHECK(Conversation::question(x, now).age(now) == 0);
+        CHECK(Conversation::question(x, now).age(now + 100) == 100);
+        CHECK(Conversation::question(x, now).age(now + 0x3fff) == 0x3fff);
+        CHECK(Conversation::question(x, now).age(now + 0x4000) == 0); // it wraps after 68 minutes
+        CHECK(Conversation::spoke_first(now).age(now + 480) == 480);
+    }
+    CHECK(Conversation::known(x, start).age_when_known(start) < 256);
+    CHECK(Conversation::known(x, start).age_when_known(start + 256 * 100) == 256 * 100);
+}
+
+TEST_CASE("every state fits into its bits, and none is the empty word") {
+    for (LocalIndex first = 1; first < 1U << local_index_bits; first = static_cast<LocalIndex>(first + 51))
+        for (LocalIndex second = 1; second < 1U << local_index_bits;
+             second = static_cast<LocalIndex>(second + 73)) {
+            if (second == first)
+                continue;
+            const Conversation question = Conversation::question(first, ~Ticks{0});
+            const Conversation home = Conversation::known(first, ~Ticks{0});
+            const Conversation away = home.heard(second, ~Ticks{0}, lifetimes).answered(second);
+            for (const Conversation state : {question, home, away}) {
+                REQUIRE(static_cast<bool>(state));
+                REQUIRE((state.word() & ~Conversation::mask) == 0);
+                REQUIRE(state.first_index() == first);
+                // The fingerprint above it is none of its business.
+                REQUIRE(Conversation{state.word() | ~Conversation::mask} == state);
+            }
+            REQUIRE(away.second_index() == second);
+            REQUIRE(away.is_answered());
+        }
+    CHECK(static_cast<bool>(Conversation::spoke_first(0)));
+    CHECK(static_cast<bool>(Conversation::question(1, 0)));
+}
+
+TEST_SUITE_END();
+
+} // namespace multihome

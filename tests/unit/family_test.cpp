@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT
+#include "shim/base/family.hpp"
+
+#include "control_messages.hpp"
+
+#include <arpa/inet.h>
+#include <doctest/doctest.h>
+#include <initializer_list>
+
+namespace multihome {
+
+namespace {
+
+using test::ControlBuffer;
+using test::ipv4_info;
+using test::ipv6_info;
+
+constexpr in_addr_t primary = 0xc0000202;   // 192.0.2.2
+constexpr in_addr_t secondary = 0xc0000203; // 192.0.2.3
+
+in6_addr ipv6(const char* text) {
+    in6_addr address{};
+    REQUIRE(inet_pton(AF_INET6, text, &address) == 1);
+    return address;
+}
+
+sockaddr_in ipv4_name(in_addr_t address, uint16_t port) {
+    sockaddr_in name{};
+    name.sin_family = AF_INET;
+    name.sin_port = htons(port);
+    name.sin_addr.s_addr = htonl(address);
+    return name;
+}
+
+sockaddr_in6 ipv6_name(const char* address, uint16_t port) {
+    sockaddr_in6 name{};
+    name.sin6_family = AF_INET6;
+    name.sin6_port = htons(port);
+    name.sin6_addr = ipv6(address);
+    return name;
+}
+
+// The kernel's messages for each form.
+ControlBuffer ipv4_control(in_addr_t local, int interface_index = 3) {
+    return ControlBuffer{}.add(IPPROTO_IP, IP_PKTINFO, ipv4_info(local, primary, interface_index));
+}
+ControlBuffer ipv6_control(const char* local, unsigned interface_index = 3) {
+    return ControlBuffer{}.add(IPPROTO_IPV6, IPV6_PKTINFO, ipv6_info(ipv6(local), interface_index));
+}
+ControlBuffer mapped_control(in_addr_t local, int interface_index = 3) {
+    return ControlBuffer{}
+        .add(IPPROTO_IPV6, IPV6_PKTINFO, ipv6_info(ipv6("::ffff:192.0.2.3"), 3))
+        .add(IPPROTO_IP, IP_PKTINFO, ipv4_info(local, primary, interface_index));
+}
+
+template <typename Family, typename Name>
+bool reads(const Name& name, const ControlBuffer& control, RawDatagram& raw) {
+    return control.length() == Family::control_length && Family::read(&name, control.data(), raw);
+}
+
+Peer peer_of(const void* name, socklen_t length) {
+    Peer peer;
+    REQUIRE(read_peer(static_cast<const sockaddr*>(name), length, peer));
+    return peer;
+}
+
+} // namespace
+
+TEST_SUITE_BEGIN("family");
+
+TEST_CASE("an IPv4 datagram is read as what it is") {
+    RawDatagram raw{};
+    const sockaddr_in name = ipv4_name(0xcb007101, 4000);
+    const ControlBuffer control = ipv4_control(secondary);
+    REQUIRE(sizeof name == Ipv4::name_length);
+    REQUIRE(reads<Ipv4>(name, control, raw));
+    CHECK(Ipv4::peer(raw) == peer_of(&name, sizeof name));
+    CHECK(Ipv4::local(raw) == Address::from_ipv4({htonl(secondary)}));
+    CHECK(Ipv4::is_name(raw, &name));
+    CHECK(Ipv4::is_arrival(raw, control.data()));
+    SUBCASE("and told from others") {
+        for (const sockaddr_in& other : {ipv4_name(0xcb007102, 4000), ipv4_name(0xcb007101, 4001)})
+            CHECK_FALSE(Ipv4::is_name(raw, &other));
+        CHECK_FALSE(Ipv4::is_arrival(raw, ipv4_control(primary).data()));
+        CHECK_FALSE(Ipv4::is_arrival(raw, ipv4_control(secondary, 4).data()));
+        sockaddr_in other = name;
+        other.sin_zero[3] = 1; // padding
+        CHECK(Ipv4::is_name(raw, &other));
+    }
+    SUBCASE("not where the message names no source, or is another one") {
+        CHECK_FALSE(reads<Ipv4>(name, ipv4_control(0), raw));
+        const in_pktinfo data = ipv4_info(secondary, primary, 3);
+        CHECK_FALSE(reads<Ipv4>(name, ControlBuffer{}.add(IPPROTO_IP, IP_TTL, data), raw));
+        CHECK_FALSE(reads<Ipv4>(name, ControlBuffer{}.add(SOL_SOCKET, IP_PKTINFO, data), raw));
+        sockaddr_in unspecified = name;
+        unspecified.sin_family = AF_UNSPEC;
+        CHECK_FALSE(reads<Ipv4>(unspecified, control, raw));
+    }
+}
+
+TEST_CASE("an IPv6 datagram is read as what it is") {
+    RawDatagram raw{};
+    const sockaddr_in6 name = ipv6_name("2001:db8::99", 4000);
+    const ControlBuffer control = ipv6_control("2001:db8::3");
+    REQUIRE(sizeof name == Ipv6::name_length);
+    REQUIRE(reads<Ipv6>(name, control, raw));
+    CHECK(Ipv6::peer(raw) == peer_of(&name, sizeof name));
+    CHECK(Ipv6::local(raw) == Address::from_ipv6(ipv6("2001:db8::3")));
+    CHECK(Ipv6::is_name(raw, &name));
+    CHECK(Ipv6::is_arrival(raw, control.data()));
+    SUBCASE("and told from others") {
+        for (const sockaddr_in6& other : {ipv6_name("2001:db8::98", 4000), ipv6_name("2001:db9::99", 4000),
+                                          ipv6_name("2001:db8::99", 4001)})
+            CHECK_FALSE(Ipv6::is_name(raw, &other));
+        CHECK_FALSE(Ipv6::is_arrival(raw, ipv6_control("2001:db8::4").data()));
+        CHECK_FALSE(Ipv6::is_arrival(raw, ipv6_control("2001:db9::3").data()));
+        // Another message with the same words.
+        const auto other =
+            ControlBuffer{}.add(IPPROTO_IPV6, IPV6_HOPLIMIT, ipv6_info(ipv6("2001:db8::3"), 3));
+        CHECK_FALSE(Ipv6::is_arrival(raw, other.data()));
+        CHECK_FALSE(reads<Ipv6>(name, other, raw));
+    }
+    SUBCASE("not where the interface counts") {
+        CHECK_FALSE(reads<Ipv6>(ipv6_name("fe80::1", 4000), control, raw));
+        CHECK_FALSE(reads<Ipv6>(name, ipv6_control("fe80::2"), raw));
+    }
+}
+
+TEST_CASE("an IPv4 datagram on a dual-stack socket is read as what it is") {
+    RawDatagram raw{};
+    const sockaddr_in6 name = ipv6_name("::ffff:203.0.113.1", 4000);
+    const ControlBuffer control = mapped_control(secondary);
+    REQUIRE(reads<Mapped>(name, control, raw));
+    const sockaddr_in plain = ipv4_name(0xcb007101, 4000);
+    CHECK(Mapped::peer(raw) == peer_of(&plain, sizeof plain));
+    CHECK(Mapped::local(raw) == Address::from_ipv4({htonl(secondary)}));
+    CHECK(Mapped::is_name(raw, &name));
+    CHECK(Mapped::is_arrival(raw, control.data()));
+    CHECK_FALSE(Mapped::is_arrival(raw, mapped_control(primary).data()));
+    CHECK_FALSE(Mapped::is_arrival(raw, mapped_control(secondary, 4).data()));
+    const sockaddr_in6 other = ipv6_name("::ffff:203.0.113.2", 4000);
+    CHECK_FALSE(Mapped::is_name(raw, &other));
+    CHECK_FALSE(reads<Mapped>(name, mapped_control(0), raw));
+    const auto swapped = ControlBuffer{}
+                             .add(IPPROTO_IP, IP_PKTINFO, ipv4_info(secondary, primary, 3))
+                             .add(IPPROTO_IPV6, IPV6_PKTINFO, ipv6_info(ipv6("::ffff:192.0.2.3"), 3));
+    CHECK_FALSE(reads<Mapped>(name, swapped, raw));
+}
+
+TEST_CASE("the forms have lengths of their own") {
+    CHECK(Ipv4::control_length != Ipv6::control_length);
+    CHECK(Ipv6::control_length != Mapped::control_length);
+    CHECK(Ipv4::name_length != Ipv6::name_length);
+    CHECK(Mapped::control_length == control::own_space);
+}
+
+TEST_SUITE_END();
+
+} // namespace multihome

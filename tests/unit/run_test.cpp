@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: MIT
+#include "shim/peers/run.hpp"
+
+#include <doctest/doctest.h>
+
+namespace multihome {
+
+namespace {
+
+// Of a made-up conversation: its number stands in the hash's upper bits.
+constexpr uint64_t hash_of_number(uint64_t number) {
+    return number << 20;
+}
+
+void add(Run& run, uint64_t number, LocalIndex at) {
+    run.add({hash_of_number(number), at, false});
+}
+
+LocalIndex take(Run& run, uint64_t number) {
+    return run.take(hash_of_number(number)).at();
+}
+
+} // namespace
+
+TEST_SUITE_BEGIN("run");
+
+TEST_CASE("an empty run knows nobody") {
+    Run run;
+    CHECK(run.count() == 0);
+    CHECK_FALSE(static_cast<bool>(run.take(hash_of_number(1))));
+    CHECK_FALSE(static_cast<bool>(run.latest(hash_of_number(1))));
+    CHECK_FALSE(static_cast<bool>(run.take(0)));
+}
+
+TEST_CASE("a record is what was put into it") {
+    const Run::Record record{~uint64_t{0}, 1023, true};
+    CHECK(record.is_of(~uint64_t{0}));
+    CHECK_FALSE(record.is_of(~uint64_t{0} >> 1));
+    CHECK(record.at() == 1023);
+    CHECK(record.is_steady());
+    CHECK_FALSE(record.is_answered());
+    const Run::Record other{0, local_by_route, false};
+    CHECK(static_cast<bool>(other)); // heard, at no address to answer from
+    CHECK(other.is_of(0));
+    CHECK(other.at() == local_by_route);
+    CHECK_FALSE(other.is_steady());
+}
+
+TEST_CASE("51 bits tell conversations apart") {
+    const Run::Record record{0x123456789abcdef0, 7, false};
+    unsigned taken_for_it = 0;
+    for (unsigned bit = 0; bit < 64; ++bit)
+        if (record.is_of(0x123456789abcdef0 ^ uint64_t{1} << bit))
+            ++taken_for_it;
+    CHECK(taken_for_it == 64 - 51);
+}
+
+TEST_CASE("each conversation is answered in the order it asked in") {
+    Run run;
+    add(run, 1, 7);
+    add(run, 2, 9);
+    add(run, 1, 8);
+    add(run, 2, 7);
+    CHECK(run.count() == 4);
+    SUBCASE("in the order of all") {
+        CHECK(take(run, 1) == 7);
+        CHECK(take(run, 2) == 9);
+        CHECK(take(run, 1) == 8);
+        CHECK(take(run, 2) == 7);
+    }
+    SUBCASE("one conversation after the other") {
+        CHECK(take(run, 2) == 9);
+        CHECK(take(run, 2) == 7);
+        CHECK(take(run, 1) == 7);
+        CHECK(take(run, 1) == 8);
+    }
+    SUBCASE("what is answered twice is answered from where it asked last") {
+        CHECK(take(run, 1) == 7);
+        CHECK(take(run, 1) == 8);
+        CHECK(take(run, 1) == 8);
+        CHECK(take(run, 2) == 9);
+    }
+    SUBCASE("a stranger is no part of it") {
+        CHECK(take(run, 3) == local_by_route);
+        CHECK(take(run, 1) == 7);
+    }
+}
+
+TEST_CASE("to look at the latest takes nothing") {
+    Run run;
+    add(run, 1, 7);
+    add(run, 1, 8);
+    CHECK(run.latest(hash_of_number(1)).at() == 8);
+    CHECK(run.latest(hash_of_number(1)).at() == 8);
+    CHECK(take(run, 1) == 7);
+}
+
+TEST_CASE("beyond the capacity requests are left to the table, never mixed up") {
+    Run run;
+    for (unsigned number = 1; number <= Run::capacity + 50; ++number)
+        add(run, number, static_cast<LocalIndex>(number));
+    CHECK(run.count() == Run::capacity);
+    for (unsigned number = Run::capacity + 50; number > 0; --number)
+        CHECK(take(run, number) == (number <= Run::capacity ? number : 0));
+}
+
+TEST_CASE("what came after is taken back, and nothing else") {
+    Run run;
+    add(run, 1, 7);
+    add(run, 1, 8);
+    run.drop(5);
+    CHECK(run.count() == 2);
+    run.drop(1);
+    CHECK(run.count() == 1);
+    CHECK(take(run, 1) == 7);
+    CHECK(take(run, 1) == 7);
+    run.drop(0);
+    CHECK_FALSE(static_cast<bool>(run.latest(hash_of_number(1))));
+}
+
+TEST_CASE("a cleared run begins anew") {
+    Run run;
+    for (LocalIndex at = 1; at <= 10; ++at)
+        add(run, 1, at);
+    while (take(run, 1) != 10) {
+        // Answers them all.
+    }
+    run.clear();
+    CHECK(run.count() == 0);
+    add(run, 1, 20);
+    add(run, 1, 21);
+    CHECK(take(run, 1) == 20);
+    CHECK(take(run, 1) == 21);
+}
+
+TEST_SUITE_END();
+
+} // namespace multihome

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: MIT
+//
+// What the packet path does with a thread's memory and the table, without sockets: datagrams with their
+// control messages as the kernel writes them, on a state of their own. Each step can be made by a thread that
+// is told to, one after the other, so that nothing depends on timing.
+#pragma once
+
+#include "shim/peers/peers.hpp"
+
+#include "shim/base/control.hpp"
+#include "shim/peers/shared_state.hpp"
+
+#include "control_messages.hpp"
+
+#include <condition_variable>
+#include <doctest/doctest.h>
+#include <functional>
+#include <initializer_list>
+#include <mutex>
+#include <thread>
+
+namespace multihome::test {
+
+// A thread that does what it is told, and whoever tells it waits until it is done.
+class Worker {
+public:
+    Worker() : thread_([this] { run(); }) {}
+    ~Worker() {
+        stop_ = true;
+        tell([] {});
+        thread_.join();
+    }
+    Worker(const Worker&) = delete;
+    Worker& operator=(const Worker&) = delete;
+
+    void tell(std::function<void()> work) {
+        std::unique_lock lock{mutex_};
+        work_ = std::move(work);
+        changed_.notify_all();
+        changed_.wait(lock, [this] { return !work_; });
+    }
+
+private:
+    void run() {
+        for (std::unique_lock lock{mutex_};;) {
+            changed_.wait(lock, [this] { return static_cast<bool>(work_); });
+            work_();
+            work_ = nullptr;
+            changed_.notify_all();
+            if (stop_)
+                return;
+        }
+    }
+
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    std::function<void()> work_;
+    bool stop_ = false;
+    std::thread thread_;
+};
+
+inline Local local(unsigned number) {
+    return {Address::from_ipv4({htonl(0xc0000200 + number)}), 0};
+}
+inline sockaddr_in name_of(unsigned number, uint16_t port = 4000) {
+    sockaddr_in name{};
+    name.sin_family = AF_INET;
+    name.sin_port = htons(port);
+    name.sin_addr.s_addr = htonl(0xcb007100 + number);
+    return name;
+}
+inline Peer peer(unsigned number, uint16_t port = 4000) {
+    const sockaddr_in name = name_of(number, port);
+    Peer result;
+    read_peer(reinterpret_cast<const sockaddr*>(&name), sizeof name, result);
+    return result;
+}
+
+constexpr Socket socket_on(uint16_t port, uint16_t made = 1) {
+    return Socket{Socket::Kind::ours, 0}
+        .with_port(static_cast<in_port_t>(port << 8 | port >> 8))
+        .with_made(made);
+}
+constexpr Socket server = socket_on(53);
+constexpr Socket sibling = socket_on(69, 2);
+
+// A datagram of the peer `from` that reached us at `at`.
+class Datagram {
+public:
+    Datagram(unsigned from, unsigned at, uint16_t port = 4000)
+        : name_(name_of(from, port)), local_(local(at)) {
+        control_.add(IPPROTO_IP, IP_PKTINFO, ipv4_info(0xc0000200 + at, 0xc0000200 + at, 3));
+        message_.msg_name = &name_;
+        message_.msg_namelen = sizeof name_;
+        message_.msg_control = control_.data();
+        message_.msg_controllen = control_.length();
+    }
+    Datagram(const Datagram&) = delete;
+    Datagram& operator=(const Datagram&) = delete;
+
+    const msghdr& message() const { return message_; }
+    const Local& local_address() const { return local_; }
+
+private:
+    sockaddr_in name_;
+    ControlBuffer control_;
+    Local local_;
+    msghdr message_{};
+};
+
+// Which of the ways a datagram was heard, or an answer's source was found.
+enum class Way : uint8_t { again, steady, full };
+
+// As receive.cpp: one call that brought one datagram.
+inline Way receive(unsigned from, unsigned at, Socket socket = server, uint16_t port = 4000) {
+    const Datagram datagram{from, at, port};
+    const msghdr& message = datagram.message();
+    peers::Turn turn;
+    if (turn.hear_again<Ipv4>(socket, message.msg_name, message.msg_control))
+        return Way::again;
+    if (turn.hear_steady(socket, message, message.msg_namelen))
+        return Way::steady;
+    turn.begin_receiving(socket, false);
+    turn.hear(socket, -1, message, datagram.local_address());
+    return Way::full;
+}
+
+// The same with MSG_PEEK.
+inline void peek(unsigned from, unsigned at, Socket socket = server) {
+    const Datagram datagram{from, at};
+    peers::Turn turn;
+    turn.begin_receiving(socket, false);
+    turn.hear(socket, -1, datagram.message(), datagram.local_address());
+    turn.end_peek();
+}
+
+struct Request {
+    unsigned from;
+    unsigned at;
+};
+// One call that could bring several.
+inline void receive_batch(std::initializer_list<Request> requests, Socket socket = server) {
+    peers::Turn turn;
+    turn.begin_receiving(socket, true);
+    for (const Request& request : requests) {
+        const Datagram datagram{request.from, request.at};
+        const msghdr& message = datagram.message();
+        if (!turn.hear_steady_in_batch(socket, message, message.msg_namelen))
+            turn.hear(socket, -1, message, datagram.local_address());
+    }
+}
+
+inline void drain() {
+    peers::Turn{}.drained();
+}
+
+// As send.cpp: where a datagram to the peer leaves from.
+inline Local answer(unsigned to, Socket socket = server, Way* way = nullptr, uint16_t port = 4000) {
+    const sockaddr_in name = name_of(to, port);
+    SourceRoom room;
+    Source source;
+    int errno_before = 0;
+    peers::Turn turn;
+    const bool again = turn.answer_again(socket, &name, sizeof name, source, errno_before);
+    if (!again)
+        source = turn.source_for(socket, &name, sizeof name, room);
+    if (way != nullptr)
+        *way = again ? Way::again : Way::full;
+    return source ? control::read_source(source.messages, source.length) : Local{};
+}
+
+// A state of their own for the tests of one case, which each thread of theirs begins anew.
+class State {
+public:
+    explicit State(size_t peers = 64)
+        : before_(shared_state::detail::state.exchange(nullptr)),
+          mask_before_(shared_state::detail::bucket_mask.exchange(0)),
+          lifetimes_before_(shared_state::detail::lifetimes) {
+        REQUIRE(shared_state::create(peers) != nullptr);
+    }
+    ~State() {
+        shared_state::detail::state.store(before_);
+        shared_state::detail::bucket_mask.store(mask_before_);
+        shared_state::detail::lifetimes = lifetimes_before_;
+    }
+    State(const State&) = delete;
+    State& operator=(const State&) = delete;
+
+    SharedState& operator*() const { return *shared_state::get(); }
+    SharedState* operator->() const { return shared_state::get(); }
+    uint64_t count(Counter counter) const { return shared_state::get()->counters.sum(counter); }
+
+private:
+    SharedState* before_;
+    uint64_t mask_before_;
+    Lifetimes lifetimes_before_;
+};
+
+} // namespace multihome::test
