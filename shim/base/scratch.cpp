@@ -72,9 +72,7 @@ void* Scratch::take(size_t wanted) {
     return area_;
 }
 
-Scratch::~Scratch() {
-    if (area_ == nullptr)
-        return;
+void Scratch::release() {
     if (of_thread_)
         thread_area.in_use = false;
     else

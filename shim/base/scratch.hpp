@@ -18,7 +18,10 @@ public:
     static constexpr size_t size = size_t{512} * 1024;
 
     Scratch() = default;
-    ~Scratch();
+    ~Scratch() {
+        if (area_ != nullptr) [[unlikely]]
+            release();
+    }
     Scratch(const Scratch&) = delete;
     Scratch& operator=(const Scratch&) = delete;
 
@@ -26,6 +29,8 @@ public:
     void* take(size_t wanted);
 
 private:
+    void release();
+
     void* area_ = nullptr;
     size_t size_ = 0;
     bool of_thread_ = false; // else mapped for this call alone

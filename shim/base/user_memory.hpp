@@ -44,7 +44,7 @@ constexpr uintptr_t stack_reach = uintptr_t{16} * 1024;
     return reinterpret_cast<uintptr_t>(&here) - address > -stack_reach && length < stack_reach;
 }
 
-[[gnu::noinline]] inline bool is_known_or_asked(uintptr_t address, size_t length, bool write) {
+[[gnu::always_inline]] inline bool is_known_or_asked(uintptr_t address, size_t length, bool write) {
     const auto& pages = write ? writable_pages : readable_pages;
     const uintptr_t page = address >> page_bits;
     if (page != 0 && page == (address + length - 1) >> page_bits && is_remembered(pages, page))

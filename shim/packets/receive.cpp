@@ -213,14 +213,15 @@ unsigned prepare(const mmsghdr* messages, unsigned count, void* memory, size_t s
     auto* const ours = static_cast<mmsghdr*>(memory);
     auto* control = static_cast<unsigned char*>(memory) + count * sizeof(mmsghdr);
     const unsigned char* const end = static_cast<unsigned char*>(memory) + size;
-    unsigned index = 0;
     // Most programs have no room for control messages: without a look at each one's end.
-    const size_t usual = (size - count * sizeof(mmsghdr)) / control_room;
-    for (; index < std::min<size_t>(count, usual) && messages[index].msg_hdr.msg_controllen == 0; ++index) {
-        control::replace_control(messages[index].msg_hdr, ours[index].msg_hdr, control, control_room);
+    const size_t usual = std::min<size_t>(count, (size - count * sizeof(mmsghdr)) / control_room);
+    const mmsghdr* from = messages;
+    mmsghdr* to = ours;
+    for (; from != messages + usual && from->msg_hdr.msg_controllen == 0; ++from, ++to) {
+        control::replace_control(from->msg_hdr, to->msg_hdr, control, control_room);
         control += control_room;
     }
-    for (; index < count; ++index) {
+    for (auto index = static_cast<unsigned>(from - messages); index < count; ++index) {
         const msghdr& theirs = messages[index].msg_hdr;
         const size_t room = theirs.msg_controllen == 0 ? control_room : control_length(theirs);
         if (control > end || room > static_cast<size_t>(end - control))
@@ -294,6 +295,17 @@ int receive_batch(Socket socket, int fd, mmsghdr* messages, unsigned count, int 
 } // namespace
 
 [[gnu::hot]] int messages(int fd, mmsghdr* messages, unsigned count, int flags, timespec* timeout) {
+    const Socket socket = sockets::peek(fd);
+    // As the kernel does it: room for one message is a recvmsg() (do_recvmmsg() in its net/socket.c).
+    if (count == 1 && timeout == nullptr && messages != nullptr &&
+        (flags & (MSG_PEEK | MSG_ERRQUEUE | msg_cmsg_compat)) == 0 &&
+        user_memory::can_write(messages, sizeof *messages)) {
+        const ssize_t received = message(socket, fd, &messages->msg_hdr, flags & ~MSG_WAITFORONE);
+        if (received < 0)
+            return -1;
+        messages->msg_len = static_cast<unsigned>(received);
+        return 1;
+    }
     // Where the kernel cannot write what is left of the time, the call fails although messages have come, and
     // nobody would tell us how many.
     timespec left;
@@ -303,7 +315,6 @@ int receive_batch(Socket socket, int fd, mmsghdr* messages, unsigned count, int 
             return libc::recvmmsg(fd, messages, count, flags, timeout);
         left = *timeout;
     }
-    const Socket socket = sockets::peek(fd);
     const int errno_before = errno;
     unsigned done = 0;
     for (unsigned batch = 0;;) {

@@ -60,6 +60,24 @@ Source find_source(peers::Turn& turn, Socket socket, const void* address, sockle
     return source;
 }
 
+// The state to ask for answers that need no search; null where there are none. What find_source() does for a
+// socket that has an IPv4 address they do not.
+[[gnu::always_inline]] inline SharedState* steady_state(const peers::Turn& turn, Socket socket) {
+    return socket.has(Socket::only_ipv4) ? nullptr : turn.steady_state(socket);
+}
+
+// find_source() for a datagram that is sent by itself.
+[[gnu::always_inline]] inline Source find_source_alone(peers::Turn& turn, Socket socket, const void* address,
+                                                       socklen_t length, SourceRoom& room) {
+    SharedState* const steady = steady_state(turn, socket);
+    if (Source source;
+        steady != nullptr && turn.answer_steady(*steady, socket, address, length, source, room)) {
+        turn.count(socket, Counter::answered);
+        return source;
+    }
+    return find_source(turn, socket, address, length, room);
+}
+
 // Puts the source into `message`, whose control messages are still the program's. `room`: control_space()
 // bytes, aligned, for messages of both. False where the program's messages must go as they are: they choose
 // the source themselves, they are malformed, or they are too many.
@@ -168,7 +186,7 @@ namespace detail {
         peers::Turn turn;
         const Socket socket = sockets::peek(fd);
         if (!turn.answer_again(socket, address, address_length, source, errno_before)) {
-            source = find_source(turn, socket, address, address_length, room);
+            source = find_source_alone(turn, socket, address, address_length, room);
             errno_before = errno;
         }
     }
@@ -181,6 +199,13 @@ namespace detail {
         !user_memory::can_read(theirs, sizeof *theirs) || !may_be_peer(theirs->msg_namelen) ||
         !user_memory::can_read(theirs->msg_name, readable_length(theirs->msg_namelen))) [[unlikely]]
         return libc::sendmsg(fd, theirs, flags);
+    // What message() asks, now that the memory is known to be there.
+    if (Source again; theirs->msg_controllen == 0) {
+        int errno_then = 0;
+        if (peers::Turn{}.answer_again(sockets::peek(fd), theirs->msg_name, theirs->msg_namelen, again,
+                                       errno_then))
+            return send(fd, theirs, flags, again, errno_then);
+    }
     msghdr ours = *theirs;
     SourceRoom room;
     Scratch scratch;
@@ -194,7 +219,7 @@ namespace detail {
         const Socket socket = sockets::peek(fd);
         Source source;
         if (!turn.answer_again(socket, ours.msg_name, ours.msg_namelen, source, errno_before)) {
-            source = find_source(turn, socket, ours.msg_name, ours.msg_namelen, room);
+            source = find_source_alone(turn, socket, ours.msg_name, ours.msg_namelen, room);
             errno_before = errno;
         }
         has_source = source && add_source(ours, source, control);
@@ -215,8 +240,7 @@ bool has_source(const msghdr& ours, const msghdr& theirs) {
 // for each.
 void prepare(Socket socket, const mmsghdr* messages, mmsghdr* ours, unsigned batch, unsigned char* control) {
     peers::Turn turn;
-    // A socket with an IPv4 address takes an IPv6 peer's source for none: see find_source().
-    SharedState* const steady = socket.has(Socket::only_ipv4) ? nullptr : turn.steady_state(socket);
+    SharedState* const steady = steady_state(turn, socket);
     unsigned answered = 0;
     user_memory::ReadablePage page;
     for (unsigned index = 0; index < batch; ++index) {
@@ -257,6 +281,14 @@ void prepare(Socket socket, const mmsghdr* messages, mmsghdr* ours, unsigned bat
     if ((flags & msg_cmsg_compat) != 0 || batch == 0 || messages == nullptr ||
         !user_memory::can_write(messages, batch * sizeof *messages))
         return libc::sendmmsg(fd, messages, count, flags);
+    // As the kernel does it: one message is a sendmsg() (__sys_sendmmsg() in its net/socket.c).
+    if (count == 1) {
+        const ssize_t sent = message(sockets::peek(fd), fd, &messages->msg_hdr, flags);
+        if (sent < 0)
+            return -1;
+        messages->msg_len = static_cast<unsigned>(sent);
+        return 1;
+    }
 
     size_t control_total = batch * control::own_space;
     for (unsigned index = 0; index < batch; ++index)
