@@ -233,6 +233,11 @@ enum class Form : uint8_t { none, ipv4, ipv6, mapped };
     const Ticks time = now();
     ConversationTable table = state.table();
     const ConversationTable::Heard heard = table.hear(hash, at, time, found);
+    // Another address may have taken the number meanwhile: then what was just stored is said of that one.
+    if (state.locals.at(at) != local) [[unlikely]] {
+        table.forget(hash);
+        return local_by_route;
+    }
     if (heard.is_new) {
         state.locals.use(at);
         count(socket, Counter::clients);
