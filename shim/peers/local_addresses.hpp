@@ -3,10 +3,11 @@
 // The local addresses that peers have used, each under a small number that fits into an entry of the table.
 //
 // Local addresses are few, but 127/8 and AnyIP routes make them many. So a slot is taken back when another
-// address needs it: from those that the fewest conversations have begun at. What the table still says of the
-// old address must not be taken for the new one: each generation of a slot has a random-looking *salt*, which
-// is part of the fingerprint of every entry that names the slot. An entry of an old generation is nobody's
-// entry any more, and nobody has to look for it.
+// address needs it: from those that the fewest conversations have begun at, the one that was given out first,
+// so that what was asked just now can still be answered. What the table still says of the old address must
+// not be taken for the new one: each generation of a slot has a random-looking *salt*, which is part of the
+// fingerprint of every entry that names the slot. An entry of an old generation is nobody's entry any more,
+// and nobody has to look for it.
 //
 // Invariants
 //  - The salt is written last, and made void before anything else of a slot is changed. So whoever reads the
@@ -23,6 +24,16 @@
 #include <cstdint>
 
 namespace multihome {
+
+namespace detail {
+
+// A fence for this kind of atomics: the kind of the tests' explorer has its own.
+template <template <typename> class Atomic>
+[[gnu::always_inline]] inline void fence(std::memory_order order) {
+    std::atomic_thread_fence(order);
+}
+
+} // namespace detail
 
 template <template <typename> class Atomic = std::atomic>
 class BasicLocalAddresses {
@@ -50,7 +61,7 @@ public:
             {slot.first.load(std::memory_order_relaxed), slot.second.load(std::memory_order_relaxed)},
             slot.interface_index.load(std::memory_order_relaxed)};
         // Pairs with the fence in fill(): had any of these been new, so would the salt be.
-        std::atomic_thread_fence(std::memory_order_acquire);
+        detail::fence<Atomic>(std::memory_order_acquire);
         return slot.salt.load(std::memory_order_relaxed) == before ? local : Local{};
     }
 
@@ -69,14 +80,15 @@ public:
     // being filled. Never waits. Async-signal-safe.
     LocalIndex intern(const Local& local) {
         const unsigned start = slot_hash(local);
-        unsigned victim = first;
-        unsigned fewest = most_uses + 1;
+        const uint32_t order = order_.load(std::memory_order_relaxed);
+        unsigned victim = 0;
+        uint32_t least = ~uint32_t{0};
         for (unsigned step = 0; step < reach; ++step) {
             const unsigned index = first + (start + step) % (count - first);
             Slot& slot = slots_[index];
             const uint64_t salt = slot.salt.load(std::memory_order_acquire);
             if (salt == 0) {
-                if (fill(slot, salt, local))
+                if (fill(slot, salt, local, order))
                     return static_cast<LocalIndex>(index);
                 continue; // somebody else is filling it
             }
@@ -84,26 +96,27 @@ public:
                 continue;
             if (is_at(static_cast<LocalIndex>(index), local))
                 return static_cast<LocalIndex>(index);
-            const unsigned uses = slot.uses.load(std::memory_order_relaxed);
-            if (uses < fewest) {
-                fewest = uses;
+            const uint32_t worth = worth_of(slot.uses.load(std::memory_order_relaxed), order);
+            if (worth <= least) {
+                least = worth;
                 victim = index;
             }
         }
-        if (fewest > most_uses)
+        if (victim == 0)
             return local_by_route;
-        if (fewest == most_uses)
+        if (least >> order_bits == most_uses)
             forget_uses(start);
         Slot& slot = slots_[victim];
         const uint64_t salt = slot.salt.load(std::memory_order_relaxed);
-        return !is_void(salt) && fill(slot, salt, local) ? static_cast<LocalIndex>(victim) : local_by_route;
+        return !is_void(salt) && fill(slot, salt, local, order) ? static_cast<LocalIndex>(victim)
+                                                                : local_by_route;
     }
 
     // A conversation begins at this address. Relaxed: a hint for the replacement.
     void use(LocalIndex index) {
         Atomic<uint32_t>& uses = slots_[index].uses;
         const uint32_t now = uses.load(std::memory_order_relaxed);
-        if (now < most_uses)
+        if ((now & uses_mask) < most_uses)
             uses.store(now + 1, std::memory_order_relaxed);
     }
 
@@ -111,6 +124,7 @@ private:
     // So many slots are looked at for one address.
     static constexpr unsigned reach = 64;
     static constexpr unsigned most_uses = 3;
+    static constexpr unsigned order_bits = 30;
     static constexpr uint64_t salt_mask = ~Conversation::mask;
     static constexpr uint64_t void_bit = 1;
     static constexpr uint64_t first_salt = uint64_t{0x9e3779b97f4a7c15} & salt_mask;
@@ -120,8 +134,25 @@ private:
         Atomic<uint64_t> first;
         Atomic<uint64_t> second;
         Atomic<uint32_t> interface_index;
-        Atomic<uint32_t> uses;
+        Atomic<uint32_t> uses; // 0-1: how many conversations have begun at it; 2-31: its place in the order
     };
+    static constexpr unsigned order_shift = 2;
+    static constexpr uint32_t uses_mask = (1U << order_shift) - 1;
+    static constexpr uint32_t order_mask = (uint32_t{1} << order_bits) - 1;
+
+    // How much a slot is worth keeping, when the next one will be given out in this order: for its uses, and
+    // among equals for its youth. One that was given out just now counts as used, because what asked there is
+    // still to be answered.
+    static constexpr uint32_t worth_of(uint32_t word, uint32_t order) {
+        constexpr uint32_t young = 256; // more than two runs (run.hpp)
+        uint32_t age = (order - (word >> order_shift)) & order_mask;
+        if (age > order_mask / 2)
+            age = 0; // given out by another thread since `order` was read
+        uint32_t uses = word & uses_mask;
+        if (age < young && uses < most_uses - 1)
+            uses = most_uses - 1;
+        return uses << order_bits | (order_mask - age);
+    }
 
     // A linear congruential generator (D. Knuth, MMIX): no two of a slot's generations in a row are alike.
     static constexpr uint64_t next_salt(uint64_t salt) {
@@ -132,25 +163,29 @@ private:
     }
 
     // Puts `local` into a slot that has `salt`. False where another writer has come first.
-    static bool fill(Slot& slot, uint64_t salt, const Local& local) {
+    bool fill(Slot& slot, uint64_t salt, const Local& local, uint32_t order) {
         const uint64_t next = next_salt(salt);
         uint64_t expected = salt;
         if (!slot.salt.compare_exchange_strong(expected, next | void_bit, std::memory_order_relaxed))
             return false;
         // Pairs with the fence in at(): whoever reads what follows finds the salt void, or new.
-        std::atomic_thread_fence(std::memory_order_release);
+        detail::fence<Atomic>(std::memory_order_release);
         slot.first.store(local.address.first, std::memory_order_relaxed);
         slot.second.store(local.address.second, std::memory_order_relaxed);
         slot.interface_index.store(local.interface_index, std::memory_order_relaxed);
-        slot.uses.store(0, std::memory_order_relaxed);
+        slot.uses.store(order << order_shift, std::memory_order_relaxed);
+        // A hint: two that are filled at the same time may have the same place.
+        order_.store(order + 1, std::memory_order_relaxed);
         slot.salt.store(next, std::memory_order_release); // pairs with the acquire in salt()
         return true;
     }
 
     // All slots within reach are in use by many: from now on they have to be used again to stay.
     void forget_uses(unsigned start) {
-        for (unsigned step = 0; step < reach; ++step)
-            slots_[first + (start + step) % (count - first)].uses.store(0, std::memory_order_relaxed);
+        for (unsigned step = 0; step < reach; ++step) {
+            Atomic<uint32_t>& uses = slots_[first + (start + step) % (count - first)].uses;
+            uses.store(uses.load(std::memory_order_relaxed) & ~uses_mask, std::memory_order_relaxed);
+        }
     }
 
     // Spreads the addresses of one host; there is nothing to defend, whoever can choose among them owns the
@@ -164,6 +199,7 @@ private:
     }
 
     std::array<Slot, count> slots_;
+    Atomic<uint32_t> order_; // of the next slot that is given out
 };
 
 using LocalAddresses = BasicLocalAddresses<>;

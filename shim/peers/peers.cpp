@@ -71,8 +71,10 @@ void note_answer(SharedState& state, uint64_t hash, const Peer& peer, LocalIndex
         state.handover.withdraw(hash_in(state, peer), state.locals);
 }
 
-// Something is sent to a peer that this thread has not just heard: where it leaves from.
-LocalIndex speak(SharedState& state, Socket socket, uint64_t hash, const Peer& peer, const Entry& found) {
+// Something is sent to a peer that this thread has not just heard: where it leaves from. `late`: see
+// Conversation::spoken().
+LocalIndex speak(SharedState& state, Socket socket, uint64_t hash, const Peer& peer, const Entry& found,
+                 bool late) {
     ConversationTable table = state.table();
     const Ticks time = now();
     if (!found) {
@@ -82,12 +84,11 @@ LocalIndex speak(SharedState& state, Socket socket, uint64_t hash, const Peer& p
         const LocalIndex offered =
             state.handover.find(hash_in(state, peer), socket.made(), time, state.locals, table.lifetimes());
         if (offered != local_by_route) {
-            note_answer(state, hash, peer, offered,
-                        table.hear(hash, offered, time, found, answers_late(state)).entry);
+            note_answer(state, hash, peer, offered, table.hear(hash, offered, time, found, late).entry);
             return offered;
         }
     }
-    const Conversation::Spoken spoken = table.speak(hash, time, found, answers_late(state));
+    const Conversation::Spoken spoken = table.speak(hash, time, found, late);
     if (spoken.is_late_answer) {
         set_answers_late(state);
         state.handover.withdraw(hash_in(state, peer), state.locals);
@@ -135,7 +136,14 @@ void Turn::begin_receiving(Socket socket, bool several) {
         return local_by_route;
     const Ticks time = now();
     ConversationTable table = state.table();
-    const ConversationTable::Heard heard = table.hear(hash, at, time, found, answers_late(state));
+    // Without a memory, what a signal handler has heard is all in the table.
+    const bool late = answers_late(state) || memory_ == nullptr;
+    const ConversationTable::Heard heard = table.hear(hash, at, time, found, late);
+    // Another address may have taken the number meanwhile: then what was just stored is said of that one.
+    if (state.locals.at(at) != local) [[unlikely]] {
+        table.forget(hash);
+        return local_by_route;
+    }
     if (heard.is_new) {
         state.locals.use(at);
         count(socket, Counter::clients);
@@ -199,9 +207,11 @@ void Turn::drained() {
             note_answer(*state, hash, peer, record.at(), found);
             return record.at();
         }
-        return speak(*state, socket, hash, peer, found);
+        return speak(*state, socket, hash, peer, found, true);
     }
-    const LocalIndex at = speak(*state, socket, hash, peer, state->table().find(hash));
+    // Without a memory, a signal handler answers by the table.
+    const bool late = answers_late(*state) || memory_ == nullptr;
+    const LocalIndex at = speak(*state, socket, hash, peer, state->table().find(hash), late);
     if (at == local_by_route)
         count(socket, record ? Counter::spoke_first : Counter::not_heard);
     return at;

@@ -137,6 +137,22 @@ TEST_CASE("a flood of addresses does not push out those at which many conversati
     }
 }
 
+TEST_CASE("a flood of addresses leaves those alone that were given out just now") {
+    const Memory locals;
+    // A run of requests at new addresses, some of which begin a conversation, is answered afterwards.
+    constexpr unsigned run = 96;
+    for (uint32_t number = 0; number < 50'000; number += run) {
+        std::vector<LocalIndex> given;
+        for (uint32_t request = 0; request < run; ++request) {
+            given.push_back(locals->intern(local_address(7 * (number + request))));
+            if (request % 3 != 0)
+                locals->use(given.back());
+        }
+        for (uint32_t request = 0; request < run; ++request)
+            REQUIRE(locals->at(given[request]) == local_address(7 * (number + request)));
+    }
+}
+
 TEST_CASE("where all numbers are in use by many, they have to be used again to stay") {
     const Memory locals;
     // Fill all of them, and use them all.
