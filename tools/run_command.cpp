@@ -15,7 +15,7 @@
 
 #include "tools/program.hpp"
 
-namespace multihome::tools::recipes {
+namespace multihome::tools {
 namespace {
 
 /// What a person's PATH often lacks, and where these tools are.
@@ -104,4 +104,4 @@ bool has_command(const std::string& name) {
     return false;
 }
 
-} // namespace multihome::tools::recipes
+} // namespace multihome::tools

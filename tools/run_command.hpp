@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-namespace multihome::tools::recipes {
+namespace multihome::tools {
 
 using Command = std::vector<std::string>;
 
@@ -23,4 +23,4 @@ CommandResult run_command(const Command& command, const std::string& input = {},
 /// The program that run_command() would start is there.
 bool has_command(const std::string& name);
 
-} // namespace multihome::tools::recipes
+} // namespace multihome::tools
