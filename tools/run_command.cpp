@@ -104,4 +104,24 @@ bool has_command(const std::string& name) {
     return false;
 }
 
+std::string shell_line(const Command& command) {
+    std::string line;
+    for (const std::string& word : command) {
+        if (!line.empty())
+            line += ' ';
+        const bool plain =
+            !word.empty() && word.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                                                    "0123456789_-./:=,%@+") == std::string::npos;
+        if (plain) {
+            line += word;
+            continue;
+        }
+        line += '\'';
+        for (const char character : word)
+            line += character == '\'' ? "'\\''" : std::string{character};
+        line += '\'';
+    }
+    return line;
+}
+
 } // namespace multihome::tools

@@ -23,4 +23,7 @@ CommandResult run_command(const Command& command, const std::string& input = {},
 /// The program that run_command() would start is there.
 bool has_command(const std::string& name);
 
+/// As a person would type it: quoted where a shell needs it.
+std::string shell_line(const Command& command);
+
 } // namespace multihome::tools

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "shim/peers/peers.hpp"
+#include "shim/peers/steady.hpp"
 
 #include "shim/base/control.hpp"
 #include "shim/peers/shared_state.hpp"
@@ -118,7 +119,8 @@ inline Way receive(unsigned from, unsigned at, Socket socket = server, uint16_t 
     peers::Turn turn;
     if (turn.hear_again<Ipv4>(socket, message.msg_name, message.msg_control))
         return Way::again;
-    if (turn.hear_steady(socket, message, message.msg_namelen))
+    if (SharedState* state = turn.steady_state(socket);
+        state != nullptr && turn.hear_steady<false>(*state, socket, message, message.msg_namelen))
         return Way::steady;
     turn.begin_receiving(socket, false);
     turn.hear(socket, -1, message, datagram.local_address());
@@ -145,7 +147,8 @@ inline void receive_batch(std::initializer_list<Request> requests, Socket socket
     for (const Request& request : requests) {
         const Datagram datagram{request.from, request.at};
         const msghdr& message = datagram.message();
-        if (!turn.hear_steady_in_batch(socket, message, message.msg_namelen))
+        SharedState* state = turn.steady_state(socket);
+        if (state == nullptr || !turn.hear_steady<true>(*state, socket, message, message.msg_namelen))
             turn.hear(socket, -1, message, datagram.local_address());
     }
 }
