@@ -25,5 +25,8 @@ bool has_command(const std::string& name);
 
 /// As a person would type it: quoted where a shell needs it.
 std::string shell_line(const Command& command);
+inline std::string shell_command(const Command& command) {
+    return shell_line(command);
+}
 
 } // namespace multihome::tools

@@ -9,8 +9,7 @@
 //   sent
 //     heard at X -> known(X)                                   than three datagrams: as long as there is room
 //   question(X), heard at Y
-//     -> question(Y), but for the
-//     time of an answered one
+//     -> question(Y)
 //   we spoke first: unchanged    by route                      120 s of silence
 //   known(X), heard at Y         known(X): from X              as long as there is room
 //     -> moving(X, Y)
@@ -87,15 +86,12 @@ public:
 
     // --- events ---
 
-    // The peer was heard at `at`. `late`: see spoken().
-    constexpr Conversation heard(LocalIndex at, Ticks now, const Lifetimes& lifetimes, bool late) const {
+    // The peer was heard at `at`.
+    constexpr Conversation heard(LocalIndex at, Ticks now, const Lifetimes& lifetimes) const {
         switch (kind()) {
         case Kind::question:
-            if (at == first_index())
-                return sends() != 0 && counts(now, lifetimes) ? known(at, now) : question(at, now);
-            // Where it has been answered, it stays known for the question's time. An answer to this one comes
-            // from the thread that has just heard it, unless this program answers late.
-            return sends() != 0 && age(now) <= lifetimes.question && !late ? *this : question(at, now);
+            return at == first_index() && sends() != 0 && counts(now, lifetimes) ? known(at, now)
+                                                                                 : question(at, now);
         case Kind::spoke_first:
             return counts(now, lifetimes) ? spoke_first(now) : question(at, now);
         case Kind::known:

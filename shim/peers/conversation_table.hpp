@@ -89,12 +89,11 @@ public:
         bool is_crowded = false; // and pushed out a question that had hardly been asked
     };
 
-    // The peer was heard at `at`. `found`: what find() said. `late`: see Conversation::spoken().
-    // Async-signal-safe.
-    Heard hear(uint64_t hash, LocalIndex at, Ticks now, Entry found, bool late) {
+    // The peer was heard at `at`. `found`: what find() said. Async-signal-safe.
+    Heard hear(uint64_t hash, LocalIndex at, Ticks now, Entry found) {
         Heard result;
         result.entry = change(hash, now, found, result,
-                              [&](Conversation state) { return state.heard(at, now, lifetimes_, late); });
+                              [&](Conversation state) { return state.heard(at, now, lifetimes_); });
         return result;
     }
 

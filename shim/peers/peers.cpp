@@ -84,7 +84,7 @@ LocalIndex speak(SharedState& state, Socket socket, uint64_t hash, const Peer& p
         const LocalIndex offered =
             state.handover.find(hash_in(state, peer), socket.made(), time, state.locals, table.lifetimes());
         if (offered != local_by_route) {
-            note_answer(state, hash, peer, offered, table.hear(hash, offered, time, found, late).entry);
+            note_answer(state, hash, peer, offered, table.hear(hash, offered, time, found).entry);
             return offered;
         }
     }
@@ -136,9 +136,7 @@ void Turn::begin_receiving(Socket socket, bool several) {
         return local_by_route;
     const Ticks time = now();
     ConversationTable table = state.table();
-    // Without a memory, what a signal handler has heard is all in the table.
-    const bool late = answers_late(state) || memory_ == nullptr;
-    const ConversationTable::Heard heard = table.hear(hash, at, time, found, late);
+    const ConversationTable::Heard heard = table.hear(hash, at, time, found);
     // Another address may have taken the number meanwhile: then what was just stored is said of that one.
     if (state.locals.at(at) != local) [[unlikely]] {
         table.forget(hash);

@@ -49,7 +49,7 @@ unsigned use(const Memory& memory, test::Random& random, uint64_t limit) {
     case 2:
     case 3:
     case 4:
-        seen = table.hear(hash, at, now, found, false).entry;
+        seen = table.hear(hash, at, now, found).entry;
         if (seen && random.below(2) != 0)
             seen = table.answer(hash, at, seen);
         break;
@@ -116,7 +116,7 @@ TEST_CASE("a new peer that all threads hear at the same time is known afterwards
                 const uint64_t hash = Memory::hash(0, number);
                 for (unsigned step = 0; step < 3; ++step) {
                     if (step == 1)
-                        table.hear(hash, memory.local_of(number, thread % 2 != 0), start, table.find(hash), false);
+                        table.hear(hash, memory.local_of(number, thread % 2 != 0), start, table.find(hash));
                     else if (step == 2 && !table.find(hash))
                         unknown.fetch_add(1);
                     arrived.fetch_add(1);
@@ -213,7 +213,7 @@ TEST_CASE("what a forked child hears the parent knows") {
     const pid_t child = test::fork_clean();
     REQUIRE(child >= 0);
     if (child == 0) {
-        memory.table().hear(hash, memory.local_of(77, false), start, {}, false);
+        memory.table().hear(hash, memory.local_of(77, false), start, {});
         _exit(0);
     }
     int status = -1;

@@ -24,7 +24,7 @@ public:
 
     ConversationTable::Heard hear(uint64_t number, Ticks now, bool second = false) {
         const uint64_t hash = Memory::hash(0, number);
-        return table.hear(hash, memory.local_of(number, second), now, table.find(hash), false);
+        return table.hear(hash, memory.local_of(number, second), now, table.find(hash));
     }
     void answer(uint64_t number, bool second = false) {
         const uint64_t hash = Memory::hash(0, number);
@@ -78,7 +78,7 @@ TEST_CASE("what was heard is found, under its own hash alone") {
     const uint64_t hash = Memory::hash(3, 0x5a5a5a5a5);
     const LocalIndex at = scene.memory.local_of(1, false);
     CHECK_FALSE(static_cast<bool>(scene.table.find(hash)));
-    const ConversationTable::Heard heard = scene.table.hear(hash, at, start, {}, false);
+    const ConversationTable::Heard heard = scene.table.hear(hash, at, start, {});
     CHECK(heard.is_new);
     CHECK_FALSE(heard.is_crowded);
     CHECK(heard.entry.state() == Conversation::question(at, start));
@@ -90,7 +90,7 @@ TEST_CASE("what was heard is found, under its own hash alone") {
         const bool counts = bit < 4 || bit >= Conversation::bits;
         CHECK(static_cast<bool>(scene.table.find(hash ^ uint64_t{1} << bit)) != counts);
     }
-    CHECK_FALSE(scene.table.hear(hash, at, start, scene.table.find(hash), false).is_new);
+    CHECK_FALSE(scene.table.hear(hash, at, start, scene.table.find(hash)).is_new);
 }
 
 TEST_CASE("a conversation goes through its states") {
@@ -153,7 +153,7 @@ TEST_CASE("a lost race is an event on top of the one that won") {
     SUBCASE("heard by two at the same time") {
         const ConversationTable::Entry nothing = scene.table.find(hash);
         scene.hear(1, start);
-        CHECK(scene.table.hear(hash, x, start, nothing, false).entry.state().kind() == Kind::question);
+        CHECK(scene.table.hear(hash, x, start, nothing).entry.state().kind() == Kind::question);
         CHECK(scene.memory.count(hash) == 1);
     }
     SUBCASE("answered, and heard in between") {
@@ -167,14 +167,14 @@ TEST_CASE("a lost race is an event on top of the one that won") {
         scene.hear(1, start);
         const ConversationTable::Entry before = scene.table.find(hash);
         scene.answer(1);
-        CHECK(scene.table.hear(hash, x, start + 1, before, false).entry.state().kind() == Kind::known);
+        CHECK(scene.table.hear(hash, x, start + 1, before).entry.state().kind() == Kind::known);
     }
     SUBCASE("heard, and forgotten in between") {
         scene.settle(1, start);
         const ConversationTable::Entry before = scene.table.find(hash);
         scene.table.forget(hash);
         const ConversationTable::Heard heard =
-            scene.table.hear(hash, scene.memory.local_of(1, true), start, before, false);
+            scene.table.hear(hash, scene.memory.local_of(1, true), start, before);
         CHECK(heard.is_new);
         CHECK(heard.entry.state().kind() == Kind::question);
     }
@@ -184,7 +184,7 @@ TEST_CASE("a lost race is an event on top of the one that won") {
         scene.table.forget(hash);
         scene.hear(2, start);
         CHECK(scene.table.find(Memory::hash(0, 2)).word == before.word);
-        scene.table.hear(hash, x, start + 1, before, false);
+        scene.table.hear(hash, x, start + 1, before);
         CHECK(scene.knows(1));
         CHECK(scene.knows(2));
         CHECK(scene.table.answer(hash, x, before).held == before.held);
@@ -361,9 +361,9 @@ TEST_CASE("a table that is full of peers finds nearly all that it has room for")
         hash = random.next();
     for (const uint64_t hash : hashes) {
         const LocalIndex at = memory.local_of(hash >> 40, false);
-        table.hear(hash, at, start, table.find(hash), false);
+        table.hear(hash, at, start, table.find(hash));
         table.answer(hash, at, table.find(hash));
-        table.hear(hash, at, start, table.find(hash), false);
+        table.hear(hash, at, start, table.find(hash));
     }
     unsigned found = 0;
     for (const uint64_t hash : hashes)

@@ -26,7 +26,7 @@ public:
     explicit Story(const Lifetimes& times = lifetimes, Ticks now = start) : lifetimes_(times), now_(now) {}
 
     Story& hear(LocalIndex at) {
-        state_ = state_.heard(at, now_, lifetimes_, false);
+        state_ = state_.heard(at, now_, lifetimes_);
         return *this;
     }
     Story& answer(LocalIndex at) {
@@ -306,7 +306,7 @@ TEST_CASE("a steady conversation is one that hearing at home does not change") {
     const Conversation unused = known(x).state().unused();
     CHECK_FALSE(unused.is_used());
     CHECK_FALSE(unused.is_steady());
-    CHECK(unused.heard(x, start, lifetimes, false).is_used());
+    CHECK(unused.heard(x, start, lifetimes).is_used());
     CHECK(unused.used() == known(x).state());
     CHECK(unused.kind() == Kind::known);
     CHECK(unused.first_index() == x);
@@ -347,7 +347,7 @@ TEST_CASE("every state fits into its bits, and none is the empty word") {
                 continue;
             const Conversation question = Conversation::question(first, ~Ticks{0});
             const Conversation home = Conversation::known(first, ~Ticks{0});
-            const Conversation away = home.heard(second, ~Ticks{0}, lifetimes, false).answered(second);
+            const Conversation away = home.heard(second, ~Ticks{0}, lifetimes).answered(second);
             for (const Conversation state : {question, home, away}) {
                 REQUIRE(static_cast<bool>(state));
                 REQUIRE((state.word() & ~Conversation::mask) == 0);

@@ -41,7 +41,7 @@ void measure(unsigned bits, unsigned first) {
                 --entry;
                 continue;
             }
-            table.hear(hash, memory.local_of(1, false), start, {}, false);
+            table.hear(hash, memory.local_of(1, false), start, {});
         }
         for (unsigned peer = 0; peer < asked; ++peer)
             matches += table.find(random.next() & free) ? 1 : 0;
@@ -75,7 +75,7 @@ TEST_CASE("the fingerprint in use has the bits that the bound needs") {
     const LocalIndex y = memory.local_of(1, true);
     for (unsigned state = 0; state < 3; ++state) {
         CAPTURE(state);
-        table.answer(hash, x, table.hear(hash, state < 2 ? x : y, start, table.find(hash), false).entry);
+        table.answer(hash, x, table.hear(hash, state < 2 ? x : y, start, table.find(hash)).entry);
         REQUIRE(table.find(hash));
         for (unsigned bit = 0; bit < 64; ++bit) {
             CAPTURE(bit);

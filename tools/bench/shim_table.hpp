@@ -79,7 +79,7 @@ public:
     void insert(const TableKey& key, uint32_t local) { update(key, local); }
     void update(const TableKey& key, uint32_t local, Ticks now = 1) {
         const uint64_t hash = hash_of(key);
-        table_.hear(hash, indices_[local], now, table_.find(hash), false);
+        table_.hear(hash, indices_[local], now, table_.find(hash));
     }
     uint32_t find(const TableKey& key) const {
         return number_of(table_.find(hash_of(key)).state().asked_last());
