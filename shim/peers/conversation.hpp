@@ -8,18 +8,22 @@
 //   question(X), answered,       question(X): from X           unanswered 30 s; answered and nothing more
 //   sent
 //     heard at X -> known(X)                                   than three datagrams: as long as there is room
-//   question(X), heard at Y
-//     -> question(Y)
+//   question(X), unanswered,
+//     heard at Y -> question(Y)
 //   we spoke first: unchanged    by route                      120 s of silence
 //   known(X), heard at Y         known(X): from X              as long as there is room
 //     -> moving(X, Y)
 //   moving(X, Y), answered,      moving(X, Y): the answer      the question 30 s
 //     heard at Y -> known(Y)       from Y, all else from X
+//   question(X), answered,       contested(X, Y): the answer   as moving
+//     heard at Y                   from Y; then all else by
+//     -> contested(X, Y)           route, before that from X
 //
 // So it takes two questions, with an answer between, to be known at an address. Anybody can send one datagram
-// in a stranger's name; that one gets its answer, and moves nobody. The times are those of connection
-// tracking (nf_conntrack_udp_timeout, 30 s, and nf_conntrack_udp_timeout_stream, 120 s), which operators
-// know.
+// in a stranger's name; that one gets its answer, and moves nobody. Where a peer was answered once at each of
+// two addresses, either may be the stranger's: then nothing is known, and the routing table chooses as it
+// does without us. The times are those of connection tracking (nf_conntrack_udp_timeout, 30 s, and
+// nf_conntrack_udp_timeout_stream, 120 s), which operators know.
 #pragma once
 
 #include <cstdint>
@@ -90,12 +94,13 @@ public:
     constexpr Conversation heard(LocalIndex at, Ticks now, const Lifetimes& lifetimes) const {
         switch (kind()) {
         case Kind::question:
-            return at == first_index() && sends() != 0 && counts(now, lifetimes) ? known(at, now)
-                                                                                 : question(at, now);
+            if (sends() == 0 || !counts(now, lifetimes))
+                return question(at, now);
+            return at == first_index() ? known(at, now) : moving(at, true, now, lifetimes);
         case Kind::spoke_first:
             return counts(now, lifetimes) ? spoke_first(now) : question(at, now);
         case Kind::known:
-            return at == first_index() ? used() : moving(at, now, lifetimes);
+            return at == first_index() ? used() : moving(at, false, now, lifetimes);
         case Kind::moving:
             break;
         }
@@ -103,7 +108,8 @@ public:
             return question(at, now);
         if (at == first_index())
             return known(at, now);
-        return at == second_index() && is_answered() ? known(at, now) : moving(at, now, lifetimes);
+        return at == second_index() && is_answered() ? known(at, now)
+                                                     : moving(at, is_contested(), now, lifetimes);
     }
 
     // The thread that heard the peer at `at` has sent it something.
@@ -133,8 +139,9 @@ public:
         case Kind::moving:
             break;
         }
-        const bool is_answer = late && !is_answered() && counts(now, lifetimes);
-        return {is_answer ? second_index() : first_index(), false};
+        if (late && !is_answered() && counts(now, lifetimes))
+            return {second_index(), false};
+        return {is_contested() && is_answered() ? local_by_route : first_index(), false};
     }
     constexpr Conversation after_spoken(Ticks now, const Lifetimes& lifetimes, bool late) const {
         switch (kind()) {
@@ -160,27 +167,35 @@ public:
         case Kind::question:
             // One that was answered is believed for good, unless the program has gone on to send without
             // hearing from the peer.
-            return age(now) <= lifetimes.question || (sends() != 0 && sends() < maximum_sends);
+            return age(now, lifetimes) <= lifetimes.question || (sends() != 0 && sends() < maximum_sends);
         case Kind::spoke_first:
-            return age(now) <= lifetimes.spoke_first;
+            return age(now, lifetimes) <= lifetimes.spoke_first;
         case Kind::known:
             return true;
         case Kind::moving:
             break;
         }
-        const Ticks unit = moving_unit(lifetimes);
-        return ((now / unit - (word_ >> moving_time_shift)) & moving_time_mask) <= lifetimes.question / unit;
+        return quarters(now, lifetimes) <= lifetimes.question / moving_unit(lifetimes);
     }
     // Heard once more at home, it stays as it is.
     constexpr bool is_steady() const { return kind() == Kind::known && is_used(); }
-    constexpr bool is_settled() const { return kind() == Kind::known || kind() == Kind::moving; }
+    // Known at an address, whether or not the peer is about to move.
+    constexpr bool is_settled() const {
+        return kind() == Kind::known || (kind() == Kind::moving && !is_contested());
+    }
+    // A moving one whose home was answered only once.
+    constexpr bool is_contested() const {
+        return kind() == Kind::moving && word_ != 0 && (word_ & contested_bit) != 0;
+    }
     // A question or a moving one: something was sent since.
     constexpr bool is_answered() const {
         return kind() == Kind::question ? sends() != 0 : (word_ & answered_bit) != 0;
     }
-    // Since the question was heard, or since we spoke. It wraps after 68 minutes.
-    constexpr Ticks age(Ticks now) const {
-        return (now - static_cast<Ticks>(word_ >> time_shift)) & time_mask;
+    // Since the question was heard, or since we spoke. It wraps after 68 minutes; for a moving one after four
+    // lives of a question, in quarters of one.
+    constexpr Ticks age(Ticks now, const Lifetimes& lifetimes) const {
+        return kind() == Kind::moving ? quarters(now, lifetimes) * moving_unit(lifetimes)
+                                      : (now - static_cast<Ticks>(word_ >> time_shift)) & time_mask;
     }
     // Since a known one became known, or was looked at by the replacement; in quarters of a second, whole
     // minutes.
@@ -199,8 +214,8 @@ private:
     //   question      kind  asked   sends        time
     //   spoke first   kind                       time
     //   known         kind  home    used         time, in units of 64 s
-    //                 0-1   2-11    12-21        22        23-27
-    //   moving        kind  home    asked        answered  time, in quarters of a question's life
+    //                 0-1   2-11    12-21        22        23         24-27
+    //   moving        kind  home    asked        answered  contested  time, in quarters of a question's life
     static constexpr unsigned first_index_shift = 2;
     static constexpr unsigned second_index_shift = first_index_shift + local_index_bits;
     static constexpr unsigned sends_shift = second_index_shift;
@@ -210,7 +225,8 @@ private:
     static constexpr Ticks time_mask = (Ticks{1} << (bits - time_shift)) - 1;
     static constexpr unsigned known_unit_shift = 8;
     static constexpr uint64_t answered_bit = uint64_t{1} << (second_index_shift + local_index_bits);
-    static constexpr unsigned moving_time_shift = second_index_shift + local_index_bits + 1;
+    static constexpr uint64_t contested_bit = answered_bit << 1;
+    static constexpr unsigned moving_time_shift = second_index_shift + local_index_bits + 2;
     static constexpr uint64_t moving_time_mask = (uint64_t{1} << (bits - moving_time_shift)) - 1;
 
     static constexpr uint64_t kind_bits(Kind kind) { return static_cast<uint64_t>(kind); }
@@ -220,14 +236,18 @@ private:
         return static_cast<LocalIndex>(word_ >> shift & ((1U << local_index_bits) - 1));
     }
 
-    // Five bits of time are eight lives of a question. Then one that nobody has come back to counts once
-    // more.
+    // Four bits of time are four lives of a question. Then one that nobody has come back to counts once more.
     static constexpr Ticks moving_unit(const Lifetimes& lifetimes) {
         return lifetimes.question >= 4 ? lifetimes.question / 4 : 1;
     }
-    constexpr Conversation moving(LocalIndex at, Ticks now, const Lifetimes& lifetimes) const {
+    constexpr Ticks quarters(Ticks now, const Lifetimes& lifetimes) const {
+        return static_cast<Ticks>((now / moving_unit(lifetimes) - (word_ >> moving_time_shift)) &
+                                  moving_time_mask);
+    }
+    constexpr Conversation moving(LocalIndex at, bool contested, Ticks now,
+                                  const Lifetimes& lifetimes) const {
         return Conversation{kind_bits(Kind::moving) | place(first_index(), first_index_shift) |
-                            place(at, second_index_shift) |
+                            place(at, second_index_shift) | (contested ? contested_bit : 0) |
                             (uint64_t{now / moving_unit(lifetimes)} & moving_time_mask) << moving_time_shift};
     }
 

@@ -138,8 +138,9 @@ private:
         uint64_t bits = hash;
         if (state.kind() != Conversation::Kind::spoke_first)
             bits ^= locals_->salt(state.first_index());
+        // All numbers go through the same salts: were it not shifted, two of the same age would cancel out.
         if (state.kind() == Conversation::Kind::moving)
-            bits ^= locals_->salt(state.second_index());
+            bits ^= locals_->salt(state.second_index()) << 1;
         return bits & fingerprint_mask;
     }
 
@@ -199,7 +200,7 @@ private:
                 return {&word, held};
             if (!state.is_settled()) {
                 ++unsettled;
-                const Ticks age = state.age(now) + (state.counts(now, lifetimes_) ? 0 : expired);
+                const Ticks age = state.age(now, lifetimes_) + (state.counts(now, lifetimes_) ? 0 : expired);
                 if (!oldest || age > oldest_age) {
                     oldest = {&word, held};
                     oldest_age = age;
@@ -233,7 +234,7 @@ private:
 
     bool is_crowded(Conversation out, Ticks now) const {
         return out.kind() == Conversation::Kind::question && !out.is_answered() &&
-               out.age(now) <= ticks_a_second;
+               out.age(now, lifetimes_) <= ticks_a_second;
     }
 
     // Two threads that hear a new peer at the same time may both insert it. Both keep the entry that look-ups

@@ -25,6 +25,13 @@ Ticks now() {
            static_cast<Ticks>(time.tv_nsec / nanoseconds_a_tick);
 }
 
+// In nanoseconds.
+uint64_t exactly_now() {
+    timespec time{};
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return static_cast<uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(time.tv_nsec);
+}
+
 uint64_t hash_in(const SharedState& state, const Peer& peer, in_port_t local_port) {
     return hash_of(ConversationKey(peer, local_port), state.key);
 }
@@ -34,7 +41,7 @@ uint64_t hash_in(const SharedState& state, const Peer& peer) {
 }
 
 // A peer that is a server, heard on a port that the kernel gave to one of its clients: it answers us, and
-// does not ask. Where both ports are the same (WireGuard), they are two of a kind.
+// does not ask. Where both ports are the same, they are two of a kind.
 bool is_server_of_ours(const Peer& peer, in_port_t local_port) {
     constexpr uint16_t first_given = 32768; // net.ipv4.ip_local_port_range
     return ntohs(local_port) >= first_given && Handover::answers_from(peer.port) && peer.port != local_port;
@@ -69,6 +76,26 @@ void note_answer(SharedState& state, uint64_t hash, const Peer& peer, LocalIndex
     state.table().answer(hash, at, entry);
     if (before.kind() == Conversation::Kind::question && !before.is_answered())
         state.handover.withdraw(hash_in(state, peer), state.locals);
+}
+
+// Something is sent to a peer of which this thread has heard `record`, and of which `known` is known. A
+// program that goes on to send is not answering any more.
+bool is_answer(ThreadMemory& memory, const Run::Record& record, Conversation known,
+               const Lifetimes& lifetimes) {
+    switch (known.kind()) {
+    case Conversation::Kind::question:
+        return known.counts(now(), lifetimes);
+    case Conversation::Kind::known:
+    case Conversation::Kind::spoke_first:
+        return true;
+    case Conversation::Kind::moving:
+        break;
+    }
+    const uint64_t time = exactly_now();
+    if (record.is_answered() && !memory.continues_answer(time))
+        return false;
+    memory.set_answered(time);
+    return true;
 }
 
 // Something is sent to a peer that this thread has not just heard: where it leaves from. `late`: see
@@ -152,7 +179,7 @@ void Turn::begin_receiving(Socket socket, bool several) {
         log_crowded();
     }
     const Conversation::Kind kind = heard.entry.state().kind();
-    if (heard.entry && kind == Conversation::Kind::question)
+    if (heard.entry && kind == Conversation::Kind::question && !Handover::answers_from(peer.port))
         state.handover.offer(hash_in(state, peer), at,
                              static_cast<uint16_t>(state.sockets_made.load(std::memory_order_relaxed)), time,
                              state.locals, table.lifetimes());
@@ -198,14 +225,11 @@ void Turn::drained() {
         const Conversation known = found.state();
         // Another thread may have heard the peer since, at another address.
         const bool is_ours = !may_be_for_another || !found || known.asked_last() == memory_->heard_last(hash);
-        // A program that goes on to send is not answering any more.
-        const bool is_answer =
-            known.kind() != Conversation::Kind::question || known.counts(now(), state->table().lifetimes());
-        if (is_ours && is_answer) {
+        if (is_ours && is_answer(*memory_, record, known, state->table().lifetimes())) {
             note_answer(*state, hash, peer, record.at(), found);
             return record.at();
         }
-        return speak(*state, socket, hash, peer, found, true);
+        return speak(*state, socket, hash, peer, found, questions_change_threads(*state));
     }
     // Without a memory, a signal handler answers by the table.
     const bool late = answers_late(*state) || memory_ == nullptr;

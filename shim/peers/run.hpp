@@ -61,18 +61,14 @@ public:
 
     unsigned count() const { return count_; }
 
-    // The first datagram of this conversation that nobody has answered yet, which is answered now. Where all
-    // have been answered, the last of them; the empty record where there is none.
-    Record take(uint64_t hash) {
+    // The first datagram of this conversation that nobody has answered yet. Where all have been answered, the
+    // last of them; null where there is none.
+    Record* first_unanswered(uint64_t hash) {
         while (next_ < count_ && records_[next_].is_answered())
             ++next_;
-        for (unsigned index = next_; index < count_; ++index) {
-            Record& record = records_[index];
-            if (record.is_of(hash) && !record.is_answered()) {
-                record.answer();
-                return record;
-            }
-        }
+        for (unsigned index = next_; index < count_; ++index)
+            if (records_[index].is_of(hash) && !records_[index].is_answered())
+                return &records_[index];
         return latest(hash);
     }
 
@@ -105,12 +101,12 @@ public:
                 records_[index] = {};
     }
 
-    // The last datagram of this conversation; the empty record where there is none.
-    Record latest(uint64_t hash) const {
+    // The last datagram of this conversation; null where there is none.
+    Record* latest(uint64_t hash) {
         for (unsigned index = count_; index > 0; --index)
             if (records_[index - 1].is_of(hash))
-                return records_[index - 1];
-        return {};
+                return &records_[index - 1];
+        return nullptr;
     }
 
 private:

@@ -143,11 +143,22 @@ public:
         again_ = 0;
     }
 
-    // The datagram of this conversation that an answer belongs to; the empty record where there is none.
+    // The datagram of this conversation that an answer belongs to, as it was before it is answered now; the
+    // empty record where there is none.
     Run::Record record_for(uint64_t hash) {
         const bool in_order = (is_batch_ || is_drained_) && run_.count() > 1;
-        return in_order ? run_.take(hash) : run_.latest(hash);
+        Run::Record* const record = in_order ? run_.first_unanswered(hash) : run_.latest(hash);
+        if (record == nullptr)
+            return {};
+        const Run::Record before = *record;
+        record->answer();
+        return before;
     }
+
+    // Something is sent now, after what `record_for()` has found was answered. True where it goes on with
+    // that answer: a long one is several datagrams in a row.
+    bool continues_answer(uint64_t now) const { return now - answered_at_ <= longest_pause; }
+    void set_answered(uint64_t now) { answered_at_ = now; }
 
     // record_for() where that is steady and needs no search: where answers come in order, the datagram whose
     // turn it is, which is answered now; else the last one. The empty record where it is another one.
@@ -162,7 +173,10 @@ public:
     }
 
     // Where this thread has heard the conversation last; local_by_route where it has not.
-    LocalIndex heard_last(uint64_t hash) const { return run_.latest(hash).at(); }
+    LocalIndex heard_last(uint64_t hash) {
+        const Run::Record* const record = run_.latest(hash);
+        return record != nullptr ? record->at() : local_by_route;
+    }
 
     // An answer to this conversation was not sent after all.
     void give_back(uint64_t hash) { run_.give_back(hash); }
@@ -213,6 +227,10 @@ public:
     }
 
 private:
+    // In nanoseconds: what a program does between two datagrams of one answer takes less, and hardly any
+    // program sends something of its own as soon as that after an answer.
+    static constexpr uint64_t longest_pause = 500'000;
+
     uint64_t again_ = 0; // the socket on which hear_again() may come true; 0: none
     bool is_entered_ = false;
     bool is_receiving_ = false; // by single calls, and nothing was sent since
@@ -222,6 +240,7 @@ private:
     uint8_t count_before_ = 0; // of the run, when the last call began
     static_assert(Run::capacity <= UINT8_MAX);
     unsigned thread_number_ = 0;
+    uint64_t answered_at_ = 0;  // see continues_answer()
     uint64_t first_socket_ = 0; // with which the run began
     uint64_t line_socket_ = 0;
     Counters::Line* line_ = nullptr;
