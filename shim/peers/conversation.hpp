@@ -3,26 +3,32 @@
 // What is known of one conversation, in one word: the state, and how each event changes it. Pure functions;
 // the table (conversation_table.hpp) stores the word, and knows whose it is by the fingerprint above it.
 //
-//   heard at X                   send                          how long it counts
-//   nothing -> question(X)       nothing -> we spoke first
-//   question(X), answered,       question(X): from X           unanswered 30 s; answered and nothing more
-//   sent
-//     heard at X -> known(X)                                   than three datagrams: as long as there is room
-//   question(X), unanswered,
-//     heard at Y -> question(Y)
-//   we spoke first: unchanged    by route                      120 s of silence
-//   known(X), heard at Y         known(X): from X              as long as there is room
-//     -> moving(X, Y)
-//   moving(X, Y), answered,      moving(X, Y): the answer      the question 30 s
-//     heard at Y -> known(Y)       from Y, all else from X
-//   question(X), answered,       contested(X, Y): the answer   as moving
-//     heard at Y                   from Y; then all else by
-//     -> contested(X, Y)           route, before that from X
+//   state            is sent from        heard at Y                how long it counts
+//   nothing          by route            question(Y)
+//   we spoke first   by route            unchanged                 120 s of silence
+//   question(X)      X                   unanswered: question(Y)   30 s; for good where it was answered, by
+//                                        answered: see below       less than three datagrams
+//   known(X)         X                   moving(X, Y)              for good
+//   moving(X, Y)     the answer from Y,  answered: known(Y)        the question 30 s, X for good
+//                    all else from X
+//   contested(X, Y)  as moving; once it  answered: known(Y)        the question 30 s
+//                    is answered, by
+//                    route
+//
+// Heard once more at X, all but "we spoke first" become known(X) if X has been answered.
 //
 // So it takes two questions, with an answer between, to be known at an address. Anybody can send one datagram
 // in a stranger's name; that one gets its answer, and moves nobody. Where a peer was answered once at each of
 // two addresses, either may be the stranger's: then nothing is known, and the routing table chooses as it
-// does without us. The times are those of connection tracking (nf_conntrack_udp_timeout, 30 s, and
+// does without us.
+//
+// What is an answer? What the thread that heard the question sends first, certainly. What another thread
+// sends, or this one later, is one where the program is known to answer so (`late`). Where it is not, it
+// depends on what went before. question(X) that had one answer, as the program gives them, becomes
+// question(Y), whoever answers that. After more than one datagram the program may be sending to this peer on
+// its own, and what is heard at Y may be a stranger's: that is contested.
+//
+// The times are those of connection tracking (nf_conntrack_udp_timeout, 30 s, and
 // nf_conntrack_udp_timeout_stream, 120 s), which operators know.
 #pragma once
 
@@ -96,7 +102,9 @@ public:
         case Kind::question:
             if (sends() == 0 || !counts(now, lifetimes))
                 return question(at, now);
-            return at == first_index() ? known(at, now) : moving(at, true, now, lifetimes);
+            if (at == first_index())
+                return known(at, now);
+            return sends() > 1 ? moving(at, true, now, lifetimes) : question(at, now);
         case Kind::spoke_first:
             return counts(now, lifetimes) ? spoke_first(now) : question(at, now);
         case Kind::known:
@@ -106,10 +114,9 @@ public:
         }
         if (word_ == 0)
             return question(at, now);
-        if (at == first_index())
+        if (at == first_index() || (at == second_index() && is_answered()))
             return known(at, now);
-        return at == second_index() && is_answered() ? known(at, now)
-                                                     : moving(at, is_contested(), now, lifetimes);
+        return moving(at, is_contested(), now, lifetimes);
     }
 
     // The thread that heard the peer at `at` has sent it something.
@@ -139,7 +146,7 @@ public:
         case Kind::moving:
             break;
         }
-        if (late && !is_answered() && counts(now, lifetimes))
+        if (is_answered_by_speaking(now, lifetimes, late))
             return {second_index(), false};
         return {is_contested() && is_answered() ? local_by_route : first_index(), false};
     }
@@ -156,7 +163,7 @@ public:
         }
         if (word_ == 0)
             return spoke_first(now);
-        return late && counts(now, lifetimes) ? Conversation{word_ | answered_bit} : *this;
+        return is_answered_by_speaking(now, lifetimes, late) ? Conversation{word_ | answered_bit} : *this;
     }
 
     // --- what it is worth ---
@@ -210,12 +217,12 @@ public:
     constexpr Conversation unused() const { return Conversation{word_ & ~used_bit}; }
 
 private:
-    //                 0-1   2-11    12-13        14-27
-    //   question      kind  asked   sends        time
-    //   spoke first   kind                       time
-    //   known         kind  home    used         time, in units of 64 s
-    //                 0-1   2-11    12-21        22        23         24-27
-    //   moving        kind  home    asked        answered  contested  time, in quarters of a question's life
+    //                 0-1   2-11    12-13         14-27
+    //   question      kind  asked   sends         time
+    //   spoke first   kind                        time
+    //   known         kind  home    used          time, in units of 64 s
+    //                 0-1   2-11    12-21         22        23         24-27
+    //   moving        kind  home    asked         answered  contested  time, in quarters of a question's life
     static constexpr unsigned first_index_shift = 2;
     static constexpr unsigned second_index_shift = first_index_shift + local_index_bits;
     static constexpr unsigned sends_shift = second_index_shift;
@@ -236,7 +243,13 @@ private:
         return static_cast<LocalIndex>(word_ >> shift & ((1U << local_index_bits) - 1));
     }
 
-    // Four bits of time are four lives of a question. Then one that nobody has come back to counts once more.
+    // Of a moving one: what is sent is taken for the answer to its question.
+    constexpr bool is_answered_by_speaking(Ticks now, const Lifetimes& lifetimes, bool late) const {
+        return late && !is_answered() && counts(now, lifetimes);
+    }
+
+    // Four bits of time are four lives of a question. Then one that nobody has come back to counts once
+    // more.
     static constexpr Ticks moving_unit(const Lifetimes& lifetimes) {
         return lifetimes.question >= 4 ? lifetimes.question / 4 : 1;
     }
