@@ -191,9 +191,9 @@ void Turn::end_peek() {
         memory_->end_peek();
 }
 
-void Turn::drained() {
+void Turn::drained(Socket socket) {
     if (memory_ != nullptr)
-        memory_->drained();
+        memory_->drained(socket);
 }
 
 [[gnu::hot]] Source Turn::source_for(Socket socket, const void* name, socklen_t length, SourceRoom& room) {
@@ -292,7 +292,7 @@ void refused(Socket socket, const Peer& peer, const Local& local) {
     {
         Turn turn;
         turn.count(socket, Counter::refused);
-        turn.forget(hash);
+        turn.forget(hash, [&](LocalIndex at) { return state->locals.is_at(at, local); });
     }
     state->table().forget(hash);
     state->handover.withdraw(hash_in(*state, peer), state->locals);

@@ -31,6 +31,7 @@ public:
         constexpr bool is_steady() const { return (word_ & steady_bit) != 0; }
         constexpr void answer() { word_ |= answered_bit; }
         constexpr void give_back() { word_ &= ~answered_bit; }
+        constexpr void forget_address() { word_ &= ~(index_mask | steady_bit); }
 
     private:
         static constexpr uint64_t index_mask = (1U << local_index_bits) - 1;
@@ -94,11 +95,28 @@ public:
         }
     }
 
-    // No answer belongs to a datagram of this conversation.
-    void forget(uint64_t hash) {
-        for (unsigned index = 0; index < count_; ++index)
-            if (records_[index].is_of(hash))
-                records_[index] = {};
+    // No answer to this conversation leaves from the addresses that `is_gone`. What asked there keeps its place in
+    // the order.
+    template <typename IsGone>
+    void forget(uint64_t hash, IsGone is_gone) {
+        for (unsigned index = 0; index < count_; ++index) {
+            Record& record = records_[index];
+            if (record.is_of(hash) && record.at() != local_by_route && is_gone(record.at()))
+                record.forget_address();
+        }
+    }
+
+    // The last datagram of this conversation. Where that has been answered, one at the same address that has
+    // not, if there is one; null where there is no datagram at all.
+    Record* latest_to_answer(uint64_t hash) {
+        Record* const last = latest(hash);
+        if (last == nullptr || !last->is_answered())
+            return last;
+        for (Record* record = last; record != records_.data(); --record)
+            if (Record& before = record[-1];
+                before.is_of(hash) && !before.is_answered() && before.at() == last->at())
+                return &before;
+        return last;
     }
 
     // The last datagram of this conversation; null where there is none.

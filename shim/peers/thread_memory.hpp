@@ -24,6 +24,8 @@
 #include "shim/peers/source_message.hpp"
 #include "shim/sockets/sockets.hpp"
 
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <cstdint>
@@ -95,12 +97,11 @@ public:
     }
     // The same after close_quick_look().
     [[gnu::always_inline]] void begin_run(Socket socket, bool several) {
-        // A socket that is read again, after all were read to their end, begins another round.
-        const bool is_next_round = is_drained_ && run_.count() != 0 && socket.word() == first_socket_;
-        if (!is_receiving_ || several || is_next_round) {
+        // A socket that is read again, after it was read to its end, begins another round.
+        if (!is_receiving_ || several || (is_drained_ && was_drained(socket))) {
             run_.clear();
-            first_socket_ = socket.word();
             is_drained_ = false;
+            drained_sockets_ = {};
         }
         is_batch_ = several;
         is_receiving_ = !several;
@@ -120,10 +121,15 @@ public:
             run_.drop(count_before_);
     }
 
-    // A receive call found nothing.
-    void drained() {
+    // A receive call on this socket found nothing.
+    void drained(Socket socket) {
         // One that comes between answers changes nothing of their order.
         is_drained_ = is_drained_ || is_receiving_;
+        for (uint64_t& drained : drained_sockets_)
+            if (drained == 0 || drained == socket.word()) {
+                drained = socket.word();
+                break;
+            }
         if (run_.count() > 1)
             close_quick_look();
     }
@@ -143,11 +149,14 @@ public:
         again_ = 0;
     }
 
+    // It has received several, and answers them one after the other.
+    bool answers_in_order() const { return (is_batch_ || is_drained_) && run_.count() > 1; }
+
     // The datagram of this conversation that an answer belongs to, as it was before it is answered now; the
     // empty record where there is none.
     Run::Record record_for(uint64_t hash) {
-        const bool in_order = (is_batch_ || is_drained_) && run_.count() > 1;
-        Run::Record* const record = in_order ? run_.first_unanswered(hash) : run_.latest(hash);
+        Run::Record* const record =
+            answers_in_order() ? run_.first_unanswered(hash) : run_.latest_to_answer(hash);
         if (record == nullptr)
             return {};
         const Run::Record before = *record;
@@ -163,7 +172,7 @@ public:
     // record_for() where that is steady and needs no search: where answers come in order, the datagram whose
     // turn it is, which is answered now; else the last one. The empty record where it is another one.
     [[gnu::always_inline]] Run::Record steady_record_for(uint64_t hash) {
-        const bool in_order = (is_batch_ || is_drained_) && run_.count() > 1;
+        const bool in_order = answers_in_order();
         Run::Record* const record = in_order ? run_.next() : run_.last();
         if (record == nullptr || !record->is_of(hash) || !record->is_steady())
             return {};
@@ -181,10 +190,11 @@ public:
     // An answer to this conversation was not sent after all.
     void give_back(uint64_t hash) { run_.give_back(hash); }
 
-    // The source of what this conversation has asked is none any more.
-    void forget(uint64_t hash) {
+    // The addresses that `is_gone` are no source for this conversation any more.
+    template <typename IsGone>
+    void forget(uint64_t hash, IsGone is_gone) {
         close_quick_look();
-        run_.forget(hash);
+        run_.forget(hash, is_gone);
     }
 
     // --- counting ---
@@ -231,6 +241,11 @@ private:
     // program sends something of its own as soon as that after an answer.
     static constexpr uint64_t longest_pause = 500'000;
 
+    bool was_drained(Socket socket) const {
+        return std::find(drained_sockets_.begin(), drained_sockets_.end(), socket.word()) !=
+               drained_sockets_.end();
+    }
+
     uint64_t again_ = 0; // the socket on which hear_again() may come true; 0: none
     bool is_entered_ = false;
     bool is_receiving_ = false; // by single calls, and nothing was sent since
@@ -241,7 +256,7 @@ private:
     static_assert(Run::capacity <= UINT8_MAX);
     unsigned thread_number_ = 0;
     uint64_t answered_at_ = 0;  // see continues_answer()
-    uint64_t first_socket_ = 0; // with which the run began
+    std::array<uint64_t, 4> drained_sockets_{}; // the first of the run that were read to their end
     uint64_t line_socket_ = 0;
     Counters::Line* line_ = nullptr;
     struct {

@@ -254,8 +254,11 @@ void Conversing::answer(size_t actor, size_t index, bool in_order) {
         return; // the peer has gone
     Addresses allowed =
         model_.answer(actor, conversation(question), question.token, question.asked, in_order);
-    if (question.asked == coming_and_going && !is_present_)
+    // It is refused, and what was known of the peer is forgotten.
+    if (question.asked == coming_and_going && !is_present_) {
+        model_.forget(conversation(question));
         allowed = Model::anywhere;
+    }
     tell(in_order ? "answer in order" : "answer", actor, question);
     Order send = order(actor, Verb::send, any_socket(actor, question.conversation_port));
     send.name = question.name;

@@ -99,6 +99,38 @@ TEST_CASE("to look at the latest takes nothing") {
     CHECK(take(run, 1) == 7);
 }
 
+TEST_CASE("the latest is answered first, and then the others that asked at the same address") {
+    Run run;
+    add(run, 1, 8);
+    add(run, 1, 7);
+    add(run, 2, 8);
+    add(run, 1, 8);
+    const auto answer = [&] {
+        Run::Record* const record = run.latest_to_answer(hash_of_number(1));
+        REQUIRE(record != nullptr);
+        const bool is_first_answer = !record->is_answered();
+        record->answer();
+        CHECK(record->at() == 8);
+        return is_first_answer;
+    };
+    CHECK(answer());
+    CHECK(answer());
+    CHECK_FALSE(answer());
+    CHECK(run.latest_to_answer(hash_of_number(3)) == nullptr);
+}
+
+TEST_CASE("an address that is no source any more keeps its datagrams' places") {
+    Run run;
+    add(run, 1, 7);
+    add(run, 1, 8);
+    add(run, 2, 7);
+    run.forget(hash_of_number(1), [](LocalIndex at) { return at == 7; });
+    CHECK(run.count() == 3);
+    CHECK(take(run, 1) == local_by_route);
+    CHECK(take(run, 1) == 8);
+    CHECK(take(run, 2) == 7);
+}
+
 TEST_CASE("beyond the capacity requests are left to the table, never mixed up") {
     Run run;
     for (unsigned number = 1; number <= Run::capacity + 50; ++number)

@@ -155,8 +155,8 @@ inline void receive_batch(std::initializer_list<Request> requests, Socket socket
     }
 }
 
-inline void drain() {
-    peers::Turn{}.drained();
+inline void drain(Socket socket = server) {
+    peers::Turn{}.drained(socket);
 }
 
 // As send.cpp: where a datagram to the peer leaves from.
