@@ -60,13 +60,20 @@ public:
     // Takes back what came after the first `count`.
     void drop(unsigned count) { count_ = static_cast<uint16_t>(count < count_ ? count : count_); }
 
+    // Forgets the first `count`, and leaves the others their places.
+    void forget_first(unsigned count) {
+        if (count >= count_)
+            return clear();
+        for (unsigned index = 0; index < count; ++index)
+            records_[index] = {};
+    }
+
     unsigned count() const { return count_; }
 
     // The first datagram of this conversation that nobody has answered yet. Where all have been answered, the
     // last of them; null where there is none.
     Record* first_unanswered(uint64_t hash) {
-        while (next_ < count_ && records_[next_].is_answered())
-            ++next_;
+        skip_answered();
         for (unsigned index = next_; index < count_; ++index)
             if (records_[index].is_of(hash) && !records_[index].is_answered())
                 return &records_[index];
@@ -75,8 +82,7 @@ public:
 
     // The first datagram that nobody has answered yet; null where there is none.
     Record* next() {
-        while (next_ < count_ && records_[next_].is_answered())
-            ++next_;
+        skip_answered();
         return next_ < count_ ? &records_[next_] : nullptr;
     }
 
@@ -128,6 +134,11 @@ public:
     }
 
 private:
+    void skip_answered() {
+        while (next_ < count_ && (records_[next_].is_answered() || !records_[next_]))
+            ++next_;
+    }
+
     uint16_t count_ = 0;
     uint16_t next_ = 0; // all before it have been answered
     std::array<Record, capacity> records_{};

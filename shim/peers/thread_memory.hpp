@@ -24,7 +24,6 @@
 #include "shim/peers/source_message.hpp"
 #include "shim/sockets/sockets.hpp"
 
-#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
@@ -97,12 +96,10 @@ public:
     }
     // The same after close_quick_look().
     [[gnu::always_inline]] void begin_run(Socket socket, bool several) {
-        // A socket that is read again, after it was read to its end, begins another round.
-        if (!is_receiving_ || several || (is_drained_ && was_drained(socket))) {
-            run_.clear();
-            is_drained_ = false;
-            drained_sockets_ = {};
-        }
+        if (!is_receiving_ || several)
+            clear();
+        else if (is_drained_) [[unlikely]]
+            end_round(socket);
         is_batch_ = several;
         is_receiving_ = !several;
         count_before_ = static_cast<uint8_t>(run_.count());
@@ -124,12 +121,14 @@ public:
     // A receive call on this socket found nothing.
     void drained(Socket socket) {
         // One that comes between answers changes nothing of their order.
-        is_drained_ = is_drained_ || is_receiving_;
-        for (uint64_t& drained : drained_sockets_)
-            if (drained == 0 || drained == socket.word()) {
-                drained = socket.word();
-                break;
-            }
+        if (is_receiving_) {
+            is_drained_ = true;
+            for (Drained& drained : drained_)
+                if (drained.socket == 0 || drained.socket == socket.word()) {
+                    drained = {socket.word(), run_.count()};
+                    break;
+                }
+        }
         if (run_.count() > 1)
             close_quick_look();
     }
@@ -241,9 +240,23 @@ private:
     // program sends something of its own as soon as that after an answer.
     static constexpr uint64_t longest_pause = 500'000;
 
-    bool was_drained(Socket socket) const {
-        return std::find(drained_sockets_.begin(), drained_sockets_.end(), socket.word()) !=
-               drained_sockets_.end();
+    void clear() {
+        run_.clear();
+        is_drained_ = false;
+        drained_ = {};
+    }
+
+    // A socket that is read again, after it was read to its end, begins another round: what the run had by
+    // then has been answered elsewhere.
+    void end_round(Socket socket) {
+        for (Drained& drained : drained_)
+            if (drained.socket == socket.word()) {
+                run_.forget_first(drained.count);
+                if (run_.count() == 0)
+                    clear();
+                else
+                    drained.count = 0;
+            }
     }
 
     uint64_t again_ = 0; // the socket on which hear_again() may come true; 0: none
@@ -256,7 +269,11 @@ private:
     static_assert(Run::capacity <= UINT8_MAX);
     unsigned thread_number_ = 0;
     uint64_t answered_at_ = 0;  // see continues_answer()
-    std::array<uint64_t, 4> drained_sockets_{}; // the first of the run that were read to their end
+    struct Drained {
+        uint64_t socket = 0;
+        unsigned count = 0; // of the run by then
+    };
+    std::array<Drained, 4> drained_{}; // the first sockets that were read to their end in this run
     uint64_t line_socket_ = 0;
     Counters::Line* line_ = nullptr;
     struct {

@@ -154,6 +154,22 @@ TEST_CASE("what came after is taken back, and nothing else") {
     CHECK(run.latest(hash_of_number(1)) == nullptr);
 }
 
+TEST_CASE("a round's first datagrams are forgotten, the others keep their order") {
+    Run run;
+    add(run, 1, 7);
+    add(run, 2, 8);
+    add(run, 1, 9);
+    add(run, 1, 10);
+    run.forget_first(2);
+    CHECK(run.latest(hash_of_number(2)) == nullptr);
+    REQUIRE(run.next() != nullptr);
+    CHECK(run.next()->at() == 9);
+    CHECK(take(run, 1) == 9);
+    CHECK(take(run, 1) == 10);
+    run.forget_first(4);
+    CHECK(run.count() == 0);
+}
+
 TEST_CASE("a cleared run begins anew") {
     Run run;
     for (LocalIndex at = 1; at <= 10; ++at)
