@@ -128,6 +128,11 @@ public:
         return *this;
     }
 
+    // What answered() or after_spoken() was told of was not sent after all.
+    constexpr Conversation unanswered() const {
+        return kind() == Kind::moving ? Conversation{word_ & ~answered_bit} : *this;
+    }
+
     // Something is sent to the peer that is no answer to what this thread has just heard.
     struct Spoken {
         LocalIndex from = local_by_route;

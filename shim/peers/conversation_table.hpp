@@ -107,6 +107,13 @@ public:
         return exchange(entry, hash, next);
     }
 
+    // An answer was not sent after all. Async-signal-safe.
+    void take_back_answer(uint64_t hash) {
+        const Entry entry = find(hash);
+        if (const Conversation next = entry.state().unanswered(); entry && next != entry.state())
+            exchange(entry, hash, next);
+    }
+
     // Something is sent that is no answer to what this thread has just heard: where it leaves from. If
     // nothing is known, we have spoken first. Async-signal-safe.
     Conversation::Spoken speak(uint64_t hash, Ticks now, Entry found, bool late) {

@@ -100,8 +100,8 @@ bool is_answer(ThreadMemory& memory, const Run::Record& record, Conversation kno
 
 // Something is sent to a peer that this thread has not just heard: where it leaves from. `late`: see
 // Conversation::spoken().
-LocalIndex speak(SharedState& state, Socket socket, uint64_t hash, const Peer& peer, const Entry& found,
-                 bool late) {
+LocalIndex speak(SharedState& state, ThreadMemory* memory, Socket socket, uint64_t hash, const Peer& peer,
+                 const Entry& found, bool late) {
     ConversationTable table = state.table();
     const Ticks time = now();
     if (!found) {
@@ -116,6 +116,9 @@ LocalIndex speak(SharedState& state, Socket socket, uint64_t hash, const Peer& p
         }
     }
     const Conversation::Spoken spoken = table.speak(hash, time, found, late);
+    if (memory != nullptr)
+        memory->set_late_answer(
+            spoken.from != local_by_route && spoken.from == found.state().second_index() ? hash : 0);
     if (spoken.is_late_answer) {
         set_answers_late(state);
         state.handover.withdraw(hash_in(state, peer), state.locals);
@@ -229,21 +232,25 @@ void Turn::drained(Socket socket) {
             note_answer(*state, hash, peer, record.at(), found);
             return record.at();
         }
-        return speak(*state, socket, hash, peer, found, questions_change_threads(*state));
+        return speak(*state, memory_, socket, hash, peer, found, questions_change_threads(*state));
     }
     // Without a memory, a signal handler answers by the table.
     const bool late = answers_late(*state) || memory_ == nullptr;
-    const LocalIndex at = speak(*state, socket, hash, peer, state->table().find(hash), late);
+    const LocalIndex at = speak(*state, memory_, socket, hash, peer, state->table().find(hash), late);
     if (at == local_by_route)
         count(socket, record ? Counter::spoke_first : Counter::not_heard);
     return at;
 }
 
 void Turn::give_back(Socket socket, const void* name, socklen_t length) {
-    const SharedState* state = shared_state::get();
+    SharedState* state = shared_state::get();
     Peer peer;
-    if (memory_ != nullptr && state != nullptr && read_peer(static_cast<const sockaddr*>(name), length, peer))
-        memory_->give_back(hash_in(*state, peer, socket.port()));
+    if (memory_ == nullptr || state == nullptr ||
+        !read_peer(static_cast<const sockaddr*>(name), length, peer))
+        return;
+    const uint64_t hash = hash_in(*state, peer, socket.port());
+    if (memory_->give_back(hash))
+        state->table().take_back_answer(hash);
 }
 
 Counters::Line* Turn::choose_line(Socket socket) {

@@ -101,8 +101,8 @@ public:
         }
     }
 
-    // No answer to this conversation leaves from the addresses that `is_gone`. What asked there keeps its place in
-    // the order.
+    // No answer to this conversation leaves from the addresses that `is_gone`. What asked there keeps its
+    // place in the order.
     template <typename IsGone>
     void forget(uint64_t hash, IsGone is_gone) {
         for (unsigned index = 0; index < count_; ++index) {

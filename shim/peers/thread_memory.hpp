@@ -186,8 +186,15 @@ public:
         return record != nullptr ? record->at() : local_by_route;
     }
 
-    // An answer to this conversation was not sent after all.
-    void give_back(uint64_t hash) { run_.give_back(hash); }
+    // An answer to this conversation was not sent after all. True where it was the last one to a question
+    // that this thread has not heard.
+    bool give_back(uint64_t hash) {
+        run_.give_back(hash);
+        return late_answer_ == hash;
+    }
+    // What is sent now is an answer to this conversation, whose question this thread has not heard; 0: it is
+    // not.
+    void set_late_answer(uint64_t hash) { late_answer_ = hash; }
 
     // The addresses that `is_gone` are no source for this conversation any more.
     template <typename IsGone>
@@ -268,7 +275,8 @@ private:
     uint8_t count_before_ = 0; // of the run, when the last call began
     static_assert(Run::capacity <= UINT8_MAX);
     unsigned thread_number_ = 0;
-    uint64_t answered_at_ = 0;  // see continues_answer()
+    uint64_t answered_at_ = 0; // see continues_answer()
+    uint64_t late_answer_ = 0; // see give_back()
     struct Drained {
         uint64_t socket = 0;
         unsigned count = 0; // of the run by then

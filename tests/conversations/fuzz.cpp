@@ -342,13 +342,12 @@ void Conversing::begin_receiving(size_t actor) {
     receive.flags |= static_cast<uint32_t>(Flag::announced);
     actors_[actor]->give(receive);
     actors_[actor]->take();
-    // What comes there may be lost with the actor, before or after the shim has seen it. Then the peer waits for an
-    // answer, which may come from any port.
+    // What comes there may be lost with the actor, before or after the shim has seen it. Then the peer waits
+    // for an answer, which may come from any port.
     for (const auto& [token, question] : asked_)
         if (question.conversation_port == port)
             for (size_t any_port = 0; any_port < port_count; ++any_port)
-                model_.forget(
-                    {question.peer * 1'000'000 + question.generation, any_port});
+                model_.forget({question.peer * 1'000'000 + question.generation, any_port});
 }
 
 // What the actor has read before it ended, if it was so quick.

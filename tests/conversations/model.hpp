@@ -44,10 +44,10 @@ public:
     // there was, and answers it in order.
     Addresses answer(size_t actor, Conversation conversation, uint64_t token, size_t asked, bool in_order) {
         State& state = states_[conversation];
-        if (state.spoke_first)
-            return only(routed);
         if (state.is_vague)
             return anywhere;
+        if (state.spoke_first)
+            return only(routed);
         const Questions& mine = state.read_by[actor];
         if (in_order && !mine.empty() && mine.front().token == token)
             return only(asked);
@@ -79,11 +79,11 @@ public:
     // What the program sends on its own.
     Addresses pushed(Conversation conversation) {
         State& state = states_[conversation];
+        if (state.is_vague)
+            return anywhere;
         if (state.asked == 0)
             state.spoke_first = true;
-        if (state.spoke_first)
-            return only(routed);
-        return state.is_vague ? anywhere : known(state);
+        return state.spoke_first ? only(routed) : known(state);
     }
     // Whether something that nobody asked for would be taken for an answer.
     bool waits(size_t peer) const {

@@ -156,6 +156,14 @@ TEST_CASE("each event in each state") {
     }
 }
 
+TEST_CASE("an answer that was not sent is still to be given") {
+    Story story = moving(x, y);
+    CHECK(story.speak(true) == y);
+    CHECK(story.state().unanswered() == moving(x, y).state());
+    for (const Story& other : {asked(x), asked(x).answer(x), spoken_first(), moving(x, y), known(x)})
+        CHECK(other.state().unanswered() == other.state());
+}
+
 TEST_CASE("a late answer is told from what a program sends anyway") {
     const auto is_late = [](Story story) {
         return story.state().spoken(story.now(), lifetimes, true).is_late_answer;
