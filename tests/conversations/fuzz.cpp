@@ -296,8 +296,10 @@ void Conversing::answer_burst() {
             hear(actor, outcome);
         }
     }
+    // A thread remembers the order of 96 (run.hpp), some of which it may have read before.
+    const bool in_order = waiting_.size() - before <= 64;
     while (waiting_.size() > before)
-        answer(actor, before, true);
+        answer(actor, before, in_order);
 }
 
 // Something that nobody has asked for, or the first word.
