@@ -44,25 +44,33 @@ constexpr uintptr_t stack_reach = uintptr_t{16} * 1024;
     return reinterpret_cast<uintptr_t>(&here) - address > -stack_reach && length < stack_reach;
 }
 
-[[gnu::always_inline]] inline bool is_known_or_asked(uintptr_t address, size_t length, bool write) {
-    const auto& pages = write ? writable_pages : readable_pages;
+// On one page, which is known.
+[[gnu::always_inline]] inline bool is_on_known_page(uintptr_t address, size_t length, bool write) {
     const uintptr_t page = address >> page_bits;
-    if (page != 0 && page == (address + length - 1) >> page_bits && is_remembered(pages, page))
-        return true;
-    return ask_kernel(address, length, write);
+    return page != 0 && page == (address + length - 1) >> page_bits &&
+           is_remembered(write ? writable_pages : readable_pages, page);
+}
+
+[[gnu::always_inline]] inline bool is_known(uintptr_t address, size_t length, bool write) {
+    return is_on_stack(address, 0) || is_on_known_page(address, length, write);
 }
 
 [[gnu::always_inline]] inline bool is_there(const void* pointer, size_t length, bool write) {
     const auto address = reinterpret_cast<uintptr_t>(pointer);
-    return is_on_stack(address, length) || is_known_or_asked(address, length, write);
+    return is_on_stack(address, length) || is_on_known_page(address, length, write) ||
+           ask_kernel(address, length, write);
 }
 
 } // namespace detail
 
-// True where a structure of less than a page lies on this thread's stack, near to the callers' frames: a
-// quick answer, where false means that it takes can_read() or can_write().
-[[gnu::always_inline]] inline bool is_on_stack(const void* pointer) {
-    return detail::is_on_stack(reinterpret_cast<uintptr_t>(pointer), 0);
+// Quick answers for a structure of `length` bytes, less than a page: true where it lies on this thread's
+// stack, near to the callers' frames, or on a page that is known. False means that it takes can_read() or
+// can_write().
+[[gnu::always_inline]] inline bool is_known_readable(const void* pointer, size_t length) {
+    return detail::is_known(reinterpret_cast<uintptr_t>(pointer), length, false);
+}
+[[gnu::always_inline]] inline bool is_known_writable(const void* pointer, size_t length) {
+    return detail::is_known(reinterpret_cast<uintptr_t>(pointer), length, true);
 }
 
 // True where `length` (at least 1) bytes can be read. Async-signal-safe.

@@ -93,6 +93,12 @@ Socket socket_for_sending(int fd, const msghdr* message) {
                                      : recvmmsg_with_descriptors(fd, messages, count, flags, timeout);
 }
 
+// What has no control messages, or no room for them, brings and takes no descriptors. False where it takes
+// more to look there.
+[[gnu::always_inline]] inline bool has_no_control(const msghdr* message) {
+    return user_memory::is_known_readable(message, sizeof *message) && message->msg_controllen == 0;
+}
+
 [[gnu::cold, gnu::noinline]] ssize_t sendto_after_look(int fd, const void* buffer, size_t length, int flags,
                                                        const sockaddr* address, socklen_t address_length) {
     const Socket socket = socket_for_sending(fd, address, address_length);
@@ -145,8 +151,7 @@ EXPORT ssize_t recvmsg(int fd, msghdr* message, int flags) {
         return receive::message(socket, fd, message, flags);
     if (socket.has(Socket::no_descriptors)) [[likely]]
         return libc::recvmsg(fd, message, flags);
-    // What has no room for control messages gets no descriptors either.
-    if (is_passed_on(socket) && user_memory::is_on_stack(message) && message->msg_controllen == 0)
+    if (is_passed_on(socket) && has_no_control(message))
         return libc::recvmsg(fd, message, flags);
     return recvmsg_after_look(fd, message, flags);
 }
@@ -175,6 +180,8 @@ EXPORT ssize_t sendmsg(int fd, const msghdr* message, int flags) {
     if (is_ours(socket)) [[likely]]
         return send::message(socket, fd, message, flags);
     if (socket.has(Socket::no_descriptors)) [[likely]]
+        return libc::sendmsg(fd, message, flags);
+    if (is_passed_on(socket) && has_no_control(message))
         return libc::sendmsg(fd, message, flags);
     return sendmsg_after_look(fd, message, flags);
 }

@@ -77,7 +77,7 @@ template <bool is_message>
                                                sockaddr* address, socklen_t* address_length) {
     // What is only looked at, or is no datagram of a peer's, is no quick look's.
     if ((flags & (MSG_PEEK | MSG_ERRQUEUE | msg_cmsg_compat)) != 0 || length > maximum_length ||
-        address == nullptr || !user_memory::is_on_stack(address_length) ||
+        address == nullptr || !user_memory::is_known_writable(address_length, sizeof *address_length) ||
         !detail::takes_address(*address_length)) [[unlikely]]
         return detail::check_and_receive(fd, buffer, length, flags, address, address_length);
     alignas(cmsghdr) unsigned char control[detail::control_room];
@@ -98,7 +98,7 @@ template <bool is_message>
 }
 
 [[gnu::always_inline]] inline ssize_t message(Socket socket, int fd, msghdr* theirs, int flags) {
-    if ((flags & (MSG_PEEK | MSG_ERRQUEUE)) != 0 || !user_memory::is_on_stack(theirs) ||
+    if ((flags & (MSG_PEEK | MSG_ERRQUEUE)) != 0 || !user_memory::is_known_writable(theirs, sizeof *theirs) ||
         theirs->msg_controllen != 0 || theirs->msg_name == nullptr ||
         !detail::takes_address(theirs->msg_namelen)) [[unlikely]]
         return detail::check_and_receive(fd, theirs, flags);

@@ -90,7 +90,7 @@ ssize_t search_and_send(int fd, const msghdr* theirs, int flags);
                                                int flags, const sockaddr* address, socklen_t address_length) {
     Source source;
     int errno_before = 0;
-    if (user_memory::is_on_stack(address) &&
+    if (user_memory::is_known_readable(address, sizeof(sockaddr_in6)) &&
         peers::Turn{}.answer_again(socket, address, address_length, source, errno_before)) [[likely]]
         return detail::send(fd, buffer, length, flags, address, address_length, source, errno_before);
     return detail::search_and_send(fd, buffer, length, flags, address, address_length);
@@ -99,8 +99,8 @@ ssize_t search_and_send(int fd, const msghdr* theirs, int flags);
 [[gnu::always_inline]] inline ssize_t message(Socket socket, int fd, const msghdr* theirs, int flags) {
     Source source;
     int errno_before = 0;
-    if (user_memory::is_on_stack(theirs) && theirs->msg_controllen == 0 &&
-        user_memory::is_on_stack(theirs->msg_name) &&
+    if (user_memory::is_known_readable(theirs, sizeof *theirs) && theirs->msg_controllen == 0 &&
+        user_memory::is_known_readable(theirs->msg_name, sizeof(sockaddr_in6)) &&
         peers::Turn{}.answer_again(socket, theirs->msg_name, theirs->msg_namelen, source, errno_before))
         [[likely]]
         return detail::send(fd, theirs, flags, source, errno_before);

@@ -37,6 +37,8 @@ public:
         static constexpr uint16_t servers[] = {1194, 1812, 1813, 1900, 3478, 4500, 5060,
                                                5061, 5351, 5353, 5355, 5683, 5684, 11211};
         const uint16_t number = ntohs(port);
+        if (number > servers[std::size(servers) - 1]) // nearly every client's
+            return false;
         return number < IPPORT_RESERVED || std::binary_search(std::begin(servers), std::end(servers), number);
     }
 

@@ -27,6 +27,12 @@ public:
         constexpr bool is_of(uint64_t hash) const { return ((word_ ^ hash) & conversation_mask) == 0; }
         constexpr LocalIndex at() const { return static_cast<LocalIndex>(word_ & index_mask); }
         constexpr bool is_answered() const { return (word_ & answered_bit) != 0; }
+        // Of this conversation, steady, and not answered yet.
+        constexpr bool is_steady_question(uint64_t hash) const {
+            constexpr uint64_t wanted = present_bit | steady_bit;
+            return ((word_ ^ ((hash & conversation_mask) | wanted)) &
+                    (conversation_mask | wanted | answered_bit)) == 0;
+        }
         // An answer changes nothing of what is known of the conversation.
         constexpr bool is_steady() const { return (word_ & steady_bit) != 0; }
         constexpr void answer() { word_ |= answered_bit; }
@@ -80,10 +86,20 @@ public:
         return latest(hash);
     }
 
-    // The first datagram that nobody has answered yet; null where there is none.
-    Record* next() {
-        skip_answered();
-        return next_ < count_ ? &records_[next_] : nullptr;
+    // Answers the first datagram that nobody has answered yet, if it is of this conversation, and steady.
+    // Returns it; the empty record where it is another one.
+    [[gnu::always_inline]] Record answer_next(uint64_t hash) {
+        for (; next_ < count_; ++next_) {
+            Record& record = records_[next_];
+            if (record.is_steady_question(hash)) [[likely]] {
+                record.answer();
+                ++next_;
+                return record;
+            }
+            if (record && !record.is_answered())
+                break;
+        }
+        return {};
     }
 
     // The last datagram of all; null where there is none.

@@ -171,13 +171,10 @@ public:
     // record_for() where that is steady and needs no search: where answers come in order, the datagram whose
     // turn it is, which is answered now; else the last one. The empty record where it is another one.
     [[gnu::always_inline]] Run::Record steady_record_for(uint64_t hash) {
-        const bool in_order = answers_in_order();
-        Run::Record* const record = in_order ? run_.next() : run_.last();
-        if (record == nullptr || !record->is_of(hash) || !record->is_steady())
-            return {};
-        if (in_order)
-            record->answer();
-        return *record;
+        if (answers_in_order())
+            return run_.answer_next(hash);
+        const Run::Record* const record = run_.last();
+        return record != nullptr && record->is_of(hash) && record->is_steady() ? *record : Run::Record{};
     }
 
     // Where this thread has heard the conversation last; local_by_route where it has not.
