@@ -50,7 +50,7 @@ mandoc              checks the manual pages
 man-db              checks the manual pages
 debhelper           makes the packages
 lintian             checks the packages
-debootstrap         a Debian tree to install the packages in
+mmdebstrap          a Debian tree to install the packages in
 apparmor            says what a stock profile lets a server load
 musl-tools          a program that preloading must leave alone
 qemu-user-static    runs what is built for other processors
