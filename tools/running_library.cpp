@@ -220,7 +220,7 @@ RunningState::Held RunningState::describe(std::uint64_t word) const {
         held.asked_last = state().locals.at(conversation.second_index()).address;
     else
         held.seconds = (held.kind == Conversation::Kind::known ? conversation.age_when_known(now_)
-                                                               : conversation.age(now_)) /
+                                                               : conversation.age(now_, state().lifetimes)) /
                        ticks_a_second;
     return held;
 }

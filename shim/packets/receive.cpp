@@ -106,9 +106,9 @@ void finish_datagram(peers::Turn& turn, Socket socket, int fd, const msghdr& our
 }
 
 // A receive call has failed.
-void note_failure(int flags) {
+void note_failure(Socket socket, int flags) {
     if ((errno == EAGAIN || errno == EWOULDBLOCK) && (flags & MSG_ERRQUEUE) == 0)
-        peers::Turn{}.drained();
+        peers::Turn{}.drained(socket);
 }
 
 // The real call where no quick look may do.
@@ -156,7 +156,7 @@ namespace detail {
     // Where the address cannot be written, newer kernels have written its length.
     if (errno == EFAULT && *call.name_length != call.ours.msg_namelen)
         *call.name_length = call.ours.msg_namelen;
-    note_failure(call.flags);
+    note_failure(Socket{call.word}, call.flags);
     return -1;
 }
 
@@ -283,7 +283,7 @@ int receive_batch(Socket socket, int fd, mmsghdr* messages, unsigned count, int 
         if ((flags & (MSG_PEEK | MSG_ERRQUEUE)) == MSG_PEEK)
             turn.end_peek();
     } else {
-        note_failure(flags);
+        note_failure(socket, flags);
     }
     // The kernel may have stopped at a message whose name it could not write; see fail().
     const unsigned next = received < 0 ? 0 : static_cast<unsigned>(received);

@@ -3,23 +3,33 @@
 // What is known of one conversation, in one word: the state, and how each event changes it. Pure functions;
 // the table (conversation_table.hpp) stores the word, and knows whose it is by the fingerprint above it.
 //
-//   heard at X                   send                          how long it counts
-//   nothing -> question(X)       nothing -> we spoke first
-//   question(X), answered,       question(X): from X           unanswered 30 s; answered and nothing more
-//   sent
-//     heard at X -> known(X)                                   than three datagrams: as long as there is room
-//   question(X), heard at Y
-//     -> question(Y)
-//   we spoke first: unchanged    by route                      120 s of silence
-//   known(X), heard at Y         known(X): from X              as long as there is room
-//     -> moving(X, Y)
-//   moving(X, Y), answered,      moving(X, Y): the answer      the question 30 s
-//     heard at Y -> known(Y)       from Y, all else from X
+//   state            is sent from        heard at Y                how long it counts
+//   nothing          by route            question(Y)
+//   we spoke first   by route            unchanged                 120 s of silence
+//   question(X)      X                   unanswered: question(Y)   30 s; for good where it was answered, by
+//                                        answered: see below       less than three datagrams
+//   known(X)         X                   moving(X, Y)              for good
+//   moving(X, Y)     the answer from Y,  answered: known(Y)        the question 30 s, X for good
+//                    all else from X
+//   contested(X, Y)  as moving; once it  answered: known(Y)        the question 30 s
+//                    is answered, by
+//                    route
+//
+// Heard once more at X, all but "we spoke first" become known(X) if X has been answered.
 //
 // So it takes two questions, with an answer between, to be known at an address. Anybody can send one datagram
-// in a stranger's name; that one gets its answer, and moves nobody. The times are those of connection
-// tracking (nf_conntrack_udp_timeout, 30 s, and nf_conntrack_udp_timeout_stream, 120 s), which operators
-// know.
+// in a stranger's name; that one gets its answer, and moves nobody. Where a peer was answered once at each of
+// two addresses, either may be the stranger's: then nothing is known, and the routing table chooses as it
+// does without us.
+//
+// What is an answer? What the thread that heard the question sends first, certainly. What another thread
+// sends, or this one later, is one where the program is known to answer so (`late`). Where it is not, it
+// depends on what went before. question(X) that had one answer, as the program gives them, becomes
+// question(Y), whoever answers that. After more than one datagram the program may be sending to this peer on
+// its own, and what is heard at Y may be a stranger's: that is contested.
+//
+// The times are those of connection tracking (nf_conntrack_udp_timeout, 30 s, and
+// nf_conntrack_udp_timeout_stream, 120 s), which operators know.
 #pragma once
 
 #include <cstdint>
@@ -90,20 +100,23 @@ public:
     constexpr Conversation heard(LocalIndex at, Ticks now, const Lifetimes& lifetimes) const {
         switch (kind()) {
         case Kind::question:
-            return at == first_index() && sends() != 0 && counts(now, lifetimes) ? known(at, now)
-                                                                                 : question(at, now);
+            if (sends() == 0 || !counts(now, lifetimes))
+                return question(at, now);
+            if (at == first_index())
+                return known(at, now);
+            return sends() > 1 ? moving(at, true, now, lifetimes) : question(at, now);
         case Kind::spoke_first:
             return counts(now, lifetimes) ? spoke_first(now) : question(at, now);
         case Kind::known:
-            return at == first_index() ? used() : moving(at, now, lifetimes);
+            return at == first_index() ? used() : moving(at, false, now, lifetimes);
         case Kind::moving:
             break;
         }
         if (word_ == 0)
             return question(at, now);
-        if (at == first_index())
+        if (at == first_index() || (at == second_index() && is_answered()))
             return known(at, now);
-        return at == second_index() && is_answered() ? known(at, now) : moving(at, now, lifetimes);
+        return moving(at, is_contested(), now, lifetimes);
     }
 
     // The thread that heard the peer at `at` has sent it something.
@@ -113,6 +126,11 @@ public:
         if (kind() == Kind::moving && at == second_index())
             return Conversation{word_ | answered_bit};
         return *this;
+    }
+
+    // What answered() or after_spoken() was told of was not sent after all.
+    constexpr Conversation unanswered() const {
+        return kind() == Kind::moving ? Conversation{word_ & ~answered_bit} : *this;
     }
 
     // Something is sent to the peer that is no answer to what this thread has just heard.
@@ -133,8 +151,9 @@ public:
         case Kind::moving:
             break;
         }
-        const bool is_answer = late && !is_answered() && counts(now, lifetimes);
-        return {is_answer ? second_index() : first_index(), false};
+        if (is_answered_by_speaking(now, lifetimes, late))
+            return {second_index(), false};
+        return {is_contested() && is_answered() ? local_by_route : first_index(), false};
     }
     constexpr Conversation after_spoken(Ticks now, const Lifetimes& lifetimes, bool late) const {
         switch (kind()) {
@@ -149,7 +168,7 @@ public:
         }
         if (word_ == 0)
             return spoke_first(now);
-        return late && counts(now, lifetimes) ? Conversation{word_ | answered_bit} : *this;
+        return is_answered_by_speaking(now, lifetimes, late) ? Conversation{word_ | answered_bit} : *this;
     }
 
     // --- what it is worth ---
@@ -160,27 +179,35 @@ public:
         case Kind::question:
             // One that was answered is believed for good, unless the program has gone on to send without
             // hearing from the peer.
-            return age(now) <= lifetimes.question || (sends() != 0 && sends() < maximum_sends);
+            return age(now, lifetimes) <= lifetimes.question || (sends() != 0 && sends() < maximum_sends);
         case Kind::spoke_first:
-            return age(now) <= lifetimes.spoke_first;
+            return age(now, lifetimes) <= lifetimes.spoke_first;
         case Kind::known:
             return true;
         case Kind::moving:
             break;
         }
-        const Ticks unit = moving_unit(lifetimes);
-        return ((now / unit - (word_ >> moving_time_shift)) & moving_time_mask) <= lifetimes.question / unit;
+        return quarters(now, lifetimes) <= lifetimes.question / moving_unit(lifetimes);
     }
     // Heard once more at home, it stays as it is.
     constexpr bool is_steady() const { return kind() == Kind::known && is_used(); }
-    constexpr bool is_settled() const { return kind() == Kind::known || kind() == Kind::moving; }
+    // Known at an address, whether or not the peer is about to move.
+    constexpr bool is_settled() const {
+        return kind() == Kind::known || (kind() == Kind::moving && !is_contested());
+    }
+    // A moving one whose home was answered only once.
+    constexpr bool is_contested() const {
+        return kind() == Kind::moving && word_ != 0 && (word_ & contested_bit) != 0;
+    }
     // A question or a moving one: something was sent since.
     constexpr bool is_answered() const {
         return kind() == Kind::question ? sends() != 0 : (word_ & answered_bit) != 0;
     }
-    // Since the question was heard, or since we spoke. It wraps after 68 minutes.
-    constexpr Ticks age(Ticks now) const {
-        return (now - static_cast<Ticks>(word_ >> time_shift)) & time_mask;
+    // Since the question was heard, or since we spoke. It wraps after 68 minutes; for a moving one after four
+    // lives of a question, in quarters of one.
+    constexpr Ticks age(Ticks now, const Lifetimes& lifetimes) const {
+        return kind() == Kind::moving ? quarters(now, lifetimes) * moving_unit(lifetimes)
+                                      : (now - static_cast<Ticks>(word_ >> time_shift)) & time_mask;
     }
     // Since a known one became known, or was looked at by the replacement; in quarters of a second, whole
     // minutes.
@@ -195,12 +222,12 @@ public:
     constexpr Conversation unused() const { return Conversation{word_ & ~used_bit}; }
 
 private:
-    //                 0-1   2-11    12-13        14-27
-    //   question      kind  asked   sends        time
-    //   spoke first   kind                       time
-    //   known         kind  home    used         time, in units of 64 s
-    //                 0-1   2-11    12-21        22        23-27
-    //   moving        kind  home    asked        answered  time, in quarters of a question's life
+    //                 0-1   2-11    12-13         14-27
+    //   question      kind  asked   sends         time
+    //   spoke first   kind                        time
+    //   known         kind  home    used          time, in units of 64 s
+    //                 0-1   2-11    12-21         22        23         24-27
+    //   moving        kind  home    asked         answered  contested  time, in quarters of a question's life
     static constexpr unsigned first_index_shift = 2;
     static constexpr unsigned second_index_shift = first_index_shift + local_index_bits;
     static constexpr unsigned sends_shift = second_index_shift;
@@ -210,7 +237,8 @@ private:
     static constexpr Ticks time_mask = (Ticks{1} << (bits - time_shift)) - 1;
     static constexpr unsigned known_unit_shift = 8;
     static constexpr uint64_t answered_bit = uint64_t{1} << (second_index_shift + local_index_bits);
-    static constexpr unsigned moving_time_shift = second_index_shift + local_index_bits + 1;
+    static constexpr uint64_t contested_bit = answered_bit << 1;
+    static constexpr unsigned moving_time_shift = second_index_shift + local_index_bits + 2;
     static constexpr uint64_t moving_time_mask = (uint64_t{1} << (bits - moving_time_shift)) - 1;
 
     static constexpr uint64_t kind_bits(Kind kind) { return static_cast<uint64_t>(kind); }
@@ -220,14 +248,24 @@ private:
         return static_cast<LocalIndex>(word_ >> shift & ((1U << local_index_bits) - 1));
     }
 
-    // Five bits of time are eight lives of a question. Then one that nobody has come back to counts once
+    // Of a moving one: what is sent is taken for the answer to its question.
+    constexpr bool is_answered_by_speaking(Ticks now, const Lifetimes& lifetimes, bool late) const {
+        return late && !is_answered() && counts(now, lifetimes);
+    }
+
+    // Four bits of time are four lives of a question. Then one that nobody has come back to counts once
     // more.
     static constexpr Ticks moving_unit(const Lifetimes& lifetimes) {
         return lifetimes.question >= 4 ? lifetimes.question / 4 : 1;
     }
-    constexpr Conversation moving(LocalIndex at, Ticks now, const Lifetimes& lifetimes) const {
+    constexpr Ticks quarters(Ticks now, const Lifetimes& lifetimes) const {
+        return static_cast<Ticks>((now / moving_unit(lifetimes) - (word_ >> moving_time_shift)) &
+                                  moving_time_mask);
+    }
+    constexpr Conversation moving(LocalIndex at, bool contested, Ticks now,
+                                  const Lifetimes& lifetimes) const {
         return Conversation{kind_bits(Kind::moving) | place(first_index(), first_index_shift) |
-                            place(at, second_index_shift) |
+                            place(at, second_index_shift) | (contested ? contested_bit : 0) |
                             (uint64_t{now / moving_unit(lifetimes)} & moving_time_mask) << moving_time_shift};
     }
 

@@ -107,6 +107,13 @@ public:
         return exchange(entry, hash, next);
     }
 
+    // An answer was not sent after all. Async-signal-safe.
+    void take_back_answer(uint64_t hash) {
+        const Entry entry = find(hash);
+        if (const Conversation next = entry.state().unanswered(); entry && next != entry.state())
+            exchange(entry, hash, next);
+    }
+
     // Something is sent that is no answer to what this thread has just heard: where it leaves from. If
     // nothing is known, we have spoken first. Async-signal-safe.
     Conversation::Spoken speak(uint64_t hash, Ticks now, Entry found, bool late) {
@@ -138,8 +145,9 @@ private:
         uint64_t bits = hash;
         if (state.kind() != Conversation::Kind::spoke_first)
             bits ^= locals_->salt(state.first_index());
+        // All numbers go through the same salts: were it not shifted, two of the same age would cancel out.
         if (state.kind() == Conversation::Kind::moving)
-            bits ^= locals_->salt(state.second_index());
+            bits ^= locals_->salt(state.second_index()) << 1;
         return bits & fingerprint_mask;
     }
 
@@ -199,7 +207,7 @@ private:
                 return {&word, held};
             if (!state.is_settled()) {
                 ++unsettled;
-                const Ticks age = state.age(now) + (state.counts(now, lifetimes_) ? 0 : expired);
+                const Ticks age = state.age(now, lifetimes_) + (state.counts(now, lifetimes_) ? 0 : expired);
                 if (!oldest || age > oldest_age) {
                     oldest = {&word, held};
                     oldest_age = age;
@@ -233,7 +241,7 @@ private:
 
     bool is_crowded(Conversation out, Ticks now) const {
         return out.kind() == Conversation::Kind::question && !out.is_answered() &&
-               out.age(now) <= ticks_a_second;
+               out.age(now, lifetimes_) <= ticks_a_second;
     }
 
     // Two threads that hear a new peer at the same time may both insert it. Both keep the entry that look-ups

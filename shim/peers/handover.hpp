@@ -30,12 +30,12 @@ namespace multihome {
 class Handover {
 public:
     // True where a peer with this port (network byte order) is a server, as far as one can tell: the ports
-    // below 1024, and those above it that hosts ask from many programs.
+    // below 1024, and those above it that hosts ask from many programs. None of those that Linux gives to
+    // clients (net.ipv4.ip_local_port_range): any client may have one.
     static bool answers_from(in_port_t port) {
-        // OpenVPN, RADIUS, SSDP, STUN, IPsec behind NAT, SIP, NAT-PMP, mDNS, LLMNR, CoAP, memcached,
-        // WireGuard.
-        static constexpr uint16_t servers[] = {1194, 1812, 1813, 1900, 3478, 4500,  5060, 5061,
-                                               5351, 5353, 5355, 5683, 5684, 11211, 51820};
+        // OpenVPN, RADIUS, SSDP, STUN, IPsec behind NAT, SIP, NAT-PMP, mDNS, LLMNR, CoAP, memcached.
+        static constexpr uint16_t servers[] = {1194, 1812, 1813, 1900, 3478, 4500, 5060,
+                                               5061, 5351, 5353, 5355, 5683, 5684, 11211};
         const uint16_t number = ntohs(port);
         return number < IPPORT_RESERVED || std::binary_search(std::begin(servers), std::end(servers), number);
     }

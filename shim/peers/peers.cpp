@@ -25,6 +25,13 @@ Ticks now() {
            static_cast<Ticks>(time.tv_nsec / nanoseconds_a_tick);
 }
 
+// In nanoseconds.
+uint64_t exactly_now() {
+    timespec time{};
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return static_cast<uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(time.tv_nsec);
+}
+
 uint64_t hash_in(const SharedState& state, const Peer& peer, in_port_t local_port) {
     return hash_of(ConversationKey(peer, local_port), state.key);
 }
@@ -34,7 +41,7 @@ uint64_t hash_in(const SharedState& state, const Peer& peer) {
 }
 
 // A peer that is a server, heard on a port that the kernel gave to one of its clients: it answers us, and
-// does not ask. Where both ports are the same (WireGuard), they are two of a kind.
+// does not ask. Where both ports are the same, they are two of a kind.
 bool is_server_of_ours(const Peer& peer, in_port_t local_port) {
     constexpr uint16_t first_given = 32768; // net.ipv4.ip_local_port_range
     return ntohs(local_port) >= first_given && Handover::answers_from(peer.port) && peer.port != local_port;
@@ -71,10 +78,30 @@ void note_answer(SharedState& state, uint64_t hash, const Peer& peer, LocalIndex
         state.handover.withdraw(hash_in(state, peer), state.locals);
 }
 
+// Something is sent to a peer of which this thread has heard `record`, and of which `known` is known. A
+// program that goes on to send is not answering any more.
+bool is_answer(ThreadMemory& memory, const Run::Record& record, Conversation known,
+               const Lifetimes& lifetimes) {
+    switch (known.kind()) {
+    case Conversation::Kind::question:
+        return known.counts(now(), lifetimes);
+    case Conversation::Kind::known:
+    case Conversation::Kind::spoke_first:
+        return true;
+    case Conversation::Kind::moving:
+        break;
+    }
+    const uint64_t time = exactly_now();
+    if (record.is_answered() && !memory.continues_answer(time))
+        return false;
+    memory.set_answered(time);
+    return true;
+}
+
 // Something is sent to a peer that this thread has not just heard: where it leaves from. `late`: see
 // Conversation::spoken().
-LocalIndex speak(SharedState& state, Socket socket, uint64_t hash, const Peer& peer, const Entry& found,
-                 bool late) {
+LocalIndex speak(SharedState& state, ThreadMemory* memory, Socket socket, uint64_t hash, const Peer& peer,
+                 const Entry& found, bool late) {
     ConversationTable table = state.table();
     const Ticks time = now();
     if (!found) {
@@ -89,6 +116,9 @@ LocalIndex speak(SharedState& state, Socket socket, uint64_t hash, const Peer& p
         }
     }
     const Conversation::Spoken spoken = table.speak(hash, time, found, late);
+    if (memory != nullptr)
+        memory->set_late_answer(
+            spoken.from != local_by_route && spoken.from == found.state().second_index() ? hash : 0);
     if (spoken.is_late_answer) {
         set_answers_late(state);
         state.handover.withdraw(hash_in(state, peer), state.locals);
@@ -152,7 +182,7 @@ void Turn::begin_receiving(Socket socket, bool several) {
         log_crowded();
     }
     const Conversation::Kind kind = heard.entry.state().kind();
-    if (heard.entry && kind == Conversation::Kind::question)
+    if (heard.entry && kind == Conversation::Kind::question && !Handover::answers_from(peer.port))
         state.handover.offer(hash_in(state, peer), at,
                              static_cast<uint16_t>(state.sockets_made.load(std::memory_order_relaxed)), time,
                              state.locals, table.lifetimes());
@@ -164,9 +194,9 @@ void Turn::end_peek() {
         memory_->end_peek();
 }
 
-void Turn::drained() {
+void Turn::drained(Socket socket) {
     if (memory_ != nullptr)
-        memory_->drained();
+        memory_->drained(socket);
 }
 
 [[gnu::hot]] Source Turn::source_for(Socket socket, const void* name, socklen_t length, SourceRoom& room) {
@@ -198,28 +228,29 @@ void Turn::drained() {
         const Conversation known = found.state();
         // Another thread may have heard the peer since, at another address.
         const bool is_ours = !may_be_for_another || !found || known.asked_last() == memory_->heard_last(hash);
-        // A program that goes on to send is not answering any more.
-        const bool is_answer =
-            known.kind() != Conversation::Kind::question || known.counts(now(), state->table().lifetimes());
-        if (is_ours && is_answer) {
+        if (is_ours && is_answer(*memory_, record, known, state->table().lifetimes())) {
             note_answer(*state, hash, peer, record.at(), found);
             return record.at();
         }
-        return speak(*state, socket, hash, peer, found, true);
+        return speak(*state, memory_, socket, hash, peer, found, questions_change_threads(*state));
     }
     // Without a memory, a signal handler answers by the table.
     const bool late = answers_late(*state) || memory_ == nullptr;
-    const LocalIndex at = speak(*state, socket, hash, peer, state->table().find(hash), late);
+    const LocalIndex at = speak(*state, memory_, socket, hash, peer, state->table().find(hash), late);
     if (at == local_by_route)
         count(socket, record ? Counter::spoke_first : Counter::not_heard);
     return at;
 }
 
 void Turn::give_back(Socket socket, const void* name, socklen_t length) {
-    const SharedState* state = shared_state::get();
+    SharedState* state = shared_state::get();
     Peer peer;
-    if (memory_ != nullptr && state != nullptr && read_peer(static_cast<const sockaddr*>(name), length, peer))
-        memory_->give_back(hash_in(*state, peer, socket.port()));
+    if (memory_ == nullptr || state == nullptr ||
+        !read_peer(static_cast<const sockaddr*>(name), length, peer))
+        return;
+    const uint64_t hash = hash_in(*state, peer, socket.port());
+    if (memory_->give_back(hash))
+        state->table().take_back_answer(hash);
 }
 
 Counters::Line* Turn::choose_line(Socket socket) {
@@ -268,7 +299,7 @@ void refused(Socket socket, const Peer& peer, const Local& local) {
     {
         Turn turn;
         turn.count(socket, Counter::refused);
-        turn.forget(hash);
+        turn.forget(hash, [&](LocalIndex at) { return state->locals.is_at(at, local); });
     }
     state->table().forget(hash);
     state->handover.withdraw(hash_in(*state, peer), state->locals);

@@ -79,8 +79,8 @@ public:
     // What the call has brought was only looked at (MSG_PEEK).
     void end_peek();
 
-    // A receive call found nothing.
-    void drained();
+    // A receive call on this socket found nothing.
+    void drained(Socket socket);
 
     // --- sending ---
 
@@ -94,10 +94,11 @@ public:
     // The same for the source's number.
     LocalIndex find_source(Socket socket, const Peer& peer);
 
-    // The source of what this conversation has asked is none any more.
-    void forget(uint64_t hash) {
+    // The addresses that `is_gone` are no source for this conversation any more.
+    template <typename IsGone>
+    void forget(uint64_t hash, IsGone is_gone) {
         if (memory_ != nullptr)
-            memory_->forget(hash);
+            memory_->forget(hash, is_gone);
     }
 
     // Counts in this thread's share of the counters.

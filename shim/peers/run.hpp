@@ -31,6 +31,7 @@ public:
         constexpr bool is_steady() const { return (word_ & steady_bit) != 0; }
         constexpr void answer() { word_ |= answered_bit; }
         constexpr void give_back() { word_ &= ~answered_bit; }
+        constexpr void forget_address() { word_ &= ~(index_mask | steady_bit); }
 
     private:
         static constexpr uint64_t index_mask = (1U << local_index_bits) - 1;
@@ -59,27 +60,29 @@ public:
     // Takes back what came after the first `count`.
     void drop(unsigned count) { count_ = static_cast<uint16_t>(count < count_ ? count : count_); }
 
+    // Forgets the first `count`, and leaves the others their places.
+    void forget_first(unsigned count) {
+        if (count >= count_)
+            return clear();
+        for (unsigned index = 0; index < count; ++index)
+            records_[index] = {};
+    }
+
     unsigned count() const { return count_; }
 
-    // The first datagram of this conversation that nobody has answered yet, which is answered now. Where all
-    // have been answered, the last of them; the empty record where there is none.
-    Record take(uint64_t hash) {
-        while (next_ < count_ && records_[next_].is_answered())
-            ++next_;
-        for (unsigned index = next_; index < count_; ++index) {
-            Record& record = records_[index];
-            if (record.is_of(hash) && !record.is_answered()) {
-                record.answer();
-                return record;
-            }
-        }
+    // The first datagram of this conversation that nobody has answered yet. Where all have been answered, the
+    // last of them; null where there is none.
+    Record* first_unanswered(uint64_t hash) {
+        skip_answered();
+        for (unsigned index = next_; index < count_; ++index)
+            if (records_[index].is_of(hash) && !records_[index].is_answered())
+                return &records_[index];
         return latest(hash);
     }
 
     // The first datagram that nobody has answered yet; null where there is none.
     Record* next() {
-        while (next_ < count_ && records_[next_].is_answered())
-            ++next_;
+        skip_answered();
         return next_ < count_ ? &records_[next_] : nullptr;
     }
 
@@ -98,22 +101,44 @@ public:
         }
     }
 
-    // No answer belongs to a datagram of this conversation.
-    void forget(uint64_t hash) {
-        for (unsigned index = 0; index < count_; ++index)
-            if (records_[index].is_of(hash))
-                records_[index] = {};
+    // No answer to this conversation leaves from the addresses that `is_gone`. What asked there keeps its
+    // place in the order.
+    template <typename IsGone>
+    void forget(uint64_t hash, IsGone is_gone) {
+        for (unsigned index = 0; index < count_; ++index) {
+            Record& record = records_[index];
+            if (record.is_of(hash) && record.at() != local_by_route && is_gone(record.at()))
+                record.forget_address();
+        }
     }
 
-    // The last datagram of this conversation; the empty record where there is none.
-    Record latest(uint64_t hash) const {
+    // The last datagram of this conversation. Where that has been answered, one at the same address that has
+    // not, if there is one; null where there is no datagram at all.
+    Record* latest_to_answer(uint64_t hash) {
+        Record* const last = latest(hash);
+        if (last == nullptr || !last->is_answered())
+            return last;
+        for (Record* record = last; record != records_.data(); --record)
+            if (Record& before = record[-1];
+                before.is_of(hash) && !before.is_answered() && before.at() == last->at())
+                return &before;
+        return last;
+    }
+
+    // The last datagram of this conversation; null where there is none.
+    Record* latest(uint64_t hash) {
         for (unsigned index = count_; index > 0; --index)
             if (records_[index - 1].is_of(hash))
-                return records_[index - 1];
-        return {};
+                return &records_[index - 1];
+        return nullptr;
     }
 
 private:
+    void skip_answered() {
+        while (next_ < count_ && (records_[next_].is_answered() || !records_[next_]))
+            ++next_;
+    }
+
     uint16_t count_ = 0;
     uint16_t next_ = 0; // all before it have been answered
     std::array<Record, capacity> records_{};

@@ -24,6 +24,7 @@
 #include "shim/peers/source_message.hpp"
 #include "shim/sockets/sockets.hpp"
 
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <cstdint>
@@ -95,13 +96,10 @@ public:
     }
     // The same after close_quick_look().
     [[gnu::always_inline]] void begin_run(Socket socket, bool several) {
-        // A socket that is read again, after all were read to their end, begins another round.
-        const bool is_next_round = is_drained_ && run_.count() != 0 && socket.word() == first_socket_;
-        if (!is_receiving_ || several || is_next_round) {
-            run_.clear();
-            first_socket_ = socket.word();
-            is_drained_ = false;
-        }
+        if (!is_receiving_ || several)
+            clear();
+        else if (is_drained_) [[unlikely]]
+            end_round(socket);
         is_batch_ = several;
         is_receiving_ = !several;
         count_before_ = static_cast<uint8_t>(run_.count());
@@ -120,10 +118,17 @@ public:
             run_.drop(count_before_);
     }
 
-    // A receive call found nothing.
-    void drained() {
+    // A receive call on this socket found nothing.
+    void drained(Socket socket) {
         // One that comes between answers changes nothing of their order.
-        is_drained_ = is_drained_ || is_receiving_;
+        if (is_receiving_) {
+            is_drained_ = true;
+            for (Drained& drained : drained_)
+                if (drained.socket == 0 || drained.socket == socket.word()) {
+                    drained = {socket.word(), run_.count()};
+                    break;
+                }
+        }
         if (run_.count() > 1)
             close_quick_look();
     }
@@ -143,16 +148,30 @@ public:
         again_ = 0;
     }
 
-    // The datagram of this conversation that an answer belongs to; the empty record where there is none.
+    // It has received several, and answers them one after the other.
+    bool answers_in_order() const { return (is_batch_ || is_drained_) && run_.count() > 1; }
+
+    // The datagram of this conversation that an answer belongs to, as it was before it is answered now; the
+    // empty record where there is none.
     Run::Record record_for(uint64_t hash) {
-        const bool in_order = (is_batch_ || is_drained_) && run_.count() > 1;
-        return in_order ? run_.take(hash) : run_.latest(hash);
+        Run::Record* const record =
+            answers_in_order() ? run_.first_unanswered(hash) : run_.latest_to_answer(hash);
+        if (record == nullptr)
+            return {};
+        const Run::Record before = *record;
+        record->answer();
+        return before;
     }
+
+    // Something is sent now, after what `record_for()` has found was answered. True where it goes on with
+    // that answer: a long one is several datagrams in a row.
+    bool continues_answer(uint64_t now) const { return now - answered_at_ <= longest_pause; }
+    void set_answered(uint64_t now) { answered_at_ = now; }
 
     // record_for() where that is steady and needs no search: where answers come in order, the datagram whose
     // turn it is, which is answered now; else the last one. The empty record where it is another one.
     [[gnu::always_inline]] Run::Record steady_record_for(uint64_t hash) {
-        const bool in_order = (is_batch_ || is_drained_) && run_.count() > 1;
+        const bool in_order = answers_in_order();
         Run::Record* const record = in_order ? run_.next() : run_.last();
         if (record == nullptr || !record->is_of(hash) || !record->is_steady())
             return {};
@@ -162,15 +181,26 @@ public:
     }
 
     // Where this thread has heard the conversation last; local_by_route where it has not.
-    LocalIndex heard_last(uint64_t hash) const { return run_.latest(hash).at(); }
+    LocalIndex heard_last(uint64_t hash) {
+        const Run::Record* const record = run_.latest(hash);
+        return record != nullptr ? record->at() : local_by_route;
+    }
 
-    // An answer to this conversation was not sent after all.
-    void give_back(uint64_t hash) { run_.give_back(hash); }
+    // An answer to this conversation was not sent after all. True where it was the last one to a question
+    // that this thread has not heard.
+    bool give_back(uint64_t hash) {
+        run_.give_back(hash);
+        return late_answer_ == hash;
+    }
+    // What is sent now is an answer to this conversation, whose question this thread has not heard; 0: it is
+    // not.
+    void set_late_answer(uint64_t hash) { late_answer_ = hash; }
 
-    // The source of what this conversation has asked is none any more.
-    void forget(uint64_t hash) {
+    // The addresses that `is_gone` are no source for this conversation any more.
+    template <typename IsGone>
+    void forget(uint64_t hash, IsGone is_gone) {
         close_quick_look();
-        run_.forget(hash);
+        run_.forget(hash, is_gone);
     }
 
     // --- counting ---
@@ -213,6 +243,29 @@ public:
     }
 
 private:
+    // In nanoseconds: what a program does between two datagrams of one answer takes less, and hardly any
+    // program sends something of its own as soon as that after an answer.
+    static constexpr uint64_t longest_pause = 500'000;
+
+    void clear() {
+        run_.clear();
+        is_drained_ = false;
+        drained_ = {};
+    }
+
+    // A socket that is read again, after it was read to its end, begins another round: what the run had by
+    // then has been answered elsewhere.
+    void end_round(Socket socket) {
+        for (Drained& drained : drained_)
+            if (drained.socket == socket.word()) {
+                run_.forget_first(drained.count);
+                if (run_.count() == 0)
+                    clear();
+                else
+                    drained.count = 0;
+            }
+    }
+
     uint64_t again_ = 0; // the socket on which hear_again() may come true; 0: none
     bool is_entered_ = false;
     bool is_receiving_ = false; // by single calls, and nothing was sent since
@@ -222,7 +275,13 @@ private:
     uint8_t count_before_ = 0; // of the run, when the last call began
     static_assert(Run::capacity <= UINT8_MAX);
     unsigned thread_number_ = 0;
-    uint64_t first_socket_ = 0; // with which the run began
+    uint64_t answered_at_ = 0; // see continues_answer()
+    uint64_t late_answer_ = 0; // see give_back()
+    struct Drained {
+        uint64_t socket = 0;
+        unsigned count = 0; // of the run by then
+    };
+    std::array<Drained, 4> drained_{}; // the first sockets that were read to their end in this run
     uint64_t line_socket_ = 0;
     Counters::Line* line_ = nullptr;
     struct {

@@ -458,8 +458,14 @@ void mark_all() {
     const libc::ErrnoGuard keep_errno;
     const int end = unmarked_end.exchange(0, std::memory_order_relaxed);
     for (int fd = 0; fd < end; ++fd) {
+        const auto is_unmarked = [](Socket socket) {
+            return socket.is(Kind::ours) && socket.has(Socket::unmarked);
+        };
+        // The number may be that of something else by now, of which we have not heard.
+        if (const Socket seen = peek(fd); is_unmarked(seen))
+            verify(fd, seen);
         const Socket socket = peek(fd);
-        if (!socket.is(Kind::ours) || !socket.has(Socket::unmarked))
+        if (!is_unmarked(socket))
             continue;
         options::mark(fd);
         update(fd, socket, socket.with_options(Socket::unmarked, 0));

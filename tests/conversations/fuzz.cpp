@@ -254,8 +254,11 @@ void Conversing::answer(size_t actor, size_t index, bool in_order) {
         return; // the peer has gone
     Addresses allowed =
         model_.answer(actor, conversation(question), question.token, question.asked, in_order);
-    if (question.asked == coming_and_going && !is_present_)
+    // It is refused, and what was known of the peer is forgotten.
+    if (question.asked == coming_and_going && !is_present_) {
+        model_.forget(conversation(question));
         allowed = Model::anywhere;
+    }
     tell(in_order ? "answer in order" : "answer", actor, question);
     Order send = order(actor, Verb::send, any_socket(actor, question.conversation_port));
     send.name = question.name;
@@ -293,8 +296,10 @@ void Conversing::answer_burst() {
             hear(actor, outcome);
         }
     }
+    // A thread remembers the order of 96 (run.hpp), some of which it may have read before.
+    const bool in_order = waiting_.size() - before <= 64;
     while (waiting_.size() > before)
-        answer(actor, before, true);
+        answer(actor, before, in_order);
 }
 
 // Something that nobody has asked for, or the first word.
@@ -339,10 +344,12 @@ void Conversing::begin_receiving(size_t actor) {
     receive.flags |= static_cast<uint32_t>(Flag::announced);
     actors_[actor]->give(receive);
     actors_[actor]->take();
-    // What comes there may be lost with the actor, before or after the shim has seen it.
+    // What comes there may be lost with the actor, before or after the shim has seen it. Then the peer waits
+    // for an answer, which may come from any port.
     for (const auto& [token, question] : asked_)
         if (question.conversation_port == port)
-            model_.forget(conversation(question));
+            for (size_t any_port = 0; any_port < port_count; ++any_port)
+                model_.forget({question.peer * 1'000'000 + question.generation, any_port});
 }
 
 // What the actor has read before it ended, if it was so quick.

@@ -44,10 +44,10 @@ public:
     // there was, and answers it in order.
     Addresses answer(size_t actor, Conversation conversation, uint64_t token, size_t asked, bool in_order) {
         State& state = states_[conversation];
-        if (state.spoke_first)
-            return only(routed);
         if (state.is_vague)
             return anywhere;
+        if (state.spoke_first)
+            return only(routed);
         const Questions& mine = state.read_by[actor];
         if (in_order && !mine.empty() && mine.front().token == token)
             return only(asked);
@@ -65,23 +65,25 @@ public:
             for (const Question& question : mine)
                 possible |= only(question.asked);
         state.is_mixed_up |= possible != only(asked);
-        return possible == only(asked) ? only(asked) : state.asked;
+        return possible == only(asked) ? only(asked) : known(state);
     }
     // It has left.
     void answered(size_t actor, Conversation conversation, uint64_t token) {
         State& state = states_[conversation];
         for (Questions* questions : {&state.waiting, &state.read_by[actor]})
             std::erase_if(*questions, [&](const Question& question) { return question.token == token; });
+        // It may have been taken for the answer to another one that waits.
+        state.is_mixed_up |= !state.waiting.empty();
     }
 
     // What the program sends on its own.
     Addresses pushed(Conversation conversation) {
         State& state = states_[conversation];
+        if (state.is_vague)
+            return anywhere;
         if (state.asked == 0)
             state.spoke_first = true;
-        if (state.spoke_first)
-            return only(routed);
-        return state.is_vague ? anywhere : state.asked;
+        return state.spoke_first ? only(routed) : known(state);
     }
     // Whether something that nobody asked for would be taken for an answer.
     bool waits(size_t peer) const {
@@ -133,6 +135,13 @@ private:
                                                   [](const auto& entry) { return entry.second.empty(); });
         }
     };
+    // Where the peer may be, as far as the program knows. One that was at several addresses may be a stranger
+    // at any of them: then the routing table may choose.
+    Addresses known(const State& state) const {
+        const bool several = (state.asked & (state.asked - 1)) != 0;
+        return state.asked | (several ? only(routed) : 0);
+    }
+
     std::map<Conversation, State> states_;
 };
 

@@ -64,6 +64,12 @@ Story known(LocalIndex at) {
 Story moving(LocalIndex home, LocalIndex to) {
     return known(home).hear(to);
 }
+// Asked and pushed to at the one address, heard at the other.
+Story contested(LocalIndex first, LocalIndex then) {
+    Story story = asked(first).answer(first);
+    story.speak(); // the program's own
+    return story.hear(then);
+}
 Story spoken_first() {
     Story story;
     story.speak();
@@ -94,6 +100,14 @@ TEST_CASE("each event in each state") {
         CHECK(is(asked(x).hear(y), Kind::question, y));
         CHECK(is(asked(x).answer(x).hear(x), Kind::known, x));
         CHECK(is(asked(x).answer(x).hear(y), Kind::question, y));
+        CHECK(is(contested(x, y), Kind::moving, x, y));
+        CHECK(contested(x, y).state().is_contested());
+        CHECK_FALSE(moving(x, y).state().is_contested());
+        CHECK(is(contested(x, y).hear(z), Kind::moving, x, z));
+        CHECK(contested(x, y).hear(z).state().is_contested());
+        CHECK(is(contested(x, y).hear(x), Kind::known, x));
+        CHECK(is(contested(x, y).hear(y), Kind::moving, x, y));
+        CHECK(is(contested(x, y).answer(y).hear(y), Kind::known, y));
         CHECK(is(spoken_first().hear(x), Kind::spoke_first, local_by_route));
         CHECK(is(known(x).hear(x), Kind::known, x));
         CHECK(is(known(x).hear(y), Kind::moving, x, y));
@@ -129,7 +143,7 @@ TEST_CASE("each event in each state") {
             CHECK(story.state().is_answered());
             story = known(x);
             CHECK(story.speak(late) == x);
-            CHECK(story.state() == known(x).state());
+            CHECK(is(story, Kind::known, x));
         }
         Story story = moving(x, y);
         CHECK(story.speak(false) == x); // the program's own
@@ -140,6 +154,14 @@ TEST_CASE("each event in each state") {
         story.hear(y);
         CHECK(is(story, Kind::known, y));
     }
+}
+
+TEST_CASE("an answer that was not sent is still to be given") {
+    Story story = moving(x, y);
+    CHECK(story.speak(true) == y);
+    CHECK(story.state().unanswered() == moving(x, y).state());
+    for (const Story& other : {asked(x), asked(x).answer(x), spoken_first(), moving(x, y), known(x)})
+        CHECK(other.state().unanswered() == other.state());
 }
 
 TEST_CASE("a late answer is told from what a program sends anyway") {
@@ -246,7 +268,7 @@ TEST_CASE("it takes two questions and an answer between them to be known") {
     CHECK(asked(x).hear(x).hear(x).hear(x).kind() == Kind::question);
     CHECK(asked(x).answer(x).kind() == Kind::question);
     CHECK(asked(x).answer(y).hear(x).kind() == Kind::question);
-    CHECK(asked(x).answer(x).hear(y).hear(x).kind() == Kind::question);
+    CHECK(contested(x, y).hear(y).kind() == Kind::moving);
     CHECK(known(x).kind() == Kind::known);
     Story story = asked(x);
     story.speak(); // whoever answers
@@ -277,6 +299,30 @@ TEST_CASE("one spoofed datagram gets its answer from where it asked, and changes
     CHECK(is(story.hear(x), Kind::known, x));
 }
 
+TEST_CASE("whoever was answered once at each of two addresses may be a stranger at either") {
+    Story story = contested(x, y);
+    CHECK(story.speak() == x);
+    CHECK(Story{story}.speak(true) == y); // the late answer
+    story.answer(y);
+    for (const bool late : {false, true}) {
+        CHECK(story.speak(late) == local_by_route);
+        CHECK(is(story, Kind::moving, x, y));
+    }
+    CHECK(is(Story{story}.hear(x), Kind::known, x));
+    CHECK(is(Story{story}.hear(y), Kind::known, y));
+    // A stranger's later datagrams do not make it known either.
+    CHECK(story.hear(z).answer(z).hear(y).answer(y).speak() == local_by_route);
+    // One that was not answered is no rival.
+    CHECK(is(asked(x).hear(y), Kind::question, y));
+    // Nor is one that the program has gone on to send to, for longer than its question counts.
+    story = asked(x).answer(x).answer(x).answer(x).wait(lifetimes.question + 1);
+    CHECK(is(story.hear(y), Kind::question, y));
+    // Nor is there one where each question had its one answer.
+    story = asked(x).answer(x).hear(y);
+    CHECK(story.speak() == y);
+    CHECK(is(story.hear(x), Kind::question, x));
+}
+
 TEST_CASE("a moving peer's question counts for its time, give or take a quarter") {
     for (const Ticks question : {Ticks{4}, Ticks{120}, Ticks{4000}})
         for (const Ticks offset : {Ticks{0}, Ticks{1}, question / 3, question - 1}) {
@@ -298,7 +344,8 @@ TEST_CASE("a moving peer that is heard again at the same address begins its time
 }
 
 TEST_CASE("a steady conversation is one that hearing at home does not change") {
-    for (const Story& story : {asked(x), asked(x).answer(x), spoken_first(), moving(x, y), known(x)}) {
+    for (const Story& story :
+         {asked(x), asked(x).answer(x), spoken_first(), moving(x, y), contested(x, y), known(x)}) {
         const bool steady = story.state().is_steady();
         CHECK(steady == (Story{story}.hear(x).state() == story.state() && story.kind() == Kind::known));
     }
@@ -317,6 +364,7 @@ TEST_CASE("what is settled, and where a peer asked last") {
     CHECK_FALSE(spoken_first().state().is_settled());
     CHECK(known(x).state().is_settled());
     CHECK(moving(x, y).state().is_settled());
+    CHECK_FALSE(contested(x, y).state().is_settled());
     CHECK(asked(x).state().asked_last() == x);
     CHECK(known(x).state().asked_last() == x);
     CHECK(moving(x, y).state().asked_last() == y);
@@ -326,14 +374,19 @@ TEST_CASE("what is settled, and where a peer asked last") {
     CHECK(moving(x, y).state().is_used());
 }
 
+TEST_CASE("the age of a moving one is that of its question, in quarters of its life") {
+    for (const Ticks waited : {Ticks{0}, Ticks{30}, Ticks{120}, Ticks{400}})
+        CHECK(contested(x, y).state().age(start + waited, lifetimes) / 30 == (start % 30 + waited) / 30);
+}
+
 TEST_CASE("the age of a question and of a known one, in any part of the clock's round") {
     for (const Ticks now : {Ticks{0}, Ticks{1}, start, Ticks{0x3fff}, Ticks{0x4000}, ~Ticks{0}}) {
         CAPTURE(now);
-        CHECK(Conversation::question(x, now).age(now) == 0);
-        CHECK(Conversation::question(x, now).age(now + 100) == 100);
-        CHECK(Conversation::question(x, now).age(now + 0x3fff) == 0x3fff);
-        CHECK(Conversation::question(x, now).age(now + 0x4000) == 0); // it wraps after 68 minutes
-        CHECK(Conversation::spoke_first(now).age(now + 480) == 480);
+        CHECK(Conversation::question(x, now).age(now, lifetimes) == 0);
+        CHECK(Conversation::question(x, now).age(now + 100, lifetimes) == 100);
+        CHECK(Conversation::question(x, now).age(now + 0x3fff, lifetimes) == 0x3fff);
+        CHECK(Conversation::question(x, now).age(now + 0x4000, lifetimes) == 0); // it wraps after 68 minutes
+        CHECK(Conversation::spoke_first(now).age(now + 480, lifetimes) == 480);
     }
     CHECK(Conversation::known(x, start).age_when_known(start) < 256);
     CHECK(Conversation::known(x, start).age_when_known(start + 256 * 100) == 256 * 100);
@@ -348,7 +401,9 @@ TEST_CASE("every state fits into its bits, and none is the empty word") {
             const Conversation question = Conversation::question(first, ~Ticks{0});
             const Conversation home = Conversation::known(first, ~Ticks{0});
             const Conversation away = home.heard(second, ~Ticks{0}, lifetimes).answered(second);
-            for (const Conversation state : {question, home, away}) {
+            const Conversation rival =
+                question.answered(first).answered(first).heard(second, ~Ticks{0}, lifetimes).answered(second);
+            for (const Conversation state : {question, home, away, rival}) {
                 REQUIRE(static_cast<bool>(state));
                 REQUIRE((state.word() & ~Conversation::mask) == 0);
                 REQUIRE(state.first_index() == first);
@@ -357,6 +412,8 @@ TEST_CASE("every state fits into its bits, and none is the empty word") {
             }
             REQUIRE(away.second_index() == second);
             REQUIRE(away.is_answered());
+            REQUIRE(rival.is_contested());
+            REQUIRE(rival.second_index() == second);
         }
     CHECK(static_cast<bool>(Conversation::spoke_first(0)));
     CHECK(static_cast<bool>(Conversation::question(1, 0)));

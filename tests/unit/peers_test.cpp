@@ -336,6 +336,18 @@ TEST_CASE("a thread that answers what others have read does not think of what it
     CHECK(answer_by(a, 1) == local(4));
 }
 
+TEST_CASE("a server that asks waits for no answer from another port of ours") {
+    Scene([] {
+        const Socket made_later = test::socket_on(50000, 3);
+        for (const uint16_t port : {uint16_t{53}, uint16_t{5353}, uint16_t{1194}}) {
+            CAPTURE(port);
+            receive(1, 2, sibling, port);
+            CHECK(peers::handed_over(made_later, test::peer(1, port)) == Local{});
+            CHECK(is_by_route(answer(1, made_later, nullptr, port)));
+        }
+    });
+}
+
 TEST_CASE("a socket that was made for the transfer answers for the one that was asked") {
     Scene([] {
         receive(1, 2, sibling);

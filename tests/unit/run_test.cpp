@@ -17,7 +17,11 @@ void add(Run& run, uint64_t number, LocalIndex at) {
 }
 
 LocalIndex take(Run& run, uint64_t number) {
-    return run.take(hash_of_number(number)).at();
+    Run::Record* const record = run.first_unanswered(hash_of_number(number));
+    if (record == nullptr)
+        return local_by_route;
+    record->answer();
+    return record->at();
 }
 
 } // namespace
@@ -27,9 +31,9 @@ TEST_SUITE_BEGIN("run");
 TEST_CASE("an empty run knows nobody") {
     Run run;
     CHECK(run.count() == 0);
-    CHECK_FALSE(static_cast<bool>(run.take(hash_of_number(1))));
-    CHECK_FALSE(static_cast<bool>(run.latest(hash_of_number(1))));
-    CHECK_FALSE(static_cast<bool>(run.take(0)));
+    CHECK(run.first_unanswered(hash_of_number(1)) == nullptr);
+    CHECK(run.latest(hash_of_number(1)) == nullptr);
+    CHECK(run.first_unanswered(0) == nullptr);
 }
 
 TEST_CASE("a record is what was put into it") {
@@ -90,9 +94,41 @@ TEST_CASE("to look at the latest takes nothing") {
     Run run;
     add(run, 1, 7);
     add(run, 1, 8);
-    CHECK(run.latest(hash_of_number(1)).at() == 8);
-    CHECK(run.latest(hash_of_number(1)).at() == 8);
+    CHECK(run.latest(hash_of_number(1))->at() == 8);
+    CHECK(run.latest(hash_of_number(1))->at() == 8);
     CHECK(take(run, 1) == 7);
+}
+
+TEST_CASE("the latest is answered first, and then the others that asked at the same address") {
+    Run run;
+    add(run, 1, 8);
+    add(run, 1, 7);
+    add(run, 2, 8);
+    add(run, 1, 8);
+    const auto answer = [&] {
+        Run::Record* const record = run.latest_to_answer(hash_of_number(1));
+        REQUIRE(record != nullptr);
+        const bool is_first_answer = !record->is_answered();
+        record->answer();
+        CHECK(record->at() == 8);
+        return is_first_answer;
+    };
+    CHECK(answer());
+    CHECK(answer());
+    CHECK_FALSE(answer());
+    CHECK(run.latest_to_answer(hash_of_number(3)) == nullptr);
+}
+
+TEST_CASE("an address that is no source any more keeps its datagrams' places") {
+    Run run;
+    add(run, 1, 7);
+    add(run, 1, 8);
+    add(run, 2, 7);
+    run.forget(hash_of_number(1), [](LocalIndex at) { return at == 7; });
+    CHECK(run.count() == 3);
+    CHECK(take(run, 1) == local_by_route);
+    CHECK(take(run, 1) == 8);
+    CHECK(take(run, 2) == 7);
 }
 
 TEST_CASE("beyond the capacity requests are left to the table, never mixed up") {
@@ -115,7 +151,23 @@ TEST_CASE("what came after is taken back, and nothing else") {
     CHECK(take(run, 1) == 7);
     CHECK(take(run, 1) == 7);
     run.drop(0);
-    CHECK_FALSE(static_cast<bool>(run.latest(hash_of_number(1))));
+    CHECK(run.latest(hash_of_number(1)) == nullptr);
+}
+
+TEST_CASE("a round's first datagrams are forgotten, the others keep their order") {
+    Run run;
+    add(run, 1, 7);
+    add(run, 2, 8);
+    add(run, 1, 9);
+    add(run, 1, 10);
+    run.forget_first(2);
+    CHECK(run.latest(hash_of_number(2)) == nullptr);
+    REQUIRE(run.next() != nullptr);
+    CHECK(run.next()->at() == 9);
+    CHECK(take(run, 1) == 9);
+    CHECK(take(run, 1) == 10);
+    run.forget_first(4);
+    CHECK(run.count() == 0);
 }
 
 TEST_CASE("a cleared run begins anew") {

@@ -148,12 +148,7 @@ void use_beside(const Memory& memory, uint64_t stranger) {
         REQUIRE(memory.number_of(after.held) == number);
         REQUIRE(after.state().asked_last() == memory.local_of(number, true));
         REQUIRE(after.state().kind() ==
-                (!before || (before.kind() == Kind::question &&
-                             before.first_index() != memory.local_of(number, true))
-                     ? Kind::question
-                 : before.kind() == Kind::known && before.first_index() != memory.local_of(number, true)
-                     ? Kind::moving
-                     : Kind::known));
+                before.heard(memory.local_of(number, true), start, memory.lifetimes()).kind());
     }
     REQUIRE(is_whole(memory));
 }

@@ -57,7 +57,7 @@ public:
         if (state.kind() != Kind::spoke_first)
             bits ^= locals_->salt(state.first_index());
         if (state.kind() == Kind::moving)
-            bits ^= locals_->salt(state.second_index());
+            bits ^= locals_->salt(state.second_index()) << 1;
         return bits >> Conversation::bits;
     }
 

@@ -148,13 +148,15 @@ inline void receive_batch(std::initializer_list<Request> requests, Socket socket
         const Datagram datagram{request.from, request.at};
         const msghdr& message = datagram.message();
         SharedState* state = turn.steady_state(socket);
-        if (state == nullptr || !turn.hear_steady<true>(*state, socket, message, message.msg_namelen))
+        if (state != nullptr && turn.hear_steady<true>(*state, socket, message, message.msg_namelen))
+            turn.count(socket, Counter::requests);
+        else
             turn.hear(socket, -1, message, datagram.local_address());
     }
 }
 
-inline void drain() {
-    peers::Turn{}.drained();
+inline void drain(Socket socket = server) {
+    peers::Turn{}.drained(socket);
 }
 
 // As send.cpp: where a datagram to the peer leaves from.
