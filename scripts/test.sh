@@ -4,13 +4,13 @@
 # Installs what is missing, builds, and runs all tests through one ctest: unit tests (plain and with sanitizers), stress
 # tests, the launcher, the lab of two network namespaces, and real servers in it. Ends with what was skipped and why,
 # and with ctest's summary. Nothing is left running, and nothing outside the build directory is changed but for the
-# packages installed.
+# packages installed. No package is removed.
 #
 # Usage: scripts/test.sh [CTEST-OPTION...], for example scripts/test.sh -L unit
 #
-# The groups are unit, stress, transparency, connect, lab, servers, differential, bench, launcher, packaging,
-# architectures and lint (ctest --print-labels has them all). MULTIHOME_BUILD names another build directory than build;
-# MULTIHOME_WERROR=ON makes warnings errors, as continuous integration has it.
+# The groups are unit, stress, transparency, connect, conversations, lab, servers, engine, differential, bench, tools,
+# launcher, packaging, architectures and lint (ctest --print-labels has them all). MULTIHOME_BUILD names another build
+# directory than build; MULTIHOME_WERROR=ON makes warnings errors, as continuous integration has it.
 set -eu
 cd "$(dirname "$0")/.."
 export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
@@ -50,7 +50,7 @@ mandoc              checks the manual pages
 man-db              checks the manual pages
 debhelper           makes the packages
 lintian             checks the packages
-debootstrap         a Debian tree to install the packages in
+mmdebstrap          a Debian tree to install the packages in
 apparmor            says what a stock profile lets a server load
 musl-tools          a program that preloading must leave alone
 qemu-user-static    runs what is built for other processors
@@ -86,7 +86,7 @@ die() {
 
 case ${1:-} in
 -h | --help)
-    sed -n '4,13s/^# \{0,1\}//p' scripts/test.sh
+    sed -n '4,14s/^# \{0,1\}//p' scripts/test.sh
     exit 0
     ;;
 esac
@@ -99,6 +99,11 @@ TEXT
     exit 1
 fi
 
+build=${MULTIHOME_BUILD:-build}
+case $build in
+/*) export MULTIHOME_UNPACKED="$build/unpacked" ;;
+*) export MULTIHOME_UNPACKED="$PWD/$build/unpacked" ;;
+esac
 work=$(mktemp -d)
 policy=
 # shellcheck disable=SC2317 # called by the trap
@@ -108,6 +113,15 @@ clean_up() {
 }
 trap clean_up EXIT
 trap 'exit 1' HUP INT TERM
+
+# Under sudo, what is built belongs to the one who called it, so that they can go on building in the same directory.
+as_caller() {
+    if [ -n "${SUDO_USER:-}" ] && [ "$SUDO_USER" != root ]; then
+        runuser -u "$SUDO_USER" -- "$@"
+    else
+        "$@"
+    fi
+}
 
 # --- what is missing -------------------------------------------------------------------------------------------------
 
@@ -121,6 +135,9 @@ missing() {
     tests/servers/wall.sh --missing | grep -vxFf "$work/listed" | sed 's/$/: a real server/'
 }
 
+# Debian's package of one server may conflict with that of another. Its program is wanted, and not the package.
+missing_programs() { tests/servers/wall.sh --unpacked; }
+
 enabled_units() { find /etc/systemd/system -path '*.wants/*' -printf '%f\n' 2>/dev/null | sort -u; }
 
 # Debian starts a server as soon as it is installed, and at each boot. This host is to serve nobody because of us.
@@ -131,9 +148,14 @@ install_packages() { # PACKAGE...
         chmod 755 "$policy"
     fi
     enabled_units >"$work/enabled"
-    status=0
-    { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"; } \
-        >"$work/apt" 2>&1 || status=$?
+    # All at once is quickest. One that cannot be had (it conflicts with what is here, or no source has it) would keep
+    # out all the others, so then each is installed by itself.
+    if ! apt_install "$@" >"$work/apt" 2>&1; then
+        for package in "$@"; do
+            apt_install "$package" >"$work/apt" 2>&1 ||
+                say "  $package could not be installed: $(grep -m 1 '^E:' "$work/apt" || tail -n 1 "$work/apt")"
+        done
+    fi
     enabled_units | comm -13 "$work/enabled" - | while read -r unit; do
         systemctl disable "$unit" >/dev/null 2>&1 || say "could not disable $unit"
     done
@@ -141,18 +163,35 @@ install_packages() { # PACKAGE...
         rm -f "$policy"
         policy=
     fi
-    return "$status"
+}
+
+# Removes nothing: what is installed on this host is wanted.
+apt_install() { # PACKAGE...
+    DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends --no-remove "$@"
+}
+
+unpack_packages() { # PACKAGE...
+    as_caller mkdir -p "$MULTIHOME_UNPACKED"
+    for package in "$@"; do
+        if mkdir "$work/$package" && (cd "$work/$package" && apt-get download "$package") >"$work/apt" 2>&1 &&
+            dpkg -x "$work/$package"/*.deb "$MULTIHOME_UNPACKED"; then
+            continue
+        fi
+        say "  $package could not be unpacked: $(tail -n 1 "$work/apt")"
+    done
 }
 
 if command -v apt-get >/dev/null && command -v dpkg-query >/dev/null; then
     missing >"$work/missing"
-    if [ -s "$work/missing" ]; then
+    missing_programs >"$work/unpacked"
+    if [ -s "$work/missing" ] || [ -s "$work/unpacked" ]; then
         say "== installing" && sed 's/^/  /' "$work/missing"
+        sed 's/$/: a real server, unpacked only/; s/^/  /' "$work/unpacked"
+        apt-get update >"$work/apt" 2>&1 || { say "  apt-get update failed:" && tail -n 3 "$work/apt"; }
         # shellcheck disable=SC2046 # package names have no spaces
-        if ! install_packages $(sed 's/:.*//' "$work/missing"); then
-            tail -n 20 "$work/apt" >&2
-            say "apt-get could not install all of them: going on with what is there"
-        fi
+        [ ! -s "$work/missing" ] || install_packages $(sed 's/:.*//' "$work/missing")
+        # shellcheck disable=SC2046 # package names have no spaces
+        [ ! -s "$work/unpacked" ] || unpack_packages $(cat "$work/unpacked")
     fi
 else
     say "no apt-get here: going on with what is there"
@@ -160,16 +199,6 @@ fi
 
 # --- the build -------------------------------------------------------------------------------------------------------
 
-# Under sudo, what is built belongs to the one who called it, so that they can go on building in the same directory.
-as_caller() {
-    if [ -n "${SUDO_USER:-}" ] && [ "$SUDO_USER" != root ]; then
-        runuser -u "$SUDO_USER" -- "$@"
-    else
-        "$@"
-    fi
-}
-
-build=${MULTIHOME_BUILD:-build}
 processors=$(nproc)
 say "== building in $build"
 if ! { as_caller cmake -S . -B "$build" -DMULTIHOME_TESTS=ON -DMULTIHOME_WERROR="${MULTIHOME_WERROR:-OFF}" &&

@@ -88,8 +88,8 @@ long open_file(const char* name) {
 } // namespace
 
 FileIdentity identity_of(int fd) {
-    struct stat status; // as the kernel fills it in on both our architectures
-    if (raw_syscall(SYS_fstat, fd, pointer(&status)) != 0)
+    struct stat64 status; // as the kernel fills it in on all of our architectures
+    if (raw_syscall(number_of_fstat, fd, pointer(&status)) != 0)
         return {};
     return {status.st_dev, status.st_ino, status.st_mode};
 }

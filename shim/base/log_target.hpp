@@ -5,15 +5,24 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string_view>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 namespace multihome::log {
 
+// 32-bit kernels have an older call by the name of fstat(), which fills in another structure.
+#if defined(SYS_fstat64)
+constexpr long number_of_fstat = SYS_fstat64;
+#else
+constexpr long number_of_fstat = SYS_fstat;
+#endif
+
 // What a descriptor stands for.
 struct FileIdentity {
-    dev_t device = 0;
-    ino_t inode = 0;
+    uint64_t device = 0;
+    uint64_t inode = 0;
     mode_t mode = 0; // 0: nothing
 
     // Whose rights have changed is still the same.

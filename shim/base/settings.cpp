@@ -8,8 +8,10 @@
 #include <charconv>
 #include <climits>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <iterator>
+#include <type_traits>
 #include <unistd.h>
 
 namespace multihome::settings {
@@ -94,9 +96,11 @@ std::string_view without_spaces(std::string_view text) {
 }
 
 // A whole number without sign, and nothing behind it.
-bool parse_number(std::string_view text, size_t minimum, size_t maximum, size_t& result) {
+template <typename Number>
+bool parse_number(std::string_view text, std::type_identity_t<Number> minimum,
+                  std::type_identity_t<Number> maximum, Number& result) {
     text = without_spaces(text);
-    size_t number = 0;
+    Number number = 0;
     const char* const end = text.data() + text.size();
     const auto [stopped, error] = std::from_chars(text.data(), end, number);
     if (error != std::errc{} || stopped != end || number < minimum || number > maximum)
@@ -196,8 +200,8 @@ bool parse_journal_stream(std::string_view text, Settings::JournalStream& result
     std::string_view device;
     std::string_view inode;
     Settings::JournalStream stream;
-    if (!split(text, ':', device, inode) || !parse_number(device, 0, SIZE_MAX, stream.device) ||
-        !parse_number(inode, 1, SIZE_MAX, stream.inode))
+    if (!split(text, ':', device, inode) || !parse_number(device, 0, UINT64_MAX, stream.device) ||
+        !parse_number(inode, 1, UINT64_MAX, stream.inode))
         return false;
     result = stream;
     return true;

@@ -52,9 +52,8 @@ public:
     TextArgument(std::string_view text) : text_(text) {} // NOLINT(google-explicit-constructor)
     template <std::integral Number>
     TextArgument(Number number) // NOLINT(google-explicit-constructor)
-        : negative_(number < 0),
-          number_(negative_ ? 0 - static_cast<uint64_t>(number) : static_cast<uint64_t>(number)),
-          is_number_(true) {}
+        : negative_(number < 0), is_number_(true),
+          number_(negative_ ? 0 - static_cast<uint64_t>(number) : static_cast<uint64_t>(number)) {}
 
     void append_to(TextBuffer& buffer) const {
         if (!is_number_)
@@ -67,8 +66,8 @@ public:
 private:
     std::string_view text_;
     bool negative_ = false;
-    uint64_t number_ = 0;
     bool is_number_ = false;
+    uint64_t number_ = 0;
 };
 
 // A text with a place "{}" for each of the arguments, counted when it is compiled.

@@ -6,7 +6,7 @@ namespace multihome::detail {
 constinit std::array<SourceMessage, LocalAddresses::count> source_messages{};
 
 Source SourceMessage::make(const Local& local) {
-    std::array<uint64_t, word_count> wanted{};
+    std::array<size_t, word_count> wanted{};
     control::write_source(wanted.data(), local);
     // Relaxed, but for the length, which comes last. Whoever else makes it stores the same.
     for (size_t word = 1; word < word_count; ++word)

@@ -38,21 +38,21 @@ public:
     // The message of the local address `index`, where it has been made.
     Source get() const {
         // Acquire pairs with the release in make(): then the rest is there as well.
-        const uint64_t length = words_[0].load(std::memory_order_acquire);
+        const size_t length = words_[0].load(std::memory_order_acquire);
         return length != 0 ? Source{words_.data(), length} : Source{};
     }
     Source make(const Local& local);
 
 private:
-    static constexpr size_t word_count = CMSG_SPACE(sizeof(in6_pktinfo)) / sizeof(uint64_t);
-    static_assert(CMSG_SPACE(sizeof(in6_pktinfo)) % sizeof(uint64_t) == 0 &&
+    static constexpr size_t word_count = CMSG_SPACE(sizeof(in6_pktinfo)) / sizeof(size_t);
+    static_assert(CMSG_SPACE(sizeof(in6_pktinfo)) % sizeof(size_t) == 0 &&
                   sizeof(in_pktinfo) <= sizeof(in6_pktinfo));
 
     // A control message (cmsg(3)), whose first word is its length: 0 where it has not been made.
-    std::array<std::atomic<uint64_t>, word_count> words_;
+    std::array<std::atomic<size_t>, word_count> words_;
 };
-static_assert(std::atomic<uint64_t>::is_always_lock_free &&
-              sizeof(std::atomic<uint64_t>) == sizeof(uint64_t) && sizeof(size_t) == sizeof(uint64_t));
+static_assert(std::atomic<size_t>::is_always_lock_free && sizeof(std::atomic<size_t>) == sizeof(size_t) &&
+              alignof(cmsghdr) <= alignof(size_t));
 
 extern std::array<SourceMessage, LocalAddresses::count> source_messages;
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "shim/sockets/system_call_filter.hpp"
 
+#include "shim/base/log_target.hpp"
 #include "shim/base/permissions.hpp"
 #include "shim/base/user_memory.hpp"
 #include "shim/sockets/sockets.hpp"
@@ -51,7 +52,7 @@ constexpr uint32_t this_architecture = AUDIT_ARCH_I386;
 constexpr uint32_t this_architecture = AUDIT_ARCH_ARM;
 #endif
 
-// What libc calls for mmap() and fstat(): 32-bit kernels have older calls of these names.
+// What libc calls for mmap(): 32-bit kernels have an older call of this name.
 #if defined(SYS_mmap2)
 constexpr long number_of_mmap = SYS_mmap2;
 #else
@@ -156,7 +157,7 @@ constexpr Need needs[] = {
     {Activity::probing, {SYS_sendmsg, {some_fd, some_memory, msg_probe | MSG_DONTWAIT | MSG_NOSIGNAL}}},
 
     {Activity::log_to_stderr, {SYS_getpid, {}}},
-    {Activity::log_to_stderr, {SYS_fstat, {STDERR_FILENO, some_memory}}},
+    {Activity::log_to_stderr, {log::number_of_fstat, {STDERR_FILENO, some_memory}}},
     {Activity::log_to_stderr, {SYS_rt_sigprocmask, {SIG_BLOCK, some_memory, some_memory, set_size}}},
     {Activity::log_to_stderr, {SYS_rt_sigprocmask, {SIG_SETMASK, some_memory, 0, set_size}}},
     {Activity::log_to_stderr, {SYS_rt_sigpending, {some_memory, set_size}}},
@@ -168,7 +169,7 @@ constexpr Need needs[] = {
      {SYS_openat,
       {at_current_directory, some_memory,
        O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW, 0640}}},
-    {Activity::log_to_file, {SYS_fstat, {some_fd, some_memory}}},
+    {Activity::log_to_file, {log::number_of_fstat, {some_fd, some_memory}}},
     {Activity::log_to_file, {SYS_rt_sigprocmask, {SIG_BLOCK, some_memory, some_memory, set_size}}},
     {Activity::log_to_file, {SYS_rt_sigprocmask, {SIG_SETMASK, some_memory, 0, set_size}}},
     {Activity::log_to_file, {SYS_rt_sigpending, {some_memory, set_size}}},

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# debian.sh PACKAGES WORK: in a fresh Debian tree of its own (debootstrap, kept in WORK for the next run) the packages are
+# debian.sh PACKAGES WORK: in a fresh Debian tree of its own (mmdebstrap, kept in WORK for the next run) the packages are
 # installed, serve unbound in the lab, are upgraded while it runs, and are purged, which leaves the tree as it was.
 set -euo pipefail
 packages=$1 work=$2
@@ -11,19 +11,18 @@ packages=$1 work=$2
 . "$LAB_HERE/unbound.sh"
 
 [ "$(id -u)" -eq 0 ] || skip 'root is needed to enter a Debian tree'
-need debootstrap dpkg-deb unshare dig
+need mmdebstrap dpkg-deb unshare dig
 fresh=$work/debian
 if [ ! -e "$fresh/made" ]; then
     rm -rf "$fresh"
     mkdir -p "$fresh"
     # The server, and what the packages depend on.
-    if ! debootstrap --variant=minbase --include=unbound,libmnl0,libmd0,libffi8,zlib1g bookworm "$fresh/tree" \
-        >"$fresh/log" 2>&1; then
-        reason=$(tail -n 1 "$fresh/log")
+    if ! mmdebstrap --variant=apt --include=unbound,libmnl0,libmd0,libffi8,zlib1g --dpkgopt=force-unsafe-io \
+        --aptopt='Acquire::Languages "none"' bookworm "$fresh/tree" http://deb.debian.org/debian >"$fresh/log" 2>&1; then
+        reason=$(grep '^[EW]: ' "$fresh/log" | tail -n 1)
         rm -rf "$fresh"
-        skip "debootstrap could not make a Debian tree: $reason"
+        skip "mmdebstrap could not make a Debian tree: $reason"
     fi
-    rm -f "$fresh"/tree/var/cache/apt/archives/*.deb
     touch "$fresh/made"
 fi
 # In the tree, with a /proc, a mount table and process numbers of its own that end with the command.

@@ -17,22 +17,26 @@ wall_list() {
 # Defines what one server file says. The defaults are those of most servers.
 wall_load() { # NAME
     # shellcheck disable=SC2034 # for wall.sh
-    families='v4 v6' serves=all bare=wrong bare_v6= engine=right
+    families='v4 v6' serves=all bare=wrong bare_v6='' engine=right unpacked=()
     # shellcheck source=/dev/null
     . "$WALL_HERE/wall/$1.sh"
     bare_v6=${bare_v6:-$bare}
 }
 
-# Is something missing? Then the package that has it is in WALL_LACKS.
+# Is what shows that a package is there, a command or a file, missing? Then the package is in WALL_LACKS.
+wall_lacks() { # CHECK:PACKAGE
+    WALL_LACKS=${1#*:}
+    case $1 in
+    # A version manager's wrapper in somebody's PATH is not the interpreter that is used.
+    /*) ! compgen -G "${1%%:*}" >/dev/null ;;
+    *) ! command -v "${1%%:*}" >/dev/null ;;
+    esac
+}
+
 wall_unmet() {
     local pair
-    for pair in "${needs[@]}"; do
-        WALL_LACKS=${pair#*:}
-        case $pair in
-        # A version manager's wrapper in somebody's PATH is not the interpreter that is used.
-        /*) compgen -G "${pair%%:*}" >/dev/null || return 0 ;;
-        *) command -v "${pair%%:*}" >/dev/null || return 0 ;;
-        esac
+    for pair in "${needs[@]}" "${unpacked[@]}"; do
+        if wall_lacks "$pair"; then return 0; fi
     done
     return 1
 }
@@ -47,18 +51,21 @@ wall_packages() {
     done | sort -u
 }
 
-wall_missing() {
-    local name
+# The packages that the server files name in that list and that are not here.
+wall_lacking() { # needs or unpacked
+    local name pair
     for name in $(wall_list); do
         (
             wall_load "$name"
-            all=("${needs[@]}")
-            for needs in "${all[@]}"; do
-                if wall_unmet; then printf '%s\n' "$WALL_LACKS"; fi
+            declare -n list=$1
+            for pair in "${list[@]}"; do
+                if wall_lacks "$pair"; then printf '%s\n' "$WALL_LACKS"; fi
             done
         )
     done | sort -u
 }
+wall_missing() { wall_lacking needs; }
+wall_unpacked() { wall_lacking unpacked; }
 
 # --- the report ------------------------------------------------------------------------------------------------------
 

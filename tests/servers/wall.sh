@@ -9,6 +9,8 @@
 #   wall.sh --list           the names
 #   wall.sh --packages       the Debian packages that all of them need, one a line
 #   wall.sh --missing        those of them that would have to be installed here
+#   wall.sh --unpacked       packages that would have to be unpacked in MULTIHOME_UNPACKED: they cannot be installed
+#                            beside the others
 #   wall.sh --report [FILE]  run all, and write the table between the wall:begin and wall:end marks of FILE (README.md)
 #   wall.sh --check [FILE]   does that table have exactly the rows of the files? (versions are not compared)
 #   wall.sh --calls NAME     the calls that the server makes for its datagrams, counted by strace, to fill in its `api`
@@ -17,21 +19,23 @@ set -euo pipefail
 WALL_HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # One order of the files and one language of their programs, on every machine.
 export LC_ALL=C.UTF-8
-# Debian keeps most servers where an ordinary user does not look.
-export PATH="$PATH:/usr/sbin:/sbin"
+# Debian keeps most servers where an ordinary user does not look. Those of packages that conflict with another server's
+# are only unpacked, below the build directory.
+MULTIHOME_UNPACKED=${MULTIHOME_UNPACKED:-$WALL_HERE/../../build/unpacked}
+export PATH="$PATH:/usr/sbin:/sbin:$MULTIHOME_UNPACKED/usr/sbin:$MULTIHOME_UNPACKED/usr/bin"
 # shellcheck source-path=SCRIPTDIR source=rows.sh
 . "$WALL_HERE/rows.sh"
 
 WALL_MODES=(bare shim)
 case ${1:-} in
---list | --packages | --missing | --report | --check)
+--list | --packages | --missing | --unpacked | --report | --check)
     "wall_${1#--}" "${@:2}"
     exit
     ;;
 --calls) WALL_CALLS=yes && shift ;;
 --engine) WALL_MODES=(engine) && shift ;;
 -h | --help | '')
-    sed -n '4,14s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+    sed -n '4,16s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
     exit
     ;;
 esac

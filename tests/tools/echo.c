@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A UDP server as most are written: it answers each datagram with the same bytes, and knows nothing of addresses.
- * Usage: echo PORT [SOCKETS]: so many sockets on the ports from PORT on; it serves the first. */
+/* A UDP server as most are written: it answers each datagram with the same bytes, and knows nothing of
+ * addresses. Usage: echo PORT [SOCKETS]: so many sockets on the ports from PORT on; it serves the first. */
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdio.h>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Damaged and hostile ELF files: read_elf() returns or throws ElfError, whatever is in them. Built with sanitizers.
+// Damaged and hostile ELF files: read_elf() returns or throws ElfError, whatever is in them. Built with
+// sanitizers.
 #include <elf.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -71,7 +72,8 @@ int main() {
     for (unsigned round = 0; round < rounds; ++round) {
         std::vector<unsigned char> bytes = original;
         const bool in_header = round % 2 == 0;
-        const std::size_t reach = in_header ? sizeof(Elf64_Ehdr) : sizeof(Elf64_Ehdr) + 16 * sizeof(Elf64_Phdr);
+        const std::size_t reach =
+            in_header ? sizeof(Elf64_Ehdr) : sizeof(Elf64_Ehdr) + 16 * sizeof(Elf64_Phdr);
         for (std::size_t changes = 1 + below(4); changes > 0; --changes) {
             const std::size_t at = below(reach);
             static constexpr unsigned char edges[] = {0x00, 0x01, 0x7f, 0x80, 0xff};

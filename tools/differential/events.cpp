@@ -159,13 +159,14 @@ void Runner::pass(const Step& step) {
     message.msg_iovlen = 1;
     message.msg_control = control.data();
     message.msg_controllen = length;
-    const long sent = call_plainly(
-        Symbol::sendmsg, {static_cast<std::uint64_t>(Surroundings::pass_from()),
-                          reinterpret_cast<std::uintptr_t>(&message), std::uint64_t{MSG_DONTWAIT}});
+    const long sent = call_plainly(Symbol::sendmsg,
+                                   {static_cast<std::uint64_t>(Surroundings::pass_from()),
+                                    reinterpret_cast<std::uintptr_t>(&message), std::uint64_t{MSG_DONTWAIT}});
     add(Label::passed, 0, sent < 0 ? static_cast<std::uint64_t>(errno) : 0);
     if (sent < 0)
         return;
-    // It moves. That it may go and stay is nothing that the shim could see here, where it is received by itself.
+    // It moves. That it may go and stay is nothing that the shim could see here, where it is received by
+    // itself.
     call_plainly(Symbol::close, {static_cast<std::uint64_t>(fd)});
     Step receive;
     receive.op = Op::recvmsg;

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash disable=SC2034,SC2154 # for and from wall.sh
 title=atftpd
-needs=(atftpd:atftpd /usr/bin/tftp:tftp-hpa)
+needs=(/usr/bin/tftp:tftp-hpa '/lib/*/libwrap.so.0:libwrap0' '/lib/*/libpcre2-8.so.0:libpcre2-8-0')
+unpacked=(atftpd:atftpd) # it conflicts with tftpd-hpa
 api='recvmsg with IP_PKTINFO; a second socket, bound and connected'
 bare=right
 serves=family
