@@ -139,11 +139,12 @@ Counters read_counters(int map) {
     return sums;
 }
 
-/// Whether the kernel still has the control group that a pinned link is attached to.
+/// Whether a pinned link is still attached. The kernel lets a link go some time after its control group.
 bool link_is_alive(int link) {
     bpf_link_info info{};
     std::uint32_t size = sizeof info;
-    return bpf_obj_get_info_by_fd(link, &info, &size) == 0 && info.cgroup.cgroup_id != 0;
+    return bpf_obj_get_info_by_fd(link, &info, &size) == 0 && info.cgroup.cgroup_id != 0 &&
+           control_group_may_exist(info.cgroup.cgroup_id);
 }
 
 } // namespace
