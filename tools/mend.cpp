@@ -58,12 +58,12 @@ void find_mend(Server& server, const LibraryPresence& presence, const ElfMachine
         server.obstacles.emplace_back("in a container");
 
     if (process.is_system_service && is_reachable && !process.in_container) {
-        server.command = fmt::format("sudo multihomectl enable --now {}", shell_line({process.unit}));
+        server.command = fmt::format("sudo multihomectl enable --now {}", shell_command({process.unit}));
     } else if (process.is_system_service) {
-        server.command = fmt::format("sudo multihomectl attach {}", shell_line({process.unit}));
+        server.command = fmt::format("sudo multihomectl attach {}", shell_command({process.unit}));
         server.remark = "preloading cannot reach it";
     } else if (is_reachable && !process.in_container && !process.arguments.empty()) {
-        server.command = fmt::format("multihome {}", shell_line(process.arguments));
+        server.command = fmt::format("multihome {}", shell_command(process.arguments));
         server.remark = "instead of starting it alone";
     } else {
         server.command = recipe_for(network);
