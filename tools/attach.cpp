@@ -128,8 +128,7 @@ int run_attach(const AttachOptions& options) {
         document["identity"] = request.group.identity;
         document["not_served"] = not_served;
         document["notes"] = notes;
-        if (!file.empty())
-            document["persistent"] = file;
+        document["persistent"] = file.empty() ? Json() : Json(file);
         print_json(document);
         return success;
     }

@@ -77,8 +77,7 @@ int run_detach(const DetachOptions& options) {
     if (options.output.json) {
         Json document = json_document();
         document["detached"] = detached;
-        if (!file.empty())
-            document["removed"] = file;
+        document["removed"] = file.empty() ? Json() : Json(file);
         print_json(document);
     } else if (!options.output.quiet) {
         for (const std::string& path : detached)
