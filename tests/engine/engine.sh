@@ -46,10 +46,12 @@ engine_end() {
     lab_end
 }
 
+engine_tree() { awk '$3 == "cgroup2" { print $2; exit }' /proc/self/mounts; }
+
 engine_start() {
     local tree said
     [ "$(id -u)" -eq 0 ] || skip "the engine needs root"
-    tree=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/self/mounts)
+    tree=$(engine_tree)
     [ -n "$tree" ] || skip "no control groups of version 2 are mounted"
     engine_sweep "$tree"
     ENGINE_GROUP=$tree/mhengine-$$-$RANDOM
