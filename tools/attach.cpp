@@ -9,8 +9,6 @@
 #include <nlohmann/json.hpp>
 #include <unistd.h>
 
-#include <bitset>
-#include <charconv>
 #include <fstream>
 #include <memory>
 #include <string>
@@ -19,6 +17,7 @@
 #include "tools/elf_file.hpp"
 #include "tools/kernel_engine/engine.hpp"
 #include "tools/kernel_engine/persist.hpp"
+#include "tools/kernel_engine/request.hpp"
 #include "tools/kernel_engine/target.hpp"
 #include "tools/output.hpp"
 #include "tools/program.hpp"
@@ -37,53 +36,6 @@ struct AttachOptions {
     bool persist = false;
     std::string systemd_directory = "/etc/systemd/system";
 };
-
-/// "53,5000-5100" as the launcher takes it.
-std::bitset<65536> parse_ports(const std::string& list) {
-    std::bitset<65536> ports;
-    const char* at = list.data();
-    const char* const end = at + list.size();
-    const auto number = [&]() {
-        std::uint32_t value = 0;
-        const auto [next, error] = std::from_chars(at, end, value);
-        if (error != std::errc{} || value < 1 || value > 65535)
-            throw Impossible(
-                fmt::format("--ports: '{}' is no list of ports from 1 to 65535, as in 53,5000-5100", list));
-        at = next;
-        return value;
-    };
-    for (;;) {
-        const std::uint32_t first = number();
-        std::uint32_t last = first;
-        if (at != end && *at == '-') {
-            ++at;
-            last = number();
-        }
-        if (last < first)
-            throw Impossible(fmt::format("--ports: a range in '{}' begins after its end", list));
-        for (std::uint32_t port = first; port <= last; ++port)
-            ports.set(port);
-        if (at == end)
-            return ports;
-        if (*at++ != ',')
-            throw Impossible(fmt::format("--ports: '{}' is no list of ports, as in 53,5000-5100", list));
-    }
-}
-
-/// "QUESTION,SPOKE_FIRST" in seconds, as MULTIHOME_TIMEOUTS. The engine's clock goes round after two years.
-void parse_timeouts(const std::string& text, engine::Request& request) {
-    const auto read = [](const char*& at, const char* end, std::uint32_t& value) {
-        const auto [next, error] = std::from_chars(at, end, value);
-        at = next;
-        return error == std::errc{} && value >= 1 && value <= 86400;
-    };
-    const char* at = text.data();
-    const char* const end = at + text.size();
-    if (!read(at, end, request.question_seconds) || at == end || *at++ != ',' ||
-        !read(at, end, request.spoke_first_seconds) || at != end)
-        throw Impossible(fmt::format(
-            "--timeouts: '{}' is not two numbers of seconds from 1 to 86400, as in 30,120", text));
-}
 
 bool has_shim(pid_t process) {
     std::ifstream maps{fmt::format("/proc/{}/maps", process)};
@@ -137,9 +89,9 @@ engine::Request request_for(const AttachOptions& options) {
     for (const std::string& name : options.except)
         request.except.push_back(name.front() == '/' ? control_group_at(name) : control_group_of_unit(name));
     if (!options.ports.empty())
-        request.ports = parse_ports(options.ports);
+        request.ports = engine::parse_ports(options.ports);
     if (!options.timeouts.empty())
-        parse_timeouts(options.timeouts, request);
+        engine::parse_timeouts(options.timeouts, request);
     request.peers = options.peers;
     return request;
 }
@@ -176,8 +128,7 @@ int run_attach(const AttachOptions& options) {
         document["identity"] = request.group.identity;
         document["not_served"] = not_served;
         document["notes"] = notes;
-        if (!file.empty())
-            document["persistent"] = file;
+        document["persistent"] = file.empty() ? Json() : Json(file);
         print_json(document);
         return success;
     }

@@ -15,6 +15,7 @@
 
 #include "tools/kernel_engine/engine.hpp"
 #include "tools/kernel_engine/persist.hpp"
+#include "tools/kernel_engine/run_group.hpp"
 #include "tools/kernel_engine/target.hpp"
 #include "tools/output.hpp"
 #include "tools/subcommands.hpp"
@@ -72,11 +73,11 @@ int run_detach(const DetachOptions& options) {
             detached.push_back(one.path);
     if (detached.empty())
         engine::detach(0); // removes what killed calls have left
+    engine::sweep_run_groups();
     if (options.output.json) {
         Json document = json_document();
         document["detached"] = detached;
-        if (!file.empty())
-            document["removed"] = file;
+        document["removed"] = file.empty() ? Json() : Json(file);
         print_json(document);
     } else if (!options.output.quiet) {
         for (const std::string& path : detached)

@@ -59,21 +59,6 @@ Findings look_into(const NetworkNamespace& place) {
     return findings;
 }
 
-/// What the kernel engine serves; nothing where this user may not see it.
-std::vector<std::string> attached_control_groups() {
-    std::vector<std::string> groups;
-    if (!engine::missing_rights().empty())
-        return groups;
-    try {
-        for (const engine::Attachment& attachment : engine::attachments())
-            if (attachment.alive)
-                groups.push_back(attachment.path);
-    } catch (const Impossible&) {
-        // A kernel without the engine's means serves nothing with it.
-    }
-    return groups;
-}
-
 std::vector<Findings> examine(const Options& options, unsigned& unreadable) {
     std::vector<Findings> all;
     if (options.everywhere) {
@@ -95,7 +80,7 @@ std::vector<Findings> examine(const Options& options, unsigned& unreadable) {
             inodes.insert(socket.inode);
     const SocketOwners owners(inodes);
     unreadable = owners.unreadable();
-    const std::vector<std::string> attached = attached_control_groups();
+    const std::vector<engine::Attachment> attached = engine::visible_attachments();
     for (Findings& findings : all)
         findings.servers = Judge(findings.network, owners, attached).judge(findings.sockets);
     return all;

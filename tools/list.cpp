@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <unistd.h>
 
+#include <bitset>
 #include <memory>
 #include <string>
 #include <vector>
@@ -18,6 +19,22 @@
 
 namespace multihome::tools {
 namespace {
+
+/// As --ports takes it.
+std::string to_text(const std::bitset<65536>& ports) {
+    std::string text;
+    for (std::size_t first = 0; first < ports.size(); ++first) {
+        if (!ports.test(first))
+            continue;
+        std::size_t last = first;
+        while (last + 1 < ports.size() && ports.test(last + 1))
+            ++last;
+        text += fmt::format("{}{}{}", text.empty() ? "" : ",", first,
+                            last != first ? fmt::format("-{}", last) : "");
+        first = last;
+    }
+    return text;
+}
 
 int run_list(const OutputOptions& output) {
     // Without the rights the directory cannot be read, which must not look like "nothing is attached".
@@ -33,6 +50,8 @@ int run_list(const OutputOptions& output) {
         Json entry{{"control_group", one.path},
                    {"identity", one.identity},
                    {"alive", one.alive},
+                   {"except", one.except},
+                   {"ports", one.ports ? Json(to_text(*one.ports)) : Json()},
                    {"hooks", one.hooks},
                    {"counters", engine::counters_json(one.counters)}};
         list.push_back(entry);

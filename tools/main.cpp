@@ -5,8 +5,11 @@
 #include <CLI/Formatter.hpp>
 
 #include <cstdio>
+#include <cstring>
 #include <exception>
 #include <fmt/core.h>
+#include <string>
+#include <vector>
 
 #include "tools/subcommands.hpp"
 
@@ -34,6 +37,15 @@ int run(int argument_count, char** arguments) {
     add_list(application, exit_status);
     add_peers(application, exit_status);
     add_recipe(application, exit_status);
+    // CLI11 would take some of a command's words for its own, "[]" for one.
+    std::vector<std::string> behind_dashes;
+    if (argument_count > 1 && std::strcmp(arguments[1], "run") == 0)
+        for (int word = 2; word < argument_count; ++word)
+            if (std::strcmp(arguments[word], "--") == 0) {
+                behind_dashes.assign(arguments + word + 1, arguments + argument_count);
+                argument_count = word;
+            }
+    add_run(application, exit_status, behind_dashes);
     add_selftest(application, exit_status);
     add_stats(application, exit_status);
     try {

@@ -4,6 +4,7 @@
 #include <fmt/core.h>
 #include <set>
 
+#include "tools/kernel_engine/engine.hpp"
 #include "tools/obstacles.hpp"
 #include "tools/run_command.hpp"
 #include "tools/verdict.hpp"
@@ -39,6 +40,7 @@ std::string recipe_for(const HostNetwork& network) {
 void find_mend(Server& server, const LibraryPresence& presence, const ElfMachine& library,
                const HostNetwork& network) {
     const Process& process = server.process;
+    const bool has_engine = engine::built_in();
     bool is_reachable = true;
     for (const Obstacle& obstacle : obstacles_in_file(process, library)) {
         server.obstacles.push_back(obstacle.in_short);
@@ -58,13 +60,16 @@ void find_mend(Server& server, const LibraryPresence& presence, const ElfMachine
         server.obstacles.emplace_back("in a container");
 
     if (process.is_system_service && is_reachable && !process.in_container) {
-        server.command = fmt::format("sudo multihomectl enable --now {}", shell_line({process.unit}));
-    } else if (process.is_system_service) {
-        server.command = fmt::format("sudo multihomectl attach {}", shell_line({process.unit}));
+        server.command = fmt::format("sudo multihomectl enable --now {}", shell_command({process.unit}));
+    } else if (process.is_system_service && has_engine) {
+        server.command = fmt::format("sudo multihomectl attach {}", shell_command({process.unit}));
         server.remark = "preloading cannot reach it";
     } else if (is_reachable && !process.in_container && !process.arguments.empty()) {
-        server.command = fmt::format("multihome {}", shell_line(process.arguments));
+        server.command = fmt::format("multihome {}", shell_command(process.arguments));
         server.remark = "instead of starting it alone";
+    } else if (has_engine && !process.in_container && !process.arguments.empty()) {
+        server.command = fmt::format("sudo multihome --engine kernel {}", shell_command(process.arguments));
+        server.remark = "instead of starting it alone; preloading cannot reach it";
     } else {
         server.command = recipe_for(network);
         server.remark = "preloading cannot reach it";

@@ -17,7 +17,8 @@ namespace {
 constexpr std::string_view without_the_library =
     "start one instance for each address, bound to that address; or use the program's own option for hosts "
     "with "
-    "several addresses, if it has one; or let the kernel translate the addresses (nftables redirect or dnat)";
+    "several addresses, if it has one; or let the kernel engine serve it (multihome --engine kernel, "
+    "multihomectl attach)";
 
 std::string name_of_user(uid_t user) {
     const passwd* entry = getpwuid(user); // NOLINT(concurrency-mt-unsafe): this program has one thread

@@ -10,6 +10,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "tools/engine_rows.hpp"
 #include "tools/ip_address.hpp"
 #include "tools/output.hpp"
 #include "tools/running_processes.hpp"
@@ -97,24 +98,39 @@ Json json_of(const RunningState::Held& held) {
 
 std::vector<RunningState::Held> choose(const RunningState& state, const Options& options,
                                        const PeerName& peer) {
-    std::vector<RunningState::Held> chosen =
-        options.peer.empty() ? state.conversations()
-                             : state.conversations_with(peer.address, peer.scope, peer.port);
-    // The newest first; what has no age last.
-    std::stable_sort(chosen.begin(), chosen.end(), [](const auto& one, const auto& other) {
-        return static_cast<std::uint64_t>(one.seconds) < static_cast<std::uint64_t>(other.seconds);
-    });
-    return chosen;
+    return options.peer.empty() ? state.conversations()
+                                : state.conversations_with(peer.address, peer.scope, peer.port);
 }
 
-void add_rows(Table& table, const Running& running, const std::vector<RunningState::Held>& conversations,
-              std::size_t shown) {
-    for (std::size_t index = 0; index < shown; ++index) {
-        const RunningState::Held& held = conversations[index];
+std::vector<RunningState::Held> choose(const engine::Attachment& attached, const Options& options,
+                                       const PeerName& peer) {
+    Wanted wanted;
+    wanted.local_port = port_meant(options.target);
+    if (!options.peer.empty()) {
+        wanted.peer = &peer.address;
+        wanted.peer_port = peer.port;
+    }
+    return engine_conversations(attached, wanted);
+}
+
+/// The newest first, what has no age last, and no more than the limit. Returns how many are left out.
+std::size_t sort_and_cut(std::vector<RunningState::Held>& conversations, std::size_t limit) {
+    std::stable_sort(conversations.begin(), conversations.end(), [](const auto& one, const auto& other) {
+        return static_cast<std::uint64_t>(one.seconds) < static_cast<std::uint64_t>(other.seconds);
+    });
+    if (limit == 0 || conversations.size() <= limit)
+        return 0;
+    const std::size_t left_out = conversations.size() - limit;
+    conversations.resize(limit);
+    return left_out;
+}
+
+void add_rows(Table& table, const std::string& holder, const std::vector<RunningState::Held>& conversations) {
+    for (const RunningState::Held& held : conversations) {
         const std::string at = address_text(held.at);
         const std::string asked = address_text(held.asked_last);
         table.add(
-            {std::to_string(running.process.number), fmt::format("{:09x}", held.fingerprint),
+            {holder, fmt::format("{:09x}", held.fingerprint),
              held.peer_port != 0 ? std::to_string(held.peer_port) : "-",
              held.local_port != 0 ? std::to_string(held.local_port) : "-", state_text(held.kind),
              at.empty()      ? "-"
@@ -129,31 +145,38 @@ int peers(const Options& options) {
     PeerName peer;
     if (!options.peer.empty())
         peer = parse_peer(options.peer);
-    Table table({"PID", "HASH", "PEER-PORT", "LOCAL-PORT", "STATE", "ADDRESS", "AGE"});
+    Table table({"HELD-BY", "HASH", "PEER-PORT", "LOCAL-PORT", "STATE", "ADDRESS", "AGE"});
     Json document = json_document();
     document["processes"] = Json::array();
     std::size_t left_out = 0;
     bool has_problem = false;
-    for (const Running& running : find_running(options.target)) {
+    const auto show = [&](std::vector<RunningState::Held> conversations, const std::string& holder,
+                          Json& entry) {
+        left_out += sort_and_cut(conversations, options.limit);
+        if (!options.output.json)
+            add_rows(table, holder, conversations);
+        else
+            for (const RunningState::Held& held : conversations)
+                entry["conversations"].push_back(json_of(held));
+    };
+    const std::vector<engine::Attachment> attached = attachments_meant(options.target, true);
+    for (const Running& running : find_running(options.target, !attached.empty())) {
         Json entry{{"pid", running.process.number}, {"program", running.process.name}};
         entry["problem"] = running.problem.empty() ? Json() : Json(running.problem);
         entry["conversations"] = Json::array();
         has_problem = has_problem || !running.problem.empty();
         if (!running.problem.empty())
             fmt::print(stderr, "multihomectl: process {}: {}\n", running.process.number, running.problem);
-        for (const RunningState& state : running.state) {
-            const std::vector<RunningState::Held> conversations = choose(state, options, peer);
-            const std::size_t shown = options.limit != 0
-                                          ? std::min<std::size_t>(options.limit, conversations.size())
-                                          : conversations.size();
-            left_out += conversations.size() - shown;
-            if (options.output.json)
-                for (std::size_t index = 0; index < shown; ++index)
-                    entry["conversations"].push_back(json_of(conversations[index]));
-            else
-                add_rows(table, running, conversations, shown);
-        }
+        for (const RunningState& state : running.state)
+            show(choose(state, options, peer), std::to_string(running.process.number), entry);
         document["processes"].push_back(entry);
+    }
+    document["engine"] = Json::array();
+    for (const engine::Attachment& one : attached) {
+        Json entry{{"control_group", one.path}};
+        entry["conversations"] = Json::array();
+        show(choose(one, options, peer), one.path, entry);
+        document["engine"].push_back(entry);
     }
     document["left_out"] = left_out;
     if (options.output.json) {
@@ -171,7 +194,7 @@ int peers(const Options& options) {
 void add_peers(CLI::App& application, int& exit_status) {
     auto options = std::make_shared<Options>();
     CLI::App* command = application.add_subcommand(
-        "peers", "List the conversations that the library holds in running processes");
+        "peers", "List the conversations that the library and the kernel engine hold");
     command->add_option("TARGET", options->target, "A PID, a unit or a port (default: all processes)");
     add_output_options(*command, options->output);
     command->add_option("--peer", options->peer, "Only those with this peer")->type_name("ADDRESS[:PORT]");

@@ -104,7 +104,7 @@ bool has_command(const std::string& name) {
     return false;
 }
 
-std::string shell_line(const Command& command) {
+std::string shell_command(const Command& command) {
     std::string line;
     for (const std::string& word : command) {
         if (!line.empty())

@@ -24,9 +24,6 @@ CommandResult run_command(const Command& command, const std::string& input = {},
 bool has_command(const std::string& name);
 
 /// As a person would type it: quoted where a shell needs it.
-std::string shell_line(const Command& command);
-inline std::string shell_command(const Command& command) {
-    return shell_line(command);
-}
+std::string shell_command(const Command& command);
 
 } // namespace multihome::tools

@@ -48,7 +48,7 @@ void keep_port(std::vector<Running>& all, unsigned port) {
 
 } // namespace
 
-std::vector<Running> find_running(const std::string& target) {
+std::vector<Running> find_running(const std::string& target, bool may_be_none) {
     std::string number_text = target;
     const bool is_port = target.starts_with(':');
     if (is_port)
@@ -84,7 +84,7 @@ std::vector<Running> find_running(const std::string& target) {
             keep_port(all, number);
         }
     }
-    if (all.empty() && !target.empty())
+    if (all.empty() && !target.empty() && !may_be_none)
         throw Impossible(
             fmt::format("'{}': no process with multihome in it that may be read is that process, unit or "
                         "port: 'multihomectl stats' shows all of them",

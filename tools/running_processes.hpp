@@ -21,7 +21,7 @@ struct Running {
 };
 
 /// `target`: empty for all, a unit, ":PORT", a PID, or a number that is a port because no such process has
-/// the library. Throws Impossible where there is none.
-std::vector<Running> find_running(const std::string& target);
+/// the library. Throws Impossible where there is none, unless there `may_be_none`.
+std::vector<Running> find_running(const std::string& target, bool may_be_none = false);
 
 } // namespace multihome::tools

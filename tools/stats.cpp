@@ -13,6 +13,8 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "tools/engine_rows.hpp"
+#include "tools/numbers.hpp"
 #include "tools/output.hpp"
 #include "tools/running_processes.hpp"
 #include "tools/subcommands.hpp"
@@ -72,17 +74,6 @@ Json json_of(const Running& running) {
     return json;
 }
 
-/// Numbers of ten digits are hard to read, and the last ones do not matter.
-std::string in_short(double value) {
-    constexpr std::array units = {"", "k", "M", "G", "T", "P"};
-    std::size_t unit = 0;
-    while (value >= 10000 && unit + 1 < units.size()) {
-        value /= 1000;
-        ++unit;
-    }
-    return fmt::format("{:.{}f}{}", value, unit != 0 && value < 100 ? 1 : 0, units[unit]);
-}
-
 /// Rates, where there is a time since `before`.
 struct Since {
     Counts before{};
@@ -92,12 +83,8 @@ struct Since {
 std::vector<std::string> cells_of(const Counts& counts, const Since& since) {
     std::vector<std::string> cells;
     for (const Counter counter : {Counter::requests, Counter::answered, Counter::not_heard,
-                                  Counter::spoke_first, Counter::refused, Counter::clients}) {
-        const double count =
-            static_cast<double>(of(counts, counter)) - static_cast<double>(of(since.before, counter));
-        cells.push_back(since.seconds > 0 ? in_short(std::max(count, 0.0) / since.seconds)
-                                          : std::to_string(of(counts, counter)));
-    }
+                                  Counter::spoke_first, Counter::refused, Counter::clients})
+        cells.push_back(rate_or_count(of(counts, counter), of(since.before, counter), since.seconds));
     return cells;
 }
 
@@ -179,27 +166,30 @@ void print_prometheus(const std::vector<Running>& all) {
             fmt::print("multihome_conversations{{{}}} {}\n", labels(running), state.held());
 }
 
-void print_json_of(const std::vector<Running>& all, bool watching) {
+void print_json_of(const std::vector<Running>& all, const std::vector<engine::Attachment>& attached,
+                   bool watching) {
     Json document = json_document();
     document["processes"] = Json::array();
     for (const Running& running : all)
         document["processes"].push_back(json_of(running));
+    document["engine"] = engine_json(attached);
     if (watching) // one line for each look, for programs that read line by line
         fmt::print("{}\n", document.dump(-1, ' ', false, Json::error_handler_t::replace));
     else
         print_json(document);
 }
 
-void print_table(const std::vector<Running>& all, Before& before, double seconds) {
+void print_table(const std::vector<Running>& all, const std::vector<engine::Attachment>& attached,
+                 Before& before, double seconds) {
     Table table({"PID", "UNIT", "PORT", "REQUESTS", "ANSWERED", "NOT-HEARD", "SPOKE-FIRST", "REFUSED",
                  "CLIENTS", "HELD"});
     Before now;
     for (const Running& running : all)
         add_rows(table, running, before, seconds, now);
     before = std::move(now);
-    if (table.empty())
+    if (table.empty() && attached.empty())
         fmt::print("No process that may be read has multihome in it.\n");
-    else
+    else if (!table.empty())
         table.print();
 }
 
@@ -208,19 +198,25 @@ int stats(const Options& options) {
         throw Impossible("--prometheus and --json are two formats: choose one");
     using Clock = std::chrono::steady_clock;
     Before before;
+    EngineBefore engine_before;
     Clock::time_point last = Clock::now();
     bool has_found = false;
     for (unsigned look = 0;; ++look) {
-        const std::vector<Running> all = find_running(options.target);
+        const std::vector<engine::Attachment> attached = attachments_meant(options.target);
+        const std::vector<Running> all = find_running(options.target, !attached.empty());
         const Clock::time_point now = Clock::now();
         has_found = std::any_of(all.begin(), all.end(),
                                 [](const Running& running) { return !running.problem.empty(); });
-        if (options.prometheus)
+        const double seconds = std::chrono::duration<double>(now - last).count();
+        if (options.prometheus) {
             print_prometheus(all);
-        else if (options.output.json)
-            print_json_of(all, options.watch > 0);
-        else if (!options.output.quiet)
-            print_table(all, before, std::chrono::duration<double>(now - last).count());
+            print_engine_prometheus(attached);
+        } else if (options.output.json) {
+            print_json_of(all, attached, options.watch > 0);
+        } else if (!options.output.quiet) {
+            print_table(all, attached, before, seconds);
+            print_engine_table(attached, engine_before, seconds);
+        }
         last = now;
         if (options.watch <= 0 || (options.count != 0 && look + 1 >= options.count))
             break;
@@ -235,8 +231,8 @@ int stats(const Options& options) {
 
 void add_stats(CLI::App& application, int& exit_status) {
     auto options = std::make_shared<Options>();
-    CLI::App* command = application.add_subcommand(
-        "stats", "Show what the library has counted in the processes that it runs in");
+    CLI::App* command =
+        application.add_subcommand("stats", "Show what the library and the kernel engine have counted");
     command->add_option("TARGET", options->target, "A PID, a unit or a port (default: all processes)");
     add_output_options(*command, options->output);
     command->add_option("-w,--watch", options->watch, "Go on, and show the rates a second")

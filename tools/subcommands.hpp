@@ -3,6 +3,9 @@
 // list the file in CMakeLists.txt and call it from main().
 #pragma once
 
+#include <string>
+#include <vector>
+
 namespace CLI {
 class App;
 }
@@ -14,7 +17,8 @@ enum ExitStatus : int {
     success = 0,          ///< all right
     failure = 1,          ///< something was found: the subcommand did its work, and the result is bad
     bad_usage = 2,        ///< the command line was wrong, or the subcommand could not do its work
-    not_reachable = 125,  ///< check: LD_PRELOAD has no effect on the program; selftest: nor on itself
+    not_reachable = 125,  ///< check: LD_PRELOAD has no effect on the program; selftest: nor on itself;
+                          ///< run: the command was not started
     not_executable = 126, ///< check: the program exists but cannot be started
     not_found = 127,      ///< check: there is no such program
 };
@@ -31,6 +35,8 @@ void add_enable(CLI::App& application, int& exit_status);
 void add_list(CLI::App& application, int& exit_status);
 void add_peers(CLI::App& application, int& exit_status);
 void add_recipe(CLI::App& application, int& exit_status);
+/// `behind_dashes`: the words behind "--", which are not the parser's to read.
+void add_run(CLI::App& application, int& exit_status, const std::vector<std::string>& behind_dashes);
 void add_selftest(CLI::App& application, int& exit_status);
 void add_stats(CLI::App& application, int& exit_status);
 

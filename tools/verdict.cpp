@@ -17,7 +17,6 @@
 #include "tools/ip_address.hpp"
 #include "tools/mend.hpp"
 #include "tools/obstacles.hpp"
-#include "tools/unit_obstacles.hpp"
 
 namespace multihome::tools {
 namespace {
@@ -96,7 +95,7 @@ Asks asks_for_packet_information(const Owner& owner, const UdpSocket& socket) {
     return asks ? Asks::yes : Asks::no;
 }
 
-Judge::Judge(const HostNetwork& network, const SocketOwners& owners, std::vector<std::string> attached)
+Judge::Judge(const HostNetwork& network, const SocketOwners& owners, std::vector<engine::Attachment> attached)
     : network_(network), owners_(owners), attached_(std::move(attached)), library_(machine_of_library("")),
       client_ports_(read_client_ports()) {}
 
@@ -147,9 +146,10 @@ bool Judge::is_right_by_library(const UdpSocket& socket, const Owner& owner, Ser
     return true;
 }
 
-bool Judge::is_right_by_engine(const Process& process) const {
-    return std::any_of(attached_.begin(), attached_.end(),
-                       [&](const std::string& group) { return is_below(process.control_group, group); });
+bool Judge::is_right_by_engine(const Process& process, std::uint16_t port) const {
+    return std::any_of(attached_.begin(), attached_.end(), [&](const engine::Attachment& one) {
+        return one.serves(process.control_group, port);
+    });
 }
 
 Server Judge::judge_one(const UdpSocket& socket, const std::vector<Owner>& owners) {
@@ -188,7 +188,7 @@ Server Judge::judge_one(const UdpSocket& socket, const std::vector<Owner>& owner
         return owners_.unreadable() != 0
                    ? settle(Verdict::unknown, "its program is not visible: run this as root")
                    : settle(Verdict::unknown, "the kernel's own, or of another PID namespace");
-    if (is_right_by_engine(server.process))
+    if (is_right_by_engine(server.process, socket.port))
         return settle(Verdict::ok, "the kernel engine is attached");
     Asks asks = Asks::no;
     for (const Owner& owner : owners) {

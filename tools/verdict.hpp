@@ -9,6 +9,7 @@
 
 #include "tools/elf_file.hpp"
 #include "tools/host_network.hpp"
+#include "tools/kernel_engine/engine.hpp"
 #include "tools/processes.hpp"
 #include "tools/running_library.hpp"
 #include "tools/udp_sockets.hpp"
@@ -35,8 +36,8 @@ struct Server {
 /// Judges the sockets of one namespace.
 class Judge {
 public:
-    /// `attached`: the control groups that the kernel engine serves.
-    Judge(const HostNetwork& network, const SocketOwners& owners, std::vector<std::string> attached);
+    /// `attached`: where the kernel engine is.
+    Judge(const HostNetwork& network, const SocketOwners& owners, std::vector<engine::Attachment> attached);
 
     /// In the order of their ports.
     std::vector<Server> judge(const std::vector<UdpSocket>& sockets);
@@ -51,12 +52,12 @@ private:
     const Known& known(pid_t process);
     Server judge_one(const UdpSocket& socket, const std::vector<Owner>& owners);
     [[nodiscard]] std::vector<const OwnAddress*> askable(const UdpSocket& socket) const;
-    [[nodiscard]] bool is_right_by_engine(const Process& process) const;
+    [[nodiscard]] bool is_right_by_engine(const Process& process, std::uint16_t port) const;
     bool is_right_by_library(const UdpSocket& socket, const Owner& owner, Server& server);
 
     const HostNetwork& network_;
     const SocketOwners& owners_;
-    std::vector<std::string> attached_;
+    std::vector<engine::Attachment> attached_;
     std::map<pid_t, Known> known_;
     ElfMachine library_;
     std::pair<unsigned, unsigned> client_ports_; ///< net.ipv4.ip_local_port_range

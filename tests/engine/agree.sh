@@ -19,7 +19,7 @@ declare -A stated=(
 )
 
 hows=(same batches transfer connected bound)
-addresses=192.0.2.3,198.51.100.2
+addresses=(192.0.2.3 198.51.100.2)
 plain() { "$@"; }
 port=5300
 declare -A port_of=()
@@ -32,8 +32,17 @@ for mode in bare shim engine; do
     done
 done
 engine_attach
-sources() { # MODE HOW: one source a line, without the port
-    LAB_PORT=${port_of[$1-$2]} ask "$addresses" --timeout 2 | sed 's/#.*//'
+# One source a line, without the port. A question that comes while the server's socket is still connected for the answer
+# before is lost, as any datagram may be, and asked again.
+sources() { # MODE HOW
+    local address answer tries LAB_PORT=${port_of[$1-$2]}
+    for address in "${addresses[@]}"; do
+        for ((tries = 0; tries < 5; tries++)); do
+            answer=$(ask "$address" --source-port "$((LAB_PORT + 10000))" --timeout 1)
+            [ "$answer" = none ] || break
+        done
+        printf '%s %s\n' "$address" "${answer%%#*}"
+    done
 }
 differences=0
 for how in "${hows[@]}"; do

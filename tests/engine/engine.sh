@@ -28,7 +28,7 @@ engine_remove() { # GROUP
     local tries
     "$ENGINE_TOOL" detach -q --cgroup "$1" >/dev/null 2>&1 || true
     for ((tries = 0; tries < 60; tries++)); do
-        rmdir -- "$1" 2>/dev/null && return
+        find "$1" -depth -type d -exec rmdir -- {} + 2>/dev/null && return
         [ -d "$1" ] || return 0
         [ "$tries" -ne 20 ] || xargs -r kill -KILL <"$1/cgroup.procs" 2>/dev/null || true
         sleep 0.05
@@ -37,6 +37,7 @@ engine_remove() { # GROUP
 
 engine_end() {
     local status=$?
+    set +e # what fails here must not keep lab_end from its work
     trap '' HUP INT TERM
     local pid
     while read -r pid; do kill -TERM "$pid" 2>/dev/null || true; done <"$ENGINE_GROUP/cgroup.procs"
@@ -45,10 +46,12 @@ engine_end() {
     lab_end
 }
 
+engine_tree() { awk '$3 == "cgroup2" { print $2; exit }' /proc/self/mounts; }
+
 engine_start() {
     local tree said
     [ "$(id -u)" -eq 0 ] || skip "the engine needs root"
-    tree=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/self/mounts)
+    tree=$(engine_tree)
     [ -n "$tree" ] || skip "no control groups of version 2 are mounted"
     engine_sweep "$tree"
     ENGINE_GROUP=$tree/mhengine-$$-$RANDOM

@@ -12,10 +12,9 @@ server=$(program echo_static) || { say "$server" && exit 77; }
 lab_topology_b
 engine_start
 units=$LAB_DIR/units
-# A unit's control group, inside the test's, so that it is removed with it.
+# A unit's control group, inside the test's, which is removed with all that is in it.
 unit=mhunit$$.service
 mkdir "$ENGINE_GROUP/$unit"
-trap 'rmdir "$ENGINE_GROUP/$unit" 2>/dev/null; engine_end' EXIT
 in_group start_server -p 5301 server "$server" 5301 v4
 in_group start_server -p 5302 other "$server" 5302 v4
 "$ENGINE_TOOL" attach "${unit%.service}" --ports 53,5300-5301 --persist --systemd-directory "$units" >"$LAB_DIR/said"

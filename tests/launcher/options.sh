@@ -13,7 +13,7 @@ expect 125 'no command given' "$launcher" -v
 refuse 125 "unknown option '--nonsense'" "$launcher" --nonsense touch "$mark"
 refuse 125 "unknown option '-x'" "$launcher" -x touch "$mark"
 refuse 125 "unknown option '--verbose=1'" "$launcher" --verbose=1 touch "$mark"
-for option in --log --log-file --ports --peers --timeouts; do
+for option in --log --log-file --ports --peers --timeouts --engine; do
     expect 125 "$option needs a value" "$launcher" "$option"
 done
 
@@ -61,7 +61,7 @@ export MULTIHOME_LOG
 accept MULTIHOME_LOG error
 accept MULTIHOME_LOG debug --log debug
 unset MULTIHOME_LOG
-expect 0 'multihome: library .*/libmultihome.so' "$launcher" -v env
+expect 0 'multihome: engine preload, library .*/libmultihome.so' "$launcher" -v env
 expect 0 'multihome: command .*/env' "$launcher" -v env
 
 # As people write them: handed on as the library reads them, from the command line and from the environment.

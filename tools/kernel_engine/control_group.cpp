@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: MIT
 #include "tools/kernel_engine/control_group.hpp"
 
+#include <fcntl.h>
 #include <fmt/core.h>
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 
 #include "tools/output.hpp"
+#include "tools/program.hpp"
 
 namespace multihome::tools {
 namespace {
@@ -96,6 +101,25 @@ ControlGroup control_group_of_unit(const std::string& unit) {
             fmt::format("several control groups are called {}: name one with --cgroup, as in --cgroup {}",
                         wanted, found.front()));
     return make(root, found.front());
+}
+
+bool control_group_may_exist(std::uint64_t identity) {
+    std::string root;
+    try {
+        root = tree();
+    } catch (const Impossible&) {
+        return true;
+    }
+    const Descriptor mount = open_for_reading(root);
+    // The kernel's handle of a control group is its identity (kernfs_encode_fh()).
+    constexpr int kernfs_handle = 0xfe;
+    alignas(file_handle) std::array<char, sizeof(file_handle) + sizeof identity> memory{};
+    auto* handle = reinterpret_cast<file_handle*>(memory.data());
+    handle->handle_bytes = sizeof identity;
+    handle->handle_type = kernfs_handle;
+    std::memcpy(memory.data() + sizeof(file_handle), &identity, sizeof identity);
+    const Descriptor group{open_by_handle_at(mount.number(), handle, O_PATH | O_CLOEXEC)};
+    return group.valid() || errno != ESTALE;
 }
 
 std::vector<pid_t> processes_in(const ControlGroup& group) {

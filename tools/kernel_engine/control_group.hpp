@@ -24,6 +24,9 @@ ControlGroup control_group_of_process(pid_t process);
 /// "unbound", "unbound.service", "docker-0123.scope": the only control group of that name.
 ControlGroup control_group_of_unit(const std::string& unit);
 
+/// False where the kernel has no control group of this identity any more; true where it cannot be asked.
+bool control_group_may_exist(std::uint64_t identity);
+
 /// A name without a suffix is that of a service, as for systemctl(1).
 std::string unit_name(const std::string& unit);
 

@@ -99,6 +99,12 @@ void write_about(::engine& skeleton, const Request& request) {
     about.hand_over = skeleton.rodata->settings.hand_over;
     about.group = request.group.identity;
     request.group.path.copy(about.path, sizeof about.path - 1);
+    for (std::size_t index = 0; index < request.except.size(); ++index)
+        request.except[index].path.copy(about.except[index], sizeof about.except[index] - 1);
+    about.limited_ports = skeleton.rodata->settings.limited_ports;
+    about.question_ticks = skeleton.rodata->settings.question_ticks;
+    about.spoke_first_ticks = skeleton.rodata->settings.spoke_first_ticks;
+    std::memcpy(about.ports, skeleton.rodata->settings.ports, sizeof about.ports);
     const std::uint32_t first = 0;
     if (bpf_map_update_elem(bpf_map__fd(skeleton.maps.about), &first, &about, BPF_ANY) != 0)
         refuse("cannot write a map");
@@ -139,11 +145,41 @@ Counters read_counters(int map) {
     return sums;
 }
 
-/// Whether the kernel still has the control group that a pinned link is attached to.
+/// Whether a pinned link is still attached. The kernel lets a link go some time after its control group.
 bool link_is_alive(int link) {
     bpf_link_info info{};
     std::uint32_t size = sizeof info;
-    return bpf_obj_get_info_by_fd(link, &info, &size) == 0 && info.cgroup.cgroup_id != 0;
+    return bpf_obj_get_info_by_fd(link, &info, &size) == 0 && info.cgroup.cgroup_id != 0 &&
+           control_group_may_exist(info.cgroup.cgroup_id);
+}
+
+void read_about(Attachment& one) {
+    const Descriptor map = open_pin(one.identity, "about");
+    bpf_map_info info{};
+    std::uint32_t size = sizeof info;
+    engine_about about{};
+    const std::uint32_t first = 0;
+    // The kernel writes as much as the record of the other version has.
+    if (!map.valid() || bpf_obj_get_info_by_fd(map.number(), &info, &size) != 0 ||
+        info.value_size != sizeof about || bpf_map_lookup_elem(map.number(), &first, &about) != 0 ||
+        about.version != ENGINE_VERSION)
+        return;
+    const auto text = [](const char(&field)[ENGINE_NAME_LENGTH]) {
+        return std::string{field, strnlen(field, sizeof field)};
+    };
+    one.path = text(about.path);
+    for (const auto& except : about.except)
+        if (except[0] != '\0')
+            one.except.push_back(text(except));
+    one.question_ticks = about.question_ticks;
+    one.spoke_first_ticks = about.spoke_first_ticks;
+    if (about.limited_ports != 0) {
+        one.ports.emplace();
+        for (std::size_t port = 0; port < one.ports->size(); ++port)
+            one.ports->set(port, (about.ports[port / 64] >> (port % 64) & 1) != 0);
+    }
+    if (const Descriptor counters = open_pin(one.identity, "counters"); counters.valid())
+        one.counters = read_counters(counters.number());
 }
 
 } // namespace
@@ -190,17 +226,8 @@ std::vector<Attachment> attachments() {
     for (const std::uint64_t identity : Pins::identities()) {
         Attachment one;
         one.identity = identity;
-        const Descriptor about_map = open_pin(identity, "about");
-        const Descriptor counters = open_pin(identity, "counters");
-        engine_about about{};
-        const std::uint32_t first = 0;
-        if (!about_map.valid() || bpf_map_lookup_elem(about_map.number(), &first, &about) != 0 ||
-            about.version != ENGINE_VERSION)
-            about = {}; // another version's: it can be listed and detached
-        about.path[sizeof about.path - 1] = '\0';
-        one.path = about.path[0] != '\0' ? about.path : "?";
-        if (counters.valid() && about.version == ENGINE_VERSION)
-            one.counters = read_counters(counters.number());
+        one.path = "?"; // another version's: it can be listed and detached
+        read_about(one);
         for (const char* hook : {"learn", "choose_ipv4", "choose_ipv6", "took_ipv4", "took_ipv6",
                                  "connect_ipv4", "connect_ipv6", "made"}) {
             const Descriptor link = open_pin(identity, hook);
@@ -209,7 +236,7 @@ std::vector<Attachment> attachments() {
             one.alive = one.alive && link_is_alive(link.number());
             one.hooks.emplace_back(hook);
         }
-        found.push_back(one);
+        found.push_back(std::move(one));
     }
     return found;
 }

@@ -40,6 +40,15 @@ struct Attachment {
     bool alive = true;          ///< false: the control group is gone, and the pins are all that is left
     std::vector<std::string> hooks;
     Counters counters{};
+    std::vector<std::string> except;         ///< control groups below it that are not served
+    std::optional<std::bitset<65536>> ports; ///< only these local ports
+    std::uint32_t question_ticks = 0;
+    std::uint32_t spoke_first_ticks = 0;
+
+    /// Whether the sockets on `port` that were made in this control group are served.
+    [[nodiscard]] bool serves(const std::string& control_group, std::uint16_t port) const;
+    /// Whether this is the control group, or it lies below.
+    [[nodiscard]] bool holds(const std::string& control_group) const;
 };
 
 struct Conversation {
@@ -51,8 +60,11 @@ struct Conversation {
 /// for each. Throws Impossible if the control group has the engine already.
 std::vector<std::string> attach(const Request& request);
 
-/// What is attached, and what is left of control groups that are gone.
+/// What is attached, and what is left of control groups that are gone. Throws Impossible.
 std::vector<Attachment> attachments();
+
+/// As attachments(), but nothing where this user may not see it, or there is no engine.
+std::vector<Attachment> visible_attachments();
 
 /// Removes one of these, and what killed calls of attach() and detach() have left. False: there is none.
 bool detach(std::uint64_t identity);

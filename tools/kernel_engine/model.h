@@ -106,14 +106,20 @@ struct engine_settings {
     __u64 ports[ENGINE_PORT_WORDS];
 };
 
-/* What `list` wants to say of an engine that an earlier multihomectl has attached. */
+/* What `list` and `doctor` want to say of an engine that an earlier multihomectl has attached. */
 enum { ENGINE_NAME_LENGTH = 256 };
 struct engine_about {
     __u32 version; /* of these records */
     __u32 hand_over;
     __u64 group;
     char path[ENGINE_NAME_LENGTH]; /* of the control group, below the root of the tree */
+    char except[ENGINE_EXCEPTIONS][ENGINE_NAME_LENGTH];
+    __u32 limited_ports; /* `ports` says which local ports are served */
+    __u32 question_ticks;
+    __u32 spoke_first_ticks;
+    __u32 unused;
+    __u64 ports[ENGINE_PORT_WORDS];
 };
-enum { ENGINE_VERSION = 1 };
+enum { ENGINE_VERSION = 2 };
 
 #endif

@@ -1,0 +1,95 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# multihome --engine kernel|auto: a program that preloading cannot reach is served in a control group of its own, which is
+# gone when it has ended, however it ended. Signals and exit statuses pass through.
+# shellcheck disable=SC2119 # engine_attach takes options, which few tests need
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=../lab/lab.sh
+. "$(dirname "$0")/../lab/lab.sh"
+# shellcheck source-path=SCRIPTDIR source=engine.sh
+. "$(dirname "$0")/engine.sh"
+server=$(program echo_static) || { say "$server" && exit 77; }
+need nsenter
+need_shim
+lab_topology_b
+lab_policy_rule
+engine_start
+# As it lies in the source tree.
+mkdir -p "$LAB_DIR/tree/scripts" "$LAB_DIR/tree/build"
+cp "$LAB_HERE/../../scripts/multihome" "$LAB_DIR/tree/scripts/"
+cp "$ENGINE_TOOL" "$LAB_DIR/tree/build/multihomectl"
+cp "$MULTIHOME_LIBRARY" "$LAB_DIR/tree/build/libmultihome.so"
+# `ip netns exec` hides the tree of control groups.
+in_place=(nsenter "--net=/run/netns/$LAB_SERVER" env)
+launcher=$LAB_DIR/tree/scripts/multihome
+
+groups_left() { find "$ENGINE_GROUP" -mindepth 1 -type d; }
+expect_gone() {
+    [ -z "$(groups_left)" ] || fail "$1: the control group is left: $(groups_left)"
+    if "$ENGINE_TOOL" list | grep -F "${ENGINE_GROUP##*/}/"; then fail "$1: the engine is left"; fi
+    say "ok: $1: nothing is left"
+}
+await_group() {
+    local tries
+    for ((tries = 0; tries < 200; tries++)); do
+        [ "$(lab_sockets_on 5301)" -eq 0 ] || return 0
+        sleep 0.05
+    done
+    fail "the server does not start: $(cat "$LAB_DIR/launched.log")"
+}
+# In the test's control group, so that what it makes is below that one.
+launch() { # OPTION...
+    (
+        echo 0 >&9
+        exec 9>&-
+        exec "${in_place[@]}" "$launcher" "$@" "$server" 5301 v4
+    ) >"$LAB_DIR/launched.log" 2>&1 &
+    launched=$!
+    await_group
+}
+
+LAB_PORT=5301
+for engine in kernel auto; do
+    launch -v --engine "$engine"
+    grep -q '^multihome: engine kernel, attached to' "$LAB_DIR/launched.log" || fail "it does not say what it did"
+    for address in "${ENGINE_V4[@]}"; do expect_right "$address"; done
+    kill -TERM "$launched"
+    status=0
+    wait "$launched" || status=$?
+    [ "$status" -eq 143 ] || fail "$engine: ended by SIGTERM, the status is $status"
+    expect_gone "$engine"
+done
+
+launch --engine kernel --ports 53
+expect_bare_wrong 192.0.2.3
+# Killed: the server goes on, and is served; what is left goes when it has ended.
+kill -KILL "$launched"
+wait "$launched" || true
+"$ENGINE_TOOL" detach -q --cgroup "$(groups_left)/none" || true
+[ -n "$(groups_left)" ] || fail "the control group of a running server was taken away"
+xargs kill -KILL <"$(groups_left)/cgroup.procs"
+for ((tries = 0; tries < 200; tries++)); do
+    grep -q 'populated 0' "$(groups_left)/cgroup.events" && break
+    sleep 0.05
+done
+"$ENGINE_TOOL" detach -q --cgroup "$ENGINE_GROUP/none" || true
+expect_gone "killed, then detach"
+
+status=0
+"$launcher" --engine kernel sh -c 'exit 7' || status=$?
+[ "$status" -eq 7 ] || fail "the status is $status instead of 7"
+said=$("$launcher" --engine kernel printf '%s|' '[]' '{}' -- --ports '' 'a b')
+[ "$said" = '[]|{}|--|--ports||a b|' ] || fail "the arguments arrive as $said"
+said=$("$launcher" --dry-run --engine kernel true)
+[[ $said == *"engine    kernel"*"group     /"* ]] || fail "--dry-run says: $said"
+said=$("$launcher" --engine kernel sh -c 'sleep 0.2 &' 2>&1 >/dev/null)
+[[ $said == *"go on running"* ]] || fail "it does not say that processes are left: $said"
+group=${said##*--cgroup }
+group=${group%%\'*}
+for ((tries = 0; tries < 200; tries++)); do
+    "$ENGINE_TOOL" list | grep -qF "$group " || break
+    "$ENGINE_TOOL" detach -q --cgroup "/none" || true
+    sleep 0.05
+done
+[ "$tries" -lt 200 ] || fail "what had to wait for the last process is still there: $group"
+say "ok: the last process of a command"

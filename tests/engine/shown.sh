@@ -1,0 +1,69 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# What the engine serves is shown: by list, stats, peers and doctor, in the form that the manual states. --ports and
+# --except limit what is served, and what is said to be.
+# shellcheck disable=SC2119 # engine_attach takes options, which few tests need
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=../lab/lab.sh
+. "$(dirname "$0")/../lab/lab.sh"
+# shellcheck source-path=SCRIPTDIR source=engine.sh
+. "$(dirname "$0")/engine.sh"
+server=$(program echo_static) || { say "$server" && exit 77; }
+need nsenter
+lab_topology_b
+lab_policy_rule
+engine_start
+tests=$LAB_HERE/../tools
+manual=$LAB_HERE/../../scripts/multihomectl.8
+in_place=(nsenter "--net=/run/netns/$LAB_SERVER") # `ip netns exec` hides the tree of control groups
+
+in_group start_server -p 5301 served "$server" 5301 v4
+in_group start_server -p 5302 other "$server" 5302 v4
+
+shown() { # NAME SUBCOMMAND [ARGUMENT...]: leaves the JSON in $LAB_DIR/NAME, and holds it against the manual
+    local status=0
+    "${in_place[@]}" "$ENGINE_TOOL" "$2" -j "${@:3}" >"$LAB_DIR/$1" || status=$?
+    [ "$status" -le 1 ] || fail "$2: status $status"
+    "$LAB_PYTHON" "$tests/schema.py" "$2" "$manual" <"$LAB_DIR/$1" || fail "$2: the JSON is not what the manual states"
+}
+holds() { # NAME PYTHON: of the document `it`, and of `mine`, the entry of this test's control group
+    "$LAB_PYTHON" - "$LAB_DIR/$1" "${ENGINE_GROUP##*/}" "$2" <<'PYTHON' || fail "$1: not so: $2: $(cat "$LAB_DIR/$1")"
+import json, sys
+it = json.load(open(sys.argv[1]))
+mine = [one for one in it.get("attached", it.get("engine", [])) if one["control_group"].endswith("/" + sys.argv[2])]
+servers = {server["port"]: server for place in it.get("namespaces", []) for server in place["servers"]}
+sys.exit(not eval(sys.argv[3]))
+PYTHON
+    say "ok: $1: $2"
+}
+
+# Preloading cannot reach it, and it is no unit: the engine is the way.
+shown doctor_bare doctor
+holds doctor_bare 'servers[5301]["verdict"] == "wrong"'
+holds doctor_bare 'servers[5301]["command"].startswith("sudo multihome --engine kernel /")'
+
+shown attach attach --cgroup "$ENGINE_GROUP" --ports 53,5301
+LAB_PORT=5301 expect_right 192.0.2.3 --source-port 40001
+LAB_PORT=5301 expect_right 192.0.2.3 --source-port 40001
+LAB_PORT=5301 expect_right 198.51.100.2 --source-port 40002
+LAB_PORT=5302 expect_bare_wrong 198.51.100.2
+
+shown list list
+holds list 'mine[0]["alive"] and mine[0]["ports"] == "53,5301" and mine[0]["counters"]["peers"] == 2'
+shown stats stats
+holds stats 'mine[0]["counters"]["peers"] == 2 and mine[0]["counters"]["sources_named"] == 3'
+shown stats_of_process stats "$(server_pid served)"
+holds stats_of_process 'len(mine) == 1 == len(it["engine"]) and not it["processes"]'
+"$ENGINE_TOOL" stats --prometheus |
+    grep -q "^multihome_engine_sources_named_total{control_group=\"/.*${ENGINE_GROUP##*/}\"} 3$" || fail "Prometheus is not told"
+"$ENGINE_TOOL" stats | grep -qE "${ENGINE_GROUP##*/} +2 +3 " || fail "the table does not show the engine"
+shown peers peers :5301
+holds peers '{one["state"] for one in mine[0]["conversations"]} == {"known", "question"}'
+holds peers 'all(one["local_port"] == 5301 and one["peer_port"] is None for one in mine[0]["conversations"])'
+shown peers_of_one peers --peer 203.0.113.1:40001
+holds peers_of_one '[(one["peer_port"], one["address"], one["state"]) for one in mine[0]["conversations"]] == [(40001, "192.0.2.3", "known")]'
+shown doctor doctor
+holds doctor 'servers[5301]["verdict"] == "ok" and servers[5301]["reason"] == "the kernel engine is attached"'
+holds doctor 'servers[5302]["verdict"] == "wrong"'
+shown detach detach --cgroup "$ENGINE_GROUP"
+holds detach 'len(it["detached"]) == 1 and it["removed"] is None'

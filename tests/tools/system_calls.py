@@ -1,0 +1,80 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""The system calls that the library makes besides its program's: what multihomectl and the drop-in's comment list is what
+the library says of itself, and what strace sees it make.
+
+Usage: system_calls.py SOURCE ECHO LIBRARY
+"""
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+PORT = 5399
+
+
+def of_the_library(source):
+    """What system_call_filter.cpp needs. The names with a 2 are the 32-bit kernels' calls of the same function."""
+    text = open(f"{source}/shim/sockets/system_call_filter.cpp", encoding="utf-8").read()
+    needs = re.search(r"constexpr Need needs\[\] = \{\n(.*?)\n\};", text, re.S).group(1)
+    # What the table says by way of its helpers.
+    for helper, call in re.findall(r"^constexpr SystemCall (\w+)\(.*?\{\n    return \{(\w+)", text, re.M | re.S):
+        needs = needs.replace(f"{helper}(", f"{call} (")
+    return set(re.findall(r"SYS_(\w+)", needs)) | {"mmap"} if "number_of_mmap" in needs else set()
+
+
+def of_the_tool(source):
+    text = open(f"{source}/tools/unit_obstacles.cpp", encoding="utf-8").read()
+    return set(re.findall(r'"(\w+)"', re.search(r"system_calls = \{(.*?)\};", text, re.S).group(1)))
+
+
+def of_the_drop_in(source):
+    text = open(f"{source}/scripts/multihome.conf.in", encoding="utf-8").read()
+    return {call for line in re.findall(r"^#SystemCallFilter=(.*)$", text, re.M) for call in line.split()}
+
+
+def seen(command, environment):
+    """The names of the calls of a server that is asked once."""
+    with tempfile.NamedTemporaryFile("r") as log:
+        server = subprocess.Popen(["strace", "-f", "-qq", "-o", log.name, "-E", "A=1", *command], start_new_session=True,
+                                  stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, env={**os.environ, **environment})
+        asker = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        asker.settimeout(0.2)
+        for _ in range(50):
+            try:
+                asker.sendto(b"ask", ("127.0.0.1", PORT))
+                asker.recv(100)
+                break
+            except OSError:
+                time.sleep(0.05)
+        else:
+            sys.exit("FAIL: the server does not answer")
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+        return set(re.findall(r"^\d+ +(\w+)\(", log.read(), re.M))
+
+
+def main():
+    source, echo, library = sys.argv[1:]
+    wanted = of_the_library(source)
+    failures = [] if wanted else ["the library's own list is not found"]
+    for name, listed in (("unit_obstacles.cpp", of_the_tool(source)), ("multihome.conf.in", of_the_drop_in(source))):
+        for call in sorted(wanted ^ listed):
+            failures.append(f"{name} {'lacks' if call in wanted else 'names, and the library does not,'} {call}")
+    if shutil.which("strace"):
+        bare = seen([echo, str(PORT)], {})
+        for settings in ({}, {"MULTIHOME_LOG": "debug"}, {"MULTIHOME_LOG": "debug", "MULTIHOME_LOG_FILE": "/dev/null"}):
+            with_library = seen(["env", f"LD_PRELOAD={library}", echo, str(PORT)], settings)
+            for call in sorted(with_library - bare - wanted):
+                failures.append(f"{settings}: the library calls {call}, which no list names")
+    for failure in failures:
+        print("FAIL:", failure)
+    sys.exit(1 if failures else 0)
+
+
+main()
