@@ -19,6 +19,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <random>
+#include <set>
 
 using namespace multihome::conversations; // NOLINT(google-build-using-namespace)
 
@@ -119,6 +120,7 @@ private:
     std::vector<Port> ports_;
     std::vector<Peer> peers_;
     std::vector<size_t> generations_;
+    std::set<std::pair<size_t, in_port_t>> used_ports_;
     std::map<uint64_t, Known> asked_; // and not read yet
     std::vector<Known> waiting_;      // read and not answered yet
     Model model_;
@@ -399,7 +401,11 @@ void Conversing::renew_peer(size_t peer) {
     tell("new peer", 0, {0, peer, generations_[peer], 0, 0, {}});
     model_.forget_peer(conversation(peer, 0).first);
     ++generations_[peer];
-    peers_[peer] = Peer{peer_address(family_, static_cast<unsigned>(peer))};
+    // With a port of its own: with one that it has had before it would be the same peer.
+    used_ports_.insert({peer, peers_[peer].name().v4.sin_port});
+    do
+        peers_[peer] = Peer{peer_address(family_, static_cast<unsigned>(peer))};
+    while (used_ports_.contains({peer, peers_[peer].name().v4.sin_port}));
 }
 
 void Conversing::step() {
