@@ -5,7 +5,8 @@
 It works on a copy of the files that git knows, with the changes of the working tree, in a build directory of its own.
 Prints for each file how many mutants there were, which of them survived, and the share that was killed. A survivor is
 a question: a gap in the tests, or a change that nobody can tell from the outside (a hint to the replacement, a quick
-look in front of a path that comes to the same)? Exit 0 where the run could be made, whatever it found.
+look in front of a path that comes to the same)? Exit 0 where the run could be made, whatever it found. Stopped by
+Ctrl-C or SIGTERM, it reports on what it has judged.
 
     tests/unit/mutate.py --sample 60 --seed 1
     tests/unit/mutate.py --files 'shim/packets/send.cpp' --tests '^transparency'
@@ -221,9 +222,10 @@ def main():
     if not mutants:
         sys.exit("mutate.py: no such files, or nothing in them to change")
     if arguments.sample is not None and arguments.sample < len(mutants):
-        mutants = sorted(random.Random(arguments.seed).sample(mutants, arguments.sample))
+        # In no order: so a run that is stopped has judged a fair sample, too.
+        mutants = random.Random(arguments.seed).sample(mutants, arguments.sample)
     if arguments.list:
-        print("\n".join(map(describe, mutants)))
+        print("\n".join(map(describe, sorted(mutants))))
         return
     copy = Copy(os.path.abspath(arguments.build), arguments)
     copy.take()
@@ -234,11 +236,17 @@ def main():
     if seen_by := copy.passes(3600):
         sys.exit(f"mutate.py: the tests do not pass as they are ({seen_by})")
     limit = arguments.limit or max(60, 10 * (time.monotonic() - begun))
+    # No mutant is compiled twice.
+    os.environ["CCACHE_DISABLE"] = "1"
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     results = []
-    for number, mutant in enumerate(mutants, 1):
-        verdict, seen_by = judge(copy, mutant, limit)
-        results.append((mutant, verdict))
-        print(f"{number}/{len(mutants)} {verdict}{f' ({seen_by})' if seen_by else ''}: {describe(mutant)}")
+    try:
+        for number, mutant in enumerate(mutants, 1):
+            verdict, seen_by = judge(copy, mutant, limit)
+            results.append((mutant, verdict))
+            print(f"{number}/{len(mutants)} {verdict}{f' ({seen_by})' if seen_by else ''}: {describe(mutant)}")
+    except KeyboardInterrupt:
+        print(f"stopped after {len(results)} of {len(mutants)}")
     report(results)
 
 
