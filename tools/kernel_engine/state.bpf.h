@@ -59,6 +59,7 @@ struct {
 const volatile struct engine_settings settings = {};
 
 volatile __u32 any_tracked = 0;                        /* some peer has asked at two addresses */
+volatile __u32 new_at = 0;                             /* ticks, when a new peer was heard last */
 volatile __u16 served_ports[ENGINE_SERVED_PORTS] = {}; /* local ports that strangers have asked */
 
 static __always_inline __u32 ticks(void) {
