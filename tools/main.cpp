@@ -4,16 +4,32 @@
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <exception>
 #include <fmt/core.h>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "tools/output.hpp"
 #include "tools/subcommands.hpp"
 
 namespace {
+
+/// What other programs have said may stand in it, on lines of its own.
+std::string harmless_lines(std::string_view text) {
+    std::string lines;
+    for (;;) {
+        const std::size_t end = std::min(text.find('\n'), text.size());
+        lines += multihome::tools::harmless(text.substr(0, end));
+        if (end == text.size())
+            return lines;
+        lines += '\n';
+        text.remove_prefix(end + 1);
+    }
+}
 
 int run(int argument_count, char** arguments) {
     using namespace multihome::tools;
@@ -54,7 +70,7 @@ int run(int argument_count, char** arguments) {
         return application.exit(request); // --help and --version: CLI11 prints the text
     } catch (const CLI::ParseError& error) {
         // CLI11's own statuses (105 and up) would be taken for a subcommand's answer.
-        fmt::print(stderr, "multihomectl: {}\nTry 'multihomectl --help'.\n", error.what());
+        fmt::print(stderr, "multihomectl: {}\nTry 'multihomectl --help'.\n", harmless(error.what()));
         return bad_usage;
     }
     return exit_status;
@@ -67,7 +83,7 @@ int main(int argument_count, char** arguments) {
         return run(argument_count, arguments);
     } catch (const std::exception& error) {
         std::fputs("multihomectl: ", stderr);
-        std::fputs(error.what(), stderr);
+        std::fputs(harmless_lines(error.what()).c_str(), stderr);
         std::fputs("\n", stderr);
         return multihome::tools::bad_usage;
     }

@@ -30,16 +30,17 @@ expect_exact() { # TEXT ADDRESSES [OPTION...]
     say "ok: $1: $found wrong"
 }
 
-allowed=0
 two=192.0.2.3,198.51.100.2
-expect_exact "answered before the next question" "$two" --count 100
-# When the second address is asked first, whether the question before has been taken is not known to the kernel's programs.
-allowed=1
-expect_exact "two questions under way" "$two" --count 200 --pipeline 2
+# A server that reads on before it answers: what it has read before the second address was asked is not known to be first.
+allowed=0
+count=100
+if [ "$how" = batches ]; then allowed=1 count=20; fi # it waits for a second question after each
+expect_exact "answered before the next question" "$two" --count "$count"
+expect_exact "two questions under way" "$two" --count $((2 * count)) --pipeline 2
 if [ "$how" = same ]; then
     expect_exact "ten questions under way" "$two" --count 200 --pipeline 10
     expect_exact "three addresses, each answered before the next" "$two,192.0.2.2" --count 50
 fi
 if [ -e /proc/sys/net/ipv6 ]; then
-    expect_exact "IPv6, two questions under way" 2001:db8:1::3,2001:db8:2::2 --count 100 --pipeline 2
+    expect_exact "IPv6, two questions under way" 2001:db8:1::3,2001:db8:2::2 --count "$count" --pipeline 2
 fi

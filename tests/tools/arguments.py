@@ -16,10 +16,14 @@ SUBCOMMANDS = {
     "disable": ["--now", "-q", "-j"],
     "doctor": ["--netns", "--all-netns", "-a", "-q", "-j"],
     "enable": ["--now", "--library", "-q", "-j"],
+    "list": ["-q", "-j"],
     "peers": ["--peer", "--limit", "-q", "-j"],
+    "recipe": ["one-interface", "two-interfaces", "routing", "--format", "nft", "iptables", "--interface", "--gateway",
+               "--port", "-q", "-j"],
+    "run": ["--ports", "--peers", "--timeouts", "-v", "--"],
     "stats": ["--prometheus", "-q", "-j"],
 }
-ALWAYS = {"disable": ["--dry-run"], "enable": ["--dry-run"], "stats": ["--count", "1"]}
+ALWAYS = {"disable": ["--dry-run"], "enable": ["--dry-run"], "run": ["--dry-run"], "stats": ["--count", "1"]}
 VALUES = ["", "0", "1", "-1", "65535", "65536", ":0", ":53", ":99999", "4194304", "99999999999999999999", "/", "..", "../..",
           "/dev/null", "/proc/self/mem", "/etc/passwd", "a b", "a\nb", "x" * 5000, "%s%n", "$(id)", "\u00e9", "a.service",
           "a@.service", "-", "--", "192.0.2.1", "192.0.2.1:0", "[::1]:99999", "[::1", "fe80::1%x", "nobody", "no-such-user",
@@ -30,7 +34,10 @@ REFUSED = [[], ["nonsense"], ["doctor", "nonsense"], ["doctor", "--netns"], ["do
            ["check", "--unit", "a", "b"], ["enable"], ["enable", "../x"], ["enable", "a@.service"], ["disable"],
            ["disable", "a/b"], ["stats", ":0"], ["stats", ":x"], ["stats", "--watch", "0"], ["stats", "--watch", "x"],
            ["stats", "--prometheus", "-j"], ["peers", "--peer", "x"], ["peers", "--peer", "192.0.2.1:0"],
-           ["peers", "--limit", "-1"]]
+           ["peers", "--limit", "-1"], ["ask"], ["ask", "127.0.0.1", "--port", "x"], ["ask", "127.0.0.1", "--port", "0"],
+           ["attach"], ["attach", "--pid", "0"], ["attach", "--all", "--peers", "1"], ["attach", "--all", "--ports", "53,"],
+           ["attach", "--all", "a"], ["detach"], ["detach", "--all", "a"], ["list", "x"], ["recipe"], ["recipe", "x"],
+           ["recipe", "routing", "--format", "x"], ["run"], ["run", "--"], ["run", "--peers", "1", "--", "true"]]
 faults = 0
 
 

@@ -2,6 +2,7 @@
 /* What is known of a conversation: how a question changes it, and which source it gives an answer. */
 #pragma once
 
+#include "order.bpf.h"
 #include "state.bpf.h"
 
 struct arrival {
@@ -24,8 +25,6 @@ struct sockaddr_ipv6 {
     struct engine_address address __attribute__((packed, aligned(4)));
     __u32 scope;
 };
-
-#define barrier() asm volatile("" ::: "memory")
 
 static __always_inline struct engine_address mapped(__u32 ipv4) {
     struct engine_address address = {{0, (__u64)ipv4 << 32 | bpf_htonl(0xFFFF)}};
@@ -93,93 +92,6 @@ static __always_inline __u32 number_of(struct engine_conversation* known,
     return number;
 }
 
-/* --- the order of questions
- * ---------------------------------------------------------------------------------------- */
-
-/* A datagram that is lost after its arrival was noted would put all later ones out of order: quiet mends
- * that. */
-static __always_inline void note_arrival(const struct engine_key* key, __u32 number, __u32 now) {
-    struct engine_arrivals* queue = bpf_map_lookup_elem(&arrivals, key);
-    if (!queue) {
-        struct engine_arrivals first = {.places = number, .pushed_at = now, .tail = 1};
-        bpf_map_update_elem(&arrivals, key, &first, BPF_NOEXIST);
-        return;
-    }
-    if (now - queue->pushed_at >= ENGINE_TICKS / 8) {
-        if (queue->head != queue->tail)
-            count(ENGINE_ORDER_LOST);
-        queue->head = queue->tail;
-        queue->astray = 0;
-    }
-    queue->pushed_at = now;
-    if ((__u8)(queue->tail - queue->head) >= ENGINE_QUEUE_LENGTH) {
-        queue->astray = 1;
-        return;
-    }
-    __u32 shift = queue->tail % ENGINE_QUEUE_LENGTH * 2;
-    queue->places = (queue->places & ~(3ULL << shift)) | (__u64)number << shift;
-    queue->tail++;
-}
-
-/*
- * From the second address on, the order counts. Whether an earlier question is still in the socket's queue is
- * not known then. It is taken for one that is not: if it is, the first answers are one place ahead, until the
- * program has drained the socket and finds the queue here empty, too. The other way round the queue here
- * would never be empty again.
- */
-static __always_inline void follow(const struct engine_key* key, struct engine_conversation* known,
-                                   __u32 number, __u32 now) {
-    if (!known->tracked) {
-        known->tracked = 1;
-        any_tracked = 1;
-    }
-    note_arrival(key, number, now);
-}
-
-/* A program has taken a datagram of this conversation: the thread answers it next, or after those it took
- * before. */
-static __always_inline void take(const struct engine_key* key) {
-    struct engine_conversation* known = bpf_map_lookup_elem(&conversations, key);
-    if (!known || !known->tracked)
-        return;
-    struct engine_arrivals* queue = bpf_map_lookup_elem(&arrivals, key);
-    if (!queue || queue->astray || queue->head == queue->tail)
-        return;
-    __u64 number = queue->places >> (queue->head % ENGINE_QUEUE_LENGTH * 2) & 3;
-    queue->head++;
-
-    struct engine_thread_key thread = {.thread = bpf_get_current_pid_tgid(), .conversation = *key};
-    struct engine_taken* before = bpf_map_lookup_elem(&taken, &thread);
-    if (!before) {
-        struct engine_taken first = {.places = number, .taken_at = ticks(), .count = 1};
-        bpf_map_update_elem(&taken, &thread, &first, BPF_ANY);
-        return;
-    }
-    before->taken_at = ticks();
-    if (before->answering || before->count >= ENGINE_QUEUE_LENGTH) {
-        before->answering = 0;
-        before->next = 0;
-        before->count = 0;
-        before->places = 0;
-    }
-    before->places |= number << (before->count % ENGINE_QUEUE_LENGTH * 2);
-    before->count++;
-}
-
-/* The place of what this thread has just taken, in order; ENGINE_NO_PLACE if that is not known. */
-static __always_inline __u32 just_taken(const struct engine_key* key, __u32 now) {
-    struct engine_thread_key thread = {.thread = bpf_get_current_pid_tgid(), .conversation = *key};
-    struct engine_taken* before = bpf_map_lookup_elem(&taken, &thread);
-    if (!before || now - before->taken_at >= ENGINE_TICKS)
-        return ENGINE_NO_PLACE;
-    __u32 number = (__u32)(before->places >> (before->next % ENGINE_QUEUE_LENGTH * 2)) & 3;
-    before->answering = 1;
-    /* The last one stays: an answer may be several datagrams. */
-    if (before->next + 1 < before->count)
-        before->next++;
-    return number;
-}
-
 /* --- questions
  * ----------------------------------------------------------------------------------------------------- */
 
@@ -197,12 +109,22 @@ static __always_inline void note_served_port(__u16 port) {
     served_ports[empty % ENGINE_SERVED_PORTS] = port;
 }
 
-static __always_inline void hear_stranger(const struct arrival* arrival, __u32 now) {
-    struct engine_conversation fresh = {.asks = 1, .asked = 1, .asked_at = now, .link = arrival->link};
+/* False: another processor has heard the same peer just now. */
+static __always_inline int hear_stranger(const struct arrival* arrival, __u32 now) {
+    struct engine_conversation fresh = {.asks = 1,
+                                        .arrived = 1,
+                                        .order = ENGINE_ORDER_NEW,
+                                        .asked = 1,
+                                        .asked_at = now,
+                                        .link = arrival->link};
     write_place(&fresh, 0, &arrival->place);
-    bpf_map_update_elem(&conversations, &arrival->key, &fresh, BPF_NOEXIST);
+    if (new_at != now)
+        new_at = now;
+    if (bpf_map_update_elem(&conversations, &arrival->key, &fresh, BPF_NOEXIST) != 0)
+        return 0;
     note_served_port(arrival->key.local_port);
     count(ENGINE_PEERS);
+    return 1;
 }
 
 /* Notes which address was asked. For a peer that is known and stays where it is, nothing is written. */
@@ -210,8 +132,11 @@ static __always_inline void hear(const struct arrival* arrival) {
     struct engine_conversation* known = bpf_map_lookup_elem(&conversations, &arrival->key);
     __u32 now = ticks();
     if (!known) {
-        hear_stranger(arrival, now);
-        return;
+        if (hear_stranger(arrival, now))
+            return;
+        known = bpf_map_lookup_elem(&conversations, &arrival->key);
+        if (!known)
+            return;
     }
     if (known->spoke_at) {
         if (now - known->spoke_at < settings.spoke_first_ticks) {
@@ -229,6 +154,9 @@ static __always_inline void hear(const struct arrival* arrival) {
     __u32 number = number_of(known, &arrival->place);
     if (known->check[0] && known->check[1])
         follow(&arrival->key, known, number, now);
+    else if (known->order == ENGINE_ORDER_NEW)
+        follow_new(known, now);
+    barrier();
     if (known->asked == number + 1) {
         if (known->answers != known->asks) {
             if (known->asked_at != now)
@@ -248,16 +176,17 @@ static __always_inline void hear(const struct arrival* arrival) {
 /* --- answers
  * ------------------------------------------------------------------------------------------------------- */
 
-/* What the conversation itself says; ENGINE_NO_PLACE: nothing that is still true. */
-static __always_inline __u32 place_for(struct engine_conversation* known, __u32 now) {
+/* What the conversation itself says; ENGINE_NO_PLACE: nothing that is still true. `asked` and `asks`: as they
+ * were read before `order` was. */
+static __always_inline __u32 place_for(struct engine_conversation* known, __u8 asked, __u8 asks, __u32 now) {
     int fresh = now - known->asked_at < settings.question_ticks;
-    if (known->asked && fresh && known->answers != known->asks) {
-        known->answers = known->asks;
-        return known->asked - 1U;
+    if (asked && fresh && known->answers != asks) {
+        known->answers = asks;
+        return asked - 1U;
     }
     if (known->known)
         return known->known - 1U;
-    return known->asked && fresh ? known->asked - 1U : ENGINE_NO_PLACE;
+    return asked && fresh ? asked - 1U : ENGINE_NO_PLACE;
 }
 
 static __always_inline int is_answering_port(__u16 peer_port) {
@@ -333,11 +262,23 @@ static __always_inline int answer(const struct engine_key* key, struct bpf_sock*
             known->spoke_at = now;
         return 0;
     }
-    __u32 number = known->tracked ? just_taken(key, now) : ENGINE_NO_PLACE;
+    /* A question at a second place may come at this very moment: hear() writes `order` first, and these after
+     * it. */
+    __u8 asked = known->asked, asks = known->asks;
+    barrier();
+    __u32 number = ENGINE_NO_PLACE;
+    if (known->order == ENGINE_ORDER_TRACKED) {
+        number = just_taken(key, now);
+        /* Taken before the second place was asked: the first answer is the first question's. */
+        if (number == ENGINE_NO_PLACE && known->answers == 0 && known->taken != 0) {
+            known->answers = asks;
+            number = 0;
+        }
+    }
     if (number == ENGINE_NO_PLACE)
-        number = place_for(known, now);
-    else if (known->asked == number + 1)
-        known->answers = known->asks;
+        number = place_for(known, asked, asks, now);
+    else if (asked == number + 1)
+        known->answers = asks;
     if (number == ENGINE_NO_PLACE) {
         known->spoke_at = now;
         return 0;

@@ -173,7 +173,8 @@ int choose_ipv6(struct bpf_sock_addr* call) {
 
 static __always_inline void took(struct bpf_sock_addr* call, int family) {
     struct engine_key key = {};
-    if (any_tracked && read_peer(call, family, &key) == 0)
+    /* What a new peer has sent is counted for a while only, so that those who stay cost nothing here. */
+    if ((any_tracked || ticks() - new_at < 2 * ENGINE_TICKS) && read_peer(call, family, &key) == 0)
         take(&key);
 }
 

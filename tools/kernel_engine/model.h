@@ -38,28 +38,34 @@ enum {
 struct engine_conversation {
     struct engine_address place[ENGINE_PLACES]; /* addresses of ours that the peer has asked */
     __u16 check[ENGINE_PLACES]; /* a sum of the place; another value: the place is being written */
-    __u16 asks;                 /* counts the questions that said something new */
-    __u16 answers;              /* `asks` as it was when an answer was sent last */
+    __u8 asks;                  /* counts the questions that said something new */
+    __u8 answers;               /* `asks` as it was when an answer was sent last; 0: never */
+    __u8 arrived;               /* datagrams, while they are counted (modulo 256) */
+    __u8 taken;                 /* of those, taken by a program */
     __u32 asked_at;             /* ticks, when the newest question came */
     __u32 spoke_at;             /* ticks, when we or the peer sent last; 0: the peer spoke first */
     __u8 asked;                 /* the newest question's place */
     __u8 known;                 /* the place where the peer asked, was answered, and asked again */
     __u8 ambiguous;             /* a link-local peer that was heard on two links */
-    __u8 tracked;               /* the peer asks at two places: `arrivals` tells the order */
+    __u8 order;                 /* enum engine_order */
     __u32 link;                 /* where a link-local peer was heard */
+};
+
+/* What is noted of the order of a peer's questions. */
+enum engine_order {
+    ENGINE_ORDER_NONE,    /* nothing: it asks at one place */
+    ENGINE_ORDER_NEW,     /* a new peer: its datagrams are counted, as it may go on to another place */
+    ENGINE_ORDER_TRACKED, /* it asks at two places: `arrivals` tells the place of each */
 };
 
 /* A queue of places, two bits each. */
 enum { ENGINE_QUEUE_LENGTH = 32, ENGINE_NO_PLACE = 3 };
 
-/* The datagrams of a tracked conversation that have arrived, and that no program has taken yet. */
+/* The places of a tracked conversation's datagrams that have arrived, by their number (modulo 32). */
 struct engine_arrivals {
     __u64 places;
     __u32 pushed_at; /* ticks */
-    __u8 head;       /* taken, modulo 256 */
-    __u8 tail;       /* arrived, modulo 256 */
-    __u8 astray;     /* more have arrived than there is room for: the order is lost until there is quiet */
-    __u8 unused;
+    __u32 astray;    /* more have arrived than there is room for: the order is lost until there is quiet */
 };
 
 /* What a thread has taken of a conversation, and not answered yet. */

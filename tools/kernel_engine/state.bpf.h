@@ -59,7 +59,10 @@ struct {
 const volatile struct engine_settings settings = {};
 
 volatile __u32 any_tracked = 0;                        /* some peer has asked at two addresses */
+volatile __u32 new_at = 0;                             /* ticks, when a new peer was heard last */
 volatile __u16 served_ports[ENGINE_SERVED_PORTS] = {}; /* local ports that strangers have asked */
+
+#define barrier() asm volatile("" ::: "memory")
 
 static __always_inline __u32 ticks(void) {
     __u64 nanoseconds = settings.coarse_clock ? bpf_ktime_get_coarse_ns() : bpf_ktime_get_ns();
