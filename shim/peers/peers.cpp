@@ -104,7 +104,9 @@ LocalIndex speak(SharedState& state, ThreadMemory* memory, Socket socket, uint64
                  const Entry& found, bool late) {
     ConversationTable table = state.table();
     const Ticks time = now();
-    if (!found) {
+    // Sockets that have no port yet have one conversation with a peer for all: who else made a transfer for
+    // it is found there.
+    if (!found || socket.port() == 0) {
         // A group is nobody that could have spoken first.
         if (peer.address.is_group())
             return local_by_route;
