@@ -142,7 +142,8 @@ class Copy:
         common = [program, "--abort-after=1", "--no-intro", "--no-version"]
         steps = [(common + [f"--test-suite-exclude={SLOW}"], "unit"), (common + [f"--test-suite={SLOW}"], "unit, slow")]
         if self.arguments.tests:
-            steps.append((["ctest", "--test-dir", self.build, "-R", self.arguments.tests, "--stop-on-failure"], "ctest"))
+            steps.append((["ctest", "--test-dir", self.build, "-R", self.arguments.tests, "--stop-on-failure"],
+                          "ctest"))
         for command, name in steps:
             passed = self.run(command, limit)
             if not passed:
