@@ -184,13 +184,16 @@ private:
     };
     struct PlacesChanged {};
     struct Redundant {};
-
     Explorer(const std::vector<Thread>& threads, const Options& options)
-        : threads_(threads), options_(options) {}
+        : threads_(threads), options_(options) {
+        current() = this;
+    }
+    ~Explorer() { current() = nullptr; }
+    Explorer(const Explorer&) = delete;
+    Explorer& operator=(const Explorer&) = delete;
 
     // False where the same comes out of another one.
     bool execute() {
-        current() = this;
         known_.assign(threads_.size(), Known{});
         depth_ = 0;
         preempted_ = 0;
@@ -224,7 +227,6 @@ private:
             location->number = 0;
         locations_.clear();
         messages_.clear();
-        current() = nullptr;
     }
 
     // The next choices; false where there are no others.

@@ -74,6 +74,27 @@ TEST_CASE("a table has room for as many peers as were asked for") {
     }
 }
 
+TEST_CASE("a thread counts under one number, whichever socket it uses") {
+    const test::State state;
+    for (uint32_t threads = 1; threads <= 3; ++threads) {
+        test::Worker worker;
+        worker.tell([] {
+            for (unsigned round = 0; round < 3; ++round)
+                for (const Socket socket : {test::server, test::sibling}) {
+                    test::receive(1, 2, socket);
+                    test::answer(1, socket);
+                }
+        });
+        CHECK(state->threads.load() == threads);
+        CHECK(state->readers.load() == threads);
+        for (const unsigned port : {0U, 1U})
+            CHECK(state->counters.sum_at(port, Counter::requests) == 3 * threads);
+        CHECK(state->counters.line(test::server.port(), threads)
+                  .values[static_cast<unsigned>(Counter::requests)]
+                  .load() == 3);
+    }
+}
+
 TEST_CASE("a program that locks its memory has a small table") {
     CHECK(bits_in_child([] { return true; }) == static_cast<int>(bits_for(many_peers)));
     // Sanitizers make mlockall() do nothing.
