@@ -54,6 +54,19 @@ TEST_CASE("where answers come in order, one that was given back comes again") {
     });
 }
 
+TEST_CASE("one that was given back after others were answered comes first again") {
+    const State state;
+    Worker worker;
+    worker.tell([] {
+        test::receive_batch({{1, 2}, {2, 4}, {1, 5}});
+        CHECK(answer(1) == local(2));
+        CHECK(answer(2) == local(4));
+        give_back(1);
+        CHECK(answer(1) == local(2));
+        CHECK(answer(1) == local(5));
+    });
+}
+
 TEST_CASE("a turn within a turn gives nothing back") {
     const State state;
     Worker worker;
