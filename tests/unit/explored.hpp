@@ -8,6 +8,7 @@
 
 #include "explorer.hpp"
 #include "table_memory.hpp"
+#include "view.hpp"
 
 #include <array>
 #include <atomic>
@@ -63,7 +64,7 @@ public:
     }
 
 private:
-    Explorer::Location location_;
+    Location location_;
 };
 
 } // namespace multihome::test

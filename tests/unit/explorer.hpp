@@ -52,6 +52,7 @@ public:
 
     struct Options {
         Fault fault = Fault::none;
+        bool has_one_order = false;     // of all operations: loads return the newest; wants change_everywhere
         bool change_everywhere = false; // threads change places after loads as well
         unsigned preemptions = ~0U;     // so many times a thread is left that could go on
         uint64_t limit = 5'000'000;     // executions
@@ -92,12 +93,6 @@ public:
         static Explorer* explorer = nullptr;
         return explorer;
     }
-
-    // A location without messages but its initial value has no number.
-    struct Location {
-        uint64_t initial = 0;
-        mutable uint32_t number = 0; // from 1
-    };
 
     bool is_running() const { return is_running_; }
     uint64_t newest(const Location& location) const {
@@ -189,13 +184,16 @@ private:
     };
     struct PlacesChanged {};
     struct Redundant {};
-
     Explorer(const std::vector<Thread>& threads, const Options& options)
-        : threads_(threads), options_(options) {}
+        : threads_(threads), options_(options) {
+        current() = this;
+    }
+    ~Explorer() { current() = nullptr; }
+    Explorer(const Explorer&) = delete;
+    Explorer& operator=(const Explorer&) = delete;
 
     // False where the same comes out of another one.
     bool execute() {
-        current() = this;
         known_.assign(threads_.size(), Known{});
         depth_ = 0;
         preempted_ = 0;
@@ -213,7 +211,8 @@ private:
                 if (reduces() && !is_first_left())
                     throw Redundant{};
                 more = take_next();
-            } catch (const PlacesChanged&) { // running_ is the next one
+            } catch (const PlacesChanged&) {
+                continue; // with the next one
             } catch (const Redundant&) {
                 is_running_ = false;
                 return false;
@@ -228,7 +227,6 @@ private:
             location->number = 0;
         locations_.clear();
         messages_.clear();
-        current() = nullptr;
     }
 
     // The next choices; false where there are no others.
@@ -313,8 +311,12 @@ private:
         if (location.number == 0)
             return location.initial;
         const auto newest_one = static_cast<uint32_t>(messages(location).size() - 1);
-        const uint32_t oldest_one = known_[running_].now.oldest(location.number);
-        return read_message(location, newest_one - choose(newest_one - oldest_one + 1), order);
+        return read_message(location, newest_one - choose(newest_one - oldest(location) + 1), order);
+    }
+    // The oldest message that may be read.
+    uint32_t oldest(const Location& location) const {
+        return options_.has_one_order ? static_cast<uint32_t>(messages_[location.number - 1].size() - 1)
+                                      : known_[running_].now.oldest(location.number);
     }
 
     uint64_t read_message(const Location& location, uint32_t number, std::memory_order order) {
@@ -342,7 +344,7 @@ private:
         const auto newest_one = static_cast<uint32_t>(all.size() - 1);
         const bool may_succeed = all[newest_one].value == expected || options_.fault == Fault::blind_exchange;
         std::vector<uint32_t> others; // that it may fail with
-        for (uint32_t number = newest_one + 1; number-- > known_[running_].now.oldest(location.number);)
+        for (uint32_t number = newest_one + 1; number-- > oldest(location);)
             if (all[number].value != expected)
                 others.push_back(number);
         unsigned taken = choose(static_cast<unsigned>(others.size()) + (may_succeed ? 1 : 0));

@@ -81,7 +81,7 @@ private:
 
 Explorer::Result explore(const char* name, const std::vector<Explorer::Thread>& threads,
                          const Explorer::Check& check, const Explorer::Options& options = {}) {
-    const Explorer::Result result = Explorer::explore(threads, check, options);
+    Explorer::Result result = Explorer::explore(threads, check, options);
     MESSAGE(std::string(name) << ": " << result.executions << " executions");
     return result;
 }

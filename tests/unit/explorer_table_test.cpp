@@ -83,14 +83,15 @@ struct Scenario {
     std::vector<uint64_t> found;
 };
 
-Explorer::Result explore(const Scenario& scenario, const Explorer::Options& options) {
+// `twice`: how often a peer was left with two entries.
+Explorer::Result explore(const Scenario& scenario, const Explorer::Options& options, uint64_t& twice) {
     Bucket bucket;
     scenario.before(bucket);
     std::vector<char> saw_well(scenario.threads.size());
     std::vector<Explorer::Thread> threads;
     for (size_t thread = 0; thread < scenario.threads.size(); ++thread)
         threads.emplace_back([&, thread] { saw_well[thread] = scenario.threads[thread](bucket) ? 1 : 0; });
-    uint64_t twice = 0;
+    twice = 0;
     const auto check = [&]() -> std::string {
         for (const char well : saw_well)
             if (well == 0)
@@ -113,6 +114,11 @@ Explorer::Result explore(const Scenario& scenario, const Explorer::Options& opti
     MESSAGE(std::string(scenario.name)
             << ": " << result.executions << " executions, " << twice << " left two entries");
     return result;
+}
+
+Explorer::Result explore(const Scenario& scenario, const Explorer::Options& options) {
+    uint64_t twice = 0;
+    return explore(scenario, options, twice);
 }
 
 const auto hear_new_peer_twice = Scenario{
@@ -190,10 +196,24 @@ TEST_SUITE_BEGIN("explorer");
 TEST_CASE("whatever the order, a bucket holds whole words, and who was heard is known") {
     for (const Scenario* scenario : {&hear_new_peer_twice, &hear_two_peers, &evict_questions, &evict_settled,
                                      &second_chance, &move, &forget_and_hear, &speak_first}) {
-        const Explorer::Result result = explore(*scenario, {});
+        uint64_t twice = 0;
+        const Explorer::Result result = explore(*scenario, {}, twice);
         CHECK(result.is_complete);
         CHECK(result.violation == "");
+        // Elsewhere than on x86-64 two threads that insert a peer into different words may miss each other's
+        // entry, which look-ups and forgetting cope with.
+        CHECK((twice == 0 || scenario == &forget_and_hear));
     }
+}
+
+// As on x86-64, where an exchange is a barrier.
+TEST_CASE("where operations have one order, no peer is left with two entries") {
+    uint64_t twice = 0;
+    const Explorer::Result result =
+        explore(forget_and_hear, {.has_one_order = true, .change_everywhere = true, .preemptions = 2}, twice);
+    CHECK(result.is_complete);
+    CHECK(result.violation == "");
+    CHECK(twice == 0);
 }
 
 TEST_CASE("a table without a compare-and-swap is found out") {

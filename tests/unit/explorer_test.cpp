@@ -37,7 +37,7 @@ public:
     std::array<uint64_t, 4> seen{};
 
     Outcomes outcomes(const std::vector<Explorer::Thread>& threads, Fault fault = Fault::none) {
-        const Outcomes after_writes = explore(threads, {.fault = fault});
+        Outcomes after_writes = explore(threads, {.fault = fault});
         if (threads.size() < 4)
             CHECK(explore(threads, {.fault = fault, .change_everywhere = true}) == after_writes);
         return after_writes;

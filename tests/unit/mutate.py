@@ -142,7 +142,8 @@ class Copy:
         common = [program, "--abort-after=1", "--no-intro", "--no-version"]
         steps = [(common + [f"--test-suite-exclude={SLOW}"], "unit"), (common + [f"--test-suite={SLOW}"], "unit, slow")]
         if self.arguments.tests:
-            steps.append((["ctest", "--test-dir", self.build, "-R", self.arguments.tests, "--stop-on-failure"], "ctest"))
+            steps.append((["ctest", "--test-dir", self.build, "-R", self.arguments.tests, "--stop-on-failure"],
+                          "ctest"))
         for command, name in steps:
             passed = self.run(command, limit)
             if not passed:
@@ -195,10 +196,15 @@ def describe(mutant):
     return f"{mutant.file}:{mutant.line}: {mutant.what}    {line}"
 
 
+def is_meant(mutant, pattern):
+    """A pattern is for a file's name, or for that and a line: shim/peers/run.hpp:56."""
+    return fnmatch.fnmatch(mutant.file, pattern) or fnmatch.fnmatch(f"{mutant.file}:{mutant.line}", pattern)
+
+
 def arguments_of():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--files", nargs="+", default=["shim/peers/*"], metavar="PATTERN",
-                        help="the files to change, as in the shell (default: shim/peers/*)")
+                        help="the files to change, as in the shell, or FILE:LINE (default: shim/peers/*)")
     parser.add_argument("--sample", type=int, metavar="N", help="so many mutants, chosen at random (default: all)")
     parser.add_argument("--seed", type=int, default=1, help="of the sample (default: 1)")
     parser.add_argument("--list", action="store_true", help="print the mutants and do nothing")
@@ -216,9 +222,9 @@ def main():
     sys.stdout.reconfigure(line_buffering=True)
     arguments = arguments_of()
     files = [file for file in subprocess.run(["git", "ls-files", "shim"], cwd=ROOT, check=True, text=True,
-                                             stdout=subprocess.PIPE).stdout.split()
-             if file.endswith((".cpp", ".hpp")) and any(fnmatch.fnmatch(file, each) for each in arguments.files)]
-    mutants = [mutant for file in files for mutant in mutants_of(ROOT, file)]
+                                             stdout=subprocess.PIPE).stdout.split() if file.endswith((".cpp", ".hpp"))]
+    mutants = [mutant for file in files for mutant in mutants_of(ROOT, file)
+               if any(is_meant(mutant, pattern) for pattern in arguments.files)]
     if not mutants:
         sys.exit("mutate.py: no such files, or nothing in them to change")
     if arguments.sample is not None and arguments.sample < len(mutants):

@@ -35,6 +35,12 @@ struct Message {
     View view; // what a thread that acquires it gets to know
 };
 
+// One without messages but its initial value has no number.
+struct Location {
+    uint64_t initial = 0;
+    mutable uint32_t number = 0; // from 1
+};
+
 constexpr bool acquires(std::memory_order order) {
     return order != std::memory_order_relaxed && order != std::memory_order_release;
 }

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+//
+// An answer that was not sent after all (Turn::give_back()) is still to be given.
+
+#include "shim/peers/peers.hpp"
+
+#include "turns.hpp"
+
+#include <doctest/doctest.h>
+
+namespace multihome {
+
+namespace {
+
+using test::answer;
+using test::local;
+using test::name_of;
+using test::receive;
+using test::server;
+using test::State;
+using test::Worker;
+
+// As send.cpp, where the kernel refused the call.
+void give_back(unsigned to, socklen_t length = sizeof(sockaddr_in)) {
+    const sockaddr_in name = name_of(to);
+    peers::Turn{}.give_back(server, &name, length);
+}
+
+// What the table knows of the conversation.
+Conversation known(unsigned from) {
+    SharedState& state = *shared_state::get();
+    return state.table().find(hash_of(ConversationKey(test::peer(from), server.port()), state.key)).state();
+}
+
+} // namespace
+
+TEST_SUITE_BEGIN("peers");
+
+TEST_CASE("where answers come in order, one that was given back comes again") {
+    const State state;
+    Worker worker;
+    worker.tell([] {
+        test::receive_batch({{1, 2}, {1, 3}, {2, 4}, {1, 5}});
+        CHECK(answer(1) == local(2));
+        CHECK(answer(1) == local(3));
+        give_back(1);
+        CHECK(answer(2) == local(4));
+        CHECK(answer(1) == local(3));
+        CHECK(answer(1) == local(5));
+        // Of nobody that was heard, and of a name that is too short: of no consequence.
+        give_back(9);
+        give_back(1, 4);
+        CHECK(answer(1) == local(5));
+    });
+}
+
+TEST_CASE("one that was given back after others were answered comes first again") {
+    const State state;
+    Worker worker;
+    worker.tell([] {
+        test::receive_batch({{1, 2}, {2, 4}, {1, 5}});
+        CHECK(answer(1) == local(2));
+        CHECK(answer(2) == local(4));
+        give_back(1);
+        CHECK(answer(1) == local(2));
+        CHECK(answer(1) == local(5));
+    });
+}
+
+TEST_CASE("a turn within a turn gives nothing back") {
+    const State state;
+    Worker worker;
+    worker.tell([] {
+        test::receive_batch({{1, 2}, {1, 3}});
+        CHECK(answer(1) == local(2));
+        {
+            const peers::Turn interrupted;
+            give_back(1);
+        }
+        CHECK(answer(1) == local(3));
+    });
+}
+
+TEST_CASE("an answer to what another thread has heard is to be given once more") {
+    const State state;
+    Worker reader;
+    Worker sender;
+    // The program answers in another thread than it reads in.
+    for (unsigned round = 0; round < 3; ++round) {
+        reader.tell([] { receive(1, 2); });
+        sender.tell([] { CHECK(answer(1) == local(2)); });
+    }
+    REQUIRE(known(1).kind() == Conversation::Kind::known);
+    reader.tell([] { receive(1, 3); });
+    sender.tell([] {
+        CHECK(answer(1) == local(3));
+        CHECK(known(1).is_answered());
+        give_back(1);
+        CHECK_FALSE(known(1).is_answered());
+        CHECK(answer(1) == local(3));
+        // What the program sends on its own next is none.
+        CHECK(answer(1) == local(2));
+        give_back(1);
+        CHECK(known(1).is_answered());
+    });
+}
+
+TEST_SUITE_END();
+
+} // namespace multihome
