@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: MIT
+#include "tests/conversations/conversing.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <optional>
+
+namespace multihome::conversations {
+
+namespace {
+
+constexpr size_t port_count = 4;
+constexpr size_t peer_count = 6;
+constexpr size_t thread_count = 3; // the first one too
+constexpr size_t worker_count = 2;
+constexpr size_t actor_count = thread_count + worker_count;
+constexpr size_t coming_and_going = 3; // the number of that address
+
+const std::string& address_that_comes_and_goes(Family family) {
+    static const std::string v4 = "198.51.100.77";
+    static const std::string v6 = "2001:db8:2::77";
+    return family == Family::v4 ? v4 : v6;
+}
+
+} // namespace
+
+std::string Conversing::address(size_t number) const {
+    return number == coming_and_going ? address_that_comes_and_goes(family_) : addresses(family_)[number];
+}
+
+std::vector<int>& Conversing::sockets(size_t actor, Port& port) {
+    return actor < thread_count ? port.sockets : port.workers_[actor - thread_count];
+}
+
+Conversing::Conversing(Family family, const std::string& library, const std::string& faults, uint64_t seed)
+    : family_(family), random_(seed), program_(library + ":" + faults, "MULTIHOME_TIMEOUTS=3600,3600"),
+      ports_(port_count), generations_(peer_count), has_faults_(!faults.empty()) {
+    actors_.push_back(&program_.main());
+    while (actors_.size() < thread_count)
+        actors_.push_back(&program_.start_thread());
+    for (Port& port : ports_) {
+        port.sockets.push_back(program_.main().open(family_, {Flag::reuse_port}));
+        port.port = program_.main().port_of(port.sockets[0]);
+        port.workers_.resize(worker_count);
+    }
+    for (size_t worker = 0; worker < worker_count; ++worker) {
+        actors_.push_back(&program_.start_worker());
+        snapshot_for(worker);
+    }
+    for (unsigned number = 0; number < peer_count; ++number)
+        peers_.emplace_back(peer_address(family_, number));
+    set_address(true);
+    // It is known from the first that this program answers late, and in other threads than hear.
+    const Question question = peers_[0].ask(addresses(family_)[1], ports_[0].port);
+    const Outcome heard = actors_[0]->receive(ports_[0].sockets[0]);
+    actors_[1]->send(ports_[0].sockets[0], heard.name, question.token);
+    peers_[0].hear(question.token);
+    renew_peer(0);
+}
+
+void Conversing::snapshot_for(size_t worker) {
+    for (Port& port : ports_)
+        port.workers_[worker] = port.sockets;
+}
+
+void Conversing::tell(const char* event, size_t actor, const Known& question) const {
+    if (is_traced_)
+        std::printf("%s: actor %zu, peer %zu, port %zu, asked %s, question %llu\n", event, actor,
+                    question.peer, question.conversation_port, address(question.asked).c_str(),
+                    static_cast<unsigned long long>(question.token));
+}
+
+void Conversing::ask() {
+    const size_t peer = random(peer_count);
+    const size_t port = random(port_count);
+    const size_t asked = random(is_present_ ? coming_and_going + 1 : coming_and_going);
+    const Question question = peers_[peer].ask(address(asked), ports_[port].port);
+    asked_[question.token] = {port, peer, generations_[peer], asked, question.token, {}};
+}
+
+// One datagram, if one is there.
+bool Conversing::read(size_t actor) {
+    const std::vector<int>& all = sockets(actor, ports_[random(port_count)]);
+    Order receive = order(actor, Verb::receive, -1);
+    receive.patience = 0;
+    receive.count = static_cast<uint32_t>(std::min(all.size(), maximum_others));
+    std::copy_n(all.begin(), receive.count, std::begin(receive.others));
+    if (has_faults_ && chance(20)) {
+        static constexpr int errors[] = {EINTR, ENOMEM, EAGAIN};
+        receive.fault = Fault::receive;
+        receive.fault_errno = errors[random(3)];
+    }
+    const Outcome outcome = actors_[actor]->try_to(receive);
+    if (outcome.error != 0) {
+        if (outcome.error != ETIMEDOUT && outcome.error != receive.fault_errno)
+            fail(std::string{"a receive that should fail in another way: "} + std::strerror(outcome.error));
+        return false;
+    }
+    hear(actor, outcome);
+    return true;
+}
+
+void Conversing::hear(size_t actor, const Outcome& outcome) {
+    const auto found = asked_.find(outcome.token);
+    if (found == asked_.end())
+        fail("a datagram that nobody has sent, or that came twice");
+    Known question = found->second;
+    question.name = outcome.name;
+    asked_.erase(found);
+    tell("read", actor, question);
+    model_.heard(actor, conversation(question), question.token, question.asked);
+    waiting_.push_back(question);
+}
+
+void Conversing::judge(Addresses allowed, const Name& source, size_t port, const char* what) {
+    ++answers;
+    std::string wanted;
+    unsigned count = 0;
+    for (size_t number = 0; number <= coming_and_going; ++number) {
+        if ((allowed & only(number)) == 0)
+            continue;
+        ++count;
+        wanted += " " + address(number);
+        if (is_same_address(name_of(address(number), ports_[port].port), source)) {
+            exact += (allowed & (allowed - 1)) == 0 ? 1U : 0U;
+            return;
+        }
+    }
+    fail(std::string{what} + " came from " + text_of(source) + ", should be" + wanted);
+}
+
+// A send that fails the first time, as the program sees or does not see. Returns the sources that are right
+// then.
+Addresses Conversing::faulty_send(size_t actor, const Known& question, Order& send, Addresses allowed) {
+    static constexpr int errors[] = {EINTR, ENOMEM, EAGAIN, EINVAL};
+    send.fault = Fault::send;
+    send.fault_errno = errors[random(4)];
+    const Outcome outcome = actors_[actor]->try_to(send);
+    if (outcome.error != 0 && outcome.error != send.fault_errno)
+        fail(std::string{"a send that should fail in another way: "} + std::strerror(outcome.error));
+    tell(std::strerror(send.fault_errno), actor, question); // NOLINT(concurrency-mt-unsafe): one thread
+    // EINVAL says that this is no source any more, and what was known of the peer is forgotten.
+    if (send.fault_errno == EINVAL) {
+        model_.forget(conversation(question));
+        allowed = Model::anywhere;
+    } else if (outcome.error == 0) {
+        fail("a send that was to fail did not");
+    }
+    send.fault = Fault::none;
+    if (outcome.error != 0)
+        actors_[actor]->carry_out(send);
+    return allowed;
+}
+
+void Conversing::answer(size_t actor, size_t index, bool in_order) {
+    const Known question = waiting_[index];
+    waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(index));
+    if (question.generation != generations_[question.peer])
+        return; // the peer has gone
+    Addresses allowed =
+        model_.answer(actor, conversation(question), question.token, question.asked, in_order);
+    // It is refused, and what was known of the peer is forgotten.
+    if (question.asked == coming_and_going && !is_present_) {
+        model_.forget(conversation(question));
+        allowed = Model::anywhere;
+    }
+    tell(in_order ? "answer in order" : "answer", actor, question);
+    Order send = order(actor, Verb::send, any_socket(actor, question.conversation_port));
+    send.name = question.name;
+    send.token = question.token;
+    if (has_faults_ && chance(20))
+        allowed = faulty_send(actor, question, send, allowed);
+    else
+        actors_[actor]->carry_out(send);
+    model_.answered(actor, conversation(question), question.token);
+    judge(allowed, peers_[question.peer].hear(question.token), question.conversation_port, "an answer");
+}
+
+// Sockets that one actor reads until they are empty, and then answers in order.
+void Conversing::answer_burst() {
+    const size_t actor = random(actor_count);
+    const size_t before = waiting_.size();
+    for (size_t count = 1 + random(12); count > 0; --count)
+        ask();
+    std::vector<int> emptied;
+    for (size_t count = 1 + random(3); count > 0; --count) {
+        const int socket = any_socket(actor, random(port_count));
+        // A copy that was emptied already would begin another round.
+        if (std::find(emptied.begin(), emptied.end(), socket) != emptied.end())
+            continue;
+        emptied.push_back(socket);
+        for (;;) {
+            Order receive = order(actor, Verb::receive, socket);
+            // A batch is a round of its own.
+            if (receive.flags == static_cast<uint32_t>(Flag::batch))
+                receive.flags = 0;
+            receive.flags |= static_cast<uint32_t>(Flag::dont_wait);
+            const Outcome outcome = actors_[actor]->try_to(receive);
+            if (outcome.error == EAGAIN)
+                break;
+            hear(actor, outcome);
+        }
+    }
+    // A thread remembers the order of 96 (run.hpp), some of which it may have read before.
+    const bool in_order = waiting_.size() - before <= 64;
+    while (waiting_.size() > before)
+        answer(actor, before, in_order);
+}
+
+// Something that nobody has asked for, or the first word.
+void Conversing::push() {
+    const size_t peer = random(peer_count);
+    const size_t port = random(port_count);
+    const size_t actor = random(actor_count);
+    if (model_.waits(conversation(peer, port).first))
+        return;
+    const Addresses allowed = model_.pushed(conversation(peer, port));
+    static uint64_t token = uint64_t{1} << 63; // no question's
+    tell("push", actor, {port, peer, generations_[peer], 0, 0, {}});
+    Order send = order(actor, Verb::send, any_socket(actor, port));
+    send.name = peers_[peer].name();
+    send.token = ++token;
+    actors_[actor]->carry_out(send);
+    judge(allowed, peers_[peer].hear(send.token), port, "what the program sent on its own");
+}
+
+// Copies and siblings come and go.
+void Conversing::change_sockets() {
+    Port& port = ports_[random(port_count)];
+    const size_t actor = random(thread_count);
+    if (port.sockets.size() > 1 && (port.sockets.size() > 5 || chance(2))) {
+        const size_t index = random(port.sockets.size());
+        actors_[actor]->carry_out(actors_[actor]->order(Verb::close, port.sockets[index]));
+        port.sockets.erase(port.sockets.begin() + static_cast<std::ptrdiff_t>(index));
+    } else if (chance(2)) {
+        port.sockets.push_back(
+            actors_[actor]
+                ->carry_out(actors_[actor]->order(Verb::copy, port.sockets[random(port.sockets.size())]))
+                .fd);
+    } else {
+        port.sockets.push_back(actors_[actor]->open(family_, {Flag::reuse_port}, port.port));
+    }
+}
+
+// The actor is to wait in a call, or has just come back from it. Returns when it has begun.
+void Conversing::begin_receiving(size_t actor) {
+    const size_t port = random(port_count);
+    Order receive = order(actor, Verb::receive, any_socket(actor, port));
+    receive.flags |= static_cast<uint32_t>(Flag::announced);
+    actors_[actor]->give(receive);
+    actors_[actor]->take();
+    // What comes there may be lost with the actor, before or after the shim has seen it. Then the peer waits
+    // for an answer, which may come from any port.
+    for (const auto& [token, question] : asked_)
+        if (question.conversation_port == port)
+            for (size_t any_port = 0; any_port < port_count; ++any_port)
+                model_.forget({question.peer * 1'000'000 + question.generation, any_port});
+}
+
+// What the actor has read before it ended, if it was so quick.
+void Conversing::collect(size_t actor) {
+    if (const std::optional<Outcome> outcome = actors_[actor]->take_if_there())
+        asked_.erase(outcome->token);
+}
+
+// A thread is cancelled in a call, or just after it.
+void Conversing::cancel_thread() {
+    const size_t actor = 1 + random(thread_count - 1);
+    if (chance(2))
+        ask();
+    begin_receiving(actor);
+    program_.cancel(*actors_[actor]);
+    tell("cancelled", actor, {});
+    collect(actor);
+    program_.start_thread_again(*actors_[actor]);
+    model_.begin_again(actor);
+}
+
+void Conversing::kill_worker() {
+    const size_t worker = random(worker_count);
+    const size_t actor = thread_count + worker;
+    if (chance(2))
+        begin_receiving(actor);
+    program_.kill(*actors_[actor]);
+    tell("killed", actor, {});
+    collect(actor);
+    // The new one knows what the thread that forks it knows.
+    program_.start_worker_again(*actors_[actor]);
+    model_.begin_again(actor, 0);
+    snapshot_for(worker);
+}
+
+void Conversing::set_address(bool present) {
+    if (is_present_ == present)
+        return;
+    is_present_ = present;
+    tell(present ? "address added" : "address removed", 0, {});
+    ip(std::string{family_ == Family::v4 ? "" : "-6 "} + "address " + (present ? "replace " : "delete ") +
+       address(coming_and_going) + (family_ == Family::v4 ? "/32 dev lo" : "/128 dev lo nodad"));
+    model_.forget_all_that_asked(coming_and_going);
+}
+
+void Conversing::renew_peer(size_t peer) {
+    tell("new peer", 0, {0, peer, generations_[peer], 0, 0, {}});
+    model_.forget_peer(conversation(peer, 0).first);
+    ++generations_[peer];
+    // With a port of its own: with one that it has had before it would be the same peer.
+    used_ports_.insert({peer, peers_[peer].name().v4.sin_port});
+    do
+        peers_[peer] = Peer{peer_address(family_, static_cast<unsigned>(peer))};
+    while (used_ports_.contains({peer, peers_[peer].name().v4.sin_port}));
+}
+
+void Conversing::step() {
+    const size_t choice = random(1000);
+    if (choice < 250)
+        ask();
+    else if (choice < 550)
+        read(random(actor_count));
+    else if (choice < 800 && !waiting_.empty())
+        answer(random(actor_count), chance(2) ? 0 : random(waiting_.size()));
+    else if (choice < 860)
+        answer_burst();
+    else if (choice < 920)
+        push();
+    else if (choice < 950)
+        change_sockets();
+    else if (choice < 980)
+        renew_peer(random(peer_count));
+    else if (choice < 985)
+        cancel_thread();
+    else if (choice < 988)
+        kill_worker();
+    else if (choice < 990)
+        set_address(!is_present_);
+}
+
+} // namespace multihome::conversations

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT
+//
+// One program, and all that talk to it, at random: see fuzz.cpp.
+#pragma once
+
+#include "tests/conversations/model.hpp"
+#include "tests/conversations/script.hpp"
+
+#include <cstdint>
+#include <map>
+#include <random>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace multihome::conversations {
+
+class Conversing {
+public:
+    // `faults`: the library of faults.cpp; empty where no call is to fail.
+    Conversing(Family family, const std::string& library, const std::string& faults, uint64_t seed);
+    void step();
+    void trace() { is_traced_ = true; }
+    Conversing(const Conversing&) = delete;
+    Conversing& operator=(const Conversing&) = delete;
+
+    uint64_t answers = 0;
+    uint64_t exact = 0; // of which only one source was right
+
+private:
+    struct Port {
+        in_port_t port = 0;
+        std::vector<int> sockets;               // of the threads
+        std::vector<std::vector<int>> workers_; // of each worker: those that were there when it was forked
+    };
+    struct Known {
+        size_t conversation_port;
+        size_t peer;
+        size_t generation; // of the peer
+        size_t asked;
+        uint64_t token;
+        Name name; // as the program has it
+    };
+
+    size_t random(size_t below) { return random_() % below; }
+    bool chance(size_t one_in) { return random(one_in) == 0; }
+    std::string address(size_t number) const;
+    Conversation conversation(const Known& question) const {
+        return {question.peer * 1'000'000 + question.generation, question.conversation_port};
+    }
+    Conversation conversation(size_t peer, size_t port) const {
+        return {peer * 1'000'000 + generations_[peer], port};
+    }
+    std::vector<int>& sockets(size_t actor, Port& port);
+    int any_socket(size_t actor, size_t port) {
+        std::vector<int>& all = sockets(actor, ports_[port]);
+        return all[random(all.size())];
+    }
+    Order order(size_t actor, Verb verb, int fd) {
+        static constexpr uint32_t calls[] = {0, static_cast<uint32_t>(Flag::message),
+                                             static_cast<uint32_t>(Flag::batch)};
+        Order order = actors_[actor]->order(verb, fd);
+        order.flags = calls[random(3)];
+        return order;
+    }
+
+    void tell(const char* event, size_t actor, const Known& question) const;
+    void ask();
+    bool read(size_t actor);
+    void judge(Addresses allowed, const Name& source, size_t port, const char* what);
+    Addresses faulty_send(size_t actor, const Known& question, Order& send, Addresses allowed);
+    void hear(size_t actor, const Outcome& outcome);
+    void answer(size_t actor, size_t index, bool in_order = false);
+    void answer_burst();
+    void push();
+    void change_sockets();
+    void snapshot_for(size_t worker);
+    void begin_receiving(size_t actor);
+    void collect(size_t actor);
+    void cancel_thread();
+    void kill_worker();
+    void set_address(bool present);
+    void renew_peer(size_t peer);
+
+    Family family_;
+    std::mt19937_64 random_;
+    Program program_;
+    std::vector<Actor*> actors_;
+    std::vector<Port> ports_;
+    std::vector<Peer> peers_;
+    std::vector<size_t> generations_;
+    std::set<std::pair<size_t, in_port_t>> used_ports_;
+    std::map<uint64_t, Known> asked_; // and not read yet
+    std::vector<Known> waiting_;      // read and not answered yet
+    Model model_;
+    bool is_present_ = false; // the address that comes and goes
+    bool is_traced_ = false;
+    bool has_faults_;
+};
+
+} // namespace multihome::conversations
