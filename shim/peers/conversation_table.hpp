@@ -245,7 +245,8 @@ private:
     }
 
     // Two threads that hear a new peer at the same time may both insert it. Both keep the entry that look-ups
-    // find first; were each to keep its own, both could go.
+    // find first; were each to keep its own, both could go. On processors that let each miss the other's
+    // store, two may stay: look-ups and forget() cope with that.
     void remove_duplicates(uint64_t hash) {
         bool is_first = true;
         for (Word& word : bucket_of(hash).words) {

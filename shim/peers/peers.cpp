@@ -82,15 +82,11 @@ void note_answer(SharedState& state, uint64_t hash, const Peer& peer, LocalIndex
 // program that goes on to send is not answering any more.
 bool is_answer(ThreadMemory& memory, const Run::Record& record, Conversation known,
                const Lifetimes& lifetimes) {
-    switch (known.kind()) {
-    case Conversation::Kind::question:
+    if (known.kind() == Conversation::Kind::question)
         return known.counts(now(), lifetimes);
-    case Conversation::Kind::known:
-    case Conversation::Kind::spoke_first:
+    // Where the peer is known it is sent to as well.
+    if (known.kind() == Conversation::Kind::spoke_first || record.at() == known.first_index())
         return true;
-    case Conversation::Kind::moving:
-        break;
-    }
     const uint64_t time = exactly_now();
     if (record.is_answered() && !memory.continues_answer(time))
         return false;
@@ -220,6 +216,7 @@ void Turn::drained(Socket socket) {
     Run::Record record;
     if (memory_ != nullptr) {
         memory_->sent();
+        memory_->set_late_answer(0);
         record = memory_->record_for(hash);
     }
     if (record && record.at() != local_by_route) {
@@ -234,7 +231,7 @@ void Turn::drained(Socket socket) {
             note_answer(*state, hash, peer, record.at(), found);
             return record.at();
         }
-        return speak(*state, memory_, socket, hash, peer, found, questions_change_threads(*state));
+        return speak(*state, memory_, socket, hash, peer, found, may_be_for_another);
     }
     // Without a memory, a signal handler answers by the table.
     const bool late = answers_late(*state) || memory_ == nullptr;

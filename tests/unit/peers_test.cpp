@@ -271,6 +271,20 @@ TEST_CASE("nobody moves a known peer by a datagram in its name") {
     });
 }
 
+TEST_CASE("a thread that has read a stranger's datagram sends there once") {
+    Scene([] {
+        settle(1, 2);
+        receive(1, 3); // the stranger's
+        CHECK(answer(1) == local(3));
+        usleep(1000); // longer than a pause within one answer
+        CHECK(answer(1) == local(2));
+        // The peer itself is heard by another thread.
+        Worker other;
+        receive_by(other, 1, 2);
+        CHECK(answer(1) == local(2));
+    });
+}
+
 TEST_CASE("where the program spoke first it stays with the routing table") {
     Scene([] {
         CHECK(is_by_route(answer(1)));
