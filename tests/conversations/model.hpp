@@ -37,6 +37,7 @@ public:
         state.read_by[actor].push_back({token, asked});
         state.newest_reader = actor;
         state.newest_token = token;
+        state.newest_asked = asked;
         state.asked |= only(asked);
     }
 
@@ -60,8 +61,9 @@ public:
         }
         if (!newest_waits || state.is_mixed_up)
             possible |= state.asked;
-        // What the actor has read itself counts, unless another one has read the newest.
-        if (state.newest_reader == actor)
+        // What the actor has read itself counts, unless another one has read the newest, at another address
+        // than the actor has read last.
+        if (state.newest_reader == actor || (!mine.empty() && mine.back().asked == state.newest_asked))
             for (const Question& question : mine)
                 possible |= only(question.asked);
         state.is_mixed_up |= possible != only(asked);
@@ -125,6 +127,7 @@ private:
         std::map<size_t, Questions> read_by; // what each actor has read and not answered itself
         size_t newest_reader = 0;
         uint64_t newest_token = 0;
+        size_t newest_asked = 0;
         Addresses asked = 0; // all at which the peer has ever asked
         bool spoke_first = false;
         bool is_mixed_up = false; // an answer may have been taken for that to another question
