@@ -25,7 +25,8 @@ def of_the_library(source):
     # What the table says by way of its helpers.
     for helper, call in re.findall(r"^constexpr SystemCall (\w+)\(.*?\{\n    return \{(\w+)", text, re.M | re.S):
         needs = needs.replace(f"{helper}(", f"{call} (")
-    return set(re.findall(r"SYS_(\w+)", needs)) | {"mmap"} if "number_of_mmap" in needs else set()
+    # Some have another name on 32-bit processors: number_of_mmap, number_of_fstat.
+    return set(re.findall(r"(?:SYS_|number_of_)(\w+)", needs))
 
 
 def of_the_tool(source):
