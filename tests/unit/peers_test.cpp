@@ -421,7 +421,7 @@ TEST_CASE("what was refused is not tried again until the peer is heard again") {
 }
 
 TEST_CASE("a turn within a turn has the table alone") {
-    Scene([] {
+    const Scene first([] {
         const peers::Turn outer;
         // As a signal handler that has interrupted it.
         receive(1, 2);
@@ -455,7 +455,7 @@ TEST_CASE("a signal handler in the middle of a turn leaves it whole") {
         handled = handled + 1;
     };
     REQUIRE(sigaction(SIGUSR2, &action, &before) == 0);
-    Scene([] {
+    const Scene first([] {
         settle(1, 2);
         {
             peers::Turn turn;
