@@ -5,6 +5,7 @@
 // program.)
 #pragma once
 
+#include <algorithm>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -22,7 +23,7 @@ public:
     void append(std::string_view text) {
         const auto room = static_cast<size_t>(end_ - at_);
         const size_t length = text.size() < room ? text.size() : room;
-        std::memcpy(at_, text.data(), length);
+        std::copy_n(text.data(), length, at_); // which an empty view need not have memory for
         at_ += length;
     }
 
