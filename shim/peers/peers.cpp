@@ -114,9 +114,8 @@ LocalIndex speak(SharedState& state, ThreadMemory* memory, Socket socket, uint64
         }
     }
     const Conversation::Spoken spoken = table.speak(hash, time, found, late);
-    if (memory != nullptr)
-        memory->set_late_answer(
-            spoken.from != local_by_route && spoken.from == found.state().second_index() ? hash : 0);
+    if (memory != nullptr && spoken.from != local_by_route && spoken.from == found.state().second_index())
+        memory->set_late_answer(hash);
     if (spoken.is_late_answer) {
         set_answers_late(state);
         state.handover.withdraw(hash_in(state, peer), state.locals);

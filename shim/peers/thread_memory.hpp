@@ -246,8 +246,10 @@ private:
 
     void clear() {
         run_.clear();
-        is_drained_ = false;
-        drained_ = {};
+        if (is_drained_) [[unlikely]] {
+            is_drained_ = false;
+            drained_ = {};
+        }
     }
 
     // A socket that is read again, after it was read to its end, begins another round: what the run had by
@@ -278,7 +280,8 @@ private:
         uint64_t socket = 0;
         unsigned count = 0; // of the run by then
     };
-    std::array<Drained, 4> drained_{}; // the first sockets that were read to their end in this run
+    std::array<Drained, 4>
+        drained_{}; // the first sockets read to their end in this run; none unless is_drained_
     uint64_t line_socket_ = 0;
     Counters::Line* line_ = nullptr;
     struct {

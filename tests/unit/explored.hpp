@@ -6,6 +6,7 @@
 #include "shim/peers/conversation_table.hpp"
 #include "shim/peers/local_addresses.hpp"
 
+#include "entry_word.hpp"
 #include "explorer.hpp"
 #include "table_memory.hpp"
 #include "view.hpp"
@@ -109,17 +110,7 @@ public:
     }
 
     // Whose word it is, while the local addresses are those of the beginning; 0 for the empty one.
-    uint64_t number_of(uint64_t word) const {
-        const Conversation state{word};
-        if (!state)
-            return 0;
-        uint64_t bits = word;
-        if (state.kind() != Kind::spoke_first)
-            bits ^= locals_->salt(state.first_index());
-        if (state.kind() == Kind::moving)
-            bits ^= locals_->salt(state.second_index()) << 1;
-        return bits >> Conversation::bits;
-    }
+    uint64_t number_of(uint64_t word) const { return test::number_of(word, *locals_); }
 
     // True where `word` is empty, or was written as a whole for one of the tests' conversations.
     bool is_whole(uint64_t word) const {

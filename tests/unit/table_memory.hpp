@@ -6,6 +6,7 @@
 
 #include "shim/peers/conversation_table.hpp"
 
+#include "entry_word.hpp"
 #include "shared_memory.hpp"
 
 #include <cstddef>
@@ -49,17 +50,7 @@ public:
     }
 
     // Whose word it is; 0 for the empty one.
-    uint64_t number_of(uint64_t word) const {
-        const Conversation state{word};
-        if (!state)
-            return 0;
-        uint64_t bits = word;
-        if (state.kind() != Kind::spoke_first)
-            bits ^= locals_->salt(state.first_index());
-        if (state.kind() == Kind::moving)
-            bits ^= locals_->salt(state.second_index()) << 1;
-        return bits >> Conversation::bits;
-    }
+    uint64_t number_of(uint64_t word) const { return test::number_of(word, *locals_); }
 
     // How many entries the conversation has.
     unsigned count(uint64_t hash) const {
