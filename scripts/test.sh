@@ -101,8 +101,8 @@ fi
 
 build=${MULTIHOME_BUILD:-build}
 case $build in
-/*) export MULTIHOME_UNPACKED="$build/unpacked" ;;
-*) export MULTIHOME_UNPACKED="$PWD/$build/unpacked" ;;
+/*) export WALL_UNPACKED="$build/unpacked" ;;
+*) export WALL_UNPACKED="$PWD/$build/unpacked" ;;
 esac
 work=$(mktemp -d)
 policy=
@@ -171,10 +171,10 @@ apt_install() { # PACKAGE...
 }
 
 unpack_packages() { # PACKAGE...
-    as_caller mkdir -p "$MULTIHOME_UNPACKED"
+    as_caller mkdir -p "$WALL_UNPACKED"
     for package in "$@"; do
         if mkdir "$work/$package" && (cd "$work/$package" && apt-get download "$package") >"$work/apt" 2>&1 &&
-            dpkg -x "$work/$package"/*.deb "$MULTIHOME_UNPACKED"; then
+            dpkg -x "$work/$package"/*.deb "$WALL_UNPACKED"; then
             continue
         fi
         say "  $package could not be unpacked: $(tail -n 1 "$work/apt")"

@@ -4,8 +4,9 @@
 # shellcheck shell=sh disable=SC2034 # what is set here is used where this is sourced
 set -u
 : "${LAUNCHER_SOURCE:?run this by ctest}" "${LAUNCHER_LIBRARY:?}" "${LAUNCHER_TOOL:?}" "${LAUNCHER_PROBES:?}"
-unset LD_PRELOAD MULTIHOME_LOG MULTIHOME_LOG_FILE MULTIHOME_PORTS MULTIHOME_PEERS MULTIHOME_SAME_INTERFACE \
-    MULTIHOME_DISABLE MULTIHOME_LIBRARY MULTIHOME_TIMEOUTS MULTIHOME_WERROR MULTIHOME_BUILD
+# Whatever the caller has set, also for the build or for a test script: the launcher warns of names that it does not know.
+# shellcheck disable=SC2046 # names have no blanks
+unset LD_PRELOAD $(awk 'BEGIN { for (name in ENVIRON) if (name ~ /^MULTIHOME_[A-Za-z0-9_]*$/) print name }')
 
 scratch=$(mktemp -d) || exit 1
 trap 'rm -rf "$scratch"' EXIT

@@ -9,7 +9,7 @@
 #   wall.sh --list           the names
 #   wall.sh --packages       the Debian packages that all of them need, one a line
 #   wall.sh --missing        those of them that would have to be installed here
-#   wall.sh --unpacked       packages that would have to be unpacked in MULTIHOME_UNPACKED: they cannot be installed
+#   wall.sh --unpacked       packages that would have to be unpacked in WALL_UNPACKED: they cannot be installed
 #                            beside the others
 #   wall.sh --report [FILE]  run all, and write the table between the wall:begin and wall:end marks of FILE (README.md)
 #   wall.sh --check [FILE]   does that table have exactly the rows of the files? (versions are not compared)
@@ -21,8 +21,8 @@ WALL_HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 export LC_ALL=C.UTF-8
 # Debian keeps most servers where an ordinary user does not look. Those of packages that conflict with another server's
 # are only unpacked, below the build directory.
-MULTIHOME_UNPACKED=${MULTIHOME_UNPACKED:-$WALL_HERE/../../build/unpacked}
-export PATH="$PATH:/usr/sbin:/sbin:$MULTIHOME_UNPACKED/usr/sbin:$MULTIHOME_UNPACKED/usr/bin"
+WALL_UNPACKED=${WALL_UNPACKED:-$WALL_HERE/../../build/unpacked}
+export PATH="$PATH:/usr/sbin:/sbin:$WALL_UNPACKED/usr/sbin:$WALL_UNPACKED/usr/bin"
 # shellcheck source-path=SCRIPTDIR source=rows.sh
 . "$WALL_HERE/rows.sh"
 
