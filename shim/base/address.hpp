@@ -108,8 +108,9 @@ inline Peer ipv4_peer(uint64_t first_bytes) {
 // The conversation of that peer with a port of ours, in one word: the address, the peer's port, the local
 // port, from the high end.
 inline uint64_t ipv4_conversation(uint64_t first_bytes, in_port_t local_port) {
-    const Peer peer = ipv4_peer(first_bytes);
-    return uint64_t{peer.address.ipv4().s_addr} << 32 | uint64_t{peer.port} << 16 | local_port;
+    static_assert(Address::little_endian && offsetof(sockaddr_in, sin_port) == 2 &&
+                  offsetof(sockaddr_in, sin_addr) == 4); // the family makes place for the local port
+    return (first_bytes & ~uint64_t{0xffff}) | local_port;
 }
 
 // Reads a peer from a socket address of `length` bytes that is known to be readable. False where there is

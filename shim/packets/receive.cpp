@@ -8,7 +8,7 @@
 #include "shim/base/settings.hpp"
 #include "shim/base/user_memory.hpp"
 #include "shim/peers/peers.hpp"
-#include "shim/peers/steady.hpp"
+#include "shim/peers/usual.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -27,7 +27,7 @@ constexpr size_t small_control = 512;
 constexpr size_t enough_control = 4096;
 
 // Messages up to this many are copied on the stack.
-constexpr unsigned small_batch = 4;
+constexpr unsigned small_batch = 8;
 constexpr unsigned maximum_batch = 1024; // at once; the kernel itself knows no limit here
 
 unsigned hidden_kinds(Socket socket) {
@@ -75,8 +75,26 @@ size_t writable_bytes(void* memory, size_t length) {
     theirs.msg_flags = flags;
 }
 
-// A datagram without other control messages than ours, of which the program is not told.
-[[gnu::always_inline]] inline void give_back(const msghdr& ours, msghdr* theirs, socklen_t* name_length) {
+// finish_datagram() for a datagram of no usual form.
+[[gnu::noinline]] bool finish_unusual(peers::Turn& turn, Socket socket, int fd, const msghdr& ours,
+                                      msghdr* theirs, socklen_t* name_length) {
+    const socklen_t room = *name_length;
+    *name_length = ours.msg_namelen;
+    if (theirs != nullptr)
+        hand_over_control(socket, ours, *theirs);
+    const control::Arrival arrival = control::read(
+        ours.msg_control, ours.msg_controllen,
+        {.with_interface = settings::get().same_interface, .to_device = socket.has(Socket::to_device)});
+    if (arrival.found == control::none) [[unlikely]] {
+        sockets::verify(fd, socket);
+        return false;
+    }
+    // One that was cut cannot be answered.
+    return ours.msg_name != nullptr && ours.msg_namelen <= room && turn.hear(socket, fd, ours, arrival.local);
+}
+
+// The program is told what came in `ours`, but for control messages: there are none but ours.
+[[gnu::always_inline]] inline void tell_usual(const msghdr& ours, msghdr* theirs, socklen_t* name_length) {
     *name_length = ours.msg_namelen;
     if (theirs != nullptr) {
         theirs->msg_controllen = 0;
@@ -84,25 +102,23 @@ size_t writable_bytes(void* memory, size_t length) {
     }
 }
 
-// Any datagram, or one of several: what came in `ours` is heard, and written to the program's message.
-// `theirs` is null for recvfrom(), which has no room for control messages; `name_length` is where the program
-// has the room for the peer's address, and gets its length.
-void finish_datagram(peers::Turn& turn, Socket socket, int fd, const msghdr& ours, msghdr* theirs,
-                     socklen_t* name_length, int flags) {
-    const socklen_t room = *name_length;
+// A datagram, or one of several: what came in `ours` is heard, and written to the program's message. `theirs`
+// is null for recvfrom(), which has no room for control messages; `name_length` is where the program has the
+// room for the peer's address, and gets its length. True: it counts as a request.
+[[gnu::always_inline]] inline bool finish_datagram(peers::Turn& turn, Socket socket, int fd,
+                                                   const msghdr& ours, msghdr* theirs,
+                                                   socklen_t* name_length) {
+    if (!turn.hear_usual(socket, fd, ours, *name_length)) [[unlikely]]
+        return finish_unusual(turn, socket, fd, ours, theirs, name_length);
+    tell_usual(ours, theirs, name_length);
+    return true;
+}
+
+// The error queue has an order of its own, and tells nothing.
+[[gnu::cold]] void finish_error(Socket socket, const msghdr& ours, msghdr* theirs, socklen_t* name_length) {
     *name_length = ours.msg_namelen;
     if (theirs != nullptr)
         hand_over_control(socket, ours, *theirs);
-    // The error queue has an order of its own, and tells nothing.
-    if ((flags & MSG_ERRQUEUE) != 0) [[unlikely]]
-        return;
-    const control::Arrival arrival = control::read(
-        ours.msg_control, ours.msg_controllen,
-        {.with_interface = settings::get().same_interface, .to_device = socket.has(Socket::to_device)});
-    if (arrival.found == control::none) [[unlikely]]
-        sockets::verify(fd, socket);
-    else if (ours.msg_name != nullptr && ours.msg_namelen <= room) // one that was cut cannot be answered
-        turn.hear(socket, fd, ours, arrival.local);
 }
 
 // A receive call has failed.
@@ -121,31 +137,39 @@ ssize_t receive(detail::Call& call) {
 
 namespace detail {
 
-// A function of its own, so that the quick look saves no registers for it.
-[[gnu::noinline]] static ssize_t finish_any(const Call& call, ssize_t received) {
+// finish() where something is out of the usual.
+[[gnu::noinline]] static ssize_t finish_unusual(const Call& call, ssize_t received) {
     const Socket socket{call.word};
+    if ((call.flags & MSG_ERRQUEUE) != 0) {
+        finish_error(socket, call.ours, call.theirs, call.name_length);
+        return received;
+    }
     peers::Turn turn;
-    if ((call.flags & MSG_ERRQUEUE) == 0) [[likely]]
-        turn.begin_receiving(socket, false);
-    finish_datagram(turn, socket, call.fd, call.ours, call.theirs, call.name_length, call.flags);
-    if ((call.flags & (MSG_PEEK | MSG_ERRQUEUE)) == MSG_PEEK) [[unlikely]]
+    turn.begin_receiving(socket, false);
+    if (receive::finish_unusual(turn, socket, call.fd, call.ours, call.theirs, call.name_length))
+        turn.count(socket, Counter::requests);
+    if ((call.flags & MSG_PEEK) != 0)
         turn.end_peek();
     return received;
 }
 
-// The kernel has brought something.
+// The kernel has brought something. A function of its own, so that the quick look saves no registers for it.
 [[gnu::hot, gnu::noinline]] ssize_t finish(const Call& call, ssize_t received) {
     if ((call.flags & (MSG_PEEK | MSG_ERRQUEUE)) == 0) [[likely]] {
         const Socket socket{call.word};
         peers::Turn turn;
-        SharedState* const state = turn.steady_state(socket);
-        if (state != nullptr && turn.hear_steady<false>(*state, socket, call.ours, *call.name_length))
-            [[likely]] {
-            give_back(call.ours, call.theirs, call.name_length);
+        if (turn.hear_again_ipv6(socket, call.ours)) {
+            tell_usual(call.ours, call.theirs, call.name_length);
+            return received;
+        }
+        turn.begin_receiving(socket, false);
+        if (turn.hear_usual(socket, call.fd, call.ours, *call.name_length)) [[likely]] {
+            turn.count(socket, Counter::requests);
+            tell_usual(call.ours, call.theirs, call.name_length);
             return received;
         }
     }
-    return finish_any(call, received);
+    return finish_unusual(call, received);
 }
 
 [[gnu::cold, gnu::noinline]] ssize_t fail(const Call& call) {
@@ -232,6 +256,28 @@ unsigned prepare(const mmsghdr* messages, unsigned count, void* memory, size_t s
     return count;
 }
 
+// What has come in `ours` is heard, and written to the program's messages.
+void finish_batch(Socket socket, int fd, const mmsghdr* ours, mmsghdr* messages, unsigned received,
+                  int flags) {
+    peers::Turn turn;
+    if ((flags & MSG_ERRQUEUE) == 0) [[likely]]
+        turn.begin_receiving(socket, received > 1);
+    unsigned heard = 0;
+    for (unsigned index = 0; index < received; ++index) {
+        msghdr& theirs = messages[index].msg_hdr;
+        messages[index].msg_len = ours[index].msg_len;
+        if ((flags & MSG_ERRQUEUE) != 0) [[unlikely]]
+            finish_error(socket, ours[index].msg_hdr, &theirs, &theirs.msg_namelen);
+        else if (finish_datagram(turn, socket, fd, ours[index].msg_hdr, &theirs, &theirs.msg_namelen))
+            [[likely]]
+            ++heard;
+    }
+    if (heard != 0)
+        turn.count(socket, Counter::requests, heard);
+    if ((flags & (MSG_PEEK | MSG_ERRQUEUE)) == MSG_PEEK) [[unlikely]]
+        turn.end_peek();
+}
+
 // As recvmmsg(), for as many messages as there is room for: `batch` says how many those are. It is 0 where
 // the call was made as the program made it.
 int receive_batch(Socket socket, int fd, mmsghdr* messages, unsigned count, int flags, timespec* timeout,
@@ -262,26 +308,7 @@ int receive_batch(Socket socket, int fd, mmsghdr* messages, unsigned count, int 
     auto* ours = static_cast<mmsghdr*>(memory);
     const int received = libc::recvmmsg(fd, ours, batch, flags, timeout);
     if (received >= 0) {
-        peers::Turn turn;
-        if ((flags & MSG_ERRQUEUE) == 0)
-            turn.begin_receiving(socket, true);
-        SharedState* const state = (flags & MSG_ERRQUEUE) == 0 ? turn.steady_state(socket) : nullptr;
-        unsigned heard = 0;
-        for (unsigned index = 0; index < static_cast<unsigned>(received); ++index) {
-            messages[index].msg_len = ours[index].msg_len;
-            msghdr& theirs = messages[index].msg_hdr;
-            if (state != nullptr &&
-                turn.hear_steady<true>(*state, socket, ours[index].msg_hdr, theirs.msg_namelen)) [[likely]] {
-                give_back(ours[index].msg_hdr, &theirs, &theirs.msg_namelen);
-                ++heard;
-            } else {
-                finish_datagram(turn, socket, fd, ours[index].msg_hdr, &theirs, &theirs.msg_namelen, flags);
-            }
-        }
-        if (heard != 0)
-            turn.count(socket, Counter::requests, heard);
-        if ((flags & (MSG_PEEK | MSG_ERRQUEUE)) == MSG_PEEK)
-            turn.end_peek();
+        finish_batch(socket, fd, ours, messages, static_cast<unsigned>(received), flags);
     } else {
         note_failure(socket, flags);
     }

@@ -8,7 +8,7 @@
 #include "shim/base/user_memory.hpp"
 #include "shim/packets/probe.hpp"
 #include "shim/peers/peers.hpp"
-#include "shim/peers/steady.hpp"
+#include "shim/peers/usual.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -41,13 +41,16 @@ size_t control_space(const msghdr& message) {
     return control::own_space + CMSG_ALIGN(theirs);
 }
 
-// The source of a datagram to `address`, which can be read, of a length that may be a peer's.
-Source find_source(peers::Turn& turn, Socket socket, const void* address, socklen_t length,
-                   SourceRoom& room) {
+// The source of a datagram to `address`, which can be read, of a length that may be a peer's. The caller
+// counts what is answered.
+[[gnu::always_inline]] inline Source find_source(peers::Turn& turn, Socket socket, const void* address,
+                                                 socklen_t length, SourceRoom& room) {
     sockaddr_in unspecified;
-    std::memcpy(&unspecified, address, sizeof unspecified);
-    if (unspecified.sin_family == AF_UNSPEC && !socket.has(Socket::ipv6)) [[unlikely]] {
+    sa_family_t family = AF_UNSPEC;
+    std::memcpy(&family, address, sizeof family);
+    if (family == AF_UNSPEC && !socket.has(Socket::ipv6)) [[unlikely]] {
         // An IPv4 socket takes that for AF_INET (udp_sendmsg() in the kernel's net/ipv4/udp.c).
+        std::memcpy(&unspecified, address, sizeof unspecified);
         unspecified.sin_family = AF_INET;
         address = &unspecified;
         length = sizeof unspecified;
@@ -60,33 +63,25 @@ Source find_source(peers::Turn& turn, Socket socket, const void* address, sockle
     return source;
 }
 
-// The state to ask for answers that need no search; null where there are none. What find_source() does for a
-// socket that has an IPv4 address they do not.
-[[gnu::always_inline]] inline SharedState* steady_state(const peers::Turn& turn, Socket socket) {
-    return socket.has(Socket::only_ipv4) ? nullptr : turn.steady_state(socket);
-}
-
-// find_source() for a datagram that is sent by itself.
-[[gnu::always_inline]] inline Source find_source_alone(peers::Turn& turn, Socket socket, const void* address,
-                                                       socklen_t length, SourceRoom& room) {
-    SharedState* const steady = steady_state(turn, socket);
-    if (Source source;
-        steady != nullptr && turn.answer_steady(*steady, socket, address, length, source, room)) {
-        turn.count(socket, Counter::answered);
+// find_source() for a datagram that is sent by itself, behind the quick look. `errno_before`: what errno is
+// now.
+[[gnu::always_inline]] inline Source find_source_alone(int fd, const void* address, socklen_t length,
+                                                       SourceRoom& room, int& errno_before) {
+    peers::Turn turn;
+    const Socket socket = sockets::peek(fd);
+    if (Source source; turn.answer_again(socket, address, length, source, errno_before))
         return source;
-    }
-    return find_source(turn, socket, address, length, room);
+    errno_before = errno;
+    const Source source = find_source(turn, socket, address, length, room);
+    if (source)
+        turn.count(socket, Counter::answered);
+    return source;
 }
 
 // Puts the source into `message`, whose control messages are still the program's. `room`: control_space()
 // bytes, aligned, for messages of both. False where the program's messages must go as they are: they choose
 // the source themselves, they are malformed, or they are too many.
-bool add_source(msghdr& message, const Source& source, unsigned char* room) {
-    if (message.msg_controllen == 0) [[likely]] {
-        message.msg_control = const_cast<void*>(source.messages);
-        message.msg_controllen = source.length;
-        return true;
-    }
+[[gnu::noinline]] bool append_source(msghdr& message, const Source& source, unsigned char* room) {
     size_t used = 0;
     // The kernel copies the buffer before it looks at it: a bad pointer is its to refuse.
     if (message.msg_controllen > maximum_control ||
@@ -102,6 +97,13 @@ bool add_source(msghdr& message, const Source& source, unsigned char* room) {
     std::memcpy(room + used, source.messages, source.length);
     message.msg_control = room;
     message.msg_controllen = used + source.length;
+    return true;
+}
+[[gnu::always_inline]] inline bool add_source(msghdr& message, const Source& source, unsigned char* room) {
+    if (message.msg_controllen != 0) [[unlikely]]
+        return append_source(message, source, room);
+    message.msg_control = const_cast<void*>(source.messages);
+    message.msg_controllen = source.length;
     return true;
 }
 
@@ -182,14 +184,8 @@ namespace detail {
     Source source;
     int errno_before = 0;
     if (may_be_peer(address_length) && user_memory::can_read(address, readable_length(address_length)))
-        [[likely]] {
-        peers::Turn turn;
-        const Socket socket = sockets::peek(fd);
-        if (!turn.answer_again(socket, address, address_length, source, errno_before)) {
-            source = find_source_alone(turn, socket, address, address_length, room);
-            errno_before = errno;
-        }
-    }
+        [[likely]]
+        source = find_source_alone(fd, address, address_length, room, errno_before);
     return source ? send(fd, buffer, length, flags, address, address_length, source, errno_before)
                   : libc::sendto(fd, buffer, length, flags, address, address_length);
 }
@@ -199,33 +195,21 @@ namespace detail {
         !user_memory::can_read(theirs, sizeof *theirs) || !may_be_peer(theirs->msg_namelen) ||
         !user_memory::can_read(theirs->msg_name, readable_length(theirs->msg_namelen))) [[unlikely]]
         return libc::sendmsg(fd, theirs, flags);
-    // What message() asks, now that the memory is known to be there.
-    if (Source again; theirs->msg_controllen == 0) {
-        int errno_then = 0;
-        if (peers::Turn{}.answer_again(sockets::peek(fd), theirs->msg_name, theirs->msg_namelen, again,
-                                       errno_then))
-            return send(fd, theirs, flags, again, errno_then);
-    }
-    msghdr ours = *theirs;
     SourceRoom room;
+    int errno_before = 0;
+    const Source source = find_source_alone(fd, theirs->msg_name, theirs->msg_namelen, room, errno_before);
+    if (!source)
+        return libc::sendmsg(fd, theirs, flags);
+    if (theirs->msg_controllen == 0) [[likely]]
+        return send(fd, theirs, flags, source, errno_before);
+    msghdr ours = *theirs;
     Scratch scratch;
     alignas(cmsghdr) unsigned char small[control::own_space + small_control];
     const size_t space = control_space(ours);
     auto* control = space <= sizeof small ? small : static_cast<unsigned char*>(scratch.take(space));
-    bool has_source = false;
-    int errno_before = 0;
-    if (control != nullptr) {
-        peers::Turn turn;
-        const Socket socket = sockets::peek(fd);
-        Source source;
-        if (!turn.answer_again(socket, ours.msg_name, ours.msg_namelen, source, errno_before)) {
-            source = find_source_alone(turn, socket, ours.msg_name, ours.msg_namelen, room);
-            errno_before = errno;
-        }
-        has_source = source && add_source(ours, source, control);
-    }
-    return has_source ? send(fd, theirs, flags, {ours.msg_control, ours.msg_controllen}, errno_before)
-                      : libc::sendmsg(fd, theirs, flags);
+    return control != nullptr && add_source(ours, source, control)
+               ? send(fd, theirs, flags, {ours.msg_control, ours.msg_controllen}, errno_before)
+               : libc::sendmsg(fd, theirs, flags);
 }
 
 } // namespace detail
@@ -240,31 +224,25 @@ bool has_source(const msghdr& ours, const msghdr& theirs) {
 // for each.
 void prepare(Socket socket, const mmsghdr* messages, mmsghdr* ours, unsigned batch, unsigned char* control) {
     peers::Turn turn;
-    SharedState* const steady = steady_state(turn, socket);
     unsigned answered = 0;
     user_memory::ReadablePage page;
     for (unsigned index = 0; index < batch; ++index) {
         ours[index] = messages[index];
-        msghdr& message = ours[index].msg_hdr;
-        if (!may_be_peer(message.msg_namelen) ||
-            !page.can_read(message.msg_name, readable_length(message.msg_namelen)))
+        const msghdr& theirs = messages[index].msg_hdr;
+        if (!may_be_peer(theirs.msg_namelen) ||
+            !page.can_read(theirs.msg_name, readable_length(theirs.msg_namelen)))
             continue;
         SourceRoom room;
-        Source source;
-        if (steady != nullptr && turn.answer_steady(*steady, socket, message.msg_name, message.msg_namelen,
-                                                    source, room)) [[likely]] {
-            ++answered;
-            if (message.msg_controllen == 0 && source.messages != room.bytes && source) [[likely]] {
-                message.msg_control = const_cast<void*>(source.messages);
-                message.msg_controllen = source.length;
-                continue;
-            }
-        } else {
-            source = find_source(turn, socket, message.msg_name, message.msg_namelen, room);
-        }
-        if (!source || !add_source(message, source, control))
+        const Source source = find_source(turn, socket, theirs.msg_name, theirs.msg_namelen, room);
+        if (!source)
             continue;
-        if (message.msg_control == room.bytes) {
+        ++answered;
+        msghdr& message = ours[index].msg_hdr;
+        if (!add_source(message, source, control))
+            continue;
+        if (message.msg_control == source.messages) {
+            if (source.messages != room.bytes) [[likely]]
+                continue; // it is kept where it lies
             std::memcpy(control, room.bytes, source.length);
             message.msg_control = control;
         }

@@ -142,9 +142,8 @@ private:
 
     // The fingerprint of the conversation in this state.
     [[gnu::always_inline]] uint64_t fingerprint(uint64_t hash, Conversation state) const {
-        uint64_t bits = hash;
-        if (state.kind() != Conversation::Kind::spoke_first)
-            bits ^= locals_->salt(state.first_index());
+        // Where we spoke first the index is local_by_route, whose salt is 0.
+        uint64_t bits = hash ^ locals_->salt(state.first_index());
         // All numbers go through the same salts: were it not shifted, two of the same age would cancel out.
         if (state.kind() == Conversation::Kind::moving)
             bits ^= locals_->salt(state.second_index()) << 1;

@@ -14,6 +14,7 @@
 
 #include <array>
 #include <cstdint>
+#include <cstring>
 
 namespace multihome {
 
@@ -114,6 +115,25 @@ inline uint64_t hash_of(const ConversationKey& conversation, const HashKey& key)
     if (conversation.address.is_ipv4()) [[likely]]
         return hash_of_ipv4(uint64_t{conversation.address.ipv4().s_addr} << 32 | conversation.rest, key);
     return detail::hash_of_ipv6(conversation, key);
+}
+
+// The hash of the conversation that the peer with this name has with a port of ours. `name`: `length`
+// readable bytes. False where it is no peer's (see read_peer()). Async-signal-safe.
+[[gnu::always_inline]] inline bool hash_of_name(const void* name, socklen_t length, in_port_t local_port,
+                                                const HashKey& key, uint64_t& hash) {
+    uint64_t first_bytes = 0;
+    if (length < sizeof(sockaddr_in)) [[unlikely]]
+        return false;
+    std::memcpy(&first_bytes, name, sizeof first_bytes);
+    if (address_family(first_bytes) == AF_INET) [[likely]] {
+        hash = hash_of_ipv4(ipv4_conversation(first_bytes, local_port), key);
+        return true;
+    }
+    Peer peer;
+    if (!read_peer(static_cast<const sockaddr*>(name), length, peer))
+        return false;
+    hash = hash_of(ConversationKey(peer, local_port), key);
+    return true;
 }
 
 } // namespace multihome

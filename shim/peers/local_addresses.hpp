@@ -41,7 +41,8 @@ public:
     static constexpr unsigned first = local_by_route + 1;
     static constexpr unsigned count = 1U << local_index_bits;
 
-    // The salt of the slot, in the bits of the fingerprint; of no slot, where the slot is being filled.
+    // The salt of the slot, in the bits of the fingerprint; of no slot, where the slot is being filled; 0 for
+    // local_by_route, whose slot is never filled.
     // Async-signal-safe.
     uint64_t salt(LocalIndex index) const {
         // Acquire pairs with the release in fill(): who knows the salt reads its address.
@@ -66,7 +67,7 @@ public:
     }
 
     // True where `index` stands for `local`. Async-signal-safe.
-    bool is_at(LocalIndex index, const Local& local) const {
+    [[gnu::always_inline]] bool is_at(LocalIndex index, const Local& local) const {
         const Slot& slot = slots_[index];
         const bool equal = slot.second.load(std::memory_order_relaxed) == local.address.second &&
                            slot.first.load(std::memory_order_relaxed) == local.address.first &&

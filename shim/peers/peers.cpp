@@ -3,13 +3,13 @@
 
 #include "shim/base/log.hpp"
 #include "shim/base/settings.hpp"
-#include "shim/peers/steady.hpp"
+#include "shim/peers/usual.hpp"
 
 #include <ctime>
 
 namespace multihome::peers {
 
-constinit thread_local ThreadMemory detail::memory;
+constinit thread_local ThreadMemory detail::this_thread;
 
 namespace {
 
@@ -125,35 +125,11 @@ LocalIndex speak(SharedState& state, ThreadMemory* memory, Socket socket, uint64
     return spoken.from;
 }
 
-} // namespace
-
-void Turn::begin_receiving(Socket socket, bool several) {
-    if (memory_ != nullptr)
-        memory_->begin(socket, several);
-}
-
-[[gnu::hot]] void Turn::hear(Socket socket, int fd, const msghdr& message, const Local& local) {
-    SharedState* state = shared_state::get();
-    Peer peer;
-    if (state == nullptr ||
-        !read_peer(static_cast<const sockaddr*>(message.msg_name), message.msg_namelen, peer))
-        return;
-    count(socket, Counter::requests);
-    if (memory_ != nullptr && memory_->becomes_reader()) [[unlikely]]
-        state->readers.fetch_add(1, std::memory_order_relaxed); // a hint
-    const uint64_t hash = hash_in(*state, peer, socket.port());
-    // Of a datagram that names no address to answer from there is nothing to learn.
-    const LocalIndex at =
-        local ? learn(*state, socket, fd, hash, peer, local, state->table().find(hash)) : local_by_route;
-    if (memory_ != nullptr)
-        memory_->add(hash, at, false);
-}
-
 // Learns from a datagram of the conversation that reached us at `local`, where that changes something.
 // Returns where an answer leaves from.
-[[gnu::noinline]] LocalIndex Turn::learn(SharedState& state, Socket socket, int fd, uint64_t hash,
-                                         const Peer& peer, const Local& local, const Entry& found) {
-    // Nor is there of one that is no question.
+LocalIndex learn(SharedState& state, ThreadMemory* memory, Socket socket, int fd, uint64_t hash,
+                 const Peer& peer, const Local& local, const Entry& found) {
+    // Of one that is no question there is nothing to learn.
     if (is_server_of_ours(peer, socket.port()))
         return local_by_route;
     const LocalIndex likely = found.state().first_index();
@@ -171,11 +147,11 @@ void Turn::begin_receiving(Socket socket, bool several) {
     }
     if (heard.is_new) {
         state.locals.use(at);
-        count(socket, Counter::clients);
+        detail::count(memory, socket, Counter::clients);
         log_new_peer(fd, peer, local);
     }
     if (heard.is_crowded) {
-        count(socket, Counter::crowded);
+        detail::count(memory, socket, Counter::crowded);
         log_crowded();
     }
     const Conversation::Kind kind = heard.entry.state().kind();
@@ -184,6 +160,85 @@ void Turn::begin_receiving(Socket socket, bool several) {
                              static_cast<uint16_t>(state.sockets_made.load(std::memory_order_relaxed)), time,
                              state.locals, table.lifetimes());
     return heard.entry && kind == Conversation::Kind::spoke_first ? local_by_route : at;
+}
+
+// Where something that is sent leaves from. `record`: what this thread has heard that it may be the answer
+// to.
+LocalIndex source_of(SharedState& state, ThreadMemory* memory, Socket socket, uint64_t hash, const Peer& peer,
+                     Run::Record record) {
+    const Entry found = state.table().find(hash);
+    const Conversation known = found.state();
+    if (record && record.at() != local_by_route) {
+        // Another thread may have heard the peer since, at another address.
+        const bool may_be_for_another = questions_change_threads(state);
+        const bool is_ours = !may_be_for_another || !found || known.asked_last() == memory->heard_last(hash);
+        if (is_ours && is_answer(*memory, record, known, state.table().lifetimes())) {
+            note_answer(state, hash, peer, record.at(), found);
+            return record.at();
+        }
+        return speak(state, memory, socket, hash, peer, found, may_be_for_another);
+    }
+    // Without a memory, a signal handler answers by the table.
+    const bool late = answers_late(state) || memory == nullptr;
+    const LocalIndex at = speak(state, memory, socket, hash, peer, found, late);
+    if (at == local_by_route)
+        detail::count(memory, socket, record ? Counter::spoke_first : Counter::not_heard);
+    return at;
+}
+
+} // namespace
+
+// False where a program asks for packet information itself: it is to see it on every datagram. And where a
+// form does not tell enough: on a socket that is bound to a device it matters which group a datagram was sent
+// to, and where answers take the interface of the question it matters which that was.
+bool may_be_usual(Socket socket) {
+    return (socket.word() & (Socket::all_asked | Socket::to_device)) == 0 && !settings::get().same_interface;
+}
+
+Counters::Line* detail::choose_line(ThreadMemory* memory, Socket socket) {
+    SharedState* const state = shared_state::get();
+    if (state == nullptr)
+        return nullptr;
+    if (memory == nullptr)
+        return &state->counters.line(socket.port(), 0);
+    if (memory->thread_number() == 0)
+        // Relaxed: any number will do.
+        memory->set_thread_number(1 + state->threads.fetch_add(1, std::memory_order_relaxed));
+    Counters::Line& line = state->counters.line(socket.port(), memory->thread_number());
+    memory->set_line(socket, line, may_be_usual(socket));
+    return &line;
+}
+
+// This thread turns to another socket. False where nothing that this one receives is usual.
+bool detail::becomes_usual(ThreadMemory* memory, Socket socket) {
+    return !memory->has_line(socket) && choose_line(memory, socket) != nullptr && memory->is_usual(socket);
+}
+
+void detail::hear_changing(ThreadMemory* memory, Socket socket, int fd, uint64_t hash, const Peer& peer,
+                           const Local& local, const Entry& found) {
+    // Of a datagram that names no address to answer from there is nothing to learn.
+    const LocalIndex at =
+        local ? learn(*shared_state::get(), memory, socket, fd, hash, peer, local, found) : local_by_route;
+    if (memory != nullptr)
+        memory->add(hash, at, false);
+}
+
+LocalIndex detail::send_changing(ThreadMemory* memory, Socket socket, const void* name, socklen_t length,
+                                 uint64_t hash, Run::Record record) {
+    Peer peer;
+    read_peer(static_cast<const sockaddr*>(name), length, peer);
+    return source_of(*shared_state::get(), memory, socket, hash, peer, record);
+}
+
+bool Turn::hear(Socket socket, int fd, const msghdr& message, const Local& local) {
+    SharedState* const state = shared_state::get();
+    Peer peer;
+    if (state == nullptr ||
+        !read_peer(static_cast<const sockaddr*>(message.msg_name), message.msg_namelen, peer))
+        return false;
+    const uint64_t hash = hash_in(*state, peer, socket.port());
+    detail::hear_changing(memory_, socket, fd, hash, peer, local, state->table().find(hash));
+    return true;
 }
 
 void Turn::end_peek() {
@@ -196,48 +251,13 @@ void Turn::drained(Socket socket) {
         memory_->drained(socket);
 }
 
-[[gnu::hot]] Source Turn::source_for(Socket socket, const void* name, socklen_t length, SourceRoom& room) {
-    Peer peer;
-    if (!read_peer(static_cast<const sockaddr*>(name), length, peer))
-        return {};
-    const LocalIndex at = find_source(socket, peer);
-    if (at == local_by_route)
-        return {};
-    count(socket, Counter::answered);
-    return source_at(shared_state::get()->locals, at, room);
-}
-
-[[gnu::hot]] LocalIndex Turn::find_source(Socket socket, const Peer& peer) {
-    SharedState* state = shared_state::get();
+LocalIndex Turn::find_source(Socket socket, const Peer& peer) {
+    SharedState* const state = shared_state::get();
     if (state == nullptr)
         return local_by_route;
     const uint64_t hash = hash_in(*state, peer, socket.port());
-    Run::Record record;
-    if (memory_ != nullptr) {
-        memory_->sent();
-        memory_->set_late_answer(0);
-        record = memory_->record_for(hash);
-    }
-    if (record && record.at() != local_by_route) {
-        const bool may_be_for_another = questions_change_threads(*state);
-        if (record.is_steady() && !may_be_for_another) [[likely]]
-            return record.at();
-        const Entry found = state->table().find(hash);
-        const Conversation known = found.state();
-        // Another thread may have heard the peer since, at another address.
-        const bool is_ours = !may_be_for_another || !found || known.asked_last() == memory_->heard_last(hash);
-        if (is_ours && is_answer(*memory_, record, known, state->table().lifetimes())) {
-            note_answer(*state, hash, peer, record.at(), found);
-            return record.at();
-        }
-        return speak(*state, memory_, socket, hash, peer, found, may_be_for_another);
-    }
-    // Without a memory, a signal handler answers by the table.
-    const bool late = answers_late(*state) || memory_ == nullptr;
-    const LocalIndex at = speak(*state, memory_, socket, hash, peer, state->table().find(hash), late);
-    if (at == local_by_route)
-        count(socket, record ? Counter::spoke_first : Counter::not_heard);
-    return at;
+    const Run::Record record = memory_ != nullptr ? memory_->record_to_answer(hash) : Run::Record{};
+    return source_of(*state, memory_, socket, hash, peer, record);
 }
 
 void Turn::give_back(Socket socket, const void* name, socklen_t length) {
@@ -251,22 +271,8 @@ void Turn::give_back(Socket socket, const void* name, socklen_t length) {
         state->table().take_back_answer(hash);
 }
 
-Counters::Line* Turn::choose_line(Socket socket) {
-    SharedState* state = shared_state::get();
-    if (state == nullptr)
-        return nullptr;
-    if (memory_ == nullptr)
-        return &state->counters.line(socket.port(), 0);
-    if (memory_->thread_number() == 0)
-        // Relaxed: any number will do.
-        memory_->set_thread_number(1 + state->threads.fetch_add(1, std::memory_order_relaxed));
-    Counters::Line& line = state->counters.line(socket.port(), memory_->thread_number());
-    memory_->set_line(socket, line);
-    return &line;
-}
-
 void forked() {
-    detail::memory.forked();
+    detail::this_thread.forked();
 }
 
 Local source_for_connection(Socket socket, const Peer& peer) {

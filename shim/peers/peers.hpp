@@ -16,7 +16,25 @@
 namespace multihome::peers {
 
 namespace detail {
-extern constinit thread_local ThreadMemory memory;
+
+extern constinit thread_local ThreadMemory this_thread;
+
+// What stands behind the inline part of a turn. `memory`: of the turn, null where it has none. By value, and
+// not the turn, which would have to lie in memory for that.
+Counters::Line* choose_line(ThreadMemory* memory, Socket socket);
+bool becomes_usual(ThreadMemory* memory, Socket socket);
+[[gnu::always_inline]] inline void count(ThreadMemory* memory, Socket socket, Counter counter,
+                                         uint64_t amount = 1) {
+    Counters::Line* const line =
+        memory != nullptr && memory->has_line(socket) ? &memory->line() : choose_line(memory, socket);
+    if (line != nullptr) [[likely]]
+        line->add(counter, amount);
+}
+void hear_changing(ThreadMemory* memory, Socket socket, int fd, uint64_t hash, const Peer& peer,
+                   const Local& local, const ConversationTable::Entry& found);
+LocalIndex send_changing(ThreadMemory* memory, Socket socket, const void* name, socklen_t length,
+                         uint64_t hash, Run::Record record);
+
 } // namespace detail
 
 // A thread's turn at its memory. A signal handler that interrupts one has none: what it hears goes to the
@@ -24,7 +42,8 @@ extern constinit thread_local ThreadMemory memory;
 // that may block or be cancelled.
 class Turn {
 public:
-    [[gnu::always_inline]] Turn() : memory_(detail::memory.try_enter() ? &detail::memory : nullptr) {}
+    [[gnu::always_inline]] Turn()
+        : memory_(detail::this_thread.try_enter() ? &detail::this_thread : nullptr) {}
     [[gnu::always_inline]] ~Turn() {
         if (memory_ != nullptr) [[likely]]
             memory_->leave();
@@ -35,19 +54,13 @@ public:
     // --- the quick look, see thread_memory.hpp ---
 
     // A single receive call has brought a datagram of this family's form. True where it is the last one over
-    // again: it has been heard.
+    // again: it has been heard, and counted.
     template <typename Family>
     [[gnu::always_inline]] bool hear_again(Socket socket, const void* name, const void* control) {
         return memory_ != nullptr && memory_->hear_again<Family>(socket, name, control);
     }
-
-    // The same for a datagram of any form, and for one of another conversation that changes nothing (see
-    // steady.hpp). True: it has been heard, and brought no other control messages than ours. `room`: for the
-    // name. `in_batch`: after begin_receiving(); the caller counts it.
-    template <bool in_batch>
-    bool hear_steady(SharedState& state, Socket socket, const msghdr& message, socklen_t room);
-    // The state to ask that of; null where it may not be asked on this socket.
-    SharedState* steady_state(Socket socket) const;
+    // The same for a datagram that is none of Ipv4's form.
+    bool hear_again_ipv6(Socket socket, const msghdr& message);
 
     // A datagram to `name`, which can be read, answers that. True: it leaves from `source`, and counts as
     // answered. `errno_before`: what errno is now.
@@ -60,21 +73,20 @@ public:
         return true;
     }
 
-    // A datagram to `name`, of `length` readable bytes, answers one that is steady, and that is found without
-    // a search. True: it leaves from `source` (see source_at()), and the caller counts it as answered.
-    bool answer_steady(SharedState& state, Socket socket, const void* name, socklen_t length, Source& source,
-                       SourceRoom& room);
-
     // --- receiving ---
 
     // A receive call on this socket has brought something. `several`: it could have been several datagrams;
-    // then their answers come in their order.
+    // then their answers come in their order. Once more for the same call does no harm.
     void begin_receiving(Socket socket, bool several);
 
-    // Any datagram, as the kernel has written it: `message` has the peer's name and the control
-    // messages, ours among them. `local`: where it reached us; empty where it names no address to answer
-    // from.
-    void hear(Socket socket, int fd, const msghdr& message, const Local& local);
+    // A datagram of one of the usual forms (family.hpp), on a socket whose program is told of no control
+    // messages. `message` is as the kernel has written it; `room`: for the peer's name. True: it is heard,
+    // and the caller counts it. False: nothing has been looked at but its form.
+    bool hear_usual(Socket socket, int fd, const msghdr& message, socklen_t room);
+
+    // Any datagram. `local`: where it reached us; empty where it names no address to answer from. True: the
+    // caller counts it.
+    bool hear(Socket socket, int fd, const msghdr& message, const Local& local);
 
     // What the call has brought was only looked at (MSG_PEEK).
     void end_peek();
@@ -85,7 +97,7 @@ public:
     // --- sending ---
 
     // The source of a datagram to `name`, which is a peer's socket address and can be read; none where that
-    // is the routing table's choice. `room`: see source_at(). Counts it.
+    // is the routing table's choice. `room`: see source_at(). The caller counts what is answered.
     Source source_for(Socket socket, const void* name, socklen_t length, SourceRoom& room);
 
     // What source_for() has found a source for was not sent after all: the next answer is the same one.
@@ -102,21 +114,11 @@ public:
     }
 
     // Counts in this thread's share of the counters.
-    void count(Socket socket, Counter counter, uint64_t amount = 1) {
-        Counters::Line* line = memory_ != nullptr ? memory_->line(socket) : nullptr;
-        if (line == nullptr) [[unlikely]]
-            line = choose_line(socket);
-        if (line != nullptr) [[likely]]
-            line->add(counter, amount);
+    [[gnu::always_inline]] void count(Socket socket, Counter counter, uint64_t amount = 1) {
+        detail::count(memory_, socket, counter, amount);
     }
 
 private:
-    template <typename Family, bool in_batch>
-    bool hear_steady_form(SharedState& state, Socket socket, const msghdr& message);
-    LocalIndex learn(SharedState& state, Socket socket, int fd, uint64_t hash, const Peer& peer,
-                     const Local& local, const ConversationTable::Entry& found);
-    Counters::Line* choose_line(Socket socket);
-
     ThreadMemory* memory_;
 };
 

@@ -27,11 +27,10 @@ public:
         constexpr bool is_of(uint64_t hash) const { return ((word_ ^ hash) & conversation_mask) == 0; }
         constexpr LocalIndex at() const { return static_cast<LocalIndex>(word_ & index_mask); }
         constexpr bool is_answered() const { return (word_ & answered_bit) != 0; }
-        // Of this conversation, steady, and not answered yet.
-        constexpr bool is_steady_question(uint64_t hash) const {
-            constexpr uint64_t wanted = present_bit | steady_bit;
-            return ((word_ ^ ((hash & conversation_mask) | wanted)) &
-                    (conversation_mask | wanted | answered_bit)) == 0;
+        // Of this conversation, and not answered yet.
+        constexpr bool is_question_of(uint64_t hash) const {
+            return ((word_ ^ ((hash & conversation_mask) | present_bit)) &
+                    (conversation_mask | present_bit | answered_bit)) == 0;
         }
         // An answer changes nothing of what is known of the conversation.
         constexpr bool is_steady() const { return (word_ & steady_bit) != 0; }
@@ -76,34 +75,29 @@ public:
 
     unsigned count() const { return count_; }
 
-    // The first datagram of this conversation that nobody has answered yet. Where all have been answered, the
-    // last of them; null where there is none.
-    Record* first_unanswered(uint64_t hash) {
-        skip_answered();
-        for (unsigned index = next_; index < count_; ++index)
-            if (records_[index].is_of(hash) && !records_[index].is_answered())
-                return &records_[index];
-        return latest(hash);
-    }
+    // Both answer a datagram of this conversation, and return it as it was before; the empty record where
+    // there is none.
 
-    // Answers the first datagram that nobody has answered yet, if it is of this conversation, and steady.
-    // Returns it; the empty record where it is another one.
-    [[gnu::always_inline]] Record answer_next(uint64_t hash) {
+    // In order: the first one that nobody has answered yet; where all have been answered, the last of them.
+    [[gnu::always_inline]] Record answer_first(uint64_t hash) {
         for (; next_ < count_; ++next_) {
             Record& record = records_[next_];
-            if (record.is_steady_question(hash)) [[likely]] {
-                record.answer();
+            if (record.is_question_of(hash)) [[likely]] {
                 ++next_;
-                return record;
+                return answer(&record);
             }
             if (record && !record.is_answered())
                 break;
         }
-        return {};
+        return answer(search_first(hash));
     }
 
-    // The last datagram of all; null where there is none.
-    Record* last() { return count_ != 0 ? &records_[count_ - 1U] : nullptr; }
+    // The last one; where that has been answered, one at the same address that has not, if there is one.
+    [[gnu::always_inline]] Record answer_latest(uint64_t hash) {
+        if (count_ != 0 && records_[count_ - 1U].is_question_of(hash)) [[likely]]
+            return answer(&records_[count_ - 1U]);
+        return answer(search_latest(hash));
+    }
 
     // An answer to this conversation was not sent after all: the next one is the answer to the same datagram.
     void give_back(uint64_t hash) {
@@ -128,19 +122,6 @@ public:
         }
     }
 
-    // The last datagram of this conversation. Where that has been answered, one at the same address that has
-    // not, if there is one; null where there is no datagram at all.
-    Record* latest_to_answer(uint64_t hash) {
-        Record* const last = latest(hash);
-        if (last == nullptr || !last->is_answered())
-            return last;
-        for (Record* record = last; record != records_.data(); --record)
-            if (Record& before = record[-1];
-                before.is_of(hash) && !before.is_answered() && before.at() == last->at())
-                return &before;
-        return last;
-    }
-
     // The last datagram of this conversation; null where there is none.
     Record* latest(uint64_t hash) {
         for (unsigned index = count_; index > 0; --index)
@@ -150,9 +131,29 @@ public:
     }
 
 private:
-    void skip_answered() {
-        while (next_ < count_ && (records_[next_].is_answered() || !records_[next_]))
-            ++next_;
+    static Record answer(Record* record) {
+        if (record == nullptr)
+            return {};
+        const Record before = *record;
+        record->answer();
+        return before;
+    }
+
+    [[gnu::noinline]] Record* search_first(uint64_t hash) {
+        for (unsigned index = next_; index < count_; ++index)
+            if (records_[index].is_question_of(hash))
+                return &records_[index];
+        return latest(hash);
+    }
+
+    [[gnu::noinline]] Record* search_latest(uint64_t hash) {
+        Record* const last = latest(hash);
+        if (last == nullptr || !last->is_answered())
+            return last;
+        for (Record* record = last; record != records_.data(); --record)
+            if (Record& before = record[-1]; before.is_question_of(hash) && before.at() == last->at())
+                return &before;
+        return last;
     }
 
     uint16_t count_ = 0;

@@ -62,7 +62,7 @@ Source make_source(const LocalAddresses& locals, LocalIndex index, SourceRoom& r
 
 // The source at the local address `index` that is kept for good; none where none is kept, because it has not
 // been asked for yet, or because another address had the slot before. Async-signal-safe.
-inline Source kept_source_at(const LocalAddresses& locals, LocalIndex index) {
+[[gnu::always_inline]] inline Source kept_source_at(const LocalAddresses& locals, LocalIndex index) {
     return locals.is_first_generation(index) ? detail::source_messages[index].get() : Source{};
 }
 

@@ -46,7 +46,7 @@ public:
             return false;
         again_ = 0;
         is_receiving_ = true;
-        quick_.line->add(Counter::requests);
+        line_->add(Counter::requests);
         return true;
     }
 
@@ -60,7 +60,7 @@ public:
             return false;
         is_receiving_ = false;
         again_ = socket.word();
-        quick_.line->add(Counter::answered);
+        line_->add(Counter::answered);
         return true;
     }
 
@@ -68,23 +68,21 @@ public:
     // Where this thread's errno is: to find it is a call.
     int quick_errno() const { return *quick_.error_number; }
 
-    // Closes it, and gives out its place for the words of another datagram.
-    [[gnu::always_inline]] RawDatagram& close_quick_look() {
+    [[gnu::always_inline]] void close_quick_look() {
         again_ = 0;
         quick_.socket = 0;
-        return quick_.raw;
     }
 
-    // Opens it for the datagram whose words were just put there, if it is its run's only one.
+    // While it is closed: the place for the words of the datagram that it may be opened for.
+    RawDatagram& quick_words() { return quick_.raw; }
+
+    // Opens it for the run's only datagram, whose words were put there.
     [[gnu::always_inline]] void open_quick_look(Socket socket, socklen_t name_length,
-                                                const ConversationTable::Entry& entry, const Source& source,
-                                                Counters::Line& line) {
+                                                const ConversationTable::Entry& entry, const Source& source) {
+        quick_.socket = socket.word();
         quick_.name_length = name_length;
         quick_.entry = entry;
         quick_.source = source;
-        quick_.line = &line;
-        if (run_.count() == 1 && !is_batch_)
-            quick_.socket = socket.word();
     }
 
     // --- receiving ---
@@ -92,10 +90,6 @@ public:
     // A receive call on this socket has brought something. `several`: it could have been several datagrams.
     [[gnu::always_inline]] void begin(Socket socket, bool several) {
         close_quick_look();
-        begin_run(socket, several);
-    }
-    // The same after close_quick_look().
-    [[gnu::always_inline]] void begin_run(Socket socket, bool several) {
         if (!is_receiving_ || several)
             clear();
         else if (is_drained_) [[unlikely]]
@@ -107,6 +101,9 @@ public:
 
     // A datagram of the conversation with this hash, which asked `at`.
     void add(uint64_t hash, LocalIndex at, bool is_steady) { run_.add({hash, at, is_steady}); }
+
+    // What was added last is the only one of its run.
+    bool has_one() const { return run_.count() == 1 && !is_batch_; }
 
     // What was only looked at will be received again: the run goes on as if it had not been.
     void end_peek() {
@@ -133,49 +130,28 @@ public:
             close_quick_look();
     }
 
-    // True once: this thread has received something for the first time.
-    bool becomes_reader() {
-        const bool is_first = !is_reader_;
-        is_reader_ = true;
-        return is_first;
-    }
+    // It has received something.
+    bool is_reader() const { return is_reader_; }
+    void set_reader() { is_reader_ = true; }
 
     // --- sending ---
-
-    // Something is sent: the next receive call begins a new run.
-    void sent() {
-        is_receiving_ = false;
-        again_ = 0;
-    }
 
     // It has received several, and answers them one after the other.
     bool answers_in_order() const { return (is_batch_ || is_drained_) && run_.count() > 1; }
 
-    // The datagram of this conversation that an answer belongs to, as it was before it is answered now; the
-    // empty record where there is none.
-    Run::Record record_for(uint64_t hash) {
-        Run::Record* const record =
-            answers_in_order() ? run_.first_unanswered(hash) : run_.latest_to_answer(hash);
-        if (record == nullptr)
-            return {};
-        const Run::Record before = *record;
-        record->answer();
-        return before;
+    // Something is sent to this conversation: the next receive call begins a new run. Returns the datagram
+    // that this is the answer to, as it was before it is answered now; the empty record where there is none.
+    [[gnu::always_inline]] Run::Record record_to_answer(uint64_t hash) {
+        is_receiving_ = false;
+        again_ = 0;
+        late_answer_ = 0;
+        return answers_in_order() ? run_.answer_first(hash) : run_.answer_latest(hash);
     }
 
-    // Something is sent now, after what `record_for()` has found was answered. True where it goes on with
-    // that answer: a long one is several datagrams in a row.
+    // Something is sent now, after what `record_to_answer()` has found was answered. True where it goes on
+    // with that answer: a long one is several datagrams in a row.
     bool continues_answer(uint64_t now) const { return now - answered_at_ <= longest_pause; }
     void set_answered(uint64_t now) { answered_at_ = now; }
-
-    // record_for() where that is steady and needs no search: where answers come in order, the datagram whose
-    // turn it is, which is answered now; else the last one. The empty record where it is another one.
-    [[gnu::always_inline]] Run::Record steady_record_for(uint64_t hash) {
-        if (answers_in_order())
-            return run_.answer_next(hash);
-        const Run::Record* const record = run_.last();
-        return record != nullptr && record->is_of(hash) && record->is_steady() ? *record : Run::Record{};
-    }
 
     // Where this thread has heard the conversation last; local_by_route where it has not.
     LocalIndex heard_last(uint64_t hash) {
@@ -189,8 +165,7 @@ public:
         run_.give_back(hash);
         return late_answer_ == hash;
     }
-    // What is sent now is an answer to this conversation, whose question this thread has not heard; 0: it is
-    // not.
+    // What is sent now is an answer to this conversation, whose question this thread has not heard.
     void set_late_answer(uint64_t hash) { late_answer_ = hash; }
 
     // The addresses that `is_gone` are no source for this conversation any more.
@@ -202,15 +177,19 @@ public:
 
     // --- counting ---
 
-    // The line that this thread counts in, for this socket; null where it has not been chosen.
-    Counters::Line* line(Socket socket) const { return line_socket_ == socket.word() ? line_ : nullptr; }
-    void set_line(Socket socket, Counters::Line& line) {
+    // The line that this thread counts in, where that has been chosen for this socket.
+    bool has_line(Socket socket) const { return line_socket_ == socket.word(); }
+    Counters::Line& line() const { return *line_; }
+    // `is_usual`: what this socket receives may be of a usual form (usual.hpp).
+    void set_line(Socket socket, Counters::Line& line, bool is_usual) {
+        close_quick_look(); // it counts in this line
         line_socket_ = socket.word();
         line_ = &line;
+        usual_socket_ = is_usual ? socket.word() : 0;
         // Here, before the quick look can open: that needs a line.
         quick_.error_number = &errno;
     }
-    Counters::Line& known_line() const { return *line_; }
+    bool is_usual(Socket socket) const { return usual_socket_ == socket.word(); }
     // The number that this thread counts under; 0: none yet.
     unsigned thread_number() const { return thread_number_; }
     void set_thread_number(unsigned number) { thread_number_ = number; }
@@ -220,6 +199,7 @@ public:
         close_quick_look();
         thread_number_ = 0;
         line_socket_ = 0;
+        usual_socket_ = 0;
         is_reader_ = false;
     }
 
@@ -283,6 +263,7 @@ private:
     std::array<Drained, 4>
         drained_{}; // the first sockets read to their end in this run; none unless is_drained_
     uint64_t line_socket_ = 0;
+    uint64_t usual_socket_ = 0; // line_socket_, or none
     Counters::Line* line_ = nullptr;
     struct {
         uint64_t socket = 0; // the descriptor's word; 0: closed
@@ -290,7 +271,6 @@ private:
         RawDatagram raw{};
         ConversationTable::Entry entry;
         Source source;
-        Counters::Line* line = nullptr;
         const int* error_number = nullptr;
     } quick_;
     Run run_;

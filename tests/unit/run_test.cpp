@@ -17,11 +17,7 @@ void add(Run& run, uint64_t number, LocalIndex at) {
 }
 
 LocalIndex take(Run& run, uint64_t number) {
-    Run::Record* const record = run.first_unanswered(hash_of_number(number));
-    if (record == nullptr)
-        return local_by_route;
-    record->answer();
-    return record->at();
+    return run.answer_first(hash_of_number(number)).at();
 }
 
 } // namespace
@@ -31,9 +27,10 @@ TEST_SUITE_BEGIN("run");
 TEST_CASE("an empty run knows nobody") {
     Run run;
     CHECK(run.count() == 0);
-    CHECK(run.first_unanswered(hash_of_number(1)) == nullptr);
+    CHECK_FALSE(static_cast<bool>(run.answer_first(hash_of_number(1))));
+    CHECK_FALSE(static_cast<bool>(run.answer_latest(hash_of_number(1))));
     CHECK(run.latest(hash_of_number(1)) == nullptr);
-    CHECK(run.first_unanswered(0) == nullptr);
+    CHECK_FALSE(static_cast<bool>(run.answer_first(0)));
 }
 
 TEST_CASE("a record is what was put into it") {
@@ -106,17 +103,14 @@ TEST_CASE("the latest is answered first, and then the others that asked at the s
     add(run, 2, 8);
     add(run, 1, 8);
     const auto answer = [&] {
-        Run::Record* const record = run.latest_to_answer(hash_of_number(1));
-        REQUIRE(record != nullptr);
-        const bool is_first_answer = !record->is_answered();
-        record->answer();
-        CHECK(record->at() == 8);
-        return is_first_answer;
+        const Run::Record before = run.answer_latest(hash_of_number(1));
+        CHECK(before.at() == 8);
+        return !before.is_answered();
     };
     CHECK(answer());
     CHECK(answer());
     CHECK_FALSE(answer());
-    CHECK(run.latest_to_answer(hash_of_number(3)) == nullptr);
+    CHECK_FALSE(static_cast<bool>(run.answer_latest(hash_of_number(3))));
 }
 
 TEST_CASE("an address that is no source any more keeps its datagrams' places") {
@@ -154,20 +148,6 @@ TEST_CASE("what came after is taken back, and nothing else") {
     CHECK(run.latest(hash_of_number(1)) == nullptr);
 }
 
-TEST_CASE("the next is answered at once where it is steady, and of that conversation") {
-    Run run;
-    run.add({hash_of_number(1), 7, true});
-    run.add({hash_of_number(2), 8, true});
-    run.add({hash_of_number(1), 9, false});
-    CHECK_FALSE(static_cast<bool>(run.answer_next(hash_of_number(2))));
-    CHECK(run.answer_next(hash_of_number(1)).at() == 7);
-    CHECK_FALSE(static_cast<bool>(run.answer_next(hash_of_number(1))));
-    CHECK(take(run, 2) == 8);
-    CHECK_FALSE(static_cast<bool>(run.answer_next(hash_of_number(2)))); // has its answer
-    CHECK_FALSE(static_cast<bool>(run.answer_next(hash_of_number(1)))); // not steady
-    CHECK(take(run, 1) == 9);
-}
-
 TEST_CASE("a round's first datagrams are forgotten, the others keep their order") {
     Run run;
     add(run, 1, 7);
@@ -176,7 +156,6 @@ TEST_CASE("a round's first datagrams are forgotten, the others keep their order"
     add(run, 1, 10);
     run.forget_first(2);
     CHECK(run.latest(hash_of_number(2)) == nullptr);
-    CHECK_FALSE(static_cast<bool>(run.answer_next(hash_of_number(1)))); // it is not steady
     CHECK(take(run, 1) == 9);
     CHECK(take(run, 1) == 10);
     run.forget_first(4);

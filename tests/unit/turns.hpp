@@ -6,7 +6,7 @@
 #pragma once
 
 #include "shim/peers/peers.hpp"
-#include "shim/peers/steady.hpp"
+#include "shim/peers/usual.hpp"
 
 #include "shim/base/control.hpp"
 #include "shim/peers/shared_state.hpp"
@@ -109,22 +109,31 @@ private:
     msghdr message_{};
 };
 
-// Which of the ways a datagram was heard, or an answer's source was found.
+// How a datagram was heard, or an answer's source was found: by the quick look, without a store in the table,
+// or in another way.
 enum class Way : uint8_t { again, steady, full };
 
-// As receive.cpp: one call that brought one datagram.
+// As receive.cpp: a datagram that a call has brought.
+inline void hear(peers::Turn& turn, Socket socket, const Datagram& datagram) {
+    const msghdr& message = datagram.message();
+    if (turn.hear_usual(socket, -1, message, message.msg_namelen) ||
+        turn.hear(socket, -1, message, datagram.local_address()))
+        turn.count(socket, Counter::requests);
+}
+
+// One call that brought one datagram.
 inline Way receive(unsigned from, unsigned at, Socket socket = server, uint16_t port = 4000) {
     const Datagram datagram{from, at, port};
     const msghdr& message = datagram.message();
     peers::Turn turn;
     if (turn.hear_again<Ipv4>(socket, message.msg_name, message.msg_control))
         return Way::again;
-    if (SharedState* state = turn.steady_state(socket);
-        state != nullptr && turn.hear_steady<false>(*state, socket, message, message.msg_namelen))
-        return Way::steady;
+    SharedState& state = *shared_state::get();
+    const ConversationTable::Entry before =
+        state.table().find(hash_of(ConversationKey(peer(from, port), socket.port()), state.key));
     turn.begin_receiving(socket, false);
-    turn.hear(socket, -1, message, datagram.local_address());
-    return Way::full;
+    hear(turn, socket, datagram);
+    return before && before.state().is_steady() && before.is_unchanged() ? Way::steady : Way::full;
 }
 
 // The same with MSG_PEEK.
@@ -132,7 +141,7 @@ inline void peek(unsigned from, unsigned at, Socket socket = server) {
     const Datagram datagram{from, at};
     peers::Turn turn;
     turn.begin_receiving(socket, false);
-    turn.hear(socket, -1, datagram.message(), datagram.local_address());
+    hear(turn, socket, datagram);
     turn.end_peek();
 }
 
@@ -144,15 +153,8 @@ struct Request {
 inline void receive_batch(std::initializer_list<Request> requests, Socket socket = server) {
     peers::Turn turn;
     turn.begin_receiving(socket, true);
-    for (const Request& request : requests) {
-        const Datagram datagram{request.from, request.at};
-        const msghdr& message = datagram.message();
-        SharedState* state = turn.steady_state(socket);
-        if (state != nullptr && turn.hear_steady<true>(*state, socket, message, message.msg_namelen))
-            turn.count(socket, Counter::requests);
-        else
-            turn.hear(socket, -1, message, datagram.local_address());
-    }
+    for (const Request& request : requests)
+        hear(turn, socket, Datagram{request.from, request.at});
 }
 
 inline void drain(Socket socket = server) {
@@ -167,8 +169,8 @@ inline Local answer(unsigned to, Socket socket = server, Way* way = nullptr, uin
     int errno_before = 0;
     peers::Turn turn;
     const bool again = turn.answer_again(socket, &name, sizeof name, source, errno_before);
-    if (!again)
-        source = turn.source_for(socket, &name, sizeof name, room);
+    if (!again && (source = turn.source_for(socket, &name, sizeof name, room)))
+        turn.count(socket, Counter::answered);
     if (way != nullptr)
         *way = again ? Way::again : Way::full;
     return source ? control::read_source(source.messages, source.length) : Local{};

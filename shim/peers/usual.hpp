@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT
+//
+// The usual datagram, in and out: one of the forms that family.hpp knows, and an answer to what this thread
+// has heard of a conversation that is steady. One hash of the conversation and one cache line of the table
+// each, and no store in it. All else goes on into peers.cpp from here.
+//
+// A header, so that it becomes a part of the functions that receive and send.
+#pragma once
+
+#include "shim/base/family.hpp"
+#include "shim/base/settings.hpp"
+#include "shim/peers/peers.hpp"
+
+namespace multihome::peers {
+
+// Somebody has answered a question that the thread which heard it has not: here, answers come late, or from
+// other threads. Relaxed: a hint that is true for good once it is true.
+[[gnu::always_inline]] inline bool answers_late(const SharedState& state) {
+    return state.answers_late.load(std::memory_order_relaxed) != 0;
+}
+
+// Questions go from thread to thread: more than one reads, and answers come from others than heard them. Then
+// a thread that answers a peer it has heard itself may be answering for another thread, which has heard that
+// peer since.
+[[gnu::always_inline]] inline bool questions_change_threads(const SharedState& state) {
+    return answers_late(state) && state.readers.load(std::memory_order_relaxed) > 1;
+}
+
+[[gnu::always_inline]] inline bool Turn::hear_again_ipv6(Socket socket, const msghdr& message) {
+    if (message.msg_namelen != Ipv6::name_length)
+        return false;
+    if (message.msg_controllen == Ipv6::control_length)
+        return hear_again<Ipv6>(socket, message.msg_name, message.msg_control);
+    return message.msg_controllen == Mapped::control_length &&
+           hear_again<Mapped>(socket, message.msg_name, message.msg_control);
+}
+
+[[gnu::always_inline]] inline void Turn::begin_receiving(Socket socket, bool several) {
+    if (memory_ == nullptr) [[unlikely]]
+        return;
+    memory_->begin(socket, several);
+    SharedState* const state = shared_state::get();
+    if (!memory_->is_reader() && state != nullptr) [[unlikely]] {
+        memory_->set_reader();
+        state->readers.fetch_add(1, std::memory_order_relaxed); // a hint
+    }
+}
+
+namespace detail {
+
+// hear_form() where it may change what is known. False where it tells no address to answer from.
+template <typename Family>
+[[gnu::noinline]] bool hear_changing_form(ThreadMemory* memory, Socket socket, int fd, uint64_t hash,
+                                          ConversationTable::Entry found) {
+    const RawDatagram& raw = memory->quick_words();
+    const Local local{Family::local(raw), 0};
+    if (local.address.is_group() || !local)
+        return false;
+    hear_changing(memory, socket, fd, hash, Family::peer(raw), local, found);
+    return true;
+}
+
+} // namespace detail
+
+namespace detail {
+
+template <typename Family>
+[[gnu::always_inline]] inline bool hear_form(ThreadMemory* memory, Socket socket, int fd,
+                                             const msghdr& message) {
+    SharedState& state = *shared_state::get();
+    RawDatagram& raw = memory->quick_words();
+    if (!Family::read(message.msg_name, message.msg_control, raw)) [[unlikely]]
+        return false;
+    const uint64_t hash = hash_of(ConversationKey(Family::peer(raw), socket.port()), state.key);
+    const ConversationTable::Entry found = state.table().find(hash);
+    const LocalIndex at = found.state().first_index();
+    if (!found.state().is_steady() || !state.locals.is_at(at, {Family::local(raw), 0})) [[unlikely]]
+        return hear_changing_form<Family>(memory, socket, fd, hash, found);
+    memory->add(hash, at, true);
+    if (memory->has_one() && !questions_change_threads(state)) {
+        if (const Source source = kept_source_at(state.locals, at)) [[likely]]
+            memory->open_quick_look(socket, Family::name_length, found, source);
+    }
+    return true;
+}
+
+// A function of its own, so that what IPv4 needs stays small.
+[[gnu::hot, gnu::noinline]] inline bool hear_ipv6_form(ThreadMemory* memory, Socket socket, int fd,
+                                             const msghdr& message) {
+    return message.msg_controllen == Ipv6::control_length
+               ? hear_form<Ipv6>(memory, socket, fd, message)
+               : message.msg_controllen == Mapped::control_length &&
+                     hear_form<Mapped>(memory, socket, fd, message);
+}
+
+} // namespace detail
+
+[[gnu::always_inline]] inline bool Turn::hear_usual(Socket socket, int fd, const msghdr& message,
+                                                    socklen_t room) {
+    if (memory_ == nullptr || message.msg_name == nullptr || message.msg_namelen > room ||
+        (!memory_->is_usual(socket) && !detail::becomes_usual(memory_, socket))) [[unlikely]]
+        return false;
+    if (message.msg_namelen == Ipv4::name_length) [[likely]]
+        return message.msg_controllen == Ipv4::control_length &&
+               detail::hear_form<Ipv4>(memory_, socket, fd, message);
+    return message.msg_namelen == Ipv6::name_length && detail::hear_ipv6_form(memory_, socket, fd, message);
+}
+
+[[gnu::always_inline]] inline Source Turn::source_for(Socket socket, const void* name, socklen_t length,
+                                                      SourceRoom& room) {
+    SharedState* const state = shared_state::get();
+    uint64_t hash = 0;
+    if (state == nullptr || !hash_of_name(name, length, socket.port(), state->key, hash)) [[unlikely]]
+        return {};
+    const Run::Record record = memory_ != nullptr ? memory_->record_to_answer(hash) : Run::Record{};
+    const LocalIndex at = record.is_steady() && !questions_change_threads(*state)
+                              ? record.at()
+                              : detail::send_changing(memory_, socket, name, length, hash, record);
+    return at != local_by_route ? source_at(state->locals, at, room) : Source{};
+}
+
+} // namespace multihome::peers
