@@ -90,7 +90,7 @@ public:
     };
 
     // The peer was heard at `at`. `found`: what find() said. Async-signal-safe.
-    Heard hear(uint64_t hash, LocalIndex at, Ticks now, Entry found) {
+    [[gnu::always_inline]] Heard hear(uint64_t hash, LocalIndex at, Ticks now, Entry found) {
         Heard result;
         result.entry = change(hash, now, found, result,
                               [&](Conversation state) { return state.heard(at, now, lifetimes_); });
@@ -168,7 +168,7 @@ private:
     // Applies an event to the conversation, which begins if it is not there. Bounded: each failed exchange
     // means that another writer changed this very word.
     template <typename Event>
-    Entry change(uint64_t hash, Ticks now, Entry entry, Heard& heard, Event event) {
+    [[gnu::always_inline]] Entry change(uint64_t hash, Ticks now, Entry entry, Heard& heard, Event event) {
         for (unsigned attempt = 0; attempt < ways; ++attempt) {
             if (!entry) {
                 entry = victim(bucket_of(hash), now);

@@ -85,7 +85,9 @@ public:
         unsigned victim = 0;
         uint32_t least = ~uint32_t{0};
         for (unsigned step = 0; step < reach; ++step) {
-            const unsigned index = first + (start + step) % (count - first);
+            const unsigned index = (start + step) % count;
+            if (index < first)
+                continue;
             Slot& slot = slots_[index];
             const uint64_t salt = slot.salt.load(std::memory_order_acquire);
             if (salt == 0) {
@@ -184,7 +186,7 @@ private:
     // All slots within reach are in use by many: from now on they have to be used again to stay.
     void forget_uses(unsigned start) {
         for (unsigned step = 0; step < reach; ++step) {
-            Atomic<uint32_t>& uses = slots_[first + (start + step) % (count - first)].uses;
+            Atomic<uint32_t>& uses = slots_[(start + step) % count].uses;
             uses.store(uses.load(std::memory_order_relaxed) & ~uses_mask, std::memory_order_relaxed);
         }
     }
@@ -196,7 +198,7 @@ private:
         // An address's last bytes, in which neighbours differ, are the word's highest, of which a product
         // keeps least.
         const uint64_t mixed = (sum ^ sum >> 32) * 0x9e3779b97f4a7c15U;
-        return static_cast<unsigned>(mixed >> 48) % (count - first);
+        return static_cast<unsigned>(mixed >> 48) % count;
     }
 
     std::array<Slot, count> slots_;

@@ -68,13 +68,14 @@ void log_new_peer(int fd, const Peer& peer, const Local& local) {
             settings::get().peers);
 }
 
-// An answer leaves from `at`, where this thread has heard the peer.
-void note_answer(SharedState& state, uint64_t hash, const Peer& peer, LocalIndex at, const Entry& entry) {
+// What this thread has heard, as `record` has it, is answered.
+[[gnu::always_inline]] inline void note_answer(SharedState& state, uint64_t hash, const Peer& peer,
+                                               const Run::Record& record, const Entry& entry) {
     const Conversation before = entry.state();
     if (!before)
         return;
-    state.table().answer(hash, at, entry);
-    if (before.kind() == Conversation::Kind::question && !before.is_answered())
+    state.table().answer(hash, record.at(), entry);
+    if (record.is_offered() && before.kind() == Conversation::Kind::question && !before.is_answered())
         state.handover.withdraw(hash_in(state, peer), state.locals);
 }
 
@@ -109,7 +110,8 @@ LocalIndex speak(SharedState& state, ThreadMemory* memory, Socket socket, uint64
         const LocalIndex offered =
             state.handover.find(hash_in(state, peer), socket.made(), time, state.locals, table.lifetimes());
         if (offered != local_by_route) {
-            note_answer(state, hash, peer, offered, table.hear(hash, offered, time, found).entry);
+            note_answer(state, hash, peer, {hash, offered, Run::Record::offered},
+                        table.hear(hash, offered, time, found).entry);
             return offered;
         }
     }
@@ -125,25 +127,33 @@ LocalIndex speak(SharedState& state, ThreadMemory* memory, Socket socket, uint64
     return spoken.from;
 }
 
-// Learns from a datagram of the conversation that reached us at `local`, where that changes something.
-// Returns where an answer leaves from.
-LocalIndex learn(SharedState& state, ThreadMemory* memory, Socket socket, int fd, uint64_t hash,
-                 const Peer& peer, const Local& local, const Entry& found) {
-    // Of one that is no question there is nothing to learn.
-    if (is_server_of_ours(peer, socket.port()))
-        return local_by_route;
+// Another socket may be made to answer this question, if the peer is no server, and if its last one was not
+// answered by a socket of this port.
+bool may_be_handed_over(const Peer& peer, Conversation before, Conversation after) {
+    return after && after.kind() == Conversation::Kind::question && !Handover::answers_from(peer.port) &&
+           !(before.kind() == Conversation::Kind::question && before.is_answered());
+}
+
+// Learns from a datagram of the conversation that reached us at `local`. Returns it as the thread that heard
+// it is to remember it.
+Run::Record learn(SharedState& state, ThreadMemory* memory, Socket socket, int fd, uint64_t hash,
+                  const Peer& peer, const Local& local, const Entry& found) {
+    const Run::Record by_route{hash, local_by_route, Run::Record::none};
+    // Of one that names no address to answer from, or that is no question, there is nothing to learn.
+    if (!local || is_server_of_ours(peer, socket.port()))
+        return by_route;
     const LocalIndex likely = found.state().first_index();
     const LocalIndex at =
         likely != local_by_route && state.locals.is_at(likely, local) ? likely : state.locals.intern(local);
     if (at == local_by_route)
-        return local_by_route;
+        return by_route;
     const Ticks time = now();
     ConversationTable table = state.table();
     const ConversationTable::Heard heard = table.hear(hash, at, time, found);
     // Another address may have taken the number meanwhile: then what was just stored is said of that one.
     if (state.locals.at(at) != local) [[unlikely]] {
         table.forget(hash);
-        return local_by_route;
+        return by_route;
     }
     if (heard.is_new) {
         state.locals.use(at);
@@ -154,36 +164,15 @@ LocalIndex learn(SharedState& state, ThreadMemory* memory, Socket socket, int fd
         detail::count(memory, socket, Counter::crowded);
         log_crowded();
     }
-    const Conversation::Kind kind = heard.entry.state().kind();
-    if (heard.entry && kind == Conversation::Kind::question && !Handover::answers_from(peer.port))
-        state.handover.offer(hash_in(state, peer), at,
-                             static_cast<uint16_t>(state.sockets_made.load(std::memory_order_relaxed)), time,
-                             state.locals, table.lifetimes());
-    return heard.entry && kind == Conversation::Kind::spoke_first ? local_by_route : at;
-}
-
-// Where something that is sent leaves from. `record`: what this thread has heard that it may be the answer
-// to.
-LocalIndex source_of(SharedState& state, ThreadMemory* memory, Socket socket, uint64_t hash, const Peer& peer,
-                     Run::Record record) {
-    const Entry found = state.table().find(hash);
-    const Conversation known = found.state();
-    if (record && record.at() != local_by_route) {
-        // Another thread may have heard the peer since, at another address.
-        const bool may_be_for_another = questions_change_threads(state);
-        const bool is_ours = !may_be_for_another || !found || known.asked_last() == memory->heard_last(hash);
-        if (is_ours && is_answer(*memory, record, known, state.table().lifetimes())) {
-            note_answer(state, hash, peer, record.at(), found);
-            return record.at();
-        }
-        return speak(state, memory, socket, hash, peer, found, may_be_for_another);
-    }
-    // Without a memory, a signal handler answers by the table.
-    const bool late = answers_late(state) || memory == nullptr;
-    const LocalIndex at = speak(state, memory, socket, hash, peer, found, late);
-    if (at == local_by_route)
-        detail::count(memory, socket, record ? Counter::spoke_first : Counter::not_heard);
-    return at;
+    const Conversation known = heard.entry.state();
+    if (known && known.kind() == Conversation::Kind::spoke_first)
+        return by_route;
+    if (!may_be_handed_over(peer, found.state(), known))
+        return {hash, at, Run::Record::none};
+    state.handover.offer(hash_in(state, peer), at,
+                         static_cast<uint16_t>(state.sockets_made.load(std::memory_order_relaxed)), time,
+                         state.locals, table.lifetimes());
+    return {hash, at, Run::Record::offered};
 }
 
 } // namespace
@@ -216,18 +205,34 @@ bool detail::becomes_usual(ThreadMemory* memory, Socket socket) {
 
 void detail::hear_changing(ThreadMemory* memory, Socket socket, int fd, uint64_t hash, const Peer& peer,
                            const Local& local, const Entry& found) {
-    // Of a datagram that names no address to answer from there is nothing to learn.
-    const LocalIndex at =
-        local ? learn(*shared_state::get(), memory, socket, fd, hash, peer, local, found) : local_by_route;
+    const Run::Record record = learn(*shared_state::get(), memory, socket, fd, hash, peer, local, found);
     if (memory != nullptr)
-        memory->add(hash, at, false);
+        memory->add(record);
 }
 
-LocalIndex detail::send_changing(ThreadMemory* memory, Socket socket, const void* name, socklen_t length,
-                                 uint64_t hash, Run::Record record) {
-    Peer peer;
-    read_peer(static_cast<const sockaddr*>(name), length, peer);
-    return source_of(*shared_state::get(), memory, socket, hash, peer, record);
+// Where something that is sent leaves from. `record`: what this thread has heard that it may be the answer
+// to.
+LocalIndex detail::send_changing(ThreadMemory* memory, Socket socket, uint64_t hash, const Peer& peer,
+                                 Run::Record record) {
+    SharedState& state = *shared_state::get();
+    const Entry found = state.table().find(hash);
+    const Conversation known = found.state();
+    if (record && record.at() != local_by_route) {
+        // Another thread may have heard the peer since, at another address.
+        const bool may_be_for_another = questions_change_threads(state);
+        const bool is_ours = !may_be_for_another || !found || known.asked_last() == memory->heard_last(hash);
+        if (is_ours && is_answer(*memory, record, known, state.table().lifetimes())) {
+            note_answer(state, hash, peer, record, found);
+            return record.at();
+        }
+        return speak(state, memory, socket, hash, peer, found, may_be_for_another);
+    }
+    // Without a memory, a signal handler answers by the table.
+    const bool late = answers_late(state) || memory == nullptr;
+    const LocalIndex at = speak(state, memory, socket, hash, peer, found, late);
+    if (at == local_by_route)
+        count(memory, socket, record ? Counter::spoke_first : Counter::not_heard);
+    return at;
 }
 
 bool Turn::hear(Socket socket, int fd, const msghdr& message, const Local& local) {
@@ -257,7 +262,7 @@ LocalIndex Turn::find_source(Socket socket, const Peer& peer) {
         return local_by_route;
     const uint64_t hash = hash_in(*state, peer, socket.port());
     const Run::Record record = memory_ != nullptr ? memory_->record_to_answer(hash) : Run::Record{};
-    return source_of(*state, memory_, socket, hash, peer, record);
+    return detail::send_changing(memory_, socket, hash, peer, record);
 }
 
 void Turn::give_back(Socket socket, const void* name, socklen_t length) {

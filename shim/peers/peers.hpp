@@ -32,8 +32,8 @@ bool becomes_usual(ThreadMemory* memory, Socket socket);
 }
 void hear_changing(ThreadMemory* memory, Socket socket, int fd, uint64_t hash, const Peer& peer,
                    const Local& local, const ConversationTable::Entry& found);
-LocalIndex send_changing(ThreadMemory* memory, Socket socket, const void* name, socklen_t length,
-                         uint64_t hash, Run::Record record);
+LocalIndex send_changing(ThreadMemory* memory, Socket socket, uint64_t hash, const Peer& peer,
+                         Run::Record record);
 
 } // namespace detail
 

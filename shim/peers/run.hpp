@@ -19,9 +19,15 @@ public:
     // A datagram of a conversation, as one word.
     class Record {
     public:
+        enum Flags : uint64_t {
+            none = 0,
+            steady = uint64_t{1} << (local_index_bits + 2),  // an answer changes nothing of what is known
+            offered = uint64_t{1} << (local_index_bits + 3), // another socket may answer it (handover.hpp)
+        };
+
         constexpr Record() = default;
-        constexpr Record(uint64_t hash, LocalIndex at, bool is_steady)
-            : word_((hash & conversation_mask) | present_bit | (is_steady ? steady_bit : 0) | at) {}
+        constexpr Record(uint64_t hash, LocalIndex at, Flags flags)
+            : word_((hash & conversation_mask) | present_bit | flags | at) {}
 
         constexpr explicit operator bool() const { return word_ != 0; }
         constexpr bool is_of(uint64_t hash) const { return ((word_ ^ hash) & conversation_mask) == 0; }
@@ -32,19 +38,18 @@ public:
             return ((word_ ^ ((hash & conversation_mask) | present_bit)) &
                     (conversation_mask | present_bit | answered_bit)) == 0;
         }
-        // An answer changes nothing of what is known of the conversation.
-        constexpr bool is_steady() const { return (word_ & steady_bit) != 0; }
+        constexpr bool is_steady() const { return (word_ & steady) != 0; }
+        constexpr bool is_offered() const { return (word_ & offered) != 0; }
         constexpr void answer() { word_ |= answered_bit; }
         constexpr void give_back() { word_ &= ~answered_bit; }
-        constexpr void forget_address() { word_ &= ~(index_mask | steady_bit); }
+        constexpr void forget_address() { word_ &= ~(index_mask | steady); }
 
     private:
         static constexpr uint64_t index_mask = (1U << local_index_bits) - 1;
         static constexpr uint64_t answered_bit = uint64_t{1} << local_index_bits;
         static constexpr uint64_t present_bit = answered_bit << 1;
-        static constexpr uint64_t steady_bit = present_bit << 1;
-        // 51 bits: another conversation of the run is not taken for this one.
-        static constexpr uint64_t conversation_mask = ~uint64_t{0} << (local_index_bits + 3);
+        // 50 bits: another conversation of the run is not taken for this one.
+        static constexpr uint64_t conversation_mask = ~uint64_t{0} << (local_index_bits + 4);
 
         uint64_t word_ = 0;
     };

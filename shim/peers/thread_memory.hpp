@@ -99,8 +99,8 @@ public:
         count_before_ = static_cast<uint8_t>(run_.count());
     }
 
-    // A datagram of the conversation with this hash, which asked `at`.
-    void add(uint64_t hash, LocalIndex at, bool is_steady) { run_.add({hash, at, is_steady}); }
+    // A datagram that was heard.
+    void add(Run::Record record) { run_.add(record); }
 
     // What was added last is the only one of its run.
     bool has_one() const { return run_.count() == 1 && !is_batch_; }

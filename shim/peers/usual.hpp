@@ -76,7 +76,7 @@ template <typename Family>
     const LocalIndex at = found.state().first_index();
     if (!found.state().is_steady() || !state.locals.is_at(at, {Family::local(raw), 0})) [[unlikely]]
         return hear_changing_form<Family>(memory, socket, fd, hash, found);
-    memory->add(hash, at, true);
+    memory->add({hash, at, Run::Record::steady});
     if (memory->has_one() && !questions_change_threads(state)) {
         if (const Source source = kept_source_at(state.locals, at)) [[likely]]
             memory->open_quick_look(socket, Family::name_length, found, source);
@@ -86,7 +86,7 @@ template <typename Family>
 
 // A function of its own, so that what IPv4 needs stays small.
 [[gnu::hot, gnu::noinline]] inline bool hear_ipv6_form(ThreadMemory* memory, Socket socket, int fd,
-                                             const msghdr& message) {
+                                                       const msghdr& message) {
     return message.msg_controllen == Ipv6::control_length
                ? hear_form<Ipv6>(memory, socket, fd, message)
                : message.msg_controllen == Mapped::control_length &&
@@ -113,9 +113,12 @@ template <typename Family>
     if (state == nullptr || !hash_of_name(name, length, socket.port(), state->key, hash)) [[unlikely]]
         return {};
     const Run::Record record = memory_ != nullptr ? memory_->record_to_answer(hash) : Run::Record{};
-    const LocalIndex at = record.is_steady() && !questions_change_threads(*state)
-                              ? record.at()
-                              : detail::send_changing(memory_, socket, name, length, hash, record);
+    LocalIndex at = record.at();
+    if (!record.is_steady() || questions_change_threads(*state)) [[unlikely]] {
+        Peer peer;
+        read_peer(static_cast<const sockaddr*>(name), length, peer);
+        at = detail::send_changing(memory_, socket, hash, peer, record);
+    }
     return at != local_by_route ? source_at(state->locals, at, room) : Source{};
 }
 
