@@ -158,7 +158,8 @@ namespace detail {
     if ((call.flags & (MSG_PEEK | MSG_ERRQUEUE)) == 0) [[likely]] {
         const Socket socket{call.word};
         peers::Turn turn;
-        if (turn.hear_again_ipv6(socket, call.ours)) {
+        // Of one of IPv4's form the caller has seen that it is another one.
+        if (call.ours.msg_namelen != Ipv4::name_length && turn.hear_again(socket, call.ours)) {
             tell_usual(call.ours, call.theirs, call.name_length);
             return received;
         }
@@ -261,6 +262,11 @@ unsigned prepare(const mmsghdr* messages, unsigned count, void* memory, size_t s
 [[gnu::noinline]] void finish_batch(Socket socket, int fd, const mmsghdr* ours, mmsghdr* messages,
                                     unsigned received, int flags) {
     peers::Turn turn;
+    if (received == 1 && (flags & (MSG_PEEK | MSG_ERRQUEUE)) == 0 && turn.hear_again(socket, ours->msg_hdr)) {
+        messages->msg_len = ours->msg_len;
+        tell_usual(ours->msg_hdr, &messages->msg_hdr, &messages->msg_hdr.msg_namelen);
+        return;
+    }
     if ((flags & MSG_ERRQUEUE) == 0) [[likely]]
         turn.begin_receiving(socket, received > 1);
     unsigned heard = 0;

@@ -59,8 +59,8 @@ public:
     [[gnu::always_inline]] bool hear_again(Socket socket, const void* name, const void* control) {
         return memory_ != nullptr && memory_->hear_again<Family>(socket, name, control);
     }
-    // The same for a datagram that is none of Ipv4's form.
-    bool hear_again_ipv6(Socket socket, const msghdr& message);
+    // The same for a datagram of any form.
+    bool hear_again(Socket socket, const msghdr& message);
 
     // A datagram to `name`, which can be read, answers that. True: it leaves from `source`, and counts as
     // answered. `errno_before`: what errno is now.

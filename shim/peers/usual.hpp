@@ -26,13 +26,27 @@ namespace multihome::peers {
     return answers_late(state) && state.readers.load(std::memory_order_relaxed) > 1;
 }
 
-[[gnu::always_inline]] inline bool Turn::hear_again_ipv6(Socket socket, const msghdr& message) {
+namespace detail {
+
+// Calls `use` with the form that this message's lengths tell; false where it is none.
+template <typename Use>
+[[gnu::always_inline]] inline bool with_form(const msghdr& message, Use use) {
+    if (message.msg_namelen == Ipv4::name_length) [[likely]]
+        return message.msg_controllen == Ipv4::control_length && use(Ipv4{});
     if (message.msg_namelen != Ipv6::name_length)
         return false;
     if (message.msg_controllen == Ipv6::control_length)
-        return hear_again<Ipv6>(socket, message.msg_name, message.msg_control);
-    return message.msg_controllen == Mapped::control_length &&
-           hear_again<Mapped>(socket, message.msg_name, message.msg_control);
+        return use(Ipv6{});
+    return message.msg_controllen == Mapped::control_length && use(Mapped{});
+}
+
+} // namespace detail
+
+[[gnu::always_inline]] inline bool Turn::hear_again(Socket socket, const msghdr& message) {
+    return detail::with_form(
+        message, [&]<typename Family>(Family) __attribute__((always_inline)) {
+            return hear_again<Family>(socket, message.msg_name, message.msg_control);
+        });
 }
 
 [[gnu::always_inline]] inline void Turn::begin_receiving(Socket socket, bool several) {
@@ -60,10 +74,6 @@ template <typename Family>
     return true;
 }
 
-} // namespace detail
-
-namespace detail {
-
 template <typename Family>
 [[gnu::always_inline]] inline bool hear_form(ThreadMemory* memory, Socket socket, int fd,
                                              const msghdr& message) {
@@ -84,15 +94,6 @@ template <typename Family>
     return true;
 }
 
-// A function of its own, so that what IPv4 needs stays small.
-[[gnu::hot, gnu::noinline]] inline bool hear_ipv6_form(ThreadMemory* memory, Socket socket, int fd,
-                                                       const msghdr& message) {
-    return message.msg_controllen == Ipv6::control_length
-               ? hear_form<Ipv6>(memory, socket, fd, message)
-               : message.msg_controllen == Mapped::control_length &&
-                     hear_form<Mapped>(memory, socket, fd, message);
-}
-
 } // namespace detail
 
 [[gnu::always_inline]] inline bool Turn::hear_usual(Socket socket, int fd, const msghdr& message,
@@ -100,10 +101,10 @@ template <typename Family>
     if (memory_ == nullptr || message.msg_name == nullptr || message.msg_namelen > room ||
         (!memory_->is_usual(socket) && !detail::becomes_usual(memory_, socket))) [[unlikely]]
         return false;
-    if (message.msg_namelen == Ipv4::name_length) [[likely]]
-        return message.msg_controllen == Ipv4::control_length &&
-               detail::hear_form<Ipv4>(memory_, socket, fd, message);
-    return message.msg_namelen == Ipv6::name_length && detail::hear_ipv6_form(memory_, socket, fd, message);
+    return detail::with_form(
+        message, [&]<typename Family>(Family) __attribute__((always_inline)) {
+            return detail::hear_form<Family>(memory_, socket, fd, message);
+        });
 }
 
 [[gnu::always_inline]] inline Source Turn::source_for(Socket socket, const void* name, socklen_t length,
