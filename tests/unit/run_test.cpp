@@ -3,7 +3,7 @@
 
 #include <doctest/doctest.h>
 
-namespace multihome {
+namespace multihome::run_test {
 
 namespace {
 
@@ -200,4 +200,4 @@ TEST_CASE("a cleared run begins anew") {
 
 TEST_SUITE_END();
 
-} // namespace multihome
+} // namespace multihome::run_test
