@@ -23,7 +23,7 @@
 namespace multihome::tools {
 namespace {
 
-struct Options {
+struct AskOptions {
     std::vector<std::string> addresses;
     std::optional<std::string> port;
     std::string payload;
@@ -57,7 +57,7 @@ std::string names_of(const std::vector<Payload>& payloads) {
 }
 
 /// The payload asked for, or the one of the port.
-Payload choose_payload(const Options& options) {
+Payload choose_payload(const AskOptions& options) {
     if (!options.hex.empty()) {
         const std::optional<Datagram> bytes = parse_hex(options.hex);
         if (!bytes)
@@ -188,7 +188,7 @@ void warn_of_local_addresses(const std::vector<Asked>& rows) {
                 row.target.address());
 }
 
-int ask(const Options& options) {
+int ask(const AskOptions& options) {
     const Payload payload = choose_payload(options);
     const uint16_t port = options.port ? parse_port(*options.port) : payload.port;
     std::vector<Endpoint> targets;
@@ -216,7 +216,7 @@ int ask(const Options& options) {
 } // namespace
 
 void add_ask(CLI::App& application, int& exit_status) {
-    auto options = std::make_shared<Options>();
+    auto options = std::make_shared<AskOptions>();
     CLI::App* command = application.add_subcommand(
         "ask", "Ask a server at each of its addresses, and say from which addresses it answers");
     command->add_option("ADDRESS", options->addresses, "The server's addresses, or a name that has them")

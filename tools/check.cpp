@@ -24,7 +24,7 @@
 namespace multihome::tools {
 namespace {
 
-struct Options {
+struct CheckOptions {
     OutputOptions output;
     std::string program;
     std::string library;
@@ -53,7 +53,7 @@ void print_as_json(const ProgramCheck& check) {
     print_json(document);
 }
 
-int report(const ProgramCheck& check, const Options& options) {
+int report(const ProgramCheck& check, const CheckOptions& options) {
     if (options.output.json) {
         print_as_json(check);
         return check.status;
@@ -84,7 +84,7 @@ int report(const ProgramCheck& check, const Options& options) {
 }
 
 /// The program that the unit starts, as its user, under what the unit says of it.
-int check_unit(const Options& options) {
+int check_unit(const CheckOptions& options) {
     const Unit unit = read_unit(valid_unit_name(options.unit));
     const std::string user = options.user.empty() ? unit.get("User") : options.user;
     return as_user(user, options.user.empty() ? unit.get("Group") : "", [&] {
@@ -100,7 +100,7 @@ int check_unit(const Options& options) {
 }
 
 /// A process that runs already: is the library in it, and if not, could it be?
-int check_process(const Options& options) {
+int check_process(const CheckOptions& options) {
     const auto number = static_cast<pid_t>(options.process);
     const LibraryPresence library = find_library_in(number);
     const Process process = describe_process(number);
@@ -141,7 +141,7 @@ int check_process(const Options& options) {
     return report(check, options);
 }
 
-int check(const Options& options) {
+int check(const CheckOptions& options) {
     if (!options.unit.empty())
         return check_unit(options);
     if (options.process != 0)
@@ -153,7 +153,7 @@ int check(const Options& options) {
 } // namespace
 
 void add_check(CLI::App& application, int& exit_status) {
-    auto options = std::make_shared<Options>();
+    auto options = std::make_shared<CheckOptions>();
     CLI::App* command = application.add_subcommand(
         "check", "Say whether LD_PRELOAD reaches a program, and if not, why and what to do instead");
     CLI::Option* program =

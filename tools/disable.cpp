@@ -20,7 +20,7 @@
 namespace multihome::tools {
 namespace {
 
-struct Options {
+struct DisableOptions {
     OutputOptions output;
     std::string unit;
     bool now = false;
@@ -36,7 +36,7 @@ std::string former_profile(const std::string& name) {
     }
 }
 
-int disable(const Options& options) {
+int disable(const DisableOptions& options) {
     const std::string name = valid_unit_name(options.unit);
     const std::string path = drop_in_path(name);
     const bool exists = access(path.c_str(), F_OK) == 0;
@@ -78,7 +78,7 @@ int disable(const Options& options) {
 } // namespace
 
 void add_disable(CLI::App& application, int& exit_status) {
-    auto options = std::make_shared<Options>();
+    auto options = std::make_shared<DisableOptions>();
     CLI::App* command =
         application.add_subcommand("disable", "Take away what enable has written for a service");
     command->add_option("UNIT", options->unit, "The service")->required();

@@ -25,7 +25,7 @@
 namespace multihome::tools {
 namespace {
 
-struct Options {
+struct DoctorOptions {
     OutputOptions output;
     std::string name;
     bool everywhere = false;
@@ -59,7 +59,7 @@ Findings look_into(const NetworkNamespace& place) {
     return findings;
 }
 
-std::vector<Findings> examine(const Options& options, unsigned& unreadable) {
+std::vector<Findings> examine(const DoctorOptions& options, unsigned& unreadable) {
     std::vector<Findings> all;
     if (options.everywhere) {
         for (const NetworkNamespace& place : all_network_namespaces(unreadable)) {
@@ -204,7 +204,7 @@ void print_routing(const HostNetwork& network) {
     }
 }
 
-void print_text(const std::vector<Findings>& all, const Options& options, unsigned unreadable) {
+void print_text(const std::vector<Findings>& all, const DoctorOptions& options, unsigned unreadable) {
     for (const Findings& findings : all) {
         if (options.everywhere) {
             if (findings.servers.empty() && findings.problem.empty() && !findings.place.name.empty())
@@ -228,7 +228,7 @@ void print_text(const std::vector<Findings>& all, const Options& options, unsign
                    unreadable);
 }
 
-int doctor(const Options& options) {
+int doctor(const DoctorOptions& options) {
     unsigned unreadable = 0;
     const std::vector<Findings> all = examine(options, unreadable);
     std::size_t wrong = 0;
@@ -254,7 +254,7 @@ int doctor(const Options& options) {
 } // namespace
 
 void add_doctor(CLI::App& application, int& exit_status) {
-    auto options = std::make_shared<Options>();
+    auto options = std::make_shared<DoctorOptions>();
     CLI::App* command = application.add_subcommand(
         "doctor", "Show which UDP servers answer from the wrong address, and what mends each");
     add_output_options(*command, options->output);

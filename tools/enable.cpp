@@ -30,7 +30,7 @@
 namespace multihome::tools {
 namespace {
 
-struct Options {
+struct EnableOptions {
     OutputOptions output;
     std::string unit;
     std::string library;
@@ -39,7 +39,7 @@ struct Options {
 };
 
 /// All that is to be done, before anything is done.
-struct Plan {
+struct EnablePlan {
     Unit unit;
     std::string library;
     std::string path;
@@ -48,7 +48,7 @@ struct Plan {
     std::vector<UnitObstacle> mended;
 };
 
-std::string usable_library(const Options& options) {
+std::string usable_library(const EnableOptions& options) {
     const std::string library = find_library(options.library);
     if (library.empty())
         throw Impossible(
@@ -95,8 +95,8 @@ bool has_obstacle(const Unit& unit, const std::vector<UnitObstacle>& of_unit, co
     return has_any || status != success;
 }
 
-Plan make_plan(const Options& options, bool& is_possible) {
-    Plan plan;
+EnablePlan make_plan(const EnableOptions& options, bool& is_possible) {
+    EnablePlan plan;
     plan.unit = read_unit(valid_unit_name(options.unit));
     if (!plan.unit.name.ends_with(".service"))
         throw Impossible(fmt::format("{} starts no program: name the service", plan.unit.name));
@@ -119,7 +119,7 @@ Plan make_plan(const Options& options, bool& is_possible) {
     return plan;
 }
 
-void print_plan(const Plan& plan, const Options& options) {
+void print_plan(const EnablePlan& plan, const EnableOptions& options) {
     fmt::print("# {}\n{}", plan.path, plan.text);
     if (plan.rule)
         fmt::print("\n# {}\n{}\n# apparmor_parser -r {}\n", plan.rule->local_file, plan.rule->line,
@@ -129,7 +129,7 @@ void print_plan(const Plan& plan, const Options& options) {
         fmt::print("# systemctl restart {}\n", plan.unit.name);
 }
 
-void undo(const Plan& plan) {
+void undo(const EnablePlan& plan) {
     remove_drop_in(plan.unit.name);
     if (plan.rule)
         remove_rules(profile_of(plan.unit));
@@ -164,7 +164,7 @@ Presence await_presence(const std::string& unit) {
     }
 }
 
-int restart_and_verify(const Plan& plan, const Options& options) {
+int restart_and_verify(const EnablePlan& plan, const EnableOptions& options) {
     const std::string& name = plan.unit.name;
     const CommandResult restarted = run_command({"systemctl", "restart", name});
     const Presence presence = restarted.status == 0 ? await_presence(name) : Presence::absent;
@@ -188,7 +188,7 @@ int restart_and_verify(const Plan& plan, const Options& options) {
 }
 
 /// Another drop-in may come later and set LD_PRELOAD again.
-bool is_effective(const Plan& plan) {
+bool is_effective(const EnablePlan& plan) {
     const std::string preload = ":" + read_unit(plan.unit.name).preload() + ":";
     if (preload.find(":" + plan.library + ":") != std::string::npos)
         return true;
@@ -200,9 +200,9 @@ bool is_effective(const Plan& plan) {
     return false;
 }
 
-int enable(const Options& options) {
+int enable(const EnableOptions& options) {
     bool is_possible = false;
-    const Plan plan = make_plan(options, is_possible);
+    const EnablePlan plan = make_plan(options, is_possible);
     if (options.output.json) {
         Json document = json_document();
         document["unit"] = plan.unit.name;
@@ -243,7 +243,7 @@ int enable(const Options& options) {
 } // namespace
 
 void add_enable(CLI::App& application, int& exit_status) {
-    auto options = std::make_shared<Options>();
+    auto options = std::make_shared<EnableOptions>();
     CLI::App* command = application.add_subcommand("enable", "Preload the library into a systemd service");
     command->add_option("UNIT", options->unit, "The service")->required();
     command->add_flag("--now", options->now, "Restart the service, and see whether the library works in it");

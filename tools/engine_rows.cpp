@@ -31,7 +31,7 @@ bool is_process(unsigned number) {
 }
 
 /// The engine's clock, see ticks() in state.bpf.h.
-std::uint32_t ticks_now() {
+std::uint32_t engine_ticks_now() {
     timespec time{};
     clock_gettime(CLOCK_MONOTONIC, &time);
     const auto nanoseconds =
@@ -156,7 +156,7 @@ void print_engine_table(const std::vector<engine::Attachment>& attached, EngineB
 std::vector<RunningState::Held> engine_conversations(const engine::Attachment& attached,
                                                      const Wanted& wanted) {
     std::vector<RunningState::Held> result;
-    const std::uint32_t now = ticks_now();
+    const std::uint32_t now = engine_ticks_now();
     engine::for_each_conversation(attached.identity, [&](const engine::Conversation& one) {
         const std::uint16_t peer_port = ntohs(one.key.peer_port);
         if ((wanted.peer != nullptr && address_of(one.key.peer) != *wanted.peer) ||

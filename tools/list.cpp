@@ -21,7 +21,7 @@ namespace multihome::tools {
 namespace {
 
 /// As --ports takes it.
-std::string to_text(const std::bitset<65536>& ports) {
+std::string ports_text(const std::bitset<65536>& ports) {
     std::string text;
     for (std::size_t first = 0; first < ports.size(); ++first) {
         if (!ports.test(first))
@@ -51,7 +51,7 @@ int run_list(const OutputOptions& output) {
                    {"identity", one.identity},
                    {"alive", one.alive},
                    {"except", one.except},
-                   {"ports", one.ports ? Json(to_text(*one.ports)) : Json()},
+                   {"ports", one.ports ? Json(ports_text(*one.ports)) : Json()},
                    {"hooks", one.hooks},
                    {"counters", engine::counters_json(one.counters)}};
         list.push_back(entry);

@@ -19,7 +19,7 @@
 namespace multihome::tools {
 namespace {
 
-struct Options {
+struct PeersOptions {
     OutputOptions output;
     std::string target;
     std::string peer;
@@ -96,13 +96,13 @@ Json json_of(const RunningState::Held& held) {
     return json;
 }
 
-std::vector<RunningState::Held> choose(const RunningState& state, const Options& options,
+std::vector<RunningState::Held> choose(const RunningState& state, const PeersOptions& options,
                                        const PeerName& peer) {
     return options.peer.empty() ? state.conversations()
                                 : state.conversations_with(peer.address, peer.scope, peer.port);
 }
 
-std::vector<RunningState::Held> choose(const engine::Attachment& attached, const Options& options,
+std::vector<RunningState::Held> choose(const engine::Attachment& attached, const PeersOptions& options,
                                        const PeerName& peer) {
     Wanted wanted;
     wanted.local_port = port_meant(options.target);
@@ -141,7 +141,7 @@ void add_rows(Table& table, const std::string& holder, const std::vector<Running
     }
 }
 
-int peers(const Options& options) {
+int peers(const PeersOptions& options) {
     PeerName peer;
     if (!options.peer.empty())
         peer = parse_peer(options.peer);
@@ -192,7 +192,7 @@ int peers(const Options& options) {
 } // namespace
 
 void add_peers(CLI::App& application, int& exit_status) {
-    auto options = std::make_shared<Options>();
+    auto options = std::make_shared<PeersOptions>();
     CLI::App* command = application.add_subcommand(
         "peers", "List the conversations that the library and the kernel engine hold");
     command->add_option("TARGET", options->target, "A PID, a unit or a port (default: all processes)");

@@ -24,7 +24,7 @@ namespace {
 
 using namespace recipes;
 
-struct Options {
+struct RecipeCommand {
     std::string kind;
     std::string format = "nft";
     RecipeOptions recipe;
@@ -67,7 +67,7 @@ void print_plan(const Plan& plan) {
     print_json(document);
 }
 
-int take_back(const Options& options) {
+int take_back(const RecipeCommand& options) {
     need_root("--undo");
     Journal journal;
     const std::string recipe = journal.read().recipe;
@@ -94,7 +94,7 @@ int take_back(const Options& options) {
     return left.empty() ? success : bad_usage;
 }
 
-int recipe(Options& options) {
+int recipe(RecipeCommand& options) {
     if (options.undo)
         return take_back(options);
     options.recipe.kind = kind_of(options.kind);
@@ -148,7 +148,7 @@ int recipe(Options& options) {
 } // namespace
 
 void add_recipe(CLI::App& application, int& exit_status) {
-    auto options = std::make_shared<Options>();
+    auto options = std::make_shared<RecipeCommand>();
     CLI::App* command = application.add_subcommand(
         "recipe", "Print, apply and take back what the kernel can do where preloading does not reach");
     command

@@ -23,7 +23,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr const char* folder = "/run/multihome";
+constexpr const char* journal_folder = "/run/multihome";
 
 /// A number that no other network namespace has until the next boot, unlike its inode's.
 uint64_t namespace_cookie() {
@@ -90,9 +90,10 @@ void forget_flows(const std::vector<Command>& commands) {
 }
 
 std::string open_journal_path() {
-    if (mkdir(folder, 0755) != 0 && errno != EEXIST)
-        throw Impossible(fmt::format("{}: {}", folder, std::strerror(errno))); // NOLINT(concurrency-*)
-    return fmt::format("{}/recipe-{}.journal", folder, namespace_cookie());
+    if (mkdir(journal_folder, 0755) != 0 && errno != EEXIST)
+        throw Impossible(
+            fmt::format("{}: {}", journal_folder, std::strerror(errno))); // NOLINT(concurrency-*)
+    return fmt::format("{}/recipe-{}.journal", journal_folder, namespace_cookie());
 }
 
 } // namespace
@@ -148,7 +149,7 @@ void Journal::write_down(const Step& step) {
 
 void Journal::remove() {
     unlink(path_.c_str());
-    rmdir(folder); // stays where something else of ours is in it
+    rmdir(journal_folder); // stays where something else of ours is in it
 }
 
 bool is_in_place(const Step& step) {

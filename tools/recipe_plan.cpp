@@ -14,7 +14,7 @@ namespace multihome::tools::recipes {
 namespace {
 
 using Families = std::vector<Family>;
-const Families families{Family::ipv4, Family::ipv6};
+const Families both_families{Family::ipv4, Family::ipv6};
 
 /// Table, preference and mark of the first uplink, where they are free.
 constexpr unsigned first_number = 42;
@@ -162,7 +162,7 @@ bool has_from_rules(const Host& host, const Uplink& uplink) {
 void add_uplinks(Plan& plan, const RecipeOptions& options, const Host& host) {
     FreeNumbers numbers{host};
     std::vector<std::string> without_gateway;
-    for (const Family family : families) {
+    for (const Family family : both_families) {
         const HostRoute* const first = default_route(host, family);
         for (const std::string& interface : interfaces_of(host, family)) {
             if ((first != nullptr && interface == first->interface) || !wanted(options, interface))
@@ -216,7 +216,7 @@ void check_interfaces(const RecipeOptions& options, const Host& host) {
 }
 
 void plan_one_interface(Plan& plan, const RecipeOptions& options, const Host& host) {
-    for (const Family family : families)
+    for (const Family family : both_families)
         for (const std::string& interface : interfaces_of(host, family))
             if (wanted(options, interface) && addresses_of(host, family, interface).size() > 1)
                 translate(plan, host, family, interface);
@@ -230,7 +230,7 @@ void plan_two_interfaces(Plan& plan, const RecipeOptions& options, const Host& h
                                      "route has a default route in any "
                                      "table; name the second router with --gateway ADDRESS{}",
                                      options.interfaces.empty() ? "" : ", or leave --interface out"));
-    for (const Family family : families) {
+    for (const Family family : both_families) {
         for (const std::string& interface : interfaces_of(host, family)) {
             const bool uplink = std::any_of(plan.uplinks.begin(), plan.uplinks.end(), [&](const Uplink& one) {
                 return one.family == family && one.interface == interface;

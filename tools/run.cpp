@@ -28,7 +28,7 @@
 namespace multihome::tools {
 namespace {
 
-struct Options {
+struct RunOptions {
     std::string ports;
     std::uint32_t peers = 262144;
     std::string timeouts;
@@ -95,7 +95,7 @@ int end_as(int status) {
     return 128 + number;
 }
 
-int run_in_group(const Options& options) {
+int run_in_group(const RunOptions& options) {
     if (const std::string missing = engine::missing_rights(); !missing.empty())
         throw Impossible(
             fmt::format("the kernel engine needs {}, which user {} does not have here: run it as root",
@@ -152,7 +152,7 @@ int run_in_group(const Options& options) {
     return end_as(status);
 }
 
-int run(const Options& options) {
+int run(const RunOptions& options) {
     try {
         return run_in_group(options);
     } catch (const Impossible& problem) {
@@ -166,7 +166,7 @@ int run(const Options& options) {
 } // namespace
 
 void add_run(CLI::App& application, int& exit_status, const std::vector<std::string>& behind_dashes) {
-    auto options = std::make_shared<Options>();
+    auto options = std::make_shared<RunOptions>();
     CLI::App* command = application.add_subcommand(
         "run", "Run one command, served by the kernel engine in a control group of its own");
     command->add_option("--ports", options->ports, "Only these local ports, as in 53,5000-5100")

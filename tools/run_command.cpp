@@ -45,7 +45,7 @@ private:
     Descriptor file_;
 };
 
-std::string search_path() {
+std::string system_search_path() {
     const char* path = std::getenv("PATH"); // NOLINT(concurrency-mt-unsafe): this program has one thread
     return std::string{path != nullptr ? path : "/usr/bin:/bin"} + system_folders;
 }
@@ -57,9 +57,9 @@ std::string search_path() {
     dup2(output, STDOUT_FILENO);
     dup2(errors, STDERR_FILENO);
     // The tools' words are read by this program, and they are not to be served by our library.
-    setenv("LC_ALL", "C", 1);                 // NOLINT(concurrency-mt-unsafe)
-    setenv("PATH", search_path().c_str(), 1); // NOLINT(concurrency-mt-unsafe)
-    unsetenv("LD_PRELOAD");                   // NOLINT(concurrency-mt-unsafe)
+    setenv("LC_ALL", "C", 1);                        // NOLINT(concurrency-mt-unsafe)
+    setenv("PATH", system_search_path().c_str(), 1); // NOLINT(concurrency-mt-unsafe)
+    unsetenv("LD_PRELOAD");                          // NOLINT(concurrency-mt-unsafe)
     std::vector<char*> arguments;
     for (const std::string& word : command)
         arguments.push_back(const_cast<char*>(word.c_str()));
@@ -93,7 +93,7 @@ CommandResult run_command(const Command& command, const std::string& input, int 
 }
 
 bool has_command(const std::string& name) {
-    const std::string path = search_path();
+    const std::string path = system_search_path();
     for (size_t begin = 0; begin <= path.size();) {
         const size_t end = std::min(path.find(':', begin), path.size());
         const std::string file = path.substr(begin, end - begin) + '/' + name;

@@ -27,9 +27,7 @@
 namespace multihome::tools {
 namespace {
 
-namespace engine = multihome::differential;
-
-struct Options {
+struct SelftestOptions {
     std::string library;
     std::string side;
     bool host_network = false;
@@ -46,7 +44,7 @@ std::string loading_problem(const std::string& library) {
         void* const loaded = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
         if (loaded == nullptr)
             problem = dlerror(); // NOLINT(concurrency-mt-unsafe): this program has one thread
-        else if (dlsym(loaded, "sendmmsg") == engine::find_in_libc("sendmmsg"))
+        else if (dlsym(loaded, "sendmmsg") == differential::find_in_libc("sendmmsg"))
             problem = "it is not libmultihome.so";
         if (problem != nullptr)
             dprintf(report[1], "%s", problem);
@@ -71,23 +69,23 @@ int cannot_test(const std::string& reason) {
 }
 
 /// One function; true where both sides agree.
-bool test(engine::Pair& pair, const SelftestScript& script) {
-    const std::vector<engine::Step> steps = engine::parse_steps(script.steps);
-    engine::Difference difference;
+bool test(differential::Pair& pair, const SelftestScript& script) {
+    const std::vector<differential::Step> steps = differential::parse_steps(script.steps);
+    differential::Difference difference;
     if (pair.run(steps, difference)) {
         fmt::print("ok   {}\n", script.symbol);
         return true;
     }
-    const std::string where =
-        difference.step < steps.size() ? engine::to_text(steps[difference.step]) : std::string{"at the end"};
+    const std::string where = difference.step < steps.size() ? differential::to_text(steps[difference.step])
+                                                             : std::string{"at the end"};
     fmt::print("FAIL {}: {}\n{}\n", script.symbol, where, difference.text);
     fmt::print("{}", pair.explain(steps, difference.step));
     return false;
 }
 
-int selftest(const Options& options) {
+int selftest(const SelftestOptions& options) {
     if (!options.side.empty())
-        return engine::run_side(options.side);
+        return differential::run_side(options.side);
     const std::string library = find_library(options.library);
     if (library.empty())
         return cannot_test(
@@ -104,13 +102,13 @@ int selftest(const Options& options) {
     // What the library has to say of the traffic that is made here is news to nobody.
     setenv("MULTIHOME_LOG", "error", 0); // NOLINT(concurrency-mt-unsafe): this program has one thread
 
-    engine::Launch launch;
+    differential::Launch launch;
     launch.arguments = {"multihomectl", "selftest", "--side"};
     launch.library = library;
     launch.own_network = !options.host_network;
-    std::unique_ptr<engine::Pair> pair;
+    std::unique_ptr<differential::Pair> pair;
     try {
-        pair = std::make_unique<engine::Pair>(launch);
+        pair = std::make_unique<differential::Pair>(launch);
     } catch (const std::runtime_error& error) {
         return cannot_test(error.what());
     }
@@ -127,8 +125,8 @@ int selftest(const Options& options) {
             tested.insert(script.symbol);
         }
     // A function that is interposed and not tested would be a hole that nobody sees.
-    for (std::size_t index = 0; index < engine::symbol_count; ++index) {
-        const std::string_view name = engine::name_of(static_cast<engine::Symbol>(index));
+    for (std::size_t index = 0; index < differential::symbol_count; ++index) {
+        const std::string_view name = differential::name_of(static_cast<differential::Symbol>(index));
         if (tested.find(name) == tested.end()) {
             fmt::print("FAIL {}: not tested\n", name);
             failures.push_back(name);
@@ -144,7 +142,7 @@ int selftest(const Options& options) {
 } // namespace
 
 void add_selftest(CLI::App& application, int& exit_status) {
-    auto options = std::make_shared<Options>();
+    auto options = std::make_shared<SelftestOptions>();
     CLI::App* command = application.add_subcommand(
         "selftest", "Compare each function of the library with libc's, on this kernel and this libc");
     command

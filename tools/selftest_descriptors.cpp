@@ -274,15 +274,15 @@ syscall:close fd=3
 syscall number=99999
 )"};
 
-constexpr std::array scripts{socket_script,      bind_script,       connect_script, close_script,
-                             close_range_script, closefrom_script,  dup_script,     dup2_script,
-                             dup3_script,        fcntl_script,      fcntl64_script, pidfd_getfd_script,
-                             setsockopt_script,  getsockopt_script, prctl_script,   syscall_script};
+constexpr std::array of_descriptors{socket_script,      bind_script,       connect_script, close_script,
+                                    close_range_script, closefrom_script,  dup_script,     dup2_script,
+                                    dup3_script,        fcntl_script,      fcntl64_script, pidfd_getfd_script,
+                                    setsockopt_script,  getsockopt_script, prctl_script,   syscall_script};
 
 } // namespace
 
 std::span<const SelftestScript> descriptor_scripts() {
-    return scripts;
+    return of_descriptors;
 }
 
 } // namespace multihome::tools

@@ -166,13 +166,13 @@ syscall:sendmmsg fd=3 count=5 length=100 place=v4_loopback port=12
 sendmmsg fd=99 count=5 length=100 place=v4_loopback port=12
 )"};
 
-constexpr std::array scripts{recvfrom_script, checked_recvfrom_script, recvmsg_script, recvmmsg_script,
-                             sendto_script,   sendmsg_script,          sendmmsg_script};
+constexpr std::array of_packets{recvfrom_script, checked_recvfrom_script, recvmsg_script, recvmmsg_script,
+                                sendto_script,   sendmsg_script,          sendmmsg_script};
 
 } // namespace
 
 std::span<const SelftestScript> packet_scripts() {
-    return scripts;
+    return of_packets;
 }
 
 } // namespace multihome::tools

@@ -22,7 +22,7 @@
 namespace multihome::tools {
 namespace {
 
-struct Options {
+struct StatsOptions {
     OutputOptions output;
     std::string target;
     double watch = 0;
@@ -193,18 +193,18 @@ void print_table(const std::vector<Running>& all, const std::vector<engine::Atta
         table.print();
 }
 
-int stats(const Options& options) {
+int stats(const StatsOptions& options) {
     if (options.prometheus && options.output.json)
         throw Impossible("--prometheus and --json are two formats: choose one");
-    using Clock = std::chrono::steady_clock;
+    using Steady = std::chrono::steady_clock;
     Before before;
     EngineBefore engine_before;
-    Clock::time_point last = Clock::now();
+    Steady::time_point last = Steady::now();
     bool has_found = false;
     for (unsigned look = 0;; ++look) {
         const std::vector<engine::Attachment> attached = attachments_meant(options.target);
         const std::vector<Running> all = find_running(options.target, !attached.empty());
-        const Clock::time_point now = Clock::now();
+        const Steady::time_point now = Steady::now();
         has_found = std::any_of(all.begin(), all.end(),
                                 [](const Running& running) { return !running.problem.empty(); });
         const double seconds = std::chrono::duration<double>(now - last).count();
@@ -230,7 +230,7 @@ int stats(const Options& options) {
 } // namespace
 
 void add_stats(CLI::App& application, int& exit_status) {
-    auto options = std::make_shared<Options>();
+    auto options = std::make_shared<StatsOptions>();
     CLI::App* command =
         application.add_subcommand("stats", "Show what the library and the kernel engine have counted");
     command->add_option("TARGET", options->target, "A PID, a unit or a port (default: all processes)");

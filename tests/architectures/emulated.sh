@@ -43,8 +43,8 @@ server=
 trap '[ -z "$server" ] || kill "$server" 2>/dev/null || true' EXIT
 trap 'exit 1' HUP INT TERM
 
-"${MULTIHOME_CMAKE:-cmake}" -S "$source" -B "$build" --preset "$preset" -DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1
-"${MULTIHOME_CMAKE:-cmake}" --build "$build" --target multihome multihome_unit_tests --parallel "$(nproc)"
+"${MULTIHOME_CMAKE:-cmake}" -S "$source" -B "$build" --preset "$preset" -DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1 -DMULTIHOME_UNITY=ON
+"${MULTIHOME_CMAKE:-cmake}" --build "$build" --target multihome multihome_unit_tests
 (run '' "$build/multihome_unit_tests" --no-intro --no-version --minimal ${suites:+--test-suite-exclude="$suites"} \
     ${cases:+--test-case-exclude="${cases#,}"})
 

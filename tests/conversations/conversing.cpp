@@ -297,8 +297,11 @@ void Conversing::set_address(bool present) {
         return;
     is_present_ = present;
     tell(present ? "address added" : "address removed", 0, {});
-    ip(std::string{family_ == Family::v4 ? "" : "-6 "} + "address " + (present ? "replace " : "delete ") +
-       address(coming_and_going) + (family_ == Family::v4 ? "/32 dev lo" : "/128 dev lo nodad"));
+    if (family_ == Family::v6 && present)
+        add_ipv6_address(address(coming_and_going));
+    else
+        ip(std::string{family_ == Family::v4 ? "" : "-6 "} + "address " + (present ? "replace " : "delete ") +
+           address(coming_and_going) + (family_ == Family::v4 ? "/32 dev lo" : "/128 dev lo"));
     model_.forget_all_that_asked(coming_and_going);
 }
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <arpa/inet.h>
+#include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
@@ -54,6 +55,24 @@ void ip(const std::string& arguments) {
         fail("this did not work: " + command);
 }
 
+void add_ipv6_address(const std::string& address) {
+    ip("-6 address replace " + address + "/128 dev lo nodad");
+    // The kernel makes the route to it by and by, and throws away what is sent to it before.
+    std::array<unsigned char, sizeof(in6_addr)> bytes{};
+    inet_pton(AF_INET6, address.c_str(), bytes.data());
+    std::string wanted;
+    for (const unsigned char byte : bytes)
+        wanted += {"0123456789abcdef"[byte / 16], "0123456789abcdef"[byte % 16]};
+    for (int tries = 0; tries < patience_milliseconds; ++tries, usleep(1000)) {
+        std::ifstream routes{"/proc/self/net/ipv6_route"};
+        for (std::string line; std::getline(routes, line);)
+            if (line.starts_with(wanted) &&
+                line.find(" 80200001 ") != std::string::npos) // RTF_LOCAL and others
+                return;
+    }
+    fail("no route to this host at " + address);
+}
+
 std::string lost_datagrams() {
     std::string lost;
     // Two lines a protocol in the first file, the second of which has the numbers; one line a counter in the
@@ -82,7 +101,7 @@ void become_a_host() {
     for (const std::string& address : addresses(Family::v4))
         ip("address add " + address + "/32 dev lo");
     for (const std::string& address : addresses(Family::v6))
-        ip("address add " + address + "/128 dev lo nodad");
+        add_ipv6_address(address);
     ip("route add local 203.0.113.0/24 dev lo src " + addresses(Family::v4)[0]);
     ip("-6 route add local 2001:db8:ffff::/64 dev lo src " + addresses(Family::v6)[0]);
     ip("route add local 198.18.0.0/15 dev lo");

@@ -33,6 +33,8 @@ struct Skip : std::runtime_error {
 void become_a_host();
 // One command of ip(8): ip("route replace ...").
 void ip(const std::string& arguments);
+// Gives the host one address more, which it may have already.
+void add_ipv6_address(const std::string& address);
 
 enum class Family { v4, v6 };
 

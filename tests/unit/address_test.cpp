@@ -6,7 +6,7 @@
 #include <initializer_list>
 #include <sys/socket.h>
 
-namespace multihome {
+namespace multihome::address_test {
 
 namespace {
 
@@ -156,4 +156,4 @@ TEST_CASE("a socket address may lie at any alignment") {
 
 TEST_SUITE_END();
 
-} // namespace multihome
+} // namespace multihome::address_test

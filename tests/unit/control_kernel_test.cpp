@@ -14,7 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-namespace multihome {
+namespace multihome::control_kernel_test {
 
 namespace {
 
@@ -202,4 +202,4 @@ TEST_CASE("the kernel's packet information is read") {
 
 TEST_SUITE_END();
 
-} // namespace multihome
+} // namespace multihome::control_kernel_test

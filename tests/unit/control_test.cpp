@@ -6,7 +6,7 @@
 #include <arpa/inet.h>
 #include <doctest/doctest.h>
 
-namespace multihome {
+namespace multihome::control_test {
 
 namespace {
 
@@ -262,4 +262,4 @@ TEST_CASE("the source is read back behind the program's own messages") {
 
 TEST_SUITE_END();
 
-} // namespace multihome
+} // namespace multihome::control_test

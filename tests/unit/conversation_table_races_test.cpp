@@ -20,7 +20,7 @@
 #include <unistd.h>
 #include <vector>
 
-namespace multihome {
+namespace multihome::conversation_table_races_test {
 
 namespace {
 
@@ -223,4 +223,4 @@ TEST_CASE("what a forked child hears the parent knows") {
 
 TEST_SUITE_END();
 
-} // namespace multihome
+} // namespace multihome::conversation_table_races_test

@@ -7,7 +7,7 @@
 #include <doctest/doctest.h>
 #include <vector>
 
-namespace multihome {
+namespace multihome::conversation_table_test {
 
 namespace {
 
@@ -375,4 +375,4 @@ TEST_CASE("a table that is full of peers finds nearly all that it has room for")
 
 TEST_SUITE_END();
 
-} // namespace multihome
+} // namespace multihome::conversation_table_test

@@ -9,7 +9,7 @@
 #include <doctest/doctest.h>
 #include <initializer_list>
 
-namespace multihome {
+namespace multihome::conversation_test {
 
 namespace {
 
@@ -421,4 +421,4 @@ TEST_CASE("every state fits into its bits, and none is the empty word") {
 
 TEST_SUITE_END();
 
-} // namespace multihome
+} // namespace multihome::conversation_test

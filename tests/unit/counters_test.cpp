@@ -8,7 +8,7 @@
 #include <thread>
 #include <vector>
 
-namespace multihome {
+namespace multihome::counters_test {
 
 TEST_SUITE_BEGIN("counters");
 
@@ -89,4 +89,4 @@ TEST_CASE("two threads, and two ports of one, count in cache lines of their own"
 
 TEST_SUITE_END();
 
-} // namespace multihome
+} // namespace multihome::counters_test

@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-namespace multihome {
+namespace multihome::explorer_test {
 
 namespace {
 
@@ -223,4 +223,4 @@ TEST_CASE("a violation is reported with what led to it") {
 
 TEST_SUITE_END();
 
-} // namespace multihome
+} // namespace multihome::explorer_test

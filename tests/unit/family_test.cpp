@@ -7,7 +7,7 @@
 #include <doctest/doctest.h>
 #include <initializer_list>
 
-namespace multihome {
+namespace multihome::family_test {
 
 namespace {
 
@@ -156,4 +156,4 @@ TEST_CASE("the forms have lengths of their own") {
 
 TEST_SUITE_END();
 
-} // namespace multihome
+} // namespace multihome::family_test

@@ -8,7 +8,7 @@
 
 #include <doctest/doctest.h>
 
-namespace multihome {
+namespace multihome::give_back_test {
 
 namespace {
 
@@ -107,4 +107,4 @@ TEST_CASE("an answer to what another thread has heard is to be given once more")
 
 TEST_SUITE_END();
 
-} // namespace multihome
+} // namespace multihome::give_back_test

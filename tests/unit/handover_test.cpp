@@ -9,7 +9,7 @@
 
 #include <doctest/doctest.h>
 
-namespace multihome {
+namespace multihome::handover_test {
 
 namespace {
 
@@ -194,4 +194,4 @@ TEST_CASE("an offer at an address that has lost its number stands for nothing") 
 
 TEST_SUITE_END();
 
-} // namespace multihome
+} // namespace multihome::handover_test

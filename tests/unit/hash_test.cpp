@@ -9,7 +9,7 @@
 #include <doctest/doctest.h>
 #include <set>
 
-namespace multihome {
+namespace multihome::hash_test {
 
 namespace {
 
@@ -241,4 +241,4 @@ TEST_CASE("products are right in all 128 bits") {
 
 TEST_SUITE_END();
 
-} // namespace multihome
+} // namespace multihome::hash_test

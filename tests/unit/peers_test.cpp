@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-namespace multihome {
+namespace multihome::peers_test {
 
 namespace {
 
@@ -567,4 +567,4 @@ TEST_CASE("a peer that others have pushed out is in the table again when it is h
 
 TEST_SUITE_END();
 
-} // namespace multihome
+} // namespace multihome::peers_test

@@ -3,7 +3,7 @@
 
 #include <doctest/doctest.h>
 
-namespace multihome {
+namespace multihome::run_test {
 
 namespace {
 
@@ -181,4 +181,4 @@ TEST_CASE("a cleared run begins anew") {
 
 TEST_SUITE_END();
 
-} // namespace multihome
+} // namespace multihome::run_test

@@ -37,11 +37,11 @@ build)
         exit 77
     fi
     rm -f "$build.probe" "$build.probe.cpp"
-    cmake -S "$source" -B "$build" --preset "$sanitizers"
+    cmake -S "$source" -B "$build" --preset "$sanitizers" -DMULTIHOME_UNITY=ON
     targets=multihome_unit_tests
     [ "$sanitizers" != asan ] || targets="$targets multihome_fuzz_linked"
     # shellcheck disable=SC2086 # a list
-    cmake --build "$build" --target $targets --parallel "$(nproc)"
+    cmake --build "$build" --target $targets
     ;;
 unit) run multihome_unit_tests --no-version ;;
 fuzz) run multihome_fuzz_linked --seed 1 --steps "$fuzz_steps" ;;

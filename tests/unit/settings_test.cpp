@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-namespace multihome {
+namespace multihome::settings_test {
 
 namespace {
 
@@ -245,4 +245,4 @@ TEST_CASE("a bad value is one clear line and the default") {
 
 TEST_SUITE_END();
 
-} // namespace multihome
+} // namespace multihome::settings_test

@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-namespace multihome {
+namespace multihome::shared_state_test {
 
 namespace {
 
@@ -107,4 +107,4 @@ TEST_CASE("a program that locks its memory has a small table") {
 
 TEST_SUITE_END();
 
-} // namespace multihome
+} // namespace multihome::shared_state_test

@@ -5,7 +5,7 @@
 
 #include "udp_sockets.hpp"
 
-namespace multihome {
+namespace multihome::socket_options_test {
 
 using namespace test; // NOLINT(google-build-using-namespace)
 
@@ -101,4 +101,4 @@ TEST_CASE("a socket with a sticky source is left to the program") {
 
 TEST_SUITE_END();
 
-} // namespace multihome
+} // namespace multihome::socket_options_test

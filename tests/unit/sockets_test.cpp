@@ -17,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-namespace multihome {
+namespace multihome::sockets_test {
 
 using namespace test; // NOLINT(google-build-using-namespace)
 
@@ -302,4 +302,4 @@ TEST_CASE("a forked child forgets its own words and not the parent's") {
 
 TEST_SUITE_END();
 
-} // namespace multihome
+} // namespace multihome::sockets_test

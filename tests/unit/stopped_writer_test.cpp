@@ -7,6 +7,7 @@
 #include "shim/peers/conversation_table.hpp"
 
 #include "child.hpp"
+#include "sanitized.hpp"
 #include "table_memory.hpp"
 
 #include <atomic>
@@ -19,7 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-namespace multihome {
+namespace multihome::stopped_writer_test {
 
 namespace {
 
@@ -179,7 +180,7 @@ void stop_everywhere(const Prepare& prepare) {
     const unsigned instructions = run_until(writer, memory, ~0U);
     REQUIRE(writer.finish(reason));
     // Every instruction, but where sanitizers make one service thousands of them: then every so-manieth.
-    constexpr unsigned affordable_steps = 80'000;
+    constexpr unsigned affordable_steps = test::part_of(80'000, 10'000);
     const unsigned stride = 1 + instructions * instructions / 2 / affordable_steps;
     unsigned stops = 0;
     for (unsigned stop_after = 0; stop_after < instructions; stop_after += stride, ++stops) {
@@ -224,4 +225,4 @@ TEST_CASE("stopped in the middle of a write") {
 
 TEST_SUITE_END();
 
-} // namespace multihome
+} // namespace multihome::stopped_writer_test

@@ -6,7 +6,7 @@
 #include <netinet/in.h>
 #include <string>
 
-namespace multihome {
+namespace multihome::text_test {
 
 namespace {
 
@@ -61,4 +61,4 @@ TEST_CASE("what does not fit is cut") {
 
 TEST_SUITE_END();
 
-} // namespace multihome
+} // namespace multihome::text_test

@@ -8,7 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-namespace multihome {
+namespace multihome::user_memory_test {
 
 namespace {
 
@@ -161,4 +161,4 @@ TEST_CASE("a loop over many pointers finds out the same") {
 
 TEST_SUITE_END();
 
-} // namespace multihome
+} // namespace multihome::user_memory_test

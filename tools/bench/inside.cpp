@@ -16,7 +16,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-const Words tables = {"shim", "oneTBB", "libcuckoo", "liburcu", "mutex and map"};
+const Words all_tables = {"shim", "oneTBB", "libcuckoo", "liburcu", "mutex and map"};
 
 Words command(const std::string& filter, const std::string& seconds) {
     return {std::filesystem::path(own_path()).parent_path() / "multihome-bench-inside",
@@ -115,7 +115,7 @@ void measure_inside(const Settings& settings, Figures& figures) {
     if (!std::filesystem::exists(command("", "")[0]))
         return figures.skip("table", "the bench was built without libbenchmark-dev");
     Words built;
-    for (const std::string& table : tables)
+    for (const std::string& table : all_tables)
         if (!run("look-ups/" + table + "/1000/real_time/threads:1", "0.001").empty())
             built.push_back(table);
         else

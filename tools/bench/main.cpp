@@ -26,14 +26,14 @@ bool Settings::is_wanted(const std::string& row) const {
 
 namespace {
 
-const std::map<std::string, Part*> parts = {{"instructions", measure_instructions},
-                                            {"pages", measure_pages},
-                                            {"system-calls", measure_system_calls},
-                                            {"traffic", measure_traffic},
-                                            {"connect", measure_connect},
-                                            {"table", measure_inside},
-                                            {"flood", measure_flood},
-                                            {"lab", measure_lab}};
+const std::map<std::string, Part*> all_parts = {{"instructions", measure_instructions},
+                                                {"pages", measure_pages},
+                                                {"system-calls", measure_system_calls},
+                                                {"traffic", measure_traffic},
+                                                {"connect", measure_connect},
+                                                {"table", measure_inside},
+                                                {"flood", measure_flood},
+                                                {"lab", measure_lab}};
 
 // What the caller's shell has set must not decide what is measured.
 void forget_environment() {
@@ -131,7 +131,7 @@ int run(int argc, char** argv) {
     settings.library = std::filesystem::path(own_path()).parent_path() / "libmultihome.so";
     std::vector<std::string> wanted = {"instructions", "pages", "system-calls", "traffic",
                                        "connect",      "table", "flood",        "lab"};
-    app.add_option("PARTS", wanted, "What to measure")->check(CLI::IsMember(parts));
+    app.add_option("PARTS", wanted, "What to measure")->check(CLI::IsMember(all_parts));
     app.add_option("--only", settings.only,
                    "Only rows whose names this regular expression matches, whatever their case");
     app.add_option("--library", settings.library, "The shim")
@@ -180,7 +180,7 @@ int run(int argc, char** argv) {
             return exit_skipped;
         }
         for (const std::string& part : wanted)
-            parts.at(part)(settings, figures);
+            all_parts.at(part)(settings, figures);
     }
     for (const auto& [option, write] : std::map<std::string, void (*)(const std::string&, const Figures&)>{
              {"json", [](const std::string&file, const Figures&all) { all.write(file); }},

@@ -42,6 +42,9 @@ std::string enter_own_network() {
         "ip link set lo up && ip -6 route add local " + std::string(client_prefix) + "/64 dev lo";
     for (const char* number : {"2", "3", "4"})
         script += " && ip address add " + std::string(server_prefix) + number + "/128 dev lo nodad";
+    // The kernel makes the routes to them by and by, and throws away what is sent to them before.
+    script += " && until [ \"$(ip -6 route show table local | grep -c '^local " + std::string(server_prefix) +
+              "[234] ')\" -eq 3 ]; do sleep 0.01; done";
     return Child({"sh", "-c", script}).finish() == 0 ? "" : "the network namespace cannot be set up";
 }
 

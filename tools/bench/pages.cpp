@@ -19,7 +19,7 @@ namespace multihome::bench {
 namespace {
 
 constexpr unsigned page_bits = 12;
-constexpr unsigned counted = 4; // requests, or batches
+constexpr unsigned counted_requests = 4; // requests, or batches
 
 struct Pages {
     double code = 0;
@@ -36,15 +36,15 @@ Pages count_pages(std::istream& trace) {
         else if (!requests.empty() && line[0] != '=') // the program's start, before the first, is long
             requests.back()[line[0] == 'I' ? 0 : 1].insert(std::stoull(line.substr(3), nullptr, 16) >>
                                                            page_bits);
-        if (requests.size() > counted + 1) // the last has the program's end
+        if (requests.size() > counted_requests + 1) // the last has the program's end
             requests.pop_front();
     }
-    if (requests.size() < counted + 1)
+    if (requests.size() < counted_requests + 1)
         throw std::runtime_error("lackey has traced no requests");
     Pages pages;
-    for (size_t index = 0; index < counted; ++index) {
-        pages.code += static_cast<double>(requests[index][0].size()) / counted;
-        pages.data += static_cast<double>(requests[index][1].size()) / counted;
+    for (size_t index = 0; index < counted_requests; ++index) {
+        pages.code += static_cast<double>(requests[index][0].size()) / counted_requests;
+        pages.data += static_cast<double>(requests[index][1].size()) / counted_requests;
     }
     return pages;
 }
@@ -52,7 +52,7 @@ Pages count_pages(std::istream& trace) {
 Pages measure(const Settings& settings, const Row& row, const Subject& subject) {
     const TemporaryFolder folder;
     const uint64_t warm_up = row.clients.count > 100 ? row.warm_up() : 64;
-    const uint64_t requests = uint64_t{counted + 2} * row.together;
+    const uint64_t requests = uint64_t{counted_requests + 2} * row.together;
     ServerSettings server = row.server_for(subject.native, warm_up, requests);
     server.marks = true;
     std::vector<std::string> command = {"valgrind", "--tool=lackey", "--trace-mem=yes",

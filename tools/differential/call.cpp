@@ -66,7 +66,7 @@ std::vector<Signature> signatures() {
 }
 // NOLINTEND(bugprone-macro-parentheses)
 
-constexpr std::array<const char*, symbol_count> names{
+constexpr std::array<const char*, symbol_count> symbol_names{
 #define MULTIHOME_SYMBOL(result, name, arguments)     #name,
 #define MULTIHOME_VARIADIC(result, name, fixed, rest) #name,
 #include "shim/symbols.def"
@@ -77,7 +77,7 @@ constexpr std::array<const char*, symbol_count> names{
 } // namespace
 
 const char* name_of(Symbol symbol) {
-    return names.at(static_cast<std::size_t>(symbol));
+    return symbol_names.at(static_cast<std::size_t>(symbol));
 }
 
 void* find_in_libc(const char* name) {

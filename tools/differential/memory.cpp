@@ -45,7 +45,7 @@ Type* at(std::uintptr_t address) {
     return reinterpret_cast<Type*>(address);
 }
 
-[[noreturn]] void fail(const char* what) {
+[[noreturn]] void fail_memory(const char* what) {
     throw std::system_error(errno, std::generic_category(), what);
 }
 
@@ -61,10 +61,10 @@ Memory::Memory() {
         const std::size_t size = size_of(region);
         constexpr int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE | MAP_NORESERVE;
         if (mmap(at(base_of(region)), size + 3 * page, PROT_NONE, flags, -1, 0) != at(base_of(region)))
-            fail("mmap");
+            fail_memory("mmap");
         if (mprotect(at(base_of(region)), size, PROT_READ | PROT_WRITE) != 0 ||
             mprotect(at(base_of(region) + size + page), page, PROT_READ) != 0)
-            fail("mprotect");
+            fail_memory("mprotect");
     }
 }
 
@@ -155,10 +155,10 @@ void Memory::store(std::uintptr_t address, const void* source, std::size_t size)
             continue;
         size = std::min<std::size_t>(size, readonly + page - address);
         if (mprotect(at(readonly), page, PROT_READ | PROT_WRITE) != 0)
-            fail("mprotect");
+            fail_memory("mprotect");
         std::memcpy(at(address), source, size);
         if (mprotect(at(readonly), page, PROT_READ) != 0)
-            fail("mprotect");
+            fail_memory("mprotect");
         return;
     }
 }
