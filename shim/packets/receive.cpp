@@ -261,27 +261,31 @@ unsigned prepare(const mmsghdr* messages, unsigned count, void* memory, size_t s
 // loop has the registers for itself.
 [[gnu::noinline]] void finish_batch(Socket socket, int fd, const mmsghdr* ours, mmsghdr* messages,
                                     unsigned received, int flags) {
+    if ((flags & MSG_ERRQUEUE) != 0) [[unlikely]] {
+        for (unsigned index = 0; index < received; ++index) {
+            messages[index].msg_len = ours[index].msg_len;
+            msghdr& theirs = messages[index].msg_hdr;
+            finish_error(socket, ours[index].msg_hdr, &theirs, &theirs.msg_namelen);
+        }
+        return;
+    }
     peers::Turn turn;
-    if (received == 1 && (flags & (MSG_PEEK | MSG_ERRQUEUE)) == 0 && turn.hear_again(socket, ours->msg_hdr)) {
+    if (received == 1 && (flags & MSG_PEEK) == 0 && turn.hear_again(socket, ours->msg_hdr)) {
         messages->msg_len = ours->msg_len;
         tell_usual(ours->msg_hdr, &messages->msg_hdr, &messages->msg_hdr.msg_namelen);
         return;
     }
-    if ((flags & MSG_ERRQUEUE) == 0) [[likely]]
-        turn.begin_receiving(socket, received > 1);
+    turn.begin_receiving(socket, received > 1);
     unsigned heard = 0;
     for (unsigned index = 0; index < received; ++index) {
-        msghdr& theirs = messages[index].msg_hdr;
         messages[index].msg_len = ours[index].msg_len;
-        if ((flags & MSG_ERRQUEUE) != 0) [[unlikely]]
-            finish_error(socket, ours[index].msg_hdr, &theirs, &theirs.msg_namelen);
-        else if (finish_datagram(turn, socket, fd, ours[index].msg_hdr, &theirs, &theirs.msg_namelen))
-            [[likely]]
+        msghdr& theirs = messages[index].msg_hdr;
+        if (finish_datagram(turn, socket, fd, ours[index].msg_hdr, &theirs, &theirs.msg_namelen)) [[likely]]
             ++heard;
     }
     if (heard != 0)
         turn.count(socket, Counter::requests, heard);
-    if ((flags & (MSG_PEEK | MSG_ERRQUEUE)) == MSG_PEEK) [[unlikely]]
+    if ((flags & MSG_PEEK) != 0) [[unlikely]]
         turn.end_peek();
 }
 

@@ -41,24 +41,28 @@ size_t control_space(const msghdr& message) {
     return control::own_space + CMSG_ALIGN(theirs);
 }
 
+// find_source() where the address names no family.
+[[gnu::noinline]] Source find_source_of_unspecified(peers::Turn& turn, Socket socket, const void* address,
+                                                    SourceRoom& room) {
+    sockaddr_in name;
+    std::memcpy(&name, address, sizeof name);
+    if (name.sin_family != AF_UNSPEC || socket.has(Socket::ipv6))
+        return {};
+    // An IPv4 socket takes that for AF_INET (udp_sendmsg() in the kernel's net/ipv4/udp.c).
+    name.sin_family = AF_INET;
+    return turn.source_for(socket, &name, sizeof name, room);
+}
+
 // The source of a datagram to `address`, which can be read, of a length that may be a peer's. The caller
 // counts what is answered.
 [[gnu::always_inline]] inline Source find_source(peers::Turn& turn, Socket socket, const void* address,
                                                  socklen_t length, SourceRoom& room) {
-    sockaddr_in unspecified;
-    sa_family_t family = AF_UNSPEC;
-    std::memcpy(&family, address, sizeof family);
-    if (family == AF_UNSPEC && !socket.has(Socket::ipv6)) [[unlikely]] {
-        // An IPv4 socket takes that for AF_INET (udp_sendmsg() in the kernel's net/ipv4/udp.c).
-        std::memcpy(&unspecified, address, sizeof unspecified);
-        unspecified.sin_family = AF_INET;
-        address = &unspecified;
-        length = sizeof unspecified;
-    }
     const Source source = turn.source_for(socket, address, length, room);
+    if (!source) [[unlikely]]
+        return find_source_of_unspecified(turn, socket, address, room);
     // The kernel refuses an IPv6 peer on a socket that has an IPv4 address, and would not if we named a
     // source.
-    if (socket.has(Socket::only_ipv4) && source && !control::is_ipv4_source(source.messages)) [[unlikely]]
+    if (socket.has(Socket::only_ipv4) && !control::is_ipv4_source(source.messages)) [[unlikely]]
         return {};
     return source;
 }

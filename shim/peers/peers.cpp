@@ -175,7 +175,13 @@ Run::Record learn(SharedState& state, ThreadMemory* memory, Socket socket, int f
     return {hash, at, Run::Record::offered};
 }
 
-} // namespace
+// This thread receives something.
+void begin_reading(SharedState& state, ThreadMemory& memory) {
+    if (memory.is_reader())
+        return;
+    memory.set_reader();
+    state.readers.fetch_add(1, std::memory_order_relaxed); // a hint
+}
 
 // False where a program asks for packet information itself: it is to see it on every datagram. And where a
 // form does not tell enough: on a socket that is bound to a device it matters which group a datagram was sent
@@ -183,6 +189,8 @@ Run::Record learn(SharedState& state, ThreadMemory* memory, Socket socket, int f
 bool may_be_usual(Socket socket) {
     return (socket.word() & (Socket::all_asked | Socket::to_device)) == 0 && !settings::get().same_interface;
 }
+
+} // namespace
 
 Counters::Line* detail::choose_line(ThreadMemory* memory, Socket socket) {
     SharedState* const state = shared_state::get();
@@ -194,13 +202,17 @@ Counters::Line* detail::choose_line(ThreadMemory* memory, Socket socket) {
         // Relaxed: any number will do.
         memory->set_thread_number(1 + state->threads.fetch_add(1, std::memory_order_relaxed));
     Counters::Line& line = state->counters.line(socket.port(), memory->thread_number());
-    memory->set_line(socket, line, may_be_usual(socket));
+    memory->set_line(socket, line);
     return &line;
 }
 
 // This thread turns to another socket. False where nothing that this one receives is usual.
 bool detail::becomes_usual(ThreadMemory* memory, Socket socket) {
-    return !memory->has_line(socket) && choose_line(memory, socket) != nullptr && memory->is_usual(socket);
+    if (!may_be_usual(socket) || (!memory->has_line(socket) && choose_line(memory, socket) == nullptr))
+        return false;
+    memory->set_usual();
+    begin_reading(*shared_state::get(), *memory);
+    return true;
 }
 
 void detail::hear_changing(ThreadMemory* memory, Socket socket, int fd, uint64_t hash, const Peer& peer,
@@ -241,6 +253,8 @@ bool Turn::hear(Socket socket, int fd, const msghdr& message, const Local& local
     if (state == nullptr ||
         !read_peer(static_cast<const sockaddr*>(message.msg_name), message.msg_namelen, peer))
         return false;
+    if (memory_ != nullptr)
+        begin_reading(*state, *memory_);
     const uint64_t hash = hash_in(*state, peer, socket.port());
     detail::hear_changing(memory_, socket, fd, hash, peer, local, state->table().find(hash));
     return true;

@@ -180,16 +180,17 @@ public:
     // The line that this thread counts in, where that has been chosen for this socket.
     bool has_line(Socket socket) const { return line_socket_ == socket.word(); }
     Counters::Line& line() const { return *line_; }
-    // `is_usual`: what this socket receives may be of a usual form (usual.hpp).
-    void set_line(Socket socket, Counters::Line& line, bool is_usual) {
+    void set_line(Socket socket, Counters::Line& line) {
         close_quick_look(); // it counts in this line
         line_socket_ = socket.word();
         line_ = &line;
-        usual_socket_ = is_usual ? socket.word() : 0;
+        usual_socket_ = 0;
         // Here, before the quick look can open: that needs a line.
         quick_.error_number = &errno;
     }
+    // The socket that has the line receives what may be of a usual form (usual.hpp).
     bool is_usual(Socket socket) const { return usual_socket_ == socket.word(); }
+    void set_usual() { usual_socket_ = line_socket_; }
     // The number that this thread counts under; 0: none yet.
     unsigned thread_number() const { return thread_number_; }
     void set_thread_number(unsigned number) { thread_number_ = number; }

@@ -50,14 +50,8 @@ template <typename Use>
 }
 
 [[gnu::always_inline]] inline void Turn::begin_receiving(Socket socket, bool several) {
-    if (memory_ == nullptr) [[unlikely]]
-        return;
-    memory_->begin(socket, several);
-    SharedState* const state = shared_state::get();
-    if (!memory_->is_reader() && state != nullptr) [[unlikely]] {
-        memory_->set_reader();
-        state->readers.fetch_add(1, std::memory_order_relaxed); // a hint
-    }
+    if (memory_ != nullptr) [[likely]]
+        memory_->begin(socket, several);
 }
 
 namespace detail {
