@@ -46,9 +46,8 @@ void keep_port(std::vector<Running>& all, unsigned port) {
               all.end());
 }
 
-} // namespace
-
-std::vector<Running> find_running(const std::string& target, bool may_be_none) {
+/// find_running() among these processes; empty where there is none.
+std::vector<Running> find_among(const std::vector<pid_t>& processes, const std::string& target) {
     std::string number_text = target;
     const bool is_port = target.starts_with(':');
     if (is_port)
@@ -62,7 +61,7 @@ std::vector<Running> find_running(const std::string& target, bool may_be_none) {
     const std::string unit = target.empty() || is_number ? std::string{} : valid_unit_name(target);
 
     std::vector<Running> all;
-    for (const pid_t process : list_processes()) {
+    for (const pid_t process : processes) {
         if (!unit.empty() && unit_of_group(read_whole(fmt::format("/proc/{}/cgroup", process))).unit != unit)
             continue;
         LibraryPresence library = find_library_in(process);
@@ -84,11 +83,36 @@ std::vector<Running> find_running(const std::string& target, bool may_be_none) {
             keep_port(all, number);
         }
     }
+    return all;
+}
+
+} // namespace
+
+std::vector<Running> find_running(const std::string& target, bool may_be_none) {
+    std::vector<Running> all = find_among(list_processes(), target);
     if (all.empty() && !target.empty() && !may_be_none)
         throw Impossible(
             fmt::format("'{}': no process with multihome in it that may be read is that process, unit or "
                         "port: 'multihomectl stats' shows all of them",
                         target));
+    return all;
+}
+
+std::vector<Running> Watched::look(bool may_be_none) {
+    constexpr std::chrono::seconds pause{1};
+    std::vector<Running> all;
+    const auto now = std::chrono::steady_clock::now();
+    if (!found_.empty() && now - searched_ < pause)
+        all = find_among(found_, target_);
+    if (all.empty()) {
+        searched_ = now;
+        all = find_running(target_, may_be_none);
+    }
+    found_.clear();
+    for (const Running& running : all) {
+        found_.push_back(running.process.number);
+        found_.insert(found_.end(), running.others.begin(), running.others.end());
+    }
     return all;
 }
 

@@ -2,7 +2,9 @@
 // The processes with the library in them that an operator means by a PID, a unit or a port.
 #pragma once
 
+#include <chrono>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tools/processes.hpp"
@@ -23,5 +25,18 @@ struct Running {
 /// `target`: empty for all, a unit, ":PORT", a PID, or a number that is a port because no such process has
 /// the library. Throws Impossible where there is none, unless there `may_be_none`.
 std::vector<Running> find_running(const std::string& target, bool may_be_none = false);
+
+/// The same again and again, for one who watches. To look into every process of the host is most of the work,
+/// so that is done once a second at most; in between only those are looked at that were found.
+class Watched {
+public:
+    explicit Watched(std::string target) : target_(std::move(target)) {}
+    std::vector<Running> look(bool may_be_none);
+
+private:
+    std::string target_;
+    std::vector<pid_t> found_;
+    std::chrono::steady_clock::time_point searched_;
+};
 
 } // namespace multihome::tools

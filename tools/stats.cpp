@@ -197,13 +197,14 @@ int stats(const StatsOptions& options) {
     if (options.prometheus && options.output.json)
         throw Impossible("--prometheus and --json are two formats: choose one");
     using Steady = std::chrono::steady_clock;
+    Watched watched{options.target};
     Before before;
     EngineBefore engine_before;
     Steady::time_point last = Steady::now();
     bool has_found = false;
     for (unsigned look = 0;; ++look) {
         const std::vector<engine::Attachment> attached = attachments_meant(options.target);
-        const std::vector<Running> all = find_running(options.target, !attached.empty());
+        const std::vector<Running> all = watched.look(!attached.empty());
         const Steady::time_point now = Steady::now();
         has_found = std::any_of(all.begin(), all.end(),
                                 [](const Running& running) { return !running.problem.empty(); });

@@ -218,6 +218,48 @@ std::vector<Outcomes> measure(const Settings& settings, Figures& figures, const 
     return all;
 }
 
+// A server under full load whose counters are read ten times a second, beside the same server unread, by
+// turns.
+void measure_reading(const Settings& settings, Figures& figures) {
+    const std::string row = "saturated, 512 bytes, 1 thread, read by multihomectl stats ten times a second";
+    if (!settings.is_wanted(row))
+        return;
+    const ServerSettings server_settings{.place = Place::server};
+    Child server(server_settings.command(), subjects[shim_server].environment(settings));
+    Load::Settings load_settings{.clients = {.size = 512}, .window = 32, .place = Place::client};
+    load_settings.clients.port = static_cast<uint16_t>(std::stoul(server.read_line()));
+    const Load load(load_settings);
+    load.wait_for(1000);
+    const milliseconds duration(settings.quick ? 300 : 1000);
+    const auto rate = [&] {
+        const Answers before = load.answers();
+        const auto start = std::chrono::steady_clock::now();
+        const auto count = static_cast<double>((load.answers_after(duration, before) - before).all);
+        return count / std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    };
+    const std::string tool = settings.library.substr(0, settings.library.rfind('/') + 1) + "multihomectl";
+    std::vector<double> rates;
+    std::vector<double> ratios;
+    for (unsigned repetition = 0; repetition < (settings.quick ? 3U : 21U); ++repetition) {
+        // Unread, read, unread: what else the machine does comes and goes meanwhile.
+        const double before = rate();
+        {
+            Child reader({tool, "stats", "--watch", "0.1", std::to_string(server.pid())});
+            while (reader.read_line().find("PID") == std::string::npos) {
+            }
+            rates.push_back(rate());
+        }
+        ratios.push_back(rates.back() / ((before + rate()) / 2));
+    }
+    figures.add({row,
+                 "shim",
+                 "answers/s",
+                 Sample::of(rates),
+                 Sample::sure(ratios),
+                 {Budget::Kind::ratio_at_least, 0.99},
+                 "x: to the same server unread"});
+}
+
 } // namespace
 
 void measure_traffic(const Settings& settings, Figures& figures) {
@@ -228,6 +270,7 @@ void measure_traffic(const Settings& settings, Figures& figures) {
         if (settings.only.empty())
             add_mean(figures, name, all);
     }
+    measure_reading(settings, figures);
     figures.begin(
         "Where the server's processor time for an answer goes: saturated, 512 bytes (x: to native)");
     measure(settings, figures, profile_cases());
