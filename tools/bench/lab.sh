@@ -1,16 +1,19 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# The shim against what an administrator would do in the kernel, between two hosts: each datagram translated to the
-# primary address, and connection tracking to put the original one back on the answer. For addresses on one interface
-# and on two, both by `multihomectl recipe`. Started by multihome-bench, which names itself in MULTIHOME_BENCH and the
-# library, which has multihomectl beside it, in MULTIHOME_LIBRARY.
+# The shim between two hosts, against the kernel engine, and against what an administrator would do in the kernel: each
+# datagram translated to the primary address, and connection tracking to put the original one back on the answer. For
+# addresses on one interface and on two, both by `multihomectl recipe`. Started by multihome-bench, which names itself
+# in MULTIHOME_BENCH and the library, which has multihomectl beside it, in MULTIHOME_LIBRARY.
 set -euo pipefail
 MULTIHOMECTL=${MULTIHOMECTL:-${MULTIHOME_LIBRARY%/*}/multihomectl}
 # shellcheck source-path=SCRIPTDIR source=../../tests/lab/lab.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../../tests/lab/lab.sh"
 # shellcheck source-path=SCRIPTDIR source=../../tests/lab/recipes.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../../tests/lab/recipes.sh"
+ENGINE_TOOL=$MULTIHOMECTL
+# shellcheck source-path=SCRIPTDIR source=../../tests/engine/engine.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../../tests/engine/engine.sh"
 # shellcheck source-path=SCRIPTDIR source=lab_subjects.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lab_subjects.sh"
 # shellcheck source-path=SCRIPTDIR source=lab_full.sh
@@ -91,7 +94,19 @@ need nft conntrack
 need_shim
 lab_topology_b
 prepare_subjects
-measure "addresses on one interface" a-bare a-native a-shim a-recipe
+# Whether the engine can be had shows only when it is tried, which would end this script where it cannot.
+engine=()
+if said=$(
+    # shellcheck disable=SC2317 # engine_end calls it
+    lab_end() { :; }
+    engine_start 2>&1
+); then
+    engine_start
+    engine=(a-engine)
+else
+    say "not measured: the kernel engine ($said)"
+fi
+measure "addresses on one interface" a-bare a-native a-shim "${engine[@]}" a-recipe
 measure "addresses on two interfaces" b-native b-shim b-recipe
 memory
 full_table

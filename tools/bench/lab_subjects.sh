@@ -6,6 +6,7 @@
 #
 #   a-bare a-native a-shim  two addresses on one interface
 #   a-recipe                the same, redirected to the primary one
+#   a-engine                the same, answered with the kernel engine's help, where this machine can have it
 #   b-native b-shim         two interfaces, and a routing policy by source address
 #   b-recipe                the same, translated; marks saved to the connection choose the interface
 
@@ -13,11 +14,11 @@ BENCH=${MULTIHOME_BENCH:?}
 PEERS=1000
 # shellcheck disable=SC2034 # these three for lab.sh
 {
-    SUBJECTS=(a-bare a-native a-shim a-recipe b-native b-shim b-recipe)
+    SUBJECTS=(a-bare a-native a-shim a-engine a-recipe b-native b-shim b-recipe)
     PROCESSORS=$(nproc --all)
     TICKS=$(getconf CLK_TCK)
 }
-declare -A LAB_PORTS=([bare]=5300 [native]=5301 [shim]=5302)
+declare -A LAB_PORTS=([bare]=5300 [native]=5301 [shim]=5302 [engine]=5303)
 
 figure() { # GROUP SUBJECT UNIT NOTE VALUE...
     local IFS=$'\t'
@@ -28,6 +29,7 @@ server_of() { # SUBJECT
     case $1 in
     *-native) echo native ;;
     *-shim) echo shim ;;
+    *-engine) echo engine ;;
     *) echo bare ;;
     esac
 }
@@ -36,6 +38,7 @@ title_of() { # SUBJECT
     case $1 in
     a-recipe) echo redirect ;;
     b-recipe) echo "DNAT and marks" ;;
+    *-engine) echo "kernel engine" ;;
     *) echo "${1#*-}" ;;
     esac
 }
@@ -56,12 +59,13 @@ prepare_subjects() {
 }
 
 # In a process of its own: where a program's memory happens to lie makes a difference of some percent.
-start_fresh() { # bare|native|shim
+start_fresh() { # bare|native|shim|engine
     local command=("$BENCH" server --port "${LAB_PORTS[$1]}") starting=(start_server -p "${LAB_PORTS[$1]}" "$1")
     [ -z "${LAB_PIDS[$1]:-}" ] || stop_server "$1"
     case $1 in
     native) "${starting[@]}" "${command[@]}" --native ;;
     shim) with_shim "${starting[@]}" "${command[@]}" ;;
+    engine) in_group "${starting[@]}" "${command[@]}" ;;
     *) "${starting[@]}" "${command[@]}" ;;
     esac
 }
@@ -71,6 +75,7 @@ forget_flows() { on_server conntrack -F >/dev/null 2>&1; }
 subject_on() { # SUBJECT
     case $1 in
     a-recipe) apply_recipe one-interface --interface eth0 --quiet ;;
+    a-engine) engine_attach ;;
     b-native | b-shim) ip -n "$LAB_SERVER" rule add from 198.51.100.2 pref 42 lookup 42 ;;
     b-recipe) apply_recipe two-interfaces --interface eth1 --quiet ;; # the gateway is in table 42
     esac
@@ -82,6 +87,7 @@ subject_off() { # SUBJECT
         forget_flows
         recipe one-interface --undo --quiet
         ;;
+    *-engine) engine_detach ;;
     b-*) ip -n "$LAB_SERVER" rule delete pref 42 ;;
     esac
 }
