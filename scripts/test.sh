@@ -201,7 +201,8 @@ fi
 
 processors=$(nproc)
 say "== building in $build"
-if ! { as_caller cmake -S . -B "$build" -DMULTIHOME_TESTS=ON -DMULTIHOME_WERROR="${MULTIHOME_WERROR:-OFF}" &&
+if ! { as_caller cmake -S . -B "$build" -DMULTIHOME_TESTS=ON -DMULTIHOME_UNITY=ON \
+    -DMULTIHOME_WERROR="${MULTIHOME_WERROR:-OFF}" &&
     as_caller cmake --build "$build" --parallel "$processors"; } >"$work/build" 2>&1; then
     grep -n -E 'error|Error' "$work/build" >&2 || tail -n 40 "$work/build" >&2
     die "the build failed"
@@ -211,11 +212,12 @@ fi
 
 # What is meant for this script is nothing that the launcher under test knows.
 unset MULTIHOME_WERROR MULTIHOME_BUILD
+# Four tests for each processor: most of them wait, and those that compute count for three (tests/CMakeLists.txt).
 # ctest's summary is held back, to be the end of what is printed.
 say "== testing"
 {
     status=0
-    ctest --test-dir "$build" --parallel "$processors" --output-on-failure --no-tests=error "$@" 2>&1 || status=$?
+    ctest --test-dir "$build" --parallel $((4 * processors)) --output-on-failure --no-tests=error "$@" 2>&1 || status=$?
     echo "$status" >"$work/status"
 } | awk -v summary="$work/summary" '
     /^[0-9]+% tests passed/ { held = 1 }

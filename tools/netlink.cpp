@@ -83,7 +83,7 @@ NetlinkReply Netlink::ask_once(nlmsghdr* request) {
         reply.error = errno;
         return reply;
     }
-    std::vector<char> buffer(std::max<std::size_t>(MNL_SOCKET_BUFFER_SIZE, 32768));
+    std::vector<char> buffer(std::max(static_cast<std::size_t>(MNL_SOCKET_BUFFER_SIZE), std::size_t{32768}));
     const mnl_cb_t next = [](const nlmsghdr*, void*) { return MNL_CB_OK; };
     for (;;) {
         const ssize_t size = mnl_socket_recvfrom(socket_, buffer.data(), buffer.size());

@@ -15,8 +15,8 @@ namespace {
 
 // Whether somebody has the turn, by the socket's number. Sockets that share a place wait for each other,
 // which does no harm.
-constexpr unsigned places = 64;
-constinit std::array<std::atomic<bool>, places> taken{};
+constexpr unsigned turn_places = 64;
+constinit std::array<std::atomic<bool>, turn_places> taken{};
 // This thread has a turn, or is about to take one.
 constinit thread_local volatile bool within = false;
 
@@ -26,7 +26,7 @@ constexpr int patience = 2000;
 } // namespace
 
 MulticastTurn::MulticastTurn(Socket socket)
-    : place_((socket.made() != 0 ? socket.made() : ntohs(socket.port())) % places) {
+    : place_((socket.made() != 0 ? socket.made() : ntohs(socket.port())) % turn_places) {
     if (within)
         return;
     within = true;

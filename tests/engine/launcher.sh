@@ -87,7 +87,7 @@ said=$("$launcher" --engine kernel sh -c 'sleep 0.2 &' 2>&1 >/dev/null)
 group=${said##*--cgroup }
 group=${group%%\'*}
 for ((tries = 0; tries < 200; tries++)); do
-    "$ENGINE_TOOL" list | grep -qF "$group " || break
+    "$ENGINE_TOOL" list | grep -F "$group " >/dev/null || break
     "$ENGINE_TOOL" detach -q --cgroup "/none" || true
     sleep 0.05
 done

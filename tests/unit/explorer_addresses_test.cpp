@@ -4,7 +4,7 @@
 // (explorer.hpp): an address is given the number of another one while others read it.
 
 #include "explored.hpp"
-#include "sanitized.hpp"
+#include "part_of.hpp"
 
 #include <array>
 #include <atomic>
@@ -79,7 +79,7 @@ private:
 Explorer::Result explore(const char* name, const std::vector<Explorer::Thread>& threads,
                          const Explorer::Check& check, const Explorer::Options& options = {}) {
     Explorer::Options affordable = options;
-    if (test::is_sanitized && options.fault == Fault::none)
+    if (test::is_slow && options.fault == Fault::none)
         affordable.limit = 3'000;
     Explorer::Result result = Explorer::explore(threads, check, affordable);
     MESSAGE(std::string(name) << ": " << result.executions << " executions");
@@ -148,7 +148,7 @@ Explorer::Result replace_twice_and_read(Fault fault) {
 }
 
 void check_holds(const Explorer::Result& result) {
-    CHECK((result.is_complete || test::is_sanitized));
+    CHECK((result.is_complete || test::is_slow));
     CHECK(result.violation == "");
 }
 

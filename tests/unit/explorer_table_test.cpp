@@ -4,7 +4,7 @@
 // made-up peer asks at two local addresses of its own, so a word that mixes two entries is seen.
 
 #include "explored.hpp"
-#include "sanitized.hpp"
+#include "part_of.hpp"
 
 #include <atomic>
 #include <cstddef>
@@ -112,7 +112,7 @@ Explorer::Result explore(const Scenario& scenario, const Explorer::Options& opti
         return {};
     };
     Explorer::Options affordable = options;
-    if (test::is_sanitized && options.fault == Fault::none)
+    if (test::is_slow && options.fault == Fault::none)
         affordable.limit = 1'000;
     Explorer::Result result = Explorer::explore(threads, check, affordable);
     MESSAGE(std::string(scenario.name)
@@ -202,7 +202,7 @@ TEST_CASE("whatever the order, a bucket holds whole words, and who was heard is 
                                      &second_chance, &move, &forget_and_hear, &speak_first}) {
         uint64_t twice = 0;
         const Explorer::Result result = explore(*scenario, {}, twice);
-        CHECK((result.is_complete || test::is_sanitized));
+        CHECK((result.is_complete || test::is_slow));
         CHECK(result.violation == "");
         // Elsewhere than on x86-64 two threads that insert a peer into different words may miss each other's
         // entry, which look-ups and forgetting cope with.
@@ -215,7 +215,7 @@ TEST_CASE("where operations have one order, no peer is left with two entries") {
     uint64_t twice = 0;
     const Explorer::Result result =
         explore(forget_and_hear, {.has_one_order = true, .change_everywhere = true, .preemptions = 2}, twice);
-    CHECK((result.is_complete || test::is_sanitized));
+    CHECK((result.is_complete || test::is_slow));
     CHECK(result.violation == "");
     CHECK(twice == 0);
 }

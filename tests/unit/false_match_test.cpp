@@ -7,8 +7,8 @@
 
 #include "shim/peers/conversation_table.hpp"
 
+#include "part_of.hpp"
 #include "random.hpp"
-#include "sanitized.hpp"
 #include "table_memory.hpp"
 
 #include <algorithm>

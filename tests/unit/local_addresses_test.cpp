@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "shim/peers/local_addresses.hpp"
 
-#include "sanitized.hpp"
+#include "part_of.hpp"
 #include "shared_memory.hpp"
 #include "table_memory.hpp"
 

@@ -7,7 +7,7 @@
 #include "shim/peers/conversation_table.hpp"
 
 #include "child.hpp"
-#include "sanitized.hpp"
+#include "part_of.hpp"
 #include "table_memory.hpp"
 
 #include <atomic>

@@ -137,7 +137,8 @@ int run(int argc, char** argv) {
     app.add_option("--library", settings.library, "The shim")
         ->check(CLI::ExistingFile)
         ->capture_default_str();
-    app.add_flag("--quick", settings.quick, "Fewer and shorter repetitions; no instructions of bare servers");
+    app.add_flag("--quick", settings.quick,
+                 "Fewer and shorter repetitions; no instructions and calls of bare servers");
     app.add_flag("--full", settings.full, "Also what takes minutes: 10 million peers in the tables");
     app.add_option("--profiles", settings.profiles, "Keep callgrind's files in this folder");
     std::map<std::string, std::string> files;
