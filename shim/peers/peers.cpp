@@ -75,7 +75,8 @@ void log_new_peer(int fd, const Peer& peer, const Local& local) {
     if (!before)
         return;
     state.table().answer(hash, record.at(), entry);
-    if (record.is_offered() && before.kind() == Conversation::Kind::question && !before.is_answered())
+    // Also where an earlier question was answered meanwhile: that one may have been offered to nobody.
+    if (record.is_offered() && !record.is_answered())
         state.handover.withdraw(hash_in(state, peer), state.locals);
 }
 

@@ -17,47 +17,18 @@ namespace multihome::peers_test {
 namespace {
 
 using test::answer;
+using test::answer_by;
+using test::is_by_route;
 using test::local;
 using test::receive;
+using test::receive_by;
+using test::Scene;
 using test::server;
+using test::settle;
 using test::sibling;
 using test::State;
 using test::Way;
 using test::Worker;
-
-bool is_by_route(const Local& source) {
-    return !source;
-}
-
-// One thread of its own and a state of its own: both begin with nothing.
-class Scene {
-public:
-    template <typename Work>
-    explicit Scene(Work work) {
-        Worker worker;
-        worker.tell(work);
-    }
-
-private:
-    State state_;
-};
-
-Local answer_by(Worker& worker, unsigned to, Socket socket = server) {
-    Local source;
-    worker.tell([&] { source = answer(to, socket); });
-    return source;
-}
-void receive_by(Worker& worker, unsigned from, unsigned at, Socket socket = server) {
-    worker.tell([=] { receive(from, at, socket); });
-}
-
-// Makes the peer known where it asks, by whole rounds of request and reply.
-void settle(unsigned peer, unsigned at, Socket socket = server) {
-    for (unsigned round = 0; round < 3; ++round) {
-        receive(peer, at, socket);
-        CHECK(answer(peer, socket) == local(at));
-    }
-}
 
 } // namespace
 
@@ -312,89 +283,6 @@ TEST_CASE(
     });
 }
 
-TEST_CASE("another thread answers from where the peer asked last") {
-    const State state;
-    Worker a;
-    Worker b;
-    receive_by(a, 1, 2);
-    CHECK(answer_by(b, 1) == local(2));
-    receive_by(a, 1, 3);
-    CHECK(answer_by(b, 1) == local(3));
-}
-
-TEST_CASE("each thread answers what it has read, though the same peer asks another address through another "
-          "thread") {
-    const State state;
-    Worker a;
-    Worker b;
-    for (unsigned round = 0; round < 3; ++round) {
-        receive_by(a, 1, 2);
-        receive_by(b, 1, 3);
-        CHECK(answer_by(a, 1) == local(2));
-        CHECK(answer_by(b, 1) == local(3));
-    }
-}
-
-TEST_CASE("a thread that answers what others have read does not think of what it once read itself") {
-    const State state;
-    Worker a;
-    Worker b;
-    Worker c;
-    receive_by(a, 1, 2);
-    receive_by(b, 9, 2);                // both read
-    CHECK(answer_by(b, 1) == local(2)); // the program hands requests to other threads
-    receive_by(c, 1, 3);
-    CHECK(answer_by(a, 1) == local(3));
-    receive_by(b, 1, 4);
-    CHECK(answer_by(c, 1) == local(4));
-    CHECK(answer_by(a, 1) == local(4));
-}
-
-TEST_CASE("a server that asks waits for no answer from another port of ours") {
-    Scene([] {
-        const Socket made_later = test::socket_on(50000, 3);
-        for (const uint16_t port : {uint16_t{53}, uint16_t{5353}, uint16_t{1194}}) {
-            CAPTURE(port);
-            receive(1, 2, sibling, port);
-            CHECK(peers::handed_over(made_later, test::peer(1, port)) == Local{});
-            CHECK(is_by_route(answer(1, made_later, nullptr, port)));
-        }
-    });
-}
-
-TEST_CASE("a socket that was made for the transfer answers for the one that was asked") {
-    Scene([] {
-        receive(1, 2, sibling);
-        const Socket transfer = test::socket_on(50000, 3); // of which nobody has counted
-        CHECK(is_by_route(peers::handed_over(test::socket_on(50000, 0), test::peer(1))));
-        CHECK(peers::handed_over(transfer, test::peer(1)) == local(2));
-        CHECK(peers::handed_over(transfer, test::peer(2)) == Local{});
-        CHECK(answer(1, transfer) == local(2));
-        // From then on it is a conversation of its own, and the question is answered.
-        CHECK(answer(1, transfer) == local(2));
-        CHECK(peers::handed_over(transfer, test::peer(1)) == Local{});
-        CHECK(is_by_route(answer(1, test::socket_on(50001, 4))));
-    });
-}
-
-TEST_CASE("nothing is handed over of a question that was answered, or to a peer that was asked") {
-    Scene([] {
-        const Socket transfer = test::socket_on(50000, 3);
-        receive(1, 2, sibling);
-        CHECK(answer(1, sibling) == local(2));
-        CHECK(peers::handed_over(transfer, test::peer(1)) == Local{});
-        CHECK(is_by_route(answer(1, transfer)));
-
-        peers::asks(test::peer(2));
-        receive(2, 2, sibling);
-        CHECK(peers::handed_over(transfer, test::peer(2)) == Local{});
-
-        CHECK(is_by_route(answer(3, transfer))); // asks
-        receive(3, 2, sibling);
-        CHECK(peers::handed_over(test::socket_on(50002, 5), test::peer(3)) == Local{});
-    });
-}
-
 TEST_CASE("a socket that is about to be connected to its peer has its address where that asked") {
     Scene([] {
         receive(1, 2);
@@ -418,87 +306,6 @@ TEST_CASE("what was refused is not tried again until the peer is heard again") {
     receive_by(a, 1, 3);
     CHECK(answer_by(a, 1) == local(3));
     CHECK(answer_by(b, 1) == local(3));
-}
-
-TEST_CASE("a turn within a turn has the table alone") {
-    const Scene first([] {
-        const peers::Turn outer;
-        // As a signal handler that has interrupted it.
-        receive(1, 2);
-        receive(1, 3);
-        test::drain();
-        CHECK(answer(1) == local(3)); // no order, but no fault either
-        CHECK(is_by_route(answer(2)));
-    });
-    Scene([] {
-        receive(1, 2);
-        receive(1, 3);
-        test::drain();
-        {
-            const peers::Turn outer;
-            receive(2, 4);
-            CHECK(answer(2) == local(4));
-        }
-        CHECK(answer(1) == local(2)); // the run is as it was
-        CHECK(answer(1) == local(3));
-        CHECK(answer(2) == local(4));
-    });
-}
-
-TEST_CASE("a signal handler in the middle of a turn leaves it whole") {
-    static volatile sig_atomic_t handled = 0;
-    struct sigaction action {};
-    struct sigaction before {};
-    action.sa_handler = [](int) {
-        receive(7, 5);
-        answer(7);
-        handled = handled + 1;
-    };
-    REQUIRE(sigaction(SIGUSR2, &action, &before) == 0);
-    const Scene first([] {
-        settle(1, 2);
-        {
-            peers::Turn turn;
-            turn.begin_receiving(server, true);
-            for (const unsigned at : {2U, 3U, 4U}) {
-                const test::Datagram datagram{1, at};
-                turn.hear(server, -1, datagram.message(), datagram.local_address());
-                raise(SIGUSR2);
-            }
-        }
-        for (const unsigned at : {2U, 3U, 4U})
-            CHECK(answer(1) == local(at));
-        CHECK(answer(7) == local(5));
-    });
-    REQUIRE(sigaction(SIGUSR2, &before, nullptr) == 0);
-    CHECK(handled == 3);
-}
-
-TEST_CASE("a forked child answers what its parent has heard, and counts in lines of its own") {
-    const State state;
-    Worker parent;
-    bool good = false;
-    parent.tell([&] {
-        settle(1, 2);
-        receive(1, 2);
-        receive(1, 3);
-        test::drain();
-        const Counters::Line* line = &state->counters.line(server.port(), 1);
-        const uint64_t before = line->values[static_cast<unsigned>(Counter::requests)].load();
-        const pid_t child = test::fork_clean();
-        if (child == 0) {
-            peers::forked();
-            const bool in_order = answer(1) == local(2) && answer(1) == local(3);
-            receive(2, 4);
-            const bool hears = answer(2) == local(4);
-            _exit(in_order && hears ? 0 : 1);
-        }
-        int status = -1;
-        good = waitpid(child, &status, 0) == child && status == 0 &&
-               line->values[static_cast<unsigned>(Counter::requests)].load() == before;
-    });
-    CHECK(good);
-    CHECK(answer_by(parent, 2) == local(4));
 }
 
 TEST_CASE("each datagram is counted once, whichever way it takes") {

@@ -203,4 +203,38 @@ private:
     Lifetimes lifetimes_before_;
 };
 
+inline bool is_by_route(const Local& source) {
+    return !source;
+}
+
+// One thread of its own and a state of its own: both begin with nothing.
+class Scene {
+public:
+    template <typename Work>
+    explicit Scene(Work work) {
+        Worker worker;
+        worker.tell(work);
+    }
+
+private:
+    State state_;
+};
+
+inline Local answer_by(Worker& worker, unsigned to, Socket socket = server) {
+    Local source;
+    worker.tell([&] { source = answer(to, socket); });
+    return source;
+}
+inline void receive_by(Worker& worker, unsigned from, unsigned at, Socket socket = server) {
+    worker.tell([=] { receive(from, at, socket); });
+}
+
+// Makes the peer known where it asks, by whole rounds of request and reply.
+inline void settle(unsigned peer, unsigned at, Socket socket = server) {
+    for (unsigned round = 0; round < 3; ++round) {
+        receive(peer, at, socket);
+        CHECK(answer(peer, socket) == local(at));
+    }
+}
+
 } // namespace multihome::test

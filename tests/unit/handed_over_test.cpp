@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+//
+// Questions that another socket than the one asked answers.
+
+#include "shim/peers/peers.hpp"
+
+#include "turns.hpp"
+
+#include <doctest/doctest.h>
+
+namespace multihome::handed_over_test {
+
+namespace {
+
+using test::answer;
+using test::is_by_route;
+using test::local;
+using test::receive;
+using test::Scene;
+using test::server;
+using test::sibling;
+
+} // namespace
+
+TEST_SUITE_BEGIN("peers");
+
+TEST_CASE("a server that asks waits for no answer from another port of ours") {
+    Scene([] {
+        const Socket made_later = test::socket_on(50000, 3);
+        for (const uint16_t port : {uint16_t{53}, uint16_t{5353}, uint16_t{1194}}) {
+            CAPTURE(port);
+            receive(1, 2, sibling, port);
+            CHECK(peers::handed_over(made_later, test::peer(1, port)) == Local{});
+            CHECK(is_by_route(answer(1, made_later, nullptr, port)));
+        }
+    });
+}
+
+TEST_CASE("a socket that was made for the transfer answers for the one that was asked") {
+    Scene([] {
+        receive(1, 2, sibling);
+        const Socket transfer = test::socket_on(50000, 3); // of which nobody has counted
+        CHECK(is_by_route(peers::handed_over(test::socket_on(50000, 0), test::peer(1))));
+        CHECK(peers::handed_over(transfer, test::peer(1)) == local(2));
+        CHECK(peers::handed_over(transfer, test::peer(2)) == Local{});
+        CHECK(answer(1, transfer) == local(2));
+        // From then on it is a conversation of its own, and the question is answered.
+        CHECK(answer(1, transfer) == local(2));
+        CHECK(peers::handed_over(transfer, test::peer(1)) == Local{});
+        CHECK(is_by_route(answer(1, test::socket_on(50001, 4))));
+    });
+}
+
+TEST_CASE("nothing is handed over of a question that was answered, or to a peer that was asked") {
+    Scene([] {
+        const Socket transfer = test::socket_on(50000, 3);
+        receive(1, 2, sibling);
+        CHECK(answer(1, sibling) == local(2));
+        CHECK(peers::handed_over(transfer, test::peer(1)) == Local{});
+        CHECK(is_by_route(answer(1, transfer)));
+
+        peers::asks(test::peer(2));
+        receive(2, 2, sibling);
+        CHECK(peers::handed_over(transfer, test::peer(2)) == Local{});
+
+        CHECK(is_by_route(answer(3, transfer))); // asks
+        receive(3, 2, sibling);
+        CHECK(peers::handed_over(test::socket_on(50002, 5), test::peer(3)) == Local{});
+    });
+}
+
+TEST_CASE("nothing is handed over of what comes after a question that its own port has answered") {
+    const Socket transfer = test::socket_on(50000, 3);
+    Scene([&] {
+        receive(1, 2, sibling);
+        answer(1, sibling);
+        receive(1, 3, sibling);
+        CHECK(peers::handed_over(transfer, test::peer(1)) == Local{});
+    });
+    // Of one that nobody has answered yet it may be, until there has been an answer to that.
+    for (const unsigned answers : {1U, 2U})
+        Scene([&] {
+            CAPTURE(answers);
+            receive(1, 2, sibling);
+            answer(1, sibling);
+            test::receive_batch({{1, 3}, {1, 3}}, sibling);
+            CHECK(peers::handed_over(transfer, test::peer(1)) == local(3));
+            for (unsigned number = 0; number < answers; ++number)
+                CHECK(answer(1, sibling) == local(3));
+            CHECK((peers::handed_over(transfer, test::peer(1)) == Local{}) == (answers == 2));
+        });
+}
+
+TEST_SUITE_END();
+
+} // namespace multihome::handed_over_test

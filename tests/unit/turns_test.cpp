@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: MIT
+//
+// Whose turn it is: other threads, signal handlers, forked children.
+
+#include "shim/peers/peers.hpp"
+
+#include "child.hpp"
+#include "turns.hpp"
+
+#include <csignal>
+#include <doctest/doctest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace multihome::turns_test {
+
+namespace {
+
+using test::answer;
+using test::answer_by;
+using test::is_by_route;
+using test::local;
+using test::receive;
+using test::receive_by;
+using test::Scene;
+using test::server;
+using test::settle;
+using test::State;
+using test::Worker;
+
+} // namespace
+
+TEST_SUITE_BEGIN("peers");
+
+TEST_CASE("another thread answers from where the peer asked last") {
+    const State state;
+    Worker a;
+    Worker b;
+    receive_by(a, 1, 2);
+    CHECK(answer_by(b, 1) == local(2));
+    receive_by(a, 1, 3);
+    CHECK(answer_by(b, 1) == local(3));
+}
+
+TEST_CASE("each thread answers what it has read, though the same peer asks another address through another "
+          "thread") {
+    const State state;
+    Worker a;
+    Worker b;
+    for (unsigned round = 0; round < 3; ++round) {
+        receive_by(a, 1, 2);
+        receive_by(b, 1, 3);
+        CHECK(answer_by(a, 1) == local(2));
+        CHECK(answer_by(b, 1) == local(3));
+    }
+}
+
+TEST_CASE("a thread that answers what others have read does not think of what it once read itself") {
+    const State state;
+    Worker a;
+    Worker b;
+    Worker c;
+    receive_by(a, 1, 2);
+    receive_by(b, 9, 2);                // both read
+    CHECK(answer_by(b, 1) == local(2)); // the program hands requests to other threads
+    receive_by(c, 1, 3);
+    CHECK(answer_by(a, 1) == local(3));
+    receive_by(b, 1, 4);
+    CHECK(answer_by(c, 1) == local(4));
+    CHECK(answer_by(a, 1) == local(4));
+}
+
+TEST_CASE("a turn within a turn has the table alone") {
+    const Scene first([] {
+        const peers::Turn outer;
+        // As a signal handler that has interrupted it.
+        receive(1, 2);
+        receive(1, 3);
+        test::drain();
+        CHECK(answer(1) == local(3)); // no order, but no fault either
+        CHECK(is_by_route(answer(2)));
+    });
+    Scene([] {
+        receive(1, 2);
+        receive(1, 3);
+        test::drain();
+        {
+            const peers::Turn outer;
+            receive(2, 4);
+            CHECK(answer(2) == local(4));
+        }
+        CHECK(answer(1) == local(2)); // the run is as it was
+        CHECK(answer(1) == local(3));
+        CHECK(answer(2) == local(4));
+    });
+}
+
+TEST_CASE("a signal handler in the middle of a turn leaves it whole") {
+    static volatile sig_atomic_t handled = 0;
+    struct sigaction action {};
+    struct sigaction before {};
+    action.sa_handler = [](int) {
+        receive(7, 5);
+        answer(7);
+        handled = handled + 1;
+    };
+    REQUIRE(sigaction(SIGUSR2, &action, &before) == 0);
+    const Scene first([] {
+        settle(1, 2);
+        {
+            peers::Turn turn;
+            turn.begin_receiving(server, true);
+            for (const unsigned at : {2U, 3U, 4U}) {
+                const test::Datagram datagram{1, at};
+                turn.hear(server, -1, datagram.message(), datagram.local_address());
+                raise(SIGUSR2);
+            }
+        }
+        for (const unsigned at : {2U, 3U, 4U})
+            CHECK(answer(1) == local(at));
+        CHECK(answer(7) == local(5));
+    });
+    REQUIRE(sigaction(SIGUSR2, &before, nullptr) == 0);
+    CHECK(handled == 3);
+}
+
+TEST_CASE("a forked child answers what its parent has heard, and counts in lines of its own") {
+    const State state;
+    Worker parent;
+    bool good = false;
+    parent.tell([&] {
+        settle(1, 2);
+        receive(1, 2);
+        receive(1, 3);
+        test::drain();
+        const Counters::Line* line = &state->counters.line(server.port(), 1);
+        const uint64_t before = line->values[static_cast<unsigned>(Counter::requests)].load();
+        const pid_t child = test::fork_clean();
+        if (child == 0) {
+            peers::forked();
+            const bool in_order = answer(1) == local(2) && answer(1) == local(3);
+            receive(2, 4);
+            const bool hears = answer(2) == local(4);
+            _exit(in_order && hears ? 0 : 1);
+        }
+        int status = -1;
+        good = waitpid(child, &status, 0) == child && status == 0 &&
+               line->values[static_cast<unsigned>(Counter::requests)].load() == before;
+    });
+    CHECK(good);
+    CHECK(answer_by(parent, 2) == local(4));
+}
+
+TEST_SUITE_END();
+
+} // namespace multihome::turns_test
