@@ -4,13 +4,9 @@
 
 #include "shim/peers/peers.hpp"
 
-#include "child.hpp"
 #include "turns.hpp"
 
-#include <csignal>
 #include <doctest/doctest.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 namespace multihome::peers_test {
 
