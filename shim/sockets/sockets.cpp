@@ -2,7 +2,6 @@
 #include "shim/sockets/sockets.hpp"
 
 #include "shim/base/libc.hpp"
-#include "shim/base/log.hpp"
 #include "shim/base/permissions.hpp"
 #include "shim/base/settings.hpp"
 #include "shim/base/user_memory.hpp"
@@ -10,6 +9,7 @@
 #include "shim/sockets/options.hpp"
 #include "shim/sockets/process.hpp"
 #include "shim/sockets/socket_calls.hpp"
+#include "shim/sockets/taking_over.hpp"
 
 #include <algorithm>
 #include <cstring>
@@ -21,20 +21,14 @@ namespace {
 
 using Kind = Socket::Kind;
 using permissions::may;
+using namespace taking_over; // NOLINT(google-build-using-namespace): the other half of this file
 
-// A system-call filter leaves nothing to do. Relaxed throughout: set by the thread that is about to be
-// filtered.
+// A system-call filter leaves nothing to do. Relaxed: set by the thread that is about to be filtered.
 constinit std::atomic<bool> nothing_is_ours{false};
-// Descriptors from here on have no sockets of ours without the mark.
-constinit std::atomic<int> unmarked_end{0};
 
 // True where no word may be changed: in a vfork child, and where no word says anything that matters.
 bool must_not_change() {
     return nothing_is_ours.load(std::memory_order_relaxed) || process::is_vfork_child();
-}
-
-Socket other_socket(int domain) {
-    return {Kind::other, domain == AF_UNIX ? 0 : uint64_t{Socket::no_descriptors}};
 }
 
 // The number of a socket that is made now.
@@ -76,62 +70,6 @@ void store_for_all(int fd, Socket socket) {
     });
 }
 
-void say_taken_over(int fd, Socket socket) {
-    if (!log::wanted(LogLevel::info))
-        return;
-    const char* families = !socket.has(Socket::ipv6)                                ? "IPv4"
-                           : socket_calls::read(fd, IPPROTO_IPV6, IPV6_V6ONLY) != 0 ? "IPv6"
-                                                                                    : "IPv6 and IPv4";
-    if (socket.port() != 0)
-        log::write(LogLevel::info, "took over UDP socket {}: {} port {}", fd, families, ntohs(socket.port()));
-    else
-        log::write(LogLevel::info, "took over UDP socket {}: {}, answers for another socket", fd, families);
-}
-
-// The memory for peers, and packet information on: `switch_on` does that. False where one of them is not to
-// be had.
-template <typename SwitchOn>
-bool prepare(int fd, in_port_t port, SwitchOn switch_on) {
-    const Settings& settings = settings::get();
-    if (shared_state::create(settings.peers) == nullptr) {
-        log::write(
-            LogLevel::warn,
-            "no memory for {} peers: UDP socket {} (port {}) answers as without multihome; raise the memory "
-            "limit or lower MULTIHOME_PEERS",
-            settings.peers, fd, ntohs(port));
-        return false;
-    }
-    if (!switch_on()) {
-        log::write(LogLevel::warn,
-                   "this kernel refuses packet information ({}): UDP socket {} (port {}) answers as without "
-                   "multihome",
-                   errno, fd, ntohs(port));
-        return false;
-    }
-    return true;
-}
-
-// The socket is prepared and bound.
-Socket now_ours(int fd, Socket socket, in_port_t port) {
-    const Socket ours = socket.with_kind(Kind::ours).with_port(port);
-    if (ours.has(Socket::unmarked)) {
-        int end = unmarked_end.load(std::memory_order_relaxed);
-        while (end <= fd && !unmarked_end.compare_exchange_weak(end, fd + 1, std::memory_order_relaxed)) {
-        }
-    }
-    shared_state::get()->counters.line(port, 0).add(Counter::sockets);
-    say_taken_over(fd, ours);
-    return ours;
-}
-
-bool is_wanted(int fd, in_port_t port) {
-    if (settings::get().wants_port(port))
-        return true;
-    log::write(LogLevel::info, "left UDP socket {} alone: port {} is not in MULTIHOME_PORTS", fd,
-               ntohs(port));
-    return false;
-}
-
 // What bind() is asked for. Only the wildcard matters.
 struct Wanted {
     bool wildcard = false;
@@ -154,35 +92,6 @@ Wanted read_wanted(const sockaddr* address, socklen_t length) {
     }
     return {socket_calls::is_wildcard(name.address), address->sa_family == AF_INET6 && name.address.is_ipv4(),
             name.port};
-}
-
-// The socket is bound, to where the kernel says it is, and not prepared yet. `found`: it comes from
-// elsewhere, with options that we have not seen.
-Socket take_over_bound(int fd, Socket socket, const std::optional<Peer>& own, bool found) {
-    if (!own)
-        return {};
-    const bool ipv6 = socket.has(Socket::ipv6);
-    // What carries our mark came to us from where it was ours, connected or without a port as it may be now.
-    const bool marked = found && options::is_marked(fd, ipv6);
-    const bool wildcard = socket_calls::is_wildcard(own->address);
-    if (!wildcard && !marked)
-        return other_socket(AF_INET);
-    if (own->port == 0 && !marked)
-        return socket.with_kind(Kind::unbound);
-    if (!marked && !is_wanted(fd, own->port))
-        return {Kind::other, 0};
-    if (!prepare(fd, own->port, [&] {
-            return found ? options::switch_on_found(fd, socket, own->port)
-                         : options::switch_on(fd, socket, own->port);
-        }))
-        return {Kind::other, 0};
-    uint64_t bits = !wildcard ? uint64_t{Socket::has_address} : 0;
-    if (ipv6 && own->address.is_ipv4())
-        bits |= Socket::only_ipv4;
-    // Whether the program chose the port itself nobody tells.
-    if (found && ntohs(own->port) >= 32768)
-        bits |= Socket::any_port;
-    return now_ours(fd, socket.with_options(0, bits), own->port);
 }
 
 // What a found descriptor is. Unknown where it is none (so that nothing is stored for it).
@@ -453,10 +362,10 @@ void set_sticky_source(int fd, bool chosen) {
 }
 
 void mark_all() {
-    if (unmarked_end.load(std::memory_order_relaxed) == 0 || !may(Activity::new_sockets) || must_not_change())
+    if (!has_unmarked() || !may(Activity::new_sockets) || must_not_change())
         return;
     const libc::ErrnoGuard keep_errno;
-    const int end = unmarked_end.exchange(0, std::memory_order_relaxed);
+    const int end = take_unmarked_end();
     for (int fd = 0; fd < end; ++fd) {
         const auto is_unmarked = [](Socket socket) {
             return socket.is(Kind::ours) && socket.has(Socket::unmarked);

@@ -72,8 +72,17 @@ public:
     // It has left.
     void answered(size_t actor, Conversation conversation, uint64_t token) {
         State& state = states_[conversation];
-        for (Questions* questions : {&state.waiting, &state.read_by[actor]})
-            std::erase_if(*questions, [&](const Question& question) { return question.token == token; });
+        const auto is_meant = [&](const Question& question) { return question.token == token; };
+        std::erase_if(state.waiting, is_meant);
+        // If it was not the first one that the actor has read, it may have been taken for the answer to that.
+        Questions& mine = state.read_by[actor];
+        if (const auto found = std::find_if(mine.begin(), mine.end(), is_meant); found == mine.begin())
+            std::erase_if(mine, is_meant);
+        else if (found != mine.end())
+            found->is_answered = true;
+        if (std::all_of(mine.begin(), mine.end(),
+                        [](const Question& question) { return question.is_answered; }))
+            mine.clear();
         // It may have been taken for the answer to another one that waits.
         state.is_mixed_up |= !state.waiting.empty();
     }
@@ -120,11 +129,13 @@ private:
     struct Question {
         uint64_t token;
         size_t asked;
+        bool is_answered = false; // or another one was, instead
     };
     using Questions = std::vector<Question>;
     struct State {
-        Questions waiting;                   // that nobody has answered
-        std::map<size_t, Questions> read_by; // what each actor has read and not answered itself
+        Questions waiting; // that nobody has answered
+        std::map<size_t, Questions>
+            read_by; // what each actor has read, and may think that it has not answered
         size_t newest_reader = 0;
         uint64_t newest_token = 0;
         size_t newest_asked = 0;

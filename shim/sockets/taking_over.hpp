@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+//
+// How a socket becomes ours: the settings want its port, there is memory for its peers, and packet
+// information is on. For sockets.cpp alone, which knows when.
+#pragma once
+
+#include "shim/base/address.hpp"
+#include "shim/sockets/socket.hpp"
+
+#include <optional>
+
+namespace multihome::sockets::taking_over {
+
+// What is none of our business.
+Socket other_socket(int domain);
+
+// False where MULTIHOME_PORTS leaves the port (network byte order) alone.
+bool is_wanted(int fd, in_port_t port);
+
+// The memory for peers, which the first socket makes. False where it is not to be had.
+bool has_memory(int fd, in_port_t port);
+void say_refused(int fd, in_port_t port);
+
+// The memory for peers, and packet information on: `switch_on` does that. False where one of them is not to
+// be had.
+template <typename SwitchOn>
+bool prepare(int fd, in_port_t port, SwitchOn switch_on) {
+    if (!has_memory(fd, port))
+        return false;
+    if (switch_on())
+        return true;
+    say_refused(fd, port);
+    return false;
+}
+
+// The socket is prepared and bound: what it is now.
+Socket now_ours(int fd, Socket socket, in_port_t port);
+
+// The socket is bound, to where the kernel says it is, and not prepared yet: what it is now. `found`: it
+// comes from elsewhere, with options that we have not seen.
+Socket take_over_bound(int fd, Socket socket, const std::optional<Peer>& own, bool found);
+
+// Descriptors from take_unmarked_end() on have no sockets of ours without the mark (options.cpp): from now on
+// there are none before it either, unless there are new ones.
+bool has_unmarked();
+int take_unmarked_end();
+
+} // namespace multihome::sockets::taking_over
