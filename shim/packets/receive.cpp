@@ -76,8 +76,8 @@ size_t writable_bytes(void* memory, size_t length) {
 }
 
 // finish_datagram() for a datagram of no usual form.
-[[gnu::noinline]] bool finish_unusual(peers::Turn& turn, Socket socket, int fd, const msghdr& ours,
-                                      msghdr* theirs, socklen_t* name_length) {
+[[gnu::noinline]] bool hear_unusual(peers::Turn& turn, Socket socket, int fd, const msghdr& ours,
+                                    msghdr* theirs, socklen_t* name_length) {
     const socklen_t room = *name_length;
     *name_length = ours.msg_namelen;
     if (theirs != nullptr)
@@ -109,7 +109,7 @@ size_t writable_bytes(void* memory, size_t length) {
                                                    const msghdr& ours, msghdr* theirs,
                                                    socklen_t* name_length) {
     if (!turn.hear_usual(socket, fd, ours, *name_length)) [[unlikely]]
-        return finish_unusual(turn, socket, fd, ours, theirs, name_length);
+        return hear_unusual(turn, socket, fd, ours, theirs, name_length);
     tell_usual(ours, theirs, name_length);
     return true;
 }
@@ -145,8 +145,8 @@ namespace detail {
         return received;
     }
     peers::Turn turn;
-    turn.begin_receiving(socket, false);
-    if (receive::finish_unusual(turn, socket, call.fd, call.ours, call.theirs, call.name_length))
+    turn.begin_receiving(socket);
+    if (hear_unusual(turn, socket, call.fd, call.ours, call.theirs, call.name_length))
         turn.count(socket, Counter::requests);
     if ((call.flags & MSG_PEEK) != 0)
         turn.end_peek();
@@ -158,12 +158,11 @@ namespace detail {
     if ((call.flags & (MSG_PEEK | MSG_ERRQUEUE)) == 0) [[likely]] {
         const Socket socket{call.word};
         peers::Turn turn;
-        // Of one of IPv4's form the caller has seen that it is another one.
-        if (call.ours.msg_namelen != Ipv4::name_length && turn.hear_again(socket, call.ours)) {
+        if (turn.hear_again(socket, call.ours, *call.name_length)) {
             tell_usual(call.ours, call.theirs, call.name_length);
             return received;
         }
-        turn.begin_receiving(socket, false);
+        turn.begin_receiving(socket);
         if (turn.hear_usual(socket, call.fd, call.ours, *call.name_length)) [[likely]] {
             turn.count(socket, Counter::requests);
             tell_usual(call.ours, call.theirs, call.name_length);
@@ -192,9 +191,12 @@ namespace detail {
         !user_memory::can_write(address_length, sizeof *address_length) || !takes_address(*address_length))
         [[unlikely]]
         return libc::recvfrom(fd, buffer, length, flags, address, address_length);
+    const Socket socket = sockets::get(fd);
+    if (!socket.is(Socket::Kind::ours)) [[unlikely]] // another thread has closed it
+        return libc::recvfrom(fd, buffer, length, flags, address, address_length);
     alignas(cmsghdr) unsigned char control[control_room];
     iovec data{buffer, length};
-    Call call{{}, nullptr, address_length, sockets::peek(fd).word(), fd, flags};
+    Call call{{}, nullptr, address_length, socket.word(), fd, flags};
     call.ours.msg_name = address;
     call.ours.msg_namelen = *address_length;
     call.ours.msg_iov = &data;
@@ -206,6 +208,9 @@ namespace detail {
 
 [[gnu::hot, gnu::noinline]] ssize_t check_and_receive(int fd, msghdr* theirs, int flags) {
     if (theirs == nullptr || !user_memory::can_write(theirs, sizeof *theirs)) [[unlikely]]
+        return libc::recvmsg(fd, theirs, flags);
+    const Socket socket = sockets::get(fd);
+    if (!socket.is(Socket::Kind::ours)) [[unlikely]] // another thread has closed it
         return libc::recvmsg(fd, theirs, flags);
     Scratch scratch;
     alignas(cmsghdr) unsigned char small[small_control + control_room];
@@ -220,7 +225,7 @@ namespace detail {
     control::replace_control(*theirs, call.ours, control, wanted);
     call.theirs = theirs;
     call.name_length = &theirs->msg_namelen;
-    call.word = sockets::peek(fd).word();
+    call.word = socket.word();
     call.fd = fd;
     call.flags = flags;
     const bool has_quick_look = (flags & (MSG_PEEK | MSG_ERRQUEUE)) == 0 && theirs->msg_controllen == 0 &&
@@ -270,12 +275,13 @@ unsigned prepare(const mmsghdr* messages, unsigned count, void* memory, size_t s
         return;
     }
     peers::Turn turn;
-    if (received == 1 && (flags & MSG_PEEK) == 0 && turn.hear_again(socket, ours->msg_hdr)) {
+    if (msghdr& theirs = messages->msg_hdr; received == 1 && (flags & MSG_PEEK) == 0 &&
+                                            turn.hear_again(socket, ours->msg_hdr, theirs.msg_namelen)) {
         messages->msg_len = ours->msg_len;
-        tell_usual(ours->msg_hdr, &messages->msg_hdr, &messages->msg_hdr.msg_namelen);
+        tell_usual(ours->msg_hdr, &theirs, &theirs.msg_namelen);
         return;
     }
-    turn.begin_receiving(socket, received > 1);
+    turn.begin_batch(received > 1);
     unsigned heard = 0;
     for (unsigned index = 0; index < received; ++index) {
         messages[index].msg_len = ours[index].msg_len;
@@ -333,7 +339,9 @@ int receive_batch(Socket socket, int fd, mmsghdr* messages, unsigned count, int 
 } // namespace
 
 [[gnu::hot]] int messages(int fd, mmsghdr* messages, unsigned count, int flags, timespec* timeout) {
-    const Socket socket = sockets::peek(fd);
+    const Socket socket = sockets::get(fd);
+    if (!socket.is(Socket::Kind::ours)) [[unlikely]] // another thread has closed it
+        return libc::recvmmsg(fd, messages, count, flags, timeout);
     // As the kernel does it: room for one message is a recvmsg() (do_recvmmsg() in its net/socket.c).
     if (count == 1 && timeout == nullptr && messages != nullptr &&
         (flags & (MSG_PEEK | MSG_ERRQUEUE | msg_cmsg_compat)) == 0 &&

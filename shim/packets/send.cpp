@@ -41,8 +41,8 @@ size_t control_space(const msghdr& message) {
     return control::own_space + CMSG_ALIGN(theirs);
 }
 
-// find_source() where the address names no family.
-[[gnu::noinline]] Source find_source_of_unspecified(peers::Turn& turn, Socket socket, const void* address,
+// find_source() where the address tells no peer: it may name no family.
+[[gnu::noinline]] Source find_source_without_family(peers::Turn& turn, Socket socket, const void* address,
                                                     SourceRoom& room) {
     sockaddr_in name;
     std::memcpy(&name, address, sizeof name);
@@ -59,7 +59,7 @@ size_t control_space(const msghdr& message) {
                                                  socklen_t length, SourceRoom& room) {
     const Source source = turn.source_for(socket, address, length, room);
     if (!source) [[unlikely]]
-        return find_source_of_unspecified(turn, socket, address, room);
+        return find_source_without_family(turn, socket, address, room);
     // The kernel refuses an IPv6 peer on a socket that has an IPv4 address, and would not if we named a
     // source.
     if (socket.has(Socket::only_ipv4) && !control::is_ipv4_source(source.messages)) [[unlikely]]
@@ -71,8 +71,11 @@ size_t control_space(const msghdr& message) {
 // now.
 [[gnu::always_inline]] inline Source find_source_alone(int fd, const void* address, socklen_t length,
                                                        SourceRoom& room, int& errno_before) {
+    // Once more: another thread may have closed it meanwhile.
+    const Socket socket = sockets::get(fd);
+    if (!socket.is(Socket::Kind::ours)) [[unlikely]]
+        return {};
     peers::Turn turn;
-    const Socket socket = sockets::peek(fd);
     if (Source source; turn.answer_again(socket, address, length, source, errno_before))
         return source;
     errno_before = errno;
@@ -200,20 +203,21 @@ namespace detail {
         !user_memory::can_read(theirs->msg_name, readable_length(theirs->msg_namelen))) [[unlikely]]
         return libc::sendmsg(fd, theirs, flags);
     SourceRoom room;
+    Scratch scratch;
+    alignas(cmsghdr) unsigned char small[control::own_space + small_control];
+    const size_t space = control_space(*theirs);
+    auto* const control = space <= sizeof small ? small : static_cast<unsigned char*>(scratch.take(space));
+    if (control == nullptr)
+        return libc::sendmsg(fd, theirs, flags);
     int errno_before = 0;
     const Source source = find_source_alone(fd, theirs->msg_name, theirs->msg_namelen, room, errno_before);
     if (!source)
         return libc::sendmsg(fd, theirs, flags);
-    if (theirs->msg_controllen == 0) [[likely]]
-        return send(fd, theirs, flags, source, errno_before);
     msghdr ours = *theirs;
-    Scratch scratch;
-    alignas(cmsghdr) unsigned char small[control::own_space + small_control];
-    const size_t space = control_space(ours);
-    auto* control = space <= sizeof small ? small : static_cast<unsigned char*>(scratch.take(space));
-    return control != nullptr && add_source(ours, source, control)
-               ? send(fd, theirs, flags, {ours.msg_control, ours.msg_controllen}, errno_before)
-               : libc::sendmsg(fd, theirs, flags);
+    if (add_source(ours, source, control)) [[likely]]
+        return send(fd, theirs, flags, {ours.msg_control, ours.msg_controllen}, errno_before);
+    const ssize_t sent = libc::sendmsg(fd, theirs, flags);
+    return sent >= 0 ? sent : fail_as_made(fd, ours);
 }
 
 } // namespace detail
@@ -287,9 +291,11 @@ bool has_source(const msghdr& ours, const msghdr& theirs) {
     if (memory == nullptr)
         return libc::sendmmsg(fd, messages, count, flags);
 
+    const Socket socket = sockets::get(fd);
+    if (!socket.is(Socket::Kind::ours)) [[unlikely]] // another thread has closed it
+        return libc::sendmmsg(fd, messages, count, flags);
     auto* ours = static_cast<mmsghdr*>(memory);
-    prepare(sockets::peek(fd), messages, ours, batch,
-            static_cast<unsigned char*>(memory) + batch * sizeof(mmsghdr));
+    prepare(socket, messages, ours, batch, static_cast<unsigned char*>(memory) + batch * sizeof(mmsghdr));
 
     const int errno_before = errno;
     unsigned done = 0;

@@ -69,8 +69,6 @@ public:
         bool is_unchanged() const { return word->load(std::memory_order_relaxed) == held; }
     };
 
-    void prefetch(uint64_t hash) const { __builtin_prefetch(&bucket_of(hash)); }
-
     // The conversation's entry. Async-signal-safe.
     [[gnu::always_inline]] Entry find(uint64_t hash) const {
         for (Word& word : bucket_of(hash).words) {

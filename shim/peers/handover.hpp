@@ -6,9 +6,7 @@
 // This is the one case in which a stranger could steer what a program sends to somebody else, so the rule is
 // one of cause and effect. A socket answers for another one if
 //  - it was made after the question was heard (`made`, the sequence number of sockets),
-//  - the question waits, unanswered, its time has not run out, and the one before it was not answered from
-//  the
-//    port that was asked,
+//  - the question waits, unanswered, and its time has not run out,
 //  - this program has not itself asked the peer lately, from whatever port, and
 //  - the peer's port is not one that servers answer from (answers_from()): then it is rather one whom we ask.
 // What is left for an attacker: to choose the source of the first datagram that a program sends to a port

@@ -68,15 +68,14 @@ void log_new_peer(int fd, const Peer& peer, const Local& local) {
             settings::get().peers);
 }
 
-// What this thread has heard, as `record` has it, is answered.
+// An answer leaves from `at`, where this thread has heard the peer.
 [[gnu::always_inline]] inline void note_answer(SharedState& state, uint64_t hash, const Peer& peer,
-                                               const Run::Record& record, const Entry& entry) {
+                                               LocalIndex at, const Entry& entry) {
     const Conversation before = entry.state();
     if (!before)
         return;
-    state.table().answer(hash, record.at(), entry);
-    // Also where an earlier question was answered meanwhile: that one may have been offered to nobody.
-    if (record.is_offered() && !record.is_answered())
+    state.table().answer(hash, at, entry);
+    if (before.kind() == Conversation::Kind::question && !before.is_answered())
         state.handover.withdraw(hash_in(state, peer), state.locals);
 }
 
@@ -111,8 +110,7 @@ LocalIndex speak(SharedState& state, ThreadMemory* memory, Socket socket, uint64
         const LocalIndex offered =
             state.handover.find(hash_in(state, peer), socket.made(), time, state.locals, table.lifetimes());
         if (offered != local_by_route) {
-            note_answer(state, hash, peer, {hash, offered, Run::Record::offered},
-                        table.hear(hash, offered, time, found).entry);
+            note_answer(state, hash, peer, offered, table.hear(hash, offered, time, found).entry);
             return offered;
         }
     }
@@ -128,33 +126,24 @@ LocalIndex speak(SharedState& state, ThreadMemory* memory, Socket socket, uint64
     return spoken.from;
 }
 
-// Another socket may be made to answer this question, if the peer is no server, and if its last one was not
-// answered by a socket of this port.
-bool may_be_handed_over(const Peer& peer, Conversation before, Conversation after) {
-    return after && after.kind() == Conversation::Kind::question && !Handover::answers_from(peer.port) &&
-           !(before.kind() == Conversation::Kind::question && before.is_answered());
-}
-
-// Learns from a datagram of the conversation that reached us at `local`. Returns it as the thread that heard
-// it is to remember it.
-Run::Record learn(SharedState& state, ThreadMemory* memory, Socket socket, int fd, uint64_t hash,
-                  const Peer& peer, const Local& local, const Entry& found) {
-    const Run::Record by_route{hash, local_by_route, Run::Record::none};
+// Learns from a datagram of the conversation that reached us at `local`. Returns where an answer leaves from.
+LocalIndex learn(SharedState& state, ThreadMemory* memory, Socket socket, int fd, uint64_t hash,
+                 const Peer& peer, const Local& local, const Entry& found) {
     // Of one that names no address to answer from, or that is no question, there is nothing to learn.
     if (!local || is_server_of_ours(peer, socket.port()))
-        return by_route;
+        return local_by_route;
     const LocalIndex likely = found.state().first_index();
     const LocalIndex at =
         likely != local_by_route && state.locals.is_at(likely, local) ? likely : state.locals.intern(local);
     if (at == local_by_route)
-        return by_route;
+        return local_by_route;
     const Ticks time = now();
     ConversationTable table = state.table();
     const ConversationTable::Heard heard = table.hear(hash, at, time, found);
     // Another address may have taken the number meanwhile: then what was just stored is said of that one.
     if (state.locals.at(at) != local) [[unlikely]] {
         table.forget(hash);
-        return by_route;
+        return local_by_route;
     }
     if (heard.is_new) {
         state.locals.use(at);
@@ -165,15 +154,12 @@ Run::Record learn(SharedState& state, ThreadMemory* memory, Socket socket, int f
         detail::count(memory, socket, Counter::crowded);
         log_crowded();
     }
-    const Conversation known = heard.entry.state();
-    if (known && known.kind() == Conversation::Kind::spoke_first)
-        return by_route;
-    if (!may_be_handed_over(peer, found.state(), known))
-        return {hash, at, Run::Record::none};
-    state.handover.offer(hash_in(state, peer), at,
-                         static_cast<uint16_t>(state.sockets_made.load(std::memory_order_relaxed)), time,
-                         state.locals, table.lifetimes());
-    return {hash, at, Run::Record::offered};
+    const Conversation::Kind kind = heard.entry.state().kind();
+    if (heard.entry && kind == Conversation::Kind::question && !Handover::answers_from(peer.port))
+        state.handover.offer(hash_in(state, peer), at,
+                             static_cast<uint16_t>(state.sockets_made.load(std::memory_order_relaxed)), time,
+                             state.locals, table.lifetimes());
+    return heard.entry && kind == Conversation::Kind::spoke_first ? local_by_route : at;
 }
 
 // This thread receives something.
@@ -207,7 +193,7 @@ Counters::Line* detail::choose_line(ThreadMemory* memory, Socket socket) {
     return &line;
 }
 
-// This thread turns to another socket. False where nothing that this one receives is usual.
+// This is not the socket that was usual last. False where nothing that it receives is.
 bool detail::becomes_usual(ThreadMemory* memory, Socket socket) {
     if (!may_be_usual(socket) || (!memory->has_line(socket) && choose_line(memory, socket) == nullptr))
         return false;
@@ -218,9 +204,9 @@ bool detail::becomes_usual(ThreadMemory* memory, Socket socket) {
 
 void detail::hear_changing(ThreadMemory* memory, Socket socket, int fd, uint64_t hash, const Peer& peer,
                            const Local& local, const Entry& found) {
-    const Run::Record record = learn(*shared_state::get(), memory, socket, fd, hash, peer, local, found);
+    const LocalIndex at = learn(*shared_state::get(), memory, socket, fd, hash, peer, local, found);
     if (memory != nullptr)
-        memory->add(record);
+        memory->add(hash, at, false);
 }
 
 // Where something that is sent leaves from. `record`: what this thread has heard that it may be the answer
@@ -235,7 +221,7 @@ LocalIndex detail::send_changing(ThreadMemory* memory, Socket socket, uint64_t h
         const bool may_be_for_another = questions_change_threads(state);
         const bool is_ours = !may_be_for_another || !found || known.asked_last() == memory->heard_last(hash);
         if (is_ours && is_answer(*memory, record, known, state.table().lifetimes())) {
-            note_answer(state, hash, peer, record, found);
+            note_answer(state, hash, peer, record.at(), found);
             return record.at();
         }
         return speak(state, memory, socket, hash, peer, found, may_be_for_another);

@@ -53,14 +53,14 @@ public:
 
     // --- the quick look, see thread_memory.hpp ---
 
-    // A single receive call has brought a datagram of this family's form. True where it is the last one over
+    // A receive call has brought one datagram, of this family's form. True where it is the last one over
     // again: it has been heard, and counted.
     template <typename Family>
     [[gnu::always_inline]] bool hear_again(Socket socket, const void* name, const void* control) {
         return memory_ != nullptr && memory_->hear_again<Family>(socket, name, control);
     }
-    // The same for a datagram of any form.
-    bool hear_again(Socket socket, const msghdr& message);
+    // The same for a datagram of any form. `room`: for the peer's name.
+    bool hear_again(Socket socket, const msghdr& message, socklen_t room);
 
     // A datagram to `name`, which can be read, answers that. True: it leaves from `source`, and counts as
     // answered. `errno_before`: what errno is now.
@@ -75,13 +75,14 @@ public:
 
     // --- receiving ---
 
-    // A receive call on this socket has brought something. `several`: it could have been several datagrams;
-    // then their answers come in their order. Once more for the same call does no harm.
-    void begin_receiving(Socket socket, bool several);
+    // A call for one datagram has brought one on this socket. Once more for the same call does no harm.
+    void begin_receiving(Socket socket);
+    // A call for many datagrams has brought one, or `several`, whose answers come in their order.
+    void begin_batch(bool several);
 
     // A datagram of one of the usual forms (family.hpp), on a socket whose program is told of no control
     // messages. `message` is as the kernel has written it; `room`: for the peer's name. True: it is heard,
-    // and the caller counts it. False: nothing has been looked at but its form.
+    // and the caller counts it. False: it has to be heard by hear().
     bool hear_usual(Socket socket, int fd, const msghdr& message, socklen_t room);
 
     // Any datagram. `local`: where it reached us; empty where it names no address to answer from. True: the
@@ -103,7 +104,7 @@ public:
     // What source_for() has found a source for was not sent after all: the next answer is the same one.
     void give_back(Socket socket, const void* name, socklen_t length);
 
-    // The same for the source's number.
+    // The number of the source of what is sent to this peer, as source_for() finds it.
     LocalIndex find_source(Socket socket, const Peer& peer);
 
     // The addresses that `is_gone` are no source for this conversation any more.

@@ -19,15 +19,9 @@ public:
     // A datagram of a conversation, as one word.
     class Record {
     public:
-        enum Flags : uint64_t {
-            none = 0,
-            steady = uint64_t{1} << (local_index_bits + 2),  // an answer changes nothing of what is known
-            offered = uint64_t{1} << (local_index_bits + 3), // another socket may answer it (handover.hpp)
-        };
-
         constexpr Record() = default;
-        constexpr Record(uint64_t hash, LocalIndex at, Flags flags)
-            : word_((hash & conversation_mask) | present_bit | flags | at) {}
+        constexpr Record(uint64_t hash, LocalIndex at, bool is_steady)
+            : word_((hash & conversation_mask) | present_bit | (is_steady ? steady_bit : 0) | at) {}
 
         constexpr explicit operator bool() const { return word_ != 0; }
         constexpr bool is_of(uint64_t hash) const { return ((word_ ^ hash) & conversation_mask) == 0; }
@@ -38,18 +32,19 @@ public:
             return ((word_ ^ ((hash & conversation_mask) | present_bit)) &
                     (conversation_mask | present_bit | answered_bit)) == 0;
         }
-        constexpr bool is_steady() const { return (word_ & steady) != 0; }
-        constexpr bool is_offered() const { return (word_ & offered) != 0; }
+        // An answer changes nothing of what is known of the conversation.
+        constexpr bool is_steady() const { return (word_ & steady_bit) != 0; }
         constexpr void answer() { word_ |= answered_bit; }
         constexpr void give_back() { word_ &= ~answered_bit; }
-        constexpr void forget_address() { word_ &= ~(index_mask | steady); }
+        constexpr void forget_address() { word_ &= ~(index_mask | steady_bit); }
 
     private:
         static constexpr uint64_t index_mask = (1U << local_index_bits) - 1;
         static constexpr uint64_t answered_bit = uint64_t{1} << local_index_bits;
         static constexpr uint64_t present_bit = answered_bit << 1;
-        // 50 bits: another conversation of the run is not taken for this one.
-        static constexpr uint64_t conversation_mask = ~uint64_t{0} << (local_index_bits + 4);
+        static constexpr uint64_t steady_bit = present_bit << 1;
+        // 51 bits: another conversation of the run is not taken for this one.
+        static constexpr uint64_t conversation_mask = ~uint64_t{0} << (local_index_bits + 3);
 
         uint64_t word_ = 0;
     };
@@ -79,6 +74,10 @@ public:
     }
 
     unsigned count() const { return count_; }
+    bool is_full() const { return count_ == capacity; }
+
+    // The run's only datagram has come over again.
+    void ask_again() { records_[0].give_back(); }
 
     // Both answer a datagram of this conversation, and return it as it was before; the empty record where
     // there is none.
@@ -89,19 +88,19 @@ public:
             Record& record = records_[next_];
             if (record.is_question_of(hash)) [[likely]] {
                 ++next_;
-                return answer(&record);
+                return mark_answered(&record);
             }
             if (record && !record.is_answered())
                 break;
         }
-        return answer(search_first(hash));
+        return mark_answered(search_first(hash));
     }
 
     // The last one; where that has been answered, one at the same address that has not, if there is one.
     [[gnu::always_inline]] Record answer_latest(uint64_t hash) {
         if (count_ != 0 && records_[count_ - 1U].is_question_of(hash)) [[likely]]
-            return answer(&records_[count_ - 1U]);
-        return answer(search_latest(hash));
+            return mark_answered(&records_[count_ - 1U]);
+        return mark_answered(search_latest(hash));
     }
 
     // An answer to this conversation was not sent after all: the next one is the answer to the same datagram.
@@ -136,7 +135,7 @@ public:
     }
 
 private:
-    static Record answer(Record* record) {
+    static Record mark_answered(Record* record) {
         if (record == nullptr)
             return {};
         const Record before = *record;

@@ -46,6 +46,8 @@ public:
             return false;
         again_ = 0;
         is_receiving_ = true;
+        is_drained_ = false;
+        run_.ask_again();
         line_->add(Counter::requests);
         return true;
     }
@@ -55,6 +57,7 @@ public:
     // datagram may come over again.
     [[gnu::always_inline]] bool answer_again(Socket socket, const void* name, socklen_t length) {
         if (quick_.socket != socket.word() || quick_.name_length != length ||
+            !quick_.entry.is_unchanged() || // another thread may have heard this peer elsewhere
             !(length == Ipv4::name_length ? Ipv4::is_name(quick_.raw, name)
                                           : Ipv6::is_name(quick_.raw, name))) [[unlikely]]
             return false;
@@ -87,20 +90,28 @@ public:
 
     // --- receiving ---
 
-    // A receive call on this socket has brought something. `several`: it could have been several datagrams.
-    [[gnu::always_inline]] void begin(Socket socket, bool several) {
+    // A call for one datagram has brought one on this socket.
+    [[gnu::always_inline]] void begin(Socket socket) {
         close_quick_look();
-        if (!is_receiving_ || several)
+        if (!is_receiving_)
             clear();
         else if (is_drained_) [[unlikely]]
             end_round(socket);
-        is_batch_ = several;
-        is_receiving_ = !several;
+        is_batch_ = false;
+        is_receiving_ = true;
         count_before_ = static_cast<uint8_t>(run_.count());
     }
+    // A call for many has brought one, or `several`: a run of its own.
+    [[gnu::always_inline]] void begin_batch(bool several) {
+        close_quick_look();
+        clear();
+        is_batch_ = several;
+        is_receiving_ = false;
+        count_before_ = 0;
+    }
 
-    // A datagram that was heard.
-    void add(Run::Record record) { run_.add(record); }
+    // A datagram of the conversation with this hash, which asked `at`.
+    void add(uint64_t hash, LocalIndex at, bool is_steady) { run_.add({hash, at, is_steady}); }
 
     // What was added last is the only one of its run.
     bool has_one() const { return run_.count() == 1 && !is_batch_; }
@@ -118,16 +129,16 @@ public:
     // A receive call on this socket found nothing.
     void drained(Socket socket) {
         // One that comes between answers changes nothing of their order.
-        if (is_receiving_) {
-            is_drained_ = true;
-            for (Drained& drained : drained_)
-                if (drained.socket == 0 || drained.socket == socket.word()) {
-                    drained = {socket.word(), run_.count()};
-                    break;
-                }
-        }
-        if (run_.count() > 1)
-            close_quick_look();
+        if (!is_receiving_)
+            return;
+        if (!is_drained_)
+            drained_ = {};
+        is_drained_ = true;
+        for (Drained& drained : drained_)
+            if (drained.socket == 0 || drained.socket == socket.word()) {
+                drained = {socket.word(), run_.count()};
+                break;
+            }
     }
 
     // It has received something.
@@ -145,7 +156,10 @@ public:
         is_receiving_ = false;
         again_ = 0;
         late_answer_ = 0;
-        return answers_in_order() ? run_.answer_first(hash) : run_.answer_latest(hash);
+        if (answers_in_order())
+            return run_.answer_first(hash);
+        // What came after a run was full is the latest: the table knows that.
+        return run_.is_full() ? Run::Record{} : run_.answer_latest(hash);
     }
 
     // Something is sent now, after what `record_to_answer()` has found was answered. True where it goes on
@@ -177,7 +191,7 @@ public:
 
     // --- counting ---
 
-    // The line that this thread counts in, where that has been chosen for this socket.
+    // True where line() is the one that this thread counts in for this socket.
     bool has_line(Socket socket) const { return line_socket_ == socket.word(); }
     Counters::Line& line() const { return *line_; }
     void set_line(Socket socket, Counters::Line& line) {
@@ -227,10 +241,7 @@ private:
 
     void clear() {
         run_.clear();
-        if (is_drained_) [[unlikely]] {
-            is_drained_ = false;
-            drained_ = {};
-        }
+        is_drained_ = false;
     }
 
     // A socket that is read again, after it was read to its end, begins another round: what the run had by
@@ -249,7 +260,7 @@ private:
     uint64_t again_ = 0; // the socket on which hear_again() may come true; 0: none
     bool is_entered_ = false;
     bool is_receiving_ = false; // by single calls, and nothing was sent since
-    bool is_batch_ = false;     // the last call could bring several
+    bool is_batch_ = false;     // the last call has brought several
     bool is_drained_ = false;   // a call of this run found nothing
     bool is_reader_ = false;
     uint8_t count_before_ = 0; // of the run, when the last call began

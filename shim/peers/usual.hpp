@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The usual datagram, in and out: one of the forms that family.hpp knows, and an answer to what this thread
-// has heard of a conversation that is steady. One hash of the conversation and one cache line of the table
-// each, and no store in it. All else goes on into peers.cpp from here.
+// The usual datagram, in and out: one of the forms that family.hpp knows, which is looked up in one cache
+// line of the table, and an answer to what this thread has heard, which looks at none. Where the conversation
+// is steady nothing is stored in the table. All else goes on into peers.cpp from here.
 //
 // A header, so that it becomes a part of the functions that receive and send.
 #pragma once
@@ -42,16 +42,23 @@ template <typename Use>
 
 } // namespace detail
 
-[[gnu::always_inline]] inline bool Turn::hear_again(Socket socket, const msghdr& message) {
+[[gnu::always_inline]] inline bool Turn::hear_again(Socket socket, const msghdr& message, socklen_t room) {
+    if (message.msg_name == nullptr || message.msg_namelen > room) [[unlikely]]
+        return false;
     return detail::with_form(
         message, [&]<typename Family>(Family) __attribute__((always_inline)) {
             return hear_again<Family>(socket, message.msg_name, message.msg_control);
         });
 }
 
-[[gnu::always_inline]] inline void Turn::begin_receiving(Socket socket, bool several) {
+[[gnu::always_inline]] inline void Turn::begin_receiving(Socket socket) {
     if (memory_ != nullptr) [[likely]]
-        memory_->begin(socket, several);
+        memory_->begin(socket);
+}
+
+[[gnu::always_inline]] inline void Turn::begin_batch(bool several) {
+    if (memory_ != nullptr) [[likely]]
+        memory_->begin_batch(several);
 }
 
 namespace detail {
@@ -80,7 +87,7 @@ template <typename Family>
     const LocalIndex at = found.state().first_index();
     if (!found.state().is_steady() || !state.locals.is_at(at, {Family::local(raw), 0})) [[unlikely]]
         return hear_changing_form<Family>(memory, socket, fd, hash, found);
-    memory->add({hash, at, Run::Record::steady});
+    memory->add(hash, at, true);
     if (memory->has_one() && !questions_change_threads(state)) {
         if (const Source source = kept_source_at(state.locals, at)) [[likely]]
             memory->open_quick_look(socket, Family::name_length, found, source);

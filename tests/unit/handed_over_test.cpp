@@ -19,6 +19,8 @@ using test::receive;
 using test::Scene;
 using test::server;
 using test::sibling;
+using test::State;
+using test::Worker;
 
 } // namespace
 
@@ -69,26 +71,20 @@ TEST_CASE("nothing is handed over of a question that was answered, or to a peer 
     });
 }
 
-TEST_CASE("nothing is handed over of what comes after a question that its own port has answered") {
+TEST_CASE("the first answer to a question ends its offer, whichever thread asks again") {
+    const State state;
+    Worker a;
+    Worker b;
     const Socket transfer = test::socket_on(50000, 3);
-    Scene([&] {
+    a.tell([] {
         receive(1, 2, sibling);
-        answer(1, sibling);
+        CHECK(answer(1, sibling) == local(2));
         receive(1, 3, sibling);
-        CHECK(peers::handed_over(transfer, test::peer(1)) == Local{});
     });
-    // Of one that nobody has answered yet it may be, until there has been an answer to that.
-    for (const unsigned answers : {1U, 2U})
-        Scene([&] {
-            CAPTURE(answers);
-            receive(1, 2, sibling);
-            answer(1, sibling);
-            test::receive_batch({{1, 3}, {1, 3}}, sibling);
-            CHECK(peers::handed_over(transfer, test::peer(1)) == local(3));
-            for (unsigned number = 0; number < answers; ++number)
-                CHECK(answer(1, sibling) == local(3));
-            CHECK((peers::handed_over(transfer, test::peer(1)) == Local{}) == (answers == 2));
-        });
+    b.tell([] { receive(1, 3, sibling); });
+    CHECK(peers::handed_over(transfer, test::peer(1)) == local(3));
+    a.tell([] { CHECK(answer(1, sibling) == local(3)); });
+    CHECK(peers::handed_over(transfer, test::peer(1)) == Local{});
 }
 
 TEST_SUITE_END();

@@ -224,6 +224,60 @@ TEST_CASE("a quick look is closed once its conversation has changed") {
     });
 }
 
+TEST_CASE("the quick look takes no name that the program had no room for") {
+    Scene([] {
+        settle(1, 2);
+        receive(1, 2);
+        answer(1);
+        const test::Datagram datagram{1, 2};
+        msghdr message = datagram.message();
+        CHECK_FALSE(peers::Turn{}.hear_again(server, message, message.msg_namelen - 1));
+        message.msg_name = nullptr; // the kernel leaves its length alone
+        CHECK_FALSE(peers::Turn{}.hear_again(server, message, message.msg_namelen));
+    });
+}
+
+TEST_CASE("a run that has no more room does not stand for what came last") {
+    Scene([] {
+        receive(1, 2);
+        for (unsigned number = 2; number <= 100; ++number)
+            receive(number, 4);
+        receive(1, 3);
+        CHECK(answer(1) == local(3));
+    });
+}
+
+TEST_CASE("a datagram that came over again has its place in the order, however it was answered before") {
+    Scene([] {
+        settle(1, 2);
+        receive(1, 2);
+        SourceRoom room;
+        const sockaddr_in name = test::name_of(1);
+        for (unsigned times = 0; times < 2; ++times) // as a batch of answers
+            CHECK(peers::Turn{}.source_for(server, &name, sizeof name, room));
+        CHECK(answer(1) == local(2));
+        CHECK(receive(1, 2) == Way::again);
+        receive(1, 3);
+        test::drain();
+        CHECK(answer(1) == local(2));
+        CHECK(answer(1) == local(3));
+    });
+}
+
+TEST_CASE("a round that the quick look has answered is over") {
+    Scene([] {
+        settle(1, 2);
+        receive(1, 2);
+        test::drain();
+        CHECK(answer(1) == local(2));
+        CHECK(receive(1, 2) == Way::again);
+        receive(1, 3);
+        test::drain();
+        CHECK(answer(1) == local(2));
+        CHECK(answer(1) == local(3));
+    });
+}
+
 TEST_CASE("nobody moves a known peer by a datagram in its name") {
     Scene([] {
         settle(1, 2);
@@ -332,7 +386,7 @@ TEST_CASE("what cannot be answered is no request, and an address that is a group
         const test::Datagram datagram{1, 2};
         {
             peers::Turn turn;
-            turn.begin_receiving(server, false);
+            turn.begin_receiving(server);
             turn.hear(server, -1, datagram.message(), Local{}); // names no address to answer from
         }
         CHECK(is_by_route(answer(1)));

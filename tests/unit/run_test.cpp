@@ -13,7 +13,7 @@ constexpr uint64_t hash_of_number(uint64_t number) {
 }
 
 void add(Run& run, uint64_t number, LocalIndex at) {
-    run.add({hash_of_number(number), at, Run::Record::none});
+    run.add({hash_of_number(number), at, false});
 }
 
 LocalIndex take(Run& run, uint64_t number) {
@@ -34,28 +34,26 @@ TEST_CASE("an empty run knows nobody") {
 }
 
 TEST_CASE("a record is what was put into it") {
-    const Run::Record record{~uint64_t{0}, 1023, Run::Record::steady};
+    const Run::Record record{~uint64_t{0}, 1023, true};
     CHECK(record.is_of(~uint64_t{0}));
     CHECK_FALSE(record.is_of(~uint64_t{0} >> 1));
     CHECK(record.at() == 1023);
     CHECK(record.is_steady());
     CHECK_FALSE(record.is_answered());
-    const Run::Record other{0, local_by_route, Run::Record::none};
+    const Run::Record other{0, local_by_route, false};
     CHECK(static_cast<bool>(other)); // heard, at no address to answer from
     CHECK(other.is_of(0));
     CHECK(other.at() == local_by_route);
     CHECK_FALSE(other.is_steady());
-    CHECK_FALSE(other.is_offered());
-    CHECK(Run::Record{0, 7, Run::Record::offered}.is_offered());
 }
 
-TEST_CASE("50 bits tell conversations apart") {
-    const Run::Record record{0x123456789abcdef0, 7, Run::Record::none};
+TEST_CASE("51 bits tell conversations apart") {
+    const Run::Record record{0x123456789abcdef0, 7, false};
     unsigned taken_for_it = 0;
     for (unsigned bit = 0; bit < 64; ++bit)
         if (record.is_of(0x123456789abcdef0 ^ uint64_t{1} << bit))
             ++taken_for_it;
-    CHECK(taken_for_it == 64 - 50);
+    CHECK(taken_for_it == 64 - 51);
 }
 
 TEST_CASE("each conversation is answered in the order it asked in") {

@@ -131,7 +131,7 @@ inline Way receive(unsigned from, unsigned at, Socket socket = server, uint16_t 
     SharedState& state = *shared_state::get();
     const ConversationTable::Entry before =
         state.table().find(hash_of(ConversationKey(peer(from, port), socket.port()), state.key));
-    turn.begin_receiving(socket, false);
+    turn.begin_receiving(socket);
     hear(turn, socket, datagram);
     return before && before.state().is_steady() && before.is_unchanged() ? Way::steady : Way::full;
 }
@@ -140,7 +140,7 @@ inline Way receive(unsigned from, unsigned at, Socket socket = server, uint16_t 
 inline void peek(unsigned from, unsigned at, Socket socket = server) {
     const Datagram datagram{from, at};
     peers::Turn turn;
-    turn.begin_receiving(socket, false);
+    turn.begin_receiving(socket);
     hear(turn, socket, datagram);
     turn.end_peek();
 }
@@ -152,7 +152,7 @@ struct Request {
 // One call that could bring several.
 inline void receive_batch(std::initializer_list<Request> requests, Socket socket = server) {
     peers::Turn turn;
-    turn.begin_receiving(socket, true);
+    turn.begin_batch(requests.size() > 1);
     for (const Request& request : requests)
         hear(turn, socket, Datagram{request.from, request.at});
 }

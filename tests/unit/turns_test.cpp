@@ -70,6 +70,21 @@ TEST_CASE("a thread that answers what others have read does not think of what it
     CHECK(answer_by(a, 1) == local(4));
 }
 
+TEST_CASE("the quick look gives no answer for another thread, which has heard the peer elsewhere") {
+    const State state;
+    Worker a;
+    Worker b;
+    a.tell([] { settle(1, 2); });
+    b.tell([] {
+        receive(1, 2);
+        CHECK(answer(1) == local(2));
+    });
+    receive_by(a, 9, 2);
+    CHECK(answer_by(b, 9) == local(2)); // the program hands requests to other threads
+    receive_by(a, 1, 3);
+    CHECK(answer_by(b, 1) == local(3));
+}
+
 TEST_CASE("a turn within a turn has the table alone") {
     const Scene first([] {
         const peers::Turn outer;
@@ -109,7 +124,7 @@ TEST_CASE("a signal handler in the middle of a turn leaves it whole") {
         settle(1, 2);
         {
             peers::Turn turn;
-            turn.begin_receiving(server, true);
+            turn.begin_batch(true);
             for (const unsigned at : {2U, 3U, 4U}) {
                 const test::Datagram datagram{1, at};
                 turn.hear(server, -1, datagram.message(), datagram.local_address());
