@@ -17,7 +17,6 @@ using test::is_by_route;
 using test::local;
 using test::receive;
 using test::Scene;
-using test::server;
 using test::sibling;
 using test::State;
 using test::Worker;
