@@ -29,9 +29,11 @@ std::map<std::string, Json> run(const std::string& filter, const std::string& se
     if (Child(command(filter, seconds)).finish(&output) != 0)
         throw std::runtime_error("multihome-bench-inside failed on " + filter);
     std::map<std::string, Json> found;
-    if (output.find('{') != std::string::npos)
-        for (const Json& each : Json::parse(output).at("benchmarks"))
-            found[each.at("name")] = each;
+    if (output.find('{') == std::string::npos)
+        return found;
+    const Json document = Json::parse(output); // a temporary one would end before the loop
+    for (const Json& each : document.at("benchmarks"))
+        found[each.at("name")] = each;
     return found;
 }
 
