@@ -7,6 +7,7 @@
 #include "turns.hpp"
 
 #include <doctest/doctest.h>
+#include <unistd.h>
 
 namespace multihome::peers_test {
 
@@ -168,112 +169,6 @@ TEST_CASE("one that was looked at and left is answered from where it asked") {
         test::peek(1, 3);
         receive(1, 3);
         test::drain();
-        CHECK(answer(1) == local(3));
-    });
-}
-
-TEST_CASE("the quick looks give the same answers") {
-    Scene([] {
-        settle(1, 2);
-        settle(2, 3);
-        Way way = Way::full;
-        CHECK(receive(1, 2) != Way::full);
-        CHECK(answer(1, server, &way) == local(2));
-        CHECK(way == Way::again);
-        CHECK(receive(1, 2) == Way::again);
-        CHECK(answer(1, server, &way) == local(2));
-        CHECK(way == Way::again);
-        CHECK(receive(2, 3) == Way::steady);
-        CHECK(answer(1) == local(2));
-        CHECK(answer(2) == local(3));
-        // Not another address, nor another socket with the same peer.
-        CHECK(receive(1, 3) == Way::full);
-        CHECK(answer(1) == local(3));
-        CHECK(receive(1, 2, sibling) == Way::full);
-        CHECK(answer(1, sibling) == local(2));
-        CHECK(is_by_route(answer(3)));
-    });
-}
-
-TEST_CASE("a request that came over again is answered once in order with others") {
-    Scene([] {
-        settle(1, 2);
-        CHECK(receive(1, 2) != Way::full);
-        CHECK(answer(1) == local(2));
-        CHECK(receive(1, 2) == Way::again);
-        receive(1, 3);
-        test::drain();
-        CHECK(answer(1) == local(2));
-        CHECK(answer(1) == local(3));
-    });
-}
-
-TEST_CASE("a quick look is closed once its conversation has changed") {
-    const State state;
-    Worker a;
-    Worker b;
-    a.tell([] {
-        settle(1, 2);
-        CHECK(receive(1, 2) != Way::full);
-        CHECK(answer(1) == local(2));
-    });
-    receive_by(b, 1, 3); // moves
-    a.tell([] {
-        CHECK(receive(1, 2) == Way::full);
-        CHECK(answer(1) == local(2));
-    });
-}
-
-TEST_CASE("the quick look takes no name that the program had no room for") {
-    Scene([] {
-        settle(1, 2);
-        receive(1, 2);
-        answer(1);
-        const test::Datagram datagram{1, 2};
-        msghdr message = datagram.message();
-        CHECK_FALSE(peers::Turn{}.hear_again(server, message, message.msg_namelen - 1));
-        message.msg_name = nullptr; // the kernel leaves its length alone
-        CHECK_FALSE(peers::Turn{}.hear_again(server, message, message.msg_namelen));
-    });
-}
-
-TEST_CASE("a run that has no more room does not stand for what came last") {
-    Scene([] {
-        receive(1, 2);
-        for (unsigned number = 2; number <= 100; ++number)
-            receive(number, 4);
-        receive(1, 3);
-        CHECK(answer(1) == local(3));
-    });
-}
-
-TEST_CASE("a datagram that came over again has its place in the order, however it was answered before") {
-    Scene([] {
-        settle(1, 2);
-        receive(1, 2);
-        SourceRoom room;
-        const sockaddr_in name = test::name_of(1);
-        for (unsigned times = 0; times < 2; ++times) // as a batch of answers
-            CHECK(peers::Turn{}.source_for(server, &name, sizeof name, room));
-        CHECK(answer(1) == local(2));
-        CHECK(receive(1, 2) == Way::again);
-        receive(1, 3);
-        test::drain();
-        CHECK(answer(1) == local(2));
-        CHECK(answer(1) == local(3));
-    });
-}
-
-TEST_CASE("a round that the quick look has answered is over") {
-    Scene([] {
-        settle(1, 2);
-        receive(1, 2);
-        test::drain();
-        CHECK(answer(1) == local(2));
-        CHECK(receive(1, 2) == Way::again);
-        receive(1, 3);
-        test::drain();
-        CHECK(answer(1) == local(2));
         CHECK(answer(1) == local(3));
     });
 }
