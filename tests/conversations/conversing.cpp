@@ -41,8 +41,7 @@ Conversing::Conversing(Family family, const std::string& library, const std::str
     while (actors_.size() < thread_count)
         actors_.push_back(&program_.start_thread());
     for (Port& port : ports_) {
-        port.sockets.push_back(program_.main().open(family_, {Flag::reuse_port}));
-        port.port = program_.main().port_of(port.sockets[0]);
+        open_first(port);
         port.workers_.resize(worker_count);
     }
     for (size_t worker = 0; worker < worker_count; ++worker) {
@@ -60,16 +59,32 @@ Conversing::Conversing(Family family, const std::string& library, const std::str
     renew_peer(0);
 }
 
+// On a port that no other one has: the kernel may give the same to two sockets that both set SO_REUSEPORT.
+void Conversing::open_first(Port& port) {
+    Actor& actor = program_.main();
+    for (;;) {
+        const int fd = actor.open(family_, {Flag::reuse_port});
+        const in_port_t number = actor.port_of(fd);
+        if (std::none_of(ports_.begin(), ports_.end(),
+                         [&](const Port& other) { return other.port == number; })) {
+            port.port = number;
+            port.sockets.push_back(fd);
+            return;
+        }
+        actor.carry_out(actor.order(Verb::close, fd));
+    }
+}
+
 void Conversing::snapshot_for(size_t worker) {
     for (Port& port : ports_)
         port.workers_[worker] = port.sockets;
 }
 
-void Conversing::tell(const char* event, size_t actor, const Known& question) const {
+void Conversing::tell(const char* event, size_t actor, const Known& question, int fd) const {
     if (is_traced_)
-        std::printf("%s: actor %zu, peer %zu, port %zu, asked %s, question %llu\n", event, actor,
-                    question.peer, question.conversation_port, address(question.asked).c_str(),
-                    static_cast<unsigned long long>(question.token));
+        std::printf("%s: actor %zu, peer %zu, port %zu, asked %s, question %llu, descriptor %d\n", event,
+                    actor, question.peer, question.conversation_port, address(question.asked).c_str(),
+                    static_cast<unsigned long long>(question.token), fd);
 }
 
 void Conversing::ask() {
@@ -109,7 +124,7 @@ void Conversing::hear(size_t actor, const Outcome& outcome) {
     Known question = found->second;
     question.name = outcome.name;
     asked_.erase(found);
-    tell("read", actor, question);
+    tell("read", actor, question, outcome.fd);
     model_.heard(actor, conversation(question), question.token, question.asked);
     waiting_.push_back(question);
 }
@@ -166,8 +181,8 @@ void Conversing::answer(size_t actor, size_t index, bool in_order) {
         model_.forget(conversation(question));
         allowed = Model::anywhere;
     }
-    tell(in_order ? "answer in order" : "answer", actor, question);
     Order send = order(actor, Verb::send, any_socket(actor, question.conversation_port));
+    tell(in_order ? "answer in order" : "answer", actor, question, send.fd);
     send.name = question.name;
     send.token = question.token;
     if (has_faults_ && chance(20))
@@ -198,8 +213,10 @@ void Conversing::answer_burst() {
                 receive.flags = 0;
             receive.flags |= static_cast<uint32_t>(Flag::dont_wait);
             const Outcome outcome = actors_[actor]->try_to(receive);
-            if (outcome.error == EAGAIN)
+            if (outcome.error == EAGAIN) {
+                tell("empty", actor, {}, socket);
                 break;
+            }
             hear(actor, outcome);
         }
     }
@@ -218,8 +235,8 @@ void Conversing::push() {
         return;
     const Addresses allowed = model_.pushed(conversation(peer, port));
     static uint64_t token = uint64_t{1} << 63; // no question's
-    tell("push", actor, {port, peer, generations_[peer], 0, 0, {}});
     Order send = order(actor, Verb::send, any_socket(actor, port));
+    tell("push", actor, {port, peer, generations_[peer], 0, 0, {}}, send.fd);
     send.name = peers_[peer].name();
     send.token = ++token;
     actors_[actor]->carry_out(send);
@@ -233,14 +250,17 @@ void Conversing::change_sockets() {
     if (port.sockets.size() > 1 && (port.sockets.size() > 5 || chance(2))) {
         const size_t index = random(port.sockets.size());
         actors_[actor]->carry_out(actors_[actor]->order(Verb::close, port.sockets[index]));
+        tell("close", actor, {}, port.sockets[index]);
         port.sockets.erase(port.sockets.begin() + static_cast<std::ptrdiff_t>(index));
     } else if (chance(2)) {
         port.sockets.push_back(
             actors_[actor]
                 ->carry_out(actors_[actor]->order(Verb::copy, port.sockets[random(port.sockets.size())]))
                 .fd);
+        tell("copy", actor, {}, port.sockets.back());
     } else {
         port.sockets.push_back(actors_[actor]->open(family_, {Flag::reuse_port}, port.port));
+        tell("open", actor, {}, port.sockets.back());
     }
 }
 

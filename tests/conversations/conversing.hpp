@@ -65,7 +65,7 @@ private:
         return order;
     }
 
-    void tell(const char* event, size_t actor, const Known& question) const;
+    void tell(const char* event, size_t actor, const Known& question, int fd = -1) const;
     void ask();
     bool read(size_t actor);
     void judge(Addresses allowed, const Name& source, size_t port, const char* what);
@@ -75,6 +75,7 @@ private:
     void answer_burst();
     void push();
     void change_sockets();
+    void open_first(Port& port);
     void snapshot_for(size_t worker);
     void begin_receiving(size_t actor);
     void collect(size_t actor);
