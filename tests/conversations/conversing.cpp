@@ -190,7 +190,10 @@ void Conversing::answer(size_t actor, size_t index, bool in_order) {
     else
         actors_[actor]->carry_out(send);
     model_.answered(actor, conversation(question), question.token);
-    judge(allowed, peers_[question.peer].hear(question.token), question.conversation_port, "an answer");
+    const Name source = peers_[question.peer].hear(question.token);
+    if (is_traced_)
+        std::printf("  from %s\n", text_of(source).c_str());
+    judge(allowed, source, question.conversation_port, "an answer");
 }
 
 // Sockets that one actor reads until they are empty, and then answers in order.
