@@ -156,15 +156,8 @@ namespace detail {
 // The kernel has brought something. A function of its own, so that the quick look saves no registers for it.
 [[gnu::hot, gnu::noinline]] ssize_t finish(const Call& call, ssize_t received) {
     if ((call.flags & (MSG_PEEK | MSG_ERRQUEUE)) == 0) [[likely]] {
-        const Socket socket{call.word};
-        peers::Turn turn;
-        if (turn.hear_again(socket, call.ours, *call.name_length)) {
-            tell_usual(call.ours, call.theirs, call.name_length);
-            return received;
-        }
-        turn.begin_receiving(socket);
-        if (turn.hear_usual(socket, call.fd, call.ours, *call.name_length)) [[likely]] {
-            turn.count(socket, Counter::requests);
+        if (peers::Turn{}.hear_alone(Socket{call.word}, call.fd, call.ours, *call.name_length, false))
+            [[likely]] {
             tell_usual(call.ours, call.theirs, call.name_length);
             return received;
         }
@@ -275,8 +268,9 @@ unsigned prepare(const mmsghdr* messages, unsigned count, void* memory, size_t s
         return;
     }
     peers::Turn turn;
-    if (msghdr& theirs = messages->msg_hdr; received == 1 && (flags & MSG_PEEK) == 0 &&
-                                            turn.hear_again(socket, ours->msg_hdr, theirs.msg_namelen)) {
+    if (msghdr& theirs = messages->msg_hdr;
+        received == 1 && (flags & MSG_PEEK) == 0 &&
+        turn.hear_alone(socket, fd, ours->msg_hdr, theirs.msg_namelen, true)) [[likely]] {
         messages->msg_len = ours->msg_len;
         tell_usual(ours->msg_hdr, &theirs, &theirs.msg_namelen);
         return;

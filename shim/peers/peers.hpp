@@ -59,9 +59,6 @@ public:
     [[gnu::always_inline]] bool hear_again(Socket socket, const void* name, const void* control) {
         return memory_ != nullptr && memory_->hear_again<Family>(socket, name, control);
     }
-    // The same for a datagram of any form. `room`: for the peer's name.
-    bool hear_again(Socket socket, const msghdr& message, socklen_t room);
-
     // A datagram to `name`, which can be read, answers that. True: it leaves from `source`, and counts as
     // answered. `errno_before`: what errno is now.
     [[gnu::always_inline]] bool answer_again(Socket socket, const void* name, socklen_t length,
@@ -81,8 +78,13 @@ public:
     void begin_batch(bool several);
 
     // A datagram of one of the usual forms (family.hpp), on a socket whose program is told of no control
-    // messages. `message` is as the kernel has written it; `room`: for the peer's name. True: it is heard,
-    // and the caller counts it. False: it has to be heard by hear().
+    // messages. `message` is as the kernel has written it; `room`: for the peer's name. True: it is heard.
+    // False: it has to be heard by hear().
+
+    // One that a call has brought alone, a call for one or for many (`is_batch`): looks whether it is the
+    // last one over again, begins to receive if not, and counts it where it is heard.
+    bool hear_alone(Socket socket, int fd, const msghdr& message, socklen_t room, bool is_batch);
+    // One of a batch. The caller counts it.
     bool hear_usual(Socket socket, int fd, const msghdr& message, socklen_t room);
 
     // Any datagram. `local`: where it reached us; empty where it names no address to answer from. True: the

@@ -42,15 +42,6 @@ template <typename Use>
 
 } // namespace detail
 
-[[gnu::always_inline]] inline bool Turn::hear_again(Socket socket, const msghdr& message, socklen_t room) {
-    if (message.msg_name == nullptr || message.msg_namelen > room) [[unlikely]]
-        return false;
-    return detail::with_form(
-        message, [&]<typename Family>(Family) __attribute__((always_inline)) {
-            return hear_again<Family>(socket, message.msg_name, message.msg_control);
-        });
-}
-
 [[gnu::always_inline]] inline void Turn::begin_receiving(Socket socket) {
     if (memory_ != nullptr) [[likely]]
         memory_->begin(socket);
@@ -96,6 +87,26 @@ template <typename Family>
 }
 
 } // namespace detail
+
+[[gnu::always_inline]] inline bool Turn::hear_alone(Socket socket, int fd, const msghdr& message,
+                                                    socklen_t room, bool is_batch) {
+    if (memory_ == nullptr || message.msg_name == nullptr || message.msg_namelen > room) [[unlikely]]
+        return false;
+    return detail::with_form(
+        message, [&]<typename Family>(Family) __attribute__((always_inline)) {
+            if (memory_->hear_again<Family>(socket, message.msg_name, message.msg_control))
+                return true;
+            if (is_batch)
+                memory_->begin_batch(false);
+            else
+                memory_->begin(socket);
+            if ((!memory_->is_usual(socket) && !detail::becomes_usual(memory_, socket)) ||
+                !detail::hear_form<Family>(memory_, socket, fd, message)) [[unlikely]]
+                return false;
+            memory_->line().add(Counter::requests);
+            return true;
+        });
+}
 
 [[gnu::always_inline]] inline bool Turn::hear_usual(Socket socket, int fd, const msghdr& message,
                                                     socklen_t room) {

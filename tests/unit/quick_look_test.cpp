@@ -93,9 +93,9 @@ TEST_CASE("the quick look takes no name that the program had no room for") {
         answer(1);
         const test::Datagram datagram{1, 2};
         msghdr message = datagram.message();
-        CHECK_FALSE(peers::Turn{}.hear_again(server, message, message.msg_namelen - 1));
+        CHECK_FALSE(peers::Turn{}.hear_alone(server, -1, message, message.msg_namelen - 1, false));
         message.msg_name = nullptr; // the kernel leaves its length alone
-        CHECK_FALSE(peers::Turn{}.hear_again(server, message, message.msg_namelen));
+        CHECK_FALSE(peers::Turn{}.hear_alone(server, -1, message, message.msg_namelen, false));
     });
 }
 

@@ -113,7 +113,7 @@ private:
 // or in another way.
 enum class Way : uint8_t { again, steady, full };
 
-// As receive.cpp: a datagram that a call has brought.
+// As receive.cpp: a datagram that a call has brought, which is not alone or was only looked at.
 inline void hear(peers::Turn& turn, Socket socket, const Datagram& datagram) {
     const msghdr& message = datagram.message();
     if (turn.hear_usual(socket, -1, message, message.msg_namelen) ||
@@ -131,8 +131,10 @@ inline Way receive(unsigned from, unsigned at, Socket socket = server, uint16_t 
     SharedState& state = *shared_state::get();
     const ConversationTable::Entry before =
         state.table().find(hash_of(ConversationKey(peer(from, port), socket.port()), state.key));
-    turn.begin_receiving(socket);
-    hear(turn, socket, datagram);
+    if (!turn.hear_alone(socket, -1, message, message.msg_namelen, false)) {
+        turn.begin_receiving(socket);
+        hear(turn, socket, datagram);
+    }
     return before && before.state().is_steady() && before.is_unchanged() ? Way::steady : Way::full;
 }
 
@@ -152,6 +154,11 @@ struct Request {
 // One call that could bring several.
 inline void receive_batch(std::initializer_list<Request> requests, Socket socket = server) {
     peers::Turn turn;
+    if (requests.size() == 1) {
+        const Datagram datagram{requests.begin()->from, requests.begin()->at};
+        if (turn.hear_alone(socket, -1, datagram.message(), datagram.message().msg_namelen, true))
+            return;
+    }
     turn.begin_batch(requests.size() > 1);
     for (const Request& request : requests)
         hear(turn, socket, Datagram{request.from, request.at});
