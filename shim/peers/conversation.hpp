@@ -8,6 +8,7 @@
 //   we spoke first   by route            unchanged                 120 s of silence
 //   question(X)      X                   unanswered: question(Y)   30 s; for good where it was answered, by
 //                                        answered: see below       less than three datagrams
+//   question(gone)   by route            question(Y)               for good
 //   known(X)         X                   moving(X, Y)              for good
 //   moving(X, Y)     the answer from Y,  answered: known(Y)        the question 30 s, X for good
 //                    all else from X
@@ -21,6 +22,9 @@
 // in a stranger's name; that one gets its answer, and moves nobody. Where a peer was answered once at each of
 // two addresses, either may be the stranger's: then nothing is known, and the routing table chooses as it
 // does without us.
+//
+// An address that turns out to be no source any more leaves what is known of the others. Where there is none,
+// the peer has asked all the same: what the program sends it is no first word.
 //
 // What is an answer? What the thread that heard the question sends first, certainly. What another thread
 // sends, or this one later, is one where the program is known to answer so (`late`). Where it is not, it
@@ -100,7 +104,7 @@ public:
     constexpr Conversation heard(LocalIndex at, Ticks now, const Lifetimes& lifetimes) const {
         switch (kind()) {
         case Kind::question:
-            if (sends() == 0 || !counts(now, lifetimes))
+            if (sends() == 0 || !counts(now, lifetimes) || has_lost_its_address())
                 return question(at, now);
             if (at == first_index())
                 return known(at, now);
@@ -133,6 +137,18 @@ public:
         return kind() == Kind::moving ? Conversation{word_ & ~answered_bit} : *this;
     }
 
+    // The address `at` is no source for this peer any more.
+    constexpr Conversation without(LocalIndex at, Ticks now) const {
+        if (kind() == Kind::spoke_first || word_ == 0)
+            return *this;
+        if (at == second_index()) // the home is left, as it was before
+            return is_contested() ? question(first_index(), now).sent_once_more() : known(first_index(), now);
+        if (at != first_index())
+            return *this;
+        const Conversation left = question(second_index(), now);
+        return is_answered() && kind() == Kind::moving ? left.sent_once_more() : left;
+    }
+
     // Something is sent to the peer that is no answer to what this thread has just heard.
     struct Spoken {
         LocalIndex from = local_by_route;
@@ -143,7 +159,8 @@ public:
     constexpr Spoken spoken(Ticks now, const Lifetimes& lifetimes, bool late) const {
         switch (kind()) {
         case Kind::question:
-            return counts(now, lifetimes) ? Spoken{first_index(), sends() == 0} : Spoken{};
+            return counts(now, lifetimes) && !has_lost_its_address() ? Spoken{first_index(), sends() == 0}
+                                                                     : Spoken{};
         case Kind::spoke_first:
             return {};
         case Kind::known:
@@ -158,7 +175,7 @@ public:
     constexpr Conversation after_spoken(Ticks now, const Lifetimes& lifetimes, bool late) const {
         switch (kind()) {
         case Kind::question:
-            return counts(now, lifetimes) ? sent_once_more() : spoke_first(now);
+            return counts(now, lifetimes) || has_lost_its_address() ? sent_once_more() : spoke_first(now);
         case Kind::spoke_first:
             return spoke_first(now);
         case Kind::known:
@@ -268,6 +285,9 @@ private:
                             place(at, second_index_shift) | (contested ? contested_bit : 0) |
                             (uint64_t{now / moving_unit(lifetimes)} & moving_time_mask) << moving_time_shift};
     }
+
+    // A question, whose address is no source any more.
+    constexpr bool has_lost_its_address() const { return first_index() == local_by_route; }
 
     constexpr unsigned sends() const { return static_cast<unsigned>(word_ >> sends_shift) & maximum_sends; }
     constexpr Conversation sent_once_more() const {

@@ -122,7 +122,20 @@ public:
         return spoken;
     }
 
-    // Forgets the conversation: its address turned out not to be a source. Async-signal-safe.
+    // The addresses that `is_gone` turned out to be no source for this conversation. Async-signal-safe.
+    template <typename IsGone>
+    void forget_addresses(uint64_t hash, Ticks now, IsGone is_gone) {
+        const Entry entry = find(hash);
+        Conversation next = entry.state();
+        for (const LocalIndex index : {next.second_index(), next.first_index()})
+            if (index != local_by_route && is_gone(index))
+                next = next.without(index, now);
+        // A lost race means that the peer was heard again meanwhile.
+        if (entry && next != entry.state())
+            exchange(entry, hash, next);
+    }
+
+    // Forgets the conversation. Async-signal-safe.
     void forget(uint64_t hash) {
         for (Word& word : bucket_of(hash).words) {
             uint64_t held = word.load(std::memory_order_relaxed);

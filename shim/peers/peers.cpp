@@ -306,12 +306,13 @@ void refused(Socket socket, const Peer& peer, const Local& local) {
     if (state == nullptr)
         return;
     const uint64_t hash = hash_in(*state, peer, socket.port());
+    const auto is_gone = [&](LocalIndex at) { return state->locals.is_at(at, local); };
     {
         Turn turn;
         turn.count(socket, Counter::refused);
-        turn.forget(hash, [&](LocalIndex at) { return state->locals.is_at(at, local); });
+        turn.forget(hash, is_gone);
     }
-    state->table().forget(hash);
+    state->table().forget_addresses(hash, now(), is_gone);
     state->handover.withdraw(hash_in(*state, peer), state->locals);
     if (log::wanted(LogLevel::debug))
         log::write(LogLevel::debug, "{} is no source for {} any more: sent as without multihome",

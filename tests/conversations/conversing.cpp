@@ -18,16 +18,10 @@ constexpr size_t worker_count = 2;
 constexpr size_t actor_count = thread_count + worker_count;
 constexpr size_t coming_and_going = 3; // the number of that address
 
-const std::string& address_that_comes_and_goes(Family family) {
-    static const std::string v4 = "198.51.100.77";
-    static const std::string v6 = "2001:db8:2::77";
-    return family == Family::v4 ? v4 : v6;
-}
-
 } // namespace
 
 std::string Conversing::address(size_t number) const {
-    return number == coming_and_going ? address_that_comes_and_goes(family_) : addresses(family_)[number];
+    return number == coming_and_going ? address_to_lose(family_) : addresses(family_)[number];
 }
 
 std::vector<int>& Conversing::sockets(size_t actor, Port& port) {
@@ -320,11 +314,10 @@ void Conversing::set_address(bool present) {
         return;
     is_present_ = present;
     tell(present ? "address added" : "address removed", 0, {});
-    if (family_ == Family::v6 && present)
-        add_ipv6_address(address(coming_and_going));
+    if (present)
+        add_address(address(coming_and_going));
     else
-        ip(std::string{family_ == Family::v4 ? "" : "-6 "} + "address " + (present ? "replace " : "delete ") +
-           address(coming_and_going) + (family_ == Family::v4 ? "/32 dev lo" : "/128 dev lo"));
+        remove_address(address(coming_and_going));
     model_.forget_all_that_asked(coming_and_going);
 }
 

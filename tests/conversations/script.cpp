@@ -35,6 +35,27 @@ std::string with_errno(const std::string& what) {
     return what + ": " + std::strerror(errno);
 }
 
+bool is_ipv6(const std::string& address) {
+    return address.find(':') != std::string::npos;
+}
+
+// The kernel makes the route to a new IPv6 address by and by, and throws away what is sent to it before.
+void await_route(const std::string& address) {
+    std::array<unsigned char, sizeof(in6_addr)> bytes{};
+    inet_pton(AF_INET6, address.c_str(), bytes.data());
+    std::string wanted;
+    for (const unsigned char byte : bytes)
+        wanted += {"0123456789abcdef"[byte / 16], "0123456789abcdef"[byte % 16]};
+    for (int tries = 0; tries < patience_milliseconds; ++tries, usleep(1000)) {
+        std::ifstream routes{"/proc/self/net/ipv6_route"};
+        for (std::string line; std::getline(routes, line);)
+            if (line.starts_with(wanted) &&
+                line.find(" 80200001 ") != std::string::npos) // RTF_LOCAL and others
+                return;
+    }
+    fail("no route to this host at " + address);
+}
+
 void raise_descriptor_limit() {
     rlimit limit{};
     getrlimit(RLIMIT_NOFILE, &limit);
@@ -55,22 +76,16 @@ void ip(const std::string& arguments) {
         fail("this did not work: " + command);
 }
 
-void add_ipv6_address(const std::string& address) {
+void add_address(const std::string& address) {
+    if (!is_ipv6(address))
+        return ip("address replace " + address + "/32 dev lo");
     ip("-6 address replace " + address + "/128 dev lo nodad");
-    // The kernel makes the route to it by and by, and throws away what is sent to it before.
-    std::array<unsigned char, sizeof(in6_addr)> bytes{};
-    inet_pton(AF_INET6, address.c_str(), bytes.data());
-    std::string wanted;
-    for (const unsigned char byte : bytes)
-        wanted += {"0123456789abcdef"[byte / 16], "0123456789abcdef"[byte % 16]};
-    for (int tries = 0; tries < patience_milliseconds; ++tries, usleep(1000)) {
-        std::ifstream routes{"/proc/self/net/ipv6_route"};
-        for (std::string line; std::getline(routes, line);)
-            if (line.starts_with(wanted) &&
-                line.find(" 80200001 ") != std::string::npos) // RTF_LOCAL and others
-                return;
-    }
-    fail("no route to this host at " + address);
+    await_route(address);
+}
+
+void remove_address(const std::string& address) {
+    ip(is_ipv6(address) ? "-6 address delete " + address + "/128 dev lo"
+                        : "address delete " + address + "/32 dev lo");
 }
 
 std::string lost_datagrams() {
@@ -98,10 +113,9 @@ void become_a_host() {
         throw Skip("ip is not installed");
     raise_descriptor_limit();
     ip("link set lo up");
-    for (const std::string& address : addresses(Family::v4))
-        ip("address add " + address + "/32 dev lo");
-    for (const std::string& address : addresses(Family::v6))
-        add_ipv6_address(address);
+    for (const Family family : {Family::v4, Family::v6})
+        for (const std::string& address : addresses(family))
+            add_address(address);
     ip("route add local 203.0.113.0/24 dev lo src " + addresses(Family::v4)[0]);
     ip("-6 route add local 2001:db8:ffff::/64 dev lo src " + addresses(Family::v6)[0]);
     ip("route add local 198.18.0.0/15 dev lo");
@@ -145,6 +159,12 @@ bool is_same_address(const Name& one, const Name& other) {
 const std::array<std::string, 3>& addresses(Family family) {
     static const std::array<std::string, 3> v4{"192.0.2.2", "192.0.2.3", "198.51.100.2"};
     static const std::array<std::string, 3> v6{"2001:db8:1::2", "2001:db8:1::3", "2001:db8:2::2"};
+    return family == Family::v4 ? v4 : v6;
+}
+
+const std::string& address_to_lose(Family family) {
+    static const std::string v4 = "198.51.100.77";
+    static const std::string v6 = "2001:db8:2::77";
     return family == Family::v4 ? v4 : v6;
 }
 

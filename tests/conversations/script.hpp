@@ -33,8 +33,9 @@ struct Skip : std::runtime_error {
 void become_a_host();
 // One command of ip(8): ip("route replace ...").
 void ip(const std::string& arguments);
-// Gives the host one address more, which it may have already.
-void add_ipv6_address(const std::string& address);
+// Gives the host one address more, which it may have already, or takes it away.
+void add_address(const std::string& address);
+void remove_address(const std::string& address);
 
 enum class Family { v4, v6 };
 
@@ -44,6 +45,8 @@ bool is_same_address(const Name& one, const Name& other);
 
 // The host's addresses; the first is the primary one.
 const std::array<std::string, 3>& addresses(Family family);
+// One more, which the host has only where a case gives it to it.
+const std::string& address_to_lose(Family family);
 // The address of a peer, one of 250.
 std::string peer_address(Family family, unsigned number);
 

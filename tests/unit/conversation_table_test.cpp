@@ -136,7 +136,58 @@ TEST_CASE("nothing is stored where nothing changes") {
     CHECK_FALSE(entry.is_unchanged());
 }
 
-TEST_CASE("what is refused is forgotten, its neighbours are not") {
+TEST_CASE("an address that is no source any more leaves what is known of the other") {
+    Scene scene;
+    const LocalIndex x = scene.memory.local_of(1, false);
+    const LocalIndex y = scene.memory.local_of(1, true);
+    const auto lose = [&](LocalIndex lost) {
+        scene.table.forget_addresses(Memory::hash(0, 1), start, [=](LocalIndex at) { return at == lost; });
+        return scene.state(1);
+    };
+    scene.settle(1, start);
+    scene.hear(1, start, true);
+    CHECK(lose(y) == Conversation::known(x, start));
+    scene.hear(1, start, true);
+    CHECK(lose(x) == Conversation::question(y, start));
+    scene.settle(1, start);
+    scene.hear(1, start, true);
+    scene.answer(1, true);
+    CHECK(lose(x) == Conversation::question(y, start).answered(y));
+    // At x, from where it got more than one answer, and then at y: contested.
+    scene.table.forget(Memory::hash(0, 1));
+    scene.hear(1, start);
+    scene.answer(1);
+    scene.answer(1);
+    scene.hear(1, start, true);
+    CHECK(scene.state(1).is_contested());
+    CHECK(lose(y) == Conversation::question(x, start).answered(x));
+}
+
+TEST_CASE("a peer whose only address is no source any more has asked all the same") {
+    Scene scene;
+    scene.settle(1, start);
+    scene.settle(2, start);
+    const auto lose_all = [&](uint64_t number) {
+        scene.table.forget_addresses(Memory::hash(0, number), start, [](LocalIndex) { return true; });
+    };
+    lose_all(1);
+    CHECK(scene.state(1) == Conversation::question(local_by_route, start));
+    CHECK(scene.state(2).kind() == Kind::known);
+    // What it is sent leaves by route, now and later, and is no first word.
+    for (const Ticks later : {0U, 1000U, 2000U, 3000U})
+        CHECK(scene.speak(1, start + later) == local_by_route);
+    const ConversationTable::Heard heard = scene.hear(1, start + 3001);
+    CHECK_FALSE(heard.is_new);
+    CHECK(heard.entry.state() == Conversation::question(scene.memory.local_of(1, false), start + 3001));
+    // A first word stays one, and nothing begins.
+    scene.speak(3, start);
+    lose_all(3);
+    CHECK(scene.state(3).kind() == Kind::spoke_first);
+    lose_all(4);
+    CHECK_FALSE(scene.knows(4));
+}
+
+TEST_CASE("what is forgotten is gone, its neighbours are not") {
     Scene scene;
     scene.settle(1, start);
     scene.settle(2, start);

@@ -246,11 +246,23 @@ TEST_CASE("what was refused is not tried again until the peer is heard again") {
         CHECK(is_by_route(answer(1)));
     });
     CHECK(state.count(Counter::refused) == 1);
+    // Which is no first word: the peer has asked.
     CHECK(is_by_route(answer_by(b, 1)));
-    a.tell([] { peers::refused(server, test::peer(1), local(2)); }); // forgets that we spoke, too
+    CHECK(is_by_route(answer_by(b, 1)));
     receive_by(a, 1, 3);
     CHECK(answer_by(a, 1) == local(3));
     CHECK(answer_by(b, 1) == local(3));
+}
+
+TEST_CASE("what was refused leaves what is known of another address") {
+    Scene([] {
+        settle(1, 2);
+        receive(1, 3);
+        peers::refused(server, test::peer(1), local(3));
+        answer(1);
+        Worker other;
+        CHECK(answer_by(other, 1) == local(2));
+    });
 }
 
 TEST_CASE("each datagram is counted once, whichever way it takes") {
