@@ -93,6 +93,8 @@ void Conversing::ask() {
 bool Conversing::read(size_t actor) {
     const std::vector<int>& all = sockets(actor, ports_[random(port_count)]);
     Order receive = order(actor, Verb::receive, -1);
+    if (chance(8))
+        receive.flags |= static_cast<uint32_t>(Flag::peek);
     receive.patience = 0;
     receive.count = static_cast<uint32_t>(std::min(all.size(), maximum_others));
     std::copy_n(all.begin(), receive.count, std::begin(receive.others));
@@ -107,18 +109,18 @@ bool Conversing::read(size_t actor) {
             fail(std::string{"a receive that should fail in another way: "} + std::strerror(outcome.error));
         return false;
     }
-    hear(actor, outcome);
+    hear(actor, outcome.fd, outcome.token, outcome.name);
     return true;
 }
 
-void Conversing::hear(size_t actor, const Outcome& outcome) {
-    const auto found = asked_.find(outcome.token);
+void Conversing::hear(size_t actor, int fd, uint64_t token, const Name& name) {
+    const auto found = asked_.find(token);
     if (found == asked_.end())
         fail("a datagram that nobody has sent, or that came twice");
     Known question = found->second;
-    question.name = outcome.name;
+    question.name = name;
     asked_.erase(found);
-    tell("read", actor, question, outcome.fd);
+    tell("read", actor, question, fd);
     model_.heard(actor, conversation(question), question.token, question.asked);
     waiting_.push_back(question);
 }
@@ -184,18 +186,26 @@ void Conversing::answer(size_t actor, size_t index, bool in_order) {
     else
         actors_[actor]->carry_out(send);
     model_.answered(actor, conversation(question), question.token);
+    judge_answer(allowed, question);
+}
+
+void Conversing::judge_answer(Addresses allowed, const Known& question) {
     const Name source = peers_[question.peer].hear(question.token);
     if (is_traced_)
         std::printf("  from %s\n", text_of(source).c_str());
     judge(allowed, source, question.conversation_port, "an answer");
 }
 
+void Conversing::ask_often() {
+    for (size_t count = 1 + random(12); count > 0; --count)
+        ask();
+}
+
 // Sockets that one actor reads until they are empty, and then answers in order.
 void Conversing::answer_burst() {
     const size_t actor = random(actor_count);
     const size_t before = waiting_.size();
-    for (size_t count = 1 + random(12); count > 0; --count)
-        ask();
+    ask_often();
     std::vector<int> emptied;
     for (size_t count = 1 + random(3); count > 0; --count) {
         const int socket = any_socket(actor, random(port_count));
@@ -214,13 +224,54 @@ void Conversing::answer_burst() {
                 tell("empty", actor, {}, socket);
                 break;
             }
-            hear(actor, outcome);
+            hear(actor, outcome.fd, outcome.token, outcome.name);
         }
     }
     // A thread remembers the order of 96 (run.hpp), some of which it may have read before.
     const bool in_order = waiting_.size() - before <= 64;
     while (waiting_.size() > before)
         answer(actor, before, in_order);
+}
+
+// What one call brings, one call answers.
+void Conversing::answer_batch() {
+    const size_t actor = random(actor_count);
+    const size_t port = random(port_count);
+    ask_often();
+    Order serve = order(actor, Verb::serve, any_socket(actor, port));
+    serve.others[0] = any_socket(actor, port);
+    // Room for one is a call for one.
+    serve.count = static_cast<uint32_t>(2 + random(maximum_batch - 1));
+    if (has_faults_ && chance(5)) {
+        static constexpr int errors[] = {EINTR, ENOMEM, EAGAIN};
+        serve.fault = chance(3) ? Fault::receive : Fault::send;
+        serve.fault_errno = errors[random(3)];
+    }
+    const Outcome outcome = actors_[actor]->try_to(serve);
+    if (outcome.error == EAGAIN || (outcome.error != 0 && outcome.error == serve.fault_errno))
+        return;
+    if (outcome.error != 0)
+        fail(std::string{"a batch that should not fail: "} + std::strerror(outcome.error));
+    // Whatever the actor has read before, it does not answer now.
+    model_.begin_again(actor);
+    const size_t before = waiting_.size();
+    for (uint32_t index = 0; index < outcome.count; ++index)
+        hear(actor, serve.fd, outcome.tokens[index], outcome.names[index]);
+    for (uint32_t index = 0; index < outcome.count; ++index) {
+        const Known question = waiting_[before + index];
+        if (question.generation != generations_[question.peer])
+            continue; // nobody is there to hear it
+        Addresses allowed =
+            model_.answer(actor, conversation(question), question.token, question.asked, true);
+        if (question.asked == coming_and_going && !is_present_) {
+            model_.forget(conversation(question));
+            allowed = Model::anywhere;
+        }
+        tell("answer in a batch", actor, question, serve.others[0]);
+        model_.answered(actor, conversation(question), question.token);
+        judge_answer(allowed, question);
+    }
+    waiting_.resize(before);
 }
 
 // Something that nobody has asked for, or the first word.
@@ -256,7 +307,8 @@ void Conversing::change_sockets() {
                 .fd);
         tell("copy", actor, {}, port.sockets.back());
     } else {
-        port.sockets.push_back(actors_[actor]->open(family_, {Flag::reuse_port}, port.port));
+        const Flag also = chance(4) ? Flag::asks_arrival : Flag::reuse_port;
+        port.sockets.push_back(actors_[actor]->open(family_, {Flag::reuse_port, also}, port.port));
         tell("open", actor, {}, port.sockets.back());
     }
 }
@@ -340,8 +392,10 @@ void Conversing::step() {
         read(random(actor_count));
     else if (choice < 800 && !waiting_.empty())
         answer(random(actor_count), chance(2) ? 0 : random(waiting_.size()));
-    else if (choice < 860)
+    else if (choice < 840)
         answer_burst();
+    else if (choice < 870)
+        answer_batch();
     else if (choice < 920)
         push();
     else if (choice < 950)

@@ -70,9 +70,12 @@ private:
     bool read(size_t actor);
     void judge(Addresses allowed, const Name& source, size_t port, const char* what);
     Addresses faulty_send(size_t actor, const Known& question, Order& send, Addresses allowed);
-    void hear(size_t actor, const Outcome& outcome);
+    void hear(size_t actor, int fd, uint64_t token, const Name& name);
     void answer(size_t actor, size_t index, bool in_order = false);
+    void ask_often();
     void answer_burst();
+    void answer_batch();
+    void judge_answer(Addresses allowed, const Known& question);
     void push();
     void change_sockets();
     void open_first(Port& port);

@@ -30,6 +30,8 @@ enum class Verb : uint8_t {
     receive, // wait for one datagram on one of the `others` or on `fd`
     send,    // send `token` to `name`, or with no name to whom `fd` is connected
     drain,  // wait for `count` datagrams on `fd`, and throw them away; with Flag::answer, answer each at once
+    serve,  // receive what is there on `fd`, by one call up to `count`, and answer it in order on others[0],
+            // by one call and once more where that fails; .tokens of the answer are what was received
     number, // .port of the answer is the port of `fd`
     thread, // start a thread that takes orders from channel `count`
     fork,   // start a worker that takes orders from channel `count`; .token of the answer is its process id
@@ -43,15 +45,18 @@ enum class Flag : uint32_t {
     reuse_address = 2,
     message = 4, // recvmsg() and sendmsg() instead of recvfrom() and sendto()
     answer = 8,
-    batch = 16,     // recvmmsg() and sendmmsg() of one
-    announced = 32, // say with an outcome that it begins; receive: wait in the call itself, on `fd`
-    dont_wait = 64, // receive: not at all, on `fd`: EAGAIN says that it is empty
+    batch = 16,         // recvmmsg() and sendmmsg() of one
+    announced = 32,     // say with an outcome that it begins; receive: wait in the call itself, on `fd`
+    dont_wait = 64,     // receive: not at all, on `fd`: EAGAIN says that it is empty
+    peek = 128,         // receive: look at it before (MSG_PEEK)
+    asks_arrival = 256, // open: asks for packet information itself
 };
 
 // A call that the library of faults.cpp is to let fail.
 enum class Fault : uint8_t { none, send, receive, option };
 
 constexpr size_t maximum_others = 16;
+constexpr size_t maximum_batch = 12;
 // The channels that the program finds open when it starts: 0 is the one of its first thread.
 constexpr int channels = 12;
 constexpr int first_channel = 100; // the descriptor number of channel 0
@@ -79,6 +84,9 @@ struct Outcome {
     in_port_t port = 0; // network byte order
     uint64_t token = 0;
     Name name; // whom a datagram came from
+    uint32_t count = 0;
+    uint64_t tokens[maximum_batch] = {}; // `count` of them
+    Name names[maximum_batch];
 };
 
 // What the program does with the channels: returns when its channel is closed or it was told to leave.

@@ -44,7 +44,11 @@ Outcome open_socket(const Order& order) {
     do
         outcome.fd = make_socket(order);
     while (outcome.fd < 0 && order.cookie_modulus != 0);
+    const bool is_ipv4 = order.family == AF_INET;
     if (outcome.fd < 0 ||
+        (has(order, Flag::asks_arrival) &&
+         !set_option(outcome.fd, is_ipv4 ? static_cast<int>(IPPROTO_IP) : static_cast<int>(IPPROTO_IPV6),
+                     is_ipv4 ? static_cast<int>(IP_PKTINFO) : static_cast<int>(IPV6_RECVPKTINFO), 1)) ||
         (has(order, Flag::reuse_port) && !set_option(outcome.fd, SOL_SOCKET, SO_REUSEPORT, 1)) ||
         (has(order, Flag::reuse_address) && !set_option(outcome.fd, SOL_SOCKET, SO_REUSEADDR, 1)))
         outcome.error = errno;
@@ -71,8 +75,7 @@ int await_readable(const Order& order) {
     return -1;
 }
 
-ssize_t receive_from(int fd, const Order& order, Outcome& outcome) {
-    const int flags = has(order, Flag::dont_wait) ? MSG_DONTWAIT : 0;
+ssize_t receive_from(int fd, const Order& order, Outcome& outcome, int flags) {
     outcome.name.length = sizeof outcome.name.v6;
     if (!has(order, Flag::message) && !has(order, Flag::batch))
         return recvfrom(fd, &outcome.token, sizeof outcome.token, flags, &outcome.name.any,
@@ -83,6 +86,11 @@ ssize_t receive_from(int fd, const Order& order, Outcome& outcome) {
     message.msg_hdr.msg_namelen = outcome.name.length;
     message.msg_hdr.msg_iov = &data;
     message.msg_hdr.msg_iovlen = 1;
+    alignas(cmsghdr) unsigned char control[128];
+    if (fd % 2 == 1) { // every other one has room for what the kernel says of a datagram
+        message.msg_hdr.msg_control = control;
+        message.msg_hdr.msg_controllen = sizeof control;
+    }
     const ssize_t received = has(order, Flag::batch) ? recvmmsg(fd, &message, 1, flags, nullptr)
                                                      : recvmsg(fd, &message.msg_hdr, flags);
     outcome.name.length = message.msg_hdr.msg_namelen;
@@ -106,7 +114,10 @@ Outcome receive(const Order& order) {
     Outcome outcome;
     const bool in_the_call = has(order, Flag::announced) || has(order, Flag::dont_wait);
     outcome.fd = in_the_call ? order.fd : await_readable(order);
-    if (outcome.fd < 0 || receive_from(outcome.fd, order, outcome) < 0)
+    const int flags = has(order, Flag::dont_wait) ? MSG_DONTWAIT : 0;
+    if (outcome.fd < 0 ||
+        (has(order, Flag::peek) && receive_from(outcome.fd, order, outcome, flags | MSG_PEEK) < 0) ||
+        receive_from(outcome.fd, order, outcome, flags) < 0)
         outcome.error = errno;
     return outcome;
 }
@@ -118,6 +129,35 @@ Outcome drain(const Order& order) {
         if (outcome.error == 0 && has(order, Flag::answer) &&
             send_to(order.fd, order, outcome.name, outcome.token) < 0)
             outcome.error = errno;
+    }
+    return outcome;
+}
+
+Outcome serve(const Order& order) {
+    Outcome outcome;
+    mmsghdr messages[maximum_batch] = {};
+    iovec data[maximum_batch];
+    for (size_t index = 0; index < maximum_batch; ++index) {
+        outcome.names[index].length = sizeof outcome.names[index].v6;
+        data[index] = {&outcome.tokens[index], sizeof outcome.tokens[index]};
+        msghdr& message = messages[index].msg_hdr;
+        message.msg_name = &outcome.names[index].any;
+        message.msg_namelen = outcome.names[index].length;
+        message.msg_iov = &data[index];
+        message.msg_iovlen = 1;
+    }
+    const int received = recvmmsg(order.fd, messages, order.count, MSG_DONTWAIT, nullptr);
+    if (received < 0) {
+        outcome.error = errno;
+        return outcome;
+    }
+    outcome.count = static_cast<uint32_t>(received);
+    for (unsigned done = 0, failed = 0; done < outcome.count && failed < 2;) {
+        const int sent = sendmmsg(order.others[0], messages + done, outcome.count - done, 0);
+        if (sent < 0)
+            outcome.error = ++failed == 2 ? errno : 0;
+        else
+            done += static_cast<unsigned>(sent);
     }
     return outcome;
 }
@@ -178,6 +218,8 @@ Outcome carry_out(const Order& order) {
         break;
     case Verb::drain:
         return drain(order);
+    case Verb::serve:
+        return serve(order);
     case Verb::number:
         return port_of(order.fd);
     case Verb::thread:
