@@ -5,38 +5,26 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <optional>
 
 namespace multihome::conversations {
-
-namespace {
-
-constexpr size_t port_count = 4;
-constexpr size_t peer_count = 6;
-constexpr size_t thread_count = 3; // the first one too
-constexpr size_t worker_count = 2;
-constexpr size_t actor_count = thread_count + worker_count;
-constexpr size_t coming_and_going = 3; // the number of that address
-
-} // namespace
 
 std::string Conversing::address(size_t number) const {
     return number == coming_and_going ? address_to_lose(family_) : addresses(family_)[number];
 }
 
 std::vector<int>& Conversing::sockets(size_t actor, Port& port) {
-    return actor < thread_count ? port.sockets : port.workers_[actor - thread_count];
+    return actor < thread_count ? port.sockets : port.workers[actor - thread_count];
 }
 
 Conversing::Conversing(Family family, const std::string& library, const std::string& faults, uint64_t seed)
     : family_(family), random_(seed), program_(library + ":" + faults, "MULTIHOME_TIMEOUTS=3600,3600"),
-      ports_(port_count), generations_(peer_count), has_faults_(!faults.empty()) {
+      ports_(port_count), generations_(peer_count), run_length_(actor_count), has_faults_(!faults.empty()) {
     actors_.push_back(&program_.main());
     while (actors_.size() < thread_count)
         actors_.push_back(&program_.start_thread());
     for (Port& port : ports_) {
         open_first(port);
-        port.workers_.resize(worker_count);
+        port.workers.resize(worker_count);
     }
     for (size_t worker = 0; worker < worker_count; ++worker) {
         actors_.push_back(&program_.start_worker());
@@ -71,7 +59,7 @@ void Conversing::open_first(Port& port) {
 
 void Conversing::snapshot_for(size_t worker) {
     for (Port& port : ports_)
-        port.workers_[worker] = port.sockets;
+        port.workers[worker] = port.sockets;
 }
 
 void Conversing::tell(const char* event, size_t actor, const Known& question, int fd) const {
@@ -123,6 +111,7 @@ void Conversing::hear(size_t actor, int fd, uint64_t token, const Name& name) {
     tell("read", actor, question, fd);
     model_.heard(actor, conversation(question), question.token, question.asked);
     waiting_.push_back(question);
+    ++run_length_[actor];
 }
 
 void Conversing::judge(Addresses allowed, const Name& source, size_t port, const char* what) {
@@ -179,6 +168,7 @@ void Conversing::answer(size_t actor, size_t index, bool in_order) {
     }
     Order send = order(actor, Verb::send, any_socket(actor, question.conversation_port));
     tell(in_order ? "answer in order" : "answer", actor, question, send.fd);
+    run_length_[actor] = 0;
     send.name = question.name;
     send.token = question.token;
     if (has_faults_ && chance(20))
@@ -227,8 +217,7 @@ void Conversing::answer_burst() {
             hear(actor, outcome.fd, outcome.token, outcome.name);
         }
     }
-    // A thread remembers the order of 96 (run.hpp), some of which it may have read before.
-    const bool in_order = waiting_.size() - before <= 64;
+    const bool in_order = run_length_[actor] <= longest_run;
     while (waiting_.size() > before)
         answer(actor, before, in_order);
 }
@@ -272,6 +261,7 @@ void Conversing::answer_batch() {
         judge_answer(allowed, question);
     }
     waiting_.resize(before);
+    run_length_[actor] = 0;
 }
 
 // Something that nobody has asked for, or the first word.
@@ -287,101 +277,9 @@ void Conversing::push() {
     tell("push", actor, {port, peer, generations_[peer], 0, 0, {}}, send.fd);
     send.name = peers_[peer].name();
     send.token = ++token;
+    run_length_[actor] = 0;
     actors_[actor]->carry_out(send);
     judge(allowed, peers_[peer].hear(send.token), port, "what the program sent on its own");
-}
-
-// Copies and siblings come and go.
-void Conversing::change_sockets() {
-    Port& port = ports_[random(port_count)];
-    const size_t actor = random(thread_count);
-    if (port.sockets.size() > 1 && (port.sockets.size() > 5 || chance(2))) {
-        const size_t index = random(port.sockets.size());
-        actors_[actor]->carry_out(actors_[actor]->order(Verb::close, port.sockets[index]));
-        tell("close", actor, {}, port.sockets[index]);
-        port.sockets.erase(port.sockets.begin() + static_cast<std::ptrdiff_t>(index));
-    } else if (chance(2)) {
-        port.sockets.push_back(
-            actors_[actor]
-                ->carry_out(actors_[actor]->order(Verb::copy, port.sockets[random(port.sockets.size())]))
-                .fd);
-        tell("copy", actor, {}, port.sockets.back());
-    } else {
-        const Flag also = chance(4) ? Flag::asks_arrival : Flag::reuse_port;
-        port.sockets.push_back(actors_[actor]->open(family_, {Flag::reuse_port, also}, port.port));
-        tell("open", actor, {}, port.sockets.back());
-    }
-}
-
-// The actor is to wait in a call, or has just come back from it. Returns when it has begun.
-void Conversing::begin_receiving(size_t actor) {
-    const size_t port = random(port_count);
-    Order receive = order(actor, Verb::receive, any_socket(actor, port));
-    receive.flags |= static_cast<uint32_t>(Flag::announced);
-    actors_[actor]->give(receive);
-    actors_[actor]->take();
-    // What comes there may be lost with the actor, before or after the shim has seen it. Then the peer waits
-    // for an answer, which may come from any port.
-    for (const auto& [token, question] : asked_)
-        if (question.conversation_port == port)
-            for (size_t any_port = 0; any_port < port_count; ++any_port)
-                model_.forget({question.peer * 1'000'000 + question.generation, any_port});
-}
-
-// What the actor has read before it ended, if it was so quick.
-void Conversing::collect(size_t actor) {
-    if (const std::optional<Outcome> outcome = actors_[actor]->take_if_there())
-        asked_.erase(outcome->token);
-}
-
-// A thread is cancelled in a call, or just after it.
-void Conversing::cancel_thread() {
-    const size_t actor = 1 + random(thread_count - 1);
-    if (chance(2))
-        ask();
-    begin_receiving(actor);
-    program_.cancel(*actors_[actor]);
-    tell("cancelled", actor, {});
-    collect(actor);
-    program_.start_thread_again(*actors_[actor]);
-    model_.begin_again(actor);
-}
-
-void Conversing::kill_worker() {
-    const size_t worker = random(worker_count);
-    const size_t actor = thread_count + worker;
-    if (chance(2))
-        begin_receiving(actor);
-    program_.kill(*actors_[actor]);
-    tell("killed", actor, {});
-    collect(actor);
-    // The new one knows what the thread that forks it knows.
-    program_.start_worker_again(*actors_[actor]);
-    model_.begin_again(actor, 0);
-    snapshot_for(worker);
-}
-
-void Conversing::set_address(bool present) {
-    if (is_present_ == present)
-        return;
-    is_present_ = present;
-    tell(present ? "address added" : "address removed", 0, {});
-    if (present)
-        add_address(address(coming_and_going));
-    else
-        remove_address(address(coming_and_going));
-    model_.forget_all_that_asked(coming_and_going);
-}
-
-void Conversing::renew_peer(size_t peer) {
-    tell("new peer", 0, {0, peer, generations_[peer], 0, 0, {}});
-    model_.forget_peer(conversation(peer, 0).first);
-    ++generations_[peer];
-    // With a port of its own: with one that it has had before it would be the same peer.
-    used_ports_.insert({peer, peers_[peer].name().v4.sin_port});
-    do
-        peers_[peer] = Peer{peer_address(family_, static_cast<unsigned>(peer))};
-    while (used_ports_.contains({peer, peers_[peer].name().v4.sin_port}));
 }
 
 void Conversing::step() {

@@ -29,10 +29,18 @@ public:
     uint64_t exact = 0; // of which only one source was right
 
 private:
+    static constexpr size_t port_count = 4;
+    static constexpr size_t peer_count = 6;
+    static constexpr size_t thread_count = 3; // the first one too
+    static constexpr size_t worker_count = 2;
+    static constexpr size_t actor_count = thread_count + worker_count;
+    static constexpr size_t coming_and_going = 3; // the number of that address
+    static constexpr size_t longest_run = 96;     // a thread remembers the order of so many (run.hpp)
+
     struct Port {
         in_port_t port = 0;
-        std::vector<int> sockets;               // of the threads
-        std::vector<std::vector<int>> workers_; // of each worker: those that were there when it was forked
+        std::vector<int> sockets;              // of the threads
+        std::vector<std::vector<int>> workers; // of each worker: those that were there when it was forked
     };
     struct Known {
         size_t conversation_port;
@@ -97,6 +105,7 @@ private:
     std::set<std::pair<size_t, in_port_t>> used_ports_;
     std::map<uint64_t, Known> asked_; // and not read yet
     std::vector<Known> waiting_;      // read and not answered yet
+    std::vector<size_t> run_length_;  // what each actor has read since it sent last
     Model model_;
     bool is_present_ = false; // the address that comes and goes
     bool is_traced_ = false;

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+//
+// What changes around the conversations: sockets, peers, addresses, threads and workers.
+#include "tests/conversations/conversing.hpp"
+
+#include <optional>
+
+namespace multihome::conversations {
+
+// Copies and siblings come and go.
+void Conversing::change_sockets() {
+    Port& port = ports_[random(port_count)];
+    const size_t actor = random(thread_count);
+    if (port.sockets.size() > 1 && (port.sockets.size() > 5 || chance(2))) {
+        const size_t index = random(port.sockets.size());
+        actors_[actor]->carry_out(actors_[actor]->order(Verb::close, port.sockets[index]));
+        tell("close", actor, {}, port.sockets[index]);
+        port.sockets.erase(port.sockets.begin() + static_cast<std::ptrdiff_t>(index));
+    } else if (chance(2)) {
+        port.sockets.push_back(
+            actors_[actor]
+                ->carry_out(actors_[actor]->order(Verb::copy, port.sockets[random(port.sockets.size())]))
+                .fd);
+        tell("copy", actor, {}, port.sockets.back());
+    } else {
+        const Flag also = chance(4) ? Flag::asks_arrival : Flag::reuse_port;
+        port.sockets.push_back(actors_[actor]->open(family_, {Flag::reuse_port, also}, port.port));
+        tell("open", actor, {}, port.sockets.back());
+    }
+}
+
+// The actor is to wait in a call, or has just come back from it. Returns when it has begun.
+void Conversing::begin_receiving(size_t actor) {
+    const size_t port = random(port_count);
+    Order receive = order(actor, Verb::receive, any_socket(actor, port));
+    receive.flags |= static_cast<uint32_t>(Flag::announced);
+    actors_[actor]->give(receive);
+    actors_[actor]->take();
+    // What comes there may be lost with the actor, before or after the shim has seen it. Then the peer waits
+    // for an answer, which may come from any port.
+    for (const auto& [token, question] : asked_)
+        if (question.conversation_port == port)
+            for (size_t any_port = 0; any_port < port_count; ++any_port)
+                model_.forget({question.peer * 1'000'000 + question.generation, any_port});
+}
+
+// What the actor has read before it ended, if it was so quick.
+void Conversing::collect(size_t actor) {
+    if (const std::optional<Outcome> outcome = actors_[actor]->take_if_there())
+        asked_.erase(outcome->token);
+}
+
+// A thread is cancelled in a call, or just after it.
+void Conversing::cancel_thread() {
+    const size_t actor = 1 + random(thread_count - 1);
+    if (chance(2))
+        ask();
+    begin_receiving(actor);
+    program_.cancel(*actors_[actor]);
+    tell("cancelled", actor, {});
+    collect(actor);
+    program_.start_thread_again(*actors_[actor]);
+    model_.begin_again(actor);
+    run_length_[actor] = 0;
+}
+
+void Conversing::kill_worker() {
+    const size_t worker = random(worker_count);
+    const size_t actor = thread_count + worker;
+    if (chance(2))
+        begin_receiving(actor);
+    program_.kill(*actors_[actor]);
+    tell("killed", actor, {});
+    collect(actor);
+    // The new one knows what the thread that forks it knows.
+    program_.start_worker_again(*actors_[actor]);
+    model_.begin_again(actor, 0);
+    run_length_[actor] = run_length_[0];
+    snapshot_for(worker);
+}
+
+void Conversing::set_address(bool present) {
+    if (is_present_ == present)
+        return;
+    is_present_ = present;
+    tell(present ? "address added" : "address removed", 0, {});
+    if (present)
+        add_address(address(coming_and_going));
+    else
+        remove_address(address(coming_and_going));
+    model_.forget_all_that_asked(coming_and_going);
+}
+
+void Conversing::renew_peer(size_t peer) {
+    tell("new peer", 0, {0, peer, generations_[peer], 0, 0, {}});
+    model_.forget_peer(conversation(peer, 0).first);
+    ++generations_[peer];
+    // With a port of its own: with one that it has had before it would be the same peer.
+    used_ports_.insert({peer, peers_[peer].name().v4.sin_port});
+    do
+        peers_[peer] = Peer{peer_address(family_, static_cast<unsigned>(peer))};
+    while (used_ports_.contains({peer, peers_[peer].name().v4.sin_port}));
+}
+
+} // namespace multihome::conversations
