@@ -22,7 +22,7 @@ if [ "$qemu" = none ]; then
         shift
         exec env LD_PRELOAD="$preload" "$loader" --library-path "/usr/$triplet/lib" "$@"
     }
-    suites='' cases=''
+    suites='' cases='' kernel=this
 else
     command -v "$qemu" >/dev/null || skip "$qemu is not installed"
     run() {
@@ -34,6 +34,7 @@ else
     # Not what pits threads against each other or takes long under an emulator, nor what qemu-user has otherwise than the
     # kernel: how control messages are cut, SO_COOKIE.
     suites='*races,false_match,control_kernel*'
+    kernel=
     cases='no salt comes again*,a copy of a descriptor is known*,a socket that came from elsewhere*'
 fi
 
@@ -55,7 +56,7 @@ sh "$source/tests/unit/exports.sh" "$build/libmultihome.so" "$source/shim/symbol
 serve_and_ask() {
     right=0 wrong=0 port=
     # The server says the port that it got.
-    run "$1" "$build/$2" ${3:+"$3"} >"$build/port" &
+    run "$1" "$build/$2" "$3" ${kernel:+"$kernel"} >"$build/port" &
     server=$!
     for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
         [ ! -s "$build/port" ] || break
