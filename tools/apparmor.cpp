@@ -30,6 +30,24 @@ std::string file_of(const std::string& profile) {
     return is_safe && access((profiles + name).c_str(), R_OK) == 0 ? name : std::string{};
 }
 
+std::string local_file_of(const std::string& profile) {
+    const std::string name = file_of(profile);
+    return name.empty() ? std::string{} : profiles + "local/" + name;
+}
+
+/// What is left of a file when our lines are taken away.
+std::string without_rules(const std::string& text) {
+    std::string kept;
+    for (std::size_t begin = 0; begin < text.size();) {
+        const std::size_t end = std::min(text.find('\n', begin), text.size() - 1) + 1;
+        const std::string line = text.substr(begin, end - begin);
+        begin = end;
+        if (!line.ends_with(std::string{mark} + "\n"))
+            kept += line;
+    }
+    return kept;
+}
+
 void reload(const std::string& file) {
     if (access("/sys/kernel/security/apparmor/profiles", F_OK) != 0)
         return; // AppArmor is off: there is nothing to load it into
@@ -75,25 +93,22 @@ bool add_rule(const LocalRule& rule) {
     return true;
 }
 
+std::string file_with_rules(const std::string& profile) {
+    const std::string local = local_file_of(profile);
+    const std::string text = local.empty() ? std::string{} : read_whole(local);
+    return without_rules(text) != text ? local : std::string{};
+}
+
 bool remove_rules(const std::string& profile) {
-    const std::string name = file_of(profile);
-    const std::string local = profiles + "local/" + name;
-    const std::string text = name.empty() ? std::string{} : read_whole(local);
-    std::string kept;
-    for (std::size_t begin = 0; begin < text.size();) {
-        const std::size_t end = std::min(text.find('\n', begin), text.size() - 1) + 1;
-        const std::string line = text.substr(begin, end - begin);
-        begin = end;
-        if (!line.ends_with(std::string{mark} + "\n"))
-            kept += line;
-    }
-    if (kept == text)
+    const std::string local = file_with_rules(profile);
+    if (local.empty())
         return false;
+    const std::string kept = without_rules(read_whole(local));
     if (kept == made_by)
         unlink(local.c_str());
     else
         write_file(local, kept);
-    reload(profiles + name);
+    reload(profiles + file_of(profile));
     return true;
 }
 

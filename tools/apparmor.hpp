@@ -31,6 +31,8 @@ bool is_confined(const Unit& unit);
 /// Adds the line, and lets AppArmor read the profile again. True where it was not there yet. Throws
 /// Impossible.
 bool add_rule(const LocalRule& rule);
+/// The file in which add_rule() has put something; empty where there is none.
+std::string file_with_rules(const std::string& profile);
 /// Takes away all that add_rule() has put into the file. True where there was something. Throws Impossible.
 bool remove_rules(const std::string& profile);
 

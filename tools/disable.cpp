@@ -47,17 +47,21 @@ int disable(const DisableOptions& options) {
         document["drop_in"] = exists ? Json(path) : Json();
         print_json(document);
     }
-    if (options.dry_run) {
-        if (speaks && exists)
-            fmt::print("# rm {}\n# systemctl daemon-reload\n", path);
-        return success;
-    }
-    const bool had_rules = remove_rules(former_profile(name));
-    if (!exists && !had_rules) {
+    const std::string profile = former_profile(name);
+    const std::string rules = file_with_rules(profile);
+    if (!exists && rules.empty()) {
         if (speaks)
             fmt::print("{}: there is nothing of multihomectl's to take away\n", name);
         return success;
     }
+    if (options.dry_run) {
+        if (speaks && !rules.empty())
+            fmt::print("# take away what multihomectl has added to {}\n", rules);
+        if (speaks && exists)
+            fmt::print("# rm {}\n# systemctl daemon-reload\n", path);
+        return success;
+    }
+    remove_rules(profile);
     remove_drop_in(name);
     reload_systemd();
     if (speaks)

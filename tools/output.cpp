@@ -62,6 +62,7 @@ bool wants_colour(std::FILE* stream) {
 
 std::string harmless(std::string_view text) {
     std::string result{text};
+    std::replace(result.begin(), result.end(), '\n', ' '); // what another program has said in several lines
     std::replace_if(
         result.begin(), result.end(),
         [](char byte) { return static_cast<unsigned char>(byte) < 0x20U || byte == 0x7f; }, '?');

@@ -286,7 +286,7 @@ int try_routing(const Plan& plan, const Copy& copy, const OutputOptions& output)
             table.add({uplink.interface, address, through ? "ok" : "WRONG"},
                       through ? Emphasis::none : Emphasis::bad);
     }
-    if (!output.quiet)
+    if (!output.quiet && !table.empty())
         table.print();
     return right ? success : failure;
 }

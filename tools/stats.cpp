@@ -202,9 +202,11 @@ int stats(const StatsOptions& options) {
     EngineBefore engine_before;
     Steady::time_point last = Steady::now();
     bool has_found = false;
+    // A unit and a port may be served again later, a process that has ended does not come back.
+    const bool may_come_back = options.target.find_first_not_of("0123456789") != std::string::npos;
     for (unsigned look = 0;; ++look) {
         const std::vector<engine::Attachment> attached = attachments_meant(options.target);
-        const std::vector<Running> all = watched.look(!attached.empty());
+        const std::vector<Running> all = watched.look(!attached.empty() || (look > 0 && may_come_back));
         const Steady::time_point now = Steady::now();
         has_found = std::any_of(all.begin(), all.end(),
                                 [](const Running& running) { return !running.problem.empty(); });

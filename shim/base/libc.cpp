@@ -12,6 +12,9 @@
 #ifndef SYS_pidfd_getfd
 #define SYS_pidfd_getfd 438 // the same everywhere; Linux 5.6
 #endif
+#ifndef SYS_recvmmsg_time64
+#define SYS_recvmmsg_time64 417 // the same on all 32-bit processors; Linux 5.1
+#endif
 
 namespace multihome::libc {
 
@@ -153,6 +156,14 @@ ssize_t recvmsg(int fd, msghdr* message, int flags) {
 int recvmmsg(int fd, mmsghdr* messages, unsigned int count, int flags, timespec* timeout) {
     return checked_int(checked(SYS_recvmmsg, fd, messages, count, flags, timeout));
 }
+#if __SIZEOF_POINTER__ == 4
+ssize_t __recvmsg64(int fd, msghdr* message, int flags) {
+    return raw::recvmsg(fd, message, flags);
+}
+int __recvmmsg64(int fd, mmsghdr* messages, unsigned int count, int flags, Time64* timeout) {
+    return checked_int(checked(SYS_recvmmsg_time64, fd, messages, count, flags, timeout));
+}
+#endif
 ssize_t sendto(int fd, const void* buffer, size_t length, int flags, const sockaddr* address,
                socklen_t address_length) {
     return checked(SYS_sendto, fd, buffer, length, flags, address, address_length);

@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstdint>
 #include <ctime>
 #include <sys/socket.h>
 #include <sys/types.h>
@@ -66,6 +67,16 @@ private:
 
     constinit static inline Function* function = resolve_and_call;
 };
+
+#if __SIZEOF_POINTER__ == 4
+// A time in programs that were compiled with _TIME_BITS=64.
+struct Time64 {
+    int64_t seconds;
+    int32_t nanoseconds;
+    int32_t padding;
+};
+#define MULTIHOME_TIME64(result, name, arguments) MULTIHOME_SYMBOL(result, name, arguments)
+#endif
 
 #define MULTIHOME_UNPACK(...) __VA_ARGS__
 #define MULTIHOME_NEXT(function, ...)                                                                        \

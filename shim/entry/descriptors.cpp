@@ -128,9 +128,6 @@ template <typename Next>
 // long holds all of them, a missing one reads as whatever is there, which the kernel then ignores, and an
 // argument of a variadic function lies where a third one would: so these are no variadic functions, which
 // would save all registers first.
-EXPORT int fcntl_with_argument(int fd, int command, long argument) asm("fcntl");
-EXPORT int fcntl64_with_argument(int fd, int command, long argument) asm("fcntl64");
-
 int fcntl_with_argument(int fd, int command, long argument) {
     return fcntl_through(libc::fcntl, fd, command, argument);
 }

@@ -25,10 +25,7 @@ using namespace multihome::entry; // NOLINT(google-build-using-namespace)
     sockets::start();
 }
 
-namespace {
-
-// Descriptors that came over a UNIX socket. Only looked for where control messages came at all.
-void look_for_descriptors(const msghdr& message) {
+void entry::look_for_descriptors(const msghdr& message) {
     for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr;
          header = CMSG_NXTHDR(const_cast<msghdr*>(&message), header)) {
         if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
@@ -40,6 +37,8 @@ void look_for_descriptors(const msghdr& message) {
         }
     }
 }
+
+namespace {
 
 // recvmsg() and recvmmsg() on what may be a UNIX socket.
 ssize_t recvmsg_with_descriptors(int fd, msghdr* message, int flags) {

@@ -21,6 +21,9 @@
 #ifndef SYS_pidfd_getfd
 #define SYS_pidfd_getfd 438
 #endif
+#ifndef SYS_recvmmsg_time64
+#define SYS_recvmmsg_time64 417
+#endif
 
 using namespace multihome; // NOLINT(google-build-using-namespace): this file is the program's side of it
 
@@ -122,10 +125,14 @@ EXPORT long syscall(long number, ...) noexcept {
 #endif
     case SYS_dup3:
         return call(&dup3, a);
-    case SYS_fcntl: {
-        const NoCancellation guard;
-        return fcntl(static_cast<int>(a[0]), static_cast<int>(a[1]), a[2]);
-    }
+    case SYS_fcntl:
+        return call(&fcntl_with_argument, a);
+#if __SIZEOF_POINTER__ == 4
+    case SYS_fcntl64:
+        return call(&fcntl64_with_argument, a);
+    case SYS_recvmmsg_time64:
+        return call(&__recvmmsg64, a);
+#endif
     case SYS_pidfd_getfd:
         return call(&pidfd_getfd, a);
     case SYS_setsockopt:

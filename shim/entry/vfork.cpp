@@ -73,4 +73,23 @@ vfork:
     .cfi_endproc
     .size vfork, .-vfork
 )");
+#elif defined(__arm__)
+asm(R"(
+    .text
+    .syntax unified
+    .arm
+    .globl vfork
+    .type vfork, %function
+vfork:
+    push {r3, lr}
+    bl multihome_before_vfork
+    pop {r3, lr}
+    bx r0
+    .size vfork, .-vfork
+)");
+#ifdef __thumb__
+asm(".thumb"); // as the compiler goes on
+#endif
+#else
+#error "multihome knows how to jump on x86-64, aarch64, 32-bit x86 and 32-bit ARM only"
 #endif

@@ -50,6 +50,46 @@ say "ok: the conversation with 203.0.113.1:40003 is known at 192.0.2.3"
 
 "$TOOLS_CTL" stats --prometheus :5312 | grep '^multihome_answered_total{.*port="5312"} 2$' >/dev/null || fail "Prometheus is not told"
 [ "$("$TOOLS_CTL" stats -j --watch 0.1 --count 3 :5312 | wc -l)" -eq 3 ] || fail "three looks are not three lines"
+# One who watches looks for new processes once a second at most. One that starts must appear, one that ended must go.
+# In the server's namespace, so that it ends with this test, however that ends.
+watch() { # TARGET...
+    (exec ip netns exec "$LAB_SERVER" "$TOOLS_CTL" stats -j --watch 0.1 --count 900 "$@" >"$LAB_DIR/watch.json") &
+    watch=$!
+}
+# Waits for some looks that have the text, or have it not ("-v"). The last one may not be there as a whole.
+await_looks() { # WHAT LINES-BEFORE TEXT [-v]
+    local tries looks
+    for ((tries = 0; tries < 300; tries++)); do
+        looks=$(tail -n "+$(($2 + 1))" "$LAB_DIR/watch.json" | grep -cF ${4+"$4"} -e "$3" || true)
+        [ "$looks" -lt 3 ] || return 0
+        kill -0 "$watch" 2>/dev/null || fail "stats --watch ended before it showed $1"
+        sleep 0.1
+    done
+    fail "stats --watch does not show $1"
+}
+lines() { wc -l <"$LAB_DIR/watch.json"; }
+watch
+await_looks "the server that runs already" 0 "\"pid\":$first,"
+with_shim start_server -p 5313 third "$TOOLS_ECHO" 5313
+third=$(server_pid third)
+await_looks "a server that started meanwhile" 0 "\"pid\":$third,"
+stop_server third
+await_looks "that a server ended" "$(lines)" "\"pid\":$third," -v
+await_looks "the server that still runs" "$(lines)" "\"pid\":$first,"
+kill "$watch"
+wait "$watch" || true
+say "ok: stats --watch shows a server that starts, and no longer one that ended"
+
+watch :5312
+await_looks "the server on a port" 0 "\"pid\":$(server_pid second),"
+stop_server second
+await_looks "that there is none on the port" "$(lines)" '"processes":[]'
+with_shim start_server -p 5312 second "$TOOLS_ECHO" 5312
+await_looks "the next server on the port" 0 "\"pid\":$(server_pid second),"
+kill "$watch"
+wait "$watch" || true
+say "ok: stats --watch :PORT waits for a server that is restarted"
+
 # A user who may not read the memory is told so.
 if command -v setpriv >/dev/null; then
     status=0

@@ -93,10 +93,14 @@ expect 2 'it is no library' "$ctl" enable --library /etc/passwd plain
 expect 2 'no such library' "$ctl" enable --library /nowhere plain
 [ "$(files)" = "$middle" ] || complain "a refused enable has left something"
 
-# disable leaves no trace.
+# disable leaves no trace; told only to say what it would do, it leaves all.
+expect 0 "^# rm $units/plain.service.d/zz-multihome.conf\$" "$ctl" disable --dry-run plain
+expect 0 '^# take away what multihomectl has added to /etc/apparmor.d/local/opt.profiled$' "$ctl" disable -n profiled
+[ "$(files)" = "$middle" ] || complain "disable --dry-run has removed something"
 for unit in plain merged hardened hidden profiled; do expect 0 'removed' "$ctl" disable --now "$unit"; done
 ! is_in plain || complain "the library is still in plain.service"
 expect 0 'nothing of multihomectl' "$ctl" disable plain
+expect 0 'nothing of multihomectl' "$ctl" disable --dry-run plain
 [ "$(files)" = "$before" ] || complain "disable has left something: $(diff <(echo "$before") <(files))"
 echo "$faults faults"
 [ "$faults" -eq 0 ]

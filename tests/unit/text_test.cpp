@@ -2,6 +2,7 @@
 #include "shim/base/text.hpp"
 
 #include <climits>
+#include <cstdint>
 #include <doctest/doctest.h>
 #include <netinet/in.h>
 #include <string>
@@ -35,8 +36,10 @@ TEST_CASE("arguments take the places in a pattern") {
 
 TEST_CASE("numbers of each kind") {
     CHECK(put_together("{}", 0) == "0");
-    CHECK(put_together("{}", LONG_MIN) == "-9223372036854775808");
-    CHECK(put_together("{}", ULONG_MAX) == "18446744073709551615");
+    CHECK(put_together("{}", INT64_MIN) == "-9223372036854775808");
+    CHECK(put_together("{}", UINT64_MAX) == "18446744073709551615");
+    CHECK(put_together("{}", INT_MIN) == "-2147483648");
+    CHECK(put_together("{}", UINT_MAX) == "4294967295");
     CHECK(put_together("{}", size_t{4096}) == "4096");
 }
 

@@ -124,7 +124,9 @@ void measure_connect(const Settings& settings, Figures& figures) {
                 all[kind].push_back(measure_once(settings, kind, asked, count));
         // Where nothing has to be steered, bare is the measure.
         const std::string measure = asked == first_asked ? "reference" : "bare";
-        const auto add = [&](const std::string& group, const std::string& unit, double limit, auto value) {
+        // By name, because clang 14 takes no structured binding into a lambda otherwise.
+        const auto add = [&, title = std::string(title)](const std::string& group, const std::string& unit,
+                                                         double limit, auto value) {
             for (const std::string& kind : kinds) {
                 std::vector<double> values;
                 std::vector<double> ratios;
@@ -134,8 +136,8 @@ void measure_connect(const Settings& settings, Figures& figures) {
                         ratios.push_back(values.back() / other);
                 }
                 const Budget budget{Budget::Kind::ratio_at_most, limit};
-                figures.add({std::string(title) + ": " + group, kind, unit, Sample::of(values),
-                             Sample::sure(ratios), kind == "shim" ? budget : Budget{}});
+                figures.add({title + ": " + group, kind, unit, Sample::of(values), Sample::sure(ratios),
+                             kind == "shim" ? budget : Budget{}});
             }
         };
         add("from bind to connect", "ns", time_limit,

@@ -11,12 +11,12 @@ namespace multihome::bench {
 
 namespace {
 
-struct Calls {
+struct CallCounts {
     double all = 0;
     double waits_at_gate = 0; // where the server has one
 };
 
-Calls count(const Settings& settings, const Row& row, const Subject& subject, uint64_t requests) {
+CallCounts count(const Settings& settings, const Row& row, const Subject& subject, uint64_t requests) {
     const TemporaryFolder folder;
     const std::string output = folder.path() + "/calls";
     Words command = {"strace", "-f", "-qq", "-o", output};
@@ -28,7 +28,7 @@ Calls count(const Settings& settings, const Row& row, const Subject& subject, ui
     if (child.finish() != 0)
         throw std::runtime_error("strace failed, " + row.name);
     std::istringstream lines(read_file(output));
-    Calls calls;
+    CallCounts calls;
     for (std::string line; std::getline(lines, line); calls.all += 1)
         if (line.find(" read(0, ") != std::string::npos)
             calls.waits_at_gate += 1;
@@ -37,7 +37,7 @@ Calls count(const Settings& settings, const Row& row, const Subject& subject, ui
 
 // A batch that a busy machine delivers in two parts takes the server twice around its loop: what counts is
 // what one time around costs.
-double for_each_request(const Row& row, const Calls& few, const Calls& more, uint64_t requests) {
+double for_each_request(const Row& row, const CallCounts& few, const CallCounts& more, uint64_t requests) {
     const double around = row.server.gated
                               ? (more.waits_at_gate - few.waits_at_gate) * static_cast<double>(row.together)
                               : static_cast<double>(requests);

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT
+//
+// On 32-bit processors: the exported functions of programs for which a time has 64 bits (_TIME_BITS=64).
+// glibc gives them names of their own even where nothing in them is a time. See entry.hpp and symbols.def.
+//
+// They do for our sockets what the functions of the usual names do. So what glibc has for them on kernels
+// older than Linux 5.1, a second time of 64 bits beside SO_TIMESTAMP's of 32, does not come to our sockets.
+#include "shim/entry/entry.hpp"
+
+#if __SIZEOF_POINTER__ == 4
+
+#include "shim/base/user_memory.hpp"
+#include "shim/packets/receive.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <limits>
+#include <sys/prctl.h>
+
+using namespace multihome; // NOLINT(google-build-using-namespace): this file is the program's side of it
+using namespace multihome::entry; // NOLINT(google-build-using-namespace)
+
+EXPORT ssize_t __recvmsg64(int fd, msghdr* message, int flags) {
+    if (const Socket socket = sockets::get(fd); is_ours(socket))
+        return receive::message(socket, fd, message, flags);
+    const ssize_t received = libc::__recvmsg64(fd, message, flags);
+    if (received >= 0 && message->msg_controllen >= sizeof(cmsghdr))
+        look_for_descriptors(*message);
+    return received;
+}
+
+EXPORT int __recvmmsg64(int fd, mmsghdr* messages, unsigned int count, int flags, libc::Time64* timeout) {
+    if (!is_ours(sockets::get(fd))) {
+        const int received = libc::__recvmmsg64(fd, messages, count, flags, timeout);
+        for (int index = 0; index < received; ++index)
+            if (messages[index].msg_hdr.msg_controllen >= sizeof(cmsghdr))
+                look_for_descriptors(messages[index].msg_hdr);
+        return received;
+    }
+    if (timeout == nullptr)
+        return receive::messages(fd, messages, count, flags, nullptr);
+    if (!user_memory::can_read(timeout, sizeof *timeout))
+        return libc::__recvmmsg64(fd, messages, count, flags, timeout);
+    // What 32 bits do not hold is so far off that nobody sees the difference.
+    using Seconds = std::numeric_limits<time_t>;
+    const int64_t seconds = std::clamp<int64_t>(timeout->seconds, Seconds::min(), Seconds::max());
+    timespec left{static_cast<time_t>(seconds), timeout->nanoseconds};
+    const int received = receive::messages(fd, messages, count, flags, &left);
+    if (received <= 0)
+        return received;
+    if (!user_memory::can_write(timeout, sizeof *timeout)) {
+        errno = EFAULT;
+        return -1;
+    }
+    *timeout = {timeout->seconds - seconds + left.tv_sec, static_cast<int32_t>(left.tv_nsec), 0};
+    return received;
+}
+
+// The others are the usual functions, in glibc, too.
+
+EXPORT ssize_t __sendmsg64(int fd, const msghdr* message, int flags) {
+    return sendmsg(fd, message, flags);
+}
+
+EXPORT int __sendmmsg64(int fd, mmsghdr* messages, unsigned int count, int flags) {
+    return sendmmsg(fd, messages, count, flags);
+}
+
+EXPORT int __setsockopt64(int fd, int level, int name, const void* value, socklen_t length) noexcept {
+    return setsockopt(fd, level, name, value, length);
+}
+
+EXPORT int __getsockopt64(int fd, int level, int name, void* value, socklen_t* length) noexcept {
+    return getsockopt(fd, level, name, value, length);
+}
+
+// No variadic functions, as fcntl() is none.
+EXPORT int __fcntl_time64(int fd, int command, long argument) {
+    return fcntl64_with_argument(fd, command, argument);
+}
+
+EXPORT int __prctl_time64(int option, unsigned long b, unsigned long c, unsigned long d,
+                          unsigned long e) noexcept {
+    return prctl(option, b, c, d, e);
+}
+
+#endif
