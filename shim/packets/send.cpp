@@ -41,16 +41,22 @@ size_t control_space(const msghdr& message) {
     return control::own_space + CMSG_ALIGN(theirs);
 }
 
-// find_source() where the address tells no peer: it may name no family.
+// True where an IPv4 socket takes an address without a family for one of AF_INET (udp_sendmsg() in the
+// kernel's net/ipv4/udp.c): `name` is what it takes it for. `address`: sizeof(sockaddr_in) readable bytes.
+bool has_no_family(Socket socket, const void* address, sockaddr_in& name) {
+    std::memcpy(&name, address, sizeof name);
+    if (name.sin_family != AF_UNSPEC || socket.has(Socket::ipv6))
+        return false;
+    name.sin_family = AF_INET;
+    return true;
+}
+
+// find_source() where the address tells no peer.
 [[gnu::noinline]] Source find_source_without_family(peers::Turn& turn, Socket socket, const void* address,
                                                     SourceRoom& room) {
     sockaddr_in name;
-    std::memcpy(&name, address, sizeof name);
-    if (name.sin_family != AF_UNSPEC || socket.has(Socket::ipv6))
-        return {};
-    // An IPv4 socket takes that for AF_INET (udp_sendmsg() in the kernel's net/ipv4/udp.c).
-    name.sin_family = AF_INET;
-    return turn.source_for(socket, &name, sizeof name, room);
+    return has_no_family(socket, address, name) ? turn.source_for(socket, &name, sizeof name, room)
+                                                : Source{};
 }
 
 // The source of a datagram to `address`, which can be read, of a length that may be a peer's. The caller
@@ -114,19 +120,35 @@ size_t control_space(const msghdr& message) {
     return true;
 }
 
+// The peer that this message of ours goes to, for which a source was found.
+bool read_destination(Socket socket, const msghdr& ours, Peer& peer) {
+    sockaddr_in name;
+    return has_no_family(socket, ours.msg_name, name)
+               ? read_peer(reinterpret_cast<const sockaddr*>(&name), sizeof name, peer)
+               : read_peer(static_cast<const sockaddr*>(ours.msg_name), ours.msg_namelen, peer);
+}
+
+// This message was not sent after all.
+void give_back(peers::Turn& turn, int fd, const msghdr& ours) {
+    const Socket socket = sockets::peek(fd);
+    if (Peer peer; read_destination(socket, ours, peer))
+        turn.give_back(socket, peer);
+}
+
 // The call failed, and the program knows: what it sends next is the same answer once more.
 [[gnu::cold]] ssize_t fail_as_made(int fd, const msghdr& ours) {
     const libc::ErrnoGuard keep_errno;
-    peers::Turn{}.give_back(sockets::peek(fd), ours.msg_name, ours.msg_namelen);
+    peers::Turn turn;
+    give_back(turn, fd, ours);
     return -1;
 }
 
 // The kernel refused the source of this message of ours, and took it as the program made it: forget the
 // source.
 [[gnu::cold]] void note_refusal(int fd, const msghdr& ours) {
-    Peer peer;
-    if (read_peer(static_cast<const sockaddr*>(ours.msg_name), ours.msg_namelen, peer))
-        peers::refused(sockets::peek(fd), peer, control::read_source(ours.msg_control, ours.msg_controllen));
+    const Socket socket = sockets::peek(fd);
+    if (Peer peer; read_destination(socket, ours, peer))
+        peers::refused(socket, peer, control::read_source(ours.msg_control, ours.msg_controllen));
 }
 
 // It was sent once more, as the program made it. If that succeeded it was the source, and not the way to the
@@ -330,7 +352,7 @@ bool has_source(const msghdr& ours, const msghdr& theirs) {
         for (unsigned index = batch; index > done; --index)
             if (const msghdr& unsent = ours[index - 1].msg_hdr;
                 has_source(unsent, messages[index - 1].msg_hdr))
-                turn.give_back(sockets::peek(fd), unsent.msg_name, unsent.msg_namelen);
+                give_back(turn, fd, unsent);
     }
     if (done == 0)
         return -1;

@@ -266,11 +266,9 @@ LocalIndex Turn::find_source(Socket socket, const Peer& peer) {
     return detail::send_changing(memory_, socket, hash, peer, record);
 }
 
-void Turn::give_back(Socket socket, const void* name, socklen_t length) {
+void Turn::give_back(Socket socket, const Peer& peer) {
     SharedState* state = shared_state::get();
-    Peer peer;
-    if (memory_ == nullptr || state == nullptr ||
-        !read_peer(static_cast<const sockaddr*>(name), length, peer))
+    if (memory_ == nullptr || state == nullptr)
         return;
     const uint64_t hash = hash_in(*state, peer, socket.port());
     if (memory_->give_back(hash))

@@ -104,7 +104,7 @@ public:
     Source source_for(Socket socket, const void* name, socklen_t length, SourceRoom& room);
 
     // What source_for() has found a source for was not sent after all: the next answer is the same one.
-    void give_back(Socket socket, const void* name, socklen_t length);
+    void give_back(Socket socket, const Peer& peer);
 
     // The number of the source of what is sent to this peer, as source_for() finds it.
     LocalIndex find_source(Socket socket, const Peer& peer);

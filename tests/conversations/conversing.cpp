@@ -171,6 +171,8 @@ void Conversing::answer(size_t actor, size_t index, bool in_order) {
     run_length_[actor] = 0;
     send.name = question.name;
     send.token = question.token;
+    if (family_ == Family::v4 && chance(16))
+        send.flags |= static_cast<uint32_t>(Flag::no_family);
     if (has_faults_ && chance(20))
         allowed = faulty_send(actor, question, send, allowed);
     else

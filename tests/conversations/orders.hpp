@@ -50,6 +50,7 @@ enum class Flag : uint32_t {
     dont_wait = 64,     // receive: not at all, on `fd`: EAGAIN says that it is empty
     peek = 128,         // receive: look at it before (MSG_PEEK)
     asks_arrival = 256, // open: asks for packet information itself
+    no_family = 512,    // send: to an IPv4 name that says AF_UNSPEC
 };
 
 // A call that the library of faults.cpp is to let fail.

@@ -97,13 +97,15 @@ ssize_t receive_from(int fd, const Order& order, Outcome& outcome, int flags) {
     return received;
 }
 
-ssize_t send_to(int fd, const Order& order, const Name& name, uint64_t token) {
+ssize_t send_to(int fd, const Order& order, Name name, uint64_t token) {
+    if (has(order, Flag::no_family))
+        name.any.sa_family = AF_UNSPEC;
     const bool connected = name.length == 0;
     if (!has(order, Flag::message) && !has(order, Flag::batch))
         return sendto(fd, &token, sizeof token, 0, connected ? nullptr : &name.any, name.length);
     iovec data{&token, sizeof token};
     mmsghdr message{};
-    message.msg_hdr.msg_name = connected ? nullptr : const_cast<sockaddr*>(&name.any);
+    message.msg_hdr.msg_name = connected ? nullptr : &name.any;
     message.msg_hdr.msg_namelen = name.length;
     message.msg_hdr.msg_iov = &data;
     message.msg_hdr.msg_iovlen = 1;

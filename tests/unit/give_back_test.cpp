@@ -14,16 +14,14 @@ namespace {
 
 using test::answer;
 using test::local;
-using test::name_of;
 using test::receive;
 using test::server;
 using test::State;
 using test::Worker;
 
 // As send.cpp, where the kernel refused the call.
-void give_back(unsigned to, socklen_t length = sizeof(sockaddr_in)) {
-    const sockaddr_in name = name_of(to);
-    peers::Turn{}.give_back(server, &name, length);
+void give_back(unsigned to) {
+    peers::Turn{}.give_back(server, test::peer(to));
 }
 
 // What the table knows of the conversation.
@@ -47,9 +45,7 @@ TEST_CASE("where answers come in order, one that was given back comes again") {
         CHECK(answer(2) == local(4));
         CHECK(answer(1) == local(3));
         CHECK(answer(1) == local(5));
-        // Of nobody that was heard, and of a name that is too short: of no consequence.
-        give_back(9);
-        give_back(1, 4);
+        give_back(9); // nobody that was heard: of no consequence
         CHECK(answer(1) == local(5));
     });
 }
