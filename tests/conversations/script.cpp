@@ -95,7 +95,7 @@ std::string lost_datagrams() {
     std::ifstream snmp{"/proc/self/net/snmp"};
     for (std::string names, numbers; std::getline(snmp, names) && std::getline(snmp, numbers);)
         if (names.starts_with("Udp:"))
-            lost += names + "\n" + numbers + "\n";
+            lost.append(names).append("\n").append(numbers).append("\n");
     std::ifstream snmp6{"/proc/self/net/snmp6"};
     for (std::string line; std::getline(snmp6, line);)
         if ((line.starts_with("Udp6") || line.find("Discards") != std::string::npos) &&

@@ -10,6 +10,7 @@
 #include "tools/bench/parts.hpp"
 
 #include <cstdio>
+#include <fmt/format.h>
 #include <map>
 #include <sstream>
 #include <stdexcept>
@@ -127,6 +128,7 @@ void measure_connect(const Settings& settings, Figures& figures) {
         // By name, because clang 14 takes no structured binding into a lambda otherwise.
         const auto add = [&, title = std::string(title)](const std::string& group, const std::string& unit,
                                                          double limit, auto value) {
+            const std::string name = fmt::format("{}: {}", title, group);
             for (const std::string& kind : kinds) {
                 std::vector<double> values;
                 std::vector<double> ratios;
@@ -136,7 +138,7 @@ void measure_connect(const Settings& settings, Figures& figures) {
                         ratios.push_back(values.back() / other);
                 }
                 const Budget budget{Budget::Kind::ratio_at_most, limit};
-                figures.add({title + ": " + group, kind, unit, Sample::of(values), Sample::sure(ratios),
+                figures.add({name, kind, unit, Sample::of(values), Sample::sure(ratios),
                              kind == "shim" ? budget : Budget{}});
             }
         };
