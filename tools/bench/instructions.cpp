@@ -115,7 +115,8 @@ private:
     template <typename Measure>
     void above_bare(const std::string& group, const std::string& unit, Budget budget,
                     const Measure& measure) {
-        // A variable as long, because setting it, between fork() and exec(), touches pages of the bench's own.
+        // A variable as long, because setting it, between fork() and exec(), touches pages of the bench's
+        // own.
         const double bare = measure({"LD_NOTHING=" + settings_.library});
         const double shim = measure({"LD_PRELOAD=" + settings_.library});
         const std::string name = unit == "instructions" ? group : group + ", " + unit;
