@@ -45,14 +45,14 @@ extern "C" {
 // NOLINTEND(bugprone-reserved-identifier)
 
 void* operator new(size_t size) {
-    void* memory = std::malloc(size);
-    if (memory == nullptr)
+    void* area = std::malloc(size);
+    if (area == nullptr)
         std::abort();
-    return memory;
+    return area;
 }
-void operator delete(void* memory) noexcept {
-    std::free(memory);
+void operator delete(void* area) noexcept {
+    std::free(area);
 }
-void operator delete(void* memory, size_t) noexcept {
-    std::free(memory);
+void operator delete(void* area, size_t) noexcept {
+    std::free(area);
 }

@@ -9,6 +9,13 @@ for page in "$LAUNCHER_SOURCE/scripts/"*.[178]; do
     said=$(groff -man -Tutf8 -ww -z "$page" 2>&1) || said="$said (failed)"
     [ -z "$said" ] || complain "$page: $said"
 done
+# What people look for in the manual of a command.
+for page in multihome.1 multihomectl.8; do
+    for section in 'EXIT STATUS' FILES EXAMPLES 'SEE ALSO'; do
+        checks=$((checks + 1))
+        grep -qx ".SH $section" "$LAUNCHER_SOURCE/scripts/$page" || complain "$page has no section $section"
+    done
+done
 # documented PAGE: the options in the help text on stdin are all in the page.
 documented() {
     page=$(groff -man -Tascii -P-cbou "$LAUNCHER_SOURCE/scripts/$1")

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# The first page stays one that is read in a minute, and every link in a page leads to a file.
+# The first page stays one that is read in a minute and names all that is needed, and every link in a page leads to a file.
 . "${0%/*}/common.sh"
 failures=0
 lines=$(wc -l <README.md)
@@ -8,6 +8,19 @@ if [ "$lines" -gt 130 ]; then
     echo "FAIL: README.md has $lines lines, of at most 130"
     failures=1
 fi
+# What package.sh needs can be installed by the README's first command.
+needed=$(sed -n '/^Build-Depends:/,/^Standards/s/^[A-Za-z-]*:* *\([a-z0-9.+-]*\).*/\1/p' scripts/packaging/debian/control |
+    grep -vx -e '[0-9.]*' -e debhelper-compat)
+[ "$(echo "$needed" | wc -l)" -gt 5 ] || {
+    echo 'FAIL: no Build-Depends found'
+    failures=1
+}
+for package in debhelper $needed; do
+    sed -n '/apt-get install/,/^$/p' README.md | grep -qw -e "$package" || {
+        echo "FAIL: README.md does not have $package installed"
+        failures=1
+    }
+done
 links=0
 for page in $(files '*.md'); do
     # shellcheck disable=SC2013 # links hold no spaces

@@ -30,6 +30,20 @@ grep -q "/multihome/libmultihome.so$" "$scratch/maps" || {
 }
 echo "ok: a program of glibc has the library by the name with \$LIB"
 
+# A program for another word size, whose library is not installed, runs; the loader says that in a line.
+loader32=$(find /usr/i686-linux-gnu/lib -maxdepth 1 -name 'ld-linux*.so.?' 2>/dev/null)
+if command -v i686-linux-gnu-gcc >/dev/null && "${loader32:-false}" --version >/dev/null 2>&1; then
+    printf '#include <stdio.h>\nint main(void) { puts("alive"); return 0; }\n' >"$scratch/alive.c"
+    i686-linux-gnu-gcc -o "$scratch/alive32" "$scratch/alive.c"
+    said=$(env LD_PRELOAD="$name" "$loader32" --library-path /usr/i686-linux-gnu/lib "$scratch/alive32" 2>"$scratch/said") ||
+        said="$said (failed)"
+    [ "$said $(wc -l <"$scratch/said") $(grep -c 'cannot be preloaded.*ignored' "$scratch/said")" = 'alive 1 1' ] || {
+        echo "FAIL: a 32-bit program without its library says: $said, $(cat "$scratch/said")"
+        exit 1
+    }
+    echo 'ok: a 32-bit program whose library is not installed runs without it'
+fi
+
 compiler=$(command -v musl-gcc) || skip 'musl-gcc is not installed'
 printf '#include <stdio.h>\nint main(void) { puts("alive"); return 0; }\n' >"$scratch/alive.c"
 "$compiler" -o "$scratch/alive" "$scratch/alive.c"

@@ -79,9 +79,25 @@ expect 1 'attach static.service' "$ctl" enable --now static
 expect 125 'statically linked' "$ctl" check --unit static
 expect 1 'file capabilities' "$ctl" enable --now capable
 mkdir "$units/overridden.service.d"
-printf '[Service]\nEnvironment=LD_PRELOAD=libm.so.6\n' >"$units/overridden.service.d/zzz.conf"
-systemctl daemon-reload
-expect 1 'a later drop-in sets LD_PRELOAD again' "$ctl" enable --now overridden
+echo 'LD_PRELOAD=libm.so.6' >/run/variables
+while IFS='|' read -r setting said; do
+    printf '[Service]\n%s\n' "$setting" >"$units/overridden.service.d/zzz.conf"
+    systemctl daemon-reload
+    expect 1 "$said" "$ctl" enable --now overridden
+done <<'SETTINGS'
+Environment=LD_PRELOAD=libm.so.6|a later drop-in sets LD_PRELOAD again
+UnsetEnvironment=LD_PRELOAD|UnsetEnvironment= takes LD_PRELOAD away
+EnvironmentFile=/run/variables|the environment file /run/variables sets LD_PRELOAD
+SETTINGS
+# What hides the library is mended by a line of the drop-in.
+while read -r setting; do
+    printf '[Service]\n%s\n' "$setting" >"$units/overridden.service.d/zzz.conf"
+    systemctl daemon-reload
+    expect 0 '^BindReadOnlyPaths=/opt/libmultihome.so$' "$ctl" enable --dry-run overridden
+done <<'SETTINGS'
+RootDirectory=/mnt
+InaccessiblePaths=/opt
+SETTINGS
 rm -r "$units/overridden.service.d"
 systemctl daemon-reload
 systemctl start broken || complain "broken.service does not start"
