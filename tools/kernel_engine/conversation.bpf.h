@@ -110,7 +110,8 @@ static __always_inline void note_served_port(__u16 port) {
 }
 
 /* False: another processor has heard the same peer just now. */
-static __always_inline int hear_stranger(const struct arrival* arrival, __u32 now) {
+static __always_inline int hear_stranger(const struct arrival* arrival) {
+    __u32 now = ticks();
     struct engine_conversation fresh = {.asks = 1,
                                         .arrived = 1,
                                         .order = ENGINE_ORDER_NEW,
@@ -118,8 +119,7 @@ static __always_inline int hear_stranger(const struct arrival* arrival, __u32 no
                                         .asked_at = now,
                                         .link = arrival->link};
     write_place(&fresh, 0, &arrival->place);
-    if (new_at != now)
-        new_at = now;
+    watch_new(&arrival->key);
     if (bpf_map_update_elem(&conversations, &arrival->key, &fresh, BPF_NOEXIST) != 0)
         return 0;
     note_served_port(arrival->key.local_port);
@@ -127,18 +127,19 @@ static __always_inline int hear_stranger(const struct arrival* arrival, __u32 no
     return 1;
 }
 
-/* Notes which address was asked. For a peer that is known and stays where it is, nothing is written. */
+/* Notes which address was asked. For a peer that is known and stays where it is, nothing is written, and the
+ * time is not asked for. */
 static __always_inline void hear(const struct arrival* arrival) {
     struct engine_conversation* known = bpf_map_lookup_elem(&conversations, &arrival->key);
-    __u32 now = ticks();
     if (!known) {
-        if (hear_stranger(arrival, now))
+        if (hear_stranger(arrival))
             return;
         known = bpf_map_lookup_elem(&conversations, &arrival->key);
         if (!known)
             return;
     }
     if (known->spoke_at) {
+        __u32 now = ticks();
         if (now - known->spoke_at < settings.spoke_first_ticks) {
             if (now - known->spoke_at >= ENGINE_TICKS)
                 known->spoke_at = now;
@@ -153,12 +154,13 @@ static __always_inline void hear(const struct arrival* arrival) {
     }
     __u32 number = number_of(known, &arrival->place);
     if (known->check[0] && known->check[1])
-        follow(&arrival->key, known, number, now);
+        follow(&arrival->key, known, number, ticks());
     else if (known->order == ENGINE_ORDER_NEW)
-        follow_new(known, now);
+        follow_new(&arrival->key, known);
     barrier();
     if (known->asked == number + 1) {
         if (known->answers != known->asks) {
+            __u32 now = ticks();
             if (known->asked_at != now)
                 known->asked_at = now;
         } else if (known->known != number + 1) {
@@ -170,7 +172,7 @@ static __always_inline void hear(const struct arrival* arrival) {
         count(ENGINE_MOVES);
     known->asked = (__u8)(number + 1);
     known->asks++;
-    known->asked_at = now;
+    known->asked_at = ticks();
 }
 
 /* --- answers
@@ -178,8 +180,10 @@ static __always_inline void hear(const struct arrival* arrival) {
 
 /* What the conversation itself says; ENGINE_NO_PLACE: nothing that is still true. `asked` and `asks`: as they
  * were read before `order` was. */
-static __always_inline __u32 place_for(struct engine_conversation* known, __u8 asked, __u8 asks, __u32 now) {
-    int fresh = now - known->asked_at < settings.question_ticks;
+static __always_inline __u32 place_for(struct engine_conversation* known, __u8 asked, __u8 asks) {
+    if (known->known && known->answers == asks)
+        return known->known - 1U; /* no question waits: at whatever time */
+    int fresh = ticks() - known->asked_at < settings.question_ticks;
     if (asked && fresh && known->answers != asks) {
         known->answers = asks;
         return asked - 1U;
@@ -256,8 +260,8 @@ static __always_inline int answer(const struct engine_key* key, struct bpf_sock*
         return speak(key, socket, place);
     if (known->ambiguous)
         return 0;
-    __u32 now = ticks();
     if (known->spoke_at) {
+        __u32 now = ticks();
         if (now - known->spoke_at >= ENGINE_TICKS)
             known->spoke_at = now;
         return 0;
@@ -268,7 +272,7 @@ static __always_inline int answer(const struct engine_key* key, struct bpf_sock*
     barrier();
     __u32 number = ENGINE_NO_PLACE;
     if (known->order == ENGINE_ORDER_TRACKED) {
-        number = just_taken(key, now);
+        number = just_taken(key, ticks());
         /* Taken before the second place was asked: the first answer is the first question's. */
         if (number == ENGINE_NO_PLACE && known->answers == 0 && known->taken != 0) {
             known->answers = asks;
@@ -276,11 +280,11 @@ static __always_inline int answer(const struct engine_key* key, struct bpf_sock*
         }
     }
     if (number == ENGINE_NO_PLACE)
-        number = place_for(known, asked, asks, now);
+        number = place_for(known, asked, asks);
     else if (asked == number + 1)
         known->answers = asks;
     if (number == ENGINE_NO_PLACE) {
-        known->spoke_at = now;
+        known->spoke_at = ticks();
         return 0;
     }
     if (!read_place(known, number, place))

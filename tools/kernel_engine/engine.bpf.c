@@ -34,10 +34,22 @@ static __always_inline int is_wildcard(const struct bpf_sock* socket) {
            (socket->src_ip6[0] | socket->src_ip6[1] | socket->src_ip6[2] | socket->src_ip6[3]) == 0;
 }
 
+/* The headers of what has come as far as a UDP socket lie in one piece, nearly always: no helper is called.
+ */
+static __always_inline int read_bytes(struct __sk_buff* packet, __u32 offset, void* to, __u32 size) {
+    const void* data = (const void*)(long)packet->data;
+    const void* end = (const void*)(long)packet->data_end;
+
+    if (data + offset + size > end)
+        return (int)bpf_skb_load_bytes(packet, offset, to, size);
+    __builtin_memcpy(to, data + offset, size);
+    return 0;
+}
+
 static __always_inline int read_ipv4(struct __sk_buff* packet, struct arrival* arrival) {
     __u8 header[20];
 
-    if (bpf_skb_load_bytes(packet, 0, header, sizeof header) < 0)
+    if (read_bytes(packet, 0, header, sizeof header) < 0)
         return -1;
     __u32 source, destination;
     __builtin_memcpy(&source, header + 12, 4);
@@ -46,7 +58,7 @@ static __always_inline int read_ipv4(struct __sk_buff* packet, struct arrival* a
         return -1; /* the loopback device marks these as sent to us, too */
     arrival->key.peer = mapped(source);
     arrival->place = mapped(destination);
-    return bpf_skb_load_bytes(packet, (header[0] & 15) * 4, &arrival->key.peer_port, 2);
+    return read_bytes(packet, (header[0] & 15U) * 4, &arrival->key.peer_port, 2);
 }
 
 /* Extension headers stand between the address and the ports; what has more than four of them is left alone.
@@ -54,7 +66,7 @@ static __always_inline int read_ipv4(struct __sk_buff* packet, struct arrival* a
 static __always_inline int read_ipv6(struct __sk_buff* packet, struct arrival* arrival) {
     __u8 header[40];
 
-    if (bpf_skb_load_bytes(packet, 0, header, sizeof header) < 0 || header[24] == 0xFF)
+    if (read_bytes(packet, 0, header, sizeof header) < 0 || header[24] == 0xFF)
         return -1;
     __builtin_memcpy(&arrival->key.peer, header + 8, 16);
     __builtin_memcpy(&arrival->place, header + 24, 16);
@@ -78,13 +90,12 @@ static __always_inline int read_ipv6(struct __sk_buff* packet, struct arrival* a
 
 SEC("cgroup_skb/ingress")
 int learn(struct __sk_buff* packet) {
-    if (packet->pkt_type != PACKET_TO_US)
-        return 1;
     struct bpf_sock* socket = packet->sk;
-    if (!socket)
+    /* Most of what is none of ours ends here: it goes to a socket that is bound or connected. */
+    if (!socket || !is_wildcard(socket) || packet->pkt_type != PACKET_TO_US)
         return 1;
     socket = bpf_sk_fullsock(socket);
-    if (!socket || socket->protocol != PROTOCOL_UDP || !is_wildcard(socket) || !is_served(socket->src_port))
+    if (!socket || socket->protocol != PROTOCOL_UDP || !is_served(socket->src_port))
         return 1;
 
     struct arrival arrival = {};
@@ -106,7 +117,8 @@ int learn(struct __sk_buff* packet) {
 /* --- choosing
  * ------------------------------------------------------------------------------------------------------ */
 
-/* The peer of a send, a receive or a connect. Its own link is in no field of the context. */
+/* The peer of a send, a receive or a connect. Its own link is in no field of the context. The network is left
+ * to name_network(), which calls a helper. */
 static __always_inline int read_peer(struct bpf_sock_addr* call, int family, struct engine_key* key) {
     if (!call->sk)
         return -1;
@@ -124,8 +136,11 @@ static __always_inline int read_peer(struct bpf_sock_addr* call, int family, str
     }
     key->peer_port = (__u16)call->user_port;
     key->local_port = (__u16)call->sk->src_port;
-    key->network = settings.network_cookie ? (__u32)bpf_get_netns_cookie(call) : 0;
     return 0;
+}
+
+static __always_inline void name_network(struct bpf_sock_addr* call, struct engine_key* key) {
+    key->network = settings.network_cookie ? (__u32)bpf_get_netns_cookie(call) : 0;
 }
 
 static __always_inline int is_excepted(void) {
@@ -143,6 +158,7 @@ static __always_inline int choose(struct bpf_sock_addr* call, int family, struct
     struct engine_key key = {};
     if (read_peer(call, family, &key) < 0 || !is_served(key.local_port) || is_excepted())
         return 0;
+    name_network(call, &key);
     return answer(&key, call->sk, place);
 }
 
@@ -173,9 +189,10 @@ int choose_ipv6(struct bpf_sock_addr* call) {
 
 static __always_inline void took(struct bpf_sock_addr* call, int family) {
     struct engine_key key = {};
-    /* What a new peer has sent is counted for a while only, so that those who stay cost nothing here. */
-    if ((any_tracked || ticks() - new_at < 2 * ENGINE_TICKS) && read_peer(call, family, &key) == 0)
-        take(&key);
+    if (read_peer(call, family, &key) < 0 || !is_watched(&key))
+        return;
+    name_network(call, &key);
+    take(&key);
 }
 
 SEC("cgroup/recvmsg4")
@@ -201,6 +218,7 @@ static __always_inline int connecting(struct bpf_sock_addr* call, int family, st
     struct engine_key key = {};
     if (call->protocol != PROTOCOL_UDP || read_peer(call, family, &key) < 0 || is_excepted())
         return 0;
+    name_network(call, &key);
     if (key.local_port == 0)
         return settings.hand_over && handed_over(&key, call->sk, place);
     if (is_wildcard(call->sk) && is_served(key.local_port))

@@ -28,6 +28,8 @@ enum {
     ENGINE_SERVED_PORTS = 8, /* ports among which the question for a handed-over answer is looked for */
     ENGINE_EXCEPTIONS = 8,   /* control groups that --except may name */
     ENGINE_PORT_WORDS = 65536 / 64,
+    ENGINE_WATCH_BITS = 12, /* watches of new peers, and of those that ask at two addresses */
+    ENGINE_WATCHED_FOREVER = 255,
 };
 
 /*

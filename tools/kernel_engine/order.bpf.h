@@ -5,6 +5,42 @@
 
 #include "state.bpf.h"
 
+/*
+ * What a program takes is of interest only where the peer is new or asks at two places. Each peer has a
+ * watch, which it shares with many others: it says whether that may be so, without a look-up. What a new peer
+ * has sent is counted for two seconds only.
+ */
+static __always_inline __u32 watch_of(const struct engine_key* key) {
+    __u32 mixed = (__u32)(key->peer.half[1] >> 32) ^ (__u32)key->peer.half[1] ^ (__u32)key->peer.half[0] ^
+                  (__u32)key->peer_port << 16 ^ key->local_port;
+    return mixed * 0x9E3779B1 >> (32 - ENGINE_WATCH_BITS);
+}
+
+/* Seconds, from 1 to 254. */
+static __always_inline __u8 watch_time(void) {
+    return (__u8)(ticks() / ENGINE_TICKS % (ENGINE_WATCHED_FOREVER - 1) + 1);
+}
+
+static __always_inline void watch_new(const struct engine_key* key) {
+    __u32 watch = watch_of(key);
+    __u8 now = watch_time();
+    if (watched[watch] != now && watched[watch] != ENGINE_WATCHED_FOREVER)
+        watched[watch] = now;
+}
+
+static __always_inline int is_watched(const struct engine_key* key) {
+    __u32 watch = watch_of(key);
+    __u8 since = watched[watch];
+    if (since == 0 || since == ENGINE_WATCHED_FOREVER)
+        return since;
+    __u8 now = watch_time();
+    __u8 age = now >= since ? now - since : now + (ENGINE_WATCHED_FOREVER - 1) - since;
+    if (age <= 2)
+        return 1;
+    watched[watch] = 0; /* a new peer that is heard at this moment loses its watch until it is heard again */
+    return 0;
+}
+
 static __always_inline void set_place(struct engine_arrivals* queue, __u32 at, __u32 number) {
     __u32 shift = at % ENGINE_QUEUE_LENGTH * 2;
     queue->places = (queue->places & ~(3ULL << shift)) | (__u64)number << shift;
@@ -26,7 +62,6 @@ static __always_inline void begin_order(const struct engine_key* key, struct eng
     known->arrived++;
     barrier();
     known->order = ENGINE_ORDER_TRACKED;
-    any_tracked = 1;
 }
 
 /* A datagram that is lost after its arrival was noted would put all later ones out of order: quiet mends
@@ -58,17 +93,20 @@ static __always_inline void follow(const struct engine_key* key, struct engine_c
         note_arrival(known, queue, number, now);
     else
         begin_order(key, known, number, now);
+    /* Each time, as is_watched() may have cleared what another processor had just set. */
+    __u32 watch = watch_of(key);
+    if (watched[watch] != ENGINE_WATCHED_FOREVER)
+        watched[watch] = ENGINE_WATCHED_FOREVER;
 }
 
 /* A peer that asks at one place. It is new until it asks again after an answer. */
-static __always_inline void follow_new(struct engine_conversation* known, __u32 now) {
+static __always_inline void follow_new(const struct engine_key* key, struct engine_conversation* known) {
     if (known->known || (__u8)(known->arrived - known->taken) >= ENGINE_QUEUE_LENGTH) {
         known->order = ENGINE_ORDER_NONE;
         return;
     }
     known->arrived++;
-    if (new_at != now)
-        new_at = now;
+    watch_new(key);
 }
 
 /* A program has taken a datagram of this conversation: the thread answers it next, or after those it took

@@ -58,8 +58,7 @@ struct {
 /* Fixed when the programs are loaded, so that the verifier takes out what they do not need. */
 const volatile struct engine_settings settings = {};
 
-volatile __u32 any_tracked = 0;                        /* some peer has asked at two addresses */
-volatile __u32 new_at = 0;                             /* ticks, when a new peer was heard last */
+volatile __u8 watched[1U << ENGINE_WATCH_BITS] = {};   /* see order.bpf.h */
 volatile __u16 served_ports[ENGINE_SERVED_PORTS] = {}; /* local ports that strangers have asked */
 
 #define barrier() asm volatile("" ::: "memory")
