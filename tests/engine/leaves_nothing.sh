@@ -29,6 +29,9 @@ expect_nothing() {
     fail "$1: left: $found"
 }
 
+# After a call that was killed there is something to remove, or not.
+engine_detach_what_is_left() { "$ENGINE_TOOL" detach -q --cgroup "$ENGINE_GROUP" || true; }
+
 expect_nothing "before"
 engine_attach
 [ "$(bpftool cgroup show "$ENGINE_GROUP" | grep -c learn)" -eq 1 ] || fail "attach has attached nothing"
@@ -41,21 +44,41 @@ engine_detach
 expect_nothing "detach"
 ! "$ENGINE_TOOL" detach -q --cgroup "$ENGINE_GROUP" || fail "detach says that it did something"
 
-# Killed at each of its steps: the program stops itself there by a debugger's means, a fault that strace puts in.
+# Killed at its steps: the program stops itself there by a debugger's means, a fault that strace puts in.
+kill_at() { # SYSTEM-CALL NUMBER attach|detach
+    strace -f -qq -o /dev/null -e "trace=$1" -e "inject=$1:signal=KILL:when=$2" \
+        "$ENGINE_TOOL" "$3" -q --cgroup "$ENGINE_GROUP" 2>/dev/null || true
+}
+count_calls() { # SYSTEM-CALL attach|detach: runs it to its end
+    strace -f -qq -o "$LAB_DIR/calls" -e "trace=$1" "$ENGINE_TOOL" "$2" -q --cgroup "$ENGINE_GROUP"
+    wc -l <"$LAB_DIR/calls"
+}
 if command -v strace >/dev/null; then
-    for step in 1 2 3 5 8 11 14 17; do
-        strace -f -qq -o /dev/null -e trace=bpf -e inject=bpf:signal=KILL:when=$((step * 6)) \
-            "$ENGINE_TOOL" attach -q --cgroup "$ENGINE_GROUP" 2>/dev/null || true
-        "$ENGINE_TOOL" detach -q --cgroup "$ENGINE_GROUP" || true
-        expect_nothing "killed at call $((step * 6)) of bpf(2), then detach"
+    # The first thing that outlives attach is the directory; what is pinned and linked comes after it, in the last calls.
+    calls=$(count_calls bpf attach)
+    made=$(grep -cE 'BPF_OBJ_PIN|BPF_LINK_CREATE' "$LAB_DIR/calls")
+    engine_detach
+    [ "$made" -ge 16 ] || fail "strace shows $made links and pins of $calls calls of bpf(2)"
+    for ((step = calls; step > 0; step -= step > calls - made - 2 ? 1 : 5)); do
+        kill_at bpf "$step" attach
+        engine_detach_what_is_left
+        expect_nothing "attach, killed at call $step of $calls of bpf(2), then detach"
+    done
+    kill_at rename,renameat,renameat2 1 attach
+    engine_detach_what_is_left
+    expect_nothing "attach, killed as it names what it has made, then detach"
+    engine_attach
+    removals=$(count_calls unlink,unlinkat,rmdir detach)
+    for ((step = 1; step <= removals; step++)); do
+        engine_attach
+        kill_at unlink,unlinkat,rmdir "$step" detach
+        engine_detach_what_is_left
+        expect_nothing "detach, killed at call $step of $removals that remove, then detach"
     done
     engine_attach
-    for call in rename,renameat,renameat2 unlink,unlinkat rmdir,unlinkat; do
-        strace -f -qq -o /dev/null -e trace="$call" -e inject="$call":signal=KILL:when=1 \
-            "$ENGINE_TOOL" detach -q --cgroup "$ENGINE_GROUP" 2>/dev/null || true
-    done
-    "$ENGINE_TOOL" detach -q --cgroup "$ENGINE_GROUP" || true
-    expect_nothing "detach, killed at its steps, then detach"
+    kill_at rename,renameat,renameat2 1 detach
+    engine_detach_what_is_left
+    expect_nothing "detach, killed before it has begun, then detach"
 fi
 
 # The control group goes while the engine is attached: list says so, and detach removes what is left.
