@@ -61,6 +61,9 @@ void find_mend(Server& server, const LibraryPresence& presence, const ElfMachine
 
     if (process.is_system_service && is_reachable && !process.in_container) {
         server.command = fmt::format("sudo multihomectl enable --now {}", shell_command({process.unit}));
+    } else if (process.is_system_service && has_engine && !server.made_in.empty()) {
+        server.command = fmt::format("sudo multihomectl attach --cgroup {}", shell_command({server.made_in}));
+        server.remark = "preloading cannot reach it; there its socket was made";
     } else if (process.is_system_service && has_engine) {
         server.command = fmt::format("sudo multihomectl attach {}", shell_command({process.unit}));
         server.remark = "preloading cannot reach it";

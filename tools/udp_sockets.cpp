@@ -53,6 +53,8 @@ void list_family(Netlink& netlink, std::uint8_t family, std::vector<UdpSocket>& 
         const Attributes attributes(message, sizeof(inet_diag_msg));
         if (const void* only = attributes.bytes(INET_DIAG_SKV6ONLY, 1))
             socket.ipv6_only = *static_cast<const std::uint8_t*>(only) != 0;
+        if (const void* group = attributes.bytes(INET_DIAG_CGROUP_ID, sizeof socket.control_group))
+            std::memcpy(&socket.control_group, group, sizeof socket.control_group);
         if (socket.port != 0)
             sockets.push_back(socket);
     });

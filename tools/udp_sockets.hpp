@@ -17,6 +17,8 @@ struct UdpSocket {
     std::uint32_t interface = 0; ///< bound to this one, or 0
     std::uint64_t inode = 0;
     std::uint32_t user = 0;
+    std::uint64_t control_group =
+        0; ///< in which it was made, for good; 0 where the kernel (before 5.9) does not say
 };
 
 /// All sockets with a local port and without a peer, in the namespace of this thread. Throws Impossible.

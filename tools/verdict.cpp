@@ -146,10 +146,27 @@ bool Judge::is_right_by_library(const UdpSocket& socket, const Owner& owner, Ser
     return true;
 }
 
-bool Judge::is_right_by_engine(const Process& process, std::uint16_t port) const {
+bool Judge::is_served(const std::string& made_in, const Server& server) const {
     return std::any_of(attached_.begin(), attached_.end(), [&](const engine::Attachment& one) {
-        return one.serves(process.control_group, port);
+        return one.serves(made_in, server.process.control_group, server.port);
     });
+}
+
+// A socket belongs to the control group in which it was made, wherever its process has gone since, and
+// whoever has handed it over.
+bool Judge::is_right_by_engine(const UdpSocket& socket, Server& server) const {
+    const std::string& group = server.process.control_group;
+    if (socket.control_group != 0)
+        if (const auto made_in = control_group_path(socket.control_group); made_in && *made_in != group)
+            server.made_in = *made_in;
+    if (is_served(server.made_in.empty() ? group : server.made_in, server))
+        return true;
+    if (is_served(group, server)) // where one would have looked for the reason
+        server.reason = server.made_in == "/" ? "its socket was made outside of its control group"
+                                              : fmt::format("its socket was made in the control group {}, "
+                                                            "where the engine is not",
+                                                            server.made_in);
+    return false;
 }
 
 Server Judge::judge_one(const UdpSocket& socket, const std::vector<Owner>& owners) {
@@ -188,7 +205,7 @@ Server Judge::judge_one(const UdpSocket& socket, const std::vector<Owner>& owner
         return owners_.unreadable() != 0
                    ? settle(Verdict::unknown, "its program is not visible: run this as root")
                    : settle(Verdict::unknown, "the kernel's own, or of another PID namespace");
-    if (is_right_by_engine(server.process, socket.port))
+    if (is_right_by_engine(socket, server))
         return settle(Verdict::ok, "the kernel engine is attached");
     Asks asks = Asks::no;
     for (const Owner& owner : owners) {

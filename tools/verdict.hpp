@@ -29,6 +29,7 @@ struct Server {
     std::string reason;
     std::vector<std::string> wrong_at;
     std::vector<std::string> obstacles; ///< what preloading would meet
+    std::string made_in;                ///< the control group of its socket, where that is not the process's
     std::string command;                ///< that mends it
     std::string remark;                 ///< on the command
 };
@@ -52,7 +53,8 @@ private:
     const Known& known(pid_t process);
     Server judge_one(const UdpSocket& socket, const std::vector<Owner>& owners);
     [[nodiscard]] std::vector<const OwnAddress*> askable(const UdpSocket& socket) const;
-    [[nodiscard]] bool is_right_by_engine(const Process& process, std::uint16_t port) const;
+    [[nodiscard]] bool is_served(const std::string& made_in, const Server& server) const;
+    bool is_right_by_engine(const UdpSocket& socket, Server& server) const;
     bool is_right_by_library(const UdpSocket& socket, const Owner& owner, Server& server);
 
     const HostNetwork& network_;

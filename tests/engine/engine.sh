@@ -30,7 +30,7 @@ engine_remove() { # GROUP
     for ((tries = 0; tries < 60; tries++)); do
         find "$1" -depth -type d -exec rmdir -- {} + 2>/dev/null && return
         [ -d "$1" ] || return 0
-        [ "$tries" -ne 20 ] || xargs -r kill -KILL <"$1/cgroup.procs" 2>/dev/null || true
+        [ "$tries" -ne 20 ] || find "$1" -name cgroup.procs -exec cat {} + | xargs -r kill -KILL 2>/dev/null || true
         sleep 0.05
     done
 }
@@ -40,7 +40,9 @@ engine_end() {
     set +e # what fails here must not keep lab_end from its work
     trap '' HUP INT TERM
     local pid
-    while read -r pid; do kill -TERM "$pid" 2>/dev/null || true; done <"$ENGINE_GROUP/cgroup.procs"
+    while read -r pid; do
+        kill -TERM "$pid" 2>/dev/null || true
+    done < <(find "$ENGINE_GROUP" -name cgroup.procs -exec cat {} +)
     engine_remove "$ENGINE_GROUP"
     (exit "$status")
     lab_end

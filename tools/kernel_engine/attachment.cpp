@@ -17,10 +17,10 @@ bool Attachment::holds(const std::string& control_group) const {
     return !control_group.empty() && is_or_holds(path, control_group);
 }
 
-bool Attachment::serves(const std::string& control_group, std::uint16_t port) const {
-    return alive && holds(control_group) && (!ports || ports->test(port)) &&
+bool Attachment::serves(const std::string& made_in, const std::string& used_in, std::uint16_t port) const {
+    return alive && holds(made_in) && (!ports || ports->test(port)) &&
            std::none_of(except.begin(), except.end(),
-                        [&](const std::string& group) { return is_or_holds(group, control_group); });
+                        [&](const std::string& group) { return is_or_holds(group, used_in); });
 }
 
 std::vector<Attachment> visible_attachments() {

@@ -46,6 +46,20 @@ ControlGroup make(const std::string& root, const std::string& directory) {
     return group;
 }
 
+/// Not valid where there is none, with errno ESTALE, or where it cannot be asked, with another one.
+Descriptor open_control_group(const std::string& root, std::uint64_t identity) {
+    const Descriptor mount = open_for_reading(root);
+    // The kernel's handle of a control group is its identity (kernfs_encode_fh()).
+    constexpr int kernfs_handle = 0xfe;
+    alignas(file_handle) std::array<char, sizeof(file_handle) + sizeof identity> memory{};
+    auto* handle = reinterpret_cast<file_handle*>(memory.data());
+    handle->handle_bytes = sizeof identity;
+    handle->handle_type = kernfs_handle;
+    std::memcpy(memory.data() + sizeof(file_handle), &identity, sizeof identity);
+    const int group = open_by_handle_at(mount.number(), handle, O_PATH | O_CLOEXEC);
+    return Descriptor{group};
+}
+
 } // namespace
 
 ControlGroup root_control_group() {
@@ -104,22 +118,30 @@ ControlGroup control_group_of_unit(const std::string& unit) {
 }
 
 bool control_group_may_exist(std::uint64_t identity) {
+    try {
+        return open_control_group(tree(), identity).valid() || errno != ESTALE;
+    } catch (const Impossible&) {
+        return true;
+    }
+}
+
+std::optional<std::string> control_group_path(std::uint64_t identity) {
     std::string root;
     try {
         root = tree();
     } catch (const Impossible&) {
-        return true;
+        return std::nullopt;
     }
-    const Descriptor mount = open_for_reading(root);
-    // The kernel's handle of a control group is its identity (kernfs_encode_fh()).
-    constexpr int kernfs_handle = 0xfe;
-    alignas(file_handle) std::array<char, sizeof(file_handle) + sizeof identity> memory{};
-    auto* handle = reinterpret_cast<file_handle*>(memory.data());
-    handle->handle_bytes = sizeof identity;
-    handle->handle_type = kernfs_handle;
-    std::memcpy(memory.data() + sizeof(file_handle), &identity, sizeof identity);
-    const Descriptor group{open_by_handle_at(mount.number(), handle, O_PATH | O_CLOEXEC)};
-    return group.valid() || errno != ESTALE;
+    const Descriptor group = open_control_group(root, identity);
+    if (!group.valid())
+        return errno == ESTALE ? std::optional<std::string>{"/"} : std::nullopt;
+    std::error_code error;
+    const std::string directory =
+        fs::read_symlink(fmt::format("/proc/self/fd/{}", group.number()), error).string();
+    if (error || directory.rfind(root, 0) != 0)
+        return std::nullopt;
+    const std::string path = directory.substr(root.size());
+    return path.empty() ? "/" : path;
 }
 
 std::vector<pid_t> processes_in(const ControlGroup& group) {

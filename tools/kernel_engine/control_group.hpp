@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,10 @@ ControlGroup control_group_of_unit(const std::string& unit);
 
 /// False where the kernel has no control group of this identity any more; true where it cannot be asked.
 bool control_group_may_exist(std::uint64_t identity);
+
+/// The path of this control group below the tree's root. One that is gone is given as the root, below which
+/// it was; nothing where the kernel cannot be asked.
+std::optional<std::string> control_group_path(std::uint64_t identity);
 
 /// A name without a suffix is that of a service, as for systemctl(1).
 std::string unit_name(const std::string& unit);

@@ -45,8 +45,10 @@ struct Attachment {
     std::uint32_t question_ticks = 0;
     std::uint32_t spoke_first_ticks = 0;
 
-    /// Whether the sockets on `port` that were made in this control group are served.
-    [[nodiscard]] bool serves(const std::string& control_group, std::uint16_t port) const;
+    /// Whether a socket on `port` is served: `made_in` is the control group in which it was made, where the
+    /// programs run for it; `used_in` that of the process that sends, which may be excepted.
+    [[nodiscard]] bool serves(const std::string& made_in, const std::string& used_in,
+                              std::uint16_t port) const;
     /// Whether this is the control group, or it lies below.
     [[nodiscard]] bool holds(const std::string& control_group) const;
 };
