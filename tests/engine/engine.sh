@@ -26,11 +26,11 @@ engine_sweep() {
 
 engine_remove() { # GROUP
     local tries
-    "$ENGINE_TOOL" detach -q --cgroup "$1" >/dev/null 2>&1 || true
+    find "$1" -type d -exec "$ENGINE_TOOL" detach -q --cgroup {} \; >/dev/null 2>&1 || true
     for ((tries = 0; tries < 60; tries++)); do
         find "$1" -depth -type d -exec rmdir -- {} + 2>/dev/null && return
         [ -d "$1" ] || return 0
-        [ "$tries" -ne 20 ] || find "$1" -name cgroup.procs -exec cat {} + | xargs -r kill -KILL 2>/dev/null || true
+        [ "$tries" -ne 20 ] || xargs -r kill -KILL < <(find "$1" -name cgroup.procs -exec cat {} +) 2>/dev/null || true
         sleep 0.05
     done
 }
@@ -84,8 +84,11 @@ program() { # NAME
     printf '%s\n' "$ENGINE_PROGRAMS/$1"
 }
 
+# What is attached anywhere. The tool ends with 1 where a control group is gone, which may be another test's.
+attached() { "$ENGINE_TOOL" list "$@" || [ $? -eq 1 ]; }
+
 counter() { # NAME: of the engine that is attached to this test's control group
-    "$ENGINE_TOOL" list -j | "$LAB_PYTHON" -c '
+    attached -j | "$LAB_PYTHON" -c '
 import json, sys
 for one in json.load(sys.stdin)["attached"]:
     if one["control_group"].endswith(sys.argv[1]):

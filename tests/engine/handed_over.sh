@@ -21,7 +21,7 @@ for LAB_PORT in 5301 5302; do
     [ "${answer%%#*}" = 192.0.2.2 ] || fail "bare, port $LAB_PORT answered from $answer"
 done
 engine_attach
-"$ENGINE_TOOL" list -j | grep '"made"' >/dev/null || skip "this kernel tells no program when a socket was made"
+attached -j | grep '"made"' >/dev/null || skip "this kernel tells no program when a socket was made"
 for LAB_PORT in 5301 5302; do
     for address in "${addresses[@]}"; do
         answer=$(ask "$address")

@@ -26,7 +26,7 @@ launcher=$LAB_DIR/tree/scripts/multihome
 groups_left() { find "$ENGINE_GROUP" -mindepth 1 -type d; }
 expect_gone() {
     [ -z "$(groups_left)" ] || fail "$1: the control group is left: $(groups_left)"
-    if "$ENGINE_TOOL" list | grep -F "${ENGINE_GROUP##*/}/"; then fail "$1: the engine is left"; fi
+    if attached | grep -F "${ENGINE_GROUP##*/}/"; then fail "$1: the engine is left"; fi
     say "ok: $1: nothing is left"
 }
 await_group() {
@@ -87,7 +87,7 @@ said=$("$launcher" --engine kernel sh -c 'sleep 0.2 &' 2>&1 >/dev/null)
 group=${said##*--cgroup }
 group=${group%%\'*}
 for ((tries = 0; tries < 200; tries++)); do
-    "$ENGINE_TOOL" list | grep -F "$group " >/dev/null || break
+    attached | grep -F "$group " >/dev/null || break
     "$ENGINE_TOOL" detach -q --cgroup "/none" || true
     sleep 0.05
 done
