@@ -85,10 +85,8 @@ size_t writable_bytes(void* memory, size_t length) {
     const control::Arrival arrival = control::read(
         ours.msg_control, ours.msg_controllen,
         {.with_interface = settings::get().same_interface, .to_device = socket.has(Socket::to_device)});
-    if (arrival.found == control::none) [[unlikely]] {
+    if (arrival.found == control::none) [[unlikely]]
         sockets::verify(fd, socket);
-        return false;
-    }
     // One that was cut cannot be answered.
     return ours.msg_name != nullptr && ours.msg_namelen <= room && turn.hear(socket, fd, ours, arrival.local);
 }

@@ -120,7 +120,7 @@ bool has_no_family(Socket socket, const void* address, sockaddr_in& name) {
     return true;
 }
 
-// The peer that this message of ours goes to, for which a source was found.
+// The peer that this message goes to, for which a source was looked for.
 bool read_destination(Socket socket, const msghdr& ours, Peer& peer) {
     sockaddr_in name;
     return has_no_family(socket, ours.msg_name, name)
@@ -141,6 +141,16 @@ void give_back(peers::Turn& turn, int fd, const msghdr& ours) {
     peers::Turn turn;
     give_back(turn, fd, ours);
     return -1;
+}
+
+// The same for what was to leave by route.
+[[gnu::cold]] ssize_t fail_by_route(int fd, const sockaddr* address, socklen_t length) {
+    if (!may_be_peer(length) || !user_memory::can_read(address, readable_length(length)))
+        return -1;
+    msghdr ours{};
+    ours.msg_name = const_cast<sockaddr*>(address);
+    ours.msg_namelen = length;
+    return fail_as_made(fd, ours);
 }
 
 // The kernel refused the source of this message of ours, and took it as the program made it: forget the
@@ -215,8 +225,10 @@ namespace detail {
     if (may_be_peer(address_length) && user_memory::can_read(address, readable_length(address_length)))
         [[likely]]
         source = find_source_alone(fd, address, address_length, room, errno_before);
-    return source ? send(fd, buffer, length, flags, address, address_length, source, errno_before)
-                  : libc::sendto(fd, buffer, length, flags, address, address_length);
+    if (source) [[likely]]
+        return send(fd, buffer, length, flags, address, address_length, source, errno_before);
+    const ssize_t sent = libc::sendto(fd, buffer, length, flags, address, address_length);
+    return sent >= 0 ? sent : fail_by_route(fd, address, address_length);
 }
 
 [[gnu::hot, gnu::noinline]] ssize_t search_and_send(int fd, const msghdr* theirs, int flags) {
@@ -233,8 +245,10 @@ namespace detail {
         return libc::sendmsg(fd, theirs, flags);
     int errno_before = 0;
     const Source source = find_source_alone(fd, theirs->msg_name, theirs->msg_namelen, room, errno_before);
-    if (!source)
-        return libc::sendmsg(fd, theirs, flags);
+    if (!source) {
+        const ssize_t sent = libc::sendmsg(fd, theirs, flags);
+        return sent >= 0 ? sent : fail_as_made(fd, *theirs);
+    }
     msghdr ours = *theirs;
     if (add_source(ours, source, control)) [[likely]]
         return send(fd, theirs, flags, {ours.msg_control, ours.msg_controllen}, errno_before);

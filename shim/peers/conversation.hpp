@@ -6,6 +6,8 @@
 //   state            is sent from        heard at Y                how long it counts
 //   nothing          by route            question(Y)
 //   we spoke first   by route            unchanged                 120 s of silence
+//   lapsed(X)        by route            at X: known(X);           120 s of silence
+//                                        elsewhere: unchanged
 //   question(X)      X                   unanswered: question(Y)   30 s; for good where it was answered, by
 //                                        answered: see below       less than three datagrams
 //   question(gone)   by route            question(Y)               for good
@@ -24,7 +26,9 @@
 // does without us.
 //
 // An address that turns out to be no source any more leaves what is known of the others. Where there is none,
-// the peer has asked all the same: what the program sends it is no first word.
+// or where what was heard names no address to answer from, the peer has asked all the same: what the program
+// sends it is no first word. Nor is it where the question has run out: that has lapsed, and whoever comes
+// back to the same address has asked it twice.
 //
 // What is an answer? What the thread that heard the question sends first, certainly. What another thread
 // sends, or this one later, is one where the program is known to answer so (`late`). Where it is not, it
@@ -72,8 +76,9 @@ public:
     static constexpr Conversation question(LocalIndex asked, Ticks now) {
         return Conversation{kind_bits(Kind::question) | place(asked, first_index_shift) | time_bits(now)};
     }
-    static constexpr Conversation spoke_first(Ticks now) {
-        return Conversation{kind_bits(Kind::spoke_first) | time_bits(now)};
+    static constexpr Conversation spoke_first(Ticks now) { return lapsed(local_by_route, now); }
+    static constexpr Conversation lapsed(LocalIndex asked, Ticks now) {
+        return Conversation{kind_bits(Kind::spoke_first) | place(asked, first_index_shift) | time_bits(now)};
     }
     static constexpr Conversation known(LocalIndex home, Ticks now) {
         return Conversation{kind_bits(Kind::known) | place(home, first_index_shift) | used_bit |
@@ -85,8 +90,8 @@ public:
     constexpr Kind kind() const { return static_cast<Kind>(word_ & 3); }
     friend constexpr bool operator==(Conversation, Conversation) = default;
 
-    // The address of a question; the home of one that is known or moving; local_by_route where we spoke
-    // first.
+    // The address of a question, also of one that has lapsed; the home of one that is known or moving;
+    // local_by_route where we spoke first.
     constexpr LocalIndex first_index() const { return index_at(first_index_shift); }
     // Where one that is moving asked last; else local_by_route.
     constexpr LocalIndex second_index() const {
@@ -110,7 +115,9 @@ public:
                 return known(at, now);
             return sends() > 1 ? moving(at, true, now, lifetimes) : question(at, now);
         case Kind::spoke_first:
-            return counts(now, lifetimes) ? spoke_first(now) : question(at, now);
+            if (!counts(now, lifetimes))
+                return question(at, now);
+            return at == first_index() && at != local_by_route ? known(at, now) : lapsed(first_index(), now);
         case Kind::known:
             return at == first_index() ? used() : moving(at, false, now, lifetimes);
         case Kind::moving:
@@ -130,11 +137,6 @@ public:
         if (kind() == Kind::moving && at == second_index())
             return Conversation{word_ | answered_bit};
         return *this;
-    }
-
-    // What answered() or after_spoken() was told of was not sent after all.
-    constexpr Conversation unanswered() const {
-        return kind() == Kind::moving ? Conversation{word_ & ~answered_bit} : *this;
     }
 
     // The address `at` is no source for this peer any more.
@@ -175,9 +177,10 @@ public:
     constexpr Conversation after_spoken(Ticks now, const Lifetimes& lifetimes, bool late) const {
         switch (kind()) {
         case Kind::question:
-            return counts(now, lifetimes) || has_lost_its_address() ? sent_once_more() : spoke_first(now);
+            return counts(now, lifetimes) || has_lost_its_address() ? sent_once_more()
+                                                                    : lapsed(first_index(), now);
         case Kind::spoke_first:
-            return spoke_first(now);
+            return lapsed(first_index(), now);
         case Kind::known:
             return *this;
         case Kind::moving:
@@ -205,6 +208,10 @@ public:
             break;
         }
         return quarters(now, lifetimes) <= lifetimes.question / moving_unit(lifetimes);
+    }
+    // A question without an address that an answer could leave from.
+    constexpr bool has_lost_its_address() const {
+        return kind() == Kind::question && first_index() == local_by_route;
     }
     // Heard once more at home, it stays as it is.
     constexpr bool is_steady() const { return kind() == Kind::known && is_used(); }
@@ -285,9 +292,6 @@ private:
                             place(at, second_index_shift) | (contested ? contested_bit : 0) |
                             (uint64_t{now / moving_unit(lifetimes)} & moving_time_mask) << moving_time_shift};
     }
-
-    // A question, whose address is no source any more.
-    constexpr bool has_lost_its_address() const { return first_index() == local_by_route; }
 
     constexpr unsigned sends() const { return static_cast<unsigned>(word_ >> sends_shift) & maximum_sends; }
     constexpr Conversation sent_once_more() const {

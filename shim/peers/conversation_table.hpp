@@ -81,8 +81,16 @@ public:
         return {};
     }
 
+    // What an event has stored: `after` in the place of `before`.
+    struct Change {
+        Word* word = nullptr; // null: nothing
+        uint64_t before = 0;
+        uint64_t after = 0;
+    };
+
     struct Heard {
         Entry entry;
+        Change change;
         bool is_new = false;     // the conversation was not in the table
         bool is_crowded = false; // and pushed out a question that had hardly been asked
     };
@@ -105,21 +113,28 @@ public:
         return exchange(entry, hash, next);
     }
 
-    // An answer was not sent after all. Async-signal-safe.
-    void take_back_answer(uint64_t hash) {
-        const Entry entry = find(hash);
-        if (const Conversation next = entry.state().unanswered(); entry && next != entry.state())
-            exchange(entry, hash, next);
-    }
+    struct Spoken : Conversation::Spoken {
+        Change change;
+    };
 
     // Something is sent that is no answer to what this thread has just heard: where it leaves from. If
     // nothing is known, we have spoken first. Async-signal-safe.
-    Conversation::Spoken speak(uint64_t hash, Ticks now, Entry found, bool late) {
+    Spoken speak(uint64_t hash, Ticks now, Entry found, bool late) {
         const Conversation::Spoken spoken = found.state().spoken(now, lifetimes_, late);
-        Heard ignored;
-        change(hash, now, found, ignored,
+        Heard result;
+        change(hash, now, found, result,
                [&](Conversation state) { return state.after_spoken(now, lifetimes_, late); });
-        return spoken;
+        return {spoken, result.change};
+    }
+
+    // What was sent to the conversation, and made this change, was not sent after all. A lost race means that
+    // something has happened since. Async-signal-safe.
+    void take_back(uint64_t hash, const Change& change) {
+        Bucket& bucket = bucket_of(hash);
+        uint64_t expected = change.after;
+        if (change.word >= bucket.words.data() && change.word < bucket.words.data() + ways)
+            change.word->compare_exchange_strong(expected, change.before, std::memory_order_release,
+                                                 std::memory_order_relaxed);
     }
 
     // The addresses that `is_gone` turned out to be no source for this conversation. Async-signal-safe.
@@ -186,6 +201,7 @@ private:
                 const Conversation next = event(Conversation{});
                 const Entry stored = exchange(entry, hash, next);
                 if (stored.held != entry.held) {
+                    heard.change = {entry.word, entry.held, stored.held};
                     heard.is_new = true;
                     heard.is_crowded = is_crowded(entry.state(), now);
                     remove_duplicates(hash);
@@ -196,8 +212,10 @@ private:
                 if (next == entry.state())
                     return entry;
                 const Entry stored = exchange(entry, hash, next);
-                if (stored.held != entry.held)
+                if (stored.held != entry.held) {
+                    heard.change = {entry.word, entry.held, stored.held};
                     return stored;
+                }
             }
             entry = find(hash);
         }

@@ -68,13 +68,15 @@ void log_new_peer(int fd, const Peer& peer, const Local& local) {
             settings::get().peers);
 }
 
-// An answer leaves from `at`, where this thread has heard the peer.
-[[gnu::always_inline]] inline void note_answer(SharedState& state, uint64_t hash, const Peer& peer,
-                                               LocalIndex at, const Entry& entry) {
+// An answer leaves from `at`, where this thread has heard the peer. `memory` is null where it has none.
+[[gnu::always_inline]] inline void note_answer(SharedState& state, ThreadMemory* memory, uint64_t hash,
+                                               const Peer& peer, LocalIndex at, const Entry& entry) {
     const Conversation before = entry.state();
     if (!before)
         return;
-    state.table().answer(hash, at, entry);
+    const Entry after = state.table().answer(hash, at, entry);
+    if (memory != nullptr)
+        memory->set_stored({entry.word, entry.held, after.held});
     if (before.kind() == Conversation::Kind::question && !before.is_answered())
         state.handover.withdraw(hash_in(state, peer), state.locals);
 }
@@ -83,16 +85,18 @@ void log_new_peer(int fd, const Peer& peer, const Local& local) {
 // program that goes on to send is not answering any more.
 bool is_answer(ThreadMemory& memory, const Run::Record& record, Conversation known,
                const Lifetimes& lifetimes) {
-    if (known.kind() == Conversation::Kind::question)
+    const Conversation::Kind kind = known.kind();
+    if (kind == Conversation::Kind::question)
         return known.counts(now(), lifetimes);
-    // Where the peer is known it is sent to as well.
-    if (known.kind() == Conversation::Kind::spoke_first || record.at() == known.first_index())
-        return true;
-    const uint64_t time = exactly_now();
-    if (record.is_answered() && !memory.continues_answer(time))
+    // What was heard has lapsed, or was pushed out of the table before the program spoke.
+    if (kind == Conversation::Kind::spoke_first)
         return false;
-    memory.set_answered(time);
-    return true;
+    // Where the peer is known it is sent to as well.
+    if (record.at() == known.first_index())
+        return true;
+    if (known && kind == Conversation::Kind::moving && !known.counts(now(), lifetimes))
+        return false;
+    return memory.answers_at(exactly_now(), record.is_answered());
 }
 
 // Something is sent to a peer that this thread has not just heard: where it leaves from. `late`: see
@@ -110,18 +114,20 @@ LocalIndex speak(SharedState& state, ThreadMemory* memory, Socket socket, uint64
         const LocalIndex offered =
             state.handover.find(hash_in(state, peer), socket.made(), time, state.locals, table.lifetimes());
         if (offered != local_by_route) {
-            note_answer(state, hash, peer, offered, table.hear(hash, offered, time, found).entry);
+            note_answer(state, memory, hash, peer, offered, table.hear(hash, offered, time, found).entry);
             return offered;
         }
     }
-    const Conversation::Spoken spoken = table.speak(hash, time, found, late);
-    if (memory != nullptr && spoken.from != local_by_route && spoken.from == found.state().second_index())
-        memory->set_late_answer(hash);
+    const ConversationTable::Spoken spoken = table.speak(hash, time, found, late);
+    if (memory != nullptr)
+        memory->set_stored(spoken.change);
     if (spoken.is_late_answer) {
-        set_answers_late(state);
+        // What came after a run was full is answered at once all the same.
+        if (memory == nullptr || !memory->has_full_run())
+            set_answers_late(state);
         state.handover.withdraw(hash_in(state, peer), state.locals);
     }
-    if (spoken.from == local_by_route)
+    if (spoken.from == local_by_route && !found.state().has_lost_its_address())
         state.handover.ask(hash_in(state, peer), time);
     return spoken.from;
 }
@@ -129,9 +135,15 @@ LocalIndex speak(SharedState& state, ThreadMemory* memory, Socket socket, uint64
 // Learns from a datagram of the conversation that reached us at `local`. Returns where an answer leaves from.
 LocalIndex learn(SharedState& state, ThreadMemory* memory, Socket socket, int fd, uint64_t hash,
                  const Peer& peer, const Local& local, const Entry& found) {
-    // Of one that names no address to answer from, or that is no question, there is nothing to learn.
-    if (!local || is_server_of_ours(peer, socket.port()))
+    // Of one that is no question there is nothing to learn.
+    if (is_server_of_ours(peer, socket.port()))
         return local_by_route;
+    // Of one that names no address to answer from, only that the peer has spoken.
+    if (!local) {
+        if (!found || found.state().kind() == Conversation::Kind::spoke_first)
+            state.table().hear(hash, local_by_route, now(), found);
+        return local_by_route;
+    }
     const LocalIndex likely = found.state().first_index();
     const LocalIndex at =
         likely != local_by_route && state.locals.is_at(likely, local) ? likely : state.locals.intern(local);
@@ -221,7 +233,7 @@ LocalIndex detail::send_changing(ThreadMemory* memory, Socket socket, uint64_t h
         const bool may_be_for_another = questions_change_threads(state);
         const bool is_ours = !may_be_for_another || !found || known.asked_last() == memory->heard_last(hash);
         if (is_ours && is_answer(*memory, record, known, state.table().lifetimes())) {
-            note_answer(state, hash, peer, record.at(), found);
+            note_answer(state, memory, hash, peer, record.at(), found);
             return record.at();
         }
         return speak(state, memory, socket, hash, peer, found, may_be_for_another);
@@ -271,8 +283,7 @@ void Turn::give_back(Socket socket, const Peer& peer) {
     if (memory_ == nullptr || state == nullptr)
         return;
     const uint64_t hash = hash_in(*state, peer, socket.port());
-    if (memory_->give_back(hash))
-        state->table().take_back_answer(hash);
+    state->table().take_back(hash, memory_->give_back(hash));
 }
 
 void forked() {

@@ -28,6 +28,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdint>
+#include <utility>
 
 namespace multihome::peers {
 
@@ -134,12 +135,16 @@ public:
         if (!is_drained_)
             drained_ = {};
         is_drained_ = true;
-        for (Drained& drained : drained_)
-            if (drained.socket == 0 || drained.socket == socket.word()) {
-                drained = {socket.word(), run_.count()};
+        for (unsigned index = 0; index < drained_.size(); ++index)
+            if (drained_[index] == 0 || drained_[index] == socket.word()) {
+                drained_[index] = socket.word();
+                drained_count_[index] = static_cast<uint8_t>(run_.count());
                 break;
             }
     }
+
+    // It may have received more than it remembers.
+    bool has_full_run() const { return run_.is_full(); }
 
     // It has received something.
     bool is_reader() const { return is_reader_; }
@@ -155,17 +160,24 @@ public:
     [[gnu::always_inline]] Run::Record record_to_answer(uint64_t hash) {
         is_receiving_ = false;
         again_ = 0;
-        late_answer_ = 0;
+        stored_ = {};
         if (answers_in_order())
             return run_.answer_first(hash);
         // What came after a run was full is the latest: the table knows that.
         return run_.is_full() ? Run::Record{} : run_.answer_latest(hash);
     }
 
-    // Something is sent now, after what `record_to_answer()` has found was answered. True where it goes on
-    // with that answer: a long one is several datagrams in a row.
-    bool continues_answer(uint64_t now) const { return now - answered_at_ <= longest_pause; }
-    void set_answered(uint64_t now) { answered_at_ = now; }
+    // Something is sent now, in nanoseconds, to who was heard elsewhere than where it is known. True where it
+    // is the answer, or goes on with it: a long one is several datagrams in a row. `is_answered`: the answer
+    // has begun.
+    bool answers_at(uint64_t now, bool is_answered) {
+        if (!is_answered)
+            answer_began_at_ = now;
+        else if (now - answered_at_ > longest_pause || now - answer_began_at_ > longest_answer)
+            return false;
+        answered_at_ = now;
+        return true;
+    }
 
     // Where this thread has heard the conversation last; local_by_route where it has not.
     LocalIndex heard_last(uint64_t hash) {
@@ -173,14 +185,14 @@ public:
         return record != nullptr ? record->at() : local_by_route;
     }
 
-    // An answer to this conversation was not sent after all. True where it was the last one to a question
-    // that this thread has not heard.
-    bool give_back(uint64_t hash) {
+    // What is sent now has made this change in the table.
+    void set_stored(const ConversationTable::Change& stored) { stored_ = stored; }
+    // Something was not sent to this conversation after all. Returns what that has stored, if it was the last
+    // to be sent.
+    ConversationTable::Change give_back(uint64_t hash) {
         run_.give_back(hash);
-        return late_answer_ == hash;
+        return std::exchange(stored_, {});
     }
-    // What is sent now is an answer to this conversation, whose question this thread has not heard.
-    void set_late_answer(uint64_t hash) { late_answer_ = hash; }
 
     // The addresses that `is_gone` are no source for this conversation any more.
     template <typename IsGone>
@@ -238,6 +250,8 @@ private:
     // In nanoseconds: what a program does between two datagrams of one answer takes less, and hardly any
     // program sends something of its own as soon as that after an answer.
     static constexpr uint64_t longest_pause = 500'000;
+    // What goes on for longer is no answer any more.
+    static constexpr uint64_t longest_answer = 100'000'000;
 
     void clear() {
         run_.clear();
@@ -247,13 +261,13 @@ private:
     // A socket that is read again, after it was read to its end, begins another round: what the run had by
     // then has been answered elsewhere.
     void end_round(Socket socket) {
-        for (Drained& drained : drained_)
-            if (drained.socket == socket.word()) {
-                run_.forget_first(drained.count);
+        for (unsigned index = 0; index < drained_.size(); ++index)
+            if (drained_[index] == socket.word()) {
+                run_.forget_first(drained_count_[index]);
                 if (run_.count() == 0)
                     clear();
                 else
-                    drained.count = 0;
+                    drained_count_[index] = 0;
             }
     }
 
@@ -266,14 +280,12 @@ private:
     uint8_t count_before_ = 0; // of the run, when the last call began
     static_assert(Run::capacity <= UINT8_MAX);
     unsigned thread_number_ = 0;
-    uint64_t answered_at_ = 0; // see continues_answer()
-    uint64_t late_answer_ = 0; // see give_back()
-    struct Drained {
-        uint64_t socket = 0;
-        unsigned count = 0; // of the run by then
-    };
-    std::array<Drained, 4>
-        drained_{}; // the first sockets read to their end in this run; none unless is_drained_
+    uint64_t answer_began_at_ = 0; // see answers_at()
+    uint64_t answered_at_ = 0;
+    ConversationTable::Change stored_; // see give_back()
+    // The first sockets read to their end in this run, none unless is_drained_, and the run's length by then.
+    std::array<uint64_t, 4> drained_{};
+    std::array<uint8_t, 4> drained_count_{};
     uint64_t line_socket_ = 0;
     uint64_t usual_socket_ = 0; // line_socket_, or none
     Counters::Line* line_ = nullptr;

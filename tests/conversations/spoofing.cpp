@@ -59,6 +59,16 @@ void push_from(const std::string& address, Actor& pusher, Served& served, Tally&
         tally.expect(name_of(address, served.port), push(pusher, served));
 }
 
+// Until no question counts any more.
+void push_on(const Program& program, Actor& pusher, std::vector<Served>& all) {
+    const auto wait = program.is_bare() ? std::chrono::milliseconds{0} : after_question;
+    for (const auto end = std::chrono::steady_clock::now() + wait; std::chrono::steady_clock::now() < end;) {
+        for (Served& served : all)
+            push(pusher, served);
+        std::this_thread::sleep_for(push_interval);
+    }
+}
+
 // A thread reads and answers, another one pushes. The peer has been answered before, so no push goes astray.
 void push_to_answered(Program& program, Family family, Tally& tally, unsigned exchanges,
                       bool spoof_is_answered) {
@@ -99,14 +109,36 @@ void push_after_question(Program& program, Family family, Tally& tally,
         push_from(primary, pusher, served, tally);
         spoof(reader, served, second);
     }
-    const auto wait = program.is_bare() ? std::chrono::milliseconds{0} : after_question;
-    for (const auto end = std::chrono::steady_clock::now() + wait; std::chrono::steady_clock::now() < end;) {
-        for (Served& served : all)
-            push(pusher, served);
-        std::this_thread::sleep_for(push_interval);
-    }
+    push_on(program, pusher, all);
     for (Served& served : all)
         push_from(primary, pusher, served, tally);
+}
+
+// The stranger's datagram is the first that the program hears of the peer, which it goes on to send to.
+void push_to_unheard(Program& program, Family family, Tally& tally, bool by_thread) {
+    Actor& reader = program.main();
+    Actor& pusher = by_thread ? program.start_thread() : reader;
+    std::vector<Served> all;
+    all.push_back(open_server(reader, family));
+    spoof(reader, all[0], addresses(family)[1]);
+    push_on(program, pusher, all);
+    push_from(addresses(family)[0], pusher, all[0], tally);
+}
+
+// Peers subscribe at a secondary address by one datagram, are pushed to for longer than that counts, and
+// subscribe again.
+void subscribe_again(Program& program, Family family, Tally& tally, bool by_thread) {
+    Actor& reader = program.main();
+    Actor& pusher = by_thread ? program.start_thread() : reader;
+    const std::string& publisher = addresses(family)[1];
+    std::vector<Served> all;
+    all.push_back(open_server(reader, family));
+    spoof(reader, all[0], publisher); // no spoof: it subscribes
+    push_on(program, pusher, all);
+    for (unsigned time = 0; time < 3; ++time) {
+        spoof(reader, all[0], publisher);
+        push_from(publisher, pusher, all[0], tally);
+    }
 }
 
 // Registered by one exchange at a secondary address, called much later from there. It answers, and is called
@@ -237,7 +269,20 @@ std::vector<Case> cases_of_spoofing() {
     after_question_to("by_reader_to_one", {1}, false);
     after_question_to("by_reader", {0, 1, 2}, false);
     after_question_to("by_thread", {0, 1, 2}, true);
-    cases.push_back({"spoofed.telephone", Bare::wrong, telephone, short_timeouts});
+    for (const bool by_thread : {false, true}) {
+        const std::string who = by_thread ? "by_thread" : "by_reader";
+        cases.push_back({"spoofed.push_after_question." + who + "_to_unheard", Bare::all_right,
+                         [=](Program& program, Family family, Tally& tally) {
+                             push_to_unheard(program, family, tally, by_thread);
+                         },
+                         short_timeouts});
+        cases.push_back({"spoofed.telephone.subscribes_again." + who, Bare::wrong,
+                         [=](Program& program, Family family, Tally& tally) {
+                             subscribe_again(program, family, tally, by_thread);
+                         },
+                         short_timeouts});
+    }
+    cases.push_back({"spoofed.telephone.called", Bare::wrong, telephone, short_timeouts});
     const std::pair<const char*, Asks> ways[] = {
         {"unbound", Asks::unbound}, {"bound", Asks::bound_to_any_port}, {"connected", Asks::connected}};
     for (const in_port_t upstream_port : {in_port_t{53}, in_port_t{5353}})

@@ -96,6 +96,47 @@ TEST_CASE("nothing is stored where nothing changes") {
     CHECK_FALSE(entry.is_unchanged());
 }
 
+TEST_CASE("what was not sent leaves everything as it was") {
+    Scene scene;
+    const auto held = [&](uint64_t number) { return scene.table.find(Memory::hash(0, number)).held; };
+    const auto try_to_speak = [&](uint64_t number) {
+        const uint64_t hash = Memory::hash(0, number);
+        const auto spoken = scene.table.speak(hash, start + 1, scene.table.find(hash), true);
+        CHECK(spoken.change.word != nullptr);
+        scene.table.take_back(hash, spoken.change);
+    };
+    scene.hear(1, start);
+    scene.settle(2, start);
+    scene.hear(2, start, true);
+    scene.speak(3, start);
+    for (const uint64_t number : {1U, 2U, 3U, 4U}) {
+        CAPTURE(number);
+        const uint64_t before = held(number);
+        try_to_speak(number);
+        CHECK(held(number) == before);
+    }
+    // What has changed meanwhile stays, and so do the words of other conversations.
+    const uint64_t hash = Memory::hash(0, 5);
+    const auto spoken = scene.table.speak(hash, start, {}, true);
+    scene.table.take_back(Memory::hash(1, 5), spoken.change);
+    CHECK(scene.knows(5));
+    scene.hear(5, start + 1);
+    const uint64_t after = held(5);
+    scene.table.take_back(hash, spoken.change);
+    scene.table.take_back(hash, {});
+    CHECK(held(5) == after);
+}
+
+TEST_CASE("what was not sent pushes out nobody") {
+    Scene scene;
+    for (uint64_t number = 1; number <= ConversationTable::ways; ++number)
+        scene.settle(number, start);
+    const uint64_t hash = Memory::hash(0, 20);
+    scene.table.take_back(hash, scene.table.speak(hash, start, {}, true).change);
+    CHECK(scene.count(1, ConversationTable::ways) == ConversationTable::ways);
+    CHECK_FALSE(scene.knows(20));
+}
+
 TEST_CASE("an address that is no source any more leaves what is known of the other") {
     Scene scene;
     const LocalIndex x = scene.memory.local_of(1, false);

@@ -156,14 +156,6 @@ TEST_CASE("each event in each state") {
     }
 }
 
-TEST_CASE("an answer that was not sent is still to be given") {
-    Story story = moving(x, y);
-    CHECK(story.speak(true) == y);
-    CHECK(story.state().unanswered() == moving(x, y).state());
-    for (const Story& other : {asked(x), asked(x).answer(x), spoken_first(), moving(x, y), known(x)})
-        CHECK(other.state().unanswered() == other.state());
-}
-
 TEST_CASE("a late answer is told from what a program sends anyway") {
     const auto is_late = [](Story story) {
         return story.state().spoken(story.now(), lifetimes, true).is_late_answer;
@@ -187,9 +179,15 @@ TEST_CASE("an unanswered question counts for its time and no longer") {
         CHECK(Story{story}.speak() == x);
         story.wait(1);
         CHECK_FALSE(story.counts());
-        // Then the program speaks first.
+        // Then the program goes on to speak, and whoever comes back there has asked twice.
         CHECK(story.speak() == local_by_route);
-        CHECK(story.kind() == Kind::spoke_first);
+        CHECK(story.state() == Conversation::lapsed(x, story.now()));
+        CHECK(story.speak() == local_by_route);
+        CHECK(story.hear(y).state() == Conversation::lapsed(x, story.now()));
+        CHECK(Story{story}.hear(x).state() == Conversation::known(x, story.now()));
+        // As long as anybody speaks.
+        story.wait(481).hear(x);
+        CHECK(is(story, Kind::question, x));
     }
 }
 

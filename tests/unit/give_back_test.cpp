@@ -50,6 +50,25 @@ TEST_CASE("where answers come in order, one that was given back comes again") {
     });
 }
 
+TEST_CASE("what was not sent is no first word") {
+    const State state;
+    Worker worker;
+    worker.tell([] {
+        answer(1);
+        give_back(1);
+        receive(1, 2);
+        CHECK(answer(1) == local(2));
+        // Nor is it one of many sends.
+        receive(2, 2);
+        for (unsigned tries = 0; tries < 10; ++tries) {
+            answer(2);
+            give_back(2);
+        }
+    });
+    CHECK(known(2).kind() == Conversation::Kind::question);
+    CHECK_FALSE(known(2).is_answered());
+}
+
 TEST_CASE("one that was given back after others were answered comes first again") {
     const State state;
     Worker worker;

@@ -70,6 +70,16 @@ TEST_CASE("nothing is handed over of a question that was answered, or to a peer 
     });
 }
 
+TEST_CASE("who is sent to by route, because its address is gone, was not asked") {
+    Scene([] {
+        receive(1, 2);
+        peers::refused(test::server, test::peer(1), local(2));
+        CHECK(is_by_route(answer(1)));
+        receive(1, 3, sibling);
+        CHECK(peers::handed_over(test::socket_on(50000, 3), test::peer(1)) == local(3));
+    });
+}
+
 TEST_CASE("the first answer to a question ends its offer, whichever thread asks again") {
     const State state;
     Worker a;

@@ -254,6 +254,39 @@ TEST_CASE("what was refused is not tried again until the peer is heard again") {
     CHECK(answer_by(b, 1) == local(3));
 }
 
+TEST_CASE("a peer that was heard at no address of ours has asked all the same") {
+    Scene([] {
+        const auto hear_at_group = [] {
+            const test::Datagram datagram{1, 2};
+            peers::Turn turn;
+            turn.begin_receiving(server);
+            CHECK(turn.hear(server, -1, datagram.message(), Local{}));
+        };
+        hear_at_group();
+        CHECK(is_by_route(answer(1)));
+        receive(1, 3);
+        CHECK(answer(1) == local(3));
+        settle(1, 3);
+        hear_at_group(); // which changes nothing
+        Worker other;
+        CHECK(answer_by(other, 1) == local(3));
+    });
+}
+
+TEST_CASE("a long answer ends with a pause, and by and by") {
+    peers::ThreadMemory memory;
+    constexpr uint64_t millisecond = 1'000'000;
+    uint64_t now = 5'000 * millisecond;
+    CHECK(memory.answers_at(now, false));
+    CHECK(memory.answers_at(now += millisecond / 2, true));
+    CHECK_FALSE(memory.answers_at(now += millisecond / 2 + 1, true));
+    CHECK(memory.answers_at(now, false));
+    unsigned datagrams = 0;
+    while (memory.answers_at(now += millisecond / 4, true))
+        ++datagrams;
+    CHECK(datagrams == 400);
+}
+
 TEST_CASE("what was refused leaves what is known of another address") {
     Scene([] {
         settle(1, 2);
