@@ -188,6 +188,9 @@ public:
         }
         if (word_ == 0)
             return spoke_first(now);
+        // Nor will what is at Y count when the clock has gone round.
+        if (!is_answered() && !is_contested() && !counts(now, lifetimes))
+            return known(first_index(), now);
         return is_answered_by_speaking(now, lifetimes, late) ? Conversation{word_ | answered_bit} : *this;
     }
 

@@ -335,6 +335,18 @@ TEST_CASE("a moving peer's question counts for its time, give or take a quarter"
         }
 }
 
+TEST_CASE("a moving peer's question that has run out is over, once something is sent") {
+    Story story = moving(x, y).wait(2 * lifetimes.question);
+    CHECK(story.speak(true) == x);
+    CHECK(is(story, Kind::known, x));
+    // Four lives later it would count again.
+    CHECK(story.wait(2 * lifetimes.question).speak(true) == x);
+    // One that was answered has moved so far.
+    story = moving(x, y).answer(y).wait(2 * lifetimes.question);
+    CHECK(story.speak(true) == x);
+    CHECK(is(story.hear(y), Kind::known, y));
+}
+
 TEST_CASE("a moving peer that is heard again at the same address begins its time anew") {
     Story story = moving(x, y);
     story.wait(lifetimes.question).hear(y).wait(lifetimes.question);
