@@ -141,9 +141,13 @@ static __always_inline void hear(const struct arrival* arrival) {
     if (known->spoke_at) {
         __u32 now = ticks();
         if (now - known->spoke_at < settings.spoke_first_ticks) {
-            if (now - known->spoke_at >= ENGINE_TICKS)
-                known->spoke_at = now;
-            return; /* an answer to what we asked */
+            __u8 lapsed = known->asked; /* 0: we began */
+            if (!lapsed || !is_place(known, lapsed - 1U, &arrival->place)) {
+                if (now - known->spoke_at >= ENGINE_TICKS)
+                    known->spoke_at = now;
+                return; /* an answer to what we asked */
+            }
+            known->known = lapsed; /* its question had run out, and it comes back */
         }
         known->spoke_at = 0;
     }

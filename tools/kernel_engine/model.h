@@ -45,7 +45,7 @@ struct engine_conversation {
     __u8 arrived;               /* datagrams, while they are counted (modulo 256) */
     __u8 taken;                 /* of those, taken by a program */
     __u32 asked_at;             /* ticks, when the newest question came */
-    __u32 spoke_at;             /* ticks, when we or the peer sent last; 0: the peer spoke first */
+    __u32 spoke_at;             /* ticks, when we or the peer sent last; 0: the peer spoke first, lately */
     __u8 asked;                 /* the newest question's place */
     __u8 known;                 /* the place where the peer asked, was answered, and asked again */
     __u8 ambiguous;             /* a link-local peer that was heard on two links */
