@@ -187,5 +187,7 @@ std::vector<Case> cases_of_processes();
 std::string lost_datagrams();
 
 [[noreturn]] void fail(const std::string& why);
+// Says what errno says as well.
+std::string with_errno(const std::string& what);
 
 } // namespace multihome::conversations

@@ -196,7 +196,7 @@ TEST_CASE("what the program sends is plain, chosen or malformed") {
 TEST_CASE("lengths that the kernel refuses are malformed, wherever they stand") {
     size_t used = 0;
     const size_t bad_lengths[] = {
-        0, 1, sizeof(cmsghdr) - 1, 4096, ~size_t{0}, ~size_t{0} - 7, size_t{1} << 63};
+        0, 1, sizeof(cmsghdr) - 1, 4096, ~size_t{0}, ~size_t{0} - 7, ~(~size_t{0} >> 1)};
     for (const size_t bad : bad_lengths) {
         CAPTURE(bad);
         auto buffer = ControlBuffer{}.add(IPPROTO_IP, IP_TTL, 64);

@@ -47,8 +47,11 @@ unsigned use(const Memory& memory, test::Random& random, uint64_t limit) {
         from = table.speak(hash, now, found, random.below(2) != 0).from;
         break;
     case 2:
+        table.forget_addresses(hash, now, [=](LocalIndex lost) { return lost == at; });
+        break;
     case 3:
     case 4:
+    case 5:
         seen = table.hear(hash, at, now, found).entry;
         if (seen && random.below(2) != 0)
             seen = table.answer(hash, at, seen);

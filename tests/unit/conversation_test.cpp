@@ -1,91 +1,15 @@
 // SPDX-License-Identifier: MIT
 //
-// The states of a conversation: each event in each state, and what each state is worth.
+// The states of a conversation: each event in each state.
 
 #include "shim/peers/conversation.hpp"
 
 #include "random.hpp"
+#include "story.hpp"
 
-#include <doctest/doctest.h>
 #include <initializer_list>
 
 namespace multihome::conversation_test {
-
-namespace {
-
-using Kind = Conversation::Kind;
-constexpr Lifetimes lifetimes;
-constexpr LocalIndex x = 5;
-constexpr LocalIndex y = 1023;
-constexpr LocalIndex z = 7;
-constexpr Ticks start = 1'000'003;
-
-// A conversation that time passes for.
-class Story {
-public:
-    explicit Story(const Lifetimes& times = lifetimes, Ticks now = start) : lifetimes_(times), now_(now) {}
-
-    Story& hear(LocalIndex at) {
-        state_ = state_.heard(at, now_, lifetimes_);
-        return *this;
-    }
-    Story& answer(LocalIndex at) {
-        state_ = state_.answered(at);
-        return *this;
-    }
-    // Where it leaves from.
-    LocalIndex speak(bool late = false) {
-        const LocalIndex from = state_.spoken(now_, lifetimes_, late).from;
-        state_ = state_.after_spoken(now_, lifetimes_, late);
-        return from;
-    }
-    Story& wait(Ticks ticks) {
-        now_ += ticks;
-        return *this;
-    }
-
-    Conversation state() const { return state_; }
-    Kind kind() const { return state_.kind(); }
-    bool counts() const { return state_.counts(now_, lifetimes_); }
-    Ticks now() const { return now_; }
-
-private:
-    Lifetimes lifetimes_;
-    Ticks now_;
-    Conversation state_;
-};
-
-Story asked(LocalIndex at) {
-    return Story{}.hear(at);
-}
-Story known(LocalIndex at) {
-    return Story{}.hear(at).answer(at).hear(at);
-}
-Story moving(LocalIndex home, LocalIndex to) {
-    return known(home).hear(to);
-}
-// Asked and pushed to at the one address, heard at the other.
-Story contested(LocalIndex first, LocalIndex then) {
-    Story story = asked(first).answer(first);
-    story.speak(); // the program's own
-    return story.hear(then);
-}
-Story spoken_first() {
-    Story story;
-    story.speak();
-    return story;
-}
-
-bool is(const Story& story, Kind kind, LocalIndex first, LocalIndex second = local_by_route) {
-    const Conversation state = story.state();
-    CAPTURE(static_cast<int>(state.kind()));
-    CHECK(state.kind() == kind);
-    CHECK(state.first_index() == first);
-    CHECK(state.second_index() == second);
-    return state.kind() == kind && state.first_index() == first && state.second_index() == second;
-}
-
-} // namespace
 
 TEST_SUITE_BEGIN("conversation");
 
@@ -351,82 +275,6 @@ TEST_CASE("a moving peer that is heard again at the same address begins its time
     Story story = moving(x, y);
     story.wait(lifetimes.question).hear(y).wait(lifetimes.question);
     CHECK(story.speak(true) == y);
-}
-
-TEST_CASE("a steady conversation is one that hearing at home does not change") {
-    for (const Story& story :
-         {asked(x), asked(x).answer(x), spoken_first(), moving(x, y), contested(x, y), known(x)}) {
-        const bool steady = story.state().is_steady();
-        CHECK(steady == (Story{story}.hear(x).state() == story.state() && story.kind() == Kind::known));
-    }
-    CHECK(known(x).state().is_steady());
-    const Conversation unused = known(x).state().unused();
-    CHECK_FALSE(unused.is_used());
-    CHECK_FALSE(unused.is_steady());
-    CHECK(unused.heard(x, start, lifetimes).is_used());
-    CHECK(unused.used() == known(x).state());
-    CHECK(unused.kind() == Kind::known);
-    CHECK(unused.first_index() == x);
-}
-
-TEST_CASE("what is settled, and where a peer asked last") {
-    CHECK_FALSE(asked(x).state().is_settled());
-    CHECK_FALSE(spoken_first().state().is_settled());
-    CHECK(known(x).state().is_settled());
-    CHECK(moving(x, y).state().is_settled());
-    CHECK_FALSE(contested(x, y).state().is_settled());
-    CHECK(asked(x).state().asked_last() == x);
-    CHECK(known(x).state().asked_last() == x);
-    CHECK(moving(x, y).state().asked_last() == y);
-    CHECK(spoken_first().state().asked_last() == local_by_route);
-    // Only a known one that nobody has heard lately has not been used.
-    CHECK(asked(x).state().is_used());
-    CHECK(moving(x, y).state().is_used());
-}
-
-TEST_CASE("the age of a moving one is that of its question, in quarters of its life") {
-    for (const Ticks waited : {Ticks{0}, Ticks{30}, Ticks{120}, Ticks{400}})
-        CHECK(contested(x, y).state().age(start + waited, lifetimes) / 30 == (start % 30 + waited) / 30);
-}
-
-TEST_CASE("the age of a question and of a known one, in any part of the clock's round") {
-    for (const Ticks now : {Ticks{0}, Ticks{1}, start, Ticks{0x3fff}, Ticks{0x4000}, ~Ticks{0}}) {
-        CAPTURE(now);
-        CHECK(Conversation::question(x, now).age(now, lifetimes) == 0);
-        CHECK(Conversation::question(x, now).age(now + 100, lifetimes) == 100);
-        CHECK(Conversation::question(x, now).age(now + 0x3fff, lifetimes) == 0x3fff);
-        CHECK(Conversation::question(x, now).age(now + 0x4000, lifetimes) == 0); // it wraps after 68 minutes
-        CHECK(Conversation::spoke_first(now).age(now + 480, lifetimes) == 480);
-    }
-    CHECK(Conversation::known(x, start).age_when_known(start) < 256);
-    CHECK(Conversation::known(x, start).age_when_known(start + 256 * 100) == 256 * 100);
-}
-
-TEST_CASE("every state fits into its bits, and none is the empty word") {
-    for (LocalIndex first = 1; first < 1U << local_index_bits; first = static_cast<LocalIndex>(first + 51))
-        for (LocalIndex second = 1; second < 1U << local_index_bits;
-             second = static_cast<LocalIndex>(second + 73)) {
-            if (second == first)
-                continue;
-            const Conversation question = Conversation::question(first, ~Ticks{0});
-            const Conversation home = Conversation::known(first, ~Ticks{0});
-            const Conversation away = home.heard(second, ~Ticks{0}, lifetimes).answered(second);
-            const Conversation rival =
-                question.answered(first).answered(first).heard(second, ~Ticks{0}, lifetimes).answered(second);
-            for (const Conversation state : {question, home, away, rival}) {
-                REQUIRE(static_cast<bool>(state));
-                REQUIRE((state.word() & ~Conversation::mask) == 0);
-                REQUIRE(state.first_index() == first);
-                // The fingerprint above it is none of its business.
-                REQUIRE(Conversation{state.word() | ~Conversation::mask} == state);
-            }
-            REQUIRE(away.second_index() == second);
-            REQUIRE(away.is_answered());
-            REQUIRE(rival.is_contested());
-            REQUIRE(rival.second_index() == second);
-        }
-    CHECK(static_cast<bool>(Conversation::spoke_first(0)));
-    CHECK(static_cast<bool>(Conversation::question(1, 0)));
 }
 
 TEST_SUITE_END();

@@ -17,12 +17,16 @@ uint64_t number_of(uint64_t word, const Locals& locals) {
     const Conversation state{word};
     if (!state)
         return 0;
-    uint64_t bits = word;
-    if (state.kind() != Conversation::Kind::spoke_first)
-        bits ^= locals.salt(state.first_index());
+    uint64_t bits = word ^ locals.salt(state.first_index());
     if (state.kind() == Conversation::Kind::moving)
         bits ^= locals.salt(state.second_index()) << 1;
     return bits >> Conversation::bits;
+}
+
+// Where the program spoke first, or the peer asked at no address of ours that is left.
+inline bool is_without_address(Conversation state) {
+    return state.first_index() == local_by_route &&
+           (state.kind() == Conversation::Kind::spoke_first || state.kind() == Conversation::Kind::question);
 }
 
 } // namespace multihome::test

@@ -119,7 +119,7 @@ public:
             return word == 0;
         const uint64_t number = number_of(word);
         return number > 0 && number < addresses / 2 &&
-               (state.kind() == Kind::spoke_first || is_its_own(number, state.first_index())) &&
+               (is_without_address(state) || is_its_own(number, state.first_index())) &&
                (state.kind() != Kind::moving || is_its_own(number, state.second_index()));
     }
 

@@ -77,7 +77,7 @@ public:
             return index == local_of(number, false) || index == local_of(number, true);
         };
         return number > 0 && number < limit &&
-               (state.kind() == Kind::spoke_first || is_its_own(state.first_index())) &&
+               (is_without_address(state) || is_its_own(state.first_index())) &&
                (state.kind() != Kind::moving || is_its_own(state.second_index()));
     }
     unsigned count_broken(uint64_t limit) const {
