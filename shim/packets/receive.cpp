@@ -85,6 +85,7 @@ size_t writable_bytes(void* memory, size_t length) {
     const control::Arrival arrival = control::read(
         ours.msg_control, ours.msg_controllen,
         {.with_interface = settings::get().same_interface, .to_device = socket.has(Socket::to_device)});
+    // What has come all the same is heard: the option may have been off for a while.
     if (arrival.found == control::none) [[unlikely]]
         sockets::verify(fd, socket);
     // One that was cut cannot be answered.

@@ -129,17 +129,17 @@ bool read_destination(Socket socket, const msghdr& ours, Peer& peer) {
 }
 
 // This message was not sent after all.
-void give_back(peers::Turn& turn, int fd, const msghdr& ours) {
+void give_back(peers::Turn& turn, int fd, const msghdr& ours, bool was_last) {
     const Socket socket = sockets::peek(fd);
     if (Peer peer; read_destination(socket, ours, peer))
-        turn.give_back(socket, peer);
+        turn.give_back(socket, peer, was_last);
 }
 
 // The call failed, and the program knows: what it sends next is the same answer once more.
 [[gnu::cold]] ssize_t fail_as_made(int fd, const msghdr& ours) {
     const libc::ErrnoGuard keep_errno;
     peers::Turn turn;
-    give_back(turn, fd, ours);
+    give_back(turn, fd, ours, true);
     return -1;
 }
 
@@ -365,8 +365,9 @@ bool has_source(const msghdr& ours, const msghdr& theirs) {
         // Backwards, because each takes back the last answer of its conversation.
         for (unsigned index = batch; index > done; --index)
             if (const msghdr& unsent = ours[index - 1].msg_hdr;
-                has_source(unsent, messages[index - 1].msg_hdr))
-                give_back(turn, fd, unsent);
+                may_be_peer(unsent.msg_namelen) &&
+                user_memory::can_read(unsent.msg_name, readable_length(unsent.msg_namelen)))
+                give_back(turn, fd, unsent, false);
     }
     if (done == 0)
         return -1;

@@ -18,12 +18,13 @@
 //                    is answered, by
 //                    route
 //
-// Heard once more at X, all but "we spoke first" become known(X) if X has been answered.
+// Heard once more at X, all but "we spoke first" become known(X) if X has been answered or has lapsed. What
+// names no address to answer from changes nothing of what still counts.
 //
-// So it takes two questions, with an answer between, to be known at an address. Anybody can send one datagram
-// in a stranger's name; that one gets its answer, and moves nobody. Where a peer was answered once at each of
-// two addresses, either may be the stranger's: then nothing is known, and the routing table chooses as it
-// does without us.
+// So it takes two questions, with something that is sent between, to be known at an address. Anybody can send
+// one datagram in a stranger's name; that one gets its answer, and moves nobody. Where a peer was answered
+// once at each of two addresses, either may be the stranger's: then nothing is known, and the routing table
+// chooses as it does without us.
 //
 // An address that turns out to be no source any more leaves what is known of the others. Where there is none,
 // or where what was heard names no address to answer from, the peer has asked all the same: what the program
@@ -105,8 +106,10 @@ public:
 
     // --- events ---
 
-    // The peer was heard at `at`.
+    // The peer was heard at `at`; local_by_route: at no address that an answer can leave from.
     constexpr Conversation heard(LocalIndex at, Ticks now, const Lifetimes& lifetimes) const {
+        if (at == local_by_route)
+            return heard_nowhere(now, lifetimes);
         switch (kind()) {
         case Kind::question:
             if (sends() == 0 || !counts(now, lifetimes) || has_lost_its_address())
@@ -117,7 +120,7 @@ public:
         case Kind::spoke_first:
             if (!counts(now, lifetimes))
                 return question(at, now);
-            return at == first_index() && at != local_by_route ? known(at, now) : lapsed(first_index(), now);
+            return at == first_index() ? known(at, now) : lapsed(first_index(), now);
         case Kind::known:
             return at == first_index() ? used() : moving(at, false, now, lifetimes);
         case Kind::moving:
@@ -140,15 +143,17 @@ public:
     }
 
     // The address `at` is no source for this peer any more.
-    constexpr Conversation without(LocalIndex at, Ticks now) const {
+    constexpr Conversation without(LocalIndex at, Ticks now, const Lifetimes& lifetimes) const {
         if (kind() == Kind::spoke_first || word_ == 0)
             return *this;
         if (at == second_index()) // the home is left, as it was before
             return is_contested() ? question(first_index(), now).sent_once_more() : known(first_index(), now);
         if (at != first_index())
             return *this;
+        if (kind() != Kind::moving || (!is_answered() && !counts(now, lifetimes)))
+            return question(local_by_route, now);
         const Conversation left = question(second_index(), now);
-        return is_answered() && kind() == Kind::moving ? left.sent_once_more() : left;
+        return is_answered() ? left.sent_once_more() : left;
     }
 
     // Something is sent to the peer that is no answer to what this thread has just heard.
@@ -251,7 +256,7 @@ public:
 private:
     //                 0-1   2-11    12-13         14-27
     //   question      kind  asked   sends         time
-    //   spoke first   kind                        time
+    //   spoke first   kind  asked                 time
     //   known         kind  home    used          time, in units of 64 s
     //                 0-1   2-11    12-21         22        23         24-27
     //   moving        kind  home    asked         answered  contested  time, in quarters of a question's life
@@ -267,6 +272,15 @@ private:
     static constexpr uint64_t contested_bit = answered_bit << 1;
     static constexpr unsigned moving_time_shift = second_index_shift + local_index_bits + 2;
     static constexpr uint64_t moving_time_mask = (uint64_t{1} << (bits - moving_time_shift)) - 1;
+
+    constexpr Conversation heard_nowhere(Ticks now, const Lifetimes& lifetimes) const {
+        const bool may_have_run_out = kind() == Kind::question || kind() == Kind::spoke_first;
+        if (word_ == 0 || (may_have_run_out && !counts(now, lifetimes)))
+            return question(local_by_route, now);
+        return kind() == Kind::spoke_first ? lapsed(first_index(), now)
+               : kind() == Kind::known     ? used()
+                                           : *this;
+    }
 
     static constexpr uint64_t kind_bits(Kind kind) { return static_cast<uint64_t>(kind); }
     static constexpr uint64_t place(LocalIndex index, unsigned shift) { return uint64_t{index} << shift; }

@@ -132,7 +132,8 @@ public:
     void take_back(uint64_t hash, const Change& change) {
         Bucket& bucket = bucket_of(hash);
         uint64_t expected = change.after;
-        if (change.word >= bucket.words.data() && change.word < bucket.words.data() + ways)
+        if (change.word >= bucket.words.data() && change.word < bucket.words.data() + ways &&
+            is_of(change.after, hash))
             change.word->compare_exchange_strong(expected, change.before, std::memory_order_release,
                                                  std::memory_order_relaxed);
     }
@@ -144,7 +145,7 @@ public:
         Conversation next = entry.state();
         for (const LocalIndex index : {next.second_index(), next.first_index()})
             if (index != local_by_route && is_gone(index))
-                next = next.without(index, now);
+                next = next.without(index, now, lifetimes_);
         // A lost race means that the peer was heard again meanwhile.
         if (entry && next != entry.state())
             exchange(entry, hash, next);
@@ -168,7 +169,7 @@ private:
 
     // The fingerprint of the conversation in this state.
     [[gnu::always_inline]] uint64_t fingerprint(uint64_t hash, Conversation state) const {
-        // Where we spoke first the index is local_by_route, whose salt is 0.
+        // Where there is no address, the index is local_by_route, whose salt is 0.
         uint64_t bits = hash ^ locals_->salt(state.first_index());
         // All numbers go through the same salts: were it not shifted, two of the same age would cancel out.
         if (state.kind() == Conversation::Kind::moving)

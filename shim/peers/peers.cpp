@@ -114,7 +114,9 @@ LocalIndex speak(SharedState& state, ThreadMemory* memory, Socket socket, uint64
         const LocalIndex offered =
             state.handover.find(hash_in(state, peer), socket.made(), time, state.locals, table.lifetimes());
         if (offered != local_by_route) {
-            note_answer(state, memory, hash, peer, offered, table.hear(hash, offered, time, found).entry);
+            // If it is not sent after all, the table goes on to say that it was: else it would seem late
+            // then.
+            note_answer(state, nullptr, hash, peer, offered, table.hear(hash, offered, time, found).entry);
             return offered;
         }
     }
@@ -140,8 +142,7 @@ LocalIndex learn(SharedState& state, ThreadMemory* memory, Socket socket, int fd
         return local_by_route;
     // Of one that names no address to answer from, only that the peer has spoken.
     if (!local) {
-        if (!found || found.state().kind() == Conversation::Kind::spoke_first)
-            state.table().hear(hash, local_by_route, now(), found);
+        state.table().hear(hash, local_by_route, now(), found);
         return local_by_route;
     }
     const LocalIndex likely = found.state().first_index();
@@ -236,6 +237,8 @@ LocalIndex detail::send_changing(ThreadMemory* memory, Socket socket, uint64_t h
             note_answer(state, memory, hash, peer, record.at(), found);
             return record.at();
         }
+        if (record.is_answered())
+            memory->set_on_its_own();
         return speak(state, memory, socket, hash, peer, found, may_be_for_another);
     }
     // Without a memory, a signal handler answers by the table.
@@ -278,12 +281,12 @@ LocalIndex Turn::find_source(Socket socket, const Peer& peer) {
     return detail::send_changing(memory_, socket, hash, peer, record);
 }
 
-void Turn::give_back(Socket socket, const Peer& peer) {
+void Turn::give_back(Socket socket, const Peer& peer, bool was_last) {
     SharedState* state = shared_state::get();
     if (memory_ == nullptr || state == nullptr)
         return;
     const uint64_t hash = hash_in(*state, peer, socket.port());
-    state->table().take_back(hash, memory_->give_back(hash));
+    state->table().take_back(hash, memory_->give_back(hash, was_last));
 }
 
 void forked() {

@@ -103,8 +103,10 @@ public:
     // is the routing table's choice. `room`: see source_at(). The caller counts what is answered.
     Source source_for(Socket socket, const void* name, socklen_t length, SourceRoom& room);
 
-    // What source_for() has found a source for was not sent after all: the next answer is the same one.
-    void give_back(Socket socket, const Peer& peer);
+    // What source_for() was asked for was not sent after all: the next answer is the same one. `was_last`: it
+    // is what this thread has sent last, and not one of several by one call. What is undone in the table is
+    // the last one's. That the program has asked the peer (Handover::ask()) stays.
+    void give_back(Socket socket, const Peer& peer, bool was_last);
 
     // The number of the source of what is sent to this peer, as source_for() finds it.
     LocalIndex find_source(Socket socket, const Peer& peer);

@@ -87,6 +87,7 @@ public:
         quick_.name_length = name_length;
         quick_.entry = entry;
         quick_.source = source;
+        stored_.word = nullptr; // what answers by the quick look stores nothing
     }
 
     // --- receiving ---
@@ -161,6 +162,7 @@ public:
         is_receiving_ = false;
         again_ = 0;
         stored_ = {};
+        is_on_its_own_ = false;
         if (answers_in_order())
             return run_.answer_first(hash);
         // What came after a run was full is the latest: the table knows that.
@@ -187,10 +189,13 @@ public:
 
     // What is sent now has made this change in the table.
     void set_stored(const ConversationTable::Change& stored) { stored_ = stored; }
-    // Something was not sent to this conversation after all. Returns what that has stored, if it was the last
-    // to be sent.
-    ConversationTable::Change give_back(uint64_t hash) {
-        run_.give_back(hash);
+    // What is sent now is no answer, though this thread has heard the peer.
+    void set_on_its_own() { is_on_its_own_ = true; }
+    // Something was not sent to this conversation after all. `was_last`: it is what was sent last, and not
+    // one of several by one call. Returns what the last one has stored.
+    ConversationTable::Change give_back(uint64_t hash, bool was_last) {
+        if (!was_last || !is_on_its_own_)
+            run_.give_back(hash);
         return std::exchange(stored_, {});
     }
 
@@ -277,7 +282,8 @@ private:
     bool is_batch_ = false;     // the last call has brought several
     bool is_drained_ = false;   // a call of this run found nothing
     bool is_reader_ = false;
-    uint8_t count_before_ = 0; // of the run, when the last call began
+    bool is_on_its_own_ = false; // see give_back()
+    uint8_t count_before_ = 0;   // of the run, when the last call began
     static_assert(Run::capacity <= UINT8_MAX);
     unsigned thread_number_ = 0;
     uint64_t answer_began_at_ = 0; // see answers_at()

@@ -119,6 +119,7 @@ TEST_CASE("what was not sent leaves everything as it was") {
     const uint64_t hash = Memory::hash(0, 5);
     const auto spoken = scene.table.speak(hash, start, {}, true);
     scene.table.take_back(Memory::hash(1, 5), spoken.change);
+    scene.table.take_back(Memory::hash(0, 6), spoken.change);
     CHECK(scene.knows(5));
     scene.hear(5, start + 1);
     const uint64_t after = held(5);
@@ -150,6 +151,10 @@ TEST_CASE("an address that is no source any more leaves what is known of the oth
     CHECK(lose(y) == Conversation::known(x, start));
     scene.hear(1, start, true);
     CHECK(lose(x) == Conversation::question(y, start));
+    // What was asked at y had run out.
+    scene.settle(1, start - 200);
+    scene.hear(1, start - 200, true);
+    CHECK(lose(x) == Conversation::question(local_by_route, start));
     scene.settle(1, start);
     scene.hear(1, start, true);
     scene.answer(1, true);

@@ -80,6 +80,18 @@ TEST_CASE("each event in each state") {
     }
 }
 
+TEST_CASE("what was heard at no address changes nothing of what counts") {
+    const auto heard_nowhere = [](Story story) { return story.hear(local_by_route).state(); };
+    for (const Story& story : {asked(x), asked(x).answer(x), moving(x, y), contested(x, y), known(x)})
+        CHECK(heard_nowhere(story) == story.state());
+    const Conversation nothing = Conversation::question(local_by_route, start);
+    CHECK(heard_nowhere(Story{}) == nothing);
+    for (const Story& old : {asked(x).wait(lifetimes.question + 1), spoken_first().wait(481)})
+        CHECK(heard_nowhere(old) == Conversation::question(local_by_route, old.now()));
+    CHECK(heard_nowhere(spoken_first()).kind() == Kind::spoke_first);
+    CHECK(is(Story{}.hear(local_by_route).hear(x), Kind::question, x));
+}
+
 TEST_CASE("a late answer is told from what a program sends anyway") {
     const auto is_late = [](Story story) {
         return story.state().spoken(story.now(), lifetimes, true).is_late_answer;

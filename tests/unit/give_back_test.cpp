@@ -6,7 +6,9 @@
 
 #include "turns.hpp"
 
+#include <chrono>
 #include <doctest/doctest.h>
+#include <thread>
 
 namespace multihome::give_back_test {
 
@@ -21,7 +23,7 @@ using test::Worker;
 
 // As send.cpp, where the kernel refused the call.
 void give_back(unsigned to) {
-    peers::Turn{}.give_back(server, test::peer(to));
+    peers::Turn{}.give_back(server, test::peer(to), true);
 }
 
 // What the table knows of the conversation.
@@ -67,6 +69,33 @@ TEST_CASE("what was not sent is no first word") {
     });
     CHECK(known(2).kind() == Conversation::Kind::question);
     CHECK_FALSE(known(2).is_answered());
+}
+
+TEST_CASE("what the program sends on its own gives no answer back") {
+    const State state;
+    Worker worker;
+    worker.tell([] {
+        test::settle(1, 2);
+        receive(1, 3);
+        CHECK(answer(1) == local(3));
+        std::this_thread::sleep_for(std::chrono::milliseconds{2}); // longer than an answer pauses
+        CHECK(answer(1) == local(2));
+        give_back(1);
+        CHECK(answer(1) == local(2));
+    });
+}
+
+TEST_CASE("an answer for another socket that was not sent is not late when it is") {
+    const State state;
+    Worker worker;
+    worker.tell([] {
+        const Socket transfer = test::socket_on(50000, 3);
+        receive(1, 2, test::sibling);
+        CHECK(answer(1, transfer) == local(2));
+        peers::Turn{}.give_back(transfer, test::peer(1), true);
+        CHECK(answer(1, transfer) == local(2));
+    });
+    CHECK(state->answers_late.load() == 0);
 }
 
 TEST_CASE("one that was given back after others were answered comes first again") {
