@@ -259,7 +259,8 @@ std::vector<Case> cases_of_spoofing() {
                              Bare::all_right, [=](Program& program, Family family, Tally& tally) {
                                  push_to_answered(program, family, tally, exchanges, answered);
                              }});
-    const auto after_question_to = [&](const char* name, std::vector<unsigned> exchanges, bool by_thread) {
+    const auto after_question_to = [&](const char* name, const std::vector<unsigned>& exchanges,
+                                       bool by_thread) {
         cases.push_back({std::string{"spoofed.push_after_question."} + name, Bare::all_right,
                          [=](Program& program, Family family, Tally& tally) {
                              push_after_question(program, family, tally, exchanges, by_thread);

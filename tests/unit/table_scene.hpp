@@ -21,7 +21,8 @@ public:
     }
     void answer(uint64_t number, bool second = false) {
         const uint64_t hash = TableMemory::hash(0, number);
-        table.answer(hash, memory.local_of(number, second), table.find(hash));
+        if (const ConversationTable::Entry entry = table.find(hash))
+            table.answer(hash, memory.local_of(number, second), entry);
     }
     LocalIndex speak(uint64_t number, Ticks now, bool late = false) {
         const uint64_t hash = TableMemory::hash(0, number);
