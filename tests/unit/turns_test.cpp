@@ -85,6 +85,23 @@ TEST_CASE("the quick look gives no answer for another thread, which has heard th
     CHECK(answer_by(b, 1) == local(3));
 }
 
+TEST_CASE("a batch that is more than a thread remembers is no late one") {
+    const State state;
+    Worker worker;
+    worker.tell([] {
+        constexpr unsigned many = Run::capacity + 20;
+        {
+            peers::Turn turn;
+            turn.begin_batch(true);
+            for (unsigned number = 1; number <= many; ++number)
+                test::hear(turn, server, test::Datagram{number, 2});
+        }
+        for (unsigned number = 1; number <= many; ++number)
+            CHECK(answer(number) == local(2));
+    });
+    CHECK(state->answers_late.load() == 0);
+}
+
 TEST_CASE("a turn within a turn has the table alone") {
     const Scene first([] {
         const peers::Turn outer;
