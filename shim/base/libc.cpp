@@ -2,19 +2,12 @@
 #include "shim/base/libc.hpp"
 
 #include "shim/base/next_definitions.hpp"
+#include "shim/base/system_call_numbers.hpp"
 
 #include <climits>
 #include <cstdlib>
 #include <dlfcn.h>
 #include <fcntl.h>
-#include <sys/syscall.h>
-
-#ifndef SYS_pidfd_getfd
-#define SYS_pidfd_getfd 438 // the same everywhere; Linux 5.6
-#endif
-#ifndef SYS_recvmmsg_time64
-#define SYS_recvmmsg_time64 417 // the same on all 32-bit processors; Linux 5.1
-#endif
 
 namespace multihome::libc {
 

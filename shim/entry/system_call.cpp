@@ -7,23 +7,16 @@
 #include "shim/base/cancellation.hpp"
 #include "shim/base/libc.hpp"
 #include "shim/base/log.hpp"
+#include "shim/base/system_call_numbers.hpp"
 #include "shim/sockets/system_call_filter.hpp"
 
 #include <cstdarg>
 #include <fcntl.h>
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <type_traits>
 #include <unistd.h>
 #include <utility>
-
-#ifndef SYS_pidfd_getfd
-#define SYS_pidfd_getfd 438
-#endif
-#ifndef SYS_recvmmsg_time64
-#define SYS_recvmmsg_time64 417
-#endif
 
 using namespace multihome; // NOLINT(google-build-using-namespace): this file is the program's side of it
 
