@@ -77,6 +77,12 @@ void Conversing::ask() {
     asked_[question.token] = {port, peer, generations_[peer], asked, question.token, {}};
 }
 
+// One that says nothing of the source.
+int Conversing::passing_error() {
+    static constexpr int errors[] = {EINTR, ENOMEM, EAGAIN};
+    return errors[random(3)];
+}
+
 // One datagram, if one is there.
 bool Conversing::read(size_t actor) {
     const std::vector<int>& all = sockets(actor, ports_[random(port_count)]);
@@ -87,9 +93,8 @@ bool Conversing::read(size_t actor) {
     receive.count = static_cast<uint32_t>(std::min(all.size(), maximum_others));
     std::copy_n(all.begin(), receive.count, std::begin(receive.others));
     if (has_faults_ && chance(20)) {
-        static constexpr int errors[] = {EINTR, ENOMEM, EAGAIN};
         receive.fault = Fault::receive;
-        receive.fault_errno = errors[random(3)];
+        receive.fault_errno = passing_error();
     }
     const Outcome outcome = actors_[actor]->try_to(receive);
     if (outcome.error != 0) {
@@ -154,18 +159,23 @@ Addresses Conversing::faulty_send(size_t actor, const Known& question, Order& se
     return allowed;
 }
 
+// The sources that are right for the answer to this question, which is sent now.
+Addresses Conversing::sources_for(size_t actor, const Known& question, bool in_order) {
+    const Addresses allowed =
+        model_.answer(actor, conversation(question), question.token, question.asked, in_order);
+    if (question.asked != coming_and_going || is_present_)
+        return allowed;
+    // It is refused, and what was known of the peer is forgotten.
+    model_.forget(conversation(question));
+    return Model::anywhere;
+}
+
 void Conversing::answer(size_t actor, size_t index, bool in_order) {
     const Known question = waiting_[index];
     waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(index));
     if (question.generation != generations_[question.peer])
         return; // the peer has gone
-    Addresses allowed =
-        model_.answer(actor, conversation(question), question.token, question.asked, in_order);
-    // It is refused, and what was known of the peer is forgotten.
-    if (question.asked == coming_and_going && !is_present_) {
-        model_.forget(conversation(question));
-        allowed = Model::anywhere;
-    }
+    Addresses allowed = sources_for(actor, question, in_order);
     Order send = order(actor, Verb::send, any_socket(actor, question.conversation_port));
     tell(in_order ? "answer in order" : "answer", actor, question, send.fd);
     run_length_[actor] = 0;
@@ -234,9 +244,8 @@ void Conversing::answer_batch() {
     // Room for one is a call for one.
     serve.count = static_cast<uint32_t>(2 + random(maximum_batch - 1));
     if (has_faults_ && chance(5)) {
-        static constexpr int errors[] = {EINTR, ENOMEM, EAGAIN};
         serve.fault = chance(3) ? Fault::receive : Fault::send;
-        serve.fault_errno = errors[random(3)];
+        serve.fault_errno = passing_error();
     }
     const Outcome outcome = actors_[actor]->try_to(serve);
     if (outcome.error == EAGAIN || (outcome.error != 0 && outcome.error == serve.fault_errno))
@@ -252,12 +261,7 @@ void Conversing::answer_batch() {
         const Known question = waiting_[before + index];
         if (question.generation != generations_[question.peer])
             continue; // nobody is there to hear it
-        Addresses allowed =
-            model_.answer(actor, conversation(question), question.token, question.asked, true);
-        if (question.asked == coming_and_going && !is_present_) {
-            model_.forget(conversation(question));
-            allowed = Model::anywhere;
-        }
+        const Addresses allowed = sources_for(actor, question, true);
         tell("answer in a batch", actor, question, serve.others[0]);
         model_.answered(actor, conversation(question), question.token);
         judge_answer(allowed, question);

@@ -75,6 +75,7 @@ private:
 
     void tell(const char* event, size_t actor, const Known& question, int fd = -1) const;
     void ask();
+    int passing_error();
     bool read(size_t actor);
     void judge(Addresses allowed, const Name& source, size_t port, const char* what);
     Addresses faulty_send(size_t actor, const Known& question, Order& send, Addresses allowed);
@@ -83,6 +84,7 @@ private:
     void ask_often();
     void answer_burst();
     void answer_batch();
+    Addresses sources_for(size_t actor, const Known& question, bool in_order);
     void judge_answer(Addresses allowed, const Known& question);
     void push();
     void change_sockets();
