@@ -44,26 +44,27 @@ constexpr size_t ipv6_space = CMSG_SPACE(sizeof(in6_pktinfo));
 
 // The words of one datagram. Those that a form does not use are not written.
 struct RawDatagram {
-    std::array<uint64_t, 4> name;
-    std::array<uint64_t, 3> arrival;
+    std::array<uint64_t, 3> name;
+    std::array<uint64_t, 2> arrival;
 };
 
 struct Ipv4 {
     static constexpr socklen_t name_length = sizeof(sockaddr_in);
     static constexpr size_t control_length = family_detail::ipv4_space;
 
-    // False where it is another form after all.
-    [[gnu::always_inline]] static bool read(const void* name, const void* control, RawDatagram& raw) {
+    // False where the messages are others after all.
+    [[gnu::always_inline]] static bool read_words(const void* name, const void* control, RawDatagram& raw) {
         using namespace family_detail;
         // The family, the port, the address; the interface and ipi_spec_dst, which is 0 where the datagram
         // was queued before the option was on.
         raw.name[0] = word_at(name, 0);
         raw.arrival[0] = word_at(control, CMSG_LEN(0));
-        return address_family(raw.name[0]) == AF_INET && kind_at(control, 0) == ipv4_kind &&
-               raw.arrival[0] >> 32 != 0;
+        return kind_at(control, 0) == ipv4_kind;
     }
-    [[gnu::always_inline]] static bool is_name(const RawDatagram& raw, const void* name) {
-        return family_detail::word_at(name, 0) == raw.name[0];
+    // Also false where it is another form in other ways, of which no conversation becomes steady.
+    [[gnu::always_inline]] static bool read(const void* name, const void* control, RawDatagram& raw) {
+        return read_words(name, control, raw) && address_family(raw.name[0]) == AF_INET &&
+               raw.arrival[0] >> 32 != 0;
     }
     // Nothing else that takes so much space comes alone on a socket of ours.
     [[gnu::always_inline]] static bool is_arrival(const RawDatagram& raw, const void* control) {
@@ -73,6 +74,13 @@ struct Ipv4 {
     [[gnu::always_inline]] static Address local(const RawDatagram& raw) {
         return Address::from_ipv4({static_cast<in_addr_t>(raw.arrival[0] >> 32)});
     }
+    // True where the control message that chooses a source (control::write_source()) names the address that
+    // this datagram reached. `message` tells its length and its words.
+    template <typename Message>
+    [[gnu::always_inline]] static bool is_source(const RawDatagram& raw, const Message& message) {
+        return message.length() == CMSG_LEN(sizeof(in_pktinfo)) &&
+               (message.word_at(CMSG_LEN(0)) ^ raw.arrival[0]) >> 32 == 0;
+    }
 };
 static_assert(offsetof(in_pktinfo, ipi_ifindex) == 0 && offsetof(in_pktinfo, ipi_spec_dst) == 4);
 
@@ -80,19 +88,16 @@ struct Ipv6 {
     static constexpr socklen_t name_length = sizeof(sockaddr_in6);
     static constexpr size_t control_length = family_detail::ipv6_space;
 
-    [[gnu::always_inline]] static bool read(const void* name, const void* control, RawDatagram& raw) {
+    [[gnu::always_inline]] static bool read_words(const void* name, const void* control, RawDatagram& raw) {
         using namespace family_detail;
         read_name(name, raw);
-        raw.arrival = {word_at(control, CMSG_LEN(0)), word_at(control, CMSG_LEN(8)), 0};
-        // A link-local address takes its interface, and the peer's its scope: none of this form's words.
-        const Address peer{raw.name[1], raw.name[2]};
-        return address_family(raw.name[0]) == AF_INET6 && kind_at(control, 0) == ipv6_kind &&
-               !peer.is_link_local() && !local(raw).is_link_local();
+        raw.arrival = {word_at(control, CMSG_LEN(0)), word_at(control, CMSG_LEN(8))};
+        return kind_at(control, 0) == ipv6_kind;
     }
-    [[gnu::always_inline]] static bool is_name(const RawDatagram& raw, const void* name) {
-        using namespace family_detail;
-        return ((word_at(name, 0) ^ raw.name[0]) | (word_at(name, 8) ^ raw.name[1]) |
-                (word_at(name, 16) ^ raw.name[2])) == 0;
+    [[gnu::always_inline]] static bool read(const void* name, const void* control, RawDatagram& raw) {
+        // A link-local address takes its interface, and the peer's its scope: none of this form's words.
+        return read_words(name, control, raw) && address_family(raw.name[0]) == AF_INET6 &&
+               !Address{raw.name[1], raw.name[2]}.is_link_local() && !local(raw).is_link_local();
     }
     [[gnu::always_inline]] static bool is_arrival(const RawDatagram& raw, const void* control) {
         using namespace family_detail;
@@ -104,6 +109,12 @@ struct Ipv6 {
     }
     [[gnu::always_inline]] static Address local(const RawDatagram& raw) {
         return {raw.arrival[0], raw.arrival[1]};
+    }
+    template <typename Message>
+    [[gnu::always_inline]] static bool is_source(const RawDatagram& raw, const Message& message) {
+        return message.length() == CMSG_LEN(sizeof(in6_pktinfo)) &&
+               ((message.word_at(CMSG_LEN(0)) ^ raw.arrival[0]) |
+                (message.word_at(CMSG_LEN(8)) ^ raw.arrival[1])) == 0;
     }
 
 protected:
@@ -117,12 +128,15 @@ static_assert(offsetof(sockaddr_in6, sin6_port) == 2 && offsetof(sockaddr_in6, s
 struct Mapped : Ipv6 {
     static constexpr size_t control_length = family_detail::ipv6_space + family_detail::ipv4_space;
 
-    [[gnu::always_inline]] static bool read(const void* name, const void* control, RawDatagram& raw) {
+    [[gnu::always_inline]] static bool read_words(const void* name, const void* control, RawDatagram& raw) {
         using namespace family_detail;
         read_name(name, raw);
         raw.arrival[0] = word_at(control, ipv6_space + CMSG_LEN(0));
-        return address_family(raw.name[0]) == AF_INET6 && kind_at(control, 0) == ipv6_kind &&
-               kind_at(control, ipv6_space) == ipv4_kind && raw.arrival[0] >> 32 != 0;
+        return kind_at(control, 0) == ipv6_kind && kind_at(control, ipv6_space) == ipv4_kind;
+    }
+    [[gnu::always_inline]] static bool read(const void* name, const void* control, RawDatagram& raw) {
+        return read_words(name, control, raw) && address_family(raw.name[0]) == AF_INET6 &&
+               raw.arrival[0] >> 32 != 0;
     }
     [[gnu::always_inline]] static bool is_arrival(const RawDatagram& raw, const void* control) {
         using namespace family_detail;
@@ -130,6 +144,18 @@ struct Mapped : Ipv6 {
                kind_at(control, ipv6_space) == ipv4_kind;
     }
     [[gnu::always_inline]] static Address local(const RawDatagram& raw) { return Ipv4::local(raw); }
+    template <typename Message>
+    [[gnu::always_inline]] static bool is_source(const RawDatagram& raw, const Message& message) {
+        return Ipv4::is_source(raw, message);
+    }
 };
+
+// True where `name` is that of the datagram, whose name has the length of a form.
+[[gnu::always_inline]] inline bool is_name(const RawDatagram& raw, const void* name, socklen_t length) {
+    using namespace family_detail;
+    return word_at(name, 0) == raw.name[0] &&
+           (length == Ipv4::name_length ||
+            ((word_at(name, 8) ^ raw.name[1]) | (word_at(name, 16) ^ raw.name[2])) == 0);
+}
 
 } // namespace multihome

@@ -18,6 +18,7 @@ namespace multihome::receive {
 
 namespace {
 
+using detail::Call;
 using detail::control_room;
 
 // A program's control buffer up to this size is matched by one on our stack.
@@ -126,42 +127,65 @@ void note_failure(Socket socket, int flags) {
         peers::Turn{}.drained(socket);
 }
 
-// The real call where no quick look may do.
-ssize_t receive(detail::Call& call) {
-    const ssize_t received = libc::recvmsg(call.fd, &call.ours, call.flags);
-    return received >= 0 ? detail::finish(call, received) : detail::fail(call);
-}
-
-} // namespace
-
-namespace detail {
-
-// finish() where something is out of the usual.
-[[gnu::noinline]] static ssize_t finish_unusual(const Call& call, ssize_t received) {
+// What has come is out of the usual.
+[[gnu::noinline]] ssize_t finish_unusual(const Call& call) {
     const Socket socket{call.word};
     if ((call.flags & MSG_ERRQUEUE) != 0) {
         finish_error(socket, call.ours, call.theirs, call.name_length);
-        return received;
+        return call.received;
     }
+    if ((call.flags & MSG_PEEK) == 0 && peers::Turn{}.becomes_usual(socket))
+        return detail::finish(call);
     peers::Turn turn;
     turn.begin_receiving(socket);
     if (hear_unusual(turn, socket, call.fd, call.ours, call.theirs, call.name_length))
         turn.count(socket, Counter::requests);
     if ((call.flags & MSG_PEEK) != 0)
         turn.end_peek();
-    return received;
+    return call.received;
 }
 
-// The kernel has brought something. A function of its own, so that the quick look saves no registers for it.
-[[gnu::hot, gnu::noinline]] ssize_t finish(const Call& call, ssize_t received) {
-    if ((call.flags & (MSG_PEEK | MSG_ERRQUEUE)) == 0) [[likely]] {
-        if (peers::Turn{}.hear_alone(Socket{call.word}, call.fd, call.ours, *call.name_length, false))
-            [[likely]] {
+// What has come may change what is known of its conversation.
+template <typename Family>
+[[gnu::noinline]] ssize_t finish_hashed(const Call& call, uint64_t hash) {
+    const Socket socket{call.word};
+    {
+        peers::Turn turn;
+        turn.begin_receiving(socket);
+        if (turn.hear_hashed<Family>(socket, call.fd, call.ours, hash)) [[likely]] {
+            turn.count(socket, Counter::requests);
             tell_usual(call.ours, call.theirs, call.name_length);
-            return received;
+            return call.received;
         }
     }
-    return finish_unusual(call, received);
+    return finish_unusual(call);
+}
+
+} // namespace
+
+namespace detail {
+
+// What has come is of this family's form. All that is not heard here is a tail call, so that what is saves no
+// registers for it.
+template <typename Family>
+[[gnu::hot, gnu::noinline]] ssize_t finish_form(const Call& call) {
+    const Socket socket{call.word};
+    uint64_t hash = 0;
+    if (peers::Turn{}.hear_alone<Family>(socket, call.ours, false, hash) != peers::Turn::Heard::not_yet)
+        [[likely]] {
+        tell_usual(call.ours, call.theirs, call.name_length);
+        return call.received;
+    }
+    return hash != 0 ? finish_hashed<Family>(call, hash) : finish_unusual(call);
+}
+
+[[gnu::hot, gnu::noinline]] ssize_t finish(const Call& call) {
+    if ((call.flags & (MSG_PEEK | MSG_ERRQUEUE)) != 0) [[unlikely]]
+        return finish_unusual(call);
+    return peers::with_form(
+        call.ours, *call.name_length,
+        [&]<typename Family>(Family) __attribute__((always_inline)) { return finish_form<Family>(call); },
+        [&]() __attribute__((always_inline)) { return finish_unusual(call); });
 }
 
 [[gnu::cold, gnu::noinline]] ssize_t fail(const Call& call) {
@@ -188,14 +212,15 @@ namespace detail {
         return libc::recvfrom(fd, buffer, length, flags, address, address_length);
     alignas(cmsghdr) unsigned char control[control_room];
     iovec data{buffer, length};
-    Call call{{}, nullptr, address_length, socket.word(), fd, flags};
+    Call call{socket.word(), nullptr, address_length, fd, flags, 0, {}};
     call.ours.msg_name = address;
     call.ours.msg_namelen = *address_length;
     call.ours.msg_iov = &data;
     call.ours.msg_iovlen = 1;
     call.ours.msg_control = control;
     call.ours.msg_controllen = sizeof control;
-    return (flags & MSG_PEEK) == 0 ? receive_again<false>(call) : receive(call);
+    call.received = libc::recvmsg(fd, &call.ours, flags);
+    return call.received >= 0 ? finish(call) : fail(call);
 }
 
 [[gnu::hot, gnu::noinline]] ssize_t check_and_receive(int fd, msghdr* theirs, int flags) {
@@ -220,9 +245,8 @@ namespace detail {
     call.word = socket.word();
     call.fd = fd;
     call.flags = flags;
-    const bool has_quick_look = (flags & (MSG_PEEK | MSG_ERRQUEUE)) == 0 && theirs->msg_controllen == 0 &&
-                                theirs->msg_name != nullptr && takes_address(theirs->msg_namelen);
-    return has_quick_look ? receive_again<true>(call) : receive(call);
+    call.received = libc::recvmsg(fd, &call.ours, flags);
+    return call.received >= 0 ? finish(call) : fail(call);
 }
 
 } // namespace detail
@@ -254,6 +278,18 @@ unsigned prepare(const mmsghdr* messages, unsigned count, void* memory, size_t s
     return count;
 }
 
+// A call for many has brought one. True: it is heard, and counted.
+[[gnu::always_inline]] inline bool hears_one(peers::Turn& turn, Socket socket, const msghdr& message,
+                                             socklen_t room) {
+    return peers::with_form(
+        message, room,
+        [&]<typename Family>(Family) __attribute__((always_inline)) {
+            uint64_t hash = 0;
+            return turn.hear_alone<Family>(socket, message, true, hash) != peers::Turn::Heard::not_yet;
+        },
+        []() __attribute__((always_inline)) { return false; });
+}
+
 // What has come in `ours` is heard, and written to the program's messages. A function of its own, so that its
 // loop has the registers for itself.
 [[gnu::noinline]] void finish_batch(Socket socket, int fd, const mmsghdr* ours, mmsghdr* messages,
@@ -267,9 +303,9 @@ unsigned prepare(const mmsghdr* messages, unsigned count, void* memory, size_t s
         return;
     }
     peers::Turn turn;
-    if (msghdr& theirs = messages->msg_hdr;
-        received == 1 && (flags & MSG_PEEK) == 0 &&
-        turn.hear_alone(socket, fd, ours->msg_hdr, theirs.msg_namelen, true)) [[likely]] {
+    if (msghdr& theirs = messages->msg_hdr; received == 1 && (flags & MSG_PEEK) == 0 &&
+                                            hears_one(turn, socket, ours->msg_hdr, theirs.msg_namelen))
+        [[likely]] {
         messages->msg_len = ours->msg_len;
         tell_usual(ours->msg_hdr, &theirs, &theirs.msg_namelen);
         return;

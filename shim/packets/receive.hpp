@@ -30,18 +30,21 @@ namespace detail {
 constexpr size_t control_room = 256;
 static_assert(control_room >= control::own_space + CMSG_SPACE(64) + 3 * CMSG_SPACE(16));
 
-// A call for one datagram under way, in memory from the start, so that the quick look has no registers to
-// save across the real call.
+// A call for one datagram under way, in memory from the start, so that there are no registers to save across
+// the real call.
 struct Call {
-    msghdr ours;            // msg_flags is the kernel's to write
+    uint64_t word;          // the descriptor's
     msghdr* theirs;         // recvmsg(): the program's message; null for recvfrom()
     socklen_t* name_length; // where the program has the room for the peer's address, and gets its length
-    uint64_t word;          // the descriptor's
     int fd;
     int flags;
+    ssize_t received; // what the real call has returned
+    msghdr ours;      // msg_flags is the kernel's to write
 };
 
-ssize_t finish(const Call& call, ssize_t received);
+ssize_t finish(const Call& call);
+template <typename Family>
+ssize_t finish_form(const Call& call);
 ssize_t fail(const Call& call);
 ssize_t check_and_receive(int fd, void* buffer, size_t length, int flags, sockaddr* address,
                           socklen_t* address_length);
@@ -53,21 +56,15 @@ inline bool takes_address(socklen_t room) {
     return static_cast<int>(room) >= static_cast<int>(sizeof(sockaddr_in));
 }
 
-// The real call, and the quick look at what it has brought (thread_memory.hpp). The program has given room
-// for an address, and none for control messages: of ours it is not told.
-template <bool is_message>
-[[gnu::always_inline]] inline ssize_t receive_again(Call& call) {
-    const ssize_t received = libc::recvmsg(call.fd, &call.ours, call.flags);
-    if (received < 0) [[unlikely]]
+// The real call. The program has given room for an address, and takes the datagram.
+[[gnu::always_inline]] inline ssize_t receive(Call& call) {
+    call.received = libc::recvmsg(call.fd, &call.ours, call.flags);
+    if (call.received < 0) [[unlikely]]
         return fail(call);
-    if (call.ours.msg_namelen != Ipv4::name_length || call.ours.msg_controllen != Ipv4::control_length ||
-        !peers::Turn{}.hear_again<Ipv4>(Socket{call.word}, call.ours.msg_name, call.ours.msg_control))
-        [[unlikely]]
-        return finish(call, received);
-    *call.name_length = call.ours.msg_namelen;
-    if constexpr (is_message)
-        call.theirs->msg_flags = call.ours.msg_flags;
-    return received;
+    if (call.ours.msg_namelen == Ipv4::name_length && call.ours.msg_controllen == Ipv4::control_length)
+        [[likely]]
+        return finish_form<Ipv4>(call);
+    return finish(call);
 }
 
 } // namespace detail
@@ -76,16 +73,16 @@ template <bool is_message>
 [[gnu::always_inline]] inline ssize_t datagram(Socket socket, int fd, void* buffer, size_t length, int flags,
                                                sockaddr* address, socklen_t* address_length) {
     // What is only looked at, or is no datagram of a peer's, is no quick look's.
+    alignas(cmsghdr) unsigned char control[detail::control_room];
+    detail::Call call;
+    call.word = socket.word();
     if ((flags & (MSG_PEEK | MSG_ERRQUEUE | msg_cmsg_compat)) != 0 || length > maximum_length ||
         address == nullptr || !user_memory::is_known_writable(address_length, sizeof *address_length) ||
         !detail::takes_address(*address_length)) [[unlikely]]
         return detail::check_and_receive(fd, buffer, length, flags, address, address_length);
-    alignas(cmsghdr) unsigned char control[detail::control_room];
     iovec data{buffer, length};
-    detail::Call call;
     call.theirs = nullptr;
     call.name_length = address_length;
-    call.word = socket.word();
     call.fd = fd;
     call.flags = flags;
     call.ours.msg_name = address;
@@ -94,7 +91,7 @@ template <bool is_message>
     call.ours.msg_iovlen = 1;
     call.ours.msg_control = control;
     call.ours.msg_controllen = sizeof control;
-    return detail::receive_again<false>(call);
+    return detail::receive(call);
 }
 
 [[gnu::always_inline]] inline ssize_t message(Socket socket, int fd, msghdr* theirs, int flags) {
@@ -110,7 +107,7 @@ template <bool is_message>
     call.word = socket.word();
     call.fd = fd;
     call.flags = flags;
-    return detail::receive_again<true>(call);
+    return detail::receive(call);
 }
 
 int messages(int fd, mmsghdr* messages, unsigned count, int flags, timespec* timeout);

@@ -143,16 +143,6 @@ void give_back(peers::Turn& turn, int fd, const msghdr& ours, bool was_last) {
     return -1;
 }
 
-// The same for what was to leave by route.
-[[gnu::cold]] ssize_t fail_by_route(int fd, const sockaddr* address, socklen_t length) {
-    if (!may_be_peer(length) || !user_memory::can_read(address, readable_length(length)))
-        return -1;
-    msghdr ours{};
-    ours.msg_name = const_cast<sockaddr*>(address);
-    ours.msg_namelen = length;
-    return fail_as_made(fd, ours);
-}
-
 // The kernel refused the source of this message of ours, and took it as the program made it: forget the
 // source.
 [[gnu::cold]] void note_refusal(int fd, const msghdr& ours) {
@@ -186,15 +176,17 @@ ssize_t send_if_allowed_now(int fd, const msghdr& ours, int flags, int errno_bef
 
 namespace detail {
 
+// The call as the program made it.
+static ssize_t send_as_made(const DatagramCall& call) {
+    return libc::sendto(call.fd, call.data.iov_base, call.data.iov_len, call.flags,
+                        static_cast<const sockaddr*>(call.ours.msg_name), call.ours.msg_namelen);
+}
+
 [[gnu::cold, gnu::noinline]] ssize_t fail(const DatagramCall& call) {
-    const auto make_as_made = [&] {
-        return libc::sendto(call.fd, call.data.iov_base, call.data.iov_len, call.flags,
-                            static_cast<const sockaddr*>(call.ours.msg_name), call.ours.msg_namelen);
-    };
     // What sendmsg() refuses before it has done anything, and sendto() treats in another way. On a descriptor
     // that was closed behind our back sendto() may find the buffer bad first.
     if (errno == EBADF || call.data.iov_len > maximum_length || (call.flags & msg_cmsg_compat) != 0) {
-        const ssize_t sent = make_as_made();
+        const ssize_t sent = send_as_made(call);
         if (sent >= 0)
             errno = call.errno_before;
         return sent;
@@ -203,7 +195,7 @@ namespace detail {
         sent >= 0)
         return sent;
     return probe::fails_after(call.fd, call.ours)
-               ? finish_as_made(call.fd, call.ours, call.errno_before, make_as_made())
+               ? finish_as_made(call.fd, call.ours, call.errno_before, send_as_made(call))
                : fail_as_made(call.fd, call.ours);
 }
 
@@ -217,18 +209,19 @@ namespace detail {
                : fail_as_made(call.fd, call.ours);
 }
 
-[[gnu::hot, gnu::noinline]] ssize_t search_and_send(int fd, const void* buffer, size_t length, int flags,
-                                                    const sockaddr* address, socklen_t address_length) {
+[[gnu::hot, gnu::noinline]] ssize_t search_and_send(DatagramCall& call) {
+    const socklen_t length = call.ours.msg_namelen;
+    const bool may_answer =
+        may_be_peer(length) && user_memory::can_read(call.ours.msg_name, readable_length(length));
     SourceRoom room;
     Source source;
     int errno_before = 0;
-    if (may_be_peer(address_length) && user_memory::can_read(address, readable_length(address_length)))
-        [[likely]]
-        source = find_source_alone(fd, address, address_length, room, errno_before);
+    if (may_answer) [[likely]]
+        source = find_source_alone(call.fd, call.ours.msg_name, length, room, errno_before);
     if (source) [[likely]]
-        return send(fd, buffer, length, flags, address, address_length, source, errno_before);
-    const ssize_t sent = libc::sendto(fd, buffer, length, flags, address, address_length);
-    return sent >= 0 ? sent : fail_by_route(fd, address, address_length);
+        return send(call, call.fd, call.flags, source, errno_before);
+    const ssize_t sent = send_as_made(call);
+    return sent >= 0 || !may_answer ? sent : fail_as_made(call.fd, call.ours);
 }
 
 [[gnu::hot, gnu::noinline]] ssize_t search_and_send(int fd, const msghdr* theirs, int flags) {
@@ -250,8 +243,11 @@ namespace detail {
         return sent >= 0 ? sent : fail_as_made(fd, *theirs);
     }
     msghdr ours = *theirs;
-    if (add_source(ours, source, control)) [[likely]]
-        return send(fd, theirs, flags, {ours.msg_control, ours.msg_controllen}, errno_before);
+    if (add_source(ours, source, control)) [[likely]] {
+        MessageCall call;
+        begin(call, fd, theirs, flags);
+        return send(call, fd, flags, {ours.msg_control, ours.msg_controllen}, errno_before);
+    }
     const ssize_t sent = libc::sendmsg(fd, theirs, flags);
     return sent >= 0 ? sent : fail_as_made(fd, ours);
 }

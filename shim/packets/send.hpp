@@ -25,41 +25,32 @@ namespace detail {
 // A sendto() under way, as the sendmsg() that it becomes. In memory from the start, so that the quick look
 // has no registers to save across the real call.
 struct DatagramCall {
-    msghdr ours; // the kernel does not read msg_flags
-    iovec data;
     int fd;
     int flags;
     int errno_before; // what errno is again if the second call succeeds
+    iovec data;
+    msghdr ours; // the kernel does not read msg_flags
 };
 
 // The same for a sendmsg().
 struct MessageCall {
-    msghdr ours;
-    const msghdr* theirs;
     int fd;
     int flags;
     int errno_before;
+    const msghdr* theirs;
+    msghdr ours;
 };
 
 ssize_t fail(const DatagramCall& call);
 ssize_t fail(const MessageCall& call);
-ssize_t search_and_send(int fd, const void* buffer, size_t length, int flags, const sockaddr* address,
-                        socklen_t address_length);
+ssize_t search_and_send(DatagramCall& call);
 ssize_t search_and_send(int fd, const msghdr* theirs, int flags);
 
-// The real call for the program's sendto(), with this source.
-[[gnu::always_inline]] inline ssize_t send(int fd, const void* buffer, size_t length, int flags,
-                                           const sockaddr* address, socklen_t address_length,
-                                           const Source& source, int errno_before) {
-    DatagramCall call;
-    call.fd = fd;
-    call.flags = flags;
+// The real call, whose `ours` has everything but the source.
+template <typename Call>
+[[gnu::always_inline]] inline ssize_t send(Call& call, int fd, int flags, const Source& source,
+                                           int errno_before) {
     call.errno_before = errno_before;
-    call.data = {const_cast<void*>(buffer), length};
-    call.ours.msg_name = const_cast<sockaddr*>(address);
-    call.ours.msg_namelen = address_length;
-    call.ours.msg_iov = &call.data;
-    call.ours.msg_iovlen = 1;
     call.ours.msg_control = const_cast<void*>(source.messages);
     call.ours.msg_controllen = source.length;
     const ssize_t sent = libc::sendmsg(fd, &call.ours, flags);
@@ -68,19 +59,11 @@ ssize_t search_and_send(int fd, const msghdr* theirs, int flags);
     return sent;
 }
 
-// The real call for the program's sendmsg().
-[[gnu::always_inline]] inline ssize_t send(int fd, const msghdr* theirs, int flags, const Source& source,
-                                           int errno_before) {
-    MessageCall call;
-    control::replace_control(*theirs, call.ours, const_cast<void*>(source.messages), source.length);
+[[gnu::always_inline]] inline void begin(MessageCall& call, int fd, const msghdr* theirs, int flags) {
+    control::replace_control(*theirs, call.ours, nullptr, 0);
     call.theirs = theirs;
     call.fd = fd;
     call.flags = flags;
-    call.errno_before = errno_before;
-    const ssize_t sent = libc::sendmsg(fd, &call.ours, flags);
-    if (sent < 0) [[unlikely]]
-        return fail(call);
-    return sent;
 }
 
 } // namespace detail
@@ -88,12 +71,20 @@ ssize_t search_and_send(int fd, const msghdr* theirs, int flags);
 // `socket`: the descriptor's word. The quick look (thread_memory.hpp) stands here, all else behind it.
 [[gnu::always_inline]] inline ssize_t datagram(Socket socket, int fd, const void* buffer, size_t length,
                                                int flags, const sockaddr* address, socklen_t address_length) {
+    detail::DatagramCall call;
+    call.fd = fd;
+    call.flags = flags;
+    call.data = {const_cast<void*>(buffer), length};
+    call.ours.msg_name = const_cast<sockaddr*>(address);
+    call.ours.msg_namelen = address_length;
+    call.ours.msg_iov = &call.data;
+    call.ours.msg_iovlen = 1;
     Source source;
     int errno_before = 0;
     if (user_memory::is_known_readable(address, sizeof(sockaddr_in6)) &&
         peers::Turn{}.answer_again(socket, address, address_length, source, errno_before)) [[likely]]
-        return detail::send(fd, buffer, length, flags, address, address_length, source, errno_before);
-    return detail::search_and_send(fd, buffer, length, flags, address, address_length);
+        return detail::send(call, fd, flags, source, errno_before);
+    return detail::search_and_send(call);
 }
 
 [[gnu::always_inline]] inline ssize_t message(Socket socket, int fd, const msghdr* theirs, int flags) {
@@ -102,8 +93,11 @@ ssize_t search_and_send(int fd, const msghdr* theirs, int flags);
     if (user_memory::is_known_readable(theirs, sizeof *theirs) && theirs->msg_controllen == 0 &&
         user_memory::is_known_readable(theirs->msg_name, sizeof(sockaddr_in6)) &&
         peers::Turn{}.answer_again(socket, theirs->msg_name, theirs->msg_namelen, source, errno_before))
-        [[likely]]
-        return detail::send(fd, theirs, flags, source, errno_before);
+        [[likely]] {
+        detail::MessageCall call;
+        detail::begin(call, fd, theirs, flags);
+        return detail::send(call, fd, flags, source, errno_before);
+    }
     return detail::search_and_send(fd, theirs, flags);
 }
 

@@ -222,7 +222,9 @@ public:
         return kind() == Kind::question && first_index() == local_by_route;
     }
     // Heard once more at home, it stays as it is.
-    constexpr bool is_steady() const { return kind() == Kind::known && is_used(); }
+    constexpr bool is_steady() const { return (word_ & steady_bits()) == steady_bits(); }
+    // All of these are set where it is steady, and only there.
+    static constexpr uint64_t steady_bits() { return kind_bits(Kind::known) | used_bit; }
     // Known at an address, whether or not the peer is about to move.
     constexpr bool is_settled() const {
         return kind() == Kind::known || (kind() == Kind::moving && !is_contested());

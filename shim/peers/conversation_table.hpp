@@ -81,6 +81,24 @@ public:
         return {};
     }
 
+    // The conversation's entry, where it is steady at an address that has had its number from the first; else
+    // false. find() of nothing else: all words are compared with one. Async-signal-safe.
+    [[gnu::always_inline]] bool find_steady(uint64_t hash, Entry& entry) const {
+        constexpr uint64_t steady = Conversation::steady_bits();
+        const uint64_t wanted =
+            (hash & fingerprint_mask) ^ (BasicLocalAddresses<Atomic>::first_salt | steady);
+        // A bucket is aligned, so that a word's address tells whether it is the last: one register less.
+        for (Word* word = bucket_of(hash).words.data();;) {
+            const uint64_t held = word->load(std::memory_order_acquire); // see find()
+            if (((held ^ wanted) & (fingerprint_mask | steady)) == 0) {
+                entry = {word, held};
+                return locals_->is_first_generation(Conversation{held}.first_index());
+            }
+            if (reinterpret_cast<uintptr_t>(++word) % sizeof(Bucket) == 0)
+                return false;
+        }
+    }
+
     // What an event has stored: `after` in the place of `before`.
     struct Change {
         Word* word = nullptr; // null: nothing

@@ -41,56 +41,71 @@ struct HashKey {
 
 namespace detail {
 
-// The low and the high half of a 128-bit number.
-struct Wide {
+// The halves of a 128-bit number, for processors that have none.
+struct Halves {
     uint64_t low = 0;
     uint64_t high = 0;
 
-    void add(const Wide& other) {
+    Halves& operator+=(const Halves& other) {
         low += other.low;
         high += other.high + (low < other.low ? 1U : 0U);
+        return *this;
+    }
+
+    static Halves product(uint64_t a, uint64_t b) {
+        const uint64_t a_low = a & 0xffffffff;
+        const uint64_t a_high = a >> 32;
+        const uint64_t b_low = b & 0xffffffff;
+        const uint64_t b_high = b >> 32;
+        const uint64_t cross = (a_low * b_low >> 32) + (a_high * b_low & 0xffffffff) + a_low * b_high;
+        return {a * b, a_high * b_high + (a_high * b_low >> 32) + (cross >> 32)};
     }
 };
 
-inline Wide product(uint64_t a, uint64_t b) {
 #ifdef __SIZEOF_INT128__
-    __extension__ using Number = unsigned __int128;
-    const Number result = Number{a} * b;
-    return {static_cast<uint64_t>(result), static_cast<uint64_t>(result >> 64)};
-#else
-    const uint64_t a_low = a & 0xffffffff;
-    const uint64_t a_high = a >> 32;
-    const uint64_t b_low = b & 0xffffffff;
-    const uint64_t b_high = b >> 32;
-    const uint64_t cross = (a_low * b_low >> 32) + (a_high * b_low & 0xffffffff) + a_low * b_high;
-    return {a * b, a_high * b_high + (a_high * b_low >> 32) + (cross >> 32)};
-#endif
+__extension__ using Wide = unsigned __int128;
+
+inline Wide product(uint64_t a, uint64_t b) {
+    return Wide{a} * b;
 }
+inline Halves halves(const Wide& number) {
+    return {static_cast<uint64_t>(number), static_cast<uint64_t>(number >> 64)};
+}
+#else
+using Wide = Halves;
+
+inline Wide product(uint64_t a, uint64_t b) {
+    return Halves::product(a, b);
+}
+inline const Halves& halves(const Wide& number) {
+    return number;
+}
+#endif
 
 // The sum of the products of each word and a random 128-bit factor.
 class Multilinear {
 public:
-    Multilinear(uint64_t low, uint64_t high) : sum_{low, high} {}
+    Multilinear(uint64_t low, uint64_t high) : sum_{low}, high_(high) {}
 
     void add(uint64_t word, uint64_t factor_low, uint64_t factor_high) {
-        sum_.add(product(word, factor_low));
-        sum_.high += word * factor_high;
+        high_ += word * factor_high;
+        sum_ += product(word, factor_low);
     }
 
     uint64_t finish(uint64_t first, uint64_t second) const {
-        const Wide folded = product(sum_.high ^ first, second);
-        return folded.low ^ folded.high;
+        const Halves folded = halves(product((halves(sum_).high + high_) ^ first, second));
+        uint64_t result = folded.low ^ folded.high;
+        // Hidden from the compiler, which would else keep the halves, and fold them again where it needs it.
+        asm("" : "+r"(result));
+        return result;
     }
 
 private:
     Wide sum_;
+    uint64_t high_; // what is to be added to its high half
 };
 
-} // namespace detail
-
-namespace detail {
-
-[[gnu::noinline]] inline uint64_t hash_of_ipv6(const ConversationKey& conversation, const HashKey& key) {
+[[gnu::always_inline]] inline uint64_t hash_of_ipv6(const ConversationKey& conversation, const HashKey& key) {
     const auto& random = key.words;
     Multilinear sum(random[4], random[5]);
     sum.add(conversation.address.first, random[6], random[7]);

@@ -40,6 +40,9 @@ class BasicLocalAddresses {
 public:
     static constexpr unsigned first = local_by_route + 1;
     static constexpr unsigned count = 1U << local_index_bits;
+    static constexpr uint64_t salt_mask = ~Conversation::mask;
+    // Of the first generation of every slot.
+    static constexpr uint64_t first_salt = uint64_t{0x9e3779b97f4a7c15} & salt_mask;
 
     // The salt of the slot, in the bits of the fingerprint; of no slot, where the slot is being filled; 0 for
     // local_by_route, whose slot is never filled.
@@ -128,9 +131,7 @@ private:
     static constexpr unsigned reach = 64;
     static constexpr unsigned most_uses = 3;
     static constexpr unsigned order_bits = 30;
-    static constexpr uint64_t salt_mask = ~Conversation::mask;
     static constexpr uint64_t void_bit = 1;
-    static constexpr uint64_t first_salt = uint64_t{0x9e3779b97f4a7c15} & salt_mask;
 
     struct alignas(32) Slot {
         Atomic<uint64_t> salt; // 0: empty; with void_bit: being filled

@@ -206,20 +206,24 @@ Counters::Line* detail::choose_line(ThreadMemory* memory, Socket socket) {
     return &line;
 }
 
-// This is not the socket that was usual last. False where nothing that it receives is.
-bool detail::becomes_usual(ThreadMemory* memory, Socket socket) {
-    if (!may_be_usual(socket) || (!memory->has_line(socket) && choose_line(memory, socket) == nullptr))
+bool Turn::becomes_usual(Socket socket) {
+    if (memory_ == nullptr || memory_->is_usual(socket) || !may_be_usual(socket) ||
+        (!memory_->has_line(socket) && detail::choose_line(memory_, socket) == nullptr))
         return false;
-    memory->set_usual();
-    begin_reading(*shared_state::get(), *memory);
+    memory_->set_usual();
+    begin_reading(*shared_state::get(), *memory_);
     return true;
 }
 
 void detail::hear_changing(ThreadMemory* memory, Socket socket, int fd, uint64_t hash, const Peer& peer,
-                           const Local& local, const Entry& found) {
-    const LocalIndex at = learn(*shared_state::get(), memory, socket, fd, hash, peer, local, found);
+                           const Local& local) {
+    SharedState& state = *shared_state::get();
+    const Entry found = state.table().find(hash);
+    const LocalIndex home = found.state().first_index();
+    const bool is_steady = found.state().is_steady() && state.locals.is_at(home, local);
+    const LocalIndex at = is_steady ? home : learn(state, memory, socket, fd, hash, peer, local, found);
     if (memory != nullptr)
-        memory->add(hash, at, false);
+        memory->add(hash, at, is_steady);
 }
 
 // Where something that is sent leaves from. `record`: what this thread has heard that it may be the answer
@@ -258,7 +262,7 @@ bool Turn::hear(Socket socket, int fd, const msghdr& message, const Local& local
     if (memory_ != nullptr)
         begin_reading(*state, *memory_);
     const uint64_t hash = hash_in(*state, peer, socket.port());
-    detail::hear_changing(memory_, socket, fd, hash, peer, local, state->table().find(hash));
+    detail::hear_changing(memory_, socket, fd, hash, peer, local);
     return true;
 }
 

@@ -22,7 +22,6 @@ extern constinit thread_local ThreadMemory this_thread;
 // What stands behind the inline part of a turn. `memory`: of the turn, null where it has none. By value, and
 // not the turn, which would have to lie in memory for that.
 Counters::Line* choose_line(ThreadMemory* memory, Socket socket);
-bool becomes_usual(ThreadMemory* memory, Socket socket);
 [[gnu::always_inline]] inline void count(ThreadMemory* memory, Socket socket, Counter counter,
                                          uint64_t amount = 1) {
     Counters::Line* const line =
@@ -31,7 +30,7 @@ bool becomes_usual(ThreadMemory* memory, Socket socket);
         line->add(counter, amount);
 }
 void hear_changing(ThreadMemory* memory, Socket socket, int fd, uint64_t hash, const Peer& peer,
-                   const Local& local, const ConversationTable::Entry& found);
+                   const Local& local);
 LocalIndex send_changing(ThreadMemory* memory, Socket socket, uint64_t hash, const Peer& peer,
                          Run::Record record);
 
@@ -53,14 +52,8 @@ public:
 
     // --- the quick look, see thread_memory.hpp ---
 
-    // A receive call has brought one datagram, of this family's form. True where it is the last one over
-    // again: it has been heard, and counted.
-    template <typename Family>
-    [[gnu::always_inline]] bool hear_again(Socket socket, const void* name, const void* control) {
-        return memory_ != nullptr && memory_->hear_again<Family>(socket, name, control);
-    }
-    // A datagram to `name`, which can be read, answers that. True: it leaves from `source`, and counts as
-    // answered. `errno_before`: what errno is now.
+    // A datagram to `name`, which can be read, answers the last one. True: it leaves from `source`, and
+    // counts as answered. `errno_before`: what errno is now.
     [[gnu::always_inline]] bool answer_again(Socket socket, const void* name, socklen_t length,
                                              Source& source, int& errno_before) {
         if (memory_ == nullptr || !memory_->answer_again(socket, name, length)) [[unlikely]]
@@ -78,13 +71,25 @@ public:
     void begin_batch(bool several);
 
     // A datagram of one of the usual forms (family.hpp), on a socket whose program is told of no control
-    // messages. `message` is as the kernel has written it; `room`: for the peer's name. True: it is heard.
-    // False: it has to be heard by hear().
+    // messages. `message` is as the kernel has written it.
 
-    // One that a call has brought alone, a call for one or for many (`is_batch`): looks whether it is the
-    // last one over again, begins to receive if not, and counts it where it is heard.
-    bool hear_alone(Socket socket, int fd, const msghdr& message, socklen_t room, bool is_batch);
-    // One of a batch. The caller counts it.
+    // This is not the socket that was usual last. False where nothing that it receives is.
+    bool becomes_usual(Socket socket);
+
+    // A call for one or for many (`is_batch`) has brought one alone, of this family's form. Where nothing
+    // changes of what is known, it is heard, and counted: it is the last one over `again`, or its
+    // conversation is `steady`. Else it has to be heard by hear_hashed(), where `hash` is written, or by
+    // hear().
+    enum class Heard : uint8_t { not_yet, steady, again };
+    template <typename Family>
+    Heard hear_alone(Socket socket, const msghdr& message, bool is_batch, uint64_t& hash);
+    // `hash`: of its conversation. False: it has to be heard by hear(). The caller has begun to receive, and
+    // counts it.
+    template <typename Family>
+    bool hear_hashed(Socket socket, int fd, const msghdr& message, uint64_t hash);
+
+    // One of a batch, of any form. `room`: for the peer's name. False: it has to be heard by hear(). The
+    // caller counts it.
     bool hear_usual(Socket socket, int fd, const msghdr& message, socklen_t room);
 
     // Any datagram. `local`: where it reached us; empty where it names no address to answer from. True: the

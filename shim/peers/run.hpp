@@ -56,6 +56,11 @@ public:
         next_ = 0;
     }
 
+    // The first one.
+    void begin_with(Record record) {
+        count_ = 1;
+        records_[0] = record;
+    }
     // Beyond the capacity the table alone knows them.
     void add(Record record) {
         if (count_ < capacity)

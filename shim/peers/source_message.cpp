@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "shim/peers/source_message.hpp"
 
-namespace multihome::detail {
+namespace multihome {
 
-constinit std::array<SourceMessage, LocalAddresses::count> source_messages{};
+constinit std::array<SourceMessage, LocalAddresses::count> detail::source_messages{};
 
 Source SourceMessage::make(const Local& local) {
     std::array<size_t, word_count> wanted{};
@@ -15,13 +15,13 @@ Source SourceMessage::make(const Local& local) {
     return get();
 }
 
-Source make_source(const LocalAddresses& locals, LocalIndex index, SourceRoom& room) {
+Source detail::make_source(const LocalAddresses& locals, LocalIndex index, SourceRoom& room) {
     const Local local = locals.at(index);
     if (!local)
         return {};
-    if (locals.is_first_generation(index))
+    if (local.interface_index == 0 && locals.is_first_generation(index))
         return source_messages[index].make(local);
     return {room.bytes, control::write_source(room.bytes, local)};
 }
 
-} // namespace multihome::detail
+} // namespace multihome

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "shim/base/control.hpp"
+#include "shim/base/family.hpp"
 #include "shim/peers/local_addresses.hpp"
 
 #include <array>
@@ -31,17 +32,28 @@ struct SourceRoom {
     alignas(cmsghdr) unsigned char bytes[control::own_space];
 };
 
-namespace detail {
-
+// A control message that is made once.
 class SourceMessage {
 public:
-    // The message of the local address `index`, where it has been made.
+    // None where it has not been made.
     Source get() const {
-        // Acquire pairs with the release in make(): then the rest is there as well.
-        const size_t length = words_[0].load(std::memory_order_acquire);
+        const size_t length = this->length();
         return length != 0 ? Source{words_.data(), length} : Source{};
     }
+    // Where it is known to have been made.
+    Source kept() const { return {words_.data(), length()}; }
     Source make(const Local& local);
+
+    // 0 where it has not been made. Acquire pairs with the release in make(): then the rest is there as well.
+    size_t length() const { return words_[0].load(std::memory_order_acquire); }
+    // The bytes from `position` on, which is a multiple of the words' size. Relaxed: length() comes first.
+    uint64_t word_at(size_t position) const {
+        const auto* const word = words_.data() + position / sizeof(size_t);
+        if constexpr (sizeof(size_t) == sizeof(uint64_t))
+            return word->load(std::memory_order_relaxed);
+        return word->load(std::memory_order_relaxed) | uint64_t{word[1].load(std::memory_order_relaxed)}
+                                                           << 32;
+    }
 
 private:
     static constexpr size_t word_count = CMSG_SPACE(sizeof(in6_pktinfo)) / sizeof(size_t);
@@ -54,6 +66,8 @@ private:
 static_assert(std::atomic<size_t>::is_always_lock_free && sizeof(std::atomic<size_t>) == sizeof(size_t) &&
               alignof(cmsghdr) <= alignof(size_t));
 
+namespace detail {
+
 extern std::array<SourceMessage, LocalAddresses::count> source_messages;
 
 Source make_source(const LocalAddresses& locals, LocalIndex index, SourceRoom& room);
@@ -64,6 +78,15 @@ Source make_source(const LocalAddresses& locals, LocalIndex index, SourceRoom& r
 // been asked for yet, or because another address had the slot before. Async-signal-safe.
 [[gnu::always_inline]] inline Source kept_source_at(const LocalAddresses& locals, LocalIndex index) {
     return locals.is_first_generation(index) ? detail::source_messages[index].get() : Source{};
+}
+
+// The same for one that is known to be in its first generation, where it is the address that this datagram
+// reached; else null.
+template <typename Family>
+[[gnu::always_inline]] inline const SourceMessage* kept_message_for(LocalIndex index,
+                                                                    const RawDatagram& raw) {
+    const SourceMessage& message = detail::source_messages[index];
+    return Family::is_source(raw, message) ? &message : nullptr;
 }
 
 // The source at the local address `index`; none where there is no such address. One that is not kept is

@@ -33,6 +33,36 @@
 namespace multihome::peers {
 
 class ThreadMemory {
+    // How far the run has come, in one word, which one store sets.
+    class Progress {
+    public:
+        constexpr Progress() = default;
+        // Single calls receive, and nothing was sent since. `count`: of the run, when the last one began.
+        static constexpr Progress receiving(unsigned count = 0) {
+            return Progress{receiving_bit | count << count_shift};
+        }
+        // The last call could bring several. `several`: it has.
+        static constexpr Progress batch(bool several) { return Progress{several ? batch_bit : 0U}; }
+        // A call of this run found nothing.
+        constexpr Progress drained() const { return Progress{word_ | drained_bit}; }
+        constexpr Progress not_drained() const { return Progress{word_ & ~drained_bit}; }
+        constexpr Progress sent() const { return Progress{word_ & ~receiving_bit}; }
+
+        constexpr bool is_receiving() const { return (word_ & receiving_bit) != 0; }
+        constexpr bool is_drained() const { return (word_ & drained_bit) != 0; }
+        constexpr bool is_ordered() const { return (word_ & (batch_bit | drained_bit)) != 0; }
+        constexpr unsigned count_before() const { return word_ >> count_shift; }
+
+    private:
+        static constexpr uint32_t receiving_bit = 1;
+        static constexpr uint32_t batch_bit = 2;
+        static constexpr uint32_t drained_bit = 4;
+        static constexpr unsigned count_shift = 8;
+
+        constexpr explicit Progress(uint32_t word) : word_(word) {}
+        uint32_t word_ = 0;
+    };
+
 public:
     constexpr ThreadMemory() = default;
 
@@ -43,11 +73,10 @@ public:
     template <typename Family>
     [[gnu::always_inline]] bool hear_again(Socket socket, const void* name, const void* control) {
         if (again_ != socket.word() || !Family::is_arrival(quick_.raw, control) ||
-            !Family::is_name(quick_.raw, name) || !quick_.entry.is_unchanged()) [[unlikely]]
+            !is_name(quick_.raw, name, Family::name_length) || !quick_.entry.is_unchanged()) [[unlikely]]
             return false;
         again_ = 0;
-        is_receiving_ = true;
-        is_drained_ = false;
+        progress_ = Progress::receiving();
         run_.ask_again();
         line_->add(Counter::requests);
         return true;
@@ -59,16 +88,15 @@ public:
     [[gnu::always_inline]] bool answer_again(Socket socket, const void* name, socklen_t length) {
         if (quick_.socket != socket.word() || quick_.name_length != length ||
             !quick_.entry.is_unchanged() || // another thread may have heard this peer elsewhere
-            !(length == Ipv4::name_length ? Ipv4::is_name(quick_.raw, name)
-                                          : Ipv6::is_name(quick_.raw, name))) [[unlikely]]
+            !is_name(quick_.raw, name, length)) [[unlikely]]
             return false;
-        is_receiving_ = false;
+        progress_ = progress_.sent();
         again_ = socket.word();
         line_->add(Counter::answered);
         return true;
     }
 
-    Source quick_source() const { return quick_.source; }
+    Source quick_source() const { return quick_.source->kept(); }
     // Where this thread's errno is: to find it is a call.
     int quick_errno() const { return *quick_.error_number; }
 
@@ -81,12 +109,12 @@ public:
     RawDatagram& quick_words() { return quick_.raw; }
 
     // Opens it for the run's only datagram, whose words were put there.
-    [[gnu::always_inline]] void open_quick_look(Socket socket, socklen_t name_length,
-                                                const ConversationTable::Entry& entry, const Source& source) {
-        quick_.socket = socket.word();
+    [[gnu::always_inline]] void open_quick_look(socklen_t name_length, const ConversationTable::Entry& entry,
+                                                const SourceMessage& source) {
+        quick_.socket = usual_socket_;
         quick_.name_length = name_length;
         quick_.entry = entry;
-        quick_.source = source;
+        quick_.source = &source;
         stored_.word = nullptr; // what answers by the quick look stores nothing
     }
 
@@ -95,47 +123,53 @@ public:
     // A call for one datagram has brought one on this socket.
     [[gnu::always_inline]] void begin(Socket socket) {
         close_quick_look();
-        if (!is_receiving_)
-            clear();
-        else if (is_drained_) [[unlikely]]
+        if (!progress_.is_receiving()) [[likely]] {
+            run_.clear();
+            progress_ = Progress::receiving();
+            return;
+        }
+        if (progress_.is_drained()) [[unlikely]]
             end_round(socket);
-        is_batch_ = false;
-        is_receiving_ = true;
-        count_before_ = static_cast<uint8_t>(run_.count());
+        const Progress goes_on = Progress::receiving(run_.count());
+        progress_ = progress_.is_drained() ? goes_on.drained() : goes_on;
     }
     // A call for many has brought one, or `several`: a run of its own.
     [[gnu::always_inline]] void begin_batch(bool several) {
         close_quick_look();
-        clear();
-        is_batch_ = several;
-        is_receiving_ = false;
-        count_before_ = 0;
+        run_.clear();
+        progress_ = Progress::batch(several);
     }
 
     // A datagram of the conversation with this hash, which asked `at`.
     void add(uint64_t hash, LocalIndex at, bool is_steady) { run_.add({hash, at, is_steady}); }
 
-    // What was added last is the only one of its run.
-    bool has_one() const { return run_.count() == 1 && !is_batch_; }
+    // The same for one that no batch has brought. True where it is the only one of its run.
+    [[gnu::always_inline]] bool add_alone(uint64_t hash, LocalIndex at, bool is_steady) {
+        if (run_.count() == 0) [[likely]] {
+            run_.begin_with({hash, at, is_steady});
+            return true;
+        }
+        add(hash, at, is_steady);
+        return false;
+    }
 
     // What was only looked at will be received again: the run goes on as if it had not been.
     void end_peek() {
         close_quick_look();
-        is_batch_ = false;
-        if (count_before_ == 0)
-            is_receiving_ = false;
+        if (progress_.count_before() == 0)
+            progress_ = {};
         else
-            run_.drop(count_before_);
+            run_.drop(progress_.count_before());
     }
 
     // A receive call on this socket found nothing.
     void drained(Socket socket) {
         // One that comes between answers changes nothing of their order.
-        if (!is_receiving_)
+        if (!progress_.is_receiving())
             return;
-        if (!is_drained_)
+        if (!progress_.is_drained())
             drained_ = {};
-        is_drained_ = true;
+        progress_ = progress_.drained();
         for (unsigned index = 0; index < drained_.size(); ++index)
             if (drained_[index] == 0 || drained_[index] == socket.word()) {
                 drained_[index] = socket.word();
@@ -154,12 +188,12 @@ public:
     // --- sending ---
 
     // It has received several, and answers them one after the other.
-    bool answers_in_order() const { return (is_batch_ || is_drained_) && run_.count() > 1; }
+    bool answers_in_order() const { return progress_.is_ordered() && run_.count() > 1; }
 
     // Something is sent to this conversation: the next receive call begins a new run. Returns the datagram
     // that this is the answer to, as it was before it is answered now; the empty record where there is none.
     [[gnu::always_inline]] Run::Record record_to_answer(uint64_t hash) {
-        is_receiving_ = false;
+        progress_ = progress_.sent();
         again_ = 0;
         stored_ = {};
         is_on_its_own_ = false;
@@ -260,12 +294,12 @@ private:
 
     void clear() {
         run_.clear();
-        is_drained_ = false;
+        progress_ = progress_.not_drained();
     }
 
     // A socket that is read again, after it was read to its end, begins another round: what the run had by
     // then has been answered elsewhere.
-    void end_round(Socket socket) {
+    [[gnu::noinline]] void end_round(Socket socket) {
         for (unsigned index = 0; index < drained_.size(); ++index)
             if (drained_[index] == socket.word()) {
                 run_.forget_first(drained_count_[index]);
@@ -278,18 +312,15 @@ private:
 
     uint64_t again_ = 0; // the socket on which hear_again() may come true; 0: none
     bool is_entered_ = false;
-    bool is_receiving_ = false; // by single calls, and nothing was sent since
-    bool is_batch_ = false;     // the last call has brought several
-    bool is_drained_ = false;   // a call of this run found nothing
+    Progress progress_;
     bool is_reader_ = false;
     bool is_on_its_own_ = false; // see give_back()
-    uint8_t count_before_ = 0;   // of the run, when the last call began
     static_assert(Run::capacity <= UINT8_MAX);
     unsigned thread_number_ = 0;
     uint64_t answer_began_at_ = 0; // see answers_at()
     uint64_t answered_at_ = 0;
     ConversationTable::Change stored_; // see give_back()
-    // The first sockets read to their end in this run, none unless is_drained_, and the run's length by then.
+    // The first sockets read to their end in this run, none unless is_drained, and the run's length by then.
     std::array<uint64_t, 4> drained_{};
     std::array<uint8_t, 4> drained_count_{};
     uint64_t line_socket_ = 0;
@@ -300,7 +331,7 @@ private:
         socklen_t name_length = 0;
         RawDatagram raw{};
         ConversationTable::Entry entry;
-        Source source;
+        const SourceMessage* source = nullptr;
         const int* error_number = nullptr;
     } quick_;
     Run run_;

@@ -26,21 +26,21 @@ namespace multihome::peers {
     return answers_late(state) && state.readers.load(std::memory_order_relaxed) > 1;
 }
 
-namespace detail {
-
-// Calls `use` with the form that this message's lengths tell; false where it is none.
-template <typename Use>
-[[gnu::always_inline]] inline bool with_form(const msghdr& message, Use use) {
-    if (message.msg_namelen == Ipv4::name_length) [[likely]]
-        return message.msg_controllen == Ipv4::control_length && use(Ipv4{});
-    if (message.msg_namelen != Ipv6::name_length)
-        return false;
-    if (message.msg_controllen == Ipv6::control_length)
+// Returns what `use` returns of the form that this message's lengths tell. Where it is none, or has no name
+// that the program had `room` for, what `otherwise` returns.
+template <typename Use, typename Otherwise>
+[[gnu::always_inline]] inline auto with_form(const msghdr& message, socklen_t room, Use use,
+                                             Otherwise otherwise) {
+    if (message.msg_name == nullptr || message.msg_namelen > room) [[unlikely]]
+        return otherwise();
+    if (message.msg_namelen == Ipv4::name_length && message.msg_controllen == Ipv4::control_length) [[likely]]
+        return use(Ipv4{});
+    if (message.msg_namelen == Ipv6::name_length && message.msg_controllen == Ipv6::control_length)
         return use(Ipv6{});
-    return message.msg_controllen == Mapped::control_length && use(Mapped{});
+    if (message.msg_namelen == Mapped::name_length && message.msg_controllen == Mapped::control_length)
+        return use(Mapped{});
+    return otherwise();
 }
-
-} // namespace detail
 
 [[gnu::always_inline]] inline void Turn::begin_receiving(Socket socket) {
     if (memory_ != nullptr) [[likely]]
@@ -54,69 +54,91 @@ template <typename Use>
 
 namespace detail {
 
-// hear_form() where it may change what is known. False where it tells no address to answer from.
+// A conversation that is steady, and known at the address that a datagram reached: to hear that changes
+// nothing.
+struct Steady {
+    ConversationTable::Entry entry;
+    const SourceMessage* source = nullptr;
+
+    LocalIndex at() const { return entry.state().first_index(); }
+};
+
+// False where the conversation is not so, or no message is kept for the address.
 template <typename Family>
-[[gnu::noinline]] bool hear_changing_form(ThreadMemory* memory, Socket socket, int fd, uint64_t hash,
-                                          ConversationTable::Entry found) {
-    const RawDatagram& raw = memory->quick_words();
-    const Local local{Family::local(raw), 0};
-    if (local.address.is_group() || !local)
+[[gnu::always_inline]] inline bool find_steady(SharedState& state, uint64_t hash, const RawDatagram& raw,
+                                               Steady& found) {
+    if (!state.table().find_steady(hash, found.entry)) [[unlikely]]
         return false;
-    hear_changing(memory, socket, fd, hash, Family::peer(raw), local, found);
-    return true;
+    found.source = kept_message_for<Family>(found.at(), raw);
+    return found.source != nullptr;
 }
 
 template <typename Family>
-[[gnu::always_inline]] inline bool hear_form(ThreadMemory* memory, Socket socket, int fd,
-                                             const msghdr& message) {
-    SharedState& state = *shared_state::get();
-    RawDatagram& raw = memory->quick_words();
-    if (!Family::read(message.msg_name, message.msg_control, raw)) [[unlikely]]
-        return false;
-    const uint64_t hash = hash_of(ConversationKey(Family::peer(raw), socket.port()), state.key);
-    const ConversationTable::Entry found = state.table().find(hash);
-    const LocalIndex at = found.state().first_index();
-    if (!found.state().is_steady() || !state.locals.is_at(at, {Family::local(raw), 0})) [[unlikely]]
-        return hear_changing_form<Family>(memory, socket, fd, hash, found);
-    memory->add(hash, at, true);
-    if (memory->has_one() && !questions_change_threads(state)) {
-        if (const Source source = kept_source_at(state.locals, at)) [[likely]]
-            memory->open_quick_look(socket, Family::name_length, found, source);
-    }
-    return true;
+[[gnu::always_inline]] inline uint64_t hash_of_datagram(const SharedState& state, Socket socket,
+                                                        const RawDatagram& raw) {
+    return hash_of(ConversationKey(Family::peer(raw), socket.port()), state.key);
 }
 
 } // namespace detail
 
-[[gnu::always_inline]] inline bool Turn::hear_alone(Socket socket, int fd, const msghdr& message,
-                                                    socklen_t room, bool is_batch) {
-    if (memory_ == nullptr || message.msg_name == nullptr || message.msg_namelen > room) [[unlikely]]
+template <typename Family>
+[[gnu::always_inline]] inline Turn::Heard Turn::hear_alone(Socket socket, const msghdr& message,
+                                                           bool is_batch, uint64_t& hash) {
+    if (memory_ == nullptr) [[unlikely]]
+        return Heard::not_yet;
+    if (memory_->hear_again<Family>(socket, message.msg_name, message.msg_control))
+        return Heard::again;
+    if (is_batch)
+        memory_->begin_batch(false);
+    else
+        memory_->begin(socket);
+    RawDatagram& raw = memory_->quick_words();
+    if (!memory_->is_usual(socket) || !Family::read_words(message.msg_name, message.msg_control, raw))
+        [[unlikely]]
+        return Heard::not_yet;
+    SharedState& state = *shared_state::get();
+    hash = detail::hash_of_datagram<Family>(state, socket, raw);
+    detail::Steady known;
+    if (!detail::find_steady<Family>(state, hash, raw, known)) [[unlikely]]
+        return Heard::not_yet;
+    if (memory_->add_alone(hash, known.at(), true) && !questions_change_threads(*shared_state::get()))
+        [[likely]]
+        memory_->open_quick_look(Family::name_length, known.entry, *known.source);
+    memory_->line().add(Counter::requests);
+    return Heard::steady;
+}
+
+template <typename Family>
+[[gnu::noinline]] bool Turn::hear_hashed(Socket socket, int fd, const msghdr& message, uint64_t hash) {
+    RawDatagram raw;
+    if (!Family::read(message.msg_name, message.msg_control, raw))
         return false;
-    return detail::with_form(
-        message, [&]<typename Family>(Family) __attribute__((always_inline)) {
-            if (memory_->hear_again<Family>(socket, message.msg_name, message.msg_control))
-                return true;
-            if (is_batch)
-                memory_->begin_batch(false);
-            else
-                memory_->begin(socket);
-            if ((!memory_->is_usual(socket) && !detail::becomes_usual(memory_, socket)) ||
-                !detail::hear_form<Family>(memory_, socket, fd, message)) [[unlikely]]
-                return false;
-            memory_->line().add(Counter::requests);
-            return true;
-        });
+    const Local local{Family::local(raw), 0};
+    if (local.address.is_group() || !local)
+        return false;
+    detail::hear_changing(memory_, socket, fd, hash, Family::peer(raw), local);
+    return true;
 }
 
 [[gnu::always_inline]] inline bool Turn::hear_usual(Socket socket, int fd, const msghdr& message,
                                                     socklen_t room) {
-    if (memory_ == nullptr || message.msg_name == nullptr || message.msg_namelen > room ||
-        (!memory_->is_usual(socket) && !detail::becomes_usual(memory_, socket))) [[unlikely]]
+    if (memory_ == nullptr || (!memory_->is_usual(socket) && !becomes_usual(socket))) [[unlikely]]
         return false;
-    return detail::with_form(
-        message, [&]<typename Family>(Family) __attribute__((always_inline)) {
-            return detail::hear_form<Family>(memory_, socket, fd, message);
-        });
+    return with_form(
+        message, room,
+        [&]<typename Family>(Family) __attribute__((always_inline)) {
+            RawDatagram& raw = memory_->quick_words();
+            if (!Family::read_words(message.msg_name, message.msg_control, raw)) [[unlikely]]
+                return false;
+            SharedState& state = *shared_state::get();
+            const uint64_t hash = detail::hash_of_datagram<Family>(state, socket, raw);
+            detail::Steady known;
+            if (!detail::find_steady<Family>(state, hash, raw, known)) [[unlikely]]
+                return hear_hashed<Family>(socket, fd, message, hash);
+            memory_->add(hash, known.at(), true);
+            return true;
+        },
+        []() __attribute__((always_inline)) { return false; });
 }
 
 [[gnu::always_inline]] inline Source Turn::source_for(Socket socket, const void* name, socklen_t length,

@@ -76,16 +76,16 @@ TEST_CASE("an IPv4 datagram is read as what it is") {
     REQUIRE(reads<Ipv4>(name, control, raw));
     CHECK(Ipv4::peer(raw) == peer_of(&name, sizeof name));
     CHECK(Ipv4::local(raw) == Address::from_ipv4({htonl(secondary)}));
-    CHECK(Ipv4::is_name(raw, &name));
+    CHECK(is_name(raw, &name, Ipv4::name_length));
     CHECK(Ipv4::is_arrival(raw, control.data()));
     SUBCASE("and told from others") {
         for (const sockaddr_in& other : {ipv4_name(0xcb007102, 4000), ipv4_name(0xcb007101, 4001)})
-            CHECK_FALSE(Ipv4::is_name(raw, &other));
+            CHECK_FALSE(is_name(raw, &other, Ipv4::name_length));
         CHECK_FALSE(Ipv4::is_arrival(raw, ipv4_control(primary).data()));
         CHECK_FALSE(Ipv4::is_arrival(raw, ipv4_control(secondary, 4).data()));
         sockaddr_in other = name;
         other.sin_zero[3] = 1; // padding
-        CHECK(Ipv4::is_name(raw, &other));
+        CHECK(is_name(raw, &other, Ipv4::name_length));
     }
     SUBCASE("not where the message names no source, or is another one") {
         CHECK_FALSE(reads<Ipv4>(name, ipv4_control(0), raw));
@@ -106,12 +106,12 @@ TEST_CASE("an IPv6 datagram is read as what it is") {
     REQUIRE(reads<Ipv6>(name, control, raw));
     CHECK(Ipv6::peer(raw) == peer_of(&name, sizeof name));
     CHECK(Ipv6::local(raw) == Address::from_ipv6(ipv6("2001:db8::3")));
-    CHECK(Ipv6::is_name(raw, &name));
+    CHECK(is_name(raw, &name, Ipv6::name_length));
     CHECK(Ipv6::is_arrival(raw, control.data()));
     SUBCASE("and told from others") {
         for (const sockaddr_in6& other : {ipv6_name("2001:db8::98", 4000), ipv6_name("2001:db9::99", 4000),
                                           ipv6_name("2001:db8::99", 4001)})
-            CHECK_FALSE(Ipv6::is_name(raw, &other));
+            CHECK_FALSE(is_name(raw, &other, Ipv6::name_length));
         CHECK_FALSE(Ipv6::is_arrival(raw, ipv6_control("2001:db8::4").data()));
         CHECK_FALSE(Ipv6::is_arrival(raw, ipv6_control("2001:db9::3").data()));
         // Another message with the same words.
@@ -134,17 +134,60 @@ TEST_CASE("an IPv4 datagram on a dual-stack socket is read as what it is") {
     const sockaddr_in plain = ipv4_name(0xcb007101, 4000);
     CHECK(Mapped::peer(raw) == peer_of(&plain, sizeof plain));
     CHECK(Mapped::local(raw) == Address::from_ipv4({htonl(secondary)}));
-    CHECK(Mapped::is_name(raw, &name));
+    CHECK(is_name(raw, &name, Mapped::name_length));
     CHECK(Mapped::is_arrival(raw, control.data()));
     CHECK_FALSE(Mapped::is_arrival(raw, mapped_control(primary).data()));
     CHECK_FALSE(Mapped::is_arrival(raw, mapped_control(secondary, 4).data()));
     const sockaddr_in6 other = ipv6_name("::ffff:203.0.113.2", 4000);
-    CHECK_FALSE(Mapped::is_name(raw, &other));
+    CHECK_FALSE(is_name(raw, &other, Mapped::name_length));
     CHECK_FALSE(reads<Mapped>(name, mapped_control(0), raw));
     const auto swapped = ControlBuffer{}
                              .add(IPPROTO_IP, IP_PKTINFO, ipv4_info(secondary, primary, 3))
                              .add(IPPROTO_IPV6, IPV6_PKTINFO, ipv6_info(ipv6("::ffff:192.0.2.3"), 3));
     CHECK_FALSE(reads<Mapped>(name, swapped, raw));
+}
+
+namespace {
+
+// A control message as SourceMessage keeps it.
+class Kept {
+public:
+    explicit Kept(const Address& address) { control::write_source(bytes_, {address, 0}); }
+    size_t length() const {
+        size_t length = 0;
+        std::memcpy(&length, bytes_, sizeof length);
+        return length;
+    }
+    uint64_t word_at(size_t position) const { return family_detail::word_at(bytes_, position); }
+
+private:
+    alignas(cmsghdr) unsigned char bytes_[control::own_space]{};
+};
+
+} // namespace
+
+TEST_CASE("the message of the address that a datagram reached is told from those of others") {
+    const Kept first{Address::from_ipv4({htonl(primary)})};
+    const Kept second{Address::from_ipv4({htonl(secondary)})};
+    const Kept third{Address::from_ipv6(ipv6("2001:db8::3"))};
+    const Kept fourth{Address::from_ipv6(ipv6("2001:db8::4"))};
+    RawDatagram raw{};
+    REQUIRE(reads<Ipv4>(ipv4_name(0xcb007101, 4000), ipv4_control(secondary), raw));
+    CHECK(Ipv4::is_source(raw, second));
+    CHECK_FALSE(Ipv4::is_source(raw, first));
+    CHECK_FALSE(Ipv4::is_source(raw, third));
+    REQUIRE(reads<Mapped>(ipv6_name("::ffff:203.0.113.1", 4000), mapped_control(secondary), raw));
+    CHECK(Mapped::is_source(raw, second));
+    CHECK_FALSE(Mapped::is_source(raw, first));
+    REQUIRE(reads<Ipv6>(ipv6_name("2001:db8::99", 4000), ipv6_control("2001:db8::3"), raw));
+    CHECK(Ipv6::is_source(raw, third));
+    CHECK_FALSE(Ipv6::is_source(raw, fourth));
+    CHECK_FALSE(Ipv6::is_source(raw, second));
+    SUBCASE("an IPv6 address whose bytes look like the IPv4 one") {
+        REQUIRE(reads<Ipv4>(ipv4_name(0xcb007101, 4000), ipv4_control(secondary), raw));
+        CHECK_FALSE(Ipv4::is_source(raw, Kept{Address::from_ipv6(ipv6("::c000:203:0:0"))}));
+        CHECK_FALSE(Ipv4::is_source(raw, Kept{Address::from_ipv6(ipv6("0:0:c000:203::"))}));
+    }
 }
 
 TEST_CASE("the forms have lengths of their own") {

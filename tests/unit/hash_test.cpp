@@ -230,10 +230,10 @@ TEST_CASE("products are right in all 128 bits") {
         const uint64_t a = round == 0 ? ~uint64_t{0} : random.next();
         const uint64_t b = round < 2 ? ~uint64_t{0} : random.next();
         __extension__ using Number = unsigned __int128;
-        const detail::Wide wide = detail::product(a, b);
-        REQUIRE((Number{wide.high} << 64 | wide.low) == Number{a} * b);
-        detail::Wide sum = wide;
-        sum.add({b, a});
+        const detail::Halves halves = detail::Halves::product(a, b);
+        REQUIRE((Number{halves.high} << 64 | halves.low) == Number{a} * b);
+        detail::Halves sum = halves;
+        sum += {b, a};
         REQUIRE((Number{sum.high} << 64 | sum.low) == Number{a} * b + (Number{a} << 64 | b));
     }
 }

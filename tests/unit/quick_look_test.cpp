@@ -86,17 +86,17 @@ TEST_CASE("a quick look is closed once its conversation has changed") {
     });
 }
 
-TEST_CASE("the quick look takes no name that the program had no room for") {
-    Scene([] {
-        settle(1, 2);
-        receive(1, 2);
-        answer(1);
-        const test::Datagram datagram{1, 2};
-        msghdr message = datagram.message();
-        CHECK_FALSE(peers::Turn{}.hear_alone(server, -1, message, message.msg_namelen - 1, false));
-        message.msg_name = nullptr; // the kernel leaves its length alone
-        CHECK_FALSE(peers::Turn{}.hear_alone(server, -1, message, message.msg_namelen, false));
-    });
+TEST_CASE("a form has a name that the program had room for") {
+    const test::Datagram datagram{1, 2};
+    msghdr message = datagram.message();
+    const auto has_form = [&](socklen_t room) {
+        return peers::with_form(
+            message, room, [](auto) { return true; }, [] { return false; });
+    };
+    CHECK(has_form(message.msg_namelen));
+    CHECK_FALSE(has_form(message.msg_namelen - 1));
+    message.msg_name = nullptr; // the kernel leaves its length alone
+    CHECK_FALSE(has_form(message.msg_namelen));
 }
 
 TEST_CASE("a run that has no more room does not stand for what came last") {

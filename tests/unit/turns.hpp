@@ -123,19 +123,21 @@ inline void hear(peers::Turn& turn, Socket socket, const Datagram& datagram) {
 
 // One call that brought one datagram.
 inline Way receive(unsigned from, unsigned at, Socket socket = server, uint16_t port = 4000) {
+    using Heard = peers::Turn::Heard;
     const Datagram datagram{from, at, port};
     const msghdr& message = datagram.message();
     peers::Turn turn;
-    if (turn.hear_again<Ipv4>(socket, message.msg_name, message.msg_control))
-        return Way::again;
-    SharedState& state = *shared_state::get();
-    const ConversationTable::Entry before =
-        state.table().find(hash_of(ConversationKey(peer(from, port), socket.port()), state.key));
-    if (!turn.hear_alone(socket, -1, message, message.msg_namelen, false)) {
-        turn.begin_receiving(socket);
+    turn.becomes_usual(socket);
+    uint64_t hash = 0;
+    const Heard heard = turn.hear_alone<Ipv4>(socket, message, false, hash);
+    if (heard != Heard::not_yet)
+        return heard == Heard::again ? Way::again : Way::steady;
+    turn.begin_receiving(socket);
+    if (hash != 0 && turn.hear_hashed<Ipv4>(socket, -1, message, hash))
+        turn.count(socket, Counter::requests);
+    else
         hear(turn, socket, datagram);
-    }
-    return before && before.state().is_steady() && before.is_unchanged() ? Way::steady : Way::full;
+    return Way::full;
 }
 
 // The same with MSG_PEEK.
@@ -156,7 +158,9 @@ inline void receive_batch(std::initializer_list<Request> requests, Socket socket
     peers::Turn turn;
     if (requests.size() == 1) {
         const Datagram datagram{requests.begin()->from, requests.begin()->at};
-        if (turn.hear_alone(socket, -1, datagram.message(), datagram.message().msg_namelen, true))
+        uint64_t hash = 0;
+        turn.becomes_usual(socket);
+        if (turn.hear_alone<Ipv4>(socket, datagram.message(), true, hash) != peers::Turn::Heard::not_yet)
             return;
     }
     turn.begin_batch(requests.size() > 1);
