@@ -112,9 +112,12 @@ struct Ipv6 {
     }
     template <typename Message>
     [[gnu::always_inline]] static bool is_source(const RawDatagram& raw, const Message& message) {
-        return message.length() == CMSG_LEN(sizeof(in6_pktinfo)) &&
-               ((message.word_at(CMSG_LEN(0)) ^ raw.arrival[0]) |
-                (message.word_at(CMSG_LEN(8)) ^ raw.arrival[1])) == 0;
+        if (message.length() == CMSG_LEN(sizeof(in6_pktinfo))) [[likely]]
+            return ((message.word_at(CMSG_LEN(0)) ^ raw.arrival[0]) |
+                    (message.word_at(CMSG_LEN(8)) ^ raw.arrival[1])) == 0;
+        // An IPv4 datagram on a socket without IP_PKTINFO: a mapped address, whose bytes lie as in Ipv4's
+        // word.
+        return local(raw).is_ipv4() && Ipv4::is_source({{}, {raw.arrival[1], 0}}, message);
     }
 
 protected:

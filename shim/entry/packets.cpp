@@ -82,7 +82,7 @@ Socket socket_for_sending(int fd, const msghdr* message) {
 
 [[gnu::noinline]] ssize_t recvmsg_after_look(int fd, msghdr* message, int flags) {
     const Socket socket = sockets::get(fd);
-    return is_ours(socket) ? receive::message(socket, fd, message, flags)
+    return is_ours(socket) ? receive::message(fd, message, flags, socket)
                            : recvmsg_with_descriptors(fd, message, flags);
 }
 
@@ -108,7 +108,7 @@ Socket socket_for_sending(int fd, const msghdr* message) {
 [[gnu::cold, gnu::noinline]] ssize_t sendmsg_after_look(int fd, const msghdr* message, int flags) {
     const Socket socket = socket_for_sending(fd, message);
     if (is_ours(socket))
-        return send::message(socket, fd, message, flags);
+        return send::message(fd, message, flags, socket);
     // It may send descriptors.
     sockets::mark_all();
     return libc::sendmsg(fd, message, flags);
@@ -147,7 +147,7 @@ EXPORT ssize_t __recvfrom_chk(int fd, void* buffer, size_t length, size_t buffer
 EXPORT ssize_t recvmsg(int fd, msghdr* message, int flags) {
     const Socket socket = sockets::peek_direct(fd);
     if (is_ours(socket)) [[likely]]
-        return receive::message(socket, fd, message, flags);
+        return receive::message(fd, message, flags, socket);
     if (socket.has(Socket::no_descriptors)) [[likely]]
         return libc::recvmsg(fd, message, flags);
     if (is_passed_on(socket) && has_no_control(message))
@@ -177,7 +177,7 @@ EXPORT ssize_t sendto(int fd, const void* buffer, size_t length, int flags, cons
 EXPORT ssize_t sendmsg(int fd, const msghdr* message, int flags) {
     const Socket socket = sockets::peek_direct(fd);
     if (is_ours(socket)) [[likely]]
-        return send::message(socket, fd, message, flags);
+        return send::message(fd, message, flags, socket);
     if (socket.has(Socket::no_descriptors)) [[likely]]
         return libc::sendmsg(fd, message, flags);
     if (is_passed_on(socket) && has_no_control(message))

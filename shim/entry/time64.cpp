@@ -22,7 +22,7 @@ using namespace multihome::entry; // NOLINT(google-build-using-namespace)
 
 EXPORT ssize_t __recvmsg64(int fd, msghdr* message, int flags) {
     if (const Socket socket = sockets::get(fd); is_ours(socket))
-        return receive::message(socket, fd, message, flags);
+        return receive::message(fd, message, flags, socket);
     const ssize_t received = libc::__recvmsg64(fd, message, flags);
     if (received >= 0 && message->msg_controllen >= sizeof(cmsghdr))
         look_for_descriptors(*message);

@@ -20,6 +20,7 @@ namespace {
 
 using detail::Call;
 using detail::control_room;
+using detail::takes_address;
 
 // A program's control buffer up to this size is matched by one on our stack.
 constexpr size_t small_control = 512;
@@ -223,6 +224,10 @@ template <typename Family>
     return call.received >= 0 ? finish(call) : fail(call);
 }
 
+} // namespace detail
+
+namespace {
+
 [[gnu::hot, gnu::noinline]] ssize_t check_and_receive(int fd, msghdr* theirs, int flags) {
     if (theirs == nullptr || !user_memory::can_write(theirs, sizeof *theirs)) [[unlikely]]
         return libc::recvmsg(fd, theirs, flags);
@@ -246,12 +251,8 @@ template <typename Family>
     call.fd = fd;
     call.flags = flags;
     call.received = libc::recvmsg(fd, &call.ours, flags);
-    return call.received >= 0 ? finish(call) : fail(call);
+    return call.received >= 0 ? detail::finish(call) : detail::fail(call);
 }
-
-} // namespace detail
-
-namespace {
 
 // Copies the messages to `memory`, each with a control buffer of ours, as many of them as fit into `size`
 // bytes with those.
@@ -367,6 +368,22 @@ int receive_batch(Socket socket, int fd, mmsghdr* messages, unsigned count, int 
 
 } // namespace
 
+[[gnu::hot]] ssize_t message(int fd, msghdr* theirs, int flags, Socket socket) {
+    if ((flags & (MSG_PEEK | MSG_ERRQUEUE)) != 0 || !user_memory::is_known_writable(theirs, sizeof *theirs) ||
+        theirs->msg_controllen != 0 || theirs->msg_name == nullptr || !takes_address(theirs->msg_namelen))
+        [[unlikely]]
+        return check_and_receive(fd, theirs, flags);
+    alignas(cmsghdr) unsigned char control[control_room];
+    Call call;
+    control::replace_control(*theirs, call.ours, control, sizeof control);
+    call.theirs = theirs;
+    call.name_length = &theirs->msg_namelen;
+    call.word = socket.word();
+    call.fd = fd;
+    call.flags = flags;
+    return detail::receive(call);
+}
+
 [[gnu::hot]] int messages(int fd, mmsghdr* messages, unsigned count, int flags, timespec* timeout) {
     const Socket socket = sockets::get(fd);
     if (!socket.is(Socket::Kind::ours)) [[unlikely]] // another thread has closed it
@@ -375,7 +392,7 @@ int receive_batch(Socket socket, int fd, mmsghdr* messages, unsigned count, int 
     if (count == 1 && timeout == nullptr && messages != nullptr &&
         (flags & (MSG_PEEK | MSG_ERRQUEUE | msg_cmsg_compat)) == 0 &&
         user_memory::can_write(messages, sizeof *messages)) {
-        const ssize_t received = message(socket, fd, &messages->msg_hdr, flags & ~MSG_WAITFORONE);
+        const ssize_t received = message(fd, &messages->msg_hdr, flags & ~MSG_WAITFORONE, socket);
         if (received < 0)
             return -1;
         messages->msg_len = static_cast<unsigned>(received);

@@ -48,7 +48,6 @@ ssize_t finish_form(const Call& call);
 ssize_t fail(const Call& call);
 ssize_t check_and_receive(int fd, void* buffer, size_t length, int flags, sockaddr* address,
                           socklen_t* address_length);
-ssize_t check_and_receive(int fd, msghdr* theirs, int flags);
 
 // The lengths of a peer's address that we look at; a shorter one tells no peer. The kernel refuses negative
 // ones.
@@ -94,22 +93,7 @@ inline bool takes_address(socklen_t room) {
     return detail::receive(call);
 }
 
-[[gnu::always_inline]] inline ssize_t message(Socket socket, int fd, msghdr* theirs, int flags) {
-    if ((flags & (MSG_PEEK | MSG_ERRQUEUE)) != 0 || !user_memory::is_known_writable(theirs, sizeof *theirs) ||
-        theirs->msg_controllen != 0 || theirs->msg_name == nullptr ||
-        !detail::takes_address(theirs->msg_namelen)) [[unlikely]]
-        return detail::check_and_receive(fd, theirs, flags);
-    alignas(cmsghdr) unsigned char control[detail::control_room];
-    detail::Call call;
-    control::replace_control(*theirs, call.ours, control, sizeof control);
-    call.theirs = theirs;
-    call.name_length = &theirs->msg_namelen;
-    call.word = socket.word();
-    call.fd = fd;
-    call.flags = flags;
-    return detail::receive(call);
-}
-
+ssize_t message(int fd, msghdr* theirs, int flags, Socket socket);
 int messages(int fd, mmsghdr* messages, unsigned count, int flags, timespec* timeout);
 
 } // namespace multihome::receive

@@ -199,16 +199,6 @@ static ssize_t send_as_made(const DatagramCall& call) {
                : fail_as_made(call.fd, call.ours);
 }
 
-[[gnu::cold, gnu::noinline]] ssize_t fail(const MessageCall& call) {
-    if (const ssize_t sent = send_if_allowed_now(call.fd, call.ours, call.flags, call.errno_before);
-        sent >= 0)
-        return sent;
-    return probe::fails_after(call.fd, call.ours)
-               ? finish_as_made(call.fd, call.ours, call.errno_before,
-                                libc::sendmsg(call.fd, call.theirs, call.flags))
-               : fail_as_made(call.fd, call.ours);
-}
-
 [[gnu::hot, gnu::noinline]] ssize_t search_and_send(DatagramCall& call) {
     const socklen_t length = call.ours.msg_namelen;
     const bool may_answer =
@@ -222,6 +212,36 @@ static ssize_t send_as_made(const DatagramCall& call) {
         return send(call, call.fd, call.flags, source, errno_before);
     const ssize_t sent = send_as_made(call);
     return sent >= 0 || !may_answer ? sent : fail_as_made(call.fd, call.ours);
+}
+
+} // namespace detail
+
+namespace {
+
+// A sendmsg() under way, with our control messages.
+struct MessageCall {
+    int fd;
+    int flags;
+    int errno_before;
+    const msghdr* theirs;
+    msghdr ours;
+};
+
+[[gnu::cold, gnu::noinline]] ssize_t fail(const MessageCall& call) {
+    if (const ssize_t sent = send_if_allowed_now(call.fd, call.ours, call.flags, call.errno_before);
+        sent >= 0)
+        return sent;
+    return probe::fails_after(call.fd, call.ours)
+               ? finish_as_made(call.fd, call.ours, call.errno_before,
+                                libc::sendmsg(call.fd, call.theirs, call.flags))
+               : fail_as_made(call.fd, call.ours);
+}
+
+[[gnu::always_inline]] inline void begin(MessageCall& call, int fd, const msghdr* theirs, int flags) {
+    control::replace_control(*theirs, call.ours, nullptr, 0);
+    call.theirs = theirs;
+    call.fd = fd;
+    call.flags = flags;
 }
 
 [[gnu::hot, gnu::noinline]] ssize_t search_and_send(int fd, const msghdr* theirs, int flags) {
@@ -246,13 +266,27 @@ static ssize_t send_as_made(const DatagramCall& call) {
     if (add_source(ours, source, control)) [[likely]] {
         MessageCall call;
         begin(call, fd, theirs, flags);
-        return send(call, fd, flags, {ours.msg_control, ours.msg_controllen}, errno_before);
+        return detail::send(call, fd, flags, {ours.msg_control, ours.msg_controllen}, errno_before);
     }
     const ssize_t sent = libc::sendmsg(fd, theirs, flags);
     return sent >= 0 ? sent : fail_as_made(fd, ours);
 }
 
-} // namespace detail
+} // namespace
+
+[[gnu::hot]] ssize_t message(int fd, const msghdr* theirs, int flags, Socket socket) {
+    Source source;
+    int errno_before = 0;
+    if (user_memory::is_known_readable(theirs, sizeof *theirs) && theirs->msg_controllen == 0 &&
+        user_memory::is_known_readable(theirs->msg_name, sizeof(sockaddr_in6)) &&
+        peers::Turn{}.answer_again(socket, theirs->msg_name, theirs->msg_namelen, source, errno_before))
+        [[likely]] {
+        MessageCall call;
+        begin(call, fd, theirs, flags);
+        return detail::send(call, fd, flags, source, errno_before);
+    }
+    return search_and_send(fd, theirs, flags);
+}
 
 namespace {
 
@@ -302,7 +336,7 @@ bool has_source(const msghdr& ours, const msghdr& theirs) {
         return libc::sendmmsg(fd, messages, count, flags);
     // As the kernel does it: one message is a sendmsg() (__sys_sendmmsg() in its net/socket.c).
     if (count == 1) {
-        const ssize_t sent = message(sockets::peek(fd), fd, &messages->msg_hdr, flags);
+        const ssize_t sent = message(fd, &messages->msg_hdr, flags, sockets::peek(fd));
         if (sent < 0)
             return -1;
         messages->msg_len = static_cast<unsigned>(sent);

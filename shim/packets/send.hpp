@@ -32,19 +32,8 @@ struct DatagramCall {
     msghdr ours; // the kernel does not read msg_flags
 };
 
-// The same for a sendmsg().
-struct MessageCall {
-    int fd;
-    int flags;
-    int errno_before;
-    const msghdr* theirs;
-    msghdr ours;
-};
-
 ssize_t fail(const DatagramCall& call);
-ssize_t fail(const MessageCall& call);
 ssize_t search_and_send(DatagramCall& call);
-ssize_t search_and_send(int fd, const msghdr* theirs, int flags);
 
 // The real call, whose `ours` has everything but the source.
 template <typename Call>
@@ -57,13 +46,6 @@ template <typename Call>
     if (sent < 0) [[unlikely]]
         return fail(call);
     return sent;
-}
-
-[[gnu::always_inline]] inline void begin(MessageCall& call, int fd, const msghdr* theirs, int flags) {
-    control::replace_control(*theirs, call.ours, nullptr, 0);
-    call.theirs = theirs;
-    call.fd = fd;
-    call.flags = flags;
 }
 
 } // namespace detail
@@ -87,20 +69,7 @@ template <typename Call>
     return detail::search_and_send(call);
 }
 
-[[gnu::always_inline]] inline ssize_t message(Socket socket, int fd, const msghdr* theirs, int flags) {
-    Source source;
-    int errno_before = 0;
-    if (user_memory::is_known_readable(theirs, sizeof *theirs) && theirs->msg_controllen == 0 &&
-        user_memory::is_known_readable(theirs->msg_name, sizeof(sockaddr_in6)) &&
-        peers::Turn{}.answer_again(socket, theirs->msg_name, theirs->msg_namelen, source, errno_before))
-        [[likely]] {
-        detail::MessageCall call;
-        detail::begin(call, fd, theirs, flags);
-        return detail::send(call, fd, flags, source, errno_before);
-    }
-    return detail::search_and_send(fd, theirs, flags);
-}
-
+ssize_t message(int fd, const msghdr* theirs, int flags, Socket socket);
 int messages(int fd, mmsghdr* messages, unsigned count, int flags);
 
 } // namespace multihome::send

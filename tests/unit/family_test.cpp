@@ -179,6 +179,10 @@ TEST_CASE("the message of the address that a datagram reached is told from those
     REQUIRE(reads<Mapped>(ipv6_name("::ffff:203.0.113.1", 4000), mapped_control(secondary), raw));
     CHECK(Mapped::is_source(raw, second));
     CHECK_FALSE(Mapped::is_source(raw, first));
+    REQUIRE(reads<Ipv6>(ipv6_name("::ffff:203.0.113.1", 4000), ipv6_control("::ffff:192.0.2.3"), raw));
+    CHECK(Ipv6::is_source(raw, second));
+    CHECK_FALSE(Ipv6::is_source(raw, first));
+    CHECK_FALSE(Ipv6::is_source(raw, third));
     REQUIRE(reads<Ipv6>(ipv6_name("2001:db8::99", 4000), ipv6_control("2001:db8::3"), raw));
     CHECK(Ipv6::is_source(raw, third));
     CHECK_FALSE(Ipv6::is_source(raw, fourth));
