@@ -41,8 +41,8 @@ bool allow_local_route(int fd, Socket socket, const in6_addr& source);
 
 // setsockopt() and getsockopt() with one of the options that concern us, with the program's arguments and
 // libc's results.
-int set(int fd, int level, int name, const void* value, socklen_t length);
-int get(int fd, int level, int name, void* value, socklen_t* length);
+[[gnu::noinline]] int set(int fd, int level, int name, const void* value, socklen_t length);
+[[gnu::noinline]] int get(int fd, int level, int name, void* value, socklen_t* length);
 
 // What an option is to us.
 enum class Concern : uint8_t {
