@@ -213,20 +213,25 @@ template <typename Family>
         return libc::recvfrom(fd, buffer, length, flags, address, address_length);
     alignas(cmsghdr) unsigned char control[control_room];
     iovec data{buffer, length};
-    Call call{socket.word(), nullptr, address_length, fd, flags, 0, {}};
-    call.ours.msg_name = address;
-    call.ours.msg_namelen = *address_length;
-    call.ours.msg_iov = &data;
-    call.ours.msg_iovlen = 1;
-    call.ours.msg_control = control;
-    call.ours.msg_controllen = sizeof control;
-    call.received = libc::recvmsg(fd, &call.ours, flags);
-    return call.received >= 0 ? finish(call) : fail(call);
+    Call call;
+    begin(call, socket, fd, flags, address, address_length, data, control);
+    return receive(call, false);
 }
 
 } // namespace detail
 
 namespace {
+
+// A recvmsg(). `control`: so many bytes as there is `room`.
+[[gnu::always_inline]] inline void begin(Call& call, Socket socket, int fd, int flags, msghdr* theirs,
+                                         void* control, size_t room) {
+    control::replace_control(*theirs, call.ours, control, room);
+    call.theirs = theirs;
+    call.name_length = &theirs->msg_namelen;
+    call.word = socket.word();
+    call.fd = fd;
+    call.flags = flags;
+}
 
 [[gnu::hot, gnu::noinline]] ssize_t check_and_receive(int fd, msghdr* theirs, int flags) {
     if (theirs == nullptr || !user_memory::can_write(theirs, sizeof *theirs)) [[unlikely]]
@@ -244,15 +249,24 @@ namespace {
         wanted = sizeof small;
     }
     Call call;
-    control::replace_control(*theirs, call.ours, control, wanted);
-    call.theirs = theirs;
-    call.name_length = &theirs->msg_namelen;
-    call.word = socket.word();
-    call.fd = fd;
-    call.flags = flags;
-    call.received = libc::recvmsg(fd, &call.ours, flags);
-    return call.received >= 0 ? detail::finish(call) : detail::fail(call);
+    begin(call, socket, fd, flags, theirs, control, wanted);
+    return detail::receive(call, false);
 }
+
+} // namespace
+
+[[gnu::hot]] ssize_t message(int fd, msghdr* theirs, int flags, Socket socket) {
+    if ((flags & (MSG_PEEK | MSG_ERRQUEUE)) != 0 || !user_memory::is_known_writable(theirs, sizeof *theirs) ||
+        theirs->msg_controllen != 0 || theirs->msg_name == nullptr || !takes_address(theirs->msg_namelen))
+        [[unlikely]]
+        return check_and_receive(fd, theirs, flags);
+    alignas(cmsghdr) unsigned char control[control_room];
+    Call call;
+    begin(call, socket, fd, flags, theirs, control, sizeof control);
+    return detail::receive(call, true);
+}
+
+namespace {
 
 // Copies the messages to `memory`, each with a control buffer of ours, as many of them as fit into `size`
 // bytes with those.
@@ -367,22 +381,6 @@ int receive_batch(Socket socket, int fd, mmsghdr* messages, unsigned count, int 
 }
 
 } // namespace
-
-[[gnu::hot]] ssize_t message(int fd, msghdr* theirs, int flags, Socket socket) {
-    if ((flags & (MSG_PEEK | MSG_ERRQUEUE)) != 0 || !user_memory::is_known_writable(theirs, sizeof *theirs) ||
-        theirs->msg_controllen != 0 || theirs->msg_name == nullptr || !takes_address(theirs->msg_namelen))
-        [[unlikely]]
-        return check_and_receive(fd, theirs, flags);
-    alignas(cmsghdr) unsigned char control[control_room];
-    Call call;
-    control::replace_control(*theirs, call.ours, control, sizeof control);
-    call.theirs = theirs;
-    call.name_length = &theirs->msg_namelen;
-    call.word = socket.word();
-    call.fd = fd;
-    call.flags = flags;
-    return detail::receive(call);
-}
 
 [[gnu::hot]] int messages(int fd, mmsghdr* messages, unsigned count, int flags, timespec* timeout) {
     const Socket socket = sockets::get(fd);

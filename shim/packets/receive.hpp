@@ -55,31 +55,10 @@ inline bool takes_address(socklen_t room) {
     return static_cast<int>(room) >= static_cast<int>(sizeof(sockaddr_in));
 }
 
-// The real call. The program has given room for an address, and takes the datagram.
-[[gnu::always_inline]] inline ssize_t receive(Call& call) {
-    call.received = libc::recvmsg(call.fd, &call.ours, call.flags);
-    if (call.received < 0) [[unlikely]]
-        return fail(call);
-    if (call.ours.msg_namelen == Ipv4::name_length && call.ours.msg_controllen == Ipv4::control_length)
-        [[likely]]
-        return finish_form<Ipv4>(call);
-    return finish(call);
-}
-
-} // namespace detail
-
-// `socket`: the descriptor's word.
-[[gnu::always_inline]] inline ssize_t datagram(Socket socket, int fd, void* buffer, size_t length, int flags,
-                                               sockaddr* address, socklen_t* address_length) {
-    // What is only looked at, or is no datagram of a peer's, is no quick look's.
-    alignas(cmsghdr) unsigned char control[detail::control_room];
-    detail::Call call;
+// A recvfrom(), as the recvmsg() that it becomes. `control`: control_room bytes.
+[[gnu::always_inline]] inline void begin(Call& call, Socket socket, int fd, int flags, sockaddr* address,
+                                         socklen_t* address_length, iovec& data, void* control) {
     call.word = socket.word();
-    if ((flags & (MSG_PEEK | MSG_ERRQUEUE | msg_cmsg_compat)) != 0 || length > maximum_length ||
-        address == nullptr || !user_memory::is_known_writable(address_length, sizeof *address_length) ||
-        !detail::takes_address(*address_length)) [[unlikely]]
-        return detail::check_and_receive(fd, buffer, length, flags, address, address_length);
-    iovec data{buffer, length};
     call.theirs = nullptr;
     call.name_length = address_length;
     call.fd = fd;
@@ -89,8 +68,35 @@ inline bool takes_address(socklen_t room) {
     call.ours.msg_iov = &data;
     call.ours.msg_iovlen = 1;
     call.ours.msg_control = control;
-    call.ours.msg_controllen = sizeof control;
-    return detail::receive(call);
+    call.ours.msg_controllen = control_room;
+}
+
+// The real call. `is_usual`: the program has given room for a peer's address, and takes the datagram.
+[[gnu::always_inline]] inline ssize_t receive(Call& call, bool is_usual) {
+    call.received = libc::recvmsg(call.fd, &call.ours, call.flags);
+    if (call.received < 0) [[unlikely]]
+        return fail(call);
+    if (is_usual && call.ours.msg_namelen == Ipv4::name_length &&
+        call.ours.msg_controllen == Ipv4::control_length) [[likely]]
+        return finish_form<Ipv4>(call);
+    return finish(call);
+}
+
+} // namespace detail
+
+// `socket`: the descriptor's word.
+[[gnu::always_inline]] inline ssize_t datagram(Socket socket, int fd, void* buffer, size_t length, int flags,
+                                               sockaddr* address, socklen_t* address_length) {
+    // What is only looked at, or is no datagram of a peer's, is not usual.
+    if ((flags & (MSG_PEEK | MSG_ERRQUEUE | msg_cmsg_compat)) != 0 || length > maximum_length ||
+        address == nullptr || !user_memory::is_known_writable(address_length, sizeof *address_length) ||
+        !detail::takes_address(*address_length)) [[unlikely]]
+        return detail::check_and_receive(fd, buffer, length, flags, address, address_length);
+    alignas(cmsghdr) unsigned char control[detail::control_room];
+    iovec data{buffer, length};
+    detail::Call call;
+    detail::begin(call, socket, fd, flags, address, address_length, data, control);
+    return detail::receive(call, true);
 }
 
 ssize_t message(int fd, msghdr* theirs, int flags, Socket socket);

@@ -195,7 +195,7 @@ public:
     [[gnu::always_inline]] Run::Record record_to_answer(uint64_t hash) {
         progress_ = progress_.sent();
         again_ = 0;
-        stored_ = {};
+        stored_.word = nullptr;
         is_on_its_own_ = false;
         if (answers_in_order())
             return run_.answer_first(hash);
