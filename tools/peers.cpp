@@ -133,9 +133,7 @@ void add_rows(Table& table, const std::string& holder, const std::vector<Running
             {holder, fmt::format("{:09x}", held.fingerprint),
              held.peer_port != 0 ? std::to_string(held.peer_port) : "-",
              held.local_port != 0 ? std::to_string(held.local_port) : "-", state_text(held.kind),
-             at.empty()      ? "-"
-             : asked.empty() ? at
-                             : fmt::format("{} (asked {})", at, asked),
+             (at.empty() ? "-" : at) + (asked.empty() ? "" : fmt::format(" (asked {})", asked)),
              held.seconds >= 0 ? fmt::format("{} s{}", held.seconds, held.counts ? "" : ", over") : "-"},
             held.counts ? Emphasis::none : Emphasis::dim);
     }

@@ -7,7 +7,9 @@
 //   nothing          by route            question(Y)
 //   we spoke first   by route            unchanged                 120 s of silence
 //   lapsed(X)        by route            at X: known(X);           120 s of silence
-//                                        elsewhere: unchanged
+//                                        at Y: homeless(Y)
+//   homeless(Y)      the answer from Y,  answered: known(Y)        the question 30 s
+//                    all else by route
 //   question(X)      X                   unanswered: question(Y)   30 s; for good where it was answered, by
 //                                        answered: see below       less than three datagrams
 //   question(gone)   by route            question(Y)               for good
@@ -120,7 +122,10 @@ public:
         case Kind::spoke_first:
             if (!counts(now, lifetimes))
                 return question(at, now);
-            return at == first_index() ? known(at, now) : lapsed(first_index(), now);
+            if (at == first_index())
+                return known(at, now);
+            return first_index() == local_by_route ? spoke_first(now)
+                                                   : Conversation{}.moving(at, true, now, lifetimes);
         case Kind::known:
             return at == first_index() ? used() : moving(at, false, now, lifetimes);
         case Kind::moving:
@@ -233,6 +238,10 @@ public:
     constexpr bool is_contested() const {
         return kind() == Kind::moving && word_ != 0 && (word_ & contested_bit) != 0;
     }
+    // A moving one, whose question waits.
+    constexpr bool is_unanswered_move(Ticks now, const Lifetimes& lifetimes) const {
+        return kind() == Kind::moving && word_ != 0 && !is_answered() && counts(now, lifetimes);
+    }
     // A question or a moving one: something was sent since.
     constexpr bool is_answered() const {
         return kind() == Kind::question ? sends() != 0 : (word_ & answered_bit) != 0;
@@ -293,7 +302,7 @@ private:
 
     // Of a moving one: what is sent is taken for the answer to its question.
     constexpr bool is_answered_by_speaking(Ticks now, const Lifetimes& lifetimes, bool late) const {
-        return late && !is_answered() && counts(now, lifetimes);
+        return late && is_unanswered_move(now, lifetimes);
     }
 
     // Four bits of time are four lives of a question. Then one that nobody has come back to counts once

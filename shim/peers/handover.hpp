@@ -65,7 +65,7 @@ public:
             return local_by_route;
         // The numbers wrap; half of them are enough for the time of an offer.
         const auto since = static_cast<int16_t>(static_cast<uint16_t>(made - (word >> made_shift)));
-        const Ticks age = (now - static_cast<Ticks>(word)) & time_mask;
+        const uint64_t age = (now - static_cast<Ticks>(word)) & time_mask;
         return since > 0 && age <= lifetimes.question && !was_asked(hash, now, lifetimes) ? at
                                                                                           : local_by_route;
     }
@@ -81,24 +81,23 @@ public:
 
     // The program has asked this peer. Relaxed: the word is the whole truth.
     void ask(uint64_t hash, Ticks now) {
-        const uint64_t word = (hash & ~asked_time_mask) | (now & asked_time_mask);
+        const uint64_t word = (hash & ~time_mask) | (now & time_mask);
         std::atomic<uint64_t>& asked = slot(hash).asked;
         if (asked.load(std::memory_order_relaxed) != word)
             asked.store(word, std::memory_order_relaxed);
     }
 
 private:
-    //         0-9   10-19  20-35  36-63
-    //   offer time  index  made   fingerprint. With the slot's 12 bits, a false match takes 40 equal bits.
+    //         0-13  14-23  24-39  40-63
+    //   offer time  index  made   fingerprint. With the slot's 12 bits, a false match takes 36 equal bits.
     //         0-13        14-63
     //   asked time        fingerprint
     static constexpr unsigned slot_bits = 12;
-    static constexpr Ticks time_mask = 0x3ff;
-    static constexpr unsigned index_shift = 10;
+    static constexpr uint64_t time_mask = 0x3fff; // 68 minutes
+    static constexpr unsigned index_shift = 14;
     static constexpr uint64_t index_mask = (1U << local_index_bits) - 1;
     static constexpr unsigned made_shift = index_shift + local_index_bits;
     static constexpr uint64_t fingerprint_mask = ~uint64_t{0} << (made_shift + 16);
-    static constexpr uint64_t asked_time_mask = 0x3fff;
 
     struct Slot {
         std::atomic<uint64_t> offer;
@@ -111,8 +110,8 @@ private:
 
     bool was_asked(uint64_t hash, Ticks now, const Lifetimes& lifetimes) const {
         const uint64_t word = slot(hash).asked.load(std::memory_order_relaxed);
-        return word != 0 && ((word ^ hash) & ~asked_time_mask) == 0 &&
-               ((now - static_cast<Ticks>(word)) & asked_time_mask) <= lifetimes.spoke_first;
+        return word != 0 && ((word ^ hash) & ~time_mask) == 0 &&
+               ((now - static_cast<Ticks>(word)) & time_mask) <= lifetimes.spoke_first;
     }
 
     static size_t index(uint64_t hash) { return hash & ((size_t{1} << slot_bits) - 1); }

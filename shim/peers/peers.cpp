@@ -124,8 +124,8 @@ LocalIndex speak(SharedState& state, ThreadMemory* memory, Socket socket, uint64
     if (memory != nullptr)
         memory->set_stored(spoken.change);
     if (spoken.is_late_answer) {
-        // What came after a run was full is answered at once all the same.
-        if (memory == nullptr || !memory->has_full_run())
+        // What the thread does not remember is answered at once all the same.
+        if (memory == nullptr || !memory->has_lost_some())
             set_answers_late(state);
         state.handover.withdraw(hash_in(state, peer), state.locals);
     }
@@ -150,6 +150,8 @@ LocalIndex learn(SharedState& state, ThreadMemory* memory, Socket socket, int fd
         likely != local_by_route && state.locals.is_at(likely, local) ? likely : state.locals.intern(local);
     if (at == local_by_route)
         return local_by_route;
+    if (memory != nullptr && memory->takes_peeked(hash, at) && found) [[unlikely]]
+        return found.state().kind() == Conversation::Kind::spoke_first ? local_by_route : at;
     const Ticks time = now();
     ConversationTable table = state.table();
     const ConversationTable::Heard heard = table.hear(hash, at, time, found);
@@ -168,6 +170,8 @@ LocalIndex learn(SharedState& state, ThreadMemory* memory, Socket socket, int fd
         log_crowded();
     }
     const Conversation::Kind kind = heard.entry.state().kind();
+    if (heard.entry && kind == Conversation::Kind::moving && memory != nullptr)
+        memory->set_moving(hash, at);
     if (heard.entry && kind == Conversation::Kind::question && !Handover::answers_from(peer.port))
         state.handover.offer(hash_in(state, peer), at,
                              static_cast<uint16_t>(state.sockets_made.load(std::memory_order_relaxed)), time,
@@ -245,8 +249,12 @@ LocalIndex detail::send_changing(ThreadMemory* memory, Socket socket, uint64_t h
             memory->set_on_its_own();
         return speak(state, memory, socket, hash, peer, found, may_be_for_another);
     }
-    // Without a memory, a signal handler answers by the table.
-    const bool late = answers_late(state) || memory == nullptr;
+    if (memory != nullptr && memory->has_heard_moving(hash) &&
+        known.is_unanswered_move(now(), state.table().lifetimes())) [[unlikely]]
+        set_answers_late(state);
+    // What nothing remembers is answered by the table: what a signal handler answers, and what came before or
+    // after all that this thread has room for.
+    const bool late = answers_late(state) || memory == nullptr || memory->has_lost_some();
     const LocalIndex at = speak(state, memory, socket, hash, peer, found, late);
     if (at == local_by_route)
         count(memory, socket, record ? Counter::spoke_first : Counter::not_heard);

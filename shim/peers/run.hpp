@@ -7,6 +7,7 @@
 
 #include "shim/peers/conversation.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 
@@ -67,6 +68,14 @@ public:
             records_[count_++] = record;
     }
 
+    // Of a full one: makes room, and keeps what came last.
+    void forget_oldest() {
+        constexpr unsigned kept = capacity / 2;
+        std::copy_n(records_.end() - kept, kept, records_.begin());
+        count_ = kept;
+        next_ = 0;
+    }
+
     // Takes back what came after the first `count`.
     void drop(unsigned count) { count_ = static_cast<uint16_t>(count < count_ ? count : count_); }
 
@@ -79,6 +88,8 @@ public:
     }
 
     unsigned count() const { return count_; }
+    // Of one that is not empty.
+    Record last() const { return records_[count_ - 1U]; }
     bool is_full() const { return count_ == capacity; }
 
     // The run's only datagram has come over again.

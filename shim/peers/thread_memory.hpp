@@ -38,18 +38,25 @@ class ThreadMemory {
     public:
         constexpr Progress() = default;
         // Single calls receive, and nothing was sent since. `count`: of the run, when the last one began.
-        static constexpr Progress receiving(unsigned count = 0) {
-            return Progress{receiving_bit | count << count_shift};
+        static constexpr Progress receiving() { return Progress{receiving_bit}; }
+        constexpr Progress goes_on(unsigned count) const {
+            return Progress{(word_ & (drained_bit | lost_bit)) | receiving_bit | count << count_shift};
         }
         // The last call could bring several. `several`: it has.
         static constexpr Progress batch(bool several) { return Progress{several ? batch_bit : 0U}; }
         // A call of this run found nothing.
         constexpr Progress drained() const { return Progress{word_ | drained_bit}; }
         constexpr Progress not_drained() const { return Progress{word_ & ~drained_bit}; }
+        // The run does not remember all that it was.
+        constexpr Progress lost() const { return Progress{word_ | lost_bit}; }
+        // What the last call has brought was only looked at.
+        constexpr Progress peeked() const { return Progress{word_ | peeked_bit}; }
         constexpr Progress sent() const { return Progress{word_ & ~receiving_bit}; }
 
         constexpr bool is_receiving() const { return (word_ & receiving_bit) != 0; }
         constexpr bool is_drained() const { return (word_ & drained_bit) != 0; }
+        constexpr bool has_lost() const { return (word_ & lost_bit) != 0; }
+        constexpr bool was_peeked() const { return (word_ & peeked_bit) != 0; }
         constexpr bool is_ordered() const { return (word_ & (batch_bit | drained_bit)) != 0; }
         constexpr unsigned count_before() const { return word_ >> count_shift; }
 
@@ -57,6 +64,8 @@ class ThreadMemory {
         static constexpr uint32_t receiving_bit = 1;
         static constexpr uint32_t batch_bit = 2;
         static constexpr uint32_t drained_bit = 4;
+        static constexpr uint32_t lost_bit = 8;
+        static constexpr uint32_t peeked_bit = 16;
         static constexpr unsigned count_shift = 8;
 
         constexpr explicit Progress(uint32_t word) : word_(word) {}
@@ -128,10 +137,11 @@ public:
             progress_ = Progress::receiving();
             return;
         }
+        if (progress_.was_peeked()) [[unlikely]]
+            run_.drop(progress_.count_before());
         if (progress_.is_drained()) [[unlikely]]
             end_round(socket);
-        const Progress goes_on = Progress::receiving(run_.count());
-        progress_ = progress_.is_drained() ? goes_on.drained() : goes_on;
+        progress_ = progress_.goes_on(run_.count());
     }
     // A call for many has brought one, or `several`: a run of its own.
     [[gnu::always_inline]] void begin_batch(bool several) {
@@ -141,7 +151,11 @@ public:
     }
 
     // A datagram of the conversation with this hash, which asked `at`.
-    void add(uint64_t hash, LocalIndex at, bool is_steady) { run_.add({hash, at, is_steady}); }
+    void add(uint64_t hash, LocalIndex at, bool is_steady) {
+        if (run_.is_full()) [[unlikely]]
+            lose_some();
+        run_.add({hash, at, is_steady});
+    }
 
     // The same for one that no batch has brought. True where it is the only one of its run.
     [[gnu::always_inline]] bool add_alone(uint64_t hash, LocalIndex at, bool is_steady) {
@@ -153,14 +167,26 @@ public:
         return false;
     }
 
-    // What was only looked at will be received again: the run goes on as if it had not been.
+    // What was only looked at will be received again. Until then it may be answered; the run goes on as if it
+    // had not been.
     void end_peek() {
         close_quick_look();
-        if (progress_.count_before() == 0)
-            progress_ = {};
-        else
-            run_.drop(progress_.count_before());
+        if (run_.count() > progress_.count_before())
+            peeked_ = run_.last();
+        progress_ = progress_.count_before() == 0 ? Progress{} : progress_.peeked();
     }
+    // True, once, where this is what was looked at last: it has been learnt from.
+    bool takes_peeked(uint64_t hash, LocalIndex at) {
+        if (!peeked_ || !peeked_.is_of(hash) || peeked_.at() != at)
+            return false;
+        peeked_ = {};
+        return true;
+    }
+
+    // A peer that is known elsewhere asks. A thread that answers it only after it has gone on to something
+    // else has no record of it any more, and remembers the last such peer for that.
+    void set_moving(uint64_t hash, LocalIndex at) { moving_ = {hash, at, false}; }
+    bool has_heard_moving(uint64_t hash) const { return moving_ && moving_.is_of(hash); }
 
     // A receive call on this socket found nothing.
     void drained(Socket socket) {
@@ -178,8 +204,8 @@ public:
             }
     }
 
-    // It may have received more than it remembers.
-    bool has_full_run() const { return run_.is_full(); }
+    // It has received more than it remembers.
+    bool has_lost_some() const { return progress_.has_lost(); }
 
     // It has received something.
     bool is_reader() const { return is_reader_; }
@@ -197,10 +223,7 @@ public:
         again_ = 0;
         stored_.word = nullptr;
         is_on_its_own_ = false;
-        if (answers_in_order())
-            return run_.answer_first(hash);
-        // What came after a run was full is the latest: the table knows that.
-        return run_.is_full() ? Run::Record{} : run_.answer_latest(hash);
+        return answers_in_order() ? run_.answer_first(hash) : run_.answer_latest(hash);
     }
 
     // Something is sent now, in nanoseconds, to who was heard elsewhere than where it is known. True where it
@@ -297,6 +320,16 @@ private:
         progress_ = progress_.not_drained();
     }
 
+    // Answers in order begin with the first. Others, if any, are to what came lately: a server that forks for
+    // each request receives for ever, and its children answer.
+    [[gnu::noinline]] void lose_some() {
+        if (!progress_.is_ordered()) {
+            run_.forget_oldest();
+            progress_ = progress_.goes_on(run_.count());
+        }
+        progress_ = progress_.lost();
+    }
+
     // A socket that is read again, after it was read to its end, begins another round: what the run had by
     // then has been answered elsewhere.
     [[gnu::noinline]] void end_round(Socket socket) {
@@ -334,6 +367,8 @@ private:
         const SourceMessage* source = nullptr;
         const int* error_number = nullptr;
     } quick_;
+    Run::Record peeked_; // what a call has only looked at
+    Run::Record moving_; // see set_moving()
     Run run_;
 };
 static_assert(sizeof(ThreadMemory) <= 1024);

@@ -119,11 +119,39 @@ TEST_CASE("an unanswered question counts for its time and no longer") {
         CHECK(story.speak() == local_by_route);
         CHECK(story.state() == Conversation::lapsed(x, story.now()));
         CHECK(story.speak() == local_by_route);
-        CHECK(story.hear(y).state() == Conversation::lapsed(x, story.now()));
         CHECK(Story{story}.hear(x).state() == Conversation::known(x, story.now()));
         // As long as anybody speaks.
         story.wait(481).hear(x);
         CHECK(is(story, Kind::question, x));
+    }
+}
+
+TEST_CASE("a peer whose question has lapsed is at home nowhere when it asks elsewhere") {
+    Story story = asked(x).wait(lifetimes.question + 1);
+    story.speak();
+    REQUIRE(story.state() == Conversation::lapsed(x, story.now()));
+    story.hear(y);
+    CHECK(is(story, Kind::moving, local_by_route, y));
+    CHECK(story.state().asked_last() == y);
+    CHECK_FALSE(story.state().is_settled());
+    CHECK(Story{story}.speak(false) == local_by_route); // the program's own
+    CHECK(Story{story}.speak(true) == y);               // the answer
+    SUBCASE("so anybody's question is answered where it was asked, and moves nobody") {
+        for (unsigned time = 0; time < 3; ++time) {
+            story.hear(y);
+            CHECK(is(story, Kind::moving, local_by_route, y));
+            CHECK(story.speak(false) == local_by_route);
+        }
+        story.answer(y);
+        CHECK(story.speak(false) == local_by_route);
+        CHECK(story.speak(true) == local_by_route);
+        story.hear(x);
+        CHECK(story.state().asked_last() == x);
+        CHECK(story.answer(x).hear(x).state().kind() == Kind::known);
+    }
+    SUBCASE("and who asks there again, once answered, is known there") {
+        story.answer(y).hear(y);
+        CHECK(is(story, Kind::known, y));
     }
 }
 

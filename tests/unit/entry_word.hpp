@@ -23,10 +23,9 @@ uint64_t number_of(uint64_t word, const Locals& locals) {
     return bits >> Conversation::bits;
 }
 
-// Where the program spoke first, or the peer asked at no address of ours that is left.
+// Where the program spoke first, the peer asked at no address of ours that is left, or it is at home nowhere.
 inline bool is_without_address(Conversation state) {
-    return state.first_index() == local_by_route &&
-           (state.kind() == Conversation::Kind::spoke_first || state.kind() == Conversation::Kind::question);
+    return state.first_index() == local_by_route && state.kind() != Conversation::Kind::known;
 }
 
 } // namespace multihome::test

@@ -173,6 +173,48 @@ TEST_CASE("one that was looked at and left is answered from where it asked") {
     });
 }
 
+// GnuTLS's example looks at the first datagram, answers that with a cookie, and then takes it off.
+TEST_CASE("one that was looked at is answered from where it asked, also behind others") {
+    Scene([] {
+        receive(1, 2);
+        test::peek(1, 3);
+        CHECK(answer(1) == local(3));
+        receive(1, 3);
+        CHECK(answer(1) == local(3));
+    });
+}
+
+TEST_CASE("one that is looked at, answered and taken off has asked once") {
+    const auto serve_other = [] {
+        receive(9, 2);
+        CHECK(answer(9) == local(2));
+        receive(9, 2);
+    };
+    Scene([&] {
+        settle(1, 2);
+        for (const unsigned at : {3U, 4U}) { // strangers
+            test::peek(1, at);
+            CHECK(answer(1) == local(at));
+            receive(1, at);
+            serve_other();
+            CHECK(answer(1) == local(2)); // the program's own
+        }
+    });
+    // One that asks once more has asked twice.
+    Scene([&] {
+        test::peek(1, 3);
+        CHECK(answer(1) == local(3));
+        receive(1, 3);
+        receive(1, 3);
+        CHECK(answer(1) == local(3));
+        receive(1, 2); // a stranger
+        serve_other();
+        answer(1);
+        serve_other();
+        CHECK(answer(1) == local(3));
+    });
+}
+
 TEST_CASE("nobody moves a known peer by a datagram in its name") {
     Scene([] {
         settle(1, 2);

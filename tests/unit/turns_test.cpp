@@ -85,6 +85,83 @@ TEST_CASE("the quick look gives no answer for another thread, which has heard th
     CHECK(answer_by(b, 1) == local(3));
 }
 
+// Receives from so many peers, and answers none of them.
+void receive_many(unsigned count) {
+    for (unsigned number = 0; number < count; ++number)
+        receive(100 + number % 100, 4);
+}
+
+// What was received before begins to be forgotten.
+void serve_others() {
+    for (const unsigned other : {5U, 6U}) {
+        receive(other, 2);
+        CHECK(answer(other) == local(2));
+    }
+}
+
+bool child_answers(unsigned to, unsigned at) {
+    const pid_t child = test::fork_clean();
+    if (child == 0) {
+        peers::forked();
+        _exit(answer(to) == local(at) ? 0 : 1);
+    }
+    int status = -1;
+    return waitpid(child, &status, 0) == child && status == 0;
+}
+
+TEST_CASE("a thread that receives more than it remembers answers what came last") {
+    for (const unsigned before : {Run::capacity - 1, Run::capacity, 5 * Run::capacity + 7}) {
+        CAPTURE(before);
+        Scene([&] {
+            settle(1, 2);
+            receive_many(before);
+            receive(1, 3); // moves
+            CHECK(answer(1) == local(3));
+        });
+        // As a server that forks for each request, whose parent sends nothing.
+        Scene([&] {
+            settle(1, 2);
+            receive_many(before);
+            for (const unsigned at : {3U, 2U, 4U}) {
+                receive(1, at);
+                receive_many(3);
+                CHECK(child_answers(1, at));
+            }
+        });
+        // What it does not remember the table knows.
+        Scene([&] {
+            settle(1, 2);
+            receive(1, 3);
+            receive_many(before + 1);
+            CHECK(answer(1) == local(3));
+        });
+    }
+}
+
+TEST_CASE("one that answers others in between still answers a peer that has moved") {
+    Scene([] {
+        settle(1, 2);
+        for (const unsigned at : {3U, 4U, 3U}) {
+            receive(1, at);
+            serve_others();
+            CHECK(answer(1) == local(at));
+        }
+    });
+}
+
+TEST_CASE("what a thread sends on its own, it does not send to where nobody has asked") {
+    Scene([] {
+        settle(1, 2);
+        receive(1, 3);
+        serve_others();
+        answer(1); // taken for the answer
+        for (unsigned time = 0; time < 3; ++time) {
+            serve_others();
+            CHECK(answer(1) == local(2));
+        }
+    });
+}
+
 TEST_CASE("a batch that is more than a thread remembers is no late one") {
     const State state;
     Worker worker;
