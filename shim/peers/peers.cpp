@@ -150,7 +150,8 @@ LocalIndex learn(SharedState& state, ThreadMemory* memory, Socket socket, int fd
         likely != local_by_route && state.locals.is_at(likely, local) ? likely : state.locals.intern(local);
     if (at == local_by_route)
         return local_by_route;
-    if (memory != nullptr && memory->takes_peeked(hash, at) && found) [[unlikely]]
+    // Where another thread has heard the peer since, this is another datagram.
+    if (memory != nullptr && memory->takes_peeked(hash, at) && found.state().asked_last() == at) [[unlikely]]
         return found.state().kind() == Conversation::Kind::spoke_first ? local_by_route : at;
     const Ticks time = now();
     ConversationTable table = state.table();

@@ -175,12 +175,10 @@ public:
             peeked_ = run_.last();
         progress_ = progress_.count_before() == 0 ? Progress{} : progress_.peeked();
     }
-    // True, once, where this is what was looked at last: it has been learnt from.
+    // True where this, which is received now, is what was looked at last: it has been learnt from.
     bool takes_peeked(uint64_t hash, LocalIndex at) {
-        if (!peeked_ || !peeked_.is_of(hash) || peeked_.at() != at)
-            return false;
-        peeked_ = {};
-        return true;
+        const Run::Record peeked = std::exchange(peeked_, {});
+        return peeked && peeked.is_of(hash) && peeked.at() == at;
     }
 
     // A peer that is known elsewhere asks. A thread that answers it only after it has gone on to something

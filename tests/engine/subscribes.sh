@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# A client subscribes by one datagram, is sent to for longer than that counts, and subscribes again: then what it is sent
-# leaves from where it has asked.
+# A client subscribes by one datagram, is sent to for longer than that counts, and subscribes again, there or at another
+# address: then what it is sent leaves from where it has asked.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=../lab/lab.sh
 . "$(dirname "$0")/../lab/lab.sh"
@@ -25,25 +25,31 @@ while True:
     if subscriber:
         server.sendto(b"news", subscriber)
 PYTHON
-# Subscribes twice; prints where the last of each time's news came from.
+# Subscribes at each ADDRESS for SECONDS; prints where the last of each time's news came from.
 cat >"$LAB_DIR/subscriber.py" <<'PYTHON'
 import socket, sys, time
 client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 client.settimeout(5)
-for seconds in (2.5, 0.5):
-    client.sendto(b"subscribe", (sys.argv[1], int(sys.argv[2])))
-    end = time.monotonic() + seconds
+for subscription in sys.argv[2:]:
+    address, seconds = subscription.split(":")
+    client.sendto(b"subscribe", (address, int(sys.argv[1])))
+    end = time.monotonic() + float(seconds)
     while time.monotonic() < end:
         _, source = client.recvfrom(100)
     print(source[0])
 PYTHON
 
 in_group start_server publisher "$LAB_PYTHON" "$LAB_DIR/publisher.py" "$LAB_PORT"
-subscribe() { on_client "$LAB_PYTHON" "$LAB_DIR/subscriber.py" 192.0.2.3 "$LAB_PORT" | xargs; }
+subscribe() { # ADDRESS:SECONDS...
+    on_client "$LAB_PYTHON" "$LAB_DIR/subscriber.py" "$LAB_PORT" "$@" | xargs
+}
 expect() { # TEXT WANTED FOUND
     [ "$2" = "$3" ] || fail "$1: the news came from $3, should be $2"
     say "ok: $1: $3"
 }
-expect "without the engine" "192.0.2.2 192.0.2.2" "$(subscribe)"
+expect "without the engine" "192.0.2.2 192.0.2.2" "$(subscribe 192.0.2.3:0.5 192.0.2.3:0.5)"
 engine_attach --timeouts 1,3
-expect "once the first question has run out, and after the second" "192.0.2.2 192.0.2.3" "$(subscribe)"
+expect "once the first question has run out, and after the second" "192.0.2.2 192.0.2.3" \
+    "$(subscribe 192.0.2.3:2.5 192.0.2.3:0.5)"
+expect "the same at another address, once the client has asked there again" "192.0.2.2 192.0.2.2 198.51.100.2" \
+    "$(subscribe 192.0.2.3:2.5 198.51.100.2:1.8 198.51.100.2:0.5)"

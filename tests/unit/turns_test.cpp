@@ -162,6 +162,18 @@ TEST_CASE("what a thread sends on its own, it does not send to where nobody has 
     });
 }
 
+TEST_CASE("what a thread has looked at, and another one has taken off, is not what it receives later") {
+    const State state;
+    Worker a;
+    Worker b;
+    a.tell([] { test::peek(1, 2); });
+    receive_by(b, 1, 2);
+    receive_by(b, 1, 3);
+    receive_by(a, 1, 2);
+    Worker c;
+    CHECK(answer_by(c, 1) == local(2));
+}
+
 TEST_CASE("a batch that is more than a thread remembers is no late one") {
     const State state;
     Worker worker;

@@ -86,7 +86,7 @@ static __always_inline __u32 number_of(struct engine_conversation* known,
         return 0;
     if (is_place(known, 1, asked))
         return 1;
-    __u32 confirmed = known->known ? known->known : known->asked;
+    __u32 confirmed = known->known && known->known <= ENGINE_PLACES ? known->known : known->asked;
     __u32 number = confirmed == 1;
     write_place(known, number, asked);
     return number;
@@ -142,12 +142,15 @@ static __always_inline void hear(const struct arrival* arrival) {
         __u32 now = ticks();
         if (now - known->spoke_at < settings.spoke_first_ticks) {
             __u8 lapsed = known->asked; /* 0: we began */
-            if (!lapsed || !is_place(known, lapsed - 1U, &arrival->place)) {
+            if (!lapsed) {
                 if (now - known->spoke_at >= ENGINE_TICKS)
                     known->spoke_at = now;
                 return; /* an answer to what we asked */
             }
-            known->known = lapsed; /* its question had run out, and it comes back */
+            /* Its question had run out. It comes back, or it asks elsewhere, or somebody does in its name. */
+            known->known = is_place(known, lapsed - 1U, &arrival->place) ? lapsed : ENGINE_HOMELESS;
+        } else if (known->known > ENGINE_PLACES) {
+            known->known = 0;
         }
         known->spoke_at = 0;
     }

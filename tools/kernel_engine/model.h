@@ -63,6 +63,9 @@ enum engine_order {
 /* A queue of places, two bits each. */
 enum { ENGINE_QUEUE_LENGTH = 32, ENGINE_NO_PLACE = 3 };
 
+/* `known` of a peer that is at home nowhere: an answer leaves from where it asks, and nothing else does. */
+enum { ENGINE_HOMELESS = ENGINE_NO_PLACE + 1 };
+
 /* The places of a tracked conversation's datagrams that have arrived, by their number (modulo 32). */
 struct engine_arrivals {
     __u64 places;
