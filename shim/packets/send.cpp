@@ -82,8 +82,6 @@ bool has_no_family(Socket socket, const void* address, sockaddr_in& name) {
     if (!socket.is(Socket::Kind::ours)) [[unlikely]]
         return {};
     peers::Turn turn;
-    if (Source source; turn.answer_again(socket, address, length, source, errno_before))
-        return source;
     errno_before = errno;
     const Source source = find_source(turn, socket, address, length, room);
     if (source)

@@ -157,14 +157,17 @@ public:
         run_.add({hash, at, is_steady});
     }
 
-    // The same for one that no batch has brought. True where it is the only one of its run.
-    [[gnu::always_inline]] bool add_alone(uint64_t hash, LocalIndex at, bool is_steady) {
-        if (run_.count() == 0) [[likely]] {
-            run_.begin_with({hash, at, is_steady});
-            return true;
-        }
-        add(hash, at, is_steady);
-        return false;
+    // The same where the conversation is steady. `is_first`: of its run. False where there is no room: it is
+    // as if the datagram had not come yet.
+    [[gnu::always_inline]] bool add_steady(uint64_t hash, LocalIndex at, bool& is_first) {
+        is_first = run_.count() == 0;
+        if (is_first) [[likely]]
+            run_.begin_with({hash, at, true});
+        else if (run_.is_full())
+            return false;
+        else
+            run_.add({hash, at, true});
+        return true;
     }
 
     // What was only looked at will be received again. Until then it may be answered; the run goes on as if it

@@ -99,10 +99,12 @@ template <typename Family>
     SharedState& state = *shared_state::get();
     hash = detail::hash_of_datagram<Family>(state, socket, raw);
     detail::Steady known;
-    if (!detail::find_steady<Family>(state, hash, raw, known)) [[unlikely]]
+    bool is_first = false;
+    // Where there is no room, the way behind makes some, so that nothing is called here.
+    if (!detail::find_steady<Family>(state, hash, raw, known) ||
+        !memory_->add_steady(hash, known.at(), is_first)) [[unlikely]]
         return Heard::not_yet;
-    if (memory_->add_alone(hash, known.at(), true) && !questions_change_threads(*shared_state::get()))
-        [[likely]]
+    if (is_first && !questions_change_threads(*shared_state::get())) [[likely]]
         memory_->open_quick_look(Family::name_length, known.entry, *known.source);
     memory_->line().add(Counter::requests);
     return Heard::steady;
