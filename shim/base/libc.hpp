@@ -13,9 +13,28 @@
 
 namespace multihome::libc {
 
+namespace detail {
+long system_call(long number, long a = 0, long b = 0, long c = 0, long d = 0, long e = 0, long f = 0);
+}
+
 // Makes the system call itself, without any libc function, and returns the kernel's word for it (-errno on
 // failure). Async-signal-safe.
-long raw_syscall(long number, long a = 0, long b = 0, long c = 0, long d = 0, long e = 0, long f = 0);
+template <typename... Arguments>
+long raw_syscall(long number, Arguments... arguments) {
+    // C-style casts, because the arguments are pointers and integers of all widths.
+    return detail::system_call(number, ((long)arguments)...);
+}
+
+// The same as libc would make it: -1 and errno on failure.
+template <typename... Arguments>
+long checked_syscall(long number, Arguments... arguments) {
+    const long result = raw_syscall(number, arguments...);
+    if (result < 0 && result > -4096) {
+        errno = static_cast<int>(-result);
+        return -1;
+    }
+    return result;
+}
 
 // The definition of `name` that comes after ours, or `raw` where there is none. Called from inside itself
 // (see Next) it returns `raw` and sets `final` to false. Leaves errno alone.

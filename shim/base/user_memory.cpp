@@ -22,8 +22,7 @@ namespace {
 bool probe_read(uintptr_t address) {
     constexpr long no_such_action = -1;
     constexpr long set_size = 8;
-    return libc::raw_syscall(SYS_rt_sigprocmask, no_such_action, static_cast<long>(address), 0, set_size) !=
-           -EFAULT;
+    return libc::raw_syscall(SYS_rt_sigprocmask, no_such_action, address, 0, set_size) != -EFAULT;
 }
 
 // FUTEX_WAKE_OP sets no bit of the word, atomically, which needs the right to write; nobody waits on either
@@ -31,8 +30,7 @@ bool probe_read(uintptr_t address) {
 bool probe_write(uintptr_t address) {
     static uint32_t nobody_waits_here;
     constexpr long operation = FUTEX_OP(FUTEX_OP_OR, 0, FUTEX_OP_CMP_LT, -2048);
-    return libc::raw_syscall(SYS_futex, reinterpret_cast<long>(&nobody_waits_here),
-                             FUTEX_WAKE_OP | FUTEX_PRIVATE_FLAG, 0, 0, static_cast<long>(address),
+    return libc::raw_syscall(SYS_futex, &nobody_waits_here, FUTEX_WAKE_OP | FUTEX_PRIVATE_FLAG, 0, 0, address,
                              operation) != -EFAULT;
 }
 

@@ -26,7 +26,7 @@ Address address_towards_group() {
     if (fd < 0)
         return {};
     const SocketAddress group(false, Address::from_ipv4(all_hosts), htons(9));
-    libc::raw_syscall(SYS_connect, fd, reinterpret_cast<long>(group.get()), group.length());
+    libc::raw_syscall(SYS_connect, fd, group.get(), group.length());
     const auto own = socket_calls::own_name(static_cast<int>(fd));
     libc::raw_syscall(SYS_close, fd);
     return own ? own->address : Address{};

@@ -54,8 +54,7 @@ bool fails(int fd, const msghdr& message) {
     if (may_be_corked(fd))
         return false;
     // By a system call of our own: libc's function is a cancellation point.
-    const long result = libc::raw_syscall(SYS_sendmsg, fd, reinterpret_cast<long>(&message),
-                                          msg_probe | MSG_DONTWAIT | MSG_NOSIGNAL);
+    const long result = libc::raw_syscall(SYS_sendmsg, fd, &message, msg_probe | MSG_DONTWAIT | MSG_NOSIGNAL);
     return result < 0 && may_be_the_source(static_cast<int>(-result));
 }
 
