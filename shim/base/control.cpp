@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "shim/base/control.hpp"
 
+#include "shim/base/kernel_constants.hpp"
+
 #include <algorithm>
 #include <cstring>
-
-#ifndef IPV6_2292PKTINFO
-#define IPV6_2292PKTINFO 2 // linux/in6.h
-#endif
 
 namespace multihome::control {
 

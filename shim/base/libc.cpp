@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "shim/base/libc.hpp"
 
+#include "shim/base/kernel_constants.hpp"
 #include "shim/base/next_definitions.hpp"
-#include "shim/base/system_call_numbers.hpp"
 
 #include <climits>
 #include <cstdlib>

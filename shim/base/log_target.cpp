@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include "shim/base/log_target.hpp"
 
+#include "shim/base/kernel_constants.hpp"
 #include "shim/base/libc.hpp"
 #include "shim/base/permissions.hpp"
 
-#include <cstdint>
 #include <cstring>
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/un.h>
 
 namespace multihome::log {
@@ -28,11 +27,11 @@ constexpr SignalSet set_of(int signal) {
 // Holds back the signal that a write to this kind of file may raise, and takes it back where it was raised.
 class HeldBackSignal {
 public:
-    explicit HeldBackSignal(mode_t mode)
-        : set_(S_ISFIFO(mode) || S_ISSOCK(mode) ? set_of(SIGPIPE) // nobody reads
-               : S_ISREG(mode)                  ? set_of(SIGXFSZ)
-                                                : // RLIMIT_FSIZE
-                   SignalSet{0}) {
+    explicit HeldBackSignal(mode_t mode) {
+        if (S_ISFIFO(mode) || S_ISSOCK(mode))
+            set_ = set_of(SIGPIPE); // nobody reads
+        else if (S_ISREG(mode))
+            set_ = set_of(SIGXFSZ); // RLIMIT_FSIZE
         if (set_ == 0)
             return;
         raw_syscall(SYS_rt_sigprocmask, SIG_BLOCK, &set_, &before_, sizeof set_);
@@ -54,7 +53,7 @@ public:
     }
 
 private:
-    SignalSet set_;
+    SignalSet set_ = 0;
     SignalSet before_ = 0;
     SignalSet waiting_ = 0;
 };

@@ -3,6 +3,7 @@
 // The exported functions of a descriptor's life and options. See entry.hpp.
 #include "shim/entry/entry.hpp"
 
+#include "shim/base/kernel_constants.hpp"
 #include "shim/base/libc.hpp"
 #include "shim/packets/connect.hpp"
 #include "shim/sockets/options.hpp"
@@ -10,10 +11,6 @@
 #include <climits>
 #include <fcntl.h>
 #include <unistd.h>
-
-#ifndef CLOSE_RANGE_UNSHARE
-#define CLOSE_RANGE_UNSHARE 2 // linux/close_range.h
-#endif
 
 using namespace multihome; // NOLINT(google-build-using-namespace): this file is the program's side of it
 using namespace multihome::entry; // NOLINT(google-build-using-namespace)

@@ -5,9 +5,9 @@
 #include "shim/entry/entry.hpp"
 
 #include "shim/base/cancellation.hpp"
+#include "shim/base/kernel_constants.hpp"
 #include "shim/base/libc.hpp"
 #include "shim/base/log.hpp"
-#include "shim/base/system_call_numbers.hpp"
 #include "shim/sockets/system_call_filter.hpp"
 
 #include <cstdarg>

@@ -2,6 +2,7 @@
 #include "shim/packets/probe.hpp"
 
 #include "shim/base/control.hpp"
+#include "shim/base/kernel_constants.hpp"
 #include "shim/base/libc.hpp"
 #include "shim/base/permissions.hpp"
 #include "shim/sockets/options.hpp"
@@ -9,15 +10,10 @@
 
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
-#include <sys/syscall.h>
 
 namespace multihome::probe {
 
 namespace {
-
-// From the kernel's include/linux/socket.h: look up the route, then stop before anything is sent and before a
-// pending error is taken from the socket (ip_make_skb(), ip6_make_skb()).
-constexpr int msg_probe = 0x10;
 
 // The errors that a source can be the reason of; so can a pending error, the destination or another control
 // message.

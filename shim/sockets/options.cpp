@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "shim/sockets/options.hpp"
 
+#include "shim/base/kernel_constants.hpp"
 #include "shim/base/libc.hpp"
 #include "shim/base/permissions.hpp"
 #include "shim/base/settings.hpp"
@@ -11,13 +12,6 @@
 
 #include <cstring>
 #include <netinet/in.h>
-
-#ifndef IPV6_2292PKTINFO
-#define IPV6_2292PKTINFO 2 // linux/in6.h, which cannot be included beside netinet/in.h
-#endif
-#ifndef IPV6_FREEBIND
-#define IPV6_FREEBIND 78
-#endif
 
 namespace multihome::options {
 

@@ -5,15 +5,11 @@
 #pragma once
 
 #include "shim/base/address.hpp"
+#include "shim/base/kernel_constants.hpp"
 #include "shim/base/libc.hpp"
 
 #include <optional>
 #include <sys/socket.h>
-#include <sys/syscall.h>
-
-#ifndef SO_BINDTOIFINDEX
-#define SO_BINDTOIFINDEX 62 // asm-generic/socket.h
-#endif
 
 namespace multihome::socket_calls {
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "shim/sockets/system_call_filter.hpp"
 
-#include "shim/base/log_target.hpp"
+#include "shim/base/kernel_constants.hpp"
 #include "shim/base/permissions.hpp"
 #include "shim/base/user_memory.hpp"
 #include "shim/sockets/sockets.hpp"
@@ -24,19 +24,8 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/random.h>
-#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
-
-#ifndef SO_BINDTOIFINDEX
-#define SO_BINDTOIFINDEX 62 // asm-generic/socket.h
-#endif
-#ifndef IPV6_2292PKTINFO
-#define IPV6_2292PKTINFO 2 // linux/in6.h, which cannot be included beside netinet/in.h
-#endif
-#ifndef IPV6_FREEBIND
-#define IPV6_FREEBIND 78
-#endif
 
 namespace multihome::system_call_filter {
 
@@ -52,13 +41,6 @@ constexpr uint32_t this_architecture = AUDIT_ARCH_I386;
 constexpr uint32_t this_architecture = AUDIT_ARCH_ARM;
 #endif
 
-// What libc calls for mmap(): 32-bit kernels have an older call of this name.
-#if defined(SYS_mmap2)
-constexpr long number_of_mmap = SYS_mmap2;
-#else
-constexpr long number_of_mmap = SYS_mmap;
-#endif
-
 // A system call with the arguments that a filter may look at. Those that differ from call to call stand for
 // the others.
 struct SystemCall {
@@ -66,7 +48,6 @@ struct SystemCall {
     uint64_t arguments[6];
 };
 
-constexpr uint64_t msg_probe = 0x10; // see packets/probe.cpp
 constexpr uint64_t some_fd = 3;
 constexpr uint64_t some_memory = 0x7f0000001000;
 constexpr uint64_t length_of_ipv4 = sizeof(sockaddr_in);
@@ -157,7 +138,7 @@ constexpr Need needs[] = {
     {Activity::probing, {SYS_sendmsg, {some_fd, some_memory, msg_probe | MSG_DONTWAIT | MSG_NOSIGNAL}}},
 
     {Activity::log_to_stderr, {SYS_getpid, {}}},
-    {Activity::log_to_stderr, {log::number_of_fstat, {STDERR_FILENO, some_memory}}},
+    {Activity::log_to_stderr, {number_of_fstat, {STDERR_FILENO, some_memory}}},
     {Activity::log_to_stderr, {SYS_rt_sigprocmask, {SIG_BLOCK, some_memory, some_memory, set_size}}},
     {Activity::log_to_stderr, {SYS_rt_sigprocmask, {SIG_SETMASK, some_memory, 0, set_size}}},
     {Activity::log_to_stderr, {SYS_rt_sigpending, {some_memory, set_size}}},
@@ -169,7 +150,7 @@ constexpr Need needs[] = {
      {SYS_openat,
       {at_current_directory, some_memory,
        O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW, 0640}}},
-    {Activity::log_to_file, {log::number_of_fstat, {some_fd, some_memory}}},
+    {Activity::log_to_file, {number_of_fstat, {some_fd, some_memory}}},
     {Activity::log_to_file, {SYS_rt_sigprocmask, {SIG_BLOCK, some_memory, some_memory, set_size}}},
     {Activity::log_to_file, {SYS_rt_sigprocmask, {SIG_SETMASK, some_memory, 0, set_size}}},
     {Activity::log_to_file, {SYS_rt_sigpending, {some_memory, set_size}}},
