@@ -25,22 +25,21 @@ namespace {
 // A call that installs a system-call filter. `strict`: read() and write() are all that will be left.
 template <typename Call>
 auto filtered(bool strict, const void* program, Call call) {
-    using system_call_filter::Judgement;
-    const Judgement judgement = strict ? Judgement::nothing_is_allowed() : system_call_filter::judge(program);
+    const Activity forbidden = strict ? Activity::all : system_call_filter::judge(program);
     // Before the call: afterwards it may be forbidden.
-    if (!judgement.allows(Activity::packets)) {
+    if (overlap(forbidden, Activity::packets)) {
         log::write(LogLevel::warn,
                    "the program's system-call filter does not allow what multihome does for each "
                    "datagram: its UDP sockets answer as without multihome from now on");
         sockets::give_all_back();
-    } else if (!judgement.allows(Activity::new_sockets)) {
+    } else if (overlap(forbidden, Activity::new_sockets)) {
         log::write(LogLevel::warn,
                    "the program's system-call filter does not allow getsockopt, setsockopt and "
                    "getsockname: UDP sockets made from now on answer as without multihome");
     }
     const auto result = call();
     if (result >= 0)
-        system_call_filter::enforce(judgement);
+        system_call_filter::enforce(forbidden);
     return result;
 }
 
