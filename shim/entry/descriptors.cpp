@@ -121,10 +121,6 @@ template <typename Next>
 
 } // namespace
 
-// The argument may be an int, a long or a pointer, or missing. On every system that we know the ABI of, a
-// long holds all of them, a missing one reads as whatever is there, which the kernel then ignores, and an
-// argument of a variadic function lies where a third one would: so these are no variadic functions, which
-// would save all registers first.
 int fcntl_with_argument(int fd, int command, long argument) {
     return fcntl_through(libc::fcntl, fd, command, argument);
 }
@@ -135,23 +131,23 @@ int fcntl64_with_argument(int fd, int command, long argument) {
 
 namespace {
 
-// None of our business, and nothing that an option could make it so.
-bool is_passed_on_for_good(Socket socket) {
-    return (socket.word() & ~uint64_t{Socket::no_descriptors}) == static_cast<uint64_t>(Socket::Kind::other);
+// An option that is nothing to us, or one of what is none of our business and what no option could make so.
+bool is_passed_on_for_good(int fd, int level, int name) {
+    const uint64_t word = sockets::peek_direct(fd).word() & ~uint64_t{Socket::no_descriptors};
+    return word == static_cast<uint64_t>(Socket::Kind::other) ||
+           options::concern(level, name) == options::Concern::none;
 }
 
 } // namespace
 
 EXPORT int setsockopt(int fd, int level, int name, const void* value, socklen_t length) noexcept {
-    if (is_passed_on_for_good(sockets::peek_direct(fd)) ||
-        options::concern(level, name) == options::Concern::none) [[likely]]
+    if (is_passed_on_for_good(fd, level, name)) [[likely]]
         return libc::setsockopt(fd, level, name, value, length);
     return options::set(fd, level, name, value, length);
 }
 
 EXPORT int getsockopt(int fd, int level, int name, void* value, socklen_t* length) noexcept {
-    if (is_passed_on_for_good(sockets::peek_direct(fd)) ||
-        options::concern(level, name) == options::Concern::none) [[likely]]
+    if (is_passed_on_for_good(fd, level, name)) [[likely]]
         return libc::getsockopt(fd, level, name, value, length);
     return options::get(fd, level, name, value, length);
 }

@@ -40,22 +40,6 @@ void entry::look_for_descriptors(const msghdr& message) {
 
 namespace {
 
-// recvmsg() and recvmmsg() on what may be a UNIX socket.
-ssize_t recvmsg_with_descriptors(int fd, msghdr* message, int flags) {
-    const ssize_t received = libc::recvmsg(fd, message, flags);
-    if (received >= 0 && message->msg_controllen >= sizeof(cmsghdr))
-        look_for_descriptors(*message);
-    return received;
-}
-
-int recvmmsg_with_descriptors(int fd, mmsghdr* messages, unsigned int count, int flags, timespec* timeout) {
-    const int received = libc::recvmmsg(fd, messages, count, flags, timeout);
-    for (int index = 0; index < received; ++index)
-        if (messages[index].msg_hdr.msg_controllen >= sizeof(cmsghdr)) [[unlikely]]
-            look_for_descriptors(messages[index].msg_hdr);
-    return received;
-}
-
 // What the descriptor is once it is about to send: an unbound socket's first datagram decides that.
 Socket socket_for_sending(int fd, const void* address, socklen_t length) {
     const Socket socket = sockets::get(fd);
@@ -83,13 +67,14 @@ Socket socket_for_sending(int fd, const msghdr* message) {
 [[gnu::noinline]] ssize_t recvmsg_after_look(int fd, msghdr* message, int flags) {
     const Socket socket = sockets::get(fd);
     return is_ours(socket) ? receive::message(socket, fd, message, flags)
-                           : recvmsg_with_descriptors(fd, message, flags);
+                           : recvmsg_with_descriptors(libc::recvmsg, fd, message, flags);
 }
 
 [[gnu::noinline]] int recvmmsg_after_look(int fd, mmsghdr* messages, unsigned int count, int flags,
                                           timespec* timeout) {
-    return is_ours(sockets::get(fd)) ? receive::messages(fd, messages, count, flags, timeout)
-                                     : recvmmsg_with_descriptors(fd, messages, count, flags, timeout);
+    return is_ours(sockets::get(fd))
+               ? receive::messages(fd, messages, count, flags, timeout)
+               : recvmmsg_with_descriptors(libc::recvmmsg, fd, messages, count, flags, timeout);
 }
 
 // What has no control messages, or no room for them, brings and takes no descriptors. False where it takes

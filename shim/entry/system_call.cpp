@@ -10,7 +10,6 @@
 #include "shim/base/log.hpp"
 #include "shim/sockets/system_call_filter.hpp"
 
-#include <cstdarg>
 #include <fcntl.h>
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
@@ -24,7 +23,7 @@ namespace {
 
 // A call that installs a system-call filter. `strict`: read() and write() are all that will be left.
 template <typename Call>
-auto filtered(bool strict, const void* program, Call call) {
+[[gnu::cold]] auto filtered(bool strict, const void* program, Call call) {
     const Activity forbidden = strict ? Activity::all : system_call_filter::judge(program);
     // Before the call: afterwards it may be forbidden.
     if (overlap(forbidden, Activity::packets)) {
@@ -52,17 +51,12 @@ EXPORT int pidfd_getfd(int pidfd, int fd, unsigned int flags) noexcept {
     return copy;
 }
 
-EXPORT int prctl(int option, ...) noexcept {
-    va_list list;
-    va_start(list, option);
-    unsigned long a[4];
-    for (unsigned long& argument : a)
-        argument = va_arg(list, unsigned long);
-    va_end(list);
-    const auto call = [&] { return libc::prctl(option, a[0], a[1], a[2], a[3]); };
+int prctl_with_arguments(int option, unsigned long b, unsigned long c, unsigned long d,
+                         unsigned long e) noexcept {
+    const auto pass_on = [&] { return libc::prctl(option, b, c, d, e); };
     if (option != PR_SET_SECCOMP)
-        return call();
-    return filtered(a[0] == SECCOMP_MODE_STRICT, reinterpret_cast<const void*>(a[1]), call); // NOLINT
+        return pass_on();
+    return filtered(b == SECCOMP_MODE_STRICT, reinterpret_cast<const void*>(c), pass_on); // NOLINT
 }
 
 namespace {
@@ -76,80 +70,73 @@ Type as(long argument) {
 }
 
 // Calls one of the functions above with the arguments of its system call.
-template <typename Result, typename... Arguments, size_t... Index>
-long call(Result (*function)(Arguments...), const long* arguments, std::index_sequence<Index...>) {
-    // syscall(2) is no cancellation point, the functions that we hand over to are.
-    const NoCancellation guard;
-    return static_cast<long>(function(as<Arguments>(arguments[Index])...));
-}
-
 template <typename Result, typename... Arguments>
 long call(Result (*function)(Arguments...), const long* arguments) {
-    return call(function, arguments, std::index_sequence_for<Arguments...>{});
+    // syscall(2) is no cancellation point, the functions that we hand over to are.
+    const NoCancellation guard;
+    const auto call = [&]<size_t... Index>(std::index_sequence<Index...>) {
+        return static_cast<long>(function(as<Arguments>(arguments[Index])...));
+    };
+    return call(std::index_sequence_for<Arguments...>{});
 }
 
 } // namespace
 
 // libuv before 1.45 and others reach recvmmsg() and sendmmsg() this way.
-EXPORT long syscall(long number, ...) noexcept {
-    va_list list;
-    va_start(list, number);
-    long a[6];
-    for (long& argument : a)
-        argument = va_arg(list, long);
-    va_end(list);
+long syscall_with_arguments(long number, long a, long b, long c, long d, long e, long f) noexcept {
+    const long arguments[] = {a, b, c, d, e, f};
     switch (number) {
     case SYS_socket:
-        return call(&socket, a);
+        return call(&socket, arguments);
     case SYS_bind:
-        return call(&bind, a);
+        return call(&bind, arguments);
     case SYS_connect:
-        return call(&::connect, a);
+        return call(&::connect, arguments);
     case SYS_close:
-        return call(&close, a);
+        return call(&close, arguments);
     case SYS_close_range:
-        return call(&close_range, a);
+        return call(&close_range, arguments);
     case SYS_dup:
-        return call(&dup, a);
+        return call(&dup, arguments);
 #ifdef SYS_dup2
     case SYS_dup2:
-        return call(&dup2, a);
+        return call(&dup2, arguments);
 #endif
     case SYS_dup3:
-        return call(&dup3, a);
+        return call(&dup3, arguments);
     case SYS_fcntl:
-        return call(&fcntl_with_argument, a);
+        return call(&fcntl_with_argument, arguments);
 #if __SIZEOF_POINTER__ == 4
     case SYS_fcntl64:
-        return call(&fcntl64_with_argument, a);
+        return call(&fcntl64_with_argument, arguments);
     case SYS_recvmmsg_time64:
-        return call(&__recvmmsg64, a);
+        return call(&__recvmmsg64, arguments);
 #endif
     case SYS_pidfd_getfd:
-        return call(&pidfd_getfd, a);
+        return call(&pidfd_getfd, arguments);
     case SYS_setsockopt:
-        return call(&setsockopt, a);
+        return call(&setsockopt, arguments);
     case SYS_getsockopt:
-        return call(&getsockopt, a);
+        return call(&getsockopt, arguments);
     case SYS_recvfrom:
-        return call(&recvfrom, a);
+        return call(&recvfrom, arguments);
     case SYS_recvmsg:
-        return call(&recvmsg, a);
+        return call(&recvmsg, arguments);
     case SYS_recvmmsg:
-        return call(&recvmmsg, a);
+        return call(&recvmmsg, arguments);
     case SYS_sendto:
-        return call(&sendto, a);
+        return call(&sendto, arguments);
     case SYS_sendmsg:
-        return call(&sendmsg, a);
+        return call(&sendmsg, arguments);
     case SYS_sendmmsg:
-        return call(&sendmmsg, a);
+        return call(&sendmmsg, arguments);
     default:
         break;
     }
-    const auto pass_on = [&] { return libc::syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]); };
-    if (number == SYS_prctl && a[0] == PR_SET_SECCOMP)
-        return prctl(PR_SET_SECCOMP, a[1], a[2], a[3], a[4]);
-    if (number == SYS_seccomp && (a[0] == SECCOMP_SET_MODE_STRICT || a[0] == SECCOMP_SET_MODE_FILTER))
-        return filtered(a[0] == SECCOMP_SET_MODE_STRICT, as<const void*>(a[2]), pass_on);
+    const auto pass_on = [=] { return libc::syscall(number, a, b, c, d, e, f); };
+    if (number == SYS_prctl && a == PR_SET_SECCOMP)
+        return filtered(b == SECCOMP_MODE_STRICT, as<const void*>(c), pass_on);
+    if (number == SYS_seccomp && (a == SECCOMP_SET_MODE_STRICT || a == SECCOMP_SET_MODE_FILTER))
+        return filtered(a == SECCOMP_SET_MODE_STRICT, as<const void*>(c), pass_on);
     return pass_on();
 }
