@@ -12,6 +12,7 @@
 
 #include <cstring>
 #include <netinet/in.h>
+#include <optional>
 
 namespace multihome::options {
 
@@ -291,17 +292,14 @@ int set(int fd, int level, int name, const void* value, socklen_t length) {
     const Socket socket = sockets::get_current(fd);
     if (!is_known(socket))
         return libc::setsockopt(fd, level, name, value, length);
-    const auto call = [&] {
-        const int result = libc::setsockopt(fd, level, name, value, length);
-        const libc::ErrnoGuard keep_errno;
-        if (result == 0)
-            follow(fd, socket, level, name, value, length);
-        return result;
-    };
-    if (concern(level, name) != Concern::multicast_interface)
-        return call();
-    const MulticastTurn turn(socket);
-    return call();
+    std::optional<MulticastTurn> turn;
+    if (concern(level, name) == Concern::multicast_interface)
+        turn.emplace(socket);
+    const int result = libc::setsockopt(fd, level, name, value, length);
+    const libc::ErrnoGuard keep_errno;
+    if (result == 0)
+        follow(fd, socket, level, name, value, length);
+    return result;
 }
 
 int get(int fd, int level, int name, void* value, socklen_t* length) {

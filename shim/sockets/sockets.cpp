@@ -41,33 +41,35 @@ uint16_t next_number() {
     return number != 0 ? number : next_number();
 }
 
-// Calls `change` with what is known of each descriptor of the socket behind `fd`, and stores what it returns.
-// Copies are told apart from other sockets by the kernel: a system call for each descriptor that may be one.
+// Calls `change` with what is known of each other descriptor of the socket behind `fd`, and stores what it
+// returns. The kernel tells copies from other sockets: a system call for each descriptor that `may_be` one.
+template <typename MayBe, typename Change>
+void change_copies(int fd, MayBe may_be, Change change) {
+    const uint64_t cookie = socket_calls::cookie(fd);
+    change_each([&](int other, Socket seen) {
+        const bool same = cookie != 0 && other != fd && may_be(seen) && socket_calls::cookie(other) == cookie;
+        return same ? change(seen) : seen;
+    });
+}
+
+// The same with each descriptor of the socket.
 template <typename Change>
 void change_all(int fd, Change change) {
     const Socket socket = peek(fd);
     update(fd, socket, change(socket));
-    if (!socket.has(Socket::has_copies))
-        return;
-    const uint64_t cookie = socket_calls::cookie(fd);
-    change_each([&](int other, Socket seen) {
-        const bool same = other != fd && seen.has(Socket::has_copies) && seen.made() == socket.made() &&
-                          cookie != 0 && socket_calls::cookie(other) == cookie;
-        return same ? change(seen) : seen;
-    });
+    const auto may_be = [&](Socket seen) {
+        return seen.has(Socket::has_copies) && seen.made() == socket.made();
+    };
+    if (socket.has(Socket::has_copies))
+        change_copies(fd, may_be, change);
 }
 
 // What is known of the socket is true of all its descriptors, also of those that nothing was known of yet.
 void store_for_all(int fd, Socket socket) {
     store(fd, socket);
-    if (!socket.has(Socket::has_copies))
-        return;
-    const uint64_t cookie = socket_calls::cookie(fd);
-    change_each([&](int other, Socket seen) {
-        const bool same = other != fd && seen.has(Socket::has_copies) && cookie != 0 &&
-                          socket_calls::cookie(other) == cookie;
-        return same ? socket : seen;
-    });
+    if (socket.has(Socket::has_copies))
+        change_copies(
+            fd, [](Socket seen) { return seen.has(Socket::has_copies); }, [&](Socket) { return socket; });
 }
 
 // What bind() is asked for. Only the wildcard matters.
@@ -107,15 +109,10 @@ Socket classify(int fd) {
         return other_socket(domain);
     // What the program has asked for on another descriptor of this socket only that one's word can tell.
     const auto own = socket_calls::own_name(fd);
-    const uint64_t cookie = socket_calls::cookie(fd);
     Socket same;
-    change_each([&](int other, Socket seen) {
-        if (other == fd || !seen.is(Kind::ours) || !own || seen.port() != own->port ||
-            socket_calls::cookie(other) != cookie)
-            return seen;
-        same = seen.with_options(0, Socket::has_copies);
-        return same;
-    });
+    change_copies(
+        fd, [&](Socket seen) { return seen.is(Kind::ours) && own && seen.port() == own->port; },
+        [&](Socket seen) { return same = seen.with_options(0, Socket::has_copies); });
     if (same.is(Kind::ours))
         return same;
     uint64_t bits = Socket::has_copies;
@@ -206,10 +203,7 @@ int bind(int fd, const sockaddr* address, socklen_t length) {
     } else if (wanted.wildcard && (wanted.port == 0 || is_wanted(fd, wanted.port)) && !must_not_change()) {
         const libc::ErrnoGuard keep_errno;
         Socket ours = before.with_kind(Kind::ours);
-        if (prepare(fd, wanted.port, [&] { return options::switch_on(fd, ours, wanted.port); }))
-            now = ours;
-        else
-            now = {Kind::other, 0};
+        now = prepare(fd, ours, wanted.port) ? ours : Socket{Kind::other, 0};
     }
     const int result = libc::bind(fd, address, length);
     const libc::ErrnoGuard keep_errno;
@@ -248,7 +242,7 @@ Socket take_over_unbound(int fd) {
     const Socket before = peek(fd);
     Socket ours = before;
     if (!before.is(Kind::unbound) || !may(Activity::new_sockets) || must_not_change() ||
-        before.has(Socket::sticky_source) || !prepare(fd, 0, [&] { return options::switch_on(fd, ours, 0); }))
+        before.has(Socket::sticky_source) || !prepare(fd, ours, 0))
         return before;
     const Socket socket = now_ours(fd, ours.with_options(0, Socket::any_port), 0);
     store_for_all(fd, socket);

@@ -47,23 +47,23 @@ bool is_wanted(int fd, in_port_t port) {
     return false;
 }
 
-bool has_memory(int fd, in_port_t port) {
-    const Settings& settings = settings::get();
-    if (shared_state::create(settings.peers) != nullptr)
+bool prepare(int fd, Socket& socket, in_port_t port, bool found) {
+    const size_t peers = settings::get().peers;
+    if (shared_state::create(peers) == nullptr) {
+        log::write(
+            LogLevel::warn,
+            "no memory for {} peers: UDP socket {} (port {}) answers as without multihome; raise the memory "
+            "limit or lower MULTIHOME_PEERS",
+            peers, fd, ntohs(port));
+        return false;
+    }
+    if (found ? options::switch_on_found(fd, socket, port) : options::switch_on(fd, socket, port))
         return true;
-    log::write(
-        LogLevel::warn,
-        "no memory for {} peers: UDP socket {} (port {}) answers as without multihome; raise the memory "
-        "limit or lower MULTIHOME_PEERS",
-        settings.peers, fd, ntohs(port));
-    return false;
-}
-
-void say_refused(int fd, in_port_t port) {
     log::write(
         LogLevel::warn,
         "this kernel refuses packet information ({}): UDP socket {} (port {}) answers as without multihome",
         errno, fd, ntohs(port));
+    return false;
 }
 
 Socket now_ours(int fd, Socket socket, in_port_t port) {
@@ -91,10 +91,7 @@ Socket take_over_bound(int fd, Socket socket, const std::optional<Peer>& own, bo
         return socket.with_kind(Kind::unbound);
     if (!marked && !is_wanted(fd, own->port))
         return {Kind::other, 0};
-    if (!prepare(fd, own->port, [&] {
-            return found ? options::switch_on_found(fd, socket, own->port)
-                         : options::switch_on(fd, socket, own->port);
-        }))
+    if (!prepare(fd, socket, own->port, found))
         return {Kind::other, 0};
     uint64_t bits = !wildcard ? uint64_t{Socket::has_address} : 0;
     if (ipv6 && own->address.is_ipv4())
