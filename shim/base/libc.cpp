@@ -144,27 +144,18 @@ void* find_next(const char* name, void* raw_function, bool& final) {
     void* name##_definition::raw() {                                                                         \
         return reinterpret_cast<void*>(raw::name);                                                           \
     }
-#define MULTIHOME_VARIADIC(result, name, fixed, rest) MULTIHOME_SYMBOL(result, name, fixed)
 // NOLINTEND(bugprone-macro-parentheses)
 #include "shim/symbols.def"
-#undef MULTIHOME_SYMBOL
-#undef MULTIHOME_VARIADIC
 
 void resolve_all() {
     WantedFunction functions[] = {
-#define MULTIHOME_SYMBOL(result, name, arguments)     WantedFunction{#name},
-#define MULTIHOME_VARIADIC(result, name, fixed, rest) WantedFunction{#name},
+#define MULTIHOME_SYMBOL(result, name, arguments) WantedFunction{#name},
 #include "shim/symbols.def"
-#undef MULTIHOME_SYMBOL
-#undef MULTIHOME_VARIADIC
     };
     find_next_definitions(functions);
     const WantedFunction* next = functions;
-#define MULTIHOME_SYMBOL(result, name, arguments)     name.resolve((next++)->definition);
-#define MULTIHOME_VARIADIC(result, name, fixed, rest) name.resolve((next++)->definition);
+#define MULTIHOME_SYMBOL(result, name, arguments) name.resolve((next++)->definition);
 #include "shim/symbols.def"
-#undef MULTIHOME_SYMBOL
-#undef MULTIHOME_VARIADIC
 }
 
 } // namespace multihome::libc

@@ -108,8 +108,6 @@ struct Time64 {
 #define MULTIHOME_VARIADIC(result, name, fixed, rest)                                                        \
     MULTIHOME_NEXT(name, result(MULTIHOME_UNPACK fixed, MULTIHOME_UNPACK rest))
 #include "shim/symbols.def"
-#undef MULTIHOME_SYMBOL
-#undef MULTIHOME_VARIADIC
 #undef MULTIHOME_NEXT
 #undef MULTIHOME_UNPACK
 
