@@ -10,6 +10,7 @@
 #include "shim/packets/connect.hpp"
 #include "shim/packets/receive.hpp"
 #include "shim/packets/send.hpp"
+#include "shim/sockets/process.hpp"
 
 #include <cstring>
 
@@ -22,7 +23,7 @@ using namespace multihome::entry; // NOLINT(google-build-using-namespace)
     libc::resolve_all();
     log::remember_standard_error();
     settings::load();
-    sockets::start();
+    process::start();
 }
 
 void entry::look_for_descriptors(const msghdr& message) {

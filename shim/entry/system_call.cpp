@@ -86,24 +86,29 @@ long call(Result (*function)(Arguments...), const long* arguments) {
 long syscall_with_arguments(long number, long a, long b, long c, long d, long e, long f) noexcept {
     const long arguments[] = {a, b, c, d, e, f};
     switch (number) {
-    case SYS_socket:
-        return call(&socket, arguments);
-    case SYS_bind:
-        return call(&bind, arguments);
-    case SYS_connect:
-        return call(&::connect, arguments);
-    case SYS_close:
-        return call(&close, arguments);
-    case SYS_close_range:
-        return call(&close_range, arguments);
-    case SYS_dup:
-        return call(&dup, arguments);
+#define MULTIHOME_HAND_OVER(name)                                                                            \
+    case SYS_##name:                                                                                         \
+        return call(&::name, arguments)
+        MULTIHOME_HAND_OVER(socket);
+        MULTIHOME_HAND_OVER(bind);
+        MULTIHOME_HAND_OVER(connect);
+        MULTIHOME_HAND_OVER(close);
+        MULTIHOME_HAND_OVER(close_range);
+        MULTIHOME_HAND_OVER(dup);
 #ifdef SYS_dup2
-    case SYS_dup2:
-        return call(&dup2, arguments);
+        MULTIHOME_HAND_OVER(dup2);
 #endif
-    case SYS_dup3:
-        return call(&dup3, arguments);
+        MULTIHOME_HAND_OVER(dup3);
+        MULTIHOME_HAND_OVER(pidfd_getfd);
+        MULTIHOME_HAND_OVER(setsockopt);
+        MULTIHOME_HAND_OVER(getsockopt);
+        MULTIHOME_HAND_OVER(recvfrom);
+        MULTIHOME_HAND_OVER(recvmsg);
+        MULTIHOME_HAND_OVER(recvmmsg);
+        MULTIHOME_HAND_OVER(sendto);
+        MULTIHOME_HAND_OVER(sendmsg);
+        MULTIHOME_HAND_OVER(sendmmsg);
+#undef MULTIHOME_HAND_OVER
     case SYS_fcntl:
         return call(&fcntl_with_argument, arguments);
 #if __SIZEOF_POINTER__ == 4
@@ -112,24 +117,6 @@ long syscall_with_arguments(long number, long a, long b, long c, long d, long e,
     case SYS_recvmmsg_time64:
         return call(&__recvmmsg64, arguments);
 #endif
-    case SYS_pidfd_getfd:
-        return call(&pidfd_getfd, arguments);
-    case SYS_setsockopt:
-        return call(&setsockopt, arguments);
-    case SYS_getsockopt:
-        return call(&getsockopt, arguments);
-    case SYS_recvfrom:
-        return call(&recvfrom, arguments);
-    case SYS_recvmsg:
-        return call(&recvmsg, arguments);
-    case SYS_recvmmsg:
-        return call(&recvmmsg, arguments);
-    case SYS_sendto:
-        return call(&sendto, arguments);
-    case SYS_sendmsg:
-        return call(&sendmsg, arguments);
-    case SYS_sendmmsg:
-        return call(&sendmmsg, arguments);
     default:
         break;
     }

@@ -8,6 +8,8 @@
 #include "shim/sockets/options.hpp"
 #include "shim/sockets/sockets.hpp"
 
+#include <algorithm>
+#include <array>
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
 
@@ -18,19 +20,10 @@ namespace {
 // The errors that a source can be the reason of; so can a pending error, the destination or another control
 // message.
 bool may_be_the_source(int error) {
-    switch (error) {
-    case EINVAL:
-    case ENETUNREACH:
-    case EHOSTUNREACH:
-    case EADDRNOTAVAIL:
-    case EACCES:
-    case ENODEV:
-    case ENXIO:
-    case EAFNOSUPPORT: // a family that the socket does not speak
-        return true;
-    default:
-        return false;
-    }
+    constexpr std::array errors{
+        EINVAL, ENETUNREACH, EHOSTUNREACH, EADDRNOTAVAIL,
+        EACCES, ENODEV,      ENXIO,        EAFNOSUPPORT /* a family that the socket does not speak */};
+    return std::find(errors.begin(), errors.end(), error) != errors.end();
 }
 
 // A datagram that is being put together (MSG_MORE, UDP_CORK) would be sent by the probe. Whether there is one

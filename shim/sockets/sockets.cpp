@@ -126,10 +126,6 @@ Socket classify(int fd) {
 
 } // namespace
 
-void start() {
-    process::start();
-}
-
 Socket examine(int fd) {
     const libc::ErrnoGuard keep_errno;
     if (must_not_change())

@@ -21,9 +21,6 @@ inline Socket get(int fd) {
 // The same, and makes sure that the number still stands for the same socket, as far as a system call tells.
 Socket get_current(int fd);
 
-// Called once, when the library is loaded.
-void start();
-
 // A new descriptor came out of socket(): what the arguments say of it.
 void created(int fd, int domain, int type, int protocol);
 
