@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <charconv>
 #include <climits>
 #include <concepts>
@@ -24,7 +23,6 @@ constexpr Settings defaults;
 alignas(Settings) constinit unsigned char memory_for_others[sizeof(Settings)] = {};
 constinit const Settings* current = &defaults;
 constinit char log_file[PATH_MAX] = {};
-constinit std::atomic<bool> loaded{false};
 
 // The variables of which the environment may have a value.
 enum Variable : uint8_t {
@@ -202,10 +200,6 @@ const Settings& get() {
 }
 
 void load() {
-    // Relaxed: the loader runs this before there are threads. A second call only has to see that there was a
-    // first.
-    if (loaded.exchange(true, std::memory_order_relaxed))
-        return;
     const Values values = find_values();
     if (values == Values{})
         return;
