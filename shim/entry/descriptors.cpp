@@ -15,6 +15,52 @@
 using namespace multihome; // NOLINT(google-build-using-namespace): this file is the program's side of it
 using namespace multihome::entry; // NOLINT(google-build-using-namespace)
 
+namespace {
+
+// Nothing is known of what `fd` stands for, or nothing that the number's next use would have to be told from.
+bool is_nothing_to_forget(int fd) {
+    return sockets::is_direct(fd) && sockets::peek_direct(fd).word() <= uint64_t{1};
+}
+static_assert(static_cast<uint64_t>(Socket::Kind::other) == 1);
+
+[[gnu::noinline]] int close_known(int fd) {
+    // Before the call: afterwards the number may belong to another thread's new socket.
+    sockets::forget(fd);
+    return libc::close(fd);
+}
+
+[[gnu::noinline]] int note_copy(int fd, int copy) {
+    const bool is_noted = is_nothing_to_forget(copy) && sockets::is_direct(fd) &&
+                          sockets::peek_direct(fd).word() == sockets::peek_direct(copy).word();
+    if (copy >= 0 && !is_noted)
+        sockets::duplicated(fd, copy);
+    return copy;
+}
+
+template <typename Next>
+[[gnu::noinline]] int duplicate_through(const Next& next, int fd, int command, long argument) {
+    const int result = next(fd, command, argument);
+    if (result >= 0)
+        sockets::duplicated(fd, result);
+    return result;
+}
+
+template <typename Next>
+[[gnu::always_inline]] inline int fcntl_through(const Next& next, int fd, int command, long argument) {
+    if (command == F_DUPFD || command == F_DUPFD_CLOEXEC) [[unlikely]]
+        return duplicate_through(next, fd, command, argument);
+    return next(fd, command, argument);
+}
+
+// An option that is nothing to us, or one of what is none of our business and what no option could make so.
+bool is_passed_on_for_good(int fd, int level, int name) {
+    const uint64_t word = sockets::peek_direct(fd).word() & ~uint64_t{Socket::no_descriptors};
+    return word == static_cast<uint64_t>(Socket::Kind::other) ||
+           options::concern(level, name) == options::Concern::none;
+}
+
+} // namespace
+
 EXPORT int socket(int domain, int type, int protocol) noexcept {
     const int fd = libc::socket(domain, type, protocol);
     if (fd >= 0)
@@ -31,22 +77,6 @@ EXPORT int connect(int fd, const sockaddr* address, socklen_t length) {
     // A socket that is none of ours may become one again by AF_UNSPEC.
     return connect::to(socket, fd, address, length);
 }
-
-namespace {
-
-// Nothing is known of what `fd` stands for, or nothing that the number's next use would have to be told from.
-bool is_nothing_to_forget(int fd) {
-    return sockets::is_direct(fd) && sockets::peek_direct(fd).word() <= uint64_t{1};
-}
-static_assert(static_cast<uint64_t>(Socket::Kind::other) == 1);
-
-[[gnu::noinline]] int close_known(int fd) {
-    // Before the call: afterwards the number may belong to another thread's new socket.
-    sockets::forget(fd);
-    return libc::close(fd);
-}
-
-} // namespace
 
 EXPORT int close(int fd) {
     if (is_nothing_to_forget(fd)) [[likely]]
@@ -69,18 +99,6 @@ EXPORT void closefrom(int first) noexcept {
     libc::closefrom(first);
 }
 
-namespace {
-
-[[gnu::noinline]] int note_copy(int fd, int copy) {
-    const bool is_noted = is_nothing_to_forget(copy) && sockets::is_direct(fd) &&
-                          sockets::peek_direct(fd).word() == sockets::peek_direct(copy).word();
-    if (copy >= 0 && !is_noted)
-        sockets::duplicated(fd, copy);
-    return copy;
-}
-
-} // namespace
-
 EXPORT int dup(int fd) noexcept {
     const int copy = libc::dup(fd);
     // A failure's -1 is not direct either. Two tests: gcc makes more of one for both.
@@ -102,25 +120,6 @@ EXPORT int dup3(int fd, int number, int flags) noexcept {
     return note_copy(fd, libc::dup3(fd, number, flags));
 }
 
-namespace {
-
-template <typename Next>
-[[gnu::noinline]] int duplicate_through(const Next& next, int fd, int command, long argument) {
-    const int result = next(fd, command, argument);
-    if (result >= 0)
-        sockets::duplicated(fd, result);
-    return result;
-}
-
-template <typename Next>
-[[gnu::always_inline]] inline int fcntl_through(const Next& next, int fd, int command, long argument) {
-    if (command == F_DUPFD || command == F_DUPFD_CLOEXEC) [[unlikely]]
-        return duplicate_through(next, fd, command, argument);
-    return next(fd, command, argument);
-}
-
-} // namespace
-
 int fcntl_with_argument(int fd, int command, long argument) {
     return fcntl_through(libc::fcntl, fd, command, argument);
 }
@@ -128,17 +127,6 @@ int fcntl_with_argument(int fd, int command, long argument) {
 int fcntl64_with_argument(int fd, int command, long argument) {
     return fcntl_through(libc::fcntl64, fd, command, argument);
 }
-
-namespace {
-
-// An option that is nothing to us, or one of what is none of our business and what no option could make so.
-bool is_passed_on_for_good(int fd, int level, int name) {
-    const uint64_t word = sockets::peek_direct(fd).word() & ~uint64_t{Socket::no_descriptors};
-    return word == static_cast<uint64_t>(Socket::Kind::other) ||
-           options::concern(level, name) == options::Concern::none;
-}
-
-} // namespace
 
 EXPORT int setsockopt(int fd, int level, int name, const void* value, socklen_t length) noexcept {
     if (is_passed_on_for_good(fd, level, name)) [[likely]]

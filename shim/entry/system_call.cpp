@@ -42,6 +42,25 @@ template <typename Call>
     return result;
 }
 
+template <typename Type>
+Type as(long argument) {
+    if constexpr (std::is_pointer_v<Type>)
+        return reinterpret_cast<Type>(argument); // NOLINT(performance-no-int-to-ptr)
+    else
+        return static_cast<Type>(argument);
+}
+
+// Calls one of the exported functions with the arguments of its system call.
+template <typename Result, typename... Arguments>
+long call(Result (*function)(Arguments...), const long* arguments) {
+    // syscall(2) is no cancellation point, the functions that we hand over to are.
+    const NoCancellation guard;
+    const auto call = [&]<size_t... Index>(std::index_sequence<Index...>) {
+        return static_cast<long>(function(as<Arguments>(arguments[Index])...));
+    };
+    return call(std::index_sequence_for<Arguments...>{});
+}
+
 } // namespace
 
 EXPORT int pidfd_getfd(int pidfd, int fd, unsigned int flags) noexcept {
@@ -58,29 +77,6 @@ int prctl_with_arguments(int option, unsigned long b, unsigned long c, unsigned 
         return pass_on();
     return filtered(b == SECCOMP_MODE_STRICT, reinterpret_cast<const void*>(c), pass_on); // NOLINT
 }
-
-namespace {
-
-template <typename Type>
-Type as(long argument) {
-    if constexpr (std::is_pointer_v<Type>)
-        return reinterpret_cast<Type>(argument); // NOLINT(performance-no-int-to-ptr)
-    else
-        return static_cast<Type>(argument);
-}
-
-// Calls one of the functions above with the arguments of its system call.
-template <typename Result, typename... Arguments>
-long call(Result (*function)(Arguments...), const long* arguments) {
-    // syscall(2) is no cancellation point, the functions that we hand over to are.
-    const NoCancellation guard;
-    const auto call = [&]<size_t... Index>(std::index_sequence<Index...>) {
-        return static_cast<long>(function(as<Arguments>(arguments[Index])...));
-    };
-    return call(std::index_sequence_for<Arguments...>{});
-}
-
-} // namespace
 
 // libuv before 1.45 and others reach recvmmsg() and sendmmsg() this way.
 long syscall_with_arguments(long number, long a, long b, long c, long d, long e, long f) noexcept {

@@ -20,16 +20,6 @@ namespace {
 
 using Kind = Socket::Kind;
 
-static_assert(concern(IPPROTO_IP, IP_PKTINFO) == Concern::packet_information &&
-              concern(IPPROTO_IPV6, IPV6_RECVPKTINFO) == Concern::packet_information &&
-              concern(IPPROTO_IPV6, IPV6_2292PKTINFO) == Concern::packet_information &&
-              concern(IPPROTO_IP, IP_FREEBIND) == Concern::free_bind &&
-              concern(IPPROTO_IPV6, IPV6_FREEBIND) == Concern::free_bind &&
-              concern(IPPROTO_IP, IP_MULTICAST_IF) == Concern::multicast_interface &&
-              concern(IPPROTO_IPV6, IPV6_PKTINFO) == Concern::sticky_source &&
-              concern(SOL_SOCKET, SO_BINDTODEVICE) == Concern::device &&
-              concern(SOL_SOCKET, SO_BINDTOIFINDEX) == Concern::device);
-
 // The mark. A socket may be handed to another program (exec, a UNIX socket) that runs under the shim as well,
 // which then finds packet information on and must know whether a program had asked for it. SO_OOBINLINE does
 // nothing on a UDP socket (the kernel reads SOCK_URGINLINE in TCP alone), and is kept with the socket;
@@ -177,6 +167,51 @@ bool is_known(Socket socket) {
     return socket.is(Kind::ours) || socket.is(Kind::unbound) || socket.has(Socket::sticky_source);
 }
 
+// The program has set an option of the socket: the word says so, and what we need is on.
+void follow(int fd, Socket socket, int level, int name, const void* value, socklen_t length) {
+    const auto remember = [&](Socket::Option bit, bool on) {
+        sockets::set_options(fd, bit, on ? uint64_t{bit} : 0);
+        const Socket now = socket.with_options(bit, on ? uint64_t{bit} : 0);
+        // Ours may be on as well, or have been switched off with it.
+        if (bit == Socket::to_device || !permissions::may(Activity::new_sockets))
+            return;
+        if (socket.is(Kind::ours)) {
+            restore(fd, now);
+            sockets::set_options(fd, Socket::unmarked, 0);
+        } else if (socket.has(Socket::prepared)) {
+            switch_on_messages(fd, now, in_port_t{1});
+        }
+    };
+    switch (concern(level, name)) {
+    case Concern::packet_information:
+        remember(find(level, name).asked, is_on(level, value, length));
+        break;
+    case Concern::mark:
+        remember(Socket::asked_inline, is_on(level, value, length));
+        break;
+    case Concern::free_bind:
+        remember(Socket::asked_free_bind, is_on(level, value, length));
+        if (socket.has(Socket::free_bind) && permissions::may(Activity::finding_routes))
+            socket_calls::write(fd, IPPROTO_IPV6, IPV6_FREEBIND, 1);
+        break;
+    case Concern::device:
+        remember(Socket::to_device, names_device(name, value, length));
+        break;
+    case Concern::multicast_interface:
+        sockets::set_multicast_interface(fd, chosen_interface(value, length));
+        break;
+    case Concern::sticky_source:
+        sockets::set_sticky_source(fd, names_source(value));
+        break;
+    case Concern::shared_port:
+        if (is_on(level, value, length))
+            prepare(fd, socket);
+        break;
+    case Concern::none:
+        break;
+    }
+}
+
 } // namespace
 
 bool switch_on(int fd, Socket& socket, in_port_t port) {
@@ -238,55 +273,6 @@ bool allow_local_route(int fd, Socket socket, const in6_addr& source) {
     sockets::set_options(fd, Socket::free_bind, Socket::free_bind);
     return true;
 }
-
-namespace {
-
-// The program has set an option of the socket: the word says so, and what we need is on.
-void follow(int fd, Socket socket, int level, int name, const void* value, socklen_t length) {
-    const auto remember = [&](Socket::Option bit, bool on) {
-        sockets::set_options(fd, bit, on ? uint64_t{bit} : 0);
-        const Socket now = socket.with_options(bit, on ? uint64_t{bit} : 0);
-        // Ours may be on as well, or have been switched off with it.
-        if (bit == Socket::to_device || !permissions::may(Activity::new_sockets))
-            return;
-        if (socket.is(Kind::ours)) {
-            restore(fd, now);
-            sockets::set_options(fd, Socket::unmarked, 0);
-        } else if (socket.has(Socket::prepared)) {
-            switch_on_messages(fd, now, in_port_t{1});
-        }
-    };
-    switch (concern(level, name)) {
-    case Concern::packet_information:
-        remember(find(level, name).asked, is_on(level, value, length));
-        break;
-    case Concern::mark:
-        remember(Socket::asked_inline, is_on(level, value, length));
-        break;
-    case Concern::free_bind:
-        remember(Socket::asked_free_bind, is_on(level, value, length));
-        if (socket.has(Socket::free_bind) && permissions::may(Activity::finding_routes))
-            socket_calls::write(fd, IPPROTO_IPV6, IPV6_FREEBIND, 1);
-        break;
-    case Concern::device:
-        remember(Socket::to_device, names_device(name, value, length));
-        break;
-    case Concern::multicast_interface:
-        sockets::set_multicast_interface(fd, chosen_interface(value, length));
-        break;
-    case Concern::sticky_source:
-        sockets::set_sticky_source(fd, names_source(value));
-        break;
-    case Concern::shared_port:
-        if (is_on(level, value, length))
-            prepare(fd, socket);
-        break;
-    case Concern::none:
-        break;
-    }
-}
-
-} // namespace
 
 int set(int fd, int level, int name, const void* value, socklen_t length) {
     const Socket socket = sockets::get_current(fd);

@@ -124,6 +124,33 @@ Socket classify(int fd) {
     return take_over_bound(fd, found.with_multicast_interface(Socket::multicast_unknown), own, true);
 }
 
+// An unbound socket as it was before, prepared or not.
+void give_back(int fd, Socket socket) {
+    options::give_back(fd, socket);
+    set_options(fd, Socket::prepared, 0);
+}
+
+// bind() of a socket that was not seen being made, or of one that has no port any more.
+int bind_found(int fd, Socket before, const sockaddr* address, socklen_t length) {
+    const int result = libc::bind(fd, address, length);
+    if (result != 0 || must_not_change())
+        return result;
+    const libc::ErrnoGuard keep_errno;
+    if (before.has(Socket::sticky_source))
+        return result;
+    Socket now;
+    if (before.is(Kind::ours)) {
+        // Its name is another one now, and the mark goes by the port.
+        options::give_back(fd, before);
+        constexpr uint64_t not_any_more = Socket::has_address | Socket::only_ipv4 | Socket::unmarked;
+        now = take_over_bound(fd, before.with_options(not_any_more, 0), socket_calls::own_name(fd), false);
+    } else {
+        now = classify(fd);
+    }
+    store_for_all(fd, now.with_options(0, before.word() & Socket::has_copies));
+    return result;
+}
+
 } // namespace
 
 Socket examine(int fd) {
@@ -154,37 +181,6 @@ void created(int fd, int domain, int type, int protocol) {
     if (peek(fd).word() != known.word() && !must_not_change())
         store(fd, known);
 }
-
-namespace {
-
-// An unbound socket as it was before, prepared or not.
-void give_back(int fd, Socket socket) {
-    options::give_back(fd, socket);
-    set_options(fd, Socket::prepared, 0);
-}
-
-// bind() of a socket that was not seen being made, or of one that has no port any more.
-int bind_found(int fd, Socket before, const sockaddr* address, socklen_t length) {
-    const int result = libc::bind(fd, address, length);
-    if (result != 0 || must_not_change())
-        return result;
-    const libc::ErrnoGuard keep_errno;
-    if (before.has(Socket::sticky_source))
-        return result;
-    Socket now;
-    if (before.is(Kind::ours)) {
-        // Its name is another one now, and the mark goes by the port.
-        options::give_back(fd, before);
-        constexpr uint64_t not_any_more = Socket::has_address | Socket::only_ipv4 | Socket::unmarked;
-        now = take_over_bound(fd, before.with_options(not_any_more, 0), socket_calls::own_name(fd), false);
-    } else {
-        now = classify(fd);
-    }
-    store_for_all(fd, now.with_options(0, before.word() & Socket::has_copies));
-    return result;
-}
-
-} // namespace
 
 int bind(int fd, const sockaddr* address, socklen_t length) {
     const Socket before = peek(fd);
@@ -275,9 +271,7 @@ void disconnected(int fd, Socket seen) {
     const auto own = socket_calls::own_name(fd);
     if (!own)
         return;
-    uint64_t bits = socket_calls::is_wildcard(own->address) ? 0 : uint64_t{Socket::has_address};
-    if (seen.has(Socket::ipv6) && own->address.is_ipv4())
-        bits |= Socket::only_ipv4;
+    const uint64_t bits = address_options(seen, own->address);
     change_all(fd, [&](Socket socket) {
         // The kernel takes the device off as well (udp_disconnect()).
         return socket.with_options(Socket::has_address | Socket::only_ipv4 | Socket::to_device, bits)

@@ -66,6 +66,11 @@ bool prepare(int fd, Socket& socket, in_port_t port, bool found) {
     return false;
 }
 
+uint64_t address_options(Socket socket, const Address& own) {
+    return (socket_calls::is_wildcard(own) ? 0 : uint64_t{Socket::has_address}) |
+           (socket.has(Socket::ipv6) && own.is_ipv4() ? uint64_t{Socket::only_ipv4} : 0);
+}
+
 Socket now_ours(int fd, Socket socket, in_port_t port) {
     const Socket ours = socket.with_kind(Kind::ours).with_port(port);
     if (ours.has(Socket::unmarked)) {
@@ -81,11 +86,9 @@ Socket now_ours(int fd, Socket socket, in_port_t port) {
 Socket take_over_bound(int fd, Socket socket, const std::optional<Peer>& own, bool found) {
     if (!own)
         return {};
-    const bool ipv6 = socket.has(Socket::ipv6);
     // What carries our mark came to us from where it was ours, connected or without a port as it may be now.
-    const bool marked = found && options::is_marked(fd, ipv6);
-    const bool wildcard = socket_calls::is_wildcard(own->address);
-    if (!wildcard && !marked)
+    const bool marked = found && options::is_marked(fd, socket.has(Socket::ipv6));
+    if (!socket_calls::is_wildcard(own->address) && !marked)
         return other_socket(AF_INET);
     if (own->port == 0 && !marked)
         return socket.with_kind(Kind::unbound);
@@ -93,9 +96,7 @@ Socket take_over_bound(int fd, Socket socket, const std::optional<Peer>& own, bo
         return {Kind::other, 0};
     if (!prepare(fd, socket, own->port, found))
         return {Kind::other, 0};
-    uint64_t bits = !wildcard ? uint64_t{Socket::has_address} : 0;
-    if (ipv6 && own->address.is_ipv4())
-        bits |= Socket::only_ipv4;
+    uint64_t bits = address_options(socket, own->address);
     // Whether the program chose the port itself nobody tells.
     if (found && ntohs(own->port) >= 32768)
         bits |= Socket::any_port;

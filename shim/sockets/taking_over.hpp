@@ -21,6 +21,9 @@ bool is_wanted(int fd, in_port_t port);
 // False where one of them is not to be had. `found`: see take_over_bound().
 bool prepare(int fd, Socket& socket, in_port_t port, bool found = false);
 
+// What the address that the kernel says is the socket's own makes of it.
+uint64_t address_options(Socket socket, const Address& own);
+
 // The socket is prepared and bound: what it is now.
 Socket now_ours(int fd, Socket socket, in_port_t port);
 
