@@ -114,6 +114,9 @@ struct Time64 {
 // Resolves every function now.
 void resolve_all();
 
+// What vfork() is to jump to. Leaves errno alone, and once all is resolved dlerror() too.
+void* next_vfork();
+
 // Keeps errno as it was: our own system calls are nobody's business.
 class ErrnoGuard {
 public:

@@ -3,6 +3,7 @@
 // Point 3: the life of a descriptor inside one process.
 #include "tests/transparency/probe.hpp"
 
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <spawn.h>
 #include <string_view>
@@ -327,6 +328,19 @@ void vfork_child() {
     }
 }
 
+// What has gone wrong before is still told.
+void vfork_and_dlerror() {
+    must(dlopen("/no/such/library", RTLD_NOW) == nullptr, "dlopen");
+    const pid_t child = vfork(); // NOLINT(clang-analyzer-security.insecureAPI.vfork): what is tested
+    if (child == 0)
+        _exit(0);
+    const char* error = dlerror();
+    std::printf("dlerror: %s\n", error != nullptr ? error : "nothing");
+    int status = -1;
+    must(waitpid(child, &status, 0) == child && status == 0, "vfork");
+    echo(bound("0.0.0.0"));
+}
+
 // Whether less is mapped than a byte for each descriptor of a billion.
 void print_mapped() {
     FILE* file = std::fopen("/proc/self/statm", "r");
@@ -382,6 +396,8 @@ int main(int, char** arguments) {
         not_closed();
     else if (topic == "vfork")
         vfork_child();
+    else if (topic == "vfork_and_dlerror")
+        vfork_and_dlerror();
     else if (topic == "number_900000")
         high_number(900'100, 900'000);
     else if (topic == "nofile_billion")
