@@ -21,6 +21,12 @@ inline bool is_passed_on(Socket socket) {
     return socket.is(Socket::Kind::other);
 }
 
+// What the descriptor is once it is about to receive: what receives is bound.
+inline Socket socket_for_receiving(int fd) {
+    const Socket socket = sockets::get(fd);
+    return socket.is(Socket::Kind::unbound) ? sockets::bound_unseen(fd) : socket;
+}
+
 // Notes the descriptors that came over a UNIX socket.
 void look_for_descriptors(const msghdr& message);
 

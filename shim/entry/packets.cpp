@@ -60,20 +60,20 @@ Socket socket_for_sending(int fd, const msghdr* message) {
 
 [[gnu::cold, gnu::noinline]] ssize_t recvfrom_after_look(int fd, void* buffer, size_t length, int flags,
                                                          sockaddr* address, socklen_t* address_length) {
-    const Socket socket = sockets::get(fd);
+    const Socket socket = socket_for_receiving(fd);
     return is_ours(socket) ? receive::datagram(socket, fd, buffer, length, flags, address, address_length)
                            : libc::recvfrom(fd, buffer, length, flags, address, address_length);
 }
 
 [[gnu::noinline]] ssize_t recvmsg_after_look(int fd, msghdr* message, int flags) {
-    const Socket socket = sockets::get(fd);
+    const Socket socket = socket_for_receiving(fd);
     return is_ours(socket) ? receive::message(socket, fd, message, flags)
                            : recvmsg_with_descriptors(libc::recvmsg, fd, message, flags);
 }
 
 [[gnu::noinline]] int recvmmsg_after_look(int fd, mmsghdr* messages, unsigned int count, int flags,
                                           timespec* timeout) {
-    return is_ours(sockets::get(fd))
+    return is_ours(socket_for_receiving(fd))
                ? receive::messages(fd, messages, count, flags, timeout)
                : recvmmsg_with_descriptors(libc::recvmmsg, fd, messages, count, flags, timeout);
 }
@@ -124,7 +124,7 @@ EXPORT ssize_t recvfrom(int fd, void* buffer, size_t length, int flags, sockaddr
 // What recvfrom() is called in programs built with _FORTIFY_SOURCE.
 EXPORT ssize_t __recvfrom_chk(int fd, void* buffer, size_t length, size_t buffer_length, int flags,
                               sockaddr* address, socklen_t* address_length) {
-    const Socket socket = sockets::get(fd);
+    const Socket socket = socket_for_receiving(fd);
     if (length > buffer_length || !is_ours(socket)) [[unlikely]]
         return libc::__recvfrom_chk(fd, buffer, length, buffer_length, flags, address, address_length);
     return receive::datagram(socket, fd, buffer, length, flags, address, address_length);

@@ -20,13 +20,13 @@ using namespace multihome; // NOLINT(google-build-using-namespace): this file is
 using namespace multihome::entry; // NOLINT(google-build-using-namespace)
 
 EXPORT ssize_t __recvmsg64(int fd, msghdr* message, int flags) {
-    const Socket socket = sockets::get(fd);
+    const Socket socket = socket_for_receiving(fd);
     return is_ours(socket) ? receive::message(socket, fd, message, flags)
                            : recvmsg_with_descriptors(libc::__recvmsg64, fd, message, flags);
 }
 
 EXPORT int __recvmmsg64(int fd, mmsghdr* messages, unsigned int count, int flags, libc::Time64* timeout) {
-    if (!is_ours(sockets::get(fd)))
+    if (!is_ours(socket_for_receiving(fd)))
         return recvmmsg_with_descriptors(libc::__recvmmsg64, fd, messages, count, flags, timeout);
     if (timeout == nullptr)
         return receive::messages(fd, messages, count, flags, nullptr);

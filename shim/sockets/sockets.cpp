@@ -229,6 +229,19 @@ int bind(int fd, const sockaddr* address, socklen_t length) {
     return result;
 }
 
+Socket bound_unseen(int fd) {
+    const Socket before = peek(fd);
+    if (!before.is(Kind::unbound) || before.has(Socket::sticky_source) || !may(Activity::new_sockets) ||
+        must_not_change())
+        return before;
+    const libc::ErrnoGuard keep_errno;
+    if (socket_calls::own_name(fd).value_or(Peer{}).port == 0)
+        return before;
+    if (before.has(Socket::prepared))
+        options::give_back(fd, before);
+    return examine(fd);
+}
+
 Socket take_over_unbound(int fd) {
     const libc::ErrnoGuard keep_errno;
     const Socket before = peek(fd);

@@ -29,6 +29,11 @@ void created(int fd, int domain, int type, int protocol);
 // connect().
 int bind(int fd, const sockaddr* address, socklen_t length);
 
+// An unbound socket is about to receive. Where it has a port, it was bound where we do not see it (glibc's
+// bindresvport(), a library that is preloaded before us): it is looked at anew. Returns what it is now.
+// Leaves errno alone.
+[[gnu::cold]] Socket bound_unseen(int fd);
+
 // An unbound socket is about to answer for one of ours: makes it one. Returns what it is now. Leaves errno
 // alone.
 Socket take_over_unbound(int fd);
