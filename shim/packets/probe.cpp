@@ -55,8 +55,12 @@ bool allows_now(int fd, const msghdr& message) {
     if (errno != EINVAL)
         return false;
     const Local source = control::read_source(message.msg_control, message.msg_controllen);
-    return !source.address.is_ipv4() &&
-           options::allow_local_route(fd, sockets::peek(fd), source.address.ipv6());
+    if (source.address.is_ipv4())
+        return false;
+    // What the kernel refuses without our source as well (an answer to port 0) is not about the source.
+    msghdr theirs = message;
+    theirs.msg_controllen -= std::min<size_t>(theirs.msg_controllen, CMSG_SPACE(sizeof(in6_pktinfo)));
+    return !fails(fd, theirs) && options::allow_local_route(fd, sockets::peek(fd), source.address.ipv6());
 }
 
 } // namespace multihome::probe

@@ -40,7 +40,9 @@ bool covers(const in6_addr& address) {
         libc::raw_syscall(SYS_recvfrom, fd, &answer, sizeof answer, MSG_DONTWAIT) >=
             long{NLMSG_LENGTH(sizeof(rtmsg))};
     libc::raw_syscall(SYS_close, fd);
-    return answered && answer.header.nlmsg_type == RTM_NEWROUTE && answer.route.rtm_type == RTN_LOCAL;
+    // The routes of addresses on interfaces are the kernel's own.
+    return answered && answer.header.nlmsg_type == RTM_NEWROUTE && answer.route.rtm_type == RTN_LOCAL &&
+           answer.route.rtm_protocol != RTPROT_KERNEL;
 }
 
 } // namespace multihome::local_route
