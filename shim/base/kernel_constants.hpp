@@ -45,6 +45,11 @@ constexpr long number_of_mmap = SYS_mmap2;
 #else
 constexpr long number_of_mmap = SYS_mmap;
 #endif
+#if defined(SYS_clock_gettime64)
+constexpr long number_of_clock_gettime = SYS_clock_gettime64;
+#else
+constexpr long number_of_clock_gettime = SYS_clock_gettime;
+#endif
 
 // What tells recvfrom() from recvmsg(), and sendto() from sendmsg(): the lengths that both treat alike, where
 // the kernel cuts longer ones (MAX_RW_COUNT) in one of them; and MSG_CMSG_COMPAT (include/linux/socket.h), a

@@ -28,6 +28,9 @@ enum class Activity : uint32_t {
     log_to_file = 1U << 12,        // a line to MULTIHOME_LOG_FILE
     resolving_no_links = 1U << 13, // openat2(2), so that no part of its name is a symbolic link
     log_to_syslog = 1U << 14,      // a line to /dev/log
+    asking_for_pages = 1U << 15,   // is a pointer of the program's good? (base/user_memory)
+    naming_process = 1U << 16,     // is this a vfork child? (sockets/process)
+    exact_time = 1U << 17,         // is it still one answer? (peers)
     all = ~0U,
 };
 

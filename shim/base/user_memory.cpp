@@ -2,6 +2,7 @@
 #include "shim/base/user_memory.hpp"
 
 #include "shim/base/libc.hpp"
+#include "shim/base/permissions.hpp"
 
 #include <linux/futex.h>
 #include <sys/syscall.h>
@@ -38,7 +39,8 @@ bool probe_write(uintptr_t address) {
 
 bool detail::ask_kernel(uintptr_t address, size_t length, bool write) {
     // Page 0 is never there, and the probes take a null pointer for none at all.
-    if (address >> page_bits == 0 || address + length < address)
+    if (address >> page_bits == 0 || address + length < address ||
+        !permissions::may(Activity::asking_for_pages))
         return false;
     auto& pages = write ? writable_pages : readable_pages;
     const uintptr_t last_page = (address + length - 1) >> page_bits;

@@ -25,16 +25,20 @@ namespace {
 template <typename Call>
 [[gnu::cold]] auto filtered(bool strict, const void* program, Call call) {
     const Activity forbidden = strict ? Activity::all : system_call_filter::judge(program);
+    const auto forbids_now = [&](Activity activity) {
+        return overlap(forbidden, activity) && permissions::may(activity);
+    };
     // Before the call: afterwards it may be forbidden.
-    if (overlap(forbidden, Activity::packets)) {
+    if (forbids_now(Activity::packets)) {
         log::write(LogLevel::warn,
                    "the program's system-call filter does not allow what multihome does for each "
                    "datagram: its UDP sockets answer as without multihome from now on");
         sockets::give_all_back();
-    } else if (overlap(forbidden, Activity::new_sockets)) {
+    } else if (forbids_now(Activity::new_sockets)) {
         log::write(LogLevel::warn,
                    "the program's system-call filter does not allow getsockopt, setsockopt and "
                    "getsockname: UDP sockets made from now on answer as without multihome");
+        sockets::give_prepared_back();
     }
     const auto result = call();
     if (result >= 0)

@@ -249,13 +249,15 @@ void mark(int fd) {
 }
 
 void give_back(int fd, Socket socket) {
+    if (!permissions::may(Activity::new_sockets))
+        return;
     const libc::ErrnoGuard keep_errno;
     const bool ipv6 = socket.has(Socket::ipv6);
     write_flag(fd, ipv4_option, socket.has(Socket::asked_ipv4));
     if (ipv6)
         write_flag(fd, ipv6_option, socket.has(Socket::asked_ipv6));
     write_mark(fd, socket.has(Socket::asked_inline));
-    if (socket.has(Socket::free_bind))
+    if (socket.has(Socket::free_bind) && permissions::may(Activity::finding_routes))
         socket_calls::write(fd, IPPROTO_IPV6, IPV6_FREEBIND, socket.has(Socket::asked_free_bind) ? 1 : 0);
 }
 

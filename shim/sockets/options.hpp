@@ -28,7 +28,8 @@ bool is_marked(int fd, bool ipv6);
 // Sets the mark, which was left for later.
 void mark(int fd);
 
-// Leaves the socket as it would be without us. Leaves errno alone.
+// Leaves the socket as it would be without us, as far as the program's system-call filter lets us. Leaves
+// errno alone.
 void give_back(int fd, Socket socket);
 
 // True where packet information is on, as it is on each socket of ours: where it is not, the descriptor

@@ -43,8 +43,11 @@ uint16_t next_number() {
 
 // Calls `change` with what is known of each other descriptor of the socket behind `fd`, and stores what it
 // returns. The kernel tells copies from other sockets: a system call for each descriptor that `may_be` one.
+// Where we may not ask, they stay as they are.
 template <typename MayBe, typename Change>
 void change_copies(int fd, MayBe may_be, Change change) {
+    if (!may(Activity::new_sockets))
+        return;
     const uint64_t cookie = socket_calls::cookie(fd);
     change_each([&](int other, Socket seen) {
         const bool same = cookie != 0 && other != fd && may_be(seen) && socket_calls::cookie(other) == cookie;
@@ -136,7 +139,7 @@ int bind_found(int fd, Socket before, const sockaddr* address, socklen_t length)
     if (result != 0 || must_not_change())
         return result;
     const libc::ErrnoGuard keep_errno;
-    if (before.has(Socket::sticky_source))
+    if (before.has(Socket::sticky_source) || !may(Activity::new_sockets))
         return result;
     Socket now;
     if (before.is(Kind::ours)) {
@@ -351,7 +354,7 @@ void set_sticky_source(int fd, bool chosen) {
     }
     if (chosen && before.is(Kind::ours)) {
         now = now.with_kind(Kind::other);
-    } else if (!chosen && before.is(Kind::other)) {
+    } else if (!chosen && before.is(Kind::other) && may(Activity::new_sockets)) {
         now = take_over_bound(fd, now, socket_calls::own_name(fd), false)
                   .with_options(0, before.word() & Socket::has_copies);
     }
@@ -379,11 +382,21 @@ void mark_all() {
 }
 
 void give_all_back() {
+    give_prepared_back();
     change_each([](int fd, Socket seen) {
         if (!seen.is(Kind::ours))
             return seen;
         options::give_back(fd, seen);
         return Socket{};
+    });
+}
+
+void give_prepared_back() {
+    change_each([](int fd, Socket seen) {
+        if (!seen.is(Kind::unbound) || !seen.has(Socket::prepared))
+            return seen;
+        options::give_back(fd, seen);
+        return seen.with_options(Socket::prepared, 0);
     });
 }
 

@@ -70,6 +70,8 @@ void mark_all();
 
 // Leaves every socket as it would be without us. What is used again after that is taken over again.
 void give_all_back();
+// The same for those that are not bound yet.
+void give_prepared_back();
 
 // From now on, nothing is our business, and no system call is made for anything.
 void leave_all_alone();

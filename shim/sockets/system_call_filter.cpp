@@ -84,10 +84,10 @@ constexpr Need needs[] = {
     {packets, {SYS_recvmsg, {some_fd, some_memory, 0}}},
     {packets, {SYS_sendmsg, {some_fd, some_memory, 0}}},
     // Is this a vfork child? (sockets) And a line of the log names the process.
-    {packets | log_to_stderr | log_to_file | log_to_syslog, {SYS_getpid, {}}},
+    {packets | naming_process | log_to_stderr | log_to_file | log_to_syslog, {SYS_getpid, {}}},
     // Bad pointers (user_memory).
-    {packets, {SYS_rt_sigprocmask, {~uint64_t{0}, some_memory, 0, set_size}}},
-    {packets,
+    {packets | asking_for_pages, {SYS_rt_sigprocmask, {~uint64_t{0}, some_memory, 0, set_size}}},
+    {packets | asking_for_pages,
      {SYS_futex,
       {some_memory, FUTEX_WAKE_OP | FUTEX_PRIVATE_FLAG, 0, 0, some_memory,
        FUTEX_OP(FUTEX_OP_OR, 0, FUTEX_OP_CMP_LT, -2048)}}},
@@ -130,6 +130,9 @@ constexpr Need needs[] = {
     {finding_routes, setsockopt_of(IPPROTO_IPV6, IPV6_FREEBIND)},
     {finding_interfaces | finding_routes | log_to_file | log_to_syslog, {SYS_close, {some_fd}}},
 
+    // A system call where the kernel's clock is none that the vdso can read (xen, hpet, acpi_pm).
+    {exact_time, {number_of_clock_gettime, {CLOCK_MONOTONIC, some_memory}}},
+
     {probing, {SYS_ioctl, {some_fd, SIOCOUTQ, some_memory}}},
     {probing, {SYS_sendmsg, {some_fd, some_memory, msg_probe | MSG_DONTWAIT | MSG_NOSIGNAL}}},
 
@@ -154,10 +157,18 @@ constexpr Need needs[] = {
 };
 static_assert(length_of_ipv4 == sizeof(sockaddr)); // AF_UNSPEC, to take a peer off
 
-// clock_gettime() is a system call where there is no vdso to do without.
+// The coarse clocks are read from memory whatever the kernel's clock is (do_coarse() in its
+// lib/vdso/gettimeofday.c). They are a system call where there is no vdso to do without. That of 32-bit ARM
+// has no clocks on processors without the timer that it reads (arch/arm/kernel/vdso.c).
+#if defined(__arm__)
+constexpr bool vdso_may_lack_clocks = true;
+#else
+constexpr bool vdso_may_lack_clocks = false;
+#endif
 constexpr Need needs_without_vdso[] = {
-    {packets, {SYS_clock_gettime, {CLOCK_MONOTONIC_COARSE, some_memory}}},
-    {log_to_stderr | log_to_file | log_to_syslog, {SYS_clock_gettime, {CLOCK_REALTIME_COARSE, some_memory}}},
+    {packets, {number_of_clock_gettime, {CLOCK_MONOTONIC_COARSE, some_memory}}},
+    {log_to_stderr | log_to_file | log_to_syslog,
+     {number_of_clock_gettime, {CLOCK_REALTIME_COARSE, some_memory}}},
 };
 
 // Classic BPF as seccomp uses it (Documentation/userspace-api/seccomp_filter.rst): 32-bit words of
@@ -279,13 +290,15 @@ bool allows(Program program, const SystemCall& call) {
 } // namespace
 
 Activity judge(const void* program) {
+    // What cannot be read the kernel refuses. Where we may not ask, it may be there, and forbid anything.
+    const Activity unreadable = permissions::may(asking_for_pages) ? none : all;
     sock_fprog given;
     if (program == nullptr || !user_memory::can_read(program, sizeof given))
-        return none; // the kernel refuses it
+        return unreadable;
     std::memcpy(&given, program, sizeof given);
     if (given.len == 0 || given.filter == nullptr ||
         !user_memory::can_read(given.filter, given.len * sizeof(sock_filter)))
-        return none;
+        return unreadable;
     Activity forbidden = none;
     const auto check = [&](std::span<const Need> calls) {
         for (const Need& need : calls)
@@ -293,7 +306,7 @@ Activity judge(const void* program) {
                 forbidden = forbidden | need.activities;
     };
     check(needs);
-    if (getauxval(AT_SYSINFO_EHDR) == 0)
+    if (vdso_may_lack_clocks || getauxval(AT_SYSINFO_EHDR) == 0)
         check(needs_without_vdso);
     // Then a socket of ours would be one that we can do nothing for.
     if (overlap(forbidden, packets))
