@@ -193,6 +193,28 @@ void prepared(std::string_view how) {
     say("vfork", status);
 }
 
+// A child that shares this memory takes a filter, and closes what it does not need.
+void filter_in_vfork_child(int forbidden) {
+    const int server = bound("0.0.0.0");
+    echo(server);
+    echo(server);
+    std::vector<sock_filter> program = all_but({forbidden}, SECCOMP_RET_KILL_PROCESS);
+    // NOLINTBEGIN(clang-analyzer-security.insecureAPI.vfork, clang-analyzer-unix.Vfork): what is tested
+    const pid_t child = vfork();
+    if (child == 0) {
+        install(program, false);
+        close(server);
+        // NOLINTEND(clang-analyzer-security.insecureAPI.vfork, clang-analyzer-unix.Vfork)
+        _exit(0);
+    }
+    int status = -1;
+    must(waitpid(child, &status, 0) == child && status == 0, "the child");
+    if (forbidden == SYS_getpid)
+        return serve(server);
+    for (int time = 0; time < 4; ++time)
+        echo(server);
+}
+
 } // namespace
 
 int main(int, char** arguments) {
@@ -250,6 +272,10 @@ int main(int, char** arguments) {
         start_vfork_child();
         refuse({SYS_ptrace}, SECCOMP_RET_KILL_PROCESS, false);
         serve(bound("0.0.0.0"));
+    } else if (topic == "filter_in_vfork_child") {
+        filter_in_vfork_child(SYS_recvmsg);
+    } else if (topic == "filter_in_vfork_child_without_getpid") {
+        filter_in_vfork_child(SYS_getpid);
     } else if (topic == "clock") {
         // A known peer asks at another address: was it the answer that took so long?
         const int server = bound("0.0.0.0");
