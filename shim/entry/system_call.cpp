@@ -23,8 +23,10 @@ using namespace multihome; // NOLINT(google-build-using-namespace): this file is
 namespace {
 
 // A call that installs a system-call filter. `strict`: read() and write() are all that will be left.
+// `gives_descriptor`: where it succeeds it returns one, and not 0. A filter for all threads that is refused
+// because of one of them makes seccomp(2) return that thread's number.
 template <typename Call>
-[[gnu::cold]] auto filtered(bool strict, const void* program, Call call) {
+[[gnu::cold]] auto filtered(bool strict, const void* program, bool gives_descriptor, Call call) {
     const Activity forbidden = strict ? Activity::all : system_call_filter::judge(program);
     // A vfork child's filter is not its parent's, whose memory this is. Where it does not let us find out
     // whose it is, both go on without us.
@@ -46,7 +48,7 @@ template <typename Call>
         sockets::give_prepared_back();
     }
     const auto result = call();
-    if (result >= 0)
+    if (result == 0 || (result > 0 && gives_descriptor))
         system_call_filter::enforce(forbidden);
     return result;
 }
@@ -84,7 +86,7 @@ int prctl_with_arguments(int option, unsigned long b, unsigned long c, unsigned 
     const auto pass_on = [&] { return libc::prctl(option, b, c, d, e); };
     if (option != PR_SET_SECCOMP)
         return pass_on();
-    return filtered(b == SECCOMP_MODE_STRICT, reinterpret_cast<const void*>(c), pass_on); // NOLINT
+    return filtered(b == SECCOMP_MODE_STRICT, reinterpret_cast<const void*>(c), false, pass_on); // NOLINT
 }
 
 // libuv before 1.45 and others reach recvmmsg() and sendmmsg() this way.
@@ -127,8 +129,9 @@ long syscall_with_arguments(long number, long a, long b, long c, long d, long e,
     }
     const auto pass_on = [=] { return libc::syscall(number, a, b, c, d, e, f); };
     if (number == SYS_prctl && a == PR_SET_SECCOMP)
-        return filtered(b == SECCOMP_MODE_STRICT, as<const void*>(c), pass_on);
+        return filtered(b == SECCOMP_MODE_STRICT, as<const void*>(c), false, pass_on);
     if (number == SYS_seccomp && (a == SECCOMP_SET_MODE_STRICT || a == SECCOMP_SET_MODE_FILTER))
-        return filtered(a == SECCOMP_SET_MODE_STRICT, as<const void*>(c), pass_on);
+        return filtered(a == SECCOMP_SET_MODE_STRICT, as<const void*>(c),
+                        (b & SECCOMP_FILTER_FLAG_NEW_LISTENER) != 0, pass_on);
     return pass_on();
 }

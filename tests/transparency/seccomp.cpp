@@ -3,11 +3,13 @@
 // Point 4: programs that lock themselves into a system-call filter, as daemons do after they have started.
 #include "tests/transparency/probe.hpp"
 
+#include <atomic>
 #include <dlfcn.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <new>
+#include <pthread.h>
 #include <string_view>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -215,6 +217,42 @@ void filter_in_vfork_child(int forbidden) {
         echo(server);
 }
 
+void* filter_of_its_own(void* filtered) {
+    refuse({SYS_ptrace}, SECCOMP_RET_KILL_PROCESS, false);
+    static_cast<std::atomic<bool>*>(filtered)->store(true);
+    for (;;)
+        pause();
+}
+
+// A filter for all threads is not installed where a thread has one that the others do not have.
+void refused_for_all_threads() {
+    const int server = bound("0.0.0.0");
+    echo(server);
+    std::atomic<bool> filtered{false};
+    pthread_t thread{};
+    must(pthread_create(&thread, nullptr, filter_of_its_own, &filtered) == 0, "pthread_create");
+    while (!filtered.load())
+        poll(nullptr, 0, 1);
+    std::vector<sock_filter> program = all_but({SYS_recvmsg}, SECCOMP_RET_KILL_PROCESS);
+    sock_fprog filter = filter_of(program);
+    must(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "PR_SET_NO_NEW_PRIVS");
+    must(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &filter) > 0,
+         "a thread's number");
+    for (int time = 0; time < 3; ++time)
+        echo(server);
+}
+
+// Who takes a filter that asks another process gets a descriptor, and not 0.
+void listener() {
+    const int server = bound("0.0.0.0");
+    std::vector<sock_filter> program = all_but({SYS_recvmsg}, SECCOMP_RET_KILL_PROCESS);
+    sock_fprog filter = filter_of(program);
+    must(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "PR_SET_NO_NEW_PRIVS");
+    if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &filter) <= 0)
+        skip("no second listener here");
+    serve(server);
+}
+
 } // namespace
 
 int main(int, char** arguments) {
@@ -289,6 +327,10 @@ int main(int, char** arguments) {
             say("sendto", sendto(server, data, 1, 0, peer.get(), peer.length));
             client.print_answer(asked);
         }
+    } else if (topic == "refused_for_all_threads") {
+        refused_for_all_threads();
+    } else if (topic == "listener") {
+        listener();
     } else if (topic == "allowed") {
         // Filters that have nothing against the shim, several of them.
         const int server = bound("0.0.0.0");
