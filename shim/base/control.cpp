@@ -1,35 +1,56 @@
 // SPDX-License-Identifier: MIT
 #include "shim/base/control.hpp"
 
+#include "shim/base/kernel_constants.hpp"
+
 #include <algorithm>
 #include <cstring>
-
-#ifndef IPV6_2292PKTINFO
-#define IPV6_2292PKTINFO 2 // linux/in6.h
-#endif
 
 namespace multihome::control {
 
 namespace {
 
-// Walks messages as the kernel writes them. The last one may be cut.
-class Walk {
+unsigned kind_of(const Header& header) {
+    if (header.level == IPPROTO_IP && header.type == IP_PKTINFO)
+        return ipv4;
+    if (header.level == IPPROTO_IPV6 && header.type == IPV6_PKTINFO)
+        return ipv6;
+    return none;
+}
+
+// Walks messages as the kernel writes them: stands before the first one, and at one after each step().
+class Message {
 public:
-    Walk(const void* buffer, size_t length)
+    Message(const void* buffer, size_t length)
         : next_(static_cast<const unsigned char*>(buffer)), left_(length) {}
 
-    // The next message's header and the bytes of it that are there; false at the end.
-    bool step(cmsghdr& header, const unsigned char*& message, size_t& present) {
-        if (left_ < sizeof(cmsghdr))
+    Header header;
+    const unsigned char* start = nullptr;
+    size_t present = 0; // the bytes of it that are there: the last one may be cut
+
+    // Goes to the next message; false at the end.
+    bool step() {
+        if (left_ < sizeof header)
             return false;
         std::memcpy(&header, next_, sizeof header);
-        if (header.cmsg_len < sizeof(cmsghdr))
+        if (header.length < sizeof header)
             return false;
-        message = next_;
-        present = std::min<size_t>(header.cmsg_len, left_);
-        const size_t space = std::min<size_t>(CMSG_ALIGN(header.cmsg_len), left_);
+        start = next_;
+        present = std::min(header.length, left_);
+        const size_t space = std::min(CMSG_ALIGN(header.length), left_);
         next_ += space;
         left_ -= space;
+        return true;
+    }
+
+    unsigned kind() const { return kind_of(header); }
+
+    // Reads the data; false where it is cut.
+    template <typename Data>
+    bool read(Data& data) const {
+        if (present < CMSG_LEN(sizeof data))
+            return false;
+        std::memcpy(&data, start + CMSG_LEN(0), sizeof data);
         return true;
     }
 
@@ -37,14 +58,6 @@ private:
     const unsigned char* next_;
     size_t left_;
 };
-
-unsigned kind_of(const cmsghdr& header) {
-    if (header.cmsg_level == IPPROTO_IP && header.cmsg_type == IP_PKTINFO)
-        return ipv4;
-    if (header.cmsg_level == IPPROTO_IPV6 && header.cmsg_type == IPV6_PKTINFO)
-        return ipv6;
-    return none;
-}
 
 Local local_from(const in6_pktinfo& info, Choice choice) {
     const Address address = Address::from_ipv6(info.ipi6_addr);
@@ -67,38 +80,20 @@ Local local_from(const in_pktinfo& info, Choice choice) {
     return {address, choice.with_interface ? static_cast<uint32_t>(info.ipi_ifindex) : 0};
 }
 
-// Reads the data of a complete message; false where it is cut.
-template <typename Data>
-bool read_data(const unsigned char* message, size_t present, Data& data) {
-    if (present < CMSG_LEN(sizeof data))
-        return false;
-    std::memcpy(&data, message + CMSG_LEN(0), sizeof data);
-    return true;
-}
-
 } // namespace
 
 Arrival read(const void* buffer, size_t length, Choice choice) {
     Arrival arrival;
-    Walk walk(buffer, length);
-    cmsghdr header;
-    const unsigned char* message = nullptr;
-    size_t present = 0;
-    while (walk.step(header, message, present)) {
-        const unsigned kind = kind_of(header);
-        if (kind == ipv4) {
-            in_pktinfo info;
-            if (!read_data(message, present, info))
-                continue;
+    for (Message message(buffer, length); message.step();) {
+        in_pktinfo info;
+        in6_pktinfo info6;
+        if (message.kind() == ipv4 && message.read(info)) {
             // Wins over a v4-mapped IPV6_PKTINFO, which cannot tell the address to answer a broadcast from.
             arrival.local = local_from(info, choice);
             arrival.found |= ipv4;
-        } else if (kind == ipv6) {
-            in6_pktinfo info;
-            if (!read_data(message, present, info))
-                continue;
+        } else if (message.kind() == ipv6 && message.read(info6)) {
             if ((arrival.found & ipv4) == 0)
-                arrival.local = local_from(info, choice);
+                arrival.local = local_from(info6, choice);
             arrival.found |= ipv6;
         }
     }
@@ -109,28 +104,25 @@ size_t hand_over(const void* source, size_t source_length, unsigned hide, void* 
                  int& flags, size_t target_writable) {
     auto* out = static_cast<unsigned char*>(target);
     size_t room = target != nullptr ? target_room : 0;
-    Walk walk(source, source_length);
-    cmsghdr header;
-    const unsigned char* message = nullptr;
-    size_t present = 0;
-    while (walk.step(header, message, present)) {
-        if ((kind_of(header) & hide) != 0)
+    for (Message message(source, source_length); message.step();) {
+        if ((message.kind() & hide) != 0)
             continue;
-        if (room < sizeof(cmsghdr)) {
+        Header& header = message.header;
+        if (room < sizeof(Header)) {
             flags |= MSG_CTRUNC;
             continue;
         }
-        if (room < header.cmsg_len) {
+        if (room < header.length) {
             flags |= MSG_CTRUNC;
-            header.cmsg_len = room;
+            header.length = room;
         }
-        const size_t written = std::min<size_t>(header.cmsg_len, present);
+        const size_t written = std::min(header.length, message.present);
         // What the kernel cannot write it leaves out, without a word.
         if (static_cast<size_t>(out - static_cast<unsigned char*>(target)) + written > target_writable)
             continue;
-        const size_t space = std::min<size_t>(CMSG_ALIGN(header.cmsg_len), room);
+        const size_t space = std::min(CMSG_ALIGN(header.length), room);
         // memmove, because the two buffers may be one; what is handed over only ever moves forward.
-        std::memmove(out, message, written);
+        std::memmove(out, message.start, written);
         std::memcpy(out, &header, sizeof header);
         out += space;
         room -= space;
@@ -139,12 +131,8 @@ size_t hand_over(const void* source, size_t source_length, unsigned hide, void* 
 }
 
 bool has_visible(const void* source, size_t source_length, unsigned hide) {
-    Walk walk(source, source_length);
-    cmsghdr header;
-    const unsigned char* message = nullptr;
-    size_t present = 0;
-    while (walk.step(header, message, present))
-        if ((kind_of(header) & hide) == 0)
+    for (Message message(source, source_length); message.step();)
+        if ((message.kind() & hide) == 0)
             return true;
     return false;
 }
@@ -154,22 +142,21 @@ Outgoing inspect_outgoing(const void* buffer, size_t length, size_t& used) {
     Outgoing result = Outgoing::plain;
     size_t position = 0;
     // As for_each_cmsghdr() and CMSG_OK() in the kernel's include/linux/socket.h.
-    while (length >= sizeof(cmsghdr) && position <= length - sizeof(cmsghdr)) {
-        cmsghdr header;
+    while (length >= sizeof(Header) && position <= length - sizeof(Header)) {
+        Header header;
         std::memcpy(&header, bytes + position, sizeof header);
-        if (header.cmsg_len < sizeof(cmsghdr) || header.cmsg_len > length - position)
+        if (header.length < sizeof(Header) || header.length > length - position)
             return Outgoing::malformed;
-        if (kind_of(header) != none ||
-            (header.cmsg_level == IPPROTO_IPV6 && header.cmsg_type == IPV6_2292PKTINFO))
+        if (kind_of(header) != none || (header.level == IPPROTO_IPV6 && header.type == IPV6_2292PKTINFO))
             result = Outgoing::chosen;
-        position += CMSG_ALIGN(header.cmsg_len);
+        position += CMSG_ALIGN(header.length);
     }
     used = position;
     return result;
 }
 
 bool is_ipv4_source(const void* message) {
-    cmsghdr header;
+    Header header;
     std::memcpy(&header, message, sizeof header);
     return kind_of(header) == ipv4;
 }

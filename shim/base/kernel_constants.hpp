@@ -1,18 +1,64 @@
 // SPDX-License-Identifier: MIT
 //
-// What tells recvfrom() from recvmsg(), and sendto() from sendmsg(), in the kernel; its headers for programs
-// do not have it.
+// The kernel's interface, as far as headers for programs do not have it: older ones, all of them, or not
+// under one name for all processors.
 #pragma once
 
 #include <climits>
 #include <cstddef>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+// The same everywhere.
+#ifndef SYS_pidfd_getfd
+#define SYS_pidfd_getfd 438 // Linux 5.6
+#endif
+#ifndef SYS_recvmmsg_time64
+#define SYS_recvmmsg_time64 417 // Linux 5.1, 32-bit processors only
+#endif
+#ifndef SO_BINDTOIFINDEX
+#define SO_BINDTOIFINDEX 62 // asm-generic/socket.h
+#endif
+// linux/in6.h, which cannot be included beside netinet/in.h
+#ifndef IPV6_2292PKTINFO
+#define IPV6_2292PKTINFO 2
+#endif
+#ifndef IPV6_FREEBIND
+#define IPV6_FREEBIND 78
+#endif
+#ifndef CLOSE_RANGE_UNSHARE
+#define CLOSE_RANGE_UNSHARE 2 // linux/close_range.h
+#endif
 
 namespace multihome {
 
-// The lengths that both calls treat alike. The kernel cuts longer ones (MAX_RW_COUNT) in one of them.
-constexpr size_t maximum_length = INT_MAX & ~4095;
+// What libc calls for fstat() and mmap(): 32-bit kernels have older calls of these names, and that fstat()
+// fills in another structure.
+#if defined(SYS_fstat64)
+constexpr long number_of_fstat = SYS_fstat64;
+#else
+constexpr long number_of_fstat = SYS_fstat;
+#endif
+#if defined(SYS_mmap2)
+constexpr long number_of_mmap = SYS_mmap2;
+#else
+constexpr long number_of_mmap = SYS_mmap;
+#endif
+#if defined(SYS_clock_gettime64)
+constexpr long number_of_clock_gettime = SYS_clock_gettime64;
+#else
+constexpr long number_of_clock_gettime = SYS_clock_gettime;
+#endif
 
-// MSG_CMSG_COMPAT, include/linux/socket.h: the call for messages refuses the flag, the other one ignores it.
+// What tells recvfrom() from recvmsg(), and sendto() from sendmsg(): the lengths that both treat alike, where
+// the kernel cuts longer ones (MAX_RW_COUNT) in one of them; and MSG_CMSG_COMPAT (include/linux/socket.h), a
+// flag that the call for messages refuses and the other one ignores.
+constexpr size_t maximum_length = INT_MAX & ~4095;
 constexpr int msg_cmsg_compat = INT_MIN;
+
+// MSG_PROBE, the same header: look up the route, then stop before anything is sent and before a pending error
+// is taken from the socket (ip_make_skb(), ip6_make_skb()).
+constexpr int msg_probe = 0x10;
 
 } // namespace multihome

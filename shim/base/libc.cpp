@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: MIT
 #include "shim/base/libc.hpp"
 
+#include "shim/base/kernel_constants.hpp"
 #include "shim/base/next_definitions.hpp"
-#include "shim/base/system_call_numbers.hpp"
 
+#include <atomic>
 #include <climits>
 #include <cstdlib>
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <unistd.h>
 
 namespace multihome::libc {
 
-long raw_syscall(long number, long a, long b, long c, long d, long e, long f) {
+long detail::system_call(long number, long a, long b, long c, long d, long e, long f) {
 #if defined(__x86_64__)
     register long r10 asm("r10") = d;
     register long r8 asm("r8") = e;
@@ -69,109 +71,55 @@ long raw_syscall(long number, long a, long b, long c, long d, long e, long f) {
 
 namespace {
 
-// The system call as libc would make it: -1 and errno on failure.
-template <typename... Arguments>
-long checked(long number, Arguments... arguments) {
-    // C-style casts, because the arguments are pointers and integers of all widths.
-    const long result = raw_syscall(number, ((long)arguments)...);
-    if (result < 0 && result > -4096) {
-        errno = static_cast<int>(-result);
-        return -1;
-    }
-    return result;
+// A system call as a function of the type of `next`.
+template <long number, typename Definition, typename Result, typename... Arguments>
+constexpr auto* call(const Next<Definition, Result(Arguments...)>& /*next*/) {
+    return +[](Arguments... arguments) { return static_cast<Result>(checked_syscall(number, arguments...)); };
 }
 
-int checked_int(long result) {
-    return static_cast<int>(result);
-}
-
-// What is called where there is no next definition (yet): one function for each line of symbols.def.
+// What is called where there is no next definition (yet): one for each line of symbols.def.
 namespace raw {
 
-int socket(int domain, int type, int protocol) {
-    return checked_int(checked(SYS_socket, domain, type, protocol));
-}
-int bind(int fd, const sockaddr* address, socklen_t length) {
-    return checked_int(checked(SYS_bind, fd, address, length));
-}
-int connect(int fd, const sockaddr* address, socklen_t length) {
-    return checked_int(checked(SYS_connect, fd, address, length));
-}
-int close(int fd) {
-    return checked_int(checked(SYS_close, fd));
-}
-int close_range(unsigned int first, unsigned int last, int flags) {
-    return checked_int(checked(SYS_close_range, first, last, flags));
-}
+constexpr auto* socket = call<SYS_socket>(libc::socket);
+constexpr auto* bind = call<SYS_bind>(libc::bind);
+constexpr auto* connect = call<SYS_connect>(libc::connect);
+constexpr auto* close = call<SYS_close>(libc::close);
+constexpr auto* close_range = call<SYS_close_range>(libc::close_range);
 void closefrom(int first) {
-    checked(SYS_close_range, first < 0 ? 0 : first, UINT_MAX, 0);
+    raw::close_range(first < 0 ? 0 : static_cast<unsigned>(first), UINT_MAX, 0);
 }
-int dup(int fd) {
-    return checked_int(checked(SYS_dup, fd));
-}
-int dup3(int old_fd, int new_fd, int flags) {
-    return checked_int(checked(SYS_dup3, old_fd, new_fd, flags));
-}
+constexpr auto* dup = call<SYS_dup>(libc::dup);
+constexpr auto* dup3 = call<SYS_dup3>(libc::dup3);
 int dup2(int old_fd, int new_fd) {
     // dup3() refuses equal numbers; dup2() then only checks that the descriptor is open.
     if (old_fd == new_fd)
-        return checked(SYS_fcntl, old_fd, F_GETFD) < 0 ? -1 : new_fd;
+        return checked_syscall(SYS_fcntl, old_fd, F_GETFD) < 0 ? -1 : new_fd;
     return raw::dup3(old_fd, new_fd, 0);
 }
-int fcntl(int fd, int command, long argument) {
-    return checked_int(checked(SYS_fcntl, fd, command, argument));
-}
-int fcntl64(int fd, int command, long argument) {
-    return raw::fcntl(fd, command, argument);
-}
-int pidfd_getfd(int pidfd, int fd, unsigned int flags) {
-    return checked_int(checked(SYS_pidfd_getfd, pidfd, fd, flags));
-}
-int setsockopt(int fd, int level, int name, const void* value, socklen_t length) {
-    return checked_int(checked(SYS_setsockopt, fd, level, name, value, length));
-}
-int getsockopt(int fd, int level, int name, void* value, socklen_t* length) {
-    return checked_int(checked(SYS_getsockopt, fd, level, name, value, length));
-}
-ssize_t recvfrom(int fd, void* buffer, size_t length, int flags, sockaddr* address,
-                 socklen_t* address_length) {
-    return checked(SYS_recvfrom, fd, buffer, length, flags, address, address_length);
-}
+constexpr auto* fcntl = call<SYS_fcntl>(libc::fcntl);
+constexpr auto* fcntl64 = call<SYS_fcntl>(libc::fcntl64);
+constexpr auto* pidfd_getfd = call<SYS_pidfd_getfd>(libc::pidfd_getfd);
+constexpr auto* setsockopt = call<SYS_setsockopt>(libc::setsockopt);
+constexpr auto* getsockopt = call<SYS_getsockopt>(libc::getsockopt);
+constexpr auto* recvfrom = call<SYS_recvfrom>(libc::recvfrom);
 ssize_t __recvfrom_chk(int fd, void* buffer, size_t length, size_t buffer_length, int flags,
                        sockaddr* address, socklen_t* address_length) {
     if (length > buffer_length)
         std::abort(); // as __chk_fail() does
     return raw::recvfrom(fd, buffer, length, flags, address, address_length);
 }
-ssize_t recvmsg(int fd, msghdr* message, int flags) {
-    return checked(SYS_recvmsg, fd, message, flags);
-}
-int recvmmsg(int fd, mmsghdr* messages, unsigned int count, int flags, timespec* timeout) {
-    return checked_int(checked(SYS_recvmmsg, fd, messages, count, flags, timeout));
-}
+constexpr auto* recvmsg = call<SYS_recvmsg>(libc::recvmsg);
+constexpr auto* recvmmsg = call<SYS_recvmmsg>(libc::recvmmsg);
 #if __SIZEOF_POINTER__ == 4
-ssize_t __recvmsg64(int fd, msghdr* message, int flags) {
-    return raw::recvmsg(fd, message, flags);
-}
-int __recvmmsg64(int fd, mmsghdr* messages, unsigned int count, int flags, Time64* timeout) {
-    return checked_int(checked(SYS_recvmmsg_time64, fd, messages, count, flags, timeout));
-}
+constexpr auto* __recvmsg64 = call<SYS_recvmsg>(libc::__recvmsg64);
+constexpr auto* __recvmmsg64 = call<SYS_recvmmsg_time64>(libc::__recvmmsg64);
 #endif
-ssize_t sendto(int fd, const void* buffer, size_t length, int flags, const sockaddr* address,
-               socklen_t address_length) {
-    return checked(SYS_sendto, fd, buffer, length, flags, address, address_length);
-}
-ssize_t sendmsg(int fd, const msghdr* message, int flags) {
-    return checked(SYS_sendmsg, fd, message, flags);
-}
-int sendmmsg(int fd, mmsghdr* messages, unsigned int count, int flags) {
-    return checked_int(checked(SYS_sendmmsg, fd, messages, count, flags));
-}
-int prctl(int option, unsigned long b, unsigned long c, unsigned long d, unsigned long e) {
-    return checked_int(checked(SYS_prctl, option, b, c, d, e));
-}
+constexpr auto* sendto = call<SYS_sendto>(libc::sendto);
+constexpr auto* sendmsg = call<SYS_sendmsg>(libc::sendmsg);
+constexpr auto* sendmmsg = call<SYS_sendmmsg>(libc::sendmmsg);
+constexpr auto* prctl = call<SYS_prctl>(libc::prctl);
 long syscall(long number, long a, long b, long c, long d, long e, long f) {
-    return checked(number, a, b, c, d, e, f);
+    return checked_syscall(number, a, b, c, d, e, f);
 }
 
 } // namespace raw
@@ -198,27 +146,36 @@ void* find_next(const char* name, void* raw_function, bool& final) {
     void* name##_definition::raw() {                                                                         \
         return reinterpret_cast<void*>(raw::name);                                                           \
     }
-#define MULTIHOME_VARIADIC(result, name, fixed, rest) MULTIHOME_SYMBOL(result, name, fixed)
 // NOLINTEND(bugprone-macro-parentheses)
 #include "shim/symbols.def"
-#undef MULTIHOME_SYMBOL
-#undef MULTIHOME_VARIADIC
+
+namespace {
+
+// Relaxed: stored once, nearly always before there is a second thread (resolve_all()).
+constinit std::atomic<void*> found_vfork{nullptr};
+
+} // namespace
+
+void* next_vfork() {
+    if (void* found = found_vfork.load(std::memory_order_relaxed); found != nullptr)
+        return found;
+    bool final = true;
+    // Where there is no other, fork() is one (POSIX.1-2001).
+    return find_next("vfork", reinterpret_cast<void*>(&fork), final);
+}
 
 void resolve_all() {
     WantedFunction functions[] = {
-#define MULTIHOME_SYMBOL(result, name, arguments)     WantedFunction{#name},
-#define MULTIHOME_VARIADIC(result, name, fixed, rest) WantedFunction{#name},
+#define MULTIHOME_SYMBOL(result, name, arguments) WantedFunction{#name},
 #include "shim/symbols.def"
-#undef MULTIHOME_SYMBOL
-#undef MULTIHOME_VARIADIC
+        WantedFunction{"vfork"},
     };
     find_next_definitions(functions);
     const WantedFunction* next = functions;
-#define MULTIHOME_SYMBOL(result, name, arguments)     name.resolve((next++)->definition);
-#define MULTIHOME_VARIADIC(result, name, fixed, rest) name.resolve((next++)->definition);
+#define MULTIHOME_SYMBOL(result, name, arguments) name.resolve((next++)->definition);
 #include "shim/symbols.def"
-#undef MULTIHOME_SYMBOL
-#undef MULTIHOME_VARIADIC
+    found_vfork.store(next->definition != nullptr ? next->definition : next_vfork(),
+                      std::memory_order_relaxed);
 }
 
 } // namespace multihome::libc

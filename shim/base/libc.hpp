@@ -13,9 +13,28 @@
 
 namespace multihome::libc {
 
+namespace detail {
+long system_call(long number, long a = 0, long b = 0, long c = 0, long d = 0, long e = 0, long f = 0);
+}
+
 // Makes the system call itself, without any libc function, and returns the kernel's word for it (-errno on
 // failure). Async-signal-safe.
-long raw_syscall(long number, long a = 0, long b = 0, long c = 0, long d = 0, long e = 0, long f = 0);
+template <typename... Arguments>
+long raw_syscall(long number, Arguments... arguments) {
+    // C-style casts, because the arguments are pointers and integers of all widths.
+    return detail::system_call(number, ((long)arguments)...);
+}
+
+// The same as libc would make it: -1 and errno on failure.
+template <typename... Arguments>
+long checked_syscall(long number, Arguments... arguments) {
+    const long result = raw_syscall(number, arguments...);
+    if (result < 0 && result > -4096) {
+        errno = static_cast<int>(-result);
+        return -1;
+    }
+    return result;
+}
 
 // The definition of `name` that comes after ours, or `raw` where there is none. Called from inside itself
 // (see Next) it returns `raw` and sets `final` to false. Leaves errno alone.
@@ -89,13 +108,14 @@ struct Time64 {
 #define MULTIHOME_VARIADIC(result, name, fixed, rest)                                                        \
     MULTIHOME_NEXT(name, result(MULTIHOME_UNPACK fixed, MULTIHOME_UNPACK rest))
 #include "shim/symbols.def"
-#undef MULTIHOME_SYMBOL
-#undef MULTIHOME_VARIADIC
 #undef MULTIHOME_NEXT
 #undef MULTIHOME_UNPACK
 
 // Resolves every function now.
 void resolve_all();
+
+// What vfork() is to jump to. Leaves errno alone, and once all is resolved dlerror() too.
+void* next_vfork();
 
 // Keeps errno as it was: our own system calls are nobody's business.
 class ErrnoGuard {

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <arpa/inet.h>
+#include <atomic>
 #include <ctime>
 #include <spdlog/details/log_msg.h>
 #include <spdlog/sinks/sink.h>
@@ -21,37 +22,19 @@ using spdlog::details::log_msg;
 
 constexpr size_t longest_line = 400;
 
-spdlog::level::level_enum to_spdlog(LogLevel level) {
-    switch (level) {
-    case LogLevel::trace:
-        return spdlog::level::trace;
-    case LogLevel::debug:
-        return spdlog::level::debug;
-    case LogLevel::info:
-        return spdlog::level::info;
-    case LogLevel::warn:
-        return spdlog::level::warn;
-    case LogLevel::error:
-        return spdlog::level::err;
-    case LogLevel::off:
-        break;
-    }
-    return spdlog::level::off;
+// The same numbers, but for that of `off`, which no line has.
+constexpr spdlog::level::level_enum to_spdlog(LogLevel level) {
+    return static_cast<spdlog::level::level_enum>(level);
 }
+static_assert(to_spdlog(LogLevel::trace) == spdlog::level::trace &&
+              to_spdlog(LogLevel::error) == spdlog::level::err);
 
 // The priorities of syslog(3).
 unsigned priority_of(spdlog::level::level_enum level) {
-    switch (level) {
-    case spdlog::level::err:
-    case spdlog::level::critical:
-        return 3;
-    case spdlog::level::warn:
-        return 4;
-    case spdlog::level::info:
-        return 6;
-    default:
-        return 7;
-    }
+    return level >= spdlog::level::err    ? 3
+           : level == spdlog::level::warn ? 4
+           : level == spdlog::level::info ? 6
+                                          : 7;
 }
 
 // The kernel's clock that the vdso reads on every machine. Not with ::now(), which brings more of libstdc++
@@ -62,10 +45,6 @@ spdlog::log_clock::time_point now() {
     using namespace std::chrono;
     return spdlog::log_clock::time_point{
         duration_cast<spdlog::log_clock::duration>(seconds{time.tv_sec} + nanoseconds{time.tv_nsec})};
-}
-
-std::string_view payload_of(const log_msg& message) {
-    return {message.payload.data(), message.payload.size()};
 }
 
 // A line as one of the targets wants it.
@@ -126,7 +105,7 @@ private:
     }
     void append_payload(const log_msg& message, std::string_view then) {
         buffer_.append(": ");
-        buffer_.append(payload_of(message));
+        buffer_.append({message.payload.data(), message.payload.size()});
         buffer_.append(then);
     }
 
@@ -134,9 +113,10 @@ private:
     TextBuffer buffer_{text_};
 };
 
-// Written once, by the loader's call, before there are threads.
-constinit FileIdentity standard_error;
-constinit bool standard_error_is_network = false;
+// Written once, by the loader's call, before there are threads. Among the initialized data, because each
+// process writes there at its start already: a page less.
+[[gnu::section(".data")]] constinit FileIdentity standard_error;
+[[gnu::section(".data")]] constinit bool standard_error_is_network = false;
 
 const char* describe(int error) {
     switch (-error) {
@@ -162,6 +142,11 @@ const char* describe(int error) {
     }
 }
 
+// True the first time. Relaxed: nothing but the flag itself depends on it.
+bool is_first(std::atomic<bool>& told) {
+    return !told.exchange(true, std::memory_order_relaxed);
+}
+
 // A line about lines.
 log_msg at_time_of(const log_msg& other, spdlog::level::level_enum level, std::string_view text) {
     return {other.time, {}, other.logger_name, level, {text.data(), text.size()}};
@@ -177,13 +162,13 @@ public:
             const int result = append_to_file(file, line.text());
             if (result == 0)
                 return;
-            static Once told;
-            if (!told.exchange(true, std::memory_order_relaxed)) {
+            static std::atomic<bool> told{false};
+            if (is_first(told)) {
                 char text[longest_line];
                 TextBuffer notice{text};
                 const TextArgument arguments[] = {file, describe(result), name_of_the_rest()};
                 append_pattern(notice, "cannot write to the log file {} ({}): lines go to {} instead",
-                               arguments, 3);
+                               arguments);
                 log_without_file(at_time_of(message, spdlog::level::err, notice.text()));
             }
         }
@@ -212,8 +197,8 @@ private:
                 line.format_for_file(message);
             write_to_descriptor(STDERR_FILENO, standard_error, line.text());
         } else if (permissions::may(Activity::log_to_syslog)) {
-            static Once told;
-            if (settings::get().log_file == nullptr && !told.exchange(true, std::memory_order_relaxed))
+            static std::atomic<bool> told{false};
+            if (settings::get().log_file == nullptr && is_first(told))
                 log_to_syslog(
                     at_time_of(message, spdlog::level::info,
                                standard_error_is_network
@@ -238,30 +223,28 @@ void remember_standard_error() {
     standard_error_is_network = is_network_connection(STDERR_FILENO, standard_error);
 }
 
-void write_line(LogLevel level, std::string_view pattern, const TextArgument* arguments, size_t count) {
+void write_line(LogLevel level, std::string_view pattern, std::span<const TextArgument> arguments) {
     const libc::ErrnoGuard keep_errno;
     char text[longest_line];
     TextBuffer line{text};
-    append_pattern(line, pattern, arguments, count);
+    append_pattern(line, pattern, arguments);
     // Made for each line: there is nothing that an interrupted or forked thread could leave half made.
     Sink sink;
     sink.log({now(), {}, "multihome", to_spdlog(level), {line.text().data(), line.text().size()}});
 }
 
 AddressText::AddressText(const Address& address) {
-    if (address.is_ipv4()) {
-        const in_addr ipv4 = address.ipv4();
+    const in_addr ipv4 = address.ipv4();
+    const in6_addr ipv6 = address.ipv6();
+    if (address.is_ipv4())
         inet_ntop(AF_INET, &ipv4, text, sizeof text);
-    } else {
-        const in6_addr ipv6 = address.ipv6();
+    else
         inet_ntop(AF_INET6, &ipv6, text, sizeof text);
-    }
 }
 
 AddressText::AddressText(const Peer& peer) {
     const AddressText address{peer.address};
-    char room[sizeof text - 1];
-    TextBuffer buffer{room};
+    TextBuffer buffer{text}; // which is longer than what comes together
     const bool ipv4 = peer.address.is_ipv4();
     buffer.append(ipv4 ? "" : "[");
     buffer.append(address.text);
@@ -271,8 +254,6 @@ AddressText::AddressText(const Peer& peer) {
     }
     buffer.append(ipv4 ? ":" : "]:");
     buffer.append_number(ntohs(peer.port));
-    std::memcpy(text, room, buffer.text().size());
-    text[buffer.text().size()] = '\0';
 }
 
 } // namespace multihome::log

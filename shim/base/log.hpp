@@ -5,13 +5,14 @@
 // forked child.
 //
 // It goes to the first of these that can be written:
-// - MULTIHOME_LOG_FILE, a regular file, opened for each line: no descriptor is kept, because the program may
-// close
-//   it, or be surprised by it. What a later chroot() or setuid() makes of the name holds for the next line.
-// - standard error, while that still is the file that it was when the program started, and no network
-// connection.
-//   In the journal (JOURNAL_STREAM) a line carries its priority instead of the time.
-// - syslog (/dev/log).
+//
+//  1. MULTIHOME_LOG_FILE, a regular file, opened for each line: no descriptor is kept, because the program
+//     may close it, or be surprised by it. What a later chroot() or setuid() makes of the name holds for the
+//     next line.
+//  2. Standard error, while that still is the file that it was when the program started, and no network
+//     connection. In the journal (JOURNAL_STREAM) a line carries its priority instead of the time.
+//  3. Syslog (/dev/log).
+//
 // The first line that cannot be written where it should says so, and why, where it goes instead.
 //
 // A line never kills: SIGPIPE and SIGXFSZ, which a write may raise, are taken back.
@@ -21,7 +22,8 @@
 #include "shim/base/settings.hpp"
 #include "shim/base/text.hpp"
 
-#include <atomic>
+#include <array>
+#include <span>
 #include <string_view>
 
 namespace multihome::log {
@@ -37,36 +39,22 @@ void remember_standard_error();
 
 // Writes a line put together from `pattern` and the arguments for its places, whether it is wanted or not.
 // Beyond 400 bytes it is cut. Leaves errno alone.
-[[gnu::cold]] void write_line(LogLevel level, std::string_view pattern, const TextArgument* arguments,
-                              size_t count);
+[[gnu::cold]] void write_line(LogLevel level, std::string_view pattern,
+                              std::span<const TextArgument> arguments);
 
 // Writes a line if it is wanted. Leaves errno alone.
 template <typename... Arguments>
 [[gnu::cold]] void write(LogLevel level, TextPattern<Arguments...> pattern, const Arguments&... arguments) {
-    if (!wanted(level))
-        return;
-    const TextArgument list[] = {TextArgument{arguments}...,
-                                 TextArgument{0}}; // one more, so that it is never empty
-    write_line(level, pattern.text(), list, sizeof...(Arguments));
-}
-
-// For a line that is worth writing once: a static object of the one who has it to say.
-using Once = std::atomic<bool>;
-
-// The same as write(), the first time that such a line is wanted.
-template <typename... Arguments>
-[[gnu::cold]] void write_once(Once& once, LogLevel level, TextPattern<Arguments...> pattern,
-                              const Arguments&... arguments) {
-    // Relaxed: nothing but the flag itself depends on it.
-    if (wanted(level) && !once.exchange(true, std::memory_order_relaxed))
-        write<Arguments...>(level, pattern, arguments...);
+    if (wanted(level))
+        write_line(level, pattern.text(),
+                   std::array<TextArgument, sizeof...(Arguments)>{TextArgument{arguments}...});
 }
 
 // An address as an operator writes it.
 struct AddressText {
     explicit AddressText(const Address& address);
     explicit AddressText(const Peer& peer); // with its port
-    char text[80];
+    char text[80]{};
 };
 
 } // namespace multihome::log

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include "shim/base/log_target.hpp"
 
+#include "shim/base/kernel_constants.hpp"
 #include "shim/base/libc.hpp"
 #include "shim/base/permissions.hpp"
 
-#include <cstdint>
 #include <cstring>
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/un.h>
 
 namespace multihome::log {
@@ -18,11 +17,6 @@ namespace {
 
 using libc::raw_syscall;
 using permissions::may;
-
-template <typename Type>
-long pointer(Type* to) {
-    return reinterpret_cast<long>(to);
-}
 
 // Signals as the kernel's sigset_t has them.
 using SignalSet = uint64_t;
@@ -33,17 +27,17 @@ constexpr SignalSet set_of(int signal) {
 // Holds back the signal that a write to this kind of file may raise, and takes it back where it was raised.
 class HeldBackSignal {
 public:
-    explicit HeldBackSignal(mode_t mode)
-        : set_(S_ISFIFO(mode) || S_ISSOCK(mode) ? set_of(SIGPIPE) // nobody reads
-               : S_ISREG(mode)                  ? set_of(SIGXFSZ)
-                                                : // RLIMIT_FSIZE
-                   SignalSet{0}) {
+    explicit HeldBackSignal(mode_t mode) {
+        if (S_ISFIFO(mode) || S_ISSOCK(mode))
+            set_ = set_of(SIGPIPE); // nobody reads
+        else if (S_ISREG(mode))
+            set_ = set_of(SIGXFSZ); // RLIMIT_FSIZE
         if (set_ == 0)
             return;
-        raw_syscall(SYS_rt_sigprocmask, SIG_BLOCK, pointer(&set_), pointer(&before_), sizeof set_);
+        raw_syscall(SYS_rt_sigprocmask, SIG_BLOCK, &set_, &before_, sizeof set_);
         // One that the program itself holds back may be waiting already, and is the program's.
         if ((before_ & set_) != 0)
-            raw_syscall(SYS_rt_sigpending, pointer(&waiting_), sizeof waiting_);
+            raw_syscall(SYS_rt_sigpending, &waiting_, sizeof waiting_);
     }
 
     // `result`: what the write came to.
@@ -52,14 +46,14 @@ public:
             return;
         if ((result == -EPIPE || result == -EFBIG) && (waiting_ & set_) == 0) {
             const timespec at_once{};
-            raw_syscall(SYS_rt_sigtimedwait, pointer(&set_), 0, pointer(&at_once), sizeof set_);
+            raw_syscall(SYS_rt_sigtimedwait, &set_, 0, &at_once, sizeof set_);
         }
         if ((before_ & set_) == 0)
-            raw_syscall(SYS_rt_sigprocmask, SIG_SETMASK, pointer(&before_), 0, sizeof before_);
+            raw_syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before_, 0, sizeof before_);
     }
 
 private:
-    SignalSet set_;
+    SignalSet set_ = 0;
     SignalSet before_ = 0;
     SignalSet waiting_ = 0;
 };
@@ -75,13 +69,13 @@ long open_file(const char* name) {
         how.flags = flags;
         how.mode = mode;
         how.resolve = RESOLVE_NO_SYMLINKS;
-        opened = raw_syscall(SYS_openat2, AT_FDCWD, pointer(name), pointer(&how), sizeof how);
+        opened = raw_syscall(SYS_openat2, AT_FDCWD, name, &how, sizeof how);
     }
     // Before Linux 5.6 only the last part of the name is looked at.
     if (opened == -ENOSYS)
-        opened = raw_syscall(SYS_openat, AT_FDCWD, pointer(name), flags | O_NOFOLLOW, mode);
+        opened = raw_syscall(SYS_openat, AT_FDCWD, name, flags | O_NOFOLLOW, mode);
     if (opened == -ELOOP && raw_syscall(SYS_geteuid) != 0)
-        opened = raw_syscall(SYS_openat, AT_FDCWD, pointer(name), flags, mode);
+        opened = raw_syscall(SYS_openat, AT_FDCWD, name, flags, mode);
     return opened;
 }
 
@@ -89,7 +83,7 @@ long open_file(const char* name) {
 
 FileIdentity identity_of(int fd) {
     struct stat64 status; // as the kernel fills it in on all of our architectures
-    if (raw_syscall(number_of_fstat, fd, pointer(&status)) != 0)
+    if (raw_syscall(number_of_fstat, fd, &status) != 0)
         return {};
     return {status.st_dev, status.st_ino, status.st_mode};
 }
@@ -99,13 +93,13 @@ bool is_network_connection(int fd, const FileIdentity& identity) {
         return false;
     int domain = AF_UNSPEC;
     socklen_t length = sizeof domain;
-    raw_syscall(SYS_getsockopt, fd, SOL_SOCKET, SO_DOMAIN, pointer(&domain), pointer(&length));
+    raw_syscall(SYS_getsockopt, fd, SOL_SOCKET, SO_DOMAIN, &domain, &length);
     return domain != AF_UNIX;
 }
 
 int write_to_descriptor(int fd, const FileIdentity& identity, std::string_view line) {
     const HeldBackSignal signal(identity.mode);
-    const long result = raw_syscall(SYS_write, fd, pointer(line.data()), static_cast<long>(line.size()));
+    const long result = raw_syscall(SYS_write, fd, line.data(), line.size());
     signal.release(result);
     return result < 0 ? static_cast<int>(result) : 0;
 }
@@ -127,9 +121,8 @@ int send_to_syslog(std::string_view message) {
     if (opened < 0)
         return static_cast<int>(opened);
     constexpr sockaddr_un address{AF_UNIX, "/dev/log"};
-    const long result =
-        raw_syscall(SYS_sendto, opened, pointer(message.data()), static_cast<long>(message.size()),
-                    MSG_NOSIGNAL | MSG_DONTWAIT, pointer(&address), sizeof address);
+    const long result = raw_syscall(SYS_sendto, opened, message.data(), message.size(),
+                                    MSG_NOSIGNAL | MSG_DONTWAIT, &address, sizeof address);
     raw_syscall(SYS_close, opened);
     return result < 0 ? static_cast<int>(result) : 0;
 }

@@ -8,16 +8,8 @@
 #include <cstdint>
 #include <string_view>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 
 namespace multihome::log {
-
-// 32-bit kernels have an older call by the name of fstat(), which fills in another structure.
-#if defined(SYS_fstat64)
-constexpr long number_of_fstat = SYS_fstat64;
-#else
-constexpr long number_of_fstat = SYS_fstat;
-#endif
 
 // What a descriptor stands for.
 struct FileIdentity {

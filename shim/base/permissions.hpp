@@ -10,43 +10,53 @@
 
 namespace multihome {
 
-enum class Activity : uint8_t {
-    packets,            // the packet path: recvmsg() for recvfrom(), and what it takes beside that
-    mapping,            // memory of our own (base/mapping)
-    asking_for_locks,   // is memory locked? (base/mapping)
-    random_key,         // the key of the peer table from getrandom(2)
-    new_sockets,        // looking at a socket, and switching on what we need
-    verifying,          // is a descriptor still the socket that it was?
-    steering,           // choosing the source of a connection
-    yielding,           // while another thread steers
-    finding_interfaces, // what the program chose with IP_MULTICAST_IF on a socket that comes from elsewhere
-    finding_routes,     // does a local route cover a source that has no address?
-    probing,            // was it the source that made a call fail?
-    log_to_stderr,      // a line of the log, wherever standard error leads
-    log_to_file,        // a line to MULTIHOME_LOG_FILE
-    resolving_no_links, // openat2(2), so that no part of its name is a symbolic link
-    log_to_syslog,      // a line to /dev/log
-    count
+// A bit each; a value may stand for several.
+enum class Activity : uint32_t {
+    none = 0,
+    packets = 1U << 0,             // the packet path: recvmsg() for recvfrom(), and what it takes beside that
+    mapping = 1U << 1,             // memory of our own (base/mapping)
+    asking_for_locks = 1U << 2,    // is memory locked? (base/mapping)
+    random_key = 1U << 3,          // the key of the peer table from getrandom(2)
+    new_sockets = 1U << 4,         // looking at a socket, and switching on what we need
+    verifying = 1U << 5,           // is a descriptor still the socket that it was?
+    steering = 1U << 6,            // choosing the source of a connection
+    yielding = 1U << 7,            // while another thread steers
+    finding_interfaces = 1U << 8,  // what the program chose with IP_MULTICAST_IF on a socket from elsewhere
+    finding_routes = 1U << 9,      // does a local route cover a source that has no address?
+    probing = 1U << 10,            // was it the source that made a call fail?
+    log_to_stderr = 1U << 11,      // a line of the log, wherever standard error leads
+    log_to_file = 1U << 12,        // a line to MULTIHOME_LOG_FILE
+    resolving_no_links = 1U << 13, // openat2(2), so that no part of its name is a symbolic link
+    log_to_syslog = 1U << 14,      // a line to /dev/log
+    asking_for_pages = 1U << 15,   // is a pointer of the program's good? (base/user_memory)
+    naming_process = 1U << 16,     // is this a vfork child? (sockets/process)
+    exact_time = 1U << 17,         // is it still one answer? (peers)
+    all = ~0U,
 };
+
+constexpr Activity operator|(Activity one, Activity other) {
+    return static_cast<Activity>(static_cast<uint32_t>(one) | static_cast<uint32_t>(other));
+}
+// True where `some` has an activity that `others` has too.
+constexpr bool overlap(Activity some, Activity others) {
+    return (static_cast<uint32_t>(some) & static_cast<uint32_t>(others)) != 0;
+}
 
 namespace permissions {
 
 namespace detail {
-// One bit for each activity. Relaxed throughout: set by the thread that is about to be filtered.
+// Relaxed throughout: set by the thread that is about to be filtered.
 inline constinit std::atomic<uint32_t> forbidden{0};
-constexpr uint32_t bit(Activity activity) {
-    return uint32_t{1} << static_cast<unsigned>(activity);
-}
 } // namespace detail
 
 // Async-signal-safe.
 inline bool may(Activity activity) {
-    return (detail::forbidden.load(std::memory_order_relaxed) & detail::bit(activity)) == 0;
+    return !overlap(static_cast<Activity>(detail::forbidden.load(std::memory_order_relaxed)), activity);
 }
 
 // From now on, for good, as the filters are.
-inline void forbid(Activity activity) {
-    detail::forbidden.fetch_or(detail::bit(activity), std::memory_order_relaxed);
+inline void forbid(Activity activities) {
+    detail::forbidden.fetch_or(static_cast<uint32_t>(activities), std::memory_order_relaxed);
 }
 
 } // namespace permissions

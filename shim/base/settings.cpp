@@ -4,14 +4,14 @@
 #include "shim/base/log.hpp"
 
 #include <algorithm>
-#include <atomic>
+#include <array>
 #include <charconv>
 #include <climits>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <iterator>
-#include <type_traits>
 #include <unistd.h>
 
 namespace multihome::settings {
@@ -23,7 +23,6 @@ constexpr Settings defaults;
 alignas(Settings) constinit unsigned char memory_for_others[sizeof(Settings)] = {};
 constinit const Settings* current = &defaults;
 constinit char log_file[PATH_MAX] = {};
-constinit std::atomic<bool> loaded{false};
 
 // The variables of which the environment may have a value.
 enum Variable : uint8_t {
@@ -42,32 +41,26 @@ constexpr std::string_view names[variable_count] = {
     "MULTIHOME_PEERS",    "MULTIHOME_TIMEOUTS", "MULTIHOME_PORTS",   "JOURNAL_STREAM"};
 
 // The values that the environment has; null where it has none, or an empty one.
-struct Values {
-    const char* of[variable_count] = {};
-
-    bool any() const {
-        return std::any_of(std::begin(of), std::end(of), [](const char* value) { return value != nullptr; });
-    }
-};
+using Values = std::array<const char*, variable_count>;
 
 // Goes through the environment once, because most processes that load the library have nothing to set.
 Values find_values() {
-    Values values;
+    Values values{};
     if (environ == nullptr)
         return values;
     for (char** entry = environ; *entry != nullptr; ++entry) {
-        // The first letters tell nearly all others apart.
-        if (std::strncmp(*entry, "MULTIHOME_", 10) != 0 && std::strncmp(*entry, "JOURNAL_", 8) != 0)
+        // The first letter tells nearly all others apart.
+        if (**entry != 'M' && **entry != 'J')
             continue;
         for (unsigned variable = 0; variable < variable_count; ++variable) {
             const std::string_view name = names[variable];
             // Of two entries the first counts, as for getenv().
-            if (values.of[variable] == nullptr && std::strncmp(*entry, name.data(), name.size()) == 0 &&
+            if (values[variable] == nullptr && std::strncmp(*entry, name.data(), name.size()) == 0 &&
                 (*entry)[name.size()] == '=')
-                values.of[variable] = *entry + name.size() + 1;
+                values[variable] = *entry + name.size() + 1;
         }
     }
-    for (const char*& value : values.of)
+    for (const char*& value : values)
         if (value != nullptr && *value == '\0')
             value = nullptr;
     return values;
@@ -96,16 +89,15 @@ std::string_view without_spaces(std::string_view text) {
 }
 
 // A whole number without sign, and nothing behind it.
-template <typename Number>
-bool parse_number(std::string_view text, std::type_identity_t<Number> minimum,
-                  std::type_identity_t<Number> maximum, Number& result) {
+template <std::unsigned_integral Number>
+bool parse_number(std::string_view text, uint64_t minimum, uint64_t maximum, Number& result) {
     text = without_spaces(text);
-    Number number = 0;
+    uint64_t number = 0;
     const char* const end = text.data() + text.size();
     const auto [stopped, error] = std::from_chars(text.data(), end, number);
     if (error != std::errc{} || stopped != end || number < minimum || number > maximum)
         return false;
-    result = number;
+    result = static_cast<Number>(number);
     return true;
 }
 
@@ -113,7 +105,7 @@ bool parse_number(std::string_view text, std::type_identity_t<Number> minimum,
 template <typename Value>
 bool read(const Values& values, Variable variable, bool (*parse)(std::string_view, Value&), Value& result,
           const char* expected) {
-    const char* text = values.of[variable];
+    const char* text = values[variable];
     if (text == nullptr)
         return false;
     if (parse(text, result))
@@ -144,15 +136,12 @@ bool parse_switch(std::string_view text, bool& result) {
 bool parse_log_level(std::string_view text, LogLevel& result) {
     constexpr std::string_view levels[] = {"trace", "debug", "info", "warn", "error", "off"};
     text = without_spaces(text);
-    uint8_t number = 0;
-    for (const std::string_view level : levels) {
-        if (is_same_word(text, level)) {
-            result = static_cast<LogLevel>(number);
-            return true;
-        }
-        ++number;
-    }
-    return false;
+    const auto* level = std::find_if(std::begin(levels), std::end(levels),
+                                     [&](std::string_view word) { return is_same_word(text, word); });
+    if (level == std::end(levels))
+        return false;
+    result = static_cast<LogLevel>(level - levels);
+    return true;
 }
 
 bool parse_peers(std::string_view text, size_t& result) {
@@ -186,13 +175,12 @@ bool parse_ports(std::string_view text, std::bitset<65536>& result) {
 bool parse_timeouts(std::string_view text, Settings::Timeouts& result) {
     std::string_view first;
     std::string_view second;
-    size_t question = 0;
-    size_t spoke_first = 0;
-    if (!split(text, ',', first, second) || !parse_number(first, 1, Settings::maximum_timeout, question) ||
-        !parse_number(second, 1, Settings::maximum_timeout, spoke_first))
+    constexpr unsigned longest = Settings::maximum_timeout;
+    Settings::Timeouts timeouts;
+    if (!split(text, ',', first, second) || !parse_number(first, 1, longest, timeouts.question) ||
+        !parse_number(second, 1, longest, timeouts.spoke_first))
         return false;
-    result.question = static_cast<unsigned>(question);
-    result.spoke_first = static_cast<unsigned>(spoke_first);
+    result = timeouts;
     return true;
 }
 
@@ -212,19 +200,15 @@ const Settings& get() {
 }
 
 void load() {
-    // Relaxed: the loader runs this before there are threads. A second call only has to see that there was a
-    // first.
-    if (loaded.exchange(true, std::memory_order_relaxed))
-        return;
     const Values values = find_values();
-    if (!values.any())
+    if (values == Values{})
         return;
     // All but the ports, which are zero as the memory is.
     std::memcpy(memory_for_others, &defaults, offsetof(Settings, ports));
     auto& others = *reinterpret_cast<Settings*>(memory_for_others);
     current = &others;
     // First those that say where a line about the others goes.
-    if (const char* file = values.of[variable_log_file]; file != nullptr) {
+    if (const char* file = values[variable_log_file]; file != nullptr) {
         // Copied, because programs that set their title write over the environment.
         if (const size_t length = std::strlen(file); length < sizeof log_file) {
             std::memcpy(log_file, file, length + 1);
@@ -235,7 +219,7 @@ void load() {
         }
     }
     // No line about a bad one: it is not ours.
-    if (const char* journal = values.of[variable_journal]; journal != nullptr)
+    if (const char* journal = values[variable_journal]; journal != nullptr)
         parse_journal_stream(journal, others.journal);
     read(values, variable_log, parse_log_level, others.log_level,
          "one of off, error, warn, info, debug, trace");

@@ -53,7 +53,8 @@ namespace settings {
 // The settings of this process. Before load() they are the defaults. Async-signal-safe.
 const Settings& get();
 
-// Reads the environment, once. Tells the log about each bad value, which leaves the default in force.
+// Reads the environment. Tells the log about each bad value, which leaves the default in force. Called once,
+// when the library is loaded and there are no threads yet.
 void load();
 
 // The readers of single values: false, and `result` untouched, where `text` is not a value. Spaces around a

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <span>
 #include <string_view>
 #include <type_traits>
 
@@ -93,13 +94,13 @@ private:
 template <typename... Arguments>
 using TextPattern = BasicTextPattern<std::type_identity_t<Arguments>...>;
 
-// Puts `count` arguments into the places of `pattern`.
-inline void append_pattern(TextBuffer& buffer, std::string_view pattern, const TextArgument* arguments,
-                           size_t count) {
-    for (size_t index = 0; index < count; ++index) {
+// Puts the arguments into the places of `pattern`.
+inline void append_pattern(TextBuffer& buffer, std::string_view pattern,
+                           std::span<const TextArgument> arguments) {
+    for (const TextArgument& argument : arguments) {
         const size_t place = pattern.find("{}");
         buffer.append({pattern.data(), place});
-        arguments[index].append_to(buffer);
+        argument.append_to(buffer);
         pattern.remove_prefix(place + 2);
     }
     buffer.append(pattern);

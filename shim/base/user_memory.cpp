@@ -2,6 +2,7 @@
 #include "shim/base/user_memory.hpp"
 
 #include "shim/base/libc.hpp"
+#include "shim/base/permissions.hpp"
 
 #include <linux/futex.h>
 #include <sys/syscall.h>
@@ -22,8 +23,7 @@ namespace {
 bool probe_read(uintptr_t address) {
     constexpr long no_such_action = -1;
     constexpr long set_size = 8;
-    return libc::raw_syscall(SYS_rt_sigprocmask, no_such_action, static_cast<long>(address), 0, set_size) !=
-           -EFAULT;
+    return libc::raw_syscall(SYS_rt_sigprocmask, no_such_action, address, 0, set_size) != -EFAULT;
 }
 
 // FUTEX_WAKE_OP sets no bit of the word, atomically, which needs the right to write; nobody waits on either
@@ -31,8 +31,7 @@ bool probe_read(uintptr_t address) {
 bool probe_write(uintptr_t address) {
     static uint32_t nobody_waits_here;
     constexpr long operation = FUTEX_OP(FUTEX_OP_OR, 0, FUTEX_OP_CMP_LT, -2048);
-    return libc::raw_syscall(SYS_futex, reinterpret_cast<long>(&nobody_waits_here),
-                             FUTEX_WAKE_OP | FUTEX_PRIVATE_FLAG, 0, 0, static_cast<long>(address),
+    return libc::raw_syscall(SYS_futex, &nobody_waits_here, FUTEX_WAKE_OP | FUTEX_PRIVATE_FLAG, 0, 0, address,
                              operation) != -EFAULT;
 }
 
@@ -40,7 +39,8 @@ bool probe_write(uintptr_t address) {
 
 bool detail::ask_kernel(uintptr_t address, size_t length, bool write) {
     // Page 0 is never there, and the probes take a null pointer for none at all.
-    if (address >> page_bits == 0 || address + length < address)
+    if (address >> page_bits == 0 || address + length < address ||
+        !permissions::may(Activity::asking_for_pages))
         return false;
     auto& pages = write ? writable_pages : readable_pages;
     const uintptr_t last_page = (address + length - 1) >> page_bits;

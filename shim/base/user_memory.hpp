@@ -73,7 +73,8 @@ constexpr uintptr_t stack_reach = uintptr_t{16} * 1024;
     return detail::is_known(reinterpret_cast<uintptr_t>(pointer), length, true);
 }
 
-// True where `length` (at least 1) bytes can be read. Async-signal-safe.
+// True where `length` (at least 1) bytes can be read. False as well where the program's system-call filter
+// does not let us ask: then nothing is ours, and the program's own call is made. Async-signal-safe.
 [[gnu::always_inline]] inline bool can_read(const void* pointer, size_t length) {
     return detail::is_there(pointer, length, false);
 }

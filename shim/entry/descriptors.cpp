@@ -3,6 +3,7 @@
 // The exported functions of a descriptor's life and options. See entry.hpp.
 #include "shim/entry/entry.hpp"
 
+#include "shim/base/kernel_constants.hpp"
 #include "shim/base/libc.hpp"
 #include "shim/packets/connect.hpp"
 #include "shim/sockets/options.hpp"
@@ -11,12 +12,54 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#ifndef CLOSE_RANGE_UNSHARE
-#define CLOSE_RANGE_UNSHARE 2 // linux/close_range.h
-#endif
-
 using namespace multihome; // NOLINT(google-build-using-namespace): this file is the program's side of it
 using namespace multihome::entry; // NOLINT(google-build-using-namespace)
+
+namespace {
+
+// Nothing is known of what `fd` stands for, or nothing that the number's next use would have to be told from.
+bool is_nothing_to_forget(int fd) {
+    return sockets::is_direct(fd) && sockets::peek_direct(fd).word() <= uint64_t{1};
+}
+static_assert(static_cast<uint64_t>(Socket::Kind::other) == 1);
+
+[[gnu::noinline]] int close_known(int fd) {
+    // Before the call: afterwards the number may belong to another thread's new socket.
+    sockets::forget(fd);
+    return libc::close(fd);
+}
+
+[[gnu::noinline]] int note_copy(int fd, int copy) {
+    const bool is_noted = is_nothing_to_forget(copy) && sockets::is_direct(fd) &&
+                          sockets::peek_direct(fd).word() == sockets::peek_direct(copy).word();
+    if (copy >= 0 && !is_noted)
+        sockets::duplicated(fd, copy);
+    return copy;
+}
+
+template <typename Next>
+[[gnu::noinline]] int duplicate_through(const Next& next, int fd, int command, long argument) {
+    const int result = next(fd, command, argument);
+    if (result >= 0)
+        sockets::duplicated(fd, result);
+    return result;
+}
+
+template <typename Next>
+[[gnu::always_inline]] inline int fcntl_through(const Next& next, int fd, int command, long argument) {
+    if (command == F_DUPFD || command == F_DUPFD_CLOEXEC) [[unlikely]]
+        return duplicate_through(next, fd, command, argument);
+    return next(fd, command, argument);
+}
+
+// An option that is nothing to us, or one of what is none of our business and what no option could make so.
+bool is_passed_on_for_good(int fd, int level, int name) {
+    const uint64_t word = sockets::peek_direct(fd).word() & ~uint64_t{Socket::no_descriptors};
+    return word == static_cast<uint64_t>(Socket::Kind::other) ||
+           options::concern(level, name) == options::Concern::none;
+}
+
+} // namespace
 
 EXPORT int socket(int domain, int type, int protocol) noexcept {
     const int fd = libc::socket(domain, type, protocol);
@@ -34,22 +77,6 @@ EXPORT int connect(int fd, const sockaddr* address, socklen_t length) {
     // A socket that is none of ours may become one again by AF_UNSPEC.
     return connect::to(socket, fd, address, length);
 }
-
-namespace {
-
-// Nothing is known of what `fd` stands for, or nothing that the number's next use would have to be told from.
-bool is_nothing_to_forget(int fd) {
-    return sockets::is_direct(fd) && sockets::peek_direct(fd).word() <= uint64_t{1};
-}
-static_assert(static_cast<uint64_t>(Socket::Kind::other) == 1);
-
-[[gnu::noinline]] int close_known(int fd) {
-    // Before the call: afterwards the number may belong to another thread's new socket.
-    sockets::forget(fd);
-    return libc::close(fd);
-}
-
-} // namespace
 
 EXPORT int close(int fd) {
     if (is_nothing_to_forget(fd)) [[likely]]
@@ -72,18 +99,6 @@ EXPORT void closefrom(int first) noexcept {
     libc::closefrom(first);
 }
 
-namespace {
-
-[[gnu::noinline]] int note_copy(int fd, int copy) {
-    const bool is_noted = is_nothing_to_forget(copy) && sockets::is_direct(fd) &&
-                          sockets::peek_direct(fd).word() == sockets::peek_direct(copy).word();
-    if (copy >= 0 && !is_noted)
-        sockets::duplicated(fd, copy);
-    return copy;
-}
-
-} // namespace
-
 EXPORT int dup(int fd) noexcept {
     const int copy = libc::dup(fd);
     // A failure's -1 is not direct either. Two tests: gcc makes more of one for both.
@@ -105,29 +120,6 @@ EXPORT int dup3(int fd, int number, int flags) noexcept {
     return note_copy(fd, libc::dup3(fd, number, flags));
 }
 
-namespace {
-
-template <typename Next>
-[[gnu::noinline]] int duplicate_through(const Next& next, int fd, int command, long argument) {
-    const int result = next(fd, command, argument);
-    if (result >= 0)
-        sockets::duplicated(fd, result);
-    return result;
-}
-
-template <typename Next>
-[[gnu::always_inline]] inline int fcntl_through(const Next& next, int fd, int command, long argument) {
-    if (command == F_DUPFD || command == F_DUPFD_CLOEXEC) [[unlikely]]
-        return duplicate_through(next, fd, command, argument);
-    return next(fd, command, argument);
-}
-
-} // namespace
-
-// The argument may be an int, a long or a pointer, or missing. On every system that we know the ABI of, a
-// long holds all of them, a missing one reads as whatever is there, which the kernel then ignores, and an
-// argument of a variadic function lies where a third one would: so these are no variadic functions, which
-// would save all registers first.
 int fcntl_with_argument(int fd, int command, long argument) {
     return fcntl_through(libc::fcntl, fd, command, argument);
 }
@@ -136,25 +128,14 @@ int fcntl64_with_argument(int fd, int command, long argument) {
     return fcntl_through(libc::fcntl64, fd, command, argument);
 }
 
-namespace {
-
-// None of our business, and nothing that an option could make it so.
-bool is_passed_on_for_good(Socket socket) {
-    return (socket.word() & ~uint64_t{Socket::no_descriptors}) == static_cast<uint64_t>(Socket::Kind::other);
-}
-
-} // namespace
-
 EXPORT int setsockopt(int fd, int level, int name, const void* value, socklen_t length) noexcept {
-    if (is_passed_on_for_good(sockets::peek_direct(fd)) ||
-        options::concern(level, name) == options::Concern::none) [[likely]]
+    if (is_passed_on_for_good(fd, level, name)) [[likely]]
         return libc::setsockopt(fd, level, name, value, length);
     return options::set(fd, level, name, value, length);
 }
 
 EXPORT int getsockopt(int fd, int level, int name, void* value, socklen_t* length) noexcept {
-    if (is_passed_on_for_good(sockets::peek_direct(fd)) ||
-        options::concern(level, name) == options::Concern::none) [[likely]]
+    if (is_passed_on_for_good(fd, level, name)) [[likely]]
         return libc::getsockopt(fd, level, name, value, length);
     return options::get(fd, level, name, value, length);
 }

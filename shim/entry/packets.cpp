@@ -10,6 +10,7 @@
 #include "shim/packets/connect.hpp"
 #include "shim/packets/receive.hpp"
 #include "shim/packets/send.hpp"
+#include "shim/sockets/process.hpp"
 
 #include <cstring>
 
@@ -22,7 +23,7 @@ using namespace multihome::entry; // NOLINT(google-build-using-namespace)
     libc::resolve_all();
     log::remember_standard_error();
     settings::load();
-    sockets::start();
+    process::start();
 }
 
 void entry::look_for_descriptors(const msghdr& message) {
@@ -39,22 +40,6 @@ void entry::look_for_descriptors(const msghdr& message) {
 }
 
 namespace {
-
-// recvmsg() and recvmmsg() on what may be a UNIX socket.
-ssize_t recvmsg_with_descriptors(int fd, msghdr* message, int flags) {
-    const ssize_t received = libc::recvmsg(fd, message, flags);
-    if (received >= 0 && message->msg_controllen >= sizeof(cmsghdr))
-        look_for_descriptors(*message);
-    return received;
-}
-
-int recvmmsg_with_descriptors(int fd, mmsghdr* messages, unsigned int count, int flags, timespec* timeout) {
-    const int received = libc::recvmmsg(fd, messages, count, flags, timeout);
-    for (int index = 0; index < received; ++index)
-        if (messages[index].msg_hdr.msg_controllen >= sizeof(cmsghdr)) [[unlikely]]
-            look_for_descriptors(messages[index].msg_hdr);
-    return received;
-}
 
 // What the descriptor is once it is about to send: an unbound socket's first datagram decides that.
 Socket socket_for_sending(int fd, const void* address, socklen_t length) {
@@ -75,21 +60,22 @@ Socket socket_for_sending(int fd, const msghdr* message) {
 
 [[gnu::cold, gnu::noinline]] ssize_t recvfrom_after_look(int fd, void* buffer, size_t length, int flags,
                                                          sockaddr* address, socklen_t* address_length) {
-    const Socket socket = sockets::get(fd);
+    const Socket socket = socket_for_receiving(fd);
     return is_ours(socket) ? receive::datagram(socket, fd, buffer, length, flags, address, address_length)
                            : libc::recvfrom(fd, buffer, length, flags, address, address_length);
 }
 
 [[gnu::noinline]] ssize_t recvmsg_after_look(int fd, msghdr* message, int flags) {
-    const Socket socket = sockets::get(fd);
+    const Socket socket = socket_for_receiving(fd);
     return is_ours(socket) ? receive::message(fd, message, flags, socket)
-                           : recvmsg_with_descriptors(fd, message, flags);
+                           : recvmsg_with_descriptors(libc::recvmsg, fd, message, flags);
 }
 
 [[gnu::noinline]] int recvmmsg_after_look(int fd, mmsghdr* messages, unsigned int count, int flags,
                                           timespec* timeout) {
-    return is_ours(sockets::get(fd)) ? receive::messages(fd, messages, count, flags, timeout)
-                                     : recvmmsg_with_descriptors(fd, messages, count, flags, timeout);
+    return is_ours(socket_for_receiving(fd))
+               ? receive::messages(fd, messages, count, flags, timeout)
+               : recvmmsg_with_descriptors(libc::recvmmsg, fd, messages, count, flags, timeout);
 }
 
 // What has no control messages, or no room for them, brings and takes no descriptors. False where it takes
@@ -138,7 +124,7 @@ EXPORT ssize_t recvfrom(int fd, void* buffer, size_t length, int flags, sockaddr
 // What recvfrom() is called in programs built with _FORTIFY_SOURCE.
 EXPORT ssize_t __recvfrom_chk(int fd, void* buffer, size_t length, size_t buffer_length, int flags,
                               sockaddr* address, socklen_t* address_length) {
-    const Socket socket = sockets::get(fd);
+    const Socket socket = socket_for_receiving(fd);
     if (length > buffer_length || !is_ours(socket)) [[unlikely]]
         return libc::__recvfrom_chk(fd, buffer, length, buffer_length, flags, address, address_length);
     return receive::datagram(socket, fd, buffer, length, flags, address, address_length);

@@ -5,12 +5,12 @@
 #include "shim/entry/entry.hpp"
 
 #include "shim/base/cancellation.hpp"
+#include "shim/base/kernel_constants.hpp"
 #include "shim/base/libc.hpp"
 #include "shim/base/log.hpp"
-#include "shim/base/system_call_numbers.hpp"
+#include "shim/sockets/process.hpp"
 #include "shim/sockets/system_call_filter.hpp"
 
-#include <cstdarg>
 #include <fcntl.h>
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
@@ -23,25 +23,53 @@ using namespace multihome; // NOLINT(google-build-using-namespace): this file is
 namespace {
 
 // A call that installs a system-call filter. `strict`: read() and write() are all that will be left.
+// `gives_descriptor`: where it succeeds it returns one, and not 0. A filter for all threads that is refused
+// because of one of them makes seccomp(2) return that thread's number.
 template <typename Call>
-auto filtered(bool strict, const void* program, Call call) {
-    using system_call_filter::Judgement;
-    const Judgement judgement = strict ? Judgement::nothing_is_allowed() : system_call_filter::judge(program);
+[[gnu::cold]] auto filtered(bool strict, const void* program, bool gives_descriptor, Call call) {
+    const Activity forbidden = strict ? Activity::all : system_call_filter::judge(program);
+    // A vfork child's filter is not its parent's, whose memory this is. Where it does not let us find out
+    // whose it is, both go on without us.
+    if (process::is_vfork_child() && !overlap(forbidden, Activity::naming_process))
+        return call();
+    const auto forbids_now = [&](Activity activity) {
+        return overlap(forbidden, activity) && permissions::may(activity);
+    };
     // Before the call: afterwards it may be forbidden.
-    if (!judgement.allows(Activity::packets)) {
+    if (forbids_now(Activity::packets)) {
         log::write(LogLevel::warn,
                    "the program's system-call filter does not allow what multihome does for each "
                    "datagram: its UDP sockets answer as without multihome from now on");
         sockets::give_all_back();
-    } else if (!judgement.allows(Activity::new_sockets)) {
+    } else if (forbids_now(Activity::new_sockets)) {
         log::write(LogLevel::warn,
                    "the program's system-call filter does not allow getsockopt, setsockopt and "
                    "getsockname: UDP sockets made from now on answer as without multihome");
+        sockets::give_prepared_back();
     }
     const auto result = call();
-    if (result >= 0)
-        system_call_filter::enforce(judgement);
+    if (result == 0 || (result > 0 && gives_descriptor))
+        system_call_filter::enforce(forbidden);
     return result;
+}
+
+template <typename Type>
+Type as(long argument) {
+    if constexpr (std::is_pointer_v<Type>)
+        return reinterpret_cast<Type>(argument); // NOLINT(performance-no-int-to-ptr)
+    else
+        return static_cast<Type>(argument);
+}
+
+// Calls one of the exported functions with the arguments of its system call.
+template <typename Result, typename... Arguments>
+long call(Result (*function)(Arguments...), const long* arguments) {
+    // syscall(2) is no cancellation point, the functions that we hand over to are.
+    const NoCancellation guard;
+    const auto call = [&]<size_t... Index>(std::index_sequence<Index...>) {
+        return static_cast<long>(function(as<Arguments>(arguments[Index])...));
+    };
+    return call(std::index_sequence_for<Arguments...>{});
 }
 
 } // namespace
@@ -53,104 +81,57 @@ EXPORT int pidfd_getfd(int pidfd, int fd, unsigned int flags) noexcept {
     return copy;
 }
 
-EXPORT int prctl(int option, ...) noexcept {
-    va_list list;
-    va_start(list, option);
-    unsigned long a[4];
-    for (unsigned long& argument : a)
-        argument = va_arg(list, unsigned long);
-    va_end(list);
-    const auto call = [&] { return libc::prctl(option, a[0], a[1], a[2], a[3]); };
+int prctl_with_arguments(int option, unsigned long b, unsigned long c, unsigned long d,
+                         unsigned long e) noexcept {
+    const auto pass_on = [&] { return libc::prctl(option, b, c, d, e); };
     if (option != PR_SET_SECCOMP)
-        return call();
-    return filtered(a[0] == SECCOMP_MODE_STRICT, reinterpret_cast<const void*>(a[1]), call); // NOLINT
+        return pass_on();
+    return filtered(b == SECCOMP_MODE_STRICT, reinterpret_cast<const void*>(c), false, pass_on); // NOLINT
 }
-
-namespace {
-
-template <typename Type>
-Type as(long argument) {
-    if constexpr (std::is_pointer_v<Type>)
-        return reinterpret_cast<Type>(argument); // NOLINT(performance-no-int-to-ptr)
-    else
-        return static_cast<Type>(argument);
-}
-
-// Calls one of the functions above with the arguments of its system call.
-template <typename Result, typename... Arguments, size_t... Index>
-long call(Result (*function)(Arguments...), const long* arguments, std::index_sequence<Index...>) {
-    // syscall(2) is no cancellation point, the functions that we hand over to are.
-    const NoCancellation guard;
-    return static_cast<long>(function(as<Arguments>(arguments[Index])...));
-}
-
-template <typename Result, typename... Arguments>
-long call(Result (*function)(Arguments...), const long* arguments) {
-    return call(function, arguments, std::index_sequence_for<Arguments...>{});
-}
-
-} // namespace
 
 // libuv before 1.45 and others reach recvmmsg() and sendmmsg() this way.
-EXPORT long syscall(long number, ...) noexcept {
-    va_list list;
-    va_start(list, number);
-    long a[6];
-    for (long& argument : a)
-        argument = va_arg(list, long);
-    va_end(list);
+long syscall_with_arguments(long number, long a, long b, long c, long d, long e, long f) noexcept {
+    const long arguments[] = {a, b, c, d, e, f};
     switch (number) {
-    case SYS_socket:
-        return call(&socket, a);
-    case SYS_bind:
-        return call(&bind, a);
-    case SYS_connect:
-        return call(&::connect, a);
-    case SYS_close:
-        return call(&close, a);
-    case SYS_close_range:
-        return call(&close_range, a);
-    case SYS_dup:
-        return call(&dup, a);
+#define MULTIHOME_HAND_OVER(name)                                                                            \
+    case SYS_##name:                                                                                         \
+        return call(&::name, arguments)
+        MULTIHOME_HAND_OVER(socket);
+        MULTIHOME_HAND_OVER(bind);
+        MULTIHOME_HAND_OVER(connect);
+        MULTIHOME_HAND_OVER(close);
+        MULTIHOME_HAND_OVER(close_range);
+        MULTIHOME_HAND_OVER(dup);
 #ifdef SYS_dup2
-    case SYS_dup2:
-        return call(&dup2, a);
+        MULTIHOME_HAND_OVER(dup2);
 #endif
-    case SYS_dup3:
-        return call(&dup3, a);
+        MULTIHOME_HAND_OVER(dup3);
+        MULTIHOME_HAND_OVER(pidfd_getfd);
+        MULTIHOME_HAND_OVER(setsockopt);
+        MULTIHOME_HAND_OVER(getsockopt);
+        MULTIHOME_HAND_OVER(recvfrom);
+        MULTIHOME_HAND_OVER(recvmsg);
+        MULTIHOME_HAND_OVER(recvmmsg);
+        MULTIHOME_HAND_OVER(sendto);
+        MULTIHOME_HAND_OVER(sendmsg);
+        MULTIHOME_HAND_OVER(sendmmsg);
+#undef MULTIHOME_HAND_OVER
     case SYS_fcntl:
-        return call(&fcntl_with_argument, a);
+        return call(&fcntl_with_argument, arguments);
 #if __SIZEOF_POINTER__ == 4
     case SYS_fcntl64:
-        return call(&fcntl64_with_argument, a);
+        return call(&fcntl64_with_argument, arguments);
     case SYS_recvmmsg_time64:
-        return call(&__recvmmsg64, a);
+        return call(&__recvmmsg64, arguments);
 #endif
-    case SYS_pidfd_getfd:
-        return call(&pidfd_getfd, a);
-    case SYS_setsockopt:
-        return call(&setsockopt, a);
-    case SYS_getsockopt:
-        return call(&getsockopt, a);
-    case SYS_recvfrom:
-        return call(&recvfrom, a);
-    case SYS_recvmsg:
-        return call(&recvmsg, a);
-    case SYS_recvmmsg:
-        return call(&recvmmsg, a);
-    case SYS_sendto:
-        return call(&sendto, a);
-    case SYS_sendmsg:
-        return call(&sendmsg, a);
-    case SYS_sendmmsg:
-        return call(&sendmmsg, a);
     default:
         break;
     }
-    const auto pass_on = [&] { return libc::syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]); };
-    if (number == SYS_prctl && a[0] == PR_SET_SECCOMP)
-        return prctl(PR_SET_SECCOMP, a[1], a[2], a[3], a[4]);
-    if (number == SYS_seccomp && (a[0] == SECCOMP_SET_MODE_STRICT || a[0] == SECCOMP_SET_MODE_FILTER))
-        return filtered(a[0] == SECCOMP_SET_MODE_STRICT, as<const void*>(a[2]), pass_on);
+    const auto pass_on = [=] { return libc::syscall(number, a, b, c, d, e, f); };
+    if (number == SYS_prctl && a == PR_SET_SECCOMP)
+        return filtered(b == SECCOMP_MODE_STRICT, as<const void*>(c), false, pass_on);
+    if (number == SYS_seccomp && (a == SECCOMP_SET_MODE_STRICT || a == SECCOMP_SET_MODE_FILTER))
+        return filtered(a == SECCOMP_SET_MODE_STRICT, as<const void*>(c),
+                        (b & SECCOMP_FILTER_FLAG_NEW_LISTENER) != 0, pass_on);
     return pass_on();
 }

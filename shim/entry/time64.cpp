@@ -15,28 +15,19 @@
 #include <algorithm>
 #include <cerrno>
 #include <limits>
-#include <sys/prctl.h>
 
 using namespace multihome; // NOLINT(google-build-using-namespace): this file is the program's side of it
 using namespace multihome::entry; // NOLINT(google-build-using-namespace)
 
 EXPORT ssize_t __recvmsg64(int fd, msghdr* message, int flags) {
-    if (const Socket socket = sockets::get(fd); is_ours(socket))
-        return receive::message(fd, message, flags, socket);
-    const ssize_t received = libc::__recvmsg64(fd, message, flags);
-    if (received >= 0 && message->msg_controllen >= sizeof(cmsghdr))
-        look_for_descriptors(*message);
-    return received;
+    const Socket socket = socket_for_receiving(fd);
+    return is_ours(socket) ? receive::message(fd, message, flags, socket)
+                           : recvmsg_with_descriptors(libc::__recvmsg64, fd, message, flags);
 }
 
 EXPORT int __recvmmsg64(int fd, mmsghdr* messages, unsigned int count, int flags, libc::Time64* timeout) {
-    if (!is_ours(sockets::get(fd))) {
-        const int received = libc::__recvmmsg64(fd, messages, count, flags, timeout);
-        for (int index = 0; index < received; ++index)
-            if (messages[index].msg_hdr.msg_controllen >= sizeof(cmsghdr))
-                look_for_descriptors(messages[index].msg_hdr);
-        return received;
-    }
+    if (!is_ours(socket_for_receiving(fd)))
+        return recvmmsg_with_descriptors(libc::__recvmmsg64, fd, messages, count, flags, timeout);
     if (timeout == nullptr)
         return receive::messages(fd, messages, count, flags, nullptr);
     if (!user_memory::can_read(timeout, sizeof *timeout))
@@ -56,7 +47,7 @@ EXPORT int __recvmmsg64(int fd, mmsghdr* messages, unsigned int count, int flags
     return received;
 }
 
-// The others are the usual functions, in glibc, too.
+// The others are the usual functions, in glibc, too. See entry.hpp for those that are variadic there.
 
 EXPORT ssize_t __sendmsg64(int fd, const msghdr* message, int flags) {
     return sendmsg(fd, message, flags);
@@ -74,14 +65,13 @@ EXPORT int __getsockopt64(int fd, int level, int name, void* value, socklen_t* l
     return getsockopt(fd, level, name, value, length);
 }
 
-// No variadic functions, as fcntl() is none.
 EXPORT int __fcntl_time64(int fd, int command, long argument) {
     return fcntl64_with_argument(fd, command, argument);
 }
 
 EXPORT int __prctl_time64(int option, unsigned long b, unsigned long c, unsigned long d,
                           unsigned long e) noexcept {
-    return prctl(option, b, c, d, e);
+    return prctl_with_arguments(option, b, c, d, e);
 }
 
 #endif

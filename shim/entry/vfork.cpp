@@ -6,22 +6,10 @@
 #include "shim/base/libc.hpp"
 #include "shim/sockets/process.hpp"
 
-#include <unistd.h>
-
-namespace {
-
-void* next_vfork() {
-    bool final = true;
-    // Where there is no other, fork() is one (POSIX.1-2001).
-    return multihome::libc::find_next("vfork", reinterpret_cast<void*>(&fork), final);
-}
-
-} // namespace
-
 // What to jump to. Leaves errno alone.
 extern "C" [[gnu::used, gnu::visibility("hidden")]] void* multihome_before_vfork() {
     multihome::process::before_vfork();
-    return next_vfork();
+    return multihome::libc::next_vfork();
 }
 
 #if defined(__x86_64__)

@@ -1,12 +1,30 @@
 // SPDX-License-Identifier: MIT
+//
+// What connect() has made of a socket, undone.
 #pragma once
 
+#include "shim/base/libc.hpp"
+#include "shim/packets/socket_address.hpp"
 #include "shim/sockets/socket.hpp"
+#include "shim/sockets/socket_calls.hpp"
 
 namespace multihome {
 
 // Takes the peer and the local address off a connected socket. The kernel takes the device as well, and the
 // port of a socket for which it chose that itself (udp_disconnect()); those two are put back.
-void dissolve(int fd, Socket socket);
+inline void dissolve(int fd, Socket socket) {
+    const int device =
+        socket.has(Socket::to_device) ? socket_calls::read(fd, SOL_SOCKET, SO_BINDTOIFINDEX) : 0;
+    sockaddr none{};
+    none.sa_family = AF_UNSPEC;
+    socket_calls::connect(fd, &none, sizeof none);
+    if (device != 0)
+        socket_calls::write(fd, SOL_SOCKET, SO_BINDTOIFINDEX, device);
+    if (socket.has(Socket::any_port) && socket.port() != 0) {
+        // The wildcard is all zero bytes for both families. It fails where the port has stayed.
+        const SocketAddress wildcard(socket.has(Socket::ipv6), Address{}, socket.port());
+        libc::bind(fd, wildcard.get(), wildcard.length());
+    }
+}
 
 } // namespace multihome

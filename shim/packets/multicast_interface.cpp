@@ -4,12 +4,12 @@
 #include "shim/base/libc.hpp"
 #include "shim/base/permissions.hpp"
 #include "shim/packets/dissolve.hpp"
-#include "shim/packets/socket_address.hpp"
 #include "shim/sockets/socket_calls.hpp"
 #include "shim/sockets/sockets.hpp"
 
 #include <array>
 #include <net/if.h>
+#include <span>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 
@@ -17,16 +17,14 @@ namespace multihome {
 
 namespace {
 
-const in_addr all_hosts{htonl(INADDR_ALLHOSTS_GROUP)};
-
 // The local address of an IPv4 socket without choices that is connected to a group; the wildcard where there
 // is none. By system calls of our own, so that no interposed function sees the descriptor.
 Address address_towards_group() {
     const long fd = libc::raw_syscall(SYS_socket, AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return {};
-    const SocketAddress group(false, Address::from_ipv4(all_hosts), htons(9));
-    libc::raw_syscall(SYS_connect, fd, reinterpret_cast<long>(group.get()), group.length());
+    const SocketAddress group = any_group(false);
+    libc::raw_syscall(SYS_connect, fd, group.get(), group.length());
     const auto own = socket_calls::own_name(static_cast<int>(fd));
     libc::raw_syscall(SYS_close, fd);
     return own ? own->address : Address{};
@@ -40,9 +38,7 @@ int interface_of(int fd, const Address& address) {
     list.ifc_req = interfaces.data();
     if (ioctl(fd, SIOCGIFCONF, &list) != 0)
         return 0;
-    const size_t count = static_cast<size_t>(list.ifc_len) / sizeof(ifreq);
-    for (size_t index = 0; index < count; ++index) {
-        ifreq& interface = interfaces[index];
+    for (ifreq& interface : std::span(interfaces).first(static_cast<size_t>(list.ifc_len) / sizeof(ifreq))) {
         Peer own;
         if (read_peer(&interface.ifr_addr, sizeof(sockaddr_in), own) && own.address == address)
             return ioctl(fd, SIOCGIFINDEX, &interface) == 0 ? interface.ifr_ifindex : 0;
@@ -59,7 +55,7 @@ int interface_of(int fd, const Address& address) {
 bool MulticastInterface::find_choice() {
     if (!permissions::may(Activity::finding_interfaces))
         return false;
-    const SocketAddress group(socket_.has(Socket::ipv6), Address::from_ipv4(all_hosts), htons(9));
+    const SocketAddress group = any_group(socket_.has(Socket::ipv6));
     if (socket_calls::connect(fd_, group.get(), group.length()) != 0)
         return false;
     const auto own = socket_calls::own_name(fd_);

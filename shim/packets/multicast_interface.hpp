@@ -4,11 +4,17 @@
 // (multicast_turn.hpp).
 #pragma once
 
+#include "shim/packets/socket_address.hpp"
 #include "shim/sockets/socket.hpp"
 
 #include <netinet/in.h>
 
 namespace multihome {
+
+// The group that a socket is connected to, so that IP_MULTICAST_IF chooses its local address.
+inline SocketAddress any_group(bool ipv6) {
+    return {ipv6, Address::from_ipv4({htonl(INADDR_ALLHOSTS_GROUP)}), discard_port()};
+}
 
 class MulticastInterface {
 public:

@@ -2,39 +2,28 @@
 #include "shim/packets/probe.hpp"
 
 #include "shim/base/control.hpp"
+#include "shim/base/kernel_constants.hpp"
 #include "shim/base/libc.hpp"
 #include "shim/base/permissions.hpp"
 #include "shim/sockets/options.hpp"
 #include "shim/sockets/sockets.hpp"
 
+#include <algorithm>
+#include <array>
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
-#include <sys/syscall.h>
 
 namespace multihome::probe {
 
 namespace {
 
-// From the kernel's include/linux/socket.h: look up the route, then stop before anything is sent and before a
-// pending error is taken from the socket (ip_make_skb(), ip6_make_skb()).
-constexpr int msg_probe = 0x10;
-
 // The errors that a source can be the reason of; so can a pending error, the destination or another control
 // message.
 bool may_be_the_source(int error) {
-    switch (error) {
-    case EINVAL:
-    case ENETUNREACH:
-    case EHOSTUNREACH:
-    case EADDRNOTAVAIL:
-    case EACCES:
-    case ENODEV:
-    case ENXIO:
-    case EAFNOSUPPORT: // a family that the socket does not speak
-        return true;
-    default:
-        return false;
-    }
+    constexpr std::array errors{
+        EINVAL, ENETUNREACH, EHOSTUNREACH, EADDRNOTAVAIL,
+        EACCES, ENODEV,      ENXIO,        EAFNOSUPPORT /* a family that the socket does not speak */};
+    return std::find(errors.begin(), errors.end(), error) != errors.end();
 }
 
 // A datagram that is being put together (MSG_MORE, UDP_CORK) would be sent by the probe. Whether there is one
@@ -54,8 +43,7 @@ bool fails(int fd, const msghdr& message) {
     if (may_be_corked(fd))
         return false;
     // By a system call of our own: libc's function is a cancellation point.
-    const long result = libc::raw_syscall(SYS_sendmsg, fd, reinterpret_cast<long>(&message),
-                                          msg_probe | MSG_DONTWAIT | MSG_NOSIGNAL);
+    const long result = libc::raw_syscall(SYS_sendmsg, fd, &message, msg_probe | MSG_DONTWAIT | MSG_NOSIGNAL);
     return result < 0 && may_be_the_source(static_cast<int>(-result));
 }
 
@@ -67,8 +55,12 @@ bool allows_now(int fd, const msghdr& message) {
     if (errno != EINVAL)
         return false;
     const Local source = control::read_source(message.msg_control, message.msg_controllen);
-    return !source.address.is_ipv4() &&
-           options::allow_local_route(fd, sockets::peek(fd), source.address.ipv6());
+    if (source.address.is_ipv4())
+        return false;
+    // What the kernel refuses without our source as well (an answer to port 0) is not about the source.
+    msghdr theirs = message;
+    theirs.msg_controllen -= std::min<size_t>(theirs.msg_controllen, CMSG_SPACE(sizeof(in6_pktinfo)));
+    return !fails(fd, theirs) && options::allow_local_route(fd, sockets::peek(fd), source.address.ipv6());
 }
 
 } // namespace multihome::probe

@@ -383,6 +383,13 @@ bool has_source(const msghdr& ours, const msghdr& theirs) {
         if (!has_source(stopped, messages[done].msg_hdr) ||
             !(sent < 0 ? probe::fails_after(fd, stopped) : probe::fails(fd, stopped)))
             break;
+        // Behind one that was sent, the kernel does not tell why it stopped. This is the reason that we can
+        // do something about.
+        if (sent >= 0) {
+            errno = EINVAL;
+            if (probe::allows_now(fd, stopped))
+                continue;
+        }
         again = done;
         refused = stopped;
         stopped = messages[done].msg_hdr;

@@ -5,45 +5,37 @@
 
 #include "shim/base/address.hpp"
 
-#include <cstring>
 #include <netinet/in.h>
 #include <sys/socket.h>
 
 namespace multihome {
 
+// A port to connect to where nothing is sent; any will do.
+inline in_port_t discard_port() {
+    return htons(9);
+}
+
 class SocketAddress {
 public:
     // `address` and `port` (network byte order) for a socket of the given family; IPv4 is mapped for an IPv6
     // one.
-    SocketAddress(bool ipv6, const Address& address, in_port_t port, uint32_t scope = 0) {
-        if (ipv6) {
-            sockaddr_in6 name{};
-            name.sin6_family = AF_INET6;
-            name.sin6_addr = address.ipv6();
-            name.sin6_port = port;
-            name.sin6_scope_id = scope;
-            set(name);
-        } else {
-            sockaddr_in name{};
-            name.sin_family = AF_INET;
-            name.sin_addr = address.ipv4();
-            name.sin_port = port;
-            set(name);
-        }
+    SocketAddress(bool ipv6, const Address& address, in_port_t port, uint32_t scope = 0) : is_ipv6_(ipv6) {
+        if (ipv6)
+            name_.ipv6 = {AF_INET6, port, 0, address.ipv6(), scope};
+        else
+            name_.ipv4 = {AF_INET, port, address.ipv4(), {}};
     }
 
-    const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage_); }
-    socklen_t length() const { return length_; }
+    const sockaddr* get() const { return &name_.any; }
+    socklen_t length() const { return is_ipv6_ ? sizeof name_.ipv6 : sizeof name_.ipv4; }
 
 private:
-    template <typename Name>
-    void set(const Name& name) {
-        std::memcpy(&storage_, &name, sizeof name);
-        length_ = sizeof name;
-    }
-
-    sockaddr_storage storage_{};
-    socklen_t length_ = 0;
+    union {
+        sockaddr any;
+        sockaddr_in ipv4;
+        sockaddr_in6 ipv6;
+    } name_{};
+    bool is_ipv6_;
 };
 
 } // namespace multihome

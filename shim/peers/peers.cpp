@@ -2,6 +2,7 @@
 #include "shim/peers/peers.hpp"
 
 #include "shim/base/log.hpp"
+#include "shim/base/permissions.hpp"
 #include "shim/base/settings.hpp"
 #include "shim/peers/usual.hpp"
 
@@ -28,7 +29,7 @@ Ticks now() {
 // In nanoseconds.
 uint64_t exactly_now() {
     timespec time{};
-    clock_gettime(CLOCK_MONOTONIC, &time);
+    clock_gettime(permissions::may(Activity::exact_time) ? CLOCK_MONOTONIC : CLOCK_MONOTONIC_COARSE, &time);
     return static_cast<uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(time.tv_nsec);
 }
 

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "shim/sockets/descriptor_words.hpp"
 
-#include "shim/base/libc.hpp"
-
-#include <sys/mman.h>
+#include "shim/base/mapping.hpp"
 
 namespace multihome::sockets {
 
@@ -25,20 +23,16 @@ constinit std::atomic<BlockPointer*> blocks{nullptr};
 // Zeroed memory published in `where`; null where it is refused. Release pairs with the acquire loads below.
 template <typename Type>
 Type* publish_memory(std::atomic<Type*>& where, size_t size) {
-    void* memory =
-        mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory == MAP_FAILED)
-        return nullptr;
+    auto* created = static_cast<Type*>(mapping::create(size, mapping::With::nobody));
     Type* winner = nullptr;
-    auto* created = static_cast<Type*>(memory);
-    if (where.compare_exchange_strong(winner, created, std::memory_order_acq_rel, std::memory_order_acquire))
+    if (created == nullptr ||
+        where.compare_exchange_strong(winner, created, std::memory_order_acq_rel, std::memory_order_acquire))
         return created;
-    munmap(memory, size);
+    mapping::destroy(created, size);
     return winner;
 }
 
 Word* create_block(size_t block) {
-    const libc::ErrnoGuard keep_errno;
     BlockPointer* list = blocks.load(std::memory_order_acquire);
     if (list == nullptr)
         list = publish_memory(blocks, block_count * sizeof(BlockPointer));

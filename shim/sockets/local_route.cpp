@@ -35,12 +35,14 @@ bool covers(const in6_addr& address) {
         rtmsg route;
         char rest[1024];
     } answer{};
-    const bool answered = libc::raw_syscall(SYS_sendto, fd, reinterpret_cast<long>(&question),
-                                            sizeof question) == long{sizeof question} &&
-                          libc::raw_syscall(SYS_recvfrom, fd, reinterpret_cast<long>(&answer), sizeof answer,
-                                            MSG_DONTWAIT) >= long{NLMSG_LENGTH(sizeof(rtmsg))};
+    const bool answered =
+        libc::raw_syscall(SYS_sendto, fd, &question, sizeof question) == long{sizeof question} &&
+        libc::raw_syscall(SYS_recvfrom, fd, &answer, sizeof answer, MSG_DONTWAIT) >=
+            long{NLMSG_LENGTH(sizeof(rtmsg))};
     libc::raw_syscall(SYS_close, fd);
-    return answered && answer.header.nlmsg_type == RTM_NEWROUTE && answer.route.rtm_type == RTN_LOCAL;
+    // The routes of addresses on interfaces are the kernel's own.
+    return answered && answer.header.nlmsg_type == RTM_NEWROUTE && answer.route.rtm_type == RTN_LOCAL &&
+           answer.route.rtm_protocol != RTPROT_KERNEL;
 }
 
 } // namespace multihome::local_route

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "shim/sockets/options.hpp"
 
+#include "shim/base/kernel_constants.hpp"
 #include "shim/base/libc.hpp"
 #include "shim/base/permissions.hpp"
 #include "shim/base/settings.hpp"
@@ -11,29 +12,13 @@
 
 #include <cstring>
 #include <netinet/in.h>
-
-#ifndef IPV6_2292PKTINFO
-#define IPV6_2292PKTINFO 2 // linux/in6.h, which cannot be included beside netinet/in.h
-#endif
-#ifndef IPV6_FREEBIND
-#define IPV6_FREEBIND 78
-#endif
+#include <optional>
 
 namespace multihome::options {
 
 namespace {
 
 using Kind = Socket::Kind;
-
-static_assert(concern(IPPROTO_IP, IP_PKTINFO) == Concern::packet_information &&
-              concern(IPPROTO_IPV6, IPV6_RECVPKTINFO) == Concern::packet_information &&
-              concern(IPPROTO_IPV6, IPV6_2292PKTINFO) == Concern::packet_information &&
-              concern(IPPROTO_IP, IP_FREEBIND) == Concern::free_bind &&
-              concern(IPPROTO_IPV6, IPV6_FREEBIND) == Concern::free_bind &&
-              concern(IPPROTO_IP, IP_MULTICAST_IF) == Concern::multicast_interface &&
-              concern(IPPROTO_IPV6, IPV6_PKTINFO) == Concern::sticky_source &&
-              concern(SOL_SOCKET, SO_BINDTODEVICE) == Concern::device &&
-              concern(SOL_SOCKET, SO_BINDTOIFINDEX) == Concern::device);
 
 // The mark. A socket may be handed to another program (exec, a UNIX socket) that runs under the shim as well,
 // which then finds packet information on and must know whether a program had asked for it. SO_OOBINLINE does
@@ -182,70 +167,6 @@ bool is_known(Socket socket) {
     return socket.is(Kind::ours) || socket.is(Kind::unbound) || socket.has(Socket::sticky_source);
 }
 
-} // namespace
-
-bool switch_on(int fd, Socket& socket, in_port_t port) {
-    if (!socket.has(Socket::prepared) && !switch_on_messages(fd, socket, port))
-        return false;
-    const bool mark = !socket.has(Socket::all_asked);
-    const bool later = mark && is_marked_later(socket.has(Socket::ipv6), port);
-    if (!later && mark != socket.has(Socket::asked_inline))
-        write_mark(fd, mark);
-    socket = socket.with_options(Socket::unmarked, later ? uint64_t{Socket::unmarked} : 0);
-    return true;
-}
-
-bool switch_on_found(int fd, Socket& socket, in_port_t port) {
-    const bool ipv6 = socket.has(Socket::ipv6);
-    if (!is_marked(fd, ipv6)) {
-        for (const PacketInfoOption& option : {ipv4_option, ipv6_option, ipv6_2292_option})
-            if ((ipv6 || option.level == IPPROTO_IP) && read_flag(fd, option))
-                socket = socket.with_options(0, option.asked);
-        if (read_flag(fd, mark_level, mark_name))
-            socket = socket.with_options(0, Socket::asked_inline);
-    }
-    if (!write_flag(fd, main_option(ipv6), true))
-        return false;
-    restore(fd, socket.with_port(port));
-    return true;
-}
-
-bool is_marked(int fd, bool ipv6) {
-    return read_flag(fd, main_option(ipv6)) && read_flag(fd, mark_level, mark_name);
-}
-
-void mark(int fd) {
-    write_mark(fd, true);
-}
-
-void give_back(int fd, Socket socket) {
-    const libc::ErrnoGuard keep_errno;
-    const bool ipv6 = socket.has(Socket::ipv6);
-    write_flag(fd, ipv4_option, socket.has(Socket::asked_ipv4));
-    if (ipv6)
-        write_flag(fd, ipv6_option, socket.has(Socket::asked_ipv6));
-    write_mark(fd, socket.has(Socket::asked_inline));
-    if (socket.has(Socket::free_bind))
-        socket_calls::write(fd, IPPROTO_IPV6, IPV6_FREEBIND, socket.has(Socket::asked_free_bind) ? 1 : 0);
-}
-
-bool is_switched_on(int fd, Socket socket) {
-    const libc::ErrnoGuard keep_errno;
-    return read_flag(fd, main_option(socket.has(Socket::ipv6)));
-}
-
-bool allow_local_route(int fd, Socket socket, const in6_addr& source) {
-    const libc::ErrnoGuard keep_errno;
-    if (!socket.has(Socket::ipv6) || socket.has(Socket::free_bind) || socket.has(Socket::asked_free_bind) ||
-        !permissions::may(Activity::finding_routes) || !local_route::covers(source) ||
-        !socket_calls::write(fd, IPPROTO_IPV6, IPV6_FREEBIND, 1))
-        return false;
-    sockets::set_options(fd, Socket::free_bind, Socket::free_bind);
-    return true;
-}
-
-namespace {
-
 // The program has set an option of the socket: the word says so, and what we need is on.
 void follow(int fd, Socket socket, int level, int name, const void* value, socklen_t length) {
     const auto remember = [&](Socket::Option bit, bool on) {
@@ -293,21 +214,80 @@ void follow(int fd, Socket socket, int level, int name, const void* value, sockl
 
 } // namespace
 
+bool switch_on(int fd, Socket& socket, in_port_t port) {
+    if (!socket.has(Socket::prepared) && !switch_on_messages(fd, socket, port))
+        return false;
+    const bool mark = !socket.has(Socket::all_asked);
+    const bool later = mark && is_marked_later(socket.has(Socket::ipv6), port);
+    if (!later && mark != socket.has(Socket::asked_inline))
+        write_mark(fd, mark);
+    socket = socket.with_options(Socket::unmarked, later ? uint64_t{Socket::unmarked} : 0);
+    return true;
+}
+
+bool switch_on_found(int fd, Socket& socket, in_port_t port) {
+    const bool ipv6 = socket.has(Socket::ipv6);
+    if (!is_marked(fd, ipv6)) {
+        for (const PacketInfoOption& option : {ipv4_option, ipv6_option, ipv6_2292_option})
+            if ((ipv6 || option.level == IPPROTO_IP) && read_flag(fd, option))
+                socket = socket.with_options(0, option.asked);
+        if (read_flag(fd, mark_level, mark_name))
+            socket = socket.with_options(0, Socket::asked_inline);
+    }
+    if (!write_flag(fd, main_option(ipv6), true))
+        return false;
+    restore(fd, socket.with_port(port));
+    return true;
+}
+
+bool is_marked(int fd, bool ipv6) {
+    return read_flag(fd, main_option(ipv6)) && read_flag(fd, mark_level, mark_name);
+}
+
+void mark(int fd) {
+    write_mark(fd, true);
+}
+
+void give_back(int fd, Socket socket) {
+    if (!permissions::may(Activity::new_sockets))
+        return;
+    const libc::ErrnoGuard keep_errno;
+    const bool ipv6 = socket.has(Socket::ipv6);
+    write_flag(fd, ipv4_option, socket.has(Socket::asked_ipv4));
+    if (ipv6)
+        write_flag(fd, ipv6_option, socket.has(Socket::asked_ipv6));
+    write_mark(fd, socket.has(Socket::asked_inline));
+    if (socket.has(Socket::free_bind) && permissions::may(Activity::finding_routes))
+        socket_calls::write(fd, IPPROTO_IPV6, IPV6_FREEBIND, socket.has(Socket::asked_free_bind) ? 1 : 0);
+}
+
+bool is_switched_on(int fd, Socket socket) {
+    const libc::ErrnoGuard keep_errno;
+    return read_flag(fd, main_option(socket.has(Socket::ipv6)));
+}
+
+bool allow_local_route(int fd, Socket socket, const in6_addr& source) {
+    const libc::ErrnoGuard keep_errno;
+    if (!socket.has(Socket::ipv6) || socket.has(Socket::free_bind) || socket.has(Socket::asked_free_bind) ||
+        !permissions::may(Activity::finding_routes) || !local_route::covers(source) ||
+        !socket_calls::write(fd, IPPROTO_IPV6, IPV6_FREEBIND, 1))
+        return false;
+    sockets::set_options(fd, Socket::free_bind, Socket::free_bind);
+    return true;
+}
+
 int set(int fd, int level, int name, const void* value, socklen_t length) {
     const Socket socket = sockets::get_current(fd);
     if (!is_known(socket))
         return libc::setsockopt(fd, level, name, value, length);
-    const auto call = [&] {
-        const int result = libc::setsockopt(fd, level, name, value, length);
-        const libc::ErrnoGuard keep_errno;
-        if (result == 0)
-            follow(fd, socket, level, name, value, length);
-        return result;
-    };
-    if (concern(level, name) != Concern::multicast_interface)
-        return call();
-    const MulticastTurn turn(socket);
-    return call();
+    std::optional<MulticastTurn> turn;
+    if (concern(level, name) == Concern::multicast_interface)
+        turn.emplace(socket);
+    const int result = libc::setsockopt(fd, level, name, value, length);
+    const libc::ErrnoGuard keep_errno;
+    if (result == 0)
+        follow(fd, socket, level, name, value, length);
+    return result;
 }
 
 int get(int fd, int level, int name, void* value, socklen_t* length) {

@@ -4,6 +4,7 @@
 // itself.
 #pragma once
 
+#include "shim/base/kernel_constants.hpp"
 #include "shim/sockets/socket.hpp"
 
 #include <cstdint>
@@ -27,7 +28,8 @@ bool is_marked(int fd, bool ipv6);
 // Sets the mark, which was left for later.
 void mark(int fd);
 
-// Leaves the socket as it would be without us. Leaves errno alone.
+// Leaves the socket as it would be without us, as far as the program's system-call filter lets us. Leaves
+// errno alone.
 void give_back(int fd, Socket socket);
 
 // True where packet information is on, as it is on each socket of ours: where it is not, the descriptor
@@ -59,22 +61,21 @@ enum class Concern : uint8_t {
 };
 
 constexpr Concern concern(int level, int name) {
-    // By number, to keep the many headers out of this one; options.cpp asserts that they are right.
-    if (level == 0) // IPPROTO_IP
-        return name == 8    ? Concern::packet_information
-               : name == 32 ? Concern::multicast_interface
-               : name == 15 ? Concern::free_bind
-                            : Concern::none;
-    if (level == 41) // IPPROTO_IPV6
-        return name == 49 || name == 2 ? Concern::packet_information
-               : name == 50            ? Concern::sticky_source
-               : name == 78            ? Concern::free_bind
-                                       : Concern::none;
+    if (level == IPPROTO_IP)
+        return name == IP_PKTINFO        ? Concern::packet_information
+               : name == IP_MULTICAST_IF ? Concern::multicast_interface
+               : name == IP_FREEBIND     ? Concern::free_bind
+                                         : Concern::none;
+    if (level == IPPROTO_IPV6)
+        return name == IPV6_RECVPKTINFO || name == IPV6_2292PKTINFO ? Concern::packet_information
+               : name == IPV6_PKTINFO                               ? Concern::sticky_source
+               : name == IPV6_FREEBIND                              ? Concern::free_bind
+                                                                    : Concern::none;
     if (level == SOL_SOCKET)
-        return name == SO_OOBINLINE                           ? Concern::mark
-               : name == 25 || name == 62                     ? Concern::device
-               : name == SO_REUSEADDR || name == SO_REUSEPORT ? Concern::shared_port
-                                                              : Concern::none;
+        return name == SO_OOBINLINE                                  ? Concern::mark
+               : name == SO_BINDTODEVICE || name == SO_BINDTOIFINDEX ? Concern::device
+               : name == SO_REUSEADDR || name == SO_REUSEPORT        ? Concern::shared_port
+                                                                     : Concern::none;
     return Concern::none;
 }
 

@@ -2,6 +2,7 @@
 #include "shim/sockets/process.hpp"
 
 #include "shim/base/libc.hpp"
+#include "shim/base/permissions.hpp"
 #include "shim/peers/peers.hpp"
 #include "shim/sockets/multicast_turn.hpp"
 #include "shim/sockets/sockets.hpp"
@@ -35,14 +36,14 @@ void start() {
 
 void before_vfork() {
     sockets::mark_all();
-    // A vfork child's own child shares the same memory.
-    if (!is_vfork_child())
+    // A vfork child's own child shares the same memory. Where we may not ask, nothing is ours any more.
+    if (permissions::may(Activity::naming_process) && !is_vfork_child())
         vfork_caller = current_pid();
 }
 
 bool is_vfork_child() {
     const int caller = vfork_caller;
-    if (caller == 0)
+    if (caller == 0 || !permissions::may(Activity::naming_process))
         return false;
     if (caller != current_pid())
         return true;

@@ -5,15 +5,11 @@
 #pragma once
 
 #include "shim/base/address.hpp"
+#include "shim/base/kernel_constants.hpp"
 #include "shim/base/libc.hpp"
 
 #include <optional>
 #include <sys/socket.h>
-#include <sys/syscall.h>
-
-#ifndef SO_BINDTOIFINDEX
-#define SO_BINDTOIFINDEX 62 // asm-generic/socket.h
-#endif
 
 namespace multihome::socket_calls {
 
@@ -48,12 +44,7 @@ inline std::optional<Peer> own_name(int fd) {
 
 // connect() that is no cancellation point: a system call of our own.
 inline int connect(int fd, const sockaddr* address, socklen_t length) {
-    const long result =
-        libc::raw_syscall(SYS_connect, fd, reinterpret_cast<long>(address), static_cast<long>(length));
-    if (result == 0)
-        return 0;
-    errno = static_cast<int>(-result);
-    return -1;
+    return static_cast<int>(libc::checked_syscall(SYS_connect, fd, address, length));
 }
 
 // The wildcard of either family; ::ffff:0.0.0.0 is that of an AF_INET6 socket that takes IPv4 only.

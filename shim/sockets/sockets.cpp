@@ -41,33 +41,38 @@ uint16_t next_number() {
     return number != 0 ? number : next_number();
 }
 
-// Calls `change` with what is known of each descriptor of the socket behind `fd`, and stores what it returns.
-// Copies are told apart from other sockets by the kernel: a system call for each descriptor that may be one.
+// Calls `change` with what is known of each other descriptor of the socket behind `fd`, and stores what it
+// returns. The kernel tells copies from other sockets: a system call for each descriptor that `may_be` one.
+// Where we may not ask, they stay as they are.
+template <typename MayBe, typename Change>
+void change_copies(int fd, MayBe may_be, Change change) {
+    if (!may(Activity::new_sockets))
+        return;
+    const uint64_t cookie = socket_calls::cookie(fd);
+    change_each([&](int other, Socket seen) {
+        const bool same = cookie != 0 && other != fd && may_be(seen) && socket_calls::cookie(other) == cookie;
+        return same ? change(seen) : seen;
+    });
+}
+
+// The same with each descriptor of the socket.
 template <typename Change>
 void change_all(int fd, Change change) {
     const Socket socket = peek(fd);
     update(fd, socket, change(socket));
-    if (!socket.has(Socket::has_copies))
-        return;
-    const uint64_t cookie = socket_calls::cookie(fd);
-    change_each([&](int other, Socket seen) {
-        const bool same = other != fd && seen.has(Socket::has_copies) && seen.made() == socket.made() &&
-                          cookie != 0 && socket_calls::cookie(other) == cookie;
-        return same ? change(seen) : seen;
-    });
+    const auto may_be = [&](Socket seen) {
+        return seen.has(Socket::has_copies) && seen.made() == socket.made();
+    };
+    if (socket.has(Socket::has_copies))
+        change_copies(fd, may_be, change);
 }
 
 // What is known of the socket is true of all its descriptors, also of those that nothing was known of yet.
 void store_for_all(int fd, Socket socket) {
     store(fd, socket);
-    if (!socket.has(Socket::has_copies))
-        return;
-    const uint64_t cookie = socket_calls::cookie(fd);
-    change_each([&](int other, Socket seen) {
-        const bool same = other != fd && seen.has(Socket::has_copies) && cookie != 0 &&
-                          socket_calls::cookie(other) == cookie;
-        return same ? socket : seen;
-    });
+    if (socket.has(Socket::has_copies))
+        change_copies(
+            fd, [](Socket seen) { return seen.has(Socket::has_copies); }, [&](Socket) { return socket; });
 }
 
 // What bind() is asked for. Only the wildcard matters.
@@ -107,15 +112,10 @@ Socket classify(int fd) {
         return other_socket(domain);
     // What the program has asked for on another descriptor of this socket only that one's word can tell.
     const auto own = socket_calls::own_name(fd);
-    const uint64_t cookie = socket_calls::cookie(fd);
     Socket same;
-    change_each([&](int other, Socket seen) {
-        if (other == fd || !seen.is(Kind::ours) || !own || seen.port() != own->port ||
-            socket_calls::cookie(other) != cookie)
-            return seen;
-        same = seen.with_options(0, Socket::has_copies);
-        return same;
-    });
+    change_copies(
+        fd, [&](Socket seen) { return seen.is(Kind::ours) && own && seen.port() == own->port; },
+        [&](Socket seen) { return same = seen.with_options(0, Socket::has_copies); });
     if (same.is(Kind::ours))
         return same;
     uint64_t bits = Socket::has_copies;
@@ -127,11 +127,34 @@ Socket classify(int fd) {
     return take_over_bound(fd, found.with_multicast_interface(Socket::multicast_unknown), own, true);
 }
 
-} // namespace
-
-void start() {
-    process::start();
+// An unbound socket as it was before, prepared or not.
+void give_back(int fd, Socket socket) {
+    options::give_back(fd, socket);
+    set_options(fd, Socket::prepared, 0);
 }
+
+// bind() of a socket that was not seen being made, or of one that has no port any more.
+int bind_found(int fd, Socket before, const sockaddr* address, socklen_t length) {
+    const int result = libc::bind(fd, address, length);
+    if (result != 0 || must_not_change())
+        return result;
+    const libc::ErrnoGuard keep_errno;
+    if (before.has(Socket::sticky_source) || !may(Activity::new_sockets))
+        return result;
+    Socket now;
+    if (before.is(Kind::ours)) {
+        // Its name is another one now, and the mark goes by the port.
+        options::give_back(fd, before);
+        constexpr uint64_t not_any_more = Socket::has_address | Socket::only_ipv4 | Socket::unmarked;
+        now = take_over_bound(fd, before.with_options(not_any_more, 0), socket_calls::own_name(fd), false);
+    } else {
+        now = classify(fd);
+    }
+    store_for_all(fd, now.with_options(0, before.word() & Socket::has_copies));
+    return result;
+}
+
+} // namespace
 
 Socket examine(int fd) {
     const libc::ErrnoGuard keep_errno;
@@ -162,37 +185,6 @@ void created(int fd, int domain, int type, int protocol) {
         store(fd, known);
 }
 
-namespace {
-
-// An unbound socket as it was before, prepared or not.
-void give_back(int fd, Socket socket) {
-    options::give_back(fd, socket);
-    set_options(fd, Socket::prepared, 0);
-}
-
-// bind() of a socket that was not seen being made, or of one that has no port any more.
-int bind_found(int fd, Socket before, const sockaddr* address, socklen_t length) {
-    const int result = libc::bind(fd, address, length);
-    if (result != 0 || must_not_change())
-        return result;
-    const libc::ErrnoGuard keep_errno;
-    if (before.has(Socket::sticky_source))
-        return result;
-    Socket now;
-    if (before.is(Kind::ours)) {
-        // Its name is another one now, and the mark goes by the port.
-        options::give_back(fd, before);
-        constexpr uint64_t not_any_more = Socket::has_address | Socket::only_ipv4 | Socket::unmarked;
-        now = take_over_bound(fd, before.with_options(not_any_more, 0), socket_calls::own_name(fd), false);
-    } else {
-        now = classify(fd);
-    }
-    store_for_all(fd, now.with_options(0, before.word() & Socket::has_copies));
-    return result;
-}
-
-} // namespace
-
 int bind(int fd, const sockaddr* address, socklen_t length) {
     const Socket before = peek(fd);
     if (before.is(Kind::other) && !before.has(Socket::left_alone) && !before.has(Socket::sticky_source))
@@ -206,10 +198,7 @@ int bind(int fd, const sockaddr* address, socklen_t length) {
     } else if (wanted.wildcard && (wanted.port == 0 || is_wanted(fd, wanted.port)) && !must_not_change()) {
         const libc::ErrnoGuard keep_errno;
         Socket ours = before.with_kind(Kind::ours);
-        if (prepare(fd, wanted.port, [&] { return options::switch_on(fd, ours, wanted.port); }))
-            now = ours;
-        else
-            now = {Kind::other, 0};
+        now = prepare(fd, ours, wanted.port) ? ours : Socket{Kind::other, 0};
     }
     const int result = libc::bind(fd, address, length);
     const libc::ErrnoGuard keep_errno;
@@ -243,12 +232,25 @@ int bind(int fd, const sockaddr* address, socklen_t length) {
     return result;
 }
 
+Socket bound_unseen(int fd) {
+    const Socket before = peek(fd);
+    if (!before.is(Kind::unbound) || before.has(Socket::sticky_source) || !may(Activity::new_sockets) ||
+        must_not_change())
+        return before;
+    const libc::ErrnoGuard keep_errno;
+    if (socket_calls::own_name(fd).value_or(Peer{}).port == 0)
+        return before;
+    if (before.has(Socket::prepared))
+        options::give_back(fd, before);
+    return examine(fd);
+}
+
 Socket take_over_unbound(int fd) {
     const libc::ErrnoGuard keep_errno;
     const Socket before = peek(fd);
     Socket ours = before;
     if (!before.is(Kind::unbound) || !may(Activity::new_sockets) || must_not_change() ||
-        before.has(Socket::sticky_source) || !prepare(fd, 0, [&] { return options::switch_on(fd, ours, 0); }))
+        before.has(Socket::sticky_source) || !prepare(fd, ours, 0))
         return before;
     const Socket socket = now_ours(fd, ours.with_options(0, Socket::any_port), 0);
     store_for_all(fd, socket);
@@ -285,9 +287,7 @@ void disconnected(int fd, Socket seen) {
     const auto own = socket_calls::own_name(fd);
     if (!own)
         return;
-    uint64_t bits = socket_calls::is_wildcard(own->address) ? 0 : uint64_t{Socket::has_address};
-    if (seen.has(Socket::ipv6) && own->address.is_ipv4())
-        bits |= Socket::only_ipv4;
+    const uint64_t bits = address_options(seen, own->address);
     change_all(fd, [&](Socket socket) {
         // The kernel takes the device off as well (udp_disconnect()).
         return socket.with_options(Socket::has_address | Socket::only_ipv4 | Socket::to_device, bits)
@@ -354,7 +354,7 @@ void set_sticky_source(int fd, bool chosen) {
     }
     if (chosen && before.is(Kind::ours)) {
         now = now.with_kind(Kind::other);
-    } else if (!chosen && before.is(Kind::other)) {
+    } else if (!chosen && before.is(Kind::other) && may(Activity::new_sockets)) {
         now = take_over_bound(fd, now, socket_calls::own_name(fd), false)
                   .with_options(0, before.word() & Socket::has_copies);
     }
@@ -382,11 +382,21 @@ void mark_all() {
 }
 
 void give_all_back() {
+    give_prepared_back();
     change_each([](int fd, Socket seen) {
         if (!seen.is(Kind::ours))
             return seen;
         options::give_back(fd, seen);
         return Socket{};
+    });
+}
+
+void give_prepared_back() {
+    change_each([](int fd, Socket seen) {
+        if (!seen.is(Kind::unbound) || !seen.has(Socket::prepared))
+            return seen;
+        options::give_back(fd, seen);
+        return seen.with_options(Socket::prepared, 0);
     });
 }
 

@@ -21,9 +21,6 @@ inline Socket get(int fd) {
 // The same, and makes sure that the number still stands for the same socket, as far as a system call tells.
 Socket get_current(int fd);
 
-// Called once, when the library is loaded.
-void start();
-
 // A new descriptor came out of socket(): what the arguments say of it.
 void created(int fd, int domain, int type, int protocol);
 
@@ -31,6 +28,11 @@ void created(int fd, int domain, int type, int protocol);
 // that nothing that it hears is without packet information, and nothing of ours lies between bind() and
 // connect().
 int bind(int fd, const sockaddr* address, socklen_t length);
+
+// An unbound socket is about to receive. Where it has a port, it was bound where we do not see it (glibc's
+// bindresvport(), a library that is preloaded before us): it is looked at anew. Returns what it is now.
+// Leaves errno alone.
+[[gnu::cold]] Socket bound_unseen(int fd);
 
 // An unbound socket is about to answer for one of ours: makes it one. Returns what it is now. Leaves errno
 // alone.
@@ -68,6 +70,8 @@ void mark_all();
 
 // Leaves every socket as it would be without us. What is used again after that is taken over again.
 void give_all_back();
+// The same for those that are not bound yet.
+void give_prepared_back();
 
 // From now on, nothing is our business, and no system call is made for anything.
 void leave_all_alone();

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "shim/sockets/system_call_filter.hpp"
 
-#include "shim/base/log_target.hpp"
-#include "shim/base/permissions.hpp"
+#include "shim/base/kernel_constants.hpp"
 #include "shim/base/user_memory.hpp"
 #include "shim/sockets/sockets.hpp"
 
@@ -20,23 +19,14 @@
 #include <linux/seccomp.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
+#include <optional>
+#include <span>
 #include <sys/auxv.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/random.h>
-#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
-
-#ifndef SO_BINDTOIFINDEX
-#define SO_BINDTOIFINDEX 62 // asm-generic/socket.h
-#endif
-#ifndef IPV6_2292PKTINFO
-#define IPV6_2292PKTINFO 2 // linux/in6.h, which cannot be included beside netinet/in.h
-#endif
-#ifndef IPV6_FREEBIND
-#define IPV6_FREEBIND 78
-#endif
 
 namespace multihome::system_call_filter {
 
@@ -52,13 +42,6 @@ constexpr uint32_t this_architecture = AUDIT_ARCH_I386;
 constexpr uint32_t this_architecture = AUDIT_ARCH_ARM;
 #endif
 
-// What libc calls for mmap(): 32-bit kernels have an older call of this name.
-#if defined(SYS_mmap2)
-constexpr long number_of_mmap = SYS_mmap2;
-#else
-constexpr long number_of_mmap = SYS_mmap;
-#endif
-
 // A system call with the arguments that a filter may look at. Those that differ from call to call stand for
 // the others.
 struct SystemCall {
@@ -66,7 +49,6 @@ struct SystemCall {
     uint64_t arguments[6];
 };
 
-constexpr uint64_t msg_probe = 0x10; // see packets/probe.cpp
 constexpr uint64_t some_fd = 3;
 constexpr uint64_t some_memory = 0x7f0000001000;
 constexpr uint64_t length_of_ipv4 = sizeof(sockaddr_in);
@@ -90,287 +72,251 @@ constexpr SystemCall datagram_socket(uint64_t domain, uint64_t flags) {
     return {SYS_socket, {domain, SOCK_DGRAM | flags, 0}};
 }
 
-// An activity, and one of the system calls that it makes. To be completed wherever a call is added.
+// A system call, and the activities that make it. To be completed wherever a call is added.
 struct Need {
-    Activity activity;
+    Activity activities;
     SystemCall call;
 };
 
+using enum Activity;
+
 constexpr Need needs[] = {
-    {Activity::packets, {SYS_recvmsg, {some_fd, some_memory, 0}}},
-    {Activity::packets, {SYS_sendmsg, {some_fd, some_memory, 0}}},
-    // Is this a vfork child? (sockets)
-    {Activity::packets, {SYS_getpid, {}}},
+    {packets, {SYS_recvmsg, {some_fd, some_memory, 0}}},
+    {packets, {SYS_sendmsg, {some_fd, some_memory, 0}}},
+    // Is this a vfork child? (sockets) And a line of the log names the process.
+    {packets | naming_process | log_to_stderr | log_to_file | log_to_syslog, {SYS_getpid, {}}},
     // Bad pointers (user_memory).
-    {Activity::packets, {SYS_rt_sigprocmask, {~uint64_t{0}, some_memory, 0, set_size}}},
-    {Activity::packets,
+    {packets | asking_for_pages, {SYS_rt_sigprocmask, {~uint64_t{0}, some_memory, 0, set_size}}},
+    {packets | asking_for_pages,
      {SYS_futex,
       {some_memory, FUTEX_WAKE_OP | FUTEX_PRIVATE_FLAG, 0, 0, some_memory,
        FUTEX_OP(FUTEX_OP_OR, 0, FUTEX_OP_CMP_LT, -2048)}}},
 
-    {Activity::mapping, map_with(MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE)},
-    {Activity::mapping, map_with(MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE)},
-    {Activity::mapping, {SYS_munmap, {some_memory, size_t{512} * 1024}}},
-    {Activity::asking_for_locks, {SYS_mincore, {some_memory, 4096, some_memory}}},
-    {Activity::random_key, {SYS_getrandom, {some_memory, 16, GRND_NONBLOCK}}},
+    {mapping, map_with(MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE)},
+    {mapping, map_with(MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE)},
+    {mapping, {SYS_munmap, {some_memory, size_t{512} * 1024}}},
+    {asking_for_locks, {SYS_mincore, {some_memory, 4096, some_memory}}},
+    {random_key, {SYS_getrandom, {some_memory, 16, GRND_NONBLOCK}}},
 
-    {Activity::new_sockets, getsockopt_of(SOL_SOCKET, SO_TYPE)},
-    {Activity::new_sockets, getsockopt_of(SOL_SOCKET, SO_DOMAIN)},
-    {Activity::new_sockets, getsockopt_of(SOL_SOCKET, SO_PROTOCOL)},
-    {Activity::new_sockets, getsockopt_of(SOL_SOCKET, SO_COOKIE)},
-    {Activity::new_sockets, getsockopt_of(SOL_SOCKET, SO_BINDTOIFINDEX)},
-    {Activity::new_sockets, getsockopt_of(SOL_SOCKET, SO_OOBINLINE)},
-    {Activity::new_sockets, setsockopt_of(SOL_SOCKET, SO_OOBINLINE)},
-    {Activity::new_sockets, getsockopt_of(IPPROTO_IP, IP_PKTINFO)},
-    {Activity::new_sockets, setsockopt_of(IPPROTO_IP, IP_PKTINFO)},
-    {Activity::new_sockets, getsockopt_of(IPPROTO_IPV6, IPV6_RECVPKTINFO)},
-    {Activity::new_sockets, setsockopt_of(IPPROTO_IPV6, IPV6_RECVPKTINFO)},
-    {Activity::new_sockets, getsockopt_of(IPPROTO_IPV6, IPV6_2292PKTINFO)},
-    {Activity::new_sockets, getsockopt_of(IPPROTO_IPV6, IPV6_V6ONLY)},
-    {Activity::new_sockets, {SYS_getsockname, {some_fd, some_memory, some_memory}}},
-    {Activity::verifying, getsockopt_of(IPPROTO_IP, IP_PKTINFO)},
-    {Activity::verifying, getsockopt_of(IPPROTO_IPV6, IPV6_RECVPKTINFO)},
+    {new_sockets, getsockopt_of(SOL_SOCKET, SO_TYPE)},
+    {new_sockets, getsockopt_of(SOL_SOCKET, SO_DOMAIN)},
+    {new_sockets, getsockopt_of(SOL_SOCKET, SO_PROTOCOL)},
+    {new_sockets, getsockopt_of(SOL_SOCKET, SO_COOKIE)},
+    {new_sockets | steering, getsockopt_of(SOL_SOCKET, SO_BINDTOIFINDEX)},
+    {new_sockets, getsockopt_of(SOL_SOCKET, SO_OOBINLINE)},
+    {new_sockets, setsockopt_of(SOL_SOCKET, SO_OOBINLINE)},
+    {new_sockets | verifying, getsockopt_of(IPPROTO_IP, IP_PKTINFO)},
+    {new_sockets, setsockopt_of(IPPROTO_IP, IP_PKTINFO)},
+    {new_sockets | verifying, getsockopt_of(IPPROTO_IPV6, IPV6_RECVPKTINFO)},
+    {new_sockets, setsockopt_of(IPPROTO_IPV6, IPV6_RECVPKTINFO)},
+    {new_sockets, getsockopt_of(IPPROTO_IPV6, IPV6_2292PKTINFO)},
+    {new_sockets, getsockopt_of(IPPROTO_IPV6, IPV6_V6ONLY)},
+    {new_sockets | steering | finding_interfaces, {SYS_getsockname, {some_fd, some_memory, some_memory}}},
 
-    {Activity::steering, getsockopt_of(SOL_SOCKET, SO_BINDTOIFINDEX)},
-    {Activity::steering, setsockopt_of(SOL_SOCKET, SO_BINDTOIFINDEX)},
-    {Activity::steering, getsockopt_of(IPPROTO_IP, IP_MULTICAST_IF)},
-    {Activity::steering, setsockopt_of(IPPROTO_IP, IP_MULTICAST_IF, sizeof(ip_mreqn))},
-    {Activity::steering, {SYS_getsockname, {some_fd, some_memory, some_memory}}},
-    {Activity::steering, {SYS_connect, {some_fd, some_memory, sizeof(sockaddr)}}},
-    {Activity::steering, {SYS_connect, {some_fd, some_memory, length_of_ipv6}}},
-    {Activity::steering, {SYS_bind, {some_fd, some_memory, length_of_ipv4}}},
-    {Activity::steering, {SYS_bind, {some_fd, some_memory, length_of_ipv6}}},
-    {Activity::yielding, {SYS_sched_yield, {}}},
-    {Activity::finding_interfaces, datagram_socket(AF_INET, SOCK_CLOEXEC)},
-    {Activity::finding_interfaces, {SYS_connect, {some_fd, some_memory, length_of_ipv4}}},
-    {Activity::finding_interfaces, {SYS_getsockname, {some_fd, some_memory, some_memory}}},
-    {Activity::finding_interfaces, {SYS_ioctl, {some_fd, SIOCGIFCONF, some_memory}}},
-    {Activity::finding_interfaces, {SYS_ioctl, {some_fd, SIOCGIFINDEX, some_memory}}},
-    {Activity::finding_interfaces, {SYS_close, {some_fd}}},
-    {Activity::finding_routes, {SYS_socket, {AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE}}},
-    {Activity::finding_routes, {SYS_sendto, {some_fd, some_memory, 56}}},
-    {Activity::finding_routes, {SYS_recvfrom, {some_fd, some_memory, 1024, MSG_DONTWAIT}}},
-    {Activity::finding_routes, {SYS_close, {some_fd}}},
-    {Activity::finding_routes, setsockopt_of(IPPROTO_IPV6, IPV6_FREEBIND)},
+    {steering, setsockopt_of(SOL_SOCKET, SO_BINDTOIFINDEX)},
+    {steering, getsockopt_of(IPPROTO_IP, IP_MULTICAST_IF)},
+    {steering, setsockopt_of(IPPROTO_IP, IP_MULTICAST_IF, sizeof(ip_mreqn))},
+    {steering | finding_interfaces, {SYS_connect, {some_fd, some_memory, length_of_ipv4}}},
+    {steering, {SYS_connect, {some_fd, some_memory, length_of_ipv6}}},
+    {steering, {SYS_bind, {some_fd, some_memory, length_of_ipv4}}},
+    {steering, {SYS_bind, {some_fd, some_memory, length_of_ipv6}}},
+    {yielding, {SYS_sched_yield, {}}},
+    {finding_interfaces, datagram_socket(AF_INET, SOCK_CLOEXEC)},
+    {finding_interfaces, {SYS_ioctl, {some_fd, SIOCGIFCONF, some_memory}}},
+    {finding_interfaces, {SYS_ioctl, {some_fd, SIOCGIFINDEX, some_memory}}},
+    {finding_routes, {SYS_socket, {AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE}}},
+    {finding_routes, {SYS_sendto, {some_fd, some_memory, 56}}},
+    {finding_routes, {SYS_recvfrom, {some_fd, some_memory, 1024, MSG_DONTWAIT}}},
+    {finding_routes, setsockopt_of(IPPROTO_IPV6, IPV6_FREEBIND)},
+    {finding_interfaces | finding_routes | log_to_file | log_to_syslog, {SYS_close, {some_fd}}},
 
-    {Activity::probing, {SYS_ioctl, {some_fd, SIOCOUTQ, some_memory}}},
-    {Activity::probing, {SYS_sendmsg, {some_fd, some_memory, msg_probe | MSG_DONTWAIT | MSG_NOSIGNAL}}},
+    // A system call where the kernel's clock is none that the vdso can read (xen, hpet, acpi_pm).
+    {exact_time, {number_of_clock_gettime, {CLOCK_MONOTONIC, some_memory}}},
 
-    {Activity::log_to_stderr, {SYS_getpid, {}}},
-    {Activity::log_to_stderr, {log::number_of_fstat, {STDERR_FILENO, some_memory}}},
-    {Activity::log_to_stderr, {SYS_rt_sigprocmask, {SIG_BLOCK, some_memory, some_memory, set_size}}},
-    {Activity::log_to_stderr, {SYS_rt_sigprocmask, {SIG_SETMASK, some_memory, 0, set_size}}},
-    {Activity::log_to_stderr, {SYS_rt_sigpending, {some_memory, set_size}}},
-    {Activity::log_to_stderr, {SYS_rt_sigtimedwait, {some_memory, 0, some_memory, set_size}}},
-    {Activity::log_to_stderr, write_to(STDERR_FILENO)},
-    {Activity::log_to_file, {SYS_getpid, {}}},
-    {Activity::log_to_file, {SYS_geteuid, {}}},
-    {Activity::log_to_file,
+    {probing, {SYS_ioctl, {some_fd, SIOCOUTQ, some_memory}}},
+    {probing, {SYS_sendmsg, {some_fd, some_memory, msg_probe | MSG_DONTWAIT | MSG_NOSIGNAL}}},
+
+    {log_to_stderr, {number_of_fstat, {STDERR_FILENO, some_memory}}},
+    {log_to_stderr, write_to(STDERR_FILENO)},
+    {log_to_file, {number_of_fstat, {some_fd, some_memory}}},
+    {log_to_file, write_to(some_fd)},
+    {log_to_stderr | log_to_file, {SYS_rt_sigprocmask, {SIG_BLOCK, some_memory, some_memory, set_size}}},
+    {log_to_stderr | log_to_file, {SYS_rt_sigprocmask, {SIG_SETMASK, some_memory, 0, set_size}}},
+    {log_to_stderr | log_to_file, {SYS_rt_sigpending, {some_memory, set_size}}},
+    {log_to_stderr | log_to_file, {SYS_rt_sigtimedwait, {some_memory, 0, some_memory, set_size}}},
+    {log_to_file, {SYS_geteuid, {}}},
+    {log_to_file,
      {SYS_openat,
       {at_current_directory, some_memory,
        O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW, 0640}}},
-    {Activity::log_to_file, {log::number_of_fstat, {some_fd, some_memory}}},
-    {Activity::log_to_file, {SYS_rt_sigprocmask, {SIG_BLOCK, some_memory, some_memory, set_size}}},
-    {Activity::log_to_file, {SYS_rt_sigprocmask, {SIG_SETMASK, some_memory, 0, set_size}}},
-    {Activity::log_to_file, {SYS_rt_sigpending, {some_memory, set_size}}},
-    {Activity::log_to_file, {SYS_rt_sigtimedwait, {some_memory, 0, some_memory, set_size}}},
-    {Activity::log_to_file, write_to(some_fd)},
-    {Activity::log_to_file, {SYS_close, {some_fd}}},
-    {Activity::resolving_no_links, {SYS_openat2, {at_current_directory, some_memory, some_memory, 24}}},
-    {Activity::log_to_syslog, {SYS_getpid, {}}},
-    {Activity::log_to_syslog, datagram_socket(AF_UNIX, SOCK_CLOEXEC | SOCK_NONBLOCK)},
-    {Activity::log_to_syslog,
+    {resolving_no_links, {SYS_openat2, {at_current_directory, some_memory, some_memory, 24}}},
+    {log_to_syslog, datagram_socket(AF_UNIX, SOCK_CLOEXEC | SOCK_NONBLOCK)},
+    {log_to_syslog,
      {SYS_sendto,
       {some_fd, some_memory, 100, MSG_NOSIGNAL | MSG_DONTWAIT, some_memory, sizeof(sockaddr_un)}}},
-    {Activity::log_to_syslog, {SYS_close, {some_fd}}},
 };
+static_assert(length_of_ipv4 == sizeof(sockaddr)); // AF_UNSPEC, to take a peer off
 
-// clock_gettime() is a system call where there is no vdso to do without.
+// The coarse clocks are read from memory whatever the kernel's clock is (do_coarse() in its
+// lib/vdso/gettimeofday.c). They are a system call where there is no vdso to do without. That of 32-bit ARM
+// has no clocks on processors without the timer that it reads (arch/arm/kernel/vdso.c).
+#if defined(__arm__)
+constexpr bool vdso_may_lack_clocks = true;
+#else
+constexpr bool vdso_may_lack_clocks = false;
+#endif
 constexpr Need needs_without_vdso[] = {
-    {Activity::packets, {SYS_clock_gettime, {CLOCK_MONOTONIC_COARSE, some_memory}}},
-    {Activity::log_to_stderr, {SYS_clock_gettime, {CLOCK_REALTIME_COARSE, some_memory}}},
-    {Activity::log_to_file, {SYS_clock_gettime, {CLOCK_REALTIME_COARSE, some_memory}}},
-    {Activity::log_to_syslog, {SYS_clock_gettime, {CLOCK_REALTIME_COARSE, some_memory}}},
+    {packets, {number_of_clock_gettime, {CLOCK_MONOTONIC_COARSE, some_memory}}},
+    {log_to_stderr | log_to_file | log_to_syslog,
+     {number_of_clock_gettime, {CLOCK_REALTIME_COARSE, some_memory}}},
 };
 
 // Classic BPF as seccomp uses it (Documentation/userspace-api/seccomp_filter.rst): 32-bit words of
 // seccomp_data, an accumulator, an index register, 16 words of memory, jumps forward only.
-class Filter {
-public:
-    Filter(const sock_filter* instructions, size_t count) : instructions_(instructions), count_(count) {}
+using Program = std::span<const sock_filter>;
+using Memory = std::array<uint32_t, BPF_MEMWORDS>;
 
-    // The action for a call. The kernel has the last word on whether the program is valid; what it would
-    // refuse counts as "not allowed" here, and nothing comes of it.
-    uint32_t run(const SystemCall& call) const {
-        seccomp_data data{};
-        data.nr = static_cast<int>(call.number);
-        data.arch = this_architecture;
-        std::copy(std::begin(call.arguments), std::end(call.arguments), data.args);
-        uint32_t a = 0;
-        uint32_t x = 0;
-        std::array<uint32_t, BPF_MEMWORDS> memory{};
-        for (size_t at = 0; at < count_; ++at) {
-            const sock_filter& step = instructions_[at];
-            const uint32_t k = step.k;
-            const uint32_t operand = BPF_SRC(step.code) == BPF_X ? x : k;
-            switch (BPF_CLASS(step.code)) {
-            case BPF_LD:
-            case BPF_LDX: {
-                uint32_t& target = BPF_CLASS(step.code) == BPF_LD ? a : x;
-                if (!load(step, data, memory, target))
-                    return SECCOMP_RET_KILL_PROCESS;
-                break;
-            }
-            case BPF_ST:
-            case BPF_STX:
-                if (k >= memory.size())
-                    return SECCOMP_RET_KILL_PROCESS;
-                memory[k] = BPF_CLASS(step.code) == BPF_ST ? a : x;
-                break;
-            case BPF_ALU:
-                if (!calculate(BPF_OP(step.code), operand, a))
-                    return SECCOMP_RET_KILL_PROCESS;
-                break;
-            case BPF_JMP:
-                at += BPF_OP(step.code) == BPF_JA            ? k
-                      : holds(BPF_OP(step.code), a, operand) ? step.jt
-                                                             : step.jf;
-                break;
-            case BPF_RET:
-                return BPF_RVAL(step.code) == BPF_A ? a : k;
-            default: // BPF_MISC
-                (BPF_MISCOP(step.code) == BPF_TAX ? x : a) = BPF_MISCOP(step.code) == BPF_TAX ? a : x;
-                break;
-            }
-        }
-        return SECCOMP_RET_KILL_PROCESS;
+// What an instruction loads; empty where the kernel refuses it.
+std::optional<uint32_t> load(const sock_filter& step, const seccomp_data& data, const Memory& memory) {
+    switch (BPF_MODE(step.code)) {
+    case BPF_IMM:
+        return step.k;
+    case BPF_MEM:
+        return step.k < memory.size() ? std::optional{memory[step.k]} : std::nullopt;
+    case BPF_LEN:
+        return uint32_t{sizeof data};
+    default: // BPF_ABS
+        uint32_t word = 0;
+        if (step.k > sizeof data - sizeof word)
+            return std::nullopt;
+        std::memcpy(&word, reinterpret_cast<const char*>(&data) + step.k, sizeof word);
+        return word;
     }
+}
 
-private:
-    static bool load(const sock_filter& step, const seccomp_data& data,
-                     const std::array<uint32_t, BPF_MEMWORDS>& memory, uint32_t& target) {
-        switch (BPF_MODE(step.code)) {
-        case BPF_IMM:
-            target = step.k;
-            return true;
-        case BPF_MEM:
+// Empty where the kernel refuses the operation, or ends the program with it.
+std::optional<uint32_t> calculate(unsigned operation, uint32_t a, uint32_t operand) {
+    switch (operation) {
+    case BPF_ADD:
+        return a + operand;
+    case BPF_SUB:
+        return a - operand;
+    case BPF_MUL:
+        return a * operand;
+    case BPF_DIV:
+        return operand != 0 ? std::optional{a / operand} : std::nullopt;
+    case BPF_OR:
+        return a | operand;
+    case BPF_AND:
+        return a & operand;
+    case BPF_XOR:
+        return a ^ operand;
+    case BPF_LSH:
+        return operand < 32 ? a << operand : 0;
+    case BPF_RSH:
+        return operand < 32 ? a >> operand : 0;
+    case BPF_NEG:
+        return 0U - a;
+    default:
+        return std::nullopt;
+    }
+}
+
+bool holds(unsigned operation, uint32_t a, uint32_t operand) {
+    switch (operation) {
+    case BPF_JEQ:
+        return a == operand;
+    case BPF_JGT:
+        return a > operand;
+    case BPF_JGE:
+        return a >= operand;
+    default: // BPF_JSET
+        return (a & operand) != 0;
+    }
+}
+
+// The action for a call. The kernel has the last word on whether the program is valid; what it would refuse
+// counts as "not allowed" here, and nothing comes of it.
+uint32_t run(Program program, const SystemCall& call) {
+    seccomp_data data{};
+    data.nr = static_cast<int>(call.number);
+    data.arch = this_architecture;
+    std::copy(std::begin(call.arguments), std::end(call.arguments), data.args);
+    uint32_t a = 0;
+    uint32_t x = 0;
+    Memory memory{};
+    for (size_t at = 0; at < program.size(); ++at) {
+        const sock_filter& step = program[at];
+        const unsigned kind = BPF_CLASS(step.code);
+        const unsigned operation = BPF_OP(step.code);
+        const uint32_t operand = BPF_SRC(step.code) == BPF_X ? x : step.k;
+        switch (kind) {
+        case BPF_LD:
+        case BPF_LDX:
+        case BPF_ALU: {
+            const auto result = kind == BPF_ALU ? calculate(operation, a, operand) : load(step, data, memory);
+            if (!result)
+                return SECCOMP_RET_KILL_PROCESS;
+            (kind == BPF_LDX ? x : a) = *result;
+            break;
+        }
+        case BPF_ST:
+        case BPF_STX:
             if (step.k >= memory.size())
-                return false;
-            target = memory[step.k];
-            return true;
-        case BPF_LEN:
-            target = sizeof data;
-            return true;
-        default: // BPF_ABS
-            if (step.k > sizeof data - sizeof target)
-                return false;
-            std::memcpy(&target, reinterpret_cast<const char*>(&data) + step.k, sizeof target);
-            return true;
+                return SECCOMP_RET_KILL_PROCESS;
+            memory[step.k] = kind == BPF_ST ? a : x;
+            break;
+        case BPF_JMP:
+            at += operation == BPF_JA ? step.k : holds(operation, a, operand) ? step.jt : step.jf;
+            break;
+        case BPF_RET:
+            return BPF_RVAL(step.code) == BPF_A ? a : step.k;
+        default: // BPF_MISC
+            if (BPF_MISCOP(step.code) == BPF_TAX)
+                x = a;
+            else
+                a = x;
+            break;
         }
     }
+    return SECCOMP_RET_KILL_PROCESS;
+}
 
-    static bool calculate(unsigned operation, uint32_t operand, uint32_t& a) {
-        switch (operation) {
-        case BPF_ADD:
-            a += operand;
-            return true;
-        case BPF_SUB:
-            a -= operand;
-            return true;
-        case BPF_MUL:
-            a *= operand;
-            return true;
-        case BPF_DIV:
-            if (operand == 0)
-                return false;
-            a /= operand;
-            return true;
-        case BPF_OR:
-            a |= operand;
-            return true;
-        case BPF_AND:
-            a &= operand;
-            return true;
-        case BPF_XOR:
-            a ^= operand;
-            return true;
-        case BPF_LSH:
-            a = operand < 32 ? a << operand : 0;
-            return true;
-        case BPF_RSH:
-            a = operand < 32 ? a >> operand : 0;
-            return true;
-        case BPF_NEG:
-            a = 0U - a;
-            return true;
-        default:
-            return false;
-        }
-    }
-
-    static bool holds(unsigned operation, uint32_t a, uint32_t operand) {
-        switch (operation) {
-        case BPF_JEQ:
-            return a == operand;
-        case BPF_JGT:
-            return a > operand;
-        case BPF_JGE:
-            return a >= operand;
-        default: // BPF_JSET
-            return (a & operand) != 0;
-        }
-    }
-
-    const sock_filter* instructions_;
-    size_t count_;
-};
-
-bool allows(const Filter& filter, const SystemCall& call) {
-    const uint32_t action = filter.run(call) & SECCOMP_RET_ACTION_FULL;
+bool allows(Program program, const SystemCall& call) {
+    const uint32_t action = run(program, call) & SECCOMP_RET_ACTION_FULL;
     return action == SECCOMP_RET_ALLOW || action == SECCOMP_RET_LOG;
 }
 
 } // namespace
 
-Judgement Judgement::nothing_is_allowed() {
-    Judgement judgement;
-    for (unsigned activity = 0; activity < static_cast<unsigned>(Activity::count); ++activity)
-        judgement.forbid(static_cast<Activity>(activity));
-    return judgement;
-}
-
-Judgement judge(const void* program) {
-    sock_fprog filter_program;
-    if (program == nullptr || !user_memory::can_read(program, sizeof filter_program))
-        return {}; // the kernel refuses it
-    std::memcpy(&filter_program, program, sizeof filter_program);
-    if (filter_program.len == 0 || filter_program.filter == nullptr ||
-        !user_memory::can_read(filter_program.filter, filter_program.len * sizeof(sock_filter)))
-        return {};
-    const Filter filter(filter_program.filter, filter_program.len);
-    Judgement judgement;
-    const auto check = [&](const Need& need) {
-        if (judgement.allows(need.activity) && !allows(filter, need.call))
-            judgement.forbid(need.activity);
+Activity judge(const void* program) {
+    // What cannot be read the kernel refuses. Where we may not ask, it may be there, and forbid anything.
+    const Activity unreadable = permissions::may(asking_for_pages) ? none : all;
+    sock_fprog given;
+    if (program == nullptr || !user_memory::can_read(program, sizeof given))
+        return unreadable;
+    std::memcpy(&given, program, sizeof given);
+    if (given.len == 0 || given.filter == nullptr ||
+        !user_memory::can_read(given.filter, given.len * sizeof(sock_filter)))
+        return unreadable;
+    Activity forbidden = none;
+    const auto check = [&](std::span<const Need> calls) {
+        for (const Need& need : calls)
+            if (!allows({given.filter, given.len}, need.call))
+                forbidden = forbidden | need.activities;
     };
-    for (const Need& need : needs)
-        check(need);
-    if (getauxval(AT_SYSINFO_EHDR) == 0)
-        for (const Need& need : needs_without_vdso)
-            check(need);
-    if (!judgement.allows(Activity::packets)) {
-        // Then a socket of ours would be one that we can do nothing for.
-        judgement.forbid(Activity::new_sockets);
-        judgement.forbid(Activity::steering);
-    }
-    return judgement;
+    check(needs);
+    if (vdso_may_lack_clocks || getauxval(AT_SYSINFO_EHDR) == 0)
+        check(needs_without_vdso);
+    // Then a socket of ours would be one that we can do nothing for.
+    if (overlap(forbidden, packets))
+        forbidden = forbidden | new_sockets | steering;
+    return forbidden;
 }
 
-void enforce(const Judgement& judgement) {
-    for (unsigned activity = 0; activity < static_cast<unsigned>(Activity::count); ++activity)
-        if (!judgement.allows(static_cast<Activity>(activity)))
-            permissions::forbid(static_cast<Activity>(activity));
-    if (!judgement.allows(Activity::packets))
+void enforce(Activity forbidden) {
+    permissions::forbid(forbidden);
+    if (overlap(forbidden, packets))
         sockets::leave_all_alone();
 }
 

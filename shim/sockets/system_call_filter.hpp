@@ -8,31 +8,14 @@
 
 #include "shim/base/permissions.hpp"
 
-#include <cstdint>
-
 namespace multihome::system_call_filter {
 
-// What a filter leaves us.
-class Judgement {
-public:
-    static Judgement nothing_is_allowed();
-
-    bool allows(Activity activity) const { return (forbidden_ & bit(activity)) == 0; }
-    void forbid(Activity activity) { forbidden_ |= bit(activity); }
-
-private:
-    static constexpr uint32_t bit(Activity activity) {
-        return uint32_t{1} << static_cast<unsigned>(activity);
-    }
-
-    uint32_t forbidden_ = 0;
-};
-
-// Runs the filter for the system calls that we make. `program`: what the program hands to the kernel (struct
-// sock_fprog), not checked yet. Makes no system call of its own but to look at bad pointers.
-Judgement judge(const void* program);
+// Runs the filter for the system calls that we make. Returns the activities that it forbids. `program`: what
+// the program hands to the kernel (struct sock_fprog), not checked yet. Makes no system call of its own but
+// to look at bad pointers.
+Activity judge(const void* program);
 
 // The filter is in force: what it forbids is not done any more. Makes no system call.
-void enforce(const Judgement& judgement);
+void enforce(Activity forbidden);
 
 } // namespace multihome::system_call_filter

@@ -47,23 +47,28 @@ bool is_wanted(int fd, in_port_t port) {
     return false;
 }
 
-bool has_memory(int fd, in_port_t port) {
-    const Settings& settings = settings::get();
-    if (shared_state::create(settings.peers) != nullptr)
+bool prepare(int fd, Socket& socket, in_port_t port, bool found) {
+    const size_t peers = settings::get().peers;
+    if (shared_state::create(peers) == nullptr) {
+        log::write(
+            LogLevel::warn,
+            "no memory for {} peers: UDP socket {} (port {}) answers as without multihome; raise the memory "
+            "limit or lower MULTIHOME_PEERS",
+            peers, fd, ntohs(port));
+        return false;
+    }
+    if (found ? options::switch_on_found(fd, socket, port) : options::switch_on(fd, socket, port))
         return true;
-    log::write(
-        LogLevel::warn,
-        "no memory for {} peers: UDP socket {} (port {}) answers as without multihome; raise the memory "
-        "limit or lower MULTIHOME_PEERS",
-        settings.peers, fd, ntohs(port));
-    return false;
-}
-
-void say_refused(int fd, in_port_t port) {
     log::write(
         LogLevel::warn,
         "this kernel refuses packet information ({}): UDP socket {} (port {}) answers as without multihome",
         errno, fd, ntohs(port));
+    return false;
+}
+
+uint64_t address_options(Socket socket, const Address& own) {
+    return (socket_calls::is_wildcard(own) ? 0 : uint64_t{Socket::has_address}) |
+           (socket.has(Socket::ipv6) && own.is_ipv4() ? uint64_t{Socket::only_ipv4} : 0);
 }
 
 Socket now_ours(int fd, Socket socket, in_port_t port) {
@@ -81,24 +86,17 @@ Socket now_ours(int fd, Socket socket, in_port_t port) {
 Socket take_over_bound(int fd, Socket socket, const std::optional<Peer>& own, bool found) {
     if (!own)
         return {};
-    const bool ipv6 = socket.has(Socket::ipv6);
     // What carries our mark came to us from where it was ours, connected or without a port as it may be now.
-    const bool marked = found && options::is_marked(fd, ipv6);
-    const bool wildcard = socket_calls::is_wildcard(own->address);
-    if (!wildcard && !marked)
+    const bool marked = found && options::is_marked(fd, socket.has(Socket::ipv6));
+    if (!socket_calls::is_wildcard(own->address) && !marked)
         return other_socket(AF_INET);
     if (own->port == 0 && !marked)
         return socket.with_kind(Kind::unbound);
     if (!marked && !is_wanted(fd, own->port))
         return {Kind::other, 0};
-    if (!prepare(fd, own->port, [&] {
-            return found ? options::switch_on_found(fd, socket, own->port)
-                         : options::switch_on(fd, socket, own->port);
-        }))
+    if (!prepare(fd, socket, own->port, found))
         return {Kind::other, 0};
-    uint64_t bits = !wildcard ? uint64_t{Socket::has_address} : 0;
-    if (ipv6 && own->address.is_ipv4())
-        bits |= Socket::only_ipv4;
+    uint64_t bits = address_options(socket, own->address);
     // Whether the program chose the port itself nobody tells.
     if (found && ntohs(own->port) >= 32768)
         bits |= Socket::any_port;

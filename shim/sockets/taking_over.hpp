@@ -17,21 +17,12 @@ Socket other_socket(int domain);
 // False where MULTIHOME_PORTS leaves the port (network byte order) alone.
 bool is_wanted(int fd, in_port_t port);
 
-// The memory for peers, which the first socket makes. False where it is not to be had.
-bool has_memory(int fd, in_port_t port);
-void say_refused(int fd, in_port_t port);
+// The memory for peers, which the first socket makes, and packet information on, which the word says then.
+// False where one of them is not to be had. `found`: see take_over_bound().
+bool prepare(int fd, Socket& socket, in_port_t port, bool found = false);
 
-// The memory for peers, and packet information on: `switch_on` does that. False where one of them is not to
-// be had.
-template <typename SwitchOn>
-bool prepare(int fd, in_port_t port, SwitchOn switch_on) {
-    if (!has_memory(fd, port))
-        return false;
-    if (switch_on())
-        return true;
-    say_refused(fd, port);
-    return false;
-}
+// What the address that the kernel says is the socket's own makes of it.
+uint64_t address_options(Socket socket, const Address& own);
 
 // The socket is prepared and bound: what it is now.
 Socket now_ours(int fd, Socket socket, in_port_t port);

@@ -271,6 +271,36 @@ void garbage() {
     talk.answer("MSG_OOB", nullptr, 0, false, "answer", MSG_OOB);
 }
 
+// Two clients are answered at once, the second one from an address of a local route, which the kernel takes
+// for a source only where the socket may be bound to any address.
+void any_ip_in_batch() {
+    own_namespace();
+    if (std::system("ip -6 route add local fd00:7::/64 dev lo") != 0)
+        skip("ip(8) cannot add a route");
+    const int server = bound("::");
+    for (int round = 0; round < 2; ++round) {
+        const char* asked[] = {"fd00::2", round == 0 ? "fd00:7::5" : "fd00:7::6"};
+        Client clients[] = {Client("fd00::4"), Client("fd00::4")};
+        for (int number = 0; number < 2; ++number)
+            clients[number].ask(server, asked[number]);
+        mmsghdr batch[2]{};
+        iovec parts[2];
+        Name names[2];
+        char data[2][16];
+        for (int number = 0; number < 2; ++number) {
+            parts[number] = {data[number], sizeof data[number]};
+            batch[number].msg_hdr.msg_name = names[number].get();
+            batch[number].msg_hdr.msg_namelen = names[number].length;
+            batch[number].msg_hdr.msg_iov = &parts[number];
+            batch[number].msg_hdr.msg_iovlen = 1;
+        }
+        say("recvmmsg", recvmmsg(server, batch, 2, 0, nullptr));
+        say_call("sendmmsg", [&] { return sendmmsg(server, batch, 2, 0); });
+        for (int number = 0; number < 2; ++number)
+            clients[number].print_answer(asked[number]);
+    }
+}
+
 } // namespace
 
 int main(int, char** arguments) {
@@ -289,6 +319,8 @@ int main(int, char** arguments) {
         own_choice6();
     else if (topic == "garbage")
         garbage();
+    else if (topic == "any_ip_in_batch")
+        any_ip_in_batch();
     else
         return 2;
     return 0;

@@ -3,6 +3,7 @@
 // Point 3: the life of a descriptor inside one process.
 #include "tests/transparency/probe.hpp"
 
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <spawn.h>
 #include <string_view>
@@ -327,6 +328,61 @@ void vfork_child() {
     }
 }
 
+// What has gone wrong before is still told.
+void vfork_and_dlerror() {
+    must(dlopen("/no/such/library", RTLD_NOW) == nullptr, "dlopen");
+    const pid_t child = vfork(); // NOLINT(clang-analyzer-security.insecureAPI.vfork): what is tested
+    if (child == 0)
+        _exit(0);
+    const char* error = dlerror();
+    std::printf("dlerror: %s\n", error != nullptr ? error : "nothing");
+    int status = -1;
+    must(waitpid(child, &status, 0) == child && status == 0, "vfork");
+    echo(bound("0.0.0.0"));
+}
+
+// A socket that is bound where no interposed function can see it, as by glibc's bindresvport().
+void bound_unseen(const char* address, bool shares_port) {
+    const Name name(address, 0);
+    const int fd = socket(name.storage.ss_family, SOCK_DGRAM, 0);
+    must(fd >= 0, "socket");
+    if (shares_port)
+        switch_on(fd, SOL_SOCKET, SO_REUSEADDR);
+    Message message(512);
+    say("recvmsg before", recvmsg(fd, &message.header, MSG_DONTWAIT));
+    must(behind_our_back(SYS_bind, fd, reinterpret_cast<long>(name.get()), name.length) == 0, "bind");
+    for (int time = 0; time < 2; ++time) {
+        Client client;
+        client.ask(fd);
+        message.prepare(512);
+        say("recvmsg", recvmsg(fd, &message.header, 0));
+        std::printf("control messages: %zu bytes\n", message.header.msg_controllen);
+        say("sendto", sendto(fd, "answer", 6, 0, reinterpret_cast<const sockaddr*>(&message.name),
+                             message.header.msg_namelen));
+        client.print_answer();
+        echo(fd);
+    }
+    look("bound unseen", fd, fd);
+}
+
+// What the kernel has bound because it has sent is a client, and no server.
+void bound_by_sending() {
+    const int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    const int upstream = bound("127.0.0.1");
+    const Name to = name_of(upstream);
+    say("sendto", sendto(fd, "question", 8, 0, to.get(), to.length));
+    Client other;
+    for (int time = 0; time < 2; ++time) {
+        other.ask(fd);
+        char data[64];
+        Name peer;
+        say("recvfrom", recvfrom(fd, data, sizeof data, 0, peer.get(), &peer.length));
+        say("sendto", sendto(fd, "text", 4, 0, peer.get(), peer.length));
+        std::printf("from %s\n", other.hear().c_str());
+    }
+    echo(bound("0.0.0.0"));
+}
+
 // Whether less is mapped than a byte for each descriptor of a billion.
 void print_mapped() {
     FILE* file = std::fopen("/proc/self/statm", "r");
@@ -382,6 +438,16 @@ int main(int, char** arguments) {
         not_closed();
     else if (topic == "vfork")
         vfork_child();
+    else if (topic == "vfork_and_dlerror")
+        vfork_and_dlerror();
+    else if (topic == "bound_unseen")
+        bound_unseen("0.0.0.0", false);
+    else if (topic == "bound_unseen6")
+        bound_unseen("::", false);
+    else if (topic == "bound_unseen_shared")
+        bound_unseen("0.0.0.0", true);
+    else if (topic == "bound_by_sending")
+        bound_by_sending();
     else if (topic == "number_900000")
         high_number(900'100, 900'000);
     else if (topic == "nofile_billion")

@@ -3,6 +3,7 @@
 // Point 2: the options that the shim needs for itself answer as the program has set them.
 #include "tests/transparency/probe.hpp"
 
+#include <dlfcn.h>
 #include <string_view>
 
 #ifndef IP_BIND_ADDRESS_NO_PORT
@@ -240,6 +241,38 @@ void connected() {
     echo(server);
 }
 
+// The kernel refuses an answer to port 0, whatever its source: no reason to let the socket have any source.
+void port_0() {
+    own_namespace();
+    // At a port of its own choice: it is no client.
+    const int server = socket(AF_INET6, SOCK_DGRAM, 0);
+    const Name name("::", htons(7000));
+    must(bind(server, name.get(), name.length) == 0, "bind");
+    echo(server, server, "fd00::2", "fd00::4");
+    const int stranger = socket(AF_INET6, SOCK_RAW, IPPROTO_UDP);
+    must(stranger >= 0, "a raw socket");
+    switch_on(stranger, IPPROTO_IPV6, IPV6_CHECKSUM, 6);
+    const Name from("fd00::3", 0);
+    must(bind(stranger, from.get(), from.length) == 0, "bind");
+    const Name to("fd00::2", 0);
+    const uint16_t datagram[] = {0, name_of(server).port(), htons(8), 0};
+    must(sendto(stranger, datagram, sizeof datagram, 0, to.get(), to.length) == sizeof datagram, "sendto");
+    must(readable(server), "the datagram did not arrive");
+    char data[16];
+    Name peer;
+    say("recvfrom", recvfrom(server, data, sizeof data, 0, peer.get(), &peer.length));
+    std::printf("from port %d\n", peer.port());
+    say("sendto", sendto(server, "answer", 6, 0, peer.get(), peer.length));
+    // As the kernel has it.
+    void* libc = dlopen("libc.so.6", RTLD_NOW | RTLD_NOLOAD);
+    auto* unseen_getsockopt = reinterpret_cast<decltype(&getsockopt)>(dlsym(libc, "getsockopt"));
+    int free_bind = -1;
+    socklen_t length = sizeof free_bind;
+    must(unseen_getsockopt(server, IPPROTO_IPV6, 78, &free_bind, &length) == 0, "IPV6_FREEBIND");
+    std::printf("any source: %d\n", free_bind);
+    echo(server, server, "fd00::2", "fd00::4");
+}
+
 } // namespace
 
 int main(int, char** arguments) {
@@ -265,6 +298,8 @@ int main(int, char** arguments) {
         own_use();
     } else if (topic == "connected") {
         connected();
+    } else if (topic == "port_0") {
+        port_0();
     } else {
         return 2;
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "shim/base/text.hpp"
 
+#include <array>
 #include <climits>
 #include <cstdint>
 #include <doctest/doctest.h>
@@ -15,8 +16,8 @@ template <typename... Arguments>
 std::string put_together(TextPattern<Arguments...> pattern, const Arguments&... arguments) {
     char room[40];
     TextBuffer buffer{room};
-    const TextArgument list[] = {TextArgument{arguments}..., TextArgument{0}};
-    append_pattern(buffer, pattern.text(), list, sizeof...(Arguments));
+    append_pattern(buffer, pattern.text(),
+                   std::array<TextArgument, sizeof...(Arguments)>{TextArgument{arguments}...});
     return std::string{buffer.text()};
 }
 
