@@ -24,7 +24,7 @@ public:
     Message(const void* buffer, size_t length)
         : next_(static_cast<const unsigned char*>(buffer)), left_(length) {}
 
-    Header header;
+    Header header{};
     const unsigned char* start = nullptr;
     size_t present = 0; // the bytes of it that are there: the last one may be cut
 
