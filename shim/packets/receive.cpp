@@ -341,8 +341,8 @@ unsigned prepare(const mmsghdr* messages, unsigned count, void* memory, size_t s
 
 // As recvmmsg(), for as many messages as there is room for: `batch` says how many those are. It is 0 where
 // the call was made as the program made it.
-int receive_batch(Socket socket, int fd, mmsghdr* messages, unsigned count, int flags, timespec* timeout,
-                  unsigned& batch) {
+[[gnu::always_inline]] inline int receive_batch(Socket socket, int fd, mmsghdr* messages, unsigned count,
+                                                int flags, timespec* timeout, unsigned& batch) {
     batch = std::min(count, maximum_batch);
     if (messages != nullptr && !user_memory::can_write(messages, batch * sizeof *messages))
         // The kernel fills those that it can reach.
