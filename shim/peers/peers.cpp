@@ -189,6 +189,11 @@ void begin_reading(SharedState& state, ThreadMemory& memory) {
     state.readers.fetch_add(1, std::memory_order_relaxed); // a hint
 }
 
+// Relaxed: a hint.
+bool is_only_reader(const SharedState& state, const ThreadMemory& memory) {
+    return memory.is_reader() && state.readers.load(std::memory_order_relaxed) == 1;
+}
+
 // False where a program asks for packet information itself: it is to see it on every datagram. And where a
 // form does not tell enough: on a socket that is bound to a device it matters which group a datagram was sent
 // to, and where answers take the interface of the question it matters which that was.
@@ -251,12 +256,14 @@ LocalIndex detail::send_changing(ThreadMemory* memory, Socket socket, uint64_t h
             memory->set_on_its_own();
         return speak(state, memory, socket, hash, peer, found, may_be_for_another);
     }
-    if (memory != nullptr && memory->has_heard_moving(hash) &&
+    if (memory != nullptr && memory->has_heard_moving(hash) && !is_only_reader(state, *memory) &&
         known.is_unanswered_move(now(), state.table().lifetimes())) [[unlikely]]
         set_answers_late(state);
-    // What nothing remembers is answered by the table: what a signal handler answers, and what came before or
-    // after all that this thread has room for.
-    const bool late = answers_late(state) || memory == nullptr || memory->has_lost_some();
+    // What has no record may still be an answer: what a signal handler sends, what a thread sends that has
+    // received more than it remembers, and what the only one sends that receives anything, and so has heard
+    // all questions.
+    const bool late =
+        answers_late(state) || memory == nullptr || memory->has_lost_some() || is_only_reader(state, *memory);
     const LocalIndex at = speak(state, memory, socket, hash, peer, found, late);
     if (at == local_by_route)
         count(memory, socket, record ? Counter::spoke_first : Counter::not_heard);

@@ -185,7 +185,7 @@ public:
     }
 
     // A peer that is known elsewhere asks. A thread that answers it only after it has gone on to something
-    // else has no record of it any more, and remembers the last such peer for that.
+    // else has no record of it any more. Where several threads receive, it remembers the last such peer.
     void set_moving(uint64_t hash, LocalIndex at) { moving_ = {hash, at, false}; }
     bool has_heard_moving(uint64_t hash) const { return moving_ && moving_.is_of(hash); }
 

@@ -175,7 +175,7 @@ TEST_CASE("what a thread has looked at, and another one has taken off, is not wh
 }
 
 TEST_CASE("a batch that is more than a thread remembers is no late one") {
-    const State state;
+    const State state{1024}; // with room for all of them
     Worker worker;
     worker.tell([] {
         constexpr unsigned many = Run::capacity + 20;
