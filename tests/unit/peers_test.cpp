@@ -190,7 +190,7 @@ TEST_CASE("one that is looked at, answered and taken off has asked once") {
         CHECK(answer(9) == local(2));
         receive(9, 2);
     };
-    Scene([&] {
+    const Scene strangers([&] {
         settle(1, 2);
         for (const unsigned at : {3U, 4U}) { // strangers
             test::peek(1, at);
@@ -201,7 +201,7 @@ TEST_CASE("one that is looked at, answered and taken off has asked once") {
         }
     });
     // One that asks once more has asked twice.
-    Scene([&] {
+    const Scene client([&] {
         test::peek(1, 3);
         CHECK(answer(1) == local(3));
         receive(1, 3);

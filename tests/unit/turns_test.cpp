@@ -112,14 +112,14 @@ bool child_answers(unsigned to, unsigned at) {
 TEST_CASE("a thread that receives more than it remembers answers what came last") {
     for (const unsigned before : {Run::capacity - 1, Run::capacity, 5 * Run::capacity + 7}) {
         CAPTURE(before);
-        Scene([&] {
+        const Scene last([&] {
             settle(1, 2);
             receive_many(before);
             receive(1, 3); // moves
             CHECK(answer(1) == local(3));
         });
         // As a server that forks for each request, whose parent sends nothing.
-        Scene([&] {
+        const Scene forking([&] {
             settle(1, 2);
             receive_many(before);
             for (const unsigned at : {3U, 2U, 4U}) {
@@ -129,7 +129,7 @@ TEST_CASE("a thread that receives more than it remembers answers what came last"
             }
         });
         // What it does not remember the table knows.
-        Scene([&] {
+        const Scene forgotten([&] {
             settle(1, 2);
             receive(1, 3);
             receive_many(before + 1);
