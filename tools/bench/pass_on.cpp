@@ -2,57 +2,53 @@
 //
 // The cost of being passed on: calls on descriptors that are none of the shim's business.
 #include "tools/bench/callgrind.hpp"
-#include "tools/bench/parts.hpp"
-#include "tools/bench/process.hpp"
+#include "tools/bench/programs.hpp"
+#include "tools/bench/sockets.hpp"
 
 #include <array>
-#include <cstdlib>
+#include <cstdio>
 #include <fcntl.h>
-#include <netinet/in.h>
+#include <map>
 #include <netinet/tcp.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 namespace multihome::bench {
 
 namespace {
 
-std::array<Descriptor, 2> tcp_pair() {
-    Descriptor listener{check(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket")};
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t length = sizeof address;
-    check(bind(listener.get(), reinterpret_cast<const sockaddr*>(&address), length), "bind");
+using Pair = std::array<Descriptor, 2>;
+
+Pair tcp_pair() {
+    const Descriptor listener = make_socket(AF_INET, SOCK_STREAM);
+    bind_to(listener.get(), ipv4_address(INADDR_LOOPBACK));
     check(listen(listener.get(), 1), "listen");
-    check(getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &length), "getsockname");
-    Descriptor client{check(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket")};
-    check(connect(client.get(), reinterpret_cast<const sockaddr*>(&address), length), "connect");
+    Descriptor client = make_socket(AF_INET, SOCK_STREAM);
+    connect_to(client.get(), name_of(listener.get()));
     return {std::move(client), Descriptor{check(accept(listener.get(), nullptr, nullptr), "accept")}};
 }
 
 // Two UDP sockets that are bound to one address: the shim leaves such sockets alone.
-std::array<Descriptor, 2> udp_pair() {
-    std::array<Descriptor, 2> pair;
-    std::array<sockaddr_in, 2> addresses{};
-    socklen_t length = sizeof(sockaddr_in);
-    for (size_t index = 0; index < 2; ++index) {
-        pair[index] = Descriptor{check(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket")};
-        addresses[index].sin_family = AF_INET;
-        addresses[index].sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        auto* address = reinterpret_cast<sockaddr*>(&addresses[index]);
-        check(bind(pair[index].get(), address, length), "bind");
-        check(getsockname(pair[index].get(), address, &length), "getsockname");
-    }
-    check(connect(pair[0].get(), reinterpret_cast<const sockaddr*>(&addresses[1]), length), "connect");
-    check(connect(pair[1].get(), reinterpret_cast<const sockaddr*>(&addresses[0]), length), "connect");
+Pair udp_pair() {
+    Pair pair{make_socket(AF_INET, SOCK_DGRAM), make_socket(AF_INET, SOCK_DGRAM)};
+    for (const Descriptor& fd : pair)
+        bind_to(fd.get(), ipv4_address(INADDR_LOOPBACK));
+    connect_to(pair[0].get(), name_of(pair[1].get()));
+    connect_to(pair[1].get(), name_of(pair[0].get()));
     return pair;
 }
 
-std::array<Descriptor, 2> unix_pair() {
+Pair unix_pair() {
     int ends[2];
     check(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), "socketpair");
     return {Descriptor{ends[0]}, Descriptor{ends[1]}};
+}
+
+Descriptor open_null() {
+    return Descriptor{check(open("/dev/null", O_RDWR | O_CLOEXEC), "/dev/null")};
+}
+
+Pair one_file() {
+    return {open_null(), open_null()};
 }
 
 // Two calls a turn, none of which can fail. The first turns are not counted.
@@ -66,9 +62,7 @@ void repeat(uint64_t count, const Calls& calls) {
     CALLGRIND_DUMP_STATS;
 }
 
-void echo_bytes(const std::array<Descriptor, 2>& pair, uint64_t count) {
-    const int near = pair[0].get();
-    const int far = pair[1].get();
+void echo_bytes(int near, int far, uint64_t count) {
     char byte = 'x';
     repeat(count, [&] {
         sendto(near, &byte, 1, 0, nullptr, 0);
@@ -76,9 +70,7 @@ void echo_bytes(const std::array<Descriptor, 2>& pair, uint64_t count) {
     });
 }
 
-void echo_messages(const std::array<Descriptor, 2>& pair, uint64_t count) {
-    const int near = pair[0].get();
-    const int far = pair[1].get();
+void echo_messages(int near, int far, uint64_t count) {
     char byte = 'x';
     iovec data{&byte, 1};
     msghdr message{};
@@ -90,9 +82,7 @@ void echo_messages(const std::array<Descriptor, 2>& pair, uint64_t count) {
     });
 }
 
-void echo_batches(const std::array<Descriptor, 2>& pair, uint64_t count) {
-    const int near = pair[0].get();
-    const int far = pair[1].get();
+void echo_batches(int near, int far, uint64_t count) {
     char byte = 'x';
     iovec data{&byte, 1};
     mmsghdr message{};
@@ -104,8 +94,7 @@ void echo_batches(const std::array<Descriptor, 2>& pair, uint64_t count) {
     });
 }
 
-void ask_options(const std::array<Descriptor, 2>& pair, uint64_t count) {
-    const int fd = pair[0].get();
+void ask_options(int fd, int /*far*/, uint64_t count) {
     const int on = 1;
     repeat(count, [&] {
         int value = 0;
@@ -115,59 +104,59 @@ void ask_options(const std::array<Descriptor, 2>& pair, uint64_t count) {
     });
 }
 
-Descriptor open_null() {
-    return Descriptor{check(open("/dev/null", O_RDWR | O_CLOEXEC), "/dev/null")};
-}
-
-void read_and_write(uint64_t count) {
-    const Descriptor file = open_null();
+void read_and_write(int file, int /*far*/, uint64_t count) {
     char byte = 'x';
     repeat(count, [&] {
-        if (write(file.get(), &byte, 1) != 1 || read(file.get(), &byte, 1) != 0)
+        if (write(file, &byte, 1) != 1 || read(file, &byte, 1) != 0)
             fail("/dev/null");
     });
 }
 
-void control_file(uint64_t count) {
-    const Descriptor file = open_null();
+void control_file(int file, int /*far*/, uint64_t count) {
     repeat(count, [&] {
-        const int flags = fcntl(file.get(), F_GETFL);
-        fcntl(file.get(), F_SETFL, flags);
+        const int flags = fcntl(file, F_GETFL);
+        fcntl(file, F_SETFL, flags);
     });
 }
 
-void duplicate_file(uint64_t count) {
-    const Descriptor file = open_null();
-    repeat(count, [&] { close(dup(file.get())); });
+void duplicate_file(int file, int /*far*/, uint64_t count) {
+    repeat(count, [&] { close(dup(file)); });
 }
 
 // close() is half of these two: openat() is none of ours.
-void open_and_close(uint64_t count) {
+void open_and_close(int /*near*/, int /*far*/, uint64_t count) {
     repeat(count, [] { close(open("/dev/null", O_RDONLY | O_CLOEXEC)); });
 }
 
+struct Kind {
+    Pair (*make)();
+    void (*run)(int near, int far, uint64_t count);
+};
+const std::map<std::string, Kind> kinds = {
+    {"unix stream, sendto and recvfrom", {unix_pair, echo_bytes}},
+    {"unix stream, sendmsg and recvmsg", {unix_pair, echo_messages}},
+    {"tcp, sendto and recvfrom", {tcp_pair, echo_bytes}},
+    {"tcp, sendmsg and recvmsg", {tcp_pair, echo_messages}},
+    {"tcp, setsockopt and getsockopt", {tcp_pair, ask_options}},
+    {"udp of one address, sendto and recvfrom", {udp_pair, echo_bytes}},
+    {"udp of one address, sendmsg and recvmsg", {udp_pair, echo_messages}},
+    {"udp of one address, sendmmsg and recvmmsg", {udp_pair, echo_batches}},
+    {"file, read and write", {one_file, read_and_write}},
+    {"file, fcntl twice", {one_file, control_file}},
+    {"file, dup and close", {one_file, duplicate_file}},
+    {"file, open and close", {one_file, open_and_close}}};
+
 } // namespace
 
-const std::map<std::string, void (*)(uint64_t)>& pass_on_kinds() {
-    static const std::map<std::string, void (*)(uint64_t)> kinds = {
-        {"unix stream, sendto and recvfrom", [](uint64_t count) { echo_bytes(unix_pair(), count); }},
-        {"unix stream, sendmsg and recvmsg", [](uint64_t count) { echo_messages(unix_pair(), count); }},
-        {"tcp, sendto and recvfrom", [](uint64_t count) { echo_bytes(tcp_pair(), count); }},
-        {"tcp, sendmsg and recvmsg", [](uint64_t count) { echo_messages(tcp_pair(), count); }},
-        {"tcp, setsockopt and getsockopt", [](uint64_t count) { ask_options(tcp_pair(), count); }},
-        {"udp of one address, sendto and recvfrom", [](uint64_t count) { echo_bytes(udp_pair(), count); }},
-        {"udp of one address, sendmsg and recvmsg", [](uint64_t count) { echo_messages(udp_pair(), count); }},
-        {"udp of one address, sendmmsg and recvmmsg",
-         [](uint64_t count) { echo_batches(udp_pair(), count); }},
-        {"file, read and write", read_and_write},
-        {"file, fcntl twice", control_file},
-        {"file, dup and close", duplicate_file},
-        {"file, open and close", open_and_close}};
-    return kinds;
-}
-
-int run_pass_on(const std::string& kind, uint64_t count) {
-    pass_on_kinds().at(kind)(count);
+int run(const PassOn& settings) {
+    if (settings.kind.empty()) {
+        for (const auto& [name, each] : kinds)
+            std::printf("%s\n", name.c_str());
+        return 0;
+    }
+    const Kind& kind = kinds.at(settings.kind);
+    const Pair pair = kind.make();
+    kind.run(pair[0].get(), pair[1].get(), settings.count);
     return 0;
 }
 

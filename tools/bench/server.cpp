@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: MIT
-#include "tools/bench/server.hpp"
-
 #include "tools/bench/callgrind.hpp"
-#include "tools/bench/process.hpp"
+#include "tools/bench/programs.hpp"
 #include "tools/bench/shim_table.hpp"
+#include "tools/bench/sockets.hpp"
 
 #include <array>
 #include <csignal>
 #include <cstddef>
-#include <cstdio>
 #include <limits>
 #include <memory>
 #include <netinet/in.h>
@@ -22,6 +20,9 @@ namespace multihome::bench {
 
 namespace {
 
+// Where nothing else lies.
+void* const mark = reinterpret_cast<void*>(0x10000000);
+
 // What differs between the families. An IPv6 socket serves IPv4 clients as well, by their mapped addresses.
 struct Ipv4 {
     using Address = sockaddr_in;
@@ -30,7 +31,7 @@ struct Ipv4 {
     static constexpr int level = IPPROTO_IP;
     static constexpr int option = IP_PKTINFO;
     static constexpr int message = IP_PKTINFO;
-    static void set_port(Address& address, uint16_t port) { address.sin_port = htons(port); }
+    static Address wildcard(uint16_t port) { return ipv4_address(INADDR_ANY, port); }
     static void forget_interface(Information& information) { information.ipi_ifindex = 0; }
 };
 struct Ipv6 {
@@ -40,30 +41,23 @@ struct Ipv6 {
     static constexpr int level = IPPROTO_IPV6;
     static constexpr int option = IPV6_RECVPKTINFO;
     static constexpr int message = IPV6_PKTINFO;
-    static void set_port(Address& address, uint16_t port) { address.sin6_port = htons(port); }
+    static Address wildcard(uint16_t port) {
+        Address address{};
+        address.sin6_family = AF_INET6;
+        address.sin6_port = htons(port);
+        return address;
+    }
     static void forget_interface(Information& information) { information.ipi6_ifindex = 0; }
 };
 
 template <typename Family>
-Descriptor bind_wildcard(const ServerSettings& settings) {
-    typename Family::Address address{};
-    auto* name = reinterpret_cast<sockaddr*>(&address);
-    name->sa_family = Family::family;
-    Family::set_port(address, settings.port);
-    Descriptor fd{check(socket(Family::family, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket")};
-    const int on = 1;
+Descriptor bind_wildcard(const Server& settings) {
+    Descriptor fd = make_socket(Family::family, SOCK_DGRAM);
     if (settings.native)
-        check(setsockopt(fd.get(), Family::level, Family::option, &on, sizeof on), "packet information");
+        set_option(fd.get(), Family::level, Family::option, 1, "packet information");
     enlarge_buffers(fd.get());
-    check(bind(fd.get(), name, sizeof address), "bind");
+    bind_to(fd.get(), Family::wildcard(settings.port));
     return fd;
-}
-
-uint16_t port_of(int fd) {
-    sockaddr_in6 address{}; // both families have their port in the same place
-    socklen_t length = sizeof address;
-    check(getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length), "getsockname");
-    return ntohs(address.sin6_port);
 }
 
 // What a server with room for `room` messages keeps between its calls. `apart`: each kind on pages of its
@@ -119,7 +113,7 @@ struct Loop {
 
     void wait_at_gate() const {
         if (marks)
-            *reinterpret_cast<volatile int*>(mark_address) = 0; // NOLINT(performance-no-int-to-ptr)
+            *static_cast<volatile int*>(mark) = 0;
         char byte = 0;
         if (gated && read(STDIN_FILENO, &byte, 1) != 1)
             _exit(0);
@@ -184,7 +178,7 @@ struct Loop {
 
 // First what is not counted, then what is.
 template <typename Work>
-void in_two_parts(const ServerSettings& settings, const Work& work) {
+void in_two_parts(const Server& settings, const Work& work) {
     if (settings.warm_up != 0)
         work(settings.warm_up);
     CALLGRIND_START_INSTRUMENTATION;
@@ -208,7 +202,7 @@ void with_workspace(Memory memory, const Work& work) {
 }
 
 template <typename Family, bool native, unsigned room>
-void serve_batches(int fd, const ServerSettings& settings) {
+void serve_batches(int fd, const Server& settings) {
     const Loop loop{fd, settings.gated, settings.marks};
     with_workspace<Family, room>(settings.memory, [&](auto& space) {
         in_two_parts(settings,
@@ -217,7 +211,7 @@ void serve_batches(int fd, const ServerSettings& settings) {
 }
 
 template <typename Family, bool native>
-void serve(int fd, const ServerSettings& settings) {
+void serve(int fd, const Server& settings) {
     if (settings.calls == Calls::batches) {
         if (settings.room == 1)
             serve_batches<Family, native, 1>(fd, settings);
@@ -239,12 +233,10 @@ void serve(int fd, const ServerSettings& settings) {
 }
 
 template <typename Family, bool native>
-int serve_in_threads(const ServerSettings& settings) {
+int serve_in_threads(const Server& settings) {
     const Descriptor socket = bind_wildcard<Family>(settings);
     if (settings.warm_up != 0) // it is counted
         use_steady_key();
-    std::printf("%u\n", port_of(socket.get()));
-    std::fflush(stdout);
     for (unsigned index = 1; index < settings.workers; ++index)
         if (check(fork(), "fork") == 0) {
             prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -254,46 +246,21 @@ int serve_in_threads(const ServerSettings& settings) {
     std::vector<std::jthread> threads;
     for (unsigned index = 1; index < settings.threads; ++index)
         threads.emplace_back(serve<Family, native>, socket.get(), settings);
+    announce(socket.get());
     serve<Family, native>(socket.get(), settings);
     return 0;
 }
 
 template <typename Family>
-int serve_family(const ServerSettings& settings) {
+int serve_family(const Server& settings) {
     return settings.native ? serve_in_threads<Family, true>(settings)
                            : serve_in_threads<Family, false>(settings);
 }
 
 } // namespace
 
-std::vector<std::string> ServerSettings::command() const {
-    std::vector<std::string> words = {own_path(),
-                                      "server",
-                                      "--calls=" + std::to_string(static_cast<int>(calls)),
-                                      "--memory=" + std::to_string(static_cast<int>(memory)),
-                                      "--room=" + std::to_string(room),
-                                      "--threads=" + std::to_string(threads),
-                                      "--workers=" + std::to_string(workers),
-                                      "--warm-up=" + std::to_string(warm_up),
-                                      "--requests=" + std::to_string(requests),
-                                      "--port=" + std::to_string(port),
-                                      "--place=" + std::to_string(static_cast<int>(place))};
-    if (native)
-        words.emplace_back("--native");
-    if (ipv6)
-        words.emplace_back("--ipv6");
-    if (marks)
-        words.emplace_back("--marks");
-    if (gated)
-        words.emplace_back("--gated");
-    return words;
-}
-
-int run_server(const ServerSettings& settings) {
-    if (settings.place != Place::anywhere)
-        move_to(settings.place);
-    if (settings.marks && mmap(reinterpret_cast<void*>(mark_address), 4096,
-                               PROT_READ | PROT_WRITE, // NOLINT(performance-no-int-to-ptr)
+int run(const Server& settings) {
+    if (settings.marks && mmap(mark, 4096, PROT_READ | PROT_WRITE,
                                MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == MAP_FAILED)
         fail("mmap");
     return settings.ipv6 ? serve_family<Ipv6>(settings) : serve_family<Ipv4>(settings);

@@ -11,21 +11,23 @@
 #include <cstdint>
 #include <fstream>
 #include <new>
+#include <random>
 #include <string>
 #include <sys/mman.h>
 
 namespace multihome::bench {
 
 constexpr size_t default_peers = ::multihome::Settings::default_peers;
-constexpr unsigned largest_bucket_bits = ConversationTable::maximum_bucket_bits;
 
-// Always the same, by Knuth's MMIX generator.
+// Knuth's MMIX generator: the numbers are always the same.
+using Random = std::linear_congruential_engine<uint64_t, 6364136223846793005, 1442695040888963407, 0>;
+
 inline HashKey bench_key() {
     HashKey key{};
-    uint64_t random = 1;
+    Random random(1);
     for (uint64_t& word : key.words) {
-        random = random * 6364136223846793005U + 1442695040888963407U;
-        word = random ^ random >> 32;
+        word = random();
+        word ^= word >> 32;
     }
     key.make_odd();
     return key;
@@ -90,7 +92,9 @@ public:
         return number_of(table_.speak(hash, now, table_.find(hash), true).from);
     }
 
-    uint64_t entries() const { return uint64_t{ConversationTable::ways} << bits_; }
+    static uint64_t entries_for(size_t peers) {
+        return uint64_t{ConversationTable::ways} << ConversationTable::bucket_bits_for(peers);
+    }
 
 private:
     uint32_t number_of(LocalIndex index) const {

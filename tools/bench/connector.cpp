@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT
+//
+// A server that makes a socket for each client, binds it to the same port, and connects it. Between bind()
+// and connect() that socket takes datagrams of other clients, which are lost to them (strays).
+#include "tools/bench/programs.hpp"
+#include "tools/bench/sockets.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <vector>
+
+namespace multihome::bench {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+Descriptor bind_shared(const sockaddr_in& own, bool information) {
+    Descriptor fd = make_socket(AF_INET, SOCK_DGRAM);
+    set_option(fd.get(), SOL_SOCKET, SO_REUSEPORT, 1, "SO_REUSEPORT");
+    if (information)
+        set_option(fd.get(), IPPROTO_IP, IP_PKTINFO, 1, "IP_PKTINFO");
+    bind_to(fd.get(), own);
+    return fd;
+}
+
+// The least that steers a connection to an address that the routing table would not choose: by way of a
+// multicast group, whose source IP_MULTICAST_IF names.
+void take_source(int fd) {
+    const in_addr source{htonl(INADDR_LOOPBACK + 1)}; // which was asked
+    set_option(fd, IPPROTO_IP, IP_MULTICAST_IF, source, "IP_MULTICAST_IF");
+    connect_to(fd, ipv4_address(INADDR_ALLHOSTS_GROUP, 9));
+}
+
+} // namespace
+
+int run(const Connector& settings) {
+    const Descriptor listener = bind_shared(ipv4_address(INADDR_ANY), false);
+    const sockaddr_in own = name_of(listener.get());
+    announce(listener.get());
+    // The one whose requests are longer.
+    sockaddr_in peer{};
+    socklen_t length = 0;
+    char data[8];
+    do {
+        length = sizeof peer;
+    } while (recvfrom(listener.get(), data, sizeof data, 0, reinterpret_cast<sockaddr*>(&peer), &length) !=
+             4);
+    sendto(listener.get(), data, 4, 0, reinterpret_cast<const sockaddr*>(&peer), length);
+    std::vector<double> times;
+    uint64_t strays = 0;
+    for (unsigned index = 0; index < settings.count; ++index) {
+        const Descriptor fd = bind_shared(own, settings.information);
+        const auto start = Clock::now();
+        if (settings.steer)
+            take_source(fd.get());
+        connect_to(fd.get(), peer);
+        times.push_back(std::chrono::duration<double, std::nano>(Clock::now() - start).count());
+        while (recv(fd.get(), data, sizeof data, MSG_DONTWAIT) >= 0)
+            ++strays;
+    }
+    std::sort(times.begin(), times.end());
+    std::printf("%f %f\n", times[settings.count / 2], static_cast<double>(strays) / settings.count);
+    return 0;
+}
+
+} // namespace multihome::bench
