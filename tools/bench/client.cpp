@@ -86,7 +86,7 @@ private:
     Client settings_;
     std::vector<sockaddr_in6> servers_;
     in6_addr first_;
-    Descriptor fd_ = make_socket(AF_INET6, SOCK_DGRAM);
+    int fd_ = make_socket(AF_INET6, SOCK_DGRAM);
     std::unique_ptr<Window> requests_ = std::make_unique<Window>();
     std::unique_ptr<Window> replies_ = std::make_unique<Window>();
     uint64_t next_ = 0;
@@ -106,13 +106,13 @@ void Asker::Window::prepare(size_t size) {
 }
 
 Asker::Asker(const Client& settings) : settings_(settings), first_(parse(settings.first, 0).sin6_addr) {
-    set_option(fd_.get(), IPPROTO_IPV6, IPV6_V6ONLY, 0, "IPV6_V6ONLY");
+    set_option(fd_, IPPROTO_IPV6, IPV6_V6ONLY, 0, "IPV6_V6ONLY");
     // A route makes the clients' prefix ours; its addresses are on no interface.
-    set_option(fd_.get(), IPPROTO_IPV6, IPV6_FREEBIND, 1, "IPV6_FREEBIND");
+    set_option(fd_, IPPROTO_IPV6, IPV6_FREEBIND, 1, "IPV6_FREEBIND");
     const timeval timeout{settings.patience / 1000, suseconds_t{settings.patience % 1000} * 1000};
-    set_option(fd_.get(), SOL_SOCKET, SO_RCVTIMEO, timeout, "SO_RCVTIMEO");
-    enlarge_buffers(fd_.get());
-    bind_to(fd_.get(), parse("::", settings.own_port));
+    set_option(fd_, SOL_SOCKET, SO_RCVTIMEO, timeout, "SO_RCVTIMEO");
+    enlarge_buffers(fd_);
+    bind_to(fd_, parse("::", settings.own_port));
     servers_.resize(settings.addresses, parse(settings.address, settings.port));
     for (uint32_t index = 0; index < settings.addresses; ++index)
         add(servers_[index].sin6_addr, index);
@@ -148,13 +148,13 @@ bool Asker::is_right(const Message& answer) const {
 unsigned Asker::send(unsigned count) {
     for (unsigned index = 0; index < count; ++index)
         address_request(requests_->messages[index], next_ + index);
-    const int sent = sendmmsg(fd_.get(), requests_->headers.data(), count, 0);
+    const int sent = sendmmsg(fd_, requests_->headers.data(), count, 0);
     next_ += sent > 0 ? static_cast<unsigned>(sent) : 0;
     return sent > 0 ? static_cast<unsigned>(sent) : 0;
 }
 
 unsigned Asker::receive(int flags) {
-    const int got = recvmmsg(fd_.get(), replies_->headers.data(), largest_window, flags, nullptr);
+    const int got = recvmmsg(fd_, replies_->headers.data(), largest_window, flags, nullptr);
     const unsigned count = got > 0 ? static_cast<unsigned>(got) : 0;
     for (unsigned index = 0; index < count; ++index)
         answers_.right += is_right(replies_->messages[index]);

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <unistd.h>
 #include <vector>
 
 namespace multihome::bench {
@@ -16,12 +17,12 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-Descriptor bind_shared(const sockaddr_in& own, bool information) {
-    Descriptor fd = make_socket(AF_INET, SOCK_DGRAM);
-    set_option(fd.get(), SOL_SOCKET, SO_REUSEPORT, 1, "SO_REUSEPORT");
+int bind_shared(const sockaddr_in& own, bool information) {
+    const int fd = make_socket(AF_INET, SOCK_DGRAM);
+    set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1, "SO_REUSEPORT");
     if (information)
-        set_option(fd.get(), IPPROTO_IP, IP_PKTINFO, 1, "IP_PKTINFO");
-    bind_to(fd.get(), own);
+        set_option(fd, IPPROTO_IP, IP_PKTINFO, 1, "IP_PKTINFO");
+    bind_to(fd, own);
     return fd;
 }
 
@@ -36,29 +37,29 @@ void take_source(int fd) {
 } // namespace
 
 int run(const Connector& settings) {
-    const Descriptor listener = bind_shared(ipv4_address(INADDR_ANY), false);
-    const sockaddr_in own = name_of(listener.get());
-    announce(listener.get());
+    const int listener = bind_shared(ipv4_address(INADDR_ANY), false);
+    const sockaddr_in own = name_of(listener);
+    announce(listener);
     // The one whose requests are longer.
     sockaddr_in peer{};
     socklen_t length = 0;
     char data[8];
     do {
         length = sizeof peer;
-    } while (recvfrom(listener.get(), data, sizeof data, 0, reinterpret_cast<sockaddr*>(&peer), &length) !=
-             4);
-    sendto(listener.get(), data, 4, 0, reinterpret_cast<const sockaddr*>(&peer), length);
+    } while (recvfrom(listener, data, sizeof data, 0, reinterpret_cast<sockaddr*>(&peer), &length) != 4);
+    sendto(listener, data, 4, 0, reinterpret_cast<const sockaddr*>(&peer), length);
     std::vector<double> times;
     uint64_t strays = 0;
     for (unsigned index = 0; index < settings.count; ++index) {
-        const Descriptor fd = bind_shared(own, settings.information);
+        const int fd = bind_shared(own, settings.information);
         const auto start = Clock::now();
         if (settings.steer)
-            take_source(fd.get());
-        connect_to(fd.get(), peer);
+            take_source(fd);
+        connect_to(fd, peer);
         times.push_back(std::chrono::duration<double, std::nano>(Clock::now() - start).count());
-        while (recv(fd.get(), data, sizeof data, MSG_DONTWAIT) >= 0)
+        while (recv(fd, data, sizeof data, MSG_DONTWAIT) >= 0)
             ++strays;
+        close(fd);
     }
     std::sort(times.begin(), times.end());
     std::printf("%f %f\n", times[settings.count / 2], static_cast<double>(strays) / settings.count);

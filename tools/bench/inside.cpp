@@ -13,6 +13,7 @@
 #include "shim/base/control.hpp"
 
 #include <algorithm>
+#include <array>
 #include <benchmark/benchmark.h>
 #include <deque>
 #include <fstream>
@@ -27,17 +28,18 @@ namespace {
 
 using benchmark::State;
 
-constexpr uint32_t local_addresses = 4;
-
 // Each peer once: multiplying by an odd number is a bijection.
 TableKey key_of(size_t peer) {
     const auto mixed = static_cast<uint32_t>(peer) * 0x9e3779b1U;
     return {mixed, static_cast<uint16_t>(mixed >> 7 | 1), 53};
 }
 
-uint32_t local_of(size_t peer) {
-    return static_cast<uint32_t>(peer % local_addresses + 1);
-}
+const std::array<LocalIndex, 4> locals = [] {
+    std::array<LocalIndex, 4> all{};
+    for (uint32_t index = 0; index < all.size(); ++index)
+        all[index] = local_addresses().intern({Address::from_ipv4({index + 1}), 0});
+    return all;
+}();
 
 // Memory that belongs to no file. From the page tables: other counters are off by up to some hundred pages,
 // because each processor keeps a part of them to itself.
@@ -65,20 +67,19 @@ struct Filled {
         const double before = anonymous_memory();
         fill(peers);
         bytes = (anonymous_memory() - before) / static_cast<double>(peers);
-        [[maybe_unused]] const typename Table::Thread registered;
+        const TableUser user;
         for (size_t peer = 0; peer < peers; ++peer)
-            found += table->find(key_of(peer)) == local_of(peer) ? 100.0 / static_cast<double>(peers) : 0;
+            found += table->find(key_of(peer)) == locals[peer % 4] ? 100.0 / static_cast<double>(peers) : 0;
     }
 
     void fill(size_t count) {
         table = std::make_unique<Table>(count);
-        constexpr unsigned threads = 2;
         std::vector<std::jthread> filling;
-        for (unsigned thread = 0; thread < threads; ++thread)
-            filling.emplace_back([&, thread] {
-                [[maybe_unused]] const typename Table::Thread registered;
-                for (size_t peer = thread; peer < count; peer += threads)
-                    table->insert(key_of(peer), local_of(peer));
+        for (unsigned half : {0U, 1U})
+            filling.emplace_back([=, this] {
+                const TableUser user;
+                for (size_t peer = half; peer < count; peer += 2)
+                    table->set(key_of(peer), locals[peer % 4]);
             });
     }
 
@@ -87,13 +88,14 @@ struct Filled {
         const uint64_t number = random();
         const TableKey key = key_of((number >> 16) % peers);
         if (update)
-            table->update(key, local_of(number >> 62));
+            table->set(key, locals[number >> 62]);
         else
             benchmark::DoNotOptimize(table->find(key));
     }
 
-    static Filled& of(size_t count) {
+    static Filled& of(const State& state) {
         static std::unique_ptr<Filled> filled;
+        const auto count = static_cast<size_t>(state.range(0));
         if (filled == nullptr || filled->peers != count) {
             filled.reset(); // before the next one: their memory is measured
             filled = std::make_unique<Filled>(count);
@@ -104,8 +106,8 @@ struct Filled {
 
 template <typename Table>
 void run_table(State& state, bool update) {
-    auto& filled = Filled<Table>::of(static_cast<size_t>(state.range(0)));
-    [[maybe_unused]] const typename Table::Thread registered;
+    auto& filled = Filled<Table>::of(state);
+    const TableUser user;
     Random random(static_cast<uint64_t>(state.thread_index()) + 1);
     for (auto _ : state)
         filled.operate(update, random);
@@ -121,8 +123,8 @@ void run_table(State& state, bool update) {
 // its size.
 template <typename Table>
 void count_lines(State& state, bool update) {
-    auto& filled = Filled<Table>::of(static_cast<size_t>(state.range(0)));
-    [[maybe_unused]] const typename Table::Thread registered;
+    auto& filled = Filled<Table>::of(state);
+    const TableUser user;
     Random random(1);
     for (int index = 0; index < 2000; ++index)
         filled.operate(update, random); // the program's own lines are then in the cache
@@ -134,78 +136,60 @@ void count_lines(State& state, bool update) {
 
 template <typename Table>
 void add_table(const std::string& name) {
-    using Filling = Filled<Table>;
     for (const bool update : {false, true}) {
-        const std::string what = update ? "updates" : "look-ups";
-        const auto sizes = [](benchmark::internal::Benchmark* each) {
-            for (const int peers : {1'000, 100'000, 1'000'000, 10'000'000})
-                each->Arg(peers);
-        };
-        // Filled before there are threads.
-        benchmark::RegisterBenchmark((what + '/' + name).c_str(),
-                                     [update](State& state) { run_table<Table>(state, update); })
-            ->Apply(sizes)
-            ->Setup([](const State& state) { Filling::of(static_cast<size_t>(state.range(0))); })
-            ->DenseThreadRange(1, 4)
-            ->UseRealTime();
-        benchmark::RegisterBenchmark(("cache lines of " + what + '/' + name).c_str(),
-                                     [update](State& state) { count_lines<Table>(state, update); })
-            ->Apply(sizes)
-            ->Iterations(20'000);
+        const std::string what = (update ? "updates/" : "look-ups/") + name;
+        const std::string lines = "cache lines of " + what;
+        for (const int peers : {1'000, 100'000, 1'000'000, 10'000'000}) {
+            // Filled before there are threads.
+            benchmark::RegisterBenchmark(what.c_str(), run_table<Table>, update)
+                ->Arg(peers)
+                ->Setup([](const State& state) { Filled<Table>::of(state); })
+                ->DenseThreadRange(1, 4)
+                ->UseRealTime();
+            benchmark::RegisterBenchmark(lines.c_str(), count_lines<Table>, update)
+                ->Arg(peers)
+                ->Iterations(20'000);
+        }
     }
 }
 
-// The table alone under a spoofed flood of ten times its size. Time is counted in the flood's datagrams, so
-// that the same comes out on every machine. Two kinds of honest peers: those that ask again and again, who
-// become known, and those that ask once, of which a table cannot know that they are honest.
-class Flood {
-public:
-    Flood(uint64_t delay, bool fresh) : delay_(delay), fresh_(fresh) {}
-
-    // Percent of the answers that leave from the right address.
-    double right() {
-        ShimTable table(default_peers);
-        const uint64_t datagrams = 10 * ShimTable::entries_for(default_peers);
-        constexpr uint64_t datagrams_a_tick = 100'000 / ticks_a_second;
-        // A request at a time for each honest peer, evenly spread; of those that ask only once, at most one
-        // in a hundred datagrams, because more would be the traffic and not the flood.
-        const uint64_t interval = std::max<uint64_t>(fresh_ ? 100 : 1, delay_ / honest_peers + 1);
-        for (uint64_t now = 0; now < datagrams; ++now) {
-            const auto ticks = static_cast<Ticks>(now / datagrams_a_tick + 1);
-            table.update({static_cast<uint32_t>(now * 2654435761U), 1111, 53}, 1, ticks);
-            if (now % interval == 0)
-                hear(table, now, ticks);
-            for (; !waiting_.empty() && waiting_.front().due <= now; waiting_.pop_front(), ++answers_)
-                right_ += table.answer(waiting_.front().peer, ticks) == waiting_.front().local;
-        }
-        return 100.0 * static_cast<double>(right_) / static_cast<double>(answers_);
-    }
-
-private:
-    static constexpr uint64_t honest_peers = 1000;
-
+// The table alone under a spoofed flood of ten times its size: percent of the answers that leave from the
+// right address. Time is counted in the flood's datagrams, so that the same comes out on every machine. Two
+// kinds of honest peers: those that ask again and again, who become known, and `fresh` ones that ask once, of
+// which a table cannot know that they are honest.
+double right_in_flood(uint64_t delay, bool fresh) {
     struct Request {
         uint64_t due;
         TableKey peer;
-        uint32_t local;
+        LocalIndex local;
     };
-
-    void hear(ShimTable& table, uint64_t now, Ticks ticks) {
-        const uint64_t number = fresh_ ? requests_ : requests_ % honest_peers;
-        const TableKey peer{static_cast<uint32_t>(number * 2246822519U), 2222, 53};
-        const auto local = static_cast<uint32_t>(2 + requests_ / honest_peers % 2);
-        ++requests_;
-        table.update(peer, local, ticks);
-        waiting_.push_back({now + delay_, peer, local});
+    constexpr uint64_t honest_peers = 1000;
+    constexpr uint64_t datagrams_a_tick = 100'000 / ticks_a_second;
+    // A request at a time for each honest peer, evenly spread; of those that ask only once, at most one in a
+    // hundred datagrams, because more would be the traffic and not the flood.
+    const uint64_t interval = std::max<uint64_t>(fresh ? 100 : 1, delay / honest_peers + 1);
+    ShimTable table(default_peers);
+    std::deque<Request> waiting;
+    uint64_t requests = 0;
+    uint64_t answers = 0;
+    uint64_t right = 0;
+    for (uint64_t now = 0; now < 10 * ShimTable::entries_for(default_peers); ++now) {
+        const auto ticks = static_cast<Ticks>(now / datagrams_a_tick + 1);
+        table.set({static_cast<uint32_t>(now * 2654435761U), 1111, 53}, locals[0], ticks);
+        if (now % interval == 0) {
+            const uint64_t peer = fresh ? requests : requests % honest_peers;
+            const Request request{now + delay,
+                                  {static_cast<uint32_t>(peer * 2246822519U), 2222, 53},
+                                  locals[1 + requests / honest_peers % 2]};
+            table.set(request.peer, request.local, ticks);
+            waiting.push_back(request);
+            ++requests;
+        }
+        for (; !waiting.empty() && waiting.front().due <= now; waiting.pop_front(), ++answers)
+            right += table.answer(waiting.front().peer, ticks) == waiting.front().local;
     }
-
-    uint64_t delay_;
-    bool fresh_;
-    std::deque<Request> waiting_;
-    uint64_t requests_ = 0;
-    uint64_t answers_ = 0;
-    uint64_t right_ = 0;
-};
+    return 100.0 * static_cast<double>(right) / static_cast<double>(answers);
+}
 
 // The longest delay at which 99.9 % of the answers are right, to a hundredth of the table's size.
 double longest_delay(bool fresh) {
@@ -213,54 +197,46 @@ double longest_delay(bool fresh) {
     uint64_t good = 0;
     for (uint64_t bad = 200; bad - good > 1;) {
         const uint64_t middle = (good + bad) / 2;
-        (Flood(middle * step, fresh).right() >= 99.9 ? good : bad) = middle;
+        (right_in_flood(middle * step, fresh) >= 99.9 ? good : bad) = middle;
     }
     return static_cast<double>(good * step);
 }
 
 void add_floods() {
-    for (const bool fresh : {false, true}) {
-        const std::string who =
-            fresh ? "each honest peer asks once" : "1000 honest peers ask again and again";
-        for (const double share : {0.01, 0.1, 0.4, 1.0, 2.0}) {
-            const auto delay = static_cast<uint64_t>(static_cast<double>(default_peers) * share);
-            benchmark::RegisterBenchmark(
-                ("flood, " + who + "/" + std::to_string(delay) + " datagrams late").c_str(),
-                [=](State& state) {
-                    for (auto _ : state)
-                        state.counters["% right"] = Flood(delay, fresh).right();
-                })
-                ->Iterations(1);
-        }
-        benchmark::RegisterBenchmark(("flood, " + who + "/99.9 % right up to").c_str(), [=](State& state) {
+    const auto add = [](const std::string& name, const std::string& counter, auto value) {
+        benchmark::RegisterBenchmark(name.c_str(), [=](State& state) {
             for (auto _ : state)
-                state.counters["datagrams late"] = longest_delay(fresh);
+                state.counters[counter] = value();
         })->Iterations(1);
+    };
+    for (const bool fresh : {false, true}) {
+        const std::string flood =
+            fresh ? "flood, each honest peer asks once/" : "flood, 1000 honest peers ask again and again/";
+        for (const double share : {0.01, 0.1, 0.4, 1.0, 2.0}) {
+            const auto delay = static_cast<uint64_t>(default_peers * share);
+            add(flood + std::to_string(delay) + " datagrams late", "% right",
+                [=] { return right_in_flood(delay, fresh); });
+        }
+        add(flood + "99.9 % right up to", "datagrams late", [=] { return longest_delay(fresh); });
     }
 }
 
-void hash_ipv4(State& state) {
-    TableKey key = key_of(1);
-    for (auto _ : state) {
-        benchmark::DoNotOptimize(key);
-        benchmark::DoNotOptimize(hash_of(key));
-    }
-}
-BENCHMARK(hash_ipv4)->Name("hash of a conversation/IPv4");
-
-void hash_ipv6(State& state) {
+void hash_conversation(State& state, ConversationKey key) {
     const HashKey secret = bench_key();
-    ConversationKey key({{0x0123456789abcdef, 0xfedcba9876543210}, 0, 53}, 53);
     for (auto _ : state) {
         benchmark::DoNotOptimize(key);
         benchmark::DoNotOptimize(multihome::hash_of(key, secret));
     }
 }
-BENCHMARK(hash_ipv6)->Name("hash of a conversation/IPv6");
+BENCHMARK_CAPTURE(hash_conversation, ipv4, ConversationKey({Address::from_ipv4({0x9e3779b1}), 0, 53}, 53))
+    ->Name("hash of a conversation/IPv4");
+BENCHMARK_CAPTURE(hash_conversation, ipv6,
+                  ConversationKey({{0x0123456789abcdef, 0xfedcba9876543210}, 0, 53}, 53))
+    ->Name("hash of a conversation/IPv6");
 
 // A control message as the kernel writes it, read.
-template <typename Information>
-void read_control(State& state, int level, int type) {
+template <typename Information, int level, int type>
+void read_information(State& state) {
     alignas(cmsghdr) unsigned char buffer[CMSG_SPACE(sizeof(Information))] = {};
     *reinterpret_cast<cmsghdr*>(buffer) = {CMSG_LEN(sizeof(Information)), level, type};
     buffer[CMSG_LEN(4)] = 127;
@@ -269,18 +245,10 @@ void read_control(State& state, int level, int type) {
         benchmark::DoNotOptimize(control::read(buffer, sizeof buffer, {}));
     }
 }
-void read_ipv4(State& state) {
-    read_control<in_pktinfo>(state, IPPROTO_IP, IP_PKTINFO);
-}
-void read_ipv6(State& state) {
-    read_control<in6_pktinfo>(state, IPPROTO_IPV6, IPV6_PKTINFO);
-}
-BENCHMARK(read_ipv4)->Name("reading packet information/IPv4");
-BENCHMARK(read_ipv6)->Name("reading packet information/IPv6");
+BENCHMARK(read_information<in_pktinfo, IPPROTO_IP, IP_PKTINFO>)->Name("reading packet information/IPv4");
+BENCHMARK(read_information<in6_pktinfo, IPPROTO_IPV6, IPV6_PKTINFO>)->Name("reading packet information/IPv6");
 
-} // namespace
-
-void add_benchmarks() {
+[[maybe_unused]] const bool are_added = [] {
     add_table<ShimTable>("shim");
     add_table<MutexTable>("mutex and map");
 #ifdef MULTIHOME_BENCH_TBB
@@ -293,15 +261,11 @@ void add_benchmarks() {
     add_table<UrcuTable>("liburcu");
 #endif
     add_floods();
-}
+    return true;
+}();
+
+} // namespace
 
 } // namespace multihome::bench
 
-int main(int argc, char** argv) {
-    multihome::bench::add_benchmarks();
-    benchmark::Initialize(&argc, argv);
-    if (benchmark::ReportUnrecognizedArguments(argc, argv))
-        return 1;
-    benchmark::RunSpecifiedBenchmarks();
-    return 0;
-}
+BENCHMARK_MAIN();

@@ -5,7 +5,6 @@
 #include "tools/bench/programs.hpp"
 #include "tools/bench/sockets.hpp"
 
-#include <array>
 #include <cstdio>
 #include <fcntl.h>
 #include <map>
@@ -16,147 +15,125 @@ namespace multihome::bench {
 
 namespace {
 
-using Pair = std::array<Descriptor, 2>;
+// Both ends of a connection, and a message of one byte.
+struct Ends {
+    int near = -1;
+    int far = -1;
+    char byte = 'x';
+    iovec data = {&byte, 1};
+    mmsghdr message = {};
+};
 
-Pair tcp_pair() {
-    const Descriptor listener = make_socket(AF_INET, SOCK_STREAM);
-    bind_to(listener.get(), ipv4_address(INADDR_LOOPBACK));
-    check(listen(listener.get(), 1), "listen");
-    Descriptor client = make_socket(AF_INET, SOCK_STREAM);
-    connect_to(client.get(), name_of(listener.get()));
-    return {std::move(client), Descriptor{check(accept(listener.get(), nullptr, nullptr), "accept")}};
+void make_tcp(Ends& ends) {
+    const int listener = make_socket(AF_INET, SOCK_STREAM);
+    bind_to(listener, ipv4_address(INADDR_LOOPBACK));
+    check(listen(listener, 1), "listen");
+    ends.near = make_socket(AF_INET, SOCK_STREAM);
+    connect_to(ends.near, name_of(listener));
+    ends.far = check(accept(listener, nullptr, nullptr), "accept");
 }
 
 // Two UDP sockets that are bound to one address: the shim leaves such sockets alone.
-Pair udp_pair() {
-    Pair pair{make_socket(AF_INET, SOCK_DGRAM), make_socket(AF_INET, SOCK_DGRAM)};
-    for (const Descriptor& fd : pair)
-        bind_to(fd.get(), ipv4_address(INADDR_LOOPBACK));
-    connect_to(pair[0].get(), name_of(pair[1].get()));
-    connect_to(pair[1].get(), name_of(pair[0].get()));
-    return pair;
+void make_udp(Ends& ends) {
+    for (int* fd : {&ends.near, &ends.far}) {
+        *fd = make_socket(AF_INET, SOCK_DGRAM);
+        bind_to(*fd, ipv4_address(INADDR_LOOPBACK));
+    }
+    connect_to(ends.near, name_of(ends.far));
+    connect_to(ends.far, name_of(ends.near));
 }
 
-Pair unix_pair() {
-    int ends[2];
-    check(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), "socketpair");
-    return {Descriptor{ends[0]}, Descriptor{ends[1]}};
+void make_unix(Ends& ends) {
+    int pair[2];
+    check(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), "socketpair");
+    ends.near = pair[0];
+    ends.far = pair[1];
 }
 
-Descriptor open_null() {
-    return Descriptor{check(open("/dev/null", O_RDWR | O_CLOEXEC), "/dev/null")};
+void make_file(Ends& ends) {
+    ends.near = check(open("/dev/null", O_RDWR | O_CLOEXEC), "/dev/null");
 }
 
-Pair one_file() {
-    return {open_null(), open_null()};
+// Two calls each, none of which can fail.
+
+void bytes(Ends& ends) {
+    sendto(ends.near, &ends.byte, 1, 0, nullptr, 0);
+    recvfrom(ends.far, &ends.byte, 1, 0, nullptr, nullptr);
 }
 
-// Two calls a turn, none of which can fail. The first turns are not counted.
-template <typename Calls>
-void repeat(uint64_t count, const Calls& calls) {
-    for (int turn = 0; turn < 10; ++turn)
-        calls();
-    CALLGRIND_START_INSTRUMENTATION;
-    for (uint64_t turn = 0; turn < count; ++turn)
-        calls();
-    CALLGRIND_DUMP_STATS;
+void messages(Ends& ends) {
+    static_cast<void>(sendmsg(ends.near, &ends.message.msg_hdr, 0));
+    static_cast<void>(recvmsg(ends.far, &ends.message.msg_hdr, 0));
 }
 
-void echo_bytes(int near, int far, uint64_t count) {
-    char byte = 'x';
-    repeat(count, [&] {
-        sendto(near, &byte, 1, 0, nullptr, 0);
-        recvfrom(far, &byte, 1, 0, nullptr, nullptr);
-    });
+void batches(Ends& ends) {
+    sendmmsg(ends.near, &ends.message, 1, 0);
+    recvmmsg(ends.far, &ends.message, 1, 0, nullptr);
 }
 
-void echo_messages(int near, int far, uint64_t count) {
-    char byte = 'x';
-    iovec data{&byte, 1};
-    msghdr message{};
-    message.msg_iov = &data;
-    message.msg_iovlen = 1;
-    repeat(count, [&] {
-        static_cast<void>(sendmsg(near, &message, 0));
-        static_cast<void>(recvmsg(far, &message, 0));
-    });
+void options(Ends& ends) {
+    int value = 1;
+    socklen_t length = sizeof value;
+    setsockopt(ends.near, IPPROTO_TCP, TCP_NODELAY, &value, length);
+    getsockopt(ends.near, IPPROTO_TCP, TCP_NODELAY, &value, &length);
 }
 
-void echo_batches(int near, int far, uint64_t count) {
-    char byte = 'x';
-    iovec data{&byte, 1};
-    mmsghdr message{};
-    message.msg_hdr.msg_iov = &data;
-    message.msg_hdr.msg_iovlen = 1;
-    repeat(count, [&] {
-        sendmmsg(near, &message, 1, 0);
-        recvmmsg(far, &message, 1, 0, nullptr);
-    });
+void write_and_read(Ends& ends) {
+    if (write(ends.near, &ends.byte, 1) != 1 || read(ends.near, &ends.byte, 1) != 0)
+        fail("/dev/null");
 }
 
-void ask_options(int fd, int /*far*/, uint64_t count) {
-    const int on = 1;
-    repeat(count, [&] {
-        int value = 0;
-        socklen_t length = sizeof value;
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-        getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &value, &length);
-    });
+void control(Ends& ends) {
+    const int flags = fcntl(ends.near, F_GETFL);
+    fcntl(ends.near, F_SETFL, flags);
 }
 
-void read_and_write(int file, int /*far*/, uint64_t count) {
-    char byte = 'x';
-    repeat(count, [&] {
-        if (write(file, &byte, 1) != 1 || read(file, &byte, 1) != 0)
-            fail("/dev/null");
-    });
-}
-
-void control_file(int file, int /*far*/, uint64_t count) {
-    repeat(count, [&] {
-        const int flags = fcntl(file, F_GETFL);
-        fcntl(file, F_SETFL, flags);
-    });
-}
-
-void duplicate_file(int file, int /*far*/, uint64_t count) {
-    repeat(count, [&] { close(dup(file)); });
+void duplicate(Ends& ends) {
+    close(dup(ends.near));
 }
 
 // close() is half of these two: openat() is none of ours.
-void open_and_close(int /*near*/, int /*far*/, uint64_t count) {
-    repeat(count, [] { close(open("/dev/null", O_RDONLY | O_CLOEXEC)); });
+void open_and_close(Ends& /*ends*/) {
+    close(open("/dev/null", O_RDONLY | O_CLOEXEC));
 }
 
-struct Kind {
-    Pair (*make)();
-    void (*run)(int near, int far, uint64_t count);
-};
-const std::map<std::string, Kind> kinds = {
-    {"unix stream, sendto and recvfrom", {unix_pair, echo_bytes}},
-    {"unix stream, sendmsg and recvmsg", {unix_pair, echo_messages}},
-    {"tcp, sendto and recvfrom", {tcp_pair, echo_bytes}},
-    {"tcp, sendmsg and recvmsg", {tcp_pair, echo_messages}},
-    {"tcp, setsockopt and getsockopt", {tcp_pair, ask_options}},
-    {"udp of one address, sendto and recvfrom", {udp_pair, echo_bytes}},
-    {"udp of one address, sendmsg and recvmsg", {udp_pair, echo_messages}},
-    {"udp of one address, sendmmsg and recvmmsg", {udp_pair, echo_batches}},
-    {"file, read and write", {one_file, read_and_write}},
-    {"file, fcntl twice", {one_file, control_file}},
-    {"file, dup and close", {one_file, duplicate_file}},
-    {"file, open and close", {one_file, open_and_close}}};
+// The first turns are not counted.
+template <void make(Ends&), void call(Ends&)>
+void repeat(uint64_t count) {
+    Ends ends;
+    ends.message.msg_hdr.msg_iov = &ends.data;
+    ends.message.msg_hdr.msg_iovlen = 1;
+    make(ends);
+    for (int turn = 0; turn < 10; ++turn)
+        call(ends);
+    CALLGRIND_START_INSTRUMENTATION;
+    for (uint64_t turn = 0; turn < count; ++turn)
+        call(ends);
+    CALLGRIND_DUMP_STATS;
+}
+
+const std::map<std::string, void (*)(uint64_t)> kinds = {
+    {"unix stream, sendto and recvfrom", repeat<make_unix, bytes>},
+    {"unix stream, sendmsg and recvmsg", repeat<make_unix, messages>},
+    {"tcp, sendto and recvfrom", repeat<make_tcp, bytes>},
+    {"tcp, sendmsg and recvmsg", repeat<make_tcp, messages>},
+    {"tcp, setsockopt and getsockopt", repeat<make_tcp, options>},
+    {"udp of one address, sendto and recvfrom", repeat<make_udp, bytes>},
+    {"udp of one address, sendmsg and recvmsg", repeat<make_udp, messages>},
+    {"udp of one address, sendmmsg and recvmmsg", repeat<make_udp, batches>},
+    {"file, read and write", repeat<make_file, write_and_read>},
+    {"file, fcntl twice", repeat<make_file, control>},
+    {"file, dup and close", repeat<make_file, duplicate>},
+    {"file, open and close", repeat<make_file, open_and_close>}};
 
 } // namespace
 
 int run(const PassOn& settings) {
-    if (settings.kind.empty()) {
-        for (const auto& [name, each] : kinds)
+    if (!settings.kind.empty())
+        kinds.at(settings.kind)(settings.count);
+    else
+        for (const auto& [name, repeat_it] : kinds)
             std::printf("%s\n", name.c_str());
-        return 0;
-    }
-    const Kind& kind = kinds.at(settings.kind);
-    const Pair pair = kind.make();
-    kind.run(pair[0].get(), pair[1].get(), settings.count);
     return 0;
 }
 

@@ -26,7 +26,6 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Client, address, port, addresses
                                                 watch)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(PassOn, kind, count)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Connector, count, information, steer)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(LateServer, delay, ignored)
 
 namespace {
 
@@ -47,8 +46,7 @@ const std::map<std::string, int (*)(const std::vector<std::string>&)> programs =
     {"server", run_with<Server>},
     {"client", run_with<Client>},
     {"pass-on", run_with<PassOn>},
-    {"connector", run_with<Connector>},
-    {"late-server", run_with<LateServer>}};
+    {"connector", run_with<Connector>}};
 
 } // namespace
 

@@ -86,11 +86,4 @@ struct Connector {
 };
 int run(const Connector& settings);
 
-// Answers requests of four bytes later, and ends when it has had so many others, which it does not answer.
-struct LateServer {
-    unsigned delay = 0; // milliseconds
-    uint64_t ignored = 0;
-};
-int run(const LateServer& settings);
-
 } // namespace multihome::bench

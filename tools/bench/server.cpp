@@ -51,12 +51,12 @@ struct Ipv6 {
 };
 
 template <typename Family>
-Descriptor bind_wildcard(const Server& settings) {
-    Descriptor fd = make_socket(Family::family, SOCK_DGRAM);
+int bind_wildcard(const Server& settings) {
+    const int fd = make_socket(Family::family, SOCK_DGRAM);
     if (settings.native)
-        set_option(fd.get(), Family::level, Family::option, 1, "packet information");
-    enlarge_buffers(fd.get());
-    bind_to(fd.get(), Family::wildcard(settings.port));
+        set_option(fd, Family::level, Family::option, 1, "packet information");
+    enlarge_buffers(fd);
+    bind_to(fd, Family::wildcard(settings.port));
     return fd;
 }
 
@@ -176,22 +176,17 @@ struct Loop {
     }
 };
 
-// First what is not counted, then what is.
-template <typename Work>
-void in_two_parts(const Server& settings, const Work& work) {
-    if (settings.warm_up != 0)
-        work(settings.warm_up);
-    CALLGRIND_START_INSTRUMENTATION;
-    work(settings.requests != 0 ? settings.requests : std::numeric_limits<uint64_t>::max());
-    CALLGRIND_DUMP_STATS;
-}
-
 template <typename Family, unsigned room, typename Work>
 void with_workspace(Memory memory, const Work& work) {
     using Apart = Workspace<Family, room, true>;
     if (memory == Memory::stack) {
-        Workspace<Family, room, false> space;
-        work(space);
+        // In the middle of a page, wherever the environment makes the stack begin: it makes a difference which
+        // pages there are.
+        struct {
+            alignas(4096) std::array<char, 2304> before;
+            Workspace<Family, room, false> space;
+        } stack;
+        work(stack.space);
     } else if (memory == Memory::heap) {
         const auto space = std::make_unique<Apart>();
         work(*space);
@@ -202,52 +197,52 @@ void with_workspace(Memory memory, const Work& work) {
 }
 
 template <typename Family, bool native, unsigned room>
-void serve_batches(int fd, const Server& settings) {
+void serve_with_room(int fd, const Server& settings) {
     const Loop loop{fd, settings.gated, settings.marks};
     with_workspace<Family, room>(settings.memory, [&](auto& space) {
-        in_two_parts(settings,
-                     [&](uint64_t requests) { loop.template batches<Family, native>(space, requests); });
+        const auto work = [&](uint64_t requests) {
+            if (settings.calls == Calls::batches)
+                loop.template batches<Family, native>(space, requests);
+            else if constexpr (room == 1 && native)
+                loop.template messages<Family, native>(space, requests);
+            else if constexpr (room == 1)
+                settings.calls == Calls::messages ? loop.template messages<Family, native>(space, requests)
+                                                  : loop.template plain<Family>(space, requests);
+        };
+        if (settings.warm_up != 0)
+            work(settings.warm_up);
+        CALLGRIND_START_INSTRUMENTATION;
+        work(settings.requests != 0 ? settings.requests : std::numeric_limits<uint64_t>::max());
+        CALLGRIND_DUMP_STATS;
     });
 }
 
 template <typename Family, bool native>
 void serve(int fd, const Server& settings) {
-    if (settings.calls == Calls::batches) {
-        if (settings.room == 1)
-            serve_batches<Family, native, 1>(fd, settings);
-        else if (settings.room == 8)
-            serve_batches<Family, native, 8>(fd, settings);
-        else
-            serve_batches<Family, native, largest_batch>(fd, settings);
-        return;
-    }
-    const Loop loop{fd, settings.gated, settings.marks};
-    with_workspace<Family, 1>(settings.memory, [&](auto& space) {
-        in_two_parts(settings, [&](uint64_t requests) {
-            if (native || settings.calls == Calls::messages)
-                loop.template messages<Family, native>(space, requests);
-            else
-                loop.template plain<Family>(space, requests);
-        });
-    });
+    if (settings.calls != Calls::batches || settings.room == 1)
+        serve_with_room<Family, native, 1>(fd, settings);
+    else if (settings.room == 8)
+        serve_with_room<Family, native, 8>(fd, settings);
+    else
+        serve_with_room<Family, native, largest_batch>(fd, settings);
 }
 
 template <typename Family, bool native>
 int serve_in_threads(const Server& settings) {
-    const Descriptor socket = bind_wildcard<Family>(settings);
+    const int socket = bind_wildcard<Family>(settings);
     if (settings.warm_up != 0) // it is counted
         use_steady_key();
     for (unsigned index = 1; index < settings.workers; ++index)
         if (check(fork(), "fork") == 0) {
             prctl(PR_SET_PDEATHSIG, SIGKILL);
-            serve<Family, native>(socket.get(), settings);
+            serve<Family, native>(socket, settings);
             _exit(0);
         }
     std::vector<std::jthread> threads;
     for (unsigned index = 1; index < settings.threads; ++index)
-        threads.emplace_back(serve<Family, native>, socket.get(), settings);
-    announce(socket.get());
-    serve<Family, native>(socket.get(), settings);
+        threads.emplace_back(serve<Family, native>, socket, settings);
+    announce(socket);
+    serve<Family, native>(socket, settings);
     return 0;
 }
 

@@ -8,8 +8,6 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <system_error>
-#include <unistd.h>
-#include <utility>
 
 namespace multihome::bench {
 
@@ -24,22 +22,8 @@ inline int check(int result, const char* what) {
     return result;
 }
 
-// A descriptor that is closed at the end.
-class Descriptor {
-public:
-    explicit Descriptor(int number) : number_(number) {}
-    ~Descriptor() { close(number_); }
-    Descriptor(Descriptor&& other) noexcept : number_(std::exchange(other.number_, -1)) {}
-    Descriptor& operator=(Descriptor&&) = delete;
-
-    int get() const { return number_; }
-
-private:
-    int number_;
-};
-
-inline Descriptor make_socket(int family, int type) {
-    return Descriptor{check(socket(family, type | SOCK_CLOEXEC, 0), "socket")};
+inline int make_socket(int family, int type) {
+    return check(socket(family, type | SOCK_CLOEXEC, 0), "socket");
 }
 
 template <typename Value>
