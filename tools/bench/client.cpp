@@ -10,12 +10,10 @@
 #include <atomic>
 #include <chrono>
 #include <csignal>
-#include <cstdio>
 #include <cstring>
 #include <ctime>
 #include <fstream>
 #include <future>
-#include <memory>
 #include <stdexcept>
 #include <sys/time.h>
 #include <thread>
@@ -32,142 +30,9 @@ constexpr unsigned largest_window = 64;
 
 volatile std::sig_atomic_t ended = 0;
 
-// IPv4 addresses as an IPv6 socket has them.
-sockaddr_in6 parse(const std::string& text, uint16_t port) {
-    sockaddr_in6 address{};
-    address.sin6_family = AF_INET6;
-    address.sin6_port = htons(port);
-    const std::string name = text.find(':') == std::string::npos ? "::ffff:" + text : text;
-    if (inet_pton(AF_INET6, name.c_str(), &address.sin6_addr) != 1)
-        throw std::invalid_argument(text + " is not an address");
-    return address;
+double seconds_since(Clock::time_point start) {
+    return std::chrono::duration<double>(Clock::now() - start).count();
 }
-
-void add(in6_addr& address, uint32_t offset) {
-    uint32_t& last = address.s6_addr32[3];
-    last = htonl(ntohl(last) + offset);
-}
-
-struct Answers {
-    uint64_t all = 0;
-    uint64_t right = 0; // from the address that was asked
-
-    Answers operator-(const Answers& before) const { return {all - before.all, right - before.right}; }
-};
-
-class Asker {
-public:
-    explicit Asker(const Client& settings);
-
-    // Sends the next `count` requests, at most largest_window. Returns how many were sent.
-    unsigned send(unsigned count);
-    // Takes what has come: how many; 0 where nothing did in time.
-    unsigned receive(int flags = MSG_WAITFORONE);
-    const Answers& answers() const { return answers_; }
-
-private:
-    struct Message {
-        sockaddr_in6 peer;
-        std::array<char, largest_datagram> data;
-        iovec part;
-        alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(in6_pktinfo))> control;
-    };
-    // One for each request or answer of a window, prepared once.
-    struct Window {
-        std::array<Message, largest_window> messages{};
-        std::array<mmsghdr, largest_window> headers{};
-
-        void prepare(size_t size);
-    };
-
-    void address_request(Message& message, uint64_t number) const;
-    bool is_right(const Message& answer) const;
-
-    Client settings_;
-    std::vector<sockaddr_in6> servers_;
-    in6_addr first_;
-    int fd_ = make_socket(AF_INET6, SOCK_DGRAM);
-    std::unique_ptr<Window> requests_ = std::make_unique<Window>();
-    std::unique_ptr<Window> replies_ = std::make_unique<Window>();
-    uint64_t next_ = 0;
-    Answers answers_;
-};
-
-void Asker::Window::prepare(size_t size) {
-    for (unsigned index = 0; index < largest_window; ++index) {
-        Message& message = messages[index];
-        message.part = {message.data.data(), size};
-        msghdr& header = headers[index].msg_hdr;
-        header.msg_name = &message.peer;
-        header.msg_namelen = sizeof message.peer;
-        header.msg_iov = &message.part;
-        header.msg_iovlen = 1;
-    }
-}
-
-Asker::Asker(const Client& settings) : settings_(settings), first_(parse(settings.first, 0).sin6_addr) {
-    set_option(fd_, IPPROTO_IPV6, IPV6_V6ONLY, 0, "IPV6_V6ONLY");
-    // A route makes the clients' prefix ours; its addresses are on no interface.
-    set_option(fd_, IPPROTO_IPV6, IPV6_FREEBIND, 1, "IPV6_FREEBIND");
-    const timeval timeout{settings.patience / 1000, suseconds_t{settings.patience % 1000} * 1000};
-    set_option(fd_, SOL_SOCKET, SO_RCVTIMEO, timeout, "SO_RCVTIMEO");
-    enlarge_buffers(fd_);
-    bind_to(fd_, parse("::", settings.own_port));
-    servers_.resize(settings.addresses, parse(settings.address, settings.port));
-    for (uint32_t index = 0; index < settings.addresses; ++index)
-        add(servers_[index].sin6_addr, index);
-    requests_->prepare(settings.size);
-    replies_->prepare(largest_datagram);
-    for (unsigned index = 0; index < largest_window; ++index) {
-        auto& control = requests_->messages[index].control;
-        msghdr& header = requests_->headers[index].msg_hdr;
-        header.msg_control = control.data();
-        header.msg_controllen = control.size();
-        *CMSG_FIRSTHDR(&header) = {CMSG_LEN(sizeof(in6_pktinfo)), IPPROTO_IPV6, IPV6_PKTINFO};
-    }
-}
-
-// The request's sender, its receiver, and in its data which address that is: it comes back.
-void Asker::address_request(Message& message, uint64_t number) const {
-    const uint64_t client = number % settings_.count;
-    const uint64_t turn = settings_.alternating ? number / settings_.count : 0;
-    const auto asked = static_cast<uint32_t>((client + turn) % servers_.size());
-    message.peer = servers_[asked];
-    std::memcpy(message.data.data(), &asked, std::min(sizeof asked, settings_.size));
-    in6_pktinfo source{first_, 0};
-    add(source.ipi6_addr, static_cast<uint32_t>(client));
-    std::memcpy(&message.control[CMSG_LEN(0)], &source, sizeof source);
-}
-
-bool Asker::is_right(const Message& answer) const {
-    uint32_t asked = 0;
-    std::memcpy(&asked, answer.data.data(), sizeof asked);
-    return asked < servers_.size() && std::memcmp(&answer.peer, &servers_[asked], sizeof answer.peer) == 0;
-}
-
-unsigned Asker::send(unsigned count) {
-    for (unsigned index = 0; index < count; ++index)
-        address_request(requests_->messages[index], next_ + index);
-    const int sent = sendmmsg(fd_, requests_->headers.data(), count, 0);
-    next_ += sent > 0 ? static_cast<unsigned>(sent) : 0;
-    return sent > 0 ? static_cast<unsigned>(sent) : 0;
-}
-
-unsigned Asker::receive(int flags) {
-    const int got = recvmmsg(fd_, replies_->headers.data(), largest_window, flags, nullptr);
-    const unsigned count = got > 0 ? static_cast<unsigned>(got) : 0;
-    for (unsigned index = 0; index < count; ++index)
-        answers_.right += is_right(replies_->messages[index]);
-    answers_.all += count;
-    return count;
-}
-
-struct Outcome {
-    uint64_t asked = 0;
-    Answers answers = {};
-    double seconds = 0;
-    double watched = 0; // nanoseconds
-};
 
 double processor_time(const std::vector<pid_t>& threads) {
     double sum = 0;
@@ -179,38 +44,157 @@ double processor_time(const std::vector<pid_t>& threads) {
     return sum;
 }
 
-double seconds_since(Clock::time_point start) {
-    return std::chrono::duration<double>(Clock::now() - start).count();
+// The address `offset` after `text`. IPv4 addresses as an IPv6 socket has them.
+sockaddr_in6 address_of(const std::string& text, uint32_t offset, uint16_t port) {
+    sockaddr_in6 address{};
+    address.sin6_family = AF_INET6;
+    address.sin6_port = htons(port);
+    const std::string name = text.find(':') == std::string::npos ? "::ffff:" + text : text;
+    if (inet_pton(AF_INET6, name.c_str(), &address.sin6_addr) != 1)
+        throw std::invalid_argument(text + " is not an address");
+    uint32_t& last = address.sin6_addr.s6_addr32[3];
+    last = htonl(ntohl(last) + offset);
+    return address;
 }
 
-void ask(Asker& asker, const Client& settings, uint64_t requests, unsigned window) {
-    for (uint64_t done = 0; done < requests;) {
-        const unsigned sent = asker.send(static_cast<unsigned>(std::min<uint64_t>(window, requests - done)));
-        if (sent == 0)
-            fail("sendmmsg");
-        const char byte = 'x';
-        if (settings.gate && write(STDOUT_FILENO, &byte, 1) != 1)
-            fail("write");
-        for (unsigned taken = 0, got = 1; taken < sent && got != 0; taken += got) {
-            got = asker.receive();
-            if (got == 0 && settings.exact)
-                fail("no answer");
-        }
-        done += sent;
+// A request or an answer.
+struct Message {
+    sockaddr_in6 peer{};
+    std::array<char, largest_datagram> data{};
+    iovec part{};
+    struct { // a control message: the request's sender
+        size_t length = CMSG_LEN(sizeof(in6_pktinfo));
+        int level = IPPROTO_IPV6;
+        int type = IPV6_PKTINFO;
+        in6_pktinfo information{};
+    } source;
+
+    mmsghdr header(size_t size, bool with_source) {
+        part = {data.data(), size};
+        return {{&peer, sizeof peer, &part, 1, with_source ? &source : nullptr,
+                 with_source ? sizeof source : 0, 0},
+                0};
     }
+};
+
+struct Outcome {
+    uint64_t asked = 0;
+    uint64_t answers = 0;
+    uint64_t right = 0; // from the address that was asked
+    double seconds = 0;
+    double watched = 0; // nanoseconds
+};
+
+class Asker {
+public:
+    explicit Asker(const Client& settings);
+
+    // Sends the next `count` requests, at most largest_window. Returns how many were sent.
+    unsigned send(unsigned count);
+    // Takes what has come: how many; 0 where nothing did in time.
+    unsigned receive(int flags = MSG_WAITFORONE);
+    // Fills the window, with no request beyond the first `most`, and takes what has come.
+    void exchange(unsigned window, uint64_t most = UINT64_MAX);
+    bool is_waiting() const { return under_way_ != 0; }
+    const Outcome& so_far() const { return so_far_; }
+
+private:
+    void address_request(Message& message, uint64_t number) const;
+    bool is_right(const Message& answer) const;
+
+    Client settings_;
+    std::vector<sockaddr_in6> servers_;
+    in6_addr first_;
+    int fd_ = make_socket(AF_INET6, SOCK_DGRAM);
+    std::vector<Message> requests_{largest_window};
+    std::vector<Message> answers_{largest_window};
+    std::vector<mmsghdr> request_headers_;
+    std::vector<mmsghdr> answer_headers_;
+    unsigned under_way_ = 0;
+    Outcome so_far_;
+};
+
+Asker::Asker(const Client& settings)
+    : settings_(settings), first_(address_of(settings.first, 0, 0).sin6_addr) {
+    set_option(fd_, IPPROTO_IPV6, IPV6_V6ONLY, 0, "IPV6_V6ONLY");
+    // A route makes the clients' prefix ours; its addresses are on no interface.
+    set_option(fd_, IPPROTO_IPV6, IPV6_FREEBIND, 1, "IPV6_FREEBIND");
+    const timeval timeout{settings.patience / 1000, suseconds_t{settings.patience % 1000} * 1000};
+    set_option(fd_, SOL_SOCKET, SO_RCVTIMEO, timeout, "SO_RCVTIMEO");
+    enlarge_buffers(fd_);
+    bind_to(fd_, address_of("::", 0, settings.own_port));
+    for (uint32_t index = 0; index < settings.addresses; ++index)
+        servers_.push_back(address_of(settings.address, index, settings.port));
+    for (Message& request : requests_)
+        request_headers_.push_back(request.header(settings.size, true));
+    for (Message& answer : answers_)
+        answer_headers_.push_back(answer.header(largest_datagram, false));
+}
+
+// The request's sender, its receiver, and in its data which address that is: it comes back.
+void Asker::address_request(Message& message, uint64_t number) const {
+    const uint64_t client = number % settings_.count;
+    const uint64_t turn = settings_.alternating ? number / settings_.count : 0;
+    const auto asked = static_cast<uint32_t>((client + turn) % servers_.size());
+    message.peer = servers_[asked];
+    std::memcpy(message.data.data(), &asked, std::min(sizeof asked, settings_.size));
+    in6_addr& source = message.source.information.ipi6_addr;
+    source = first_;
+    source.s6_addr32[3] = htonl(ntohl(source.s6_addr32[3]) + static_cast<uint32_t>(client));
+}
+
+bool Asker::is_right(const Message& answer) const {
+    uint32_t asked = 0;
+    std::memcpy(&asked, answer.data.data(), sizeof asked);
+    return asked < servers_.size() && std::memcmp(&answer.peer, &servers_[asked], sizeof answer.peer) == 0;
+}
+
+unsigned Asker::send(unsigned count) {
+    for (unsigned index = 0; index < count; ++index)
+        address_request(requests_[index], so_far_.asked + index);
+    const int sent = sendmmsg(fd_, request_headers_.data(), count, 0);
+    if (sent < 0 && settings_.requests != 0)
+        fail("sendmmsg");
+    so_far_.asked += static_cast<unsigned>(std::max(sent, 0));
+    return static_cast<unsigned>(std::max(sent, 0));
+}
+
+unsigned Asker::receive(int flags) {
+    const int got = recvmmsg(fd_, answer_headers_.data(), largest_window, flags, nullptr);
+    const auto count = static_cast<unsigned>(std::max(got, 0));
+    for (unsigned index = 0; index < count; ++index)
+        so_far_.right += is_right(answers_[index]);
+    so_far_.answers += count;
+    return count;
+}
+
+void Asker::exchange(unsigned window, uint64_t most) {
+    if (!settings_.gate || under_way_ == 0) {
+        const uint64_t left = std::min<uint64_t>(window - under_way_, most - so_far_.asked);
+        under_way_ += send(static_cast<unsigned>(left));
+        const char byte = 'x';
+        if (settings_.gate && write(STDOUT_FILENO, &byte, 1) != 1)
+            fail("write");
+    }
+    const unsigned got = receive();
+    if (got == 0 && settings_.exact)
+        fail("no answer");
+    under_way_ = got != 0 && got < under_way_ ? under_way_ - got : 0;
 }
 
 Outcome ask_all(const Client& settings) {
     Asker asker(settings);
+    const uint64_t all = settings.warm_up + settings.requests;
     // Where many have to be heard, in less time.
     const unsigned hurry = settings.warm_up > 10'000 ? largest_batch : 1;
-    ask(asker, settings, settings.warm_up, std::max(settings.window, hurry));
-    ask(asker, settings, settings.requests, settings.window);
-    const uint64_t asked = settings.warm_up + settings.requests;
-    if (settings.right && asker.answers().right != asked)
-        throw std::runtime_error("only " + std::to_string(asker.answers().right) + " of " +
-                                 std::to_string(asked) + " answers came from the address that was asked");
-    return {.asked = asked, .answers = asker.answers()};
+    while (asker.so_far().asked < settings.warm_up || asker.is_waiting())
+        asker.exchange(std::max(settings.window, hurry), settings.warm_up);
+    while (asker.so_far().asked < all || asker.is_waiting())
+        asker.exchange(settings.window, all);
+    if (settings.right && asker.so_far().right != all)
+        throw std::runtime_error("only " + std::to_string(asker.so_far().right) + " of " +
+                                 std::to_string(all) + " answers came from the address that was asked");
+    return asker.so_far();
 }
 
 Outcome ask_at_rate(const Client& settings) {
@@ -218,12 +202,11 @@ Outcome ask_at_rate(const Client& settings) {
     const auto interval = std::chrono::nanoseconds(std::chrono::seconds(together)) / settings.rate;
     Asker asker(settings);
     const double time_before = processor_time(settings.watch);
-    Outcome outcome;
     const auto start = Clock::now();
     const auto end = start + milliseconds(settings.milliseconds);
     for (auto next = start; next < end && ended == 0;) {
         std::this_thread::sleep_until(next);
-        outcome.asked += asker.send(together);
+        asker.send(together);
         while (asker.receive(MSG_DONTWAIT) != 0) {
         }
         // What a busy machine has kept us from sending is not made up for: it would come all at once.
@@ -231,43 +214,41 @@ Outcome ask_at_rate(const Client& settings) {
     }
     while (asker.receive() != 0) {
     }
+    Outcome outcome = asker.so_far();
     outcome.seconds = seconds_since(start);
     outcome.watched = processor_time(settings.watch) - time_before;
-    outcome.answers = asker.answers();
     return outcome;
 }
 
-// As fast as the server answers. Goes on until the other threads have measured, too: `others`.
-Outcome ask_by_load(const Client& settings, std::atomic<unsigned>& others) {
+// As fast as the server answers. Goes on until all threads have measured.
+Outcome ask_by_load(const Client& settings, std::atomic<unsigned>& measuring) {
     Asker asker(settings);
-    unsigned under_way = 0;
+    const Outcome& so_far = asker.so_far();
     auto start = Clock::now();
     const auto ask_until = [&](const auto& is_enough) {
         while (!is_enough()) {
-            under_way += asker.send(settings.window - under_way);
-            const unsigned got = asker.receive();
-            under_way = got != 0 && got < under_way ? under_way - got : 0;
+            asker.exchange(settings.window);
             if (seconds_since(start) > 120)
                 throw std::runtime_error("hardly any answers");
         }
     };
-    ask_until([&] { return asker.answers().all >= settings.heard; });
+    ask_until([&] { return so_far.answers >= settings.heard; });
     start = Clock::now();
     ask_until([&] { return Clock::now() >= start + milliseconds(settings.settle); });
-    const Answers before = asker.answers();
+    const Outcome before = so_far;
     const double time_before = processor_time(settings.watch);
     start = Clock::now();
     // On a busy machine it may take longer until they are more than could have been under way all the time,
     // so that the server has had to run for them.
-    const uint64_t enough = before.all + uint64_t{4} * settings.window;
     ask_until([&] {
-        return Clock::now() >= start + milliseconds(settings.milliseconds) && asker.answers().all > enough;
+        return Clock::now() >= start + milliseconds(settings.milliseconds) &&
+               so_far.answers > before.answers + uint64_t{4} * settings.window;
     });
-    const Outcome outcome{.answers = asker.answers() - before,
-                          .seconds = seconds_since(start),
-                          .watched = processor_time(settings.watch) - time_before};
-    --others;
-    ask_until([&] { return others == 0; });
+    const Outcome outcome{so_far.asked - before.asked, so_far.answers - before.answers,
+                          so_far.right - before.right, seconds_since(start),
+                          processor_time(settings.watch) - time_before};
+    --measuring;
+    ask_until([&] { return measuring == 0; });
     return outcome;
 }
 
@@ -279,8 +260,9 @@ Outcome ask_in_threads(const Client& settings) {
     Outcome sum;
     for (auto& thread : threads) {
         const Outcome outcome = thread.get();
-        sum.answers.all += outcome.answers.all;
-        sum.answers.right += outcome.answers.right;
+        sum.asked += outcome.asked;
+        sum.answers += outcome.answers;
+        sum.right += outcome.right;
         sum.seconds += outcome.seconds / settings.threads;
         sum.watched += outcome.watched / settings.threads;
     }
@@ -298,8 +280,8 @@ int run(const Client& settings) {
                                                    : ask_in_threads(settings);
     const double used = static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
     if (!settings.gate)
-        std::printf("%ju %ju %ju %.6f %.6f %.0f\n", uintmax_t{outcome.asked}, uintmax_t{outcome.answers.all},
-                    uintmax_t{outcome.answers.right}, outcome.seconds, used, outcome.watched);
+        std::printf("%ju %ju %ju %.6f %.6f %.0f\n", uintmax_t{outcome.asked}, uintmax_t{outcome.answers},
+                    uintmax_t{outcome.right}, outcome.seconds, used, outcome.watched);
     return 0;
 }
 

@@ -70,7 +70,7 @@ def process_start(bench):
     above_bare(bench, "process start, true", "instructions", 60_000, instructions)
     # The least of several: what a busy machine takes away and brings back is not the library's.
     above_bare(bench, "process start, true, page faults", "page faults", 10,
-               lambda environment: min(page_faults(environment) for _ in range(20)))
+               lambda environment: min(page_faults(environment) for _ in range(100)))
 
 
 def library_size(bench):
