@@ -44,6 +44,11 @@ double processor_time(const std::vector<pid_t>& threads) {
     return sum;
 }
 
+void add(in6_addr& address, uint32_t offset) {
+    uint32_t& last = address.s6_addr32[3];
+    last = htonl(ntohl(last) + offset);
+}
+
 // The address `offset` after `text`. IPv4 addresses as an IPv6 socket has them.
 sockaddr_in6 address_of(const std::string& text, uint32_t offset, uint16_t port) {
     sockaddr_in6 address{};
@@ -52,8 +57,7 @@ sockaddr_in6 address_of(const std::string& text, uint32_t offset, uint16_t port)
     const std::string name = text.find(':') == std::string::npos ? "::ffff:" + text : text;
     if (inet_pton(AF_INET6, name.c_str(), &address.sin6_addr) != 1)
         throw std::invalid_argument(text + " is not an address");
-    uint32_t& last = address.sin6_addr.s6_addr32[3];
-    last = htonl(ntohl(last) + offset);
+    add(address.sin6_addr, offset);
     return address;
 }
 
@@ -87,20 +91,76 @@ struct Outcome {
 
 class Asker {
 public:
-    explicit Asker(const Client& settings);
+    explicit Asker(const Client& settings)
+        : settings_(settings), first_(address_of(settings.first, 0, 0).sin6_addr) {
+        set_option(fd_, IPPROTO_IPV6, IPV6_V6ONLY, 0, "IPV6_V6ONLY");
+        // A route makes the clients' prefix ours; its addresses are on no interface.
+        set_option(fd_, IPPROTO_IPV6, IPV6_FREEBIND, 1, "IPV6_FREEBIND");
+        const timeval timeout{settings.patience / 1000, suseconds_t{settings.patience % 1000} * 1000};
+        set_option(fd_, SOL_SOCKET, SO_RCVTIMEO, timeout, "SO_RCVTIMEO");
+        enlarge_buffers(fd_);
+        bind_to(fd_, address_of("::", 0, settings.own_port));
+        for (uint32_t index = 0; index < settings.addresses; ++index)
+            servers_.push_back(address_of(settings.address, index, settings.port));
+        for (Message& request : requests_)
+            request_headers_.push_back(request.header(settings.size, true));
+        for (Message& answer : answers_)
+            answer_headers_.push_back(answer.header(largest_datagram, false));
+    }
 
     // Sends the next `count` requests, at most largest_window. Returns how many were sent.
-    unsigned send(unsigned count);
+    unsigned send(unsigned count) {
+        for (unsigned index = 0; index < count; ++index)
+            address_request(requests_[index], so_far_.asked + index);
+        const int sent = sendmmsg(fd_, request_headers_.data(), count, 0);
+        if (sent < 0 && settings_.requests != 0)
+            fail("sendmmsg");
+        so_far_.asked += static_cast<unsigned>(std::max(sent, 0));
+        return static_cast<unsigned>(std::max(sent, 0));
+    }
     // Takes what has come: how many; 0 where nothing did in time.
-    unsigned receive(int flags = MSG_WAITFORONE);
+    unsigned receive(int flags = MSG_WAITFORONE) {
+        const int got = recvmmsg(fd_, answer_headers_.data(), largest_window, flags, nullptr);
+        const auto count = static_cast<unsigned>(std::max(got, 0));
+        for (unsigned index = 0; index < count; ++index)
+            so_far_.right += is_right(answers_[index]);
+        so_far_.answers += count;
+        return count;
+    }
     // Fills the window, with no request beyond the first `most`, and takes what has come.
-    void exchange(unsigned window, uint64_t most = UINT64_MAX);
+    void exchange(unsigned window, uint64_t most = UINT64_MAX) {
+        if (!settings_.gate || under_way_ == 0) {
+            const uint64_t left = std::min<uint64_t>(window - under_way_, most - so_far_.asked);
+            under_way_ += send(static_cast<unsigned>(left));
+            const char byte = 'x';
+            if (settings_.gate && write(STDOUT_FILENO, &byte, 1) != 1)
+                fail("write");
+        }
+        const unsigned got = receive();
+        if (got == 0 && settings_.exact)
+            fail("no answer");
+        under_way_ = got != 0 && got < under_way_ ? under_way_ - got : 0;
+    }
     bool is_waiting() const { return under_way_ != 0; }
     const Outcome& so_far() const { return so_far_; }
 
 private:
-    void address_request(Message& message, uint64_t number) const;
-    bool is_right(const Message& answer) const;
+    // The request's sender, its receiver, and in its data which address that is: it comes back.
+    void address_request(Message& message, uint64_t number) const {
+        const uint64_t client = number % settings_.count;
+        const uint64_t turn = settings_.alternating ? number / settings_.count : 0;
+        const auto asked = static_cast<uint32_t>((client + turn) % servers_.size());
+        message.peer = servers_[asked];
+        std::memcpy(message.data.data(), &asked, std::min(sizeof asked, settings_.size));
+        message.source.information.ipi6_addr = first_;
+        add(message.source.information.ipi6_addr, static_cast<uint32_t>(client));
+    }
+    bool is_right(const Message& answer) const {
+        uint32_t asked = 0;
+        std::memcpy(&asked, answer.data.data(), sizeof asked);
+        return asked < servers_.size() &&
+               std::memcmp(&answer.peer, &servers_[asked], sizeof answer.peer) == 0;
+    }
 
     Client settings_;
     std::vector<sockaddr_in6> servers_;
@@ -113,74 +173,6 @@ private:
     unsigned under_way_ = 0;
     Outcome so_far_;
 };
-
-Asker::Asker(const Client& settings)
-    : settings_(settings), first_(address_of(settings.first, 0, 0).sin6_addr) {
-    set_option(fd_, IPPROTO_IPV6, IPV6_V6ONLY, 0, "IPV6_V6ONLY");
-    // A route makes the clients' prefix ours; its addresses are on no interface.
-    set_option(fd_, IPPROTO_IPV6, IPV6_FREEBIND, 1, "IPV6_FREEBIND");
-    const timeval timeout{settings.patience / 1000, suseconds_t{settings.patience % 1000} * 1000};
-    set_option(fd_, SOL_SOCKET, SO_RCVTIMEO, timeout, "SO_RCVTIMEO");
-    enlarge_buffers(fd_);
-    bind_to(fd_, address_of("::", 0, settings.own_port));
-    for (uint32_t index = 0; index < settings.addresses; ++index)
-        servers_.push_back(address_of(settings.address, index, settings.port));
-    for (Message& request : requests_)
-        request_headers_.push_back(request.header(settings.size, true));
-    for (Message& answer : answers_)
-        answer_headers_.push_back(answer.header(largest_datagram, false));
-}
-
-// The request's sender, its receiver, and in its data which address that is: it comes back.
-void Asker::address_request(Message& message, uint64_t number) const {
-    const uint64_t client = number % settings_.count;
-    const uint64_t turn = settings_.alternating ? number / settings_.count : 0;
-    const auto asked = static_cast<uint32_t>((client + turn) % servers_.size());
-    message.peer = servers_[asked];
-    std::memcpy(message.data.data(), &asked, std::min(sizeof asked, settings_.size));
-    in6_addr& source = message.source.information.ipi6_addr;
-    source = first_;
-    source.s6_addr32[3] = htonl(ntohl(source.s6_addr32[3]) + static_cast<uint32_t>(client));
-}
-
-bool Asker::is_right(const Message& answer) const {
-    uint32_t asked = 0;
-    std::memcpy(&asked, answer.data.data(), sizeof asked);
-    return asked < servers_.size() && std::memcmp(&answer.peer, &servers_[asked], sizeof answer.peer) == 0;
-}
-
-unsigned Asker::send(unsigned count) {
-    for (unsigned index = 0; index < count; ++index)
-        address_request(requests_[index], so_far_.asked + index);
-    const int sent = sendmmsg(fd_, request_headers_.data(), count, 0);
-    if (sent < 0 && settings_.requests != 0)
-        fail("sendmmsg");
-    so_far_.asked += static_cast<unsigned>(std::max(sent, 0));
-    return static_cast<unsigned>(std::max(sent, 0));
-}
-
-unsigned Asker::receive(int flags) {
-    const int got = recvmmsg(fd_, answer_headers_.data(), largest_window, flags, nullptr);
-    const auto count = static_cast<unsigned>(std::max(got, 0));
-    for (unsigned index = 0; index < count; ++index)
-        so_far_.right += is_right(answers_[index]);
-    so_far_.answers += count;
-    return count;
-}
-
-void Asker::exchange(unsigned window, uint64_t most) {
-    if (!settings_.gate || under_way_ == 0) {
-        const uint64_t left = std::min<uint64_t>(window - under_way_, most - so_far_.asked);
-        under_way_ += send(static_cast<unsigned>(left));
-        const char byte = 'x';
-        if (settings_.gate && write(STDOUT_FILENO, &byte, 1) != 1)
-            fail("write");
-    }
-    const unsigned got = receive();
-    if (got == 0 && settings_.exact)
-        fail("no answer");
-    under_way_ = got != 0 && got < under_way_ ? under_way_ - got : 0;
-}
 
 Outcome ask_all(const Client& settings) {
     Asker asker(settings);

@@ -26,38 +26,37 @@ int bind_shared(const sockaddr_in& own, bool information) {
     return fd;
 }
 
-// The least that steers a connection to an address that the routing table would not choose: by way of a
-// multicast group, whose source IP_MULTICAST_IF names.
-void take_source(int fd) {
-    const in_addr source{htonl(INADDR_LOOPBACK + 1)}; // which was asked
-    set_option(fd, IPPROTO_IP, IP_MULTICAST_IF, source, "IP_MULTICAST_IF");
-    connect_to(fd, ipv4_address(INADDR_ALLHOSTS_GROUP, 9));
+// The first one whose requests are longer.
+sockaddr_in answer_client(int fd) {
+    for (char data[8];;) {
+        sockaddr_in peer{};
+        socklen_t length = sizeof peer;
+        if (recvfrom(fd, data, sizeof data, 0, reinterpret_cast<sockaddr*>(&peer), &length) != 4)
+            continue;
+        sendto(fd, data, 4, 0, reinterpret_cast<const sockaddr*>(&peer), length);
+        return peer;
+    }
 }
 
 } // namespace
 
 int run(const Connector& settings) {
     const int listener = bind_shared(ipv4_address(INADDR_ANY), false);
-    const sockaddr_in own = name_of(listener);
     announce(listener);
-    // The one whose requests are longer.
-    sockaddr_in peer{};
-    socklen_t length = 0;
-    char data[8];
-    do {
-        length = sizeof peer;
-    } while (recvfrom(listener, data, sizeof data, 0, reinterpret_cast<sockaddr*>(&peer), &length) != 4);
-    sendto(listener, data, 4, 0, reinterpret_cast<const sockaddr*>(&peer), length);
+    const sockaddr_in peer = answer_client(listener);
     std::vector<double> times;
     uint64_t strays = 0;
     for (unsigned index = 0; index < settings.count; ++index) {
-        const int fd = bind_shared(own, settings.information);
+        const int fd = bind_shared(name_of(listener), settings.information);
         const auto start = Clock::now();
-        if (settings.steer)
-            take_source(fd);
+        if (settings.steer) { // the least that does: a multicast group, whose source is the address asked
+            const in_addr source{htonl(INADDR_LOOPBACK + 1)};
+            set_option(fd, IPPROTO_IP, IP_MULTICAST_IF, source, "IP_MULTICAST_IF");
+            connect_to(fd, ipv4_address(INADDR_ALLHOSTS_GROUP, 9));
+        }
         connect_to(fd, peer);
         times.push_back(std::chrono::duration<double, std::nano>(Clock::now() - start).count());
-        while (recv(fd, data, sizeof data, MSG_DONTWAIT) >= 0)
+        for (char data = 0; recv(fd, &data, 1, MSG_DONTWAIT) >= 0;)
             ++strays;
         close(fd);
     }

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: MIT
 """What the bench has found out: printed as a table while it comes in, kept as JSON for the tables and the picture."""
-import dataclasses
 import json
 import math
 import statistics
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 
@@ -26,8 +25,6 @@ def exactly(value):
 def spread(values):
     """With the quartiles, between which half of the repetitions lay. They do not move apart with more repetitions, as
     the extremes would."""
-    if len(values) < 2:
-        return exactly(values[0]) if values else Sample()
     low, median, high = statistics.quantiles(values, n=4, method="inclusive")
     return Sample(median, low, high)
 
@@ -56,42 +53,7 @@ class Budget:
 
 
 def at_most(limit):
-    return Budget("at most", float(limit))
-
-
-@dataclass
-class Figure:
-    group: str  # what was measured: "one client, recvfrom, IPv4"
-    subject: str  # of what: "native", "shim", "oneTBB"
-    unit: str
-    value: Sample
-    # To the subject that the others of the group are compared with: of the ratios of each repetition.
-    ratio: Sample = field(default_factory=Sample)
-    budget: Budget = None
-    note: str = ""
-    part: str = ""  # of the bench; Figures.add() fills it in
-
-    @property
-    def name(self):
-        return f"{self.group}: {self.subject}"
-
-    def is_within_budget(self):
-        if not self.budget:
-            return True
-        value = self.ratio if self.budget.kind.startswith("ratio") else self.value
-        if self.budget.kind.endswith("at most"):
-            return value.median <= self.budget.limit
-        return value.median >= self.budget.limit
-
-    def as_json(self):
-        return {name: rounded(value) for name, value in vars(self).items() if value or name == "value"}
-
-
-def rounded(value):
-    """Six digits are more than any of the figures are worth."""
-    if dataclasses.is_dataclass(value):
-        return {name: rounded(each) for name, each in vars(value).items()}
-    return value if isinstance(value, str) else float(f"{value:.6g}")
+    return Budget("at most", limit)
 
 
 def readable(value):
@@ -103,39 +65,74 @@ def readable(value):
     return f"{value:.{digits}f}"
 
 
+@dataclass
+class Figure:
+    part: str  # of the bench
+    group: str  # what was measured: "one client, recvfrom, IPv4"
+    subject: str  # of what: "native", "shim", "oneTBB"
+    unit: str
+    value: Sample
+    # To the subject that the others of the group are compared with: of the ratios of each repetition.
+    ratio: Sample = None
+    budget: Budget = None
+    note: str = ""
+
+    @property
+    def name(self):
+        return f"{self.group}: {self.subject}"
+
+    def is_within_budget(self):
+        if not self.budget:
+            return True
+        value = (self.ratio or Sample()) if self.budget.kind.startswith("ratio") else self.value
+        return (value.median <= self.budget.limit if self.budget.kind.endswith("at most") else
+                value.median >= self.budget.limit)
+
+    def __str__(self):
+        text = f"{readable(self.value.median)} {self.unit}"
+        if self.value.low != self.value.high:
+            text += f" ({readable(self.value.low)} to {readable(self.value.high)})"
+        text = f"    {self.subject:<22} {text:<40}"
+        if self.ratio:
+            text += f" x {self.ratio.median:.3f} ({self.ratio.low:.3f} to {self.ratio.high:.3f})"
+        if self.budget:
+            text += f" {self.budget}: {'met' if self.is_within_budget() else 'MISSED'}"
+        return text + (f"  {self.note}" if self.note else "")
+
+    def as_json(self):
+        # Six digits are more than any of the figures are worth.
+        fields = json.loads(json.dumps(asdict(self)), parse_int=float, parse_float=lambda text: float(f"{float(text):.6g}"))
+        if not self.ratio:
+            del fields["ratio"]
+        return json.dumps({name: value for name, value in fields.items() if value}, sort_keys=True,
+                          separators=(",", ":"))
+
+
 class Figures:
     def __init__(self, machine):
         self.machine = machine  # "This processor, 2 processors; this kernel; this compiler; this libc"
         self.all = []
         self.skipped = []
-        self.part = ""
+        self.part = self.group = ""
 
     def begin(self, title):
         """Starts a part of the table."""
         print(f"\n{title}", flush=True)
-        self.part = title
+        self.part, self.group = title, ""
 
     def add(self, group, subject, unit, value, **more):
-        figure = Figure(group, subject, unit, value, part=self.part, **more)
-        if not self.all or (self.all[-1].part, self.all[-1].group) != (figure.part, group):
+        if group != self.group:
             print(f"  {group}")
-        line = f"{readable(value.median)} {unit}"
-        if value.low != value.high:
-            line += f" ({readable(value.low)} to {readable(value.high)})"
-        line = f"    {subject:<22} {line:<40}"
-        if figure.ratio:
-            line += f" x {figure.ratio.median:.3f} ({figure.ratio.low:.3f} to {figure.ratio.high:.3f})"
-        if figure.budget:
-            line += f" {figure.budget}: {'met' if figure.is_within_budget() else 'MISSED'}"
-        print(line + (f"  {figure.note}" if figure.note else ""), flush=True)
-        self.all.append(figure)
+        self.group = group
+        self.all.append(Figure(self.part, group, subject, unit, value, **more))
+        print(self.all[-1], flush=True)
 
-    def compare(self, group, unit, values, reference, budgets=None, notes=None):
+    def compare(self, group, unit, values, reference, budgets={}, notes={}):
         """A figure for each subject, of its `values` in the order of the repetitions; ratios to the `reference`."""
         for subject, mine in values.items():
             ratios = [one / other for one, other in zip(mine, values.get(reference, ())) if other]
-            self.add(group, subject, unit, spread(mine), ratio=sure(ratios), budget=(budgets or {}).get(subject),
-                     note=(notes or {}).get(subject, ""))
+            self.add(group, subject, unit, spread(mine), ratio=sure(ratios), budget=budgets.get(subject),
+                     note=notes.get(subject, ""))
 
     def skip(self, what, why):
         """Says why a part is missing."""
@@ -159,21 +156,18 @@ class Figures:
         document = {"license": "SPDX-License-Identifier: MIT",
                     "low and high": "of a value: the quartiles of its repetitions; of a ratio: the 95 % confidence "
                                     "interval of the median of the repetitions' ratios",
-                    "machine": self.machine,
-                    "figures": "@",
-                    "skipped": self.skipped}
-        lines = [json.dumps(figure.as_json(), sort_keys=True, separators=(",", ":")) for figure in self.all]
-        text = json.dumps(document, indent=2)
-        Path(path).write_text(text.replace('"@"', "[\n    " + ",\n    ".join(lines) + "\n  ]") + "\n")
+                    "machine": self.machine, "figures": "@", "skipped": self.skipped}
+        lines = ",\n    ".join(figure.as_json() for figure in self.all)
+        Path(path).write_text(json.dumps(document, indent=2).replace('"@"', f"[\n    {lines}\n  ]") + "\n")
 
     @staticmethod
     def read(path):
         document = json.loads(Path(path).read_text())
         figures = Figures(document["machine"])
         figures.skipped = document["skipped"]
-        for each in document["figures"]:
-            each["value"] = Sample(**each["value"])
-            each["ratio"] = Sample(**each.get("ratio", {}))
-            each["budget"] = Budget(**each["budget"]) if "budget" in each else None
-            figures.all.append(Figure(**each))
+        for figure in document["figures"]:
+            for name, kind in ("value", Sample), ("ratio", Sample), ("budget", Budget):
+                if name in figure:
+                    figure[name] = kind(**figure[name])
+            figures.all.append(Figure(**figure))
         return figures

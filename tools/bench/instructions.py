@@ -12,28 +12,23 @@ from figures import at_most, exactly
 from programs import SUBJECTS, Program
 from rows import ROWS
 
-
-def count_request(bench, row, subject):
-    requests = 3200 if row.clients > 1 else 960  # multiples of 32
-    counts = callgrind.count(bench, lambda valgrind: row.run(bench, subject, requests, row.warm_up, valgrind))
-    return counts["Ir"] / requests
+TURNS = 1000  # of two calls each
+ROW_LIMIT, START_LIMIT, FAULTS_LIMIT, SIZE_LIMIT = 12, 60_000, 10, 800
 
 
-def requests_and_replies(bench):
-    known = {}
-    for row in ROWS:
-        if not bench.is_wanted(row.name):
-            continue
-        values = {}
-        for subject in SUBJECTS[1:] if bench.quick else SUBJECTS:
-            # Who asks makes no difference to a program that looks no peer up: once for each way of calling.
-            key = (subject, str(row.server), row.name if subject == "shim" else "")
-            if key not in known:
-                known[key] = count_request(bench, row, subject)
-            values[subject] = known[key]
-            bench.figures.add(row.name, subject, "instructions", exactly(values[subject]))
-        bench.figures.add(row.name, "above native", "instructions", exactly(values["shim"] - values["native"]),
-                          budget=row.budget)
+def request_and_reply(bench, row, known):
+    values = {}
+    for subject in SUBJECTS[1:] if bench.quick else SUBJECTS:
+        requests = 3200 if row.clients > 1 else 960  # multiples of 32
+        # Who asks makes no difference to a program that looks no peer up: once for each way of calling.
+        key = (subject, str(row.server), row.name if subject == "shim" else "")
+        if key not in known:
+            counts = callgrind.count(bench, lambda under: row.run(bench, subject, requests, row.warm_up, under))
+            known[key] = counts["Ir"] / requests
+        values[subject] = known[key]
+        bench.figures.add(row.name, subject, "instructions", exactly(values[subject]))
+    bench.figures.add(row.name, "above native", "instructions", exactly(values["shim"] - values["native"]),
+                      budget=row.budget)
 
 
 def above_bare(bench, group, unit, limit, measure):
@@ -45,51 +40,44 @@ def above_bare(bench, group, unit, limit, measure):
     bench.figures.add(group, "above bare", unit, exactly(shim - bare), budget=at_most(limit))
 
 
-def passed_on(bench):
-    turns, calls = 1000, 2
-    for kind in Program(bench.command("pass-on")).finish().splitlines():
-        def measure(environment, command=tuple(bench.command("pass-on", kind=kind, count=turns))):
-            counts = callgrind.count(bench, lambda valgrind: Program([*valgrind, *command], environment).finish())
-            return counts["Ir"] / (turns * calls)
-        if bench.is_wanted(f"not ours: {kind}"):
-            above_bare(bench, f"not ours: {kind}", "instructions", 12, measure)
+def count(bench, command, environment, whole=False):
+    return callgrind.count(bench, lambda under: Program([*under, *command], environment).finish(), whole)["Ir"]
 
 
-def process_start(bench):
-    program = shutil.which("true")
-
-    def instructions(environment):
-        return callgrind.count(bench, lambda valgrind: Program([*valgrind, program], environment).finish(),
-                               whole=True)["Ir"]
-
-    def page_faults(environment):
-        process = os.posix_spawn(program, [program], {**os.environ, **environment})
-        usage = os.wait4(process, 0)[2]
+def page_faults(command, environment):
+    """The least of many: what a busy machine takes away and brings back is not the library's."""
+    def once():
+        usage = os.wait4(os.posix_spawn(command[0], command, {**os.environ, **environment}), 0)[2]
         return usage.ru_minflt + usage.ru_majflt
-
-    above_bare(bench, "process start, true", "instructions", 60_000, instructions)
-    # The least of several: what a busy machine takes away and brings back is not the library's.
-    above_bare(bench, "process start, true, page faults", "page faults", 10,
-               lambda environment: min(page_faults(environment) for _ in range(100)))
+    return min(once() for _ in range(100))
 
 
 def library_size(bench):
     """A build keeps its debugging information; what is installed and loaded does not have it."""
-    if not bench.has("strip", "the library's size"):
-        return
     with tempfile.NamedTemporaryFile(prefix="multihome-bench-") as stripped:
         subprocess.run(["strip", "-o", stripped.name, bench.library], check=True)
         size = Path(stripped.name).stat().st_size / 1024
-    bench.figures.add("the library, stripped", "shim", "KiB", exactly(size), budget=at_most(800))
+    bench.figures.add("the library, stripped", "shim", "KiB", exactly(size), budget=at_most(SIZE_LIMIT))
 
 
 def measure(bench):
     bench.figures.begin("User-space instructions (callgrind)")
     if not bench.has("valgrind", "instructions"):
         return
-    requests_and_replies(bench)
-    passed_on(bench)
+    known = {}
+    for row in ROWS:
+        if bench.is_wanted(row.name):
+            request_and_reply(bench, row, known)
+    for kind in Program(bench.command("pass-on")).finish().splitlines():
+        command = bench.command("pass-on", kind=kind, count=TURNS)
+        if bench.is_wanted(f"not ours: {kind}"):
+            above_bare(bench, f"not ours: {kind}", "instructions", ROW_LIMIT,
+                       lambda environment: count(bench, command, environment) / (2 * TURNS))
     if bench.is_wanted("process start"):
-        process_start(bench)
-    if bench.is_wanted("the library, stripped"):
+        command = [shutil.which("true")]
+        above_bare(bench, "process start, true", "instructions", START_LIMIT,
+                   lambda environment: count(bench, command, environment, whole=True))
+        above_bare(bench, "process start, true, page faults", "page faults", FAULTS_LIMIT,
+                   lambda environment: page_faults(command, environment))
+    if bench.is_wanted("the library, stripped") and bench.has("strip", "the library's size"):
         library_size(bench)

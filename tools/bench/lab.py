@@ -19,6 +19,10 @@ NEW_RATE = 100_000  # new peers a second
 NEW_SECONDS = 2
 OLD = 2000  # of the old ones ask again meanwhile
 OLD_PORT = 40_000  # of all old ones, by which they are known again
+COLUMNS = [("saturated", "answers/s"),
+           (f"the processor time of both ends at {RATE} requests a second", "ns/answer"),
+           # Without what it does when nobody asks.
+           (f"the whole machine's at {RATE} requests a second", "ns/answer")]
 
 
 @dataclass
@@ -86,14 +90,12 @@ class Lab(subprocess.Popen):
     def conntrack(self, name):
         return int(self.run(f"on_server cat /proc/sys/net/netfilter/nf_conntrack_{name} 2>/dev/null || echo 0"))
 
-    def conntrack_counter(self, name):
-        """The sum over the processors."""
-        return sum(map(int, re.findall(rf"\b{name}=(\d+)", self.run("on_server conntrack -S 2>/dev/null || true"))))
-
-    def lost(self):
-        """Datagrams that came when a socket's buffer was full, on either side."""
-        snmp = self.run("on_server cat /proc/net/snmp; on_client cat /proc/net/snmp")
-        return sum(map(int, re.findall(r"^Udp: \d+ \d+ \d+ \d+ (\d+)", snmp, re.MULTILINE)))
+    def counters(self):
+        """Datagrams that were lost in full socket buffers, on either side, and that connection tracking has dropped, and
+        the flows that it has given up early."""
+        text = self.run("on_server cat /proc/net/snmp; on_client cat /proc/net/snmp; on_server conntrack -S 2>/dev/null")
+        return [sum(map(int, re.findall(counter, text, re.MULTILINE)))
+                for counter in (r"^Udp: \d+ \d+ \d+ \d+ (\d+)", r"\bdrop=(\d+)", r"\bearly_drop=(\d+)")]
 
     def memory(self):
         """Kibibytes of the kernel's own objects, and of the server's memory."""
@@ -109,16 +111,18 @@ def busy():
 
 
 def measure_turn(lab, subject):
+    """Percent of right answers, and what COLUMNS has."""
     with lab.turn(subject):
         much = Outcome(lab.ask(window=32, milliseconds=300).finish())
         before = busy()
         steady = Outcome(lab.ask(rate=RATE, milliseconds=800, watch=[lab.server]).finish())
-        steady.busy = busy() - before
+        used = busy() - before
     # What this machine does anyway, for as long as that took.
     before = busy()
     time.sleep(steady.seconds)
-    steady.busy -= busy() - before
-    return much, steady
+    anyway = busy() - before
+    return [much.right_percent, much.rate, (steady.server_time + steady.processor_seconds * 1e9) / steady.answers,
+            (used - anyway) / steady.answers]
 
 
 def measure_group(bench, lab, group, subjects):
@@ -127,18 +131,11 @@ def measure_group(bench, lab, group, subjects):
         first = repetition % len(subjects)  # takes turns as well
         for subject in subjects[first:] + subjects[:first]:
             turns[subject.name].append(measure_turn(lab, subject))
-    for what, unit, value, note in (
-            ("saturated", "answers/s", lambda much, steady: much.rate,
-             lambda much, steady: f"{much.right_percent:.4g} % right"),
-            (f"the processor time of both ends at {RATE} requests a second", "ns/answer",
-             lambda much, steady: (steady.server_time + steady.processor_seconds * 1e9) / steady.answers,
-             lambda *turn: ""),
-            (f"the whole machine's at {RATE} requests a second", "ns/answer",
-             lambda much, steady: steady.busy / steady.answers,
-             lambda *turn: "without what it does when nobody asks")):
+    for column, (what, unit) in enumerate(COLUMNS, start=1):
+        notes = {subject: f"{mine[-1][0]:.4g} % right" for subject, mine in turns.items()} if column == 1 else {}
         bench.figures.compare(f"{group}, {what}", unit,
-                              {subject: [value(*turn) for turn in mine] for subject, mine in turns.items()}, "native",
-                              notes={subject: note(*mine[-1]) for subject, mine in turns.items()})
+                              {subject: [turn[column] for turn in mine] for subject, mine in turns.items()}, "native",
+                              notes=notes)
 
 
 def measure_memory(bench, lab, subject):
@@ -160,13 +157,13 @@ def measure_full(bench, lab, subject, limit, passes, who):
             # A flow that goes on for two seconds is one that connection tracking does not give up for another.
             time.sleep(2.1 if turn else 0)
             lab.fill(limit, own_port=OLD_PORT)
-        lost, dropped, early = lab.lost(), lab.conntrack_counter("drop"), lab.conntrack_counter("early_drop")
+        before = lab.counters()
         old = lab.ask(count=OLD, own_port=OLD_PORT, rate=1000, milliseconds=milliseconds)
         new = lab.ask(first="10.128.0.0", count=NEW_SECONDS * NEW_RATE, rate=NEW_RATE, milliseconds=milliseconds)
         old, new = Outcome(old.finish()), Outcome(new.finish())
-        note = (f"{lab.lost() - lost} datagrams lost in full socket buffers; connection tracking has "
-                f"{lab.conntrack('count')} flows, dropped {lab.conntrack_counter('drop') - dropped} datagrams, gave up "
-                f"{lab.conntrack_counter('early_drop') - early} flows early")
+        lost, dropped, early = (now - then for now, then in zip(lab.counters(), before))
+        note = (f"{lost} datagrams lost in full socket buffers; connection tracking has {lab.conntrack('count')} flows, "
+                f"dropped {dropped} datagrams, gave up {early} flows early")
     for ones, outcome in ("new", new), ("old", old):
         bench.figures.add(f"{group}, {ones} ones", subject.name, "% served",
                           exactly(100 * outcome.right / outcome.asked), note=f"{outcome.asked:.0f} requests; {note}")
@@ -174,7 +171,6 @@ def measure_full(bench, lab, subject, limit, passes, who):
 
 def measure(bench):
     bench.figures.begin("Between two hosts (network namespaces), against redirecting and connection tracking")
-    bench.network.leave()
     try:
         with Lab(bench) as lab:
             missing = lab.run('echo "$ENGINE_MISSING"')

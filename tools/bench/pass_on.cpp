@@ -17,8 +17,7 @@ namespace {
 
 // Both ends of a connection, and a message of one byte.
 struct Ends {
-    int near = -1;
-    int far = -1;
+    int fds[2] = {-1, -1};
     char byte = 'x';
     iovec data = {&byte, 1};
     mmsghdr message = {};
@@ -28,68 +27,65 @@ void make_tcp(Ends& ends) {
     const int listener = make_socket(AF_INET, SOCK_STREAM);
     bind_to(listener, ipv4_address(INADDR_LOOPBACK));
     check(listen(listener, 1), "listen");
-    ends.near = make_socket(AF_INET, SOCK_STREAM);
-    connect_to(ends.near, name_of(listener));
-    ends.far = check(accept(listener, nullptr, nullptr), "accept");
+    ends.fds[0] = make_socket(AF_INET, SOCK_STREAM);
+    connect_to(ends.fds[0], name_of(listener));
+    ends.fds[1] = check(accept(listener, nullptr, nullptr), "accept");
 }
 
 // Two UDP sockets that are bound to one address: the shim leaves such sockets alone.
 void make_udp(Ends& ends) {
-    for (int* fd : {&ends.near, &ends.far}) {
-        *fd = make_socket(AF_INET, SOCK_DGRAM);
-        bind_to(*fd, ipv4_address(INADDR_LOOPBACK));
+    for (int& fd : ends.fds) {
+        fd = make_socket(AF_INET, SOCK_DGRAM);
+        bind_to(fd, ipv4_address(INADDR_LOOPBACK));
     }
-    connect_to(ends.near, name_of(ends.far));
-    connect_to(ends.far, name_of(ends.near));
+    connect_to(ends.fds[0], name_of(ends.fds[1]));
+    connect_to(ends.fds[1], name_of(ends.fds[0]));
 }
 
 void make_unix(Ends& ends) {
-    int pair[2];
-    check(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), "socketpair");
-    ends.near = pair[0];
-    ends.far = pair[1];
+    check(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.fds), "socketpair");
 }
 
 void make_file(Ends& ends) {
-    ends.near = check(open("/dev/null", O_RDWR | O_CLOEXEC), "/dev/null");
+    ends.fds[0] = check(open("/dev/null", O_RDWR | O_CLOEXEC), "/dev/null");
 }
 
 // Two calls each, none of which can fail.
 
 void bytes(Ends& ends) {
-    sendto(ends.near, &ends.byte, 1, 0, nullptr, 0);
-    recvfrom(ends.far, &ends.byte, 1, 0, nullptr, nullptr);
+    sendto(ends.fds[0], &ends.byte, 1, 0, nullptr, 0);
+    recvfrom(ends.fds[1], &ends.byte, 1, 0, nullptr, nullptr);
 }
 
 void messages(Ends& ends) {
-    static_cast<void>(sendmsg(ends.near, &ends.message.msg_hdr, 0));
-    static_cast<void>(recvmsg(ends.far, &ends.message.msg_hdr, 0));
+    static_cast<void>(sendmsg(ends.fds[0], &ends.message.msg_hdr, 0));
+    static_cast<void>(recvmsg(ends.fds[1], &ends.message.msg_hdr, 0));
 }
 
 void batches(Ends& ends) {
-    sendmmsg(ends.near, &ends.message, 1, 0);
-    recvmmsg(ends.far, &ends.message, 1, 0, nullptr);
+    sendmmsg(ends.fds[0], &ends.message, 1, 0);
+    recvmmsg(ends.fds[1], &ends.message, 1, 0, nullptr);
 }
 
 void options(Ends& ends) {
     int value = 1;
     socklen_t length = sizeof value;
-    setsockopt(ends.near, IPPROTO_TCP, TCP_NODELAY, &value, length);
-    getsockopt(ends.near, IPPROTO_TCP, TCP_NODELAY, &value, &length);
+    setsockopt(ends.fds[0], IPPROTO_TCP, TCP_NODELAY, &value, length);
+    getsockopt(ends.fds[0], IPPROTO_TCP, TCP_NODELAY, &value, &length);
 }
 
 void write_and_read(Ends& ends) {
-    if (write(ends.near, &ends.byte, 1) != 1 || read(ends.near, &ends.byte, 1) != 0)
+    if (write(ends.fds[0], &ends.byte, 1) != 1 || read(ends.fds[0], &ends.byte, 1) != 0)
         fail("/dev/null");
 }
 
 void control(Ends& ends) {
-    const int flags = fcntl(ends.near, F_GETFL);
-    fcntl(ends.near, F_SETFL, flags);
+    const int flags = fcntl(ends.fds[0], F_GETFL);
+    fcntl(ends.fds[0], F_SETFL, flags);
 }
 
 void duplicate(Ends& ends) {
-    close(dup(ends.near));
+    close(dup(ends.fds[0]));
 }
 
 // close() is half of these two: openat() is none of ours.

@@ -35,12 +35,12 @@ class Program(subprocess.Popen):
     """A program that runs beside the bench, its standard input and output connected to us. It is killed at the end of
     a `with`, and when the bench is."""
 
-    def __init__(self, command, environment=None, processors=ANYWHERE, stdout=subprocess.PIPE):
+    def __init__(self, command, environment={}, processors=ANYWHERE, stdout=subprocess.PIPE):
         def prepare():
             LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
             os.sched_setaffinity(0, processors)
         super().__init__(command, stdin=subprocess.PIPE, stdout=stdout, text=True, preexec_fn=prepare,
-                         env={**os.environ, **(environment or {})})
+                         env={**os.environ, **environment})
 
     def __exit__(self, *exception):
         self.kill()
@@ -75,22 +75,20 @@ class Outcome:
 class Bench:
     """What was asked for, and what has been found out."""
     figures: Figures
+    network: "Network"
     built: Path  # where the programs are
     library: str  # libmultihome.so
     quick: bool  # fewer and shorter repetitions
     full: bool  # also what takes minutes
     only: re.Pattern  # only rows whose names it matches
     profiles: str  # where callgrind's files are kept
-    network = None
 
     def is_wanted(self, row):
         return self.only.search(row) is not None
 
     def has(self, program, part):
         """Whether it is installed; `part` is left out where not."""
-        if not shutil.which(program):
-            self.figures.skip(part, f"{program} is not installed")
-        return shutil.which(program) is not None
+        return shutil.which(program) or self.figures.skip(part, f"{program} is not installed")
 
     def command(self, role, **settings):
         """Its settings are those of programs.hpp."""
@@ -100,13 +98,13 @@ class Bench:
     def environment(self, subject):
         return {"LD_PRELOAD": self.library} if subject == "shim" else {}
 
-    def server(self, subject, settings, environment=None, processors=ANYWHERE, under=()):
+    def server(self, subject, settings, environment={}, processors=ANYWHERE, under=()):
         """`under`: the beginning of the command line of a tool."""
         return Program([*under, *self.command("server", native=subject == "native", **settings)],
-                       {**self.environment(subject), **(environment or {})}, processors)
+                       {**self.environment(subject), **environment}, processors)
 
     def client(self, port, processors=ANYWHERE, stdout=subprocess.PIPE, under=(), **settings):
-        return Program([*under, *self.command("client", port=port, **settings)], None, processors, stdout)
+        return Program([*under, *self.command("client", port=port, **settings)], {}, processors, stdout)
 
 
 class Network:
@@ -123,16 +121,10 @@ class Network:
 
     def __init__(self):
         """Moves this process there. Root is not needed where the kernel lets users make namespaces."""
-        self.before = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         user = os.getuid()
         if LIBC.unshare(CLONE_NEWNET | (CLONE_NEWUSER if user else 0)) != 0:
-            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+            raise OSError(os.strerror(ctypes.get_errno()))
         if user:  # root in there, so that ip(8) keeps its capabilities
             Path("/proc/self/uid_map").write_text(f"0 {user} 1\n")
-        if subprocess.run(["sh", "-ec", self.SETUP], check=False).returncode != 0:
+        if subprocess.call(["sh", "-ec", self.SETUP]) != 0:
             raise OSError("ip (iproute2) cannot set it up")
-
-    def leave(self):
-        """Back to where it was before. Only root can: another user's part was made in a user namespace, and ends with
-        the process."""
-        LIBC.setns(self.before, CLONE_NEWNET)

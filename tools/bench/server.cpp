@@ -41,24 +41,9 @@ struct Ipv6 {
     static constexpr int level = IPPROTO_IPV6;
     static constexpr int option = IPV6_RECVPKTINFO;
     static constexpr int message = IPV6_PKTINFO;
-    static Address wildcard(uint16_t port) {
-        Address address{};
-        address.sin6_family = AF_INET6;
-        address.sin6_port = htons(port);
-        return address;
-    }
+    static Address wildcard(uint16_t port) { return {AF_INET6, htons(port), 0, in6addr_any, 0}; }
     static void forget_interface(Information& information) { information.ipi6_ifindex = 0; }
 };
-
-template <typename Family>
-int bind_wildcard(const Server& settings) {
-    const int fd = make_socket(Family::family, SOCK_DGRAM);
-    if (settings.native)
-        set_option(fd, Family::level, Family::option, 1, "packet information");
-    enlarge_buffers(fd);
-    bind_to(fd, Family::wildcard(settings.port));
-    return fd;
-}
 
 // What a server with room for `room` messages keeps between its calls. `apart`: each kind on pages of its
 // own, as larger programs have it.
@@ -66,7 +51,6 @@ template <typename Family, unsigned room, bool apart>
 struct Workspace {
     static constexpr size_t alignment = apart ? 4096 : alignof(std::max_align_t);
     static constexpr size_t control_size = CMSG_SPACE(sizeof(typename Family::Information));
-    static_assert(control_size % sizeof(uint64_t) == 0);
 
     alignas(alignment) std::array<std::array<char, largest_datagram>, room> buffers;
     alignas(alignment) std::array<typename Family::Address, room> peers;
@@ -180,8 +164,8 @@ template <typename Family, unsigned room, typename Work>
 void with_workspace(Memory memory, const Work& work) {
     using Apart = Workspace<Family, room, true>;
     if (memory == Memory::stack) {
-        // In the middle of a page, wherever the environment makes the stack begin: it makes a difference which
-        // pages there are.
+        // In the middle of a page, wherever the environment makes the stack begin: it makes a difference
+        // which pages there are.
         struct {
             alignas(4096) std::array<char, 2304> before;
             Workspace<Family, room, false> space;
@@ -228,8 +212,12 @@ void serve(int fd, const Server& settings) {
 }
 
 template <typename Family, bool native>
-int serve_in_threads(const Server& settings) {
-    const int socket = bind_wildcard<Family>(settings);
+void serve_in_threads(const Server& settings) {
+    const int socket = make_socket(Family::family, SOCK_DGRAM);
+    if (settings.native)
+        set_option(socket, Family::level, Family::option, 1, "packet information");
+    enlarge_buffers(socket);
+    bind_to(socket, Family::wildcard(settings.port));
     if (settings.warm_up != 0) // it is counted
         use_steady_key();
     for (unsigned index = 1; index < settings.workers; ++index)
@@ -243,13 +231,6 @@ int serve_in_threads(const Server& settings) {
         threads.emplace_back(serve<Family, native>, socket, settings);
     announce(socket);
     serve<Family, native>(socket, settings);
-    return 0;
-}
-
-template <typename Family>
-int serve_family(const Server& settings) {
-    return settings.native ? serve_in_threads<Family, true>(settings)
-                           : serve_in_threads<Family, false>(settings);
 }
 
 } // namespace
@@ -258,7 +239,11 @@ int run(const Server& settings) {
     if (settings.marks && mmap(mark, 4096, PROT_READ | PROT_WRITE,
                                MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == MAP_FAILED)
         fail("mmap");
-    return settings.ipv6 ? serve_family<Ipv6>(settings) : serve_family<Ipv4>(settings);
+    if (settings.ipv6)
+        settings.native ? serve_in_threads<Ipv6, true>(settings) : serve_in_threads<Ipv6, false>(settings);
+    else
+        settings.native ? serve_in_threads<Ipv4, true>(settings) : serve_in_threads<Ipv4, false>(settings);
+    return 0;
 }
 
 } // namespace multihome::bench

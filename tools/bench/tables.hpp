@@ -27,71 +27,61 @@
 #include <urcu/rculfhash.h>
 #endif
 
-namespace multihome::bench {
-
-struct TableHash {
-    size_t operator()(const TableKey& key) const { return hash_of(key); }
+template <>
+struct std::hash<multihome::bench::TableKey> {
+    size_t operator()(const multihome::bench::TableKey& key) const { return hash_of(key); }
 };
 
-class MutexTable {
-public:
-    explicit MutexTable(size_t peers) { map_.reserve(peers); }
+namespace multihome::bench {
+
+struct MutexTable {
+    std::mutex mutex;
+    std::unordered_map<TableKey, LocalIndex> map;
+
+    explicit MutexTable(size_t peers) { map.reserve(peers); }
 
     void set(const TableKey& key, LocalIndex local) {
-        const std::lock_guard lock(mutex_);
-        map_[key] = local;
+        const std::lock_guard lock(mutex);
+        map[key] = local;
     }
     LocalIndex find(const TableKey& key) {
-        const std::lock_guard lock(mutex_);
-        const auto found = map_.find(key);
-        return found != map_.end() ? found->second : LocalIndex{};
+        const std::lock_guard lock(mutex);
+        const auto found = map.find(key);
+        return found != map.end() ? found->second : LocalIndex{};
     }
-
-private:
-    std::mutex mutex_;
-    std::unordered_map<TableKey, LocalIndex, TableHash> map_;
 };
 
 #ifdef MULTIHOME_BENCH_TBB
-class TbbTable {
-public:
-    explicit TbbTable(size_t peers) : map_(peers) {}
+struct TbbTable {
+    using Map = oneapi::tbb::concurrent_hash_map<TableKey, LocalIndex>;
+    Map map;
+
+    explicit TbbTable(size_t peers) : map(peers) {}
 
     void set(const TableKey& key, LocalIndex local) {
         Map::accessor entry;
-        map_.insert(entry, key);
+        map.insert(entry, key);
         entry->second = local;
     }
     LocalIndex find(const TableKey& key) const {
         Map::const_accessor entry;
-        return map_.find(entry, key) ? entry->second : LocalIndex{};
+        return map.find(entry, key) ? entry->second : LocalIndex{};
     }
-
-private:
-    struct Compare {
-        static size_t hash(const TableKey& key) { return hash_of(key); }
-        static bool equal(const TableKey& one, const TableKey& other) { return one == other; }
-    };
-    using Map = oneapi::tbb::concurrent_hash_map<TableKey, LocalIndex, Compare>;
-
-    Map map_;
 };
 #endif
 
 #ifdef MULTIHOME_BENCH_CUCKOO
-class CuckooTable {
-public:
-    explicit CuckooTable(size_t peers) : map_(peers) {}
+struct CuckooTable {
+    libcuckoo::cuckoohash_map<TableKey, LocalIndex> map;
 
-    void set(const TableKey& key, LocalIndex local) { map_.insert_or_assign(key, local); }
+    explicit CuckooTable(size_t peers) : map(peers) {}
+
+    void set(const TableKey& key, LocalIndex local) { map.insert_or_assign(key, local); }
     LocalIndex find(const TableKey& key) const {
         LocalIndex local{};
-        map_.find(key, local);
+        map.find(key, local);
         return local;
     }
-
-private:
-    libcuckoo::cuckoohash_map<TableKey, LocalIndex, TableHash> map_;
 };
 #endif
 
@@ -110,12 +100,18 @@ struct TableUser {
 };
 
 #ifdef MULTIHOME_BENCH_URCU
-class UrcuTable {
-public:
+struct UrcuTable {
+    struct Entry {
+        cds_lfht_node node; // first, so that its address is the entry's
+        TableKey key;
+        std::atomic<LocalIndex> local;
+    };
+    cds_lfht* table;
+
     explicit UrcuTable(size_t peers)
-        : table_(
+        : table(
               cds_lfht_new(std::bit_ceil(peers), 1, 0, CDS_LFHT_AUTO_RESIZE | CDS_LFHT_ACCOUNTING, nullptr)) {
-        if (table_ == nullptr)
+        if (table == nullptr)
             throw std::bad_alloc();
     }
 
@@ -127,7 +123,7 @@ public:
         } else {
             entry = new Entry{{}, key, local}; // lives as long as the process
             cds_lfht_node_init(&entry->node);
-            cds_lfht_add(table_, hash_of(key), &entry->node);
+            cds_lfht_add(table, hash_of(key), &entry->node);
         }
         rcu_read_unlock();
     }
@@ -140,24 +136,15 @@ public:
         return local;
     }
 
-private:
-    struct Entry {
-        cds_lfht_node node; // first, so that its address is the entry's
-        TableKey key;
-        std::atomic<LocalIndex> local;
-    };
-
     static int matches(cds_lfht_node* node, const void* key) {
         return reinterpret_cast<const Entry*>(node)->key == *static_cast<const TableKey*>(key);
     }
 
     Entry* look_up(const TableKey& key) {
         cds_lfht_iter iterator{};
-        cds_lfht_lookup(table_, hash_of(key), matches, &key, &iterator);
+        cds_lfht_lookup(table, hash_of(key), matches, &key, &iterator);
         return reinterpret_cast<Entry*>(cds_lfht_iter_get_node(&iterator));
     }
-
-    cds_lfht* table_;
 };
 #endif
 
