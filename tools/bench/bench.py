@@ -18,7 +18,7 @@ import report
 import system_calls
 import traffic
 from figures import Figures
-from programs import Bench, Network
+from programs import Bench, enter_own_network
 
 PARTS = {"instructions": instructions.measure, "pages": pages.measure, "system-calls": system_calls.measure,
          "traffic": traffic.measure, "connect": connect.measure, "table": inside.measure, "flood": flood.measure,
@@ -75,11 +75,11 @@ def measure(options, only, built, compiler):
     figures = Figures(machine(compiler))
     print(figures.machine)
     try:
-        network = Network()
+        enter_own_network()
     except OSError as error:
         print(f"SKIP no network namespace can be made: {error}")
         return None
-    bench = Bench(figures, network, Path(built), str(Path(options.library).resolve(strict=True)), options.quick,
+    bench = Bench(figures, Path(built), str(Path(options.library).resolve(strict=True)), options.quick,
                   options.full, only, options.profiles_path)
     for part in options.parts or PARTS:
         PARTS[part](bench)

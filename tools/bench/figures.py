@@ -127,6 +127,11 @@ class Figures:
         self.all.append(Figure(self.part, group, subject, unit, value, **more))
         print(self.all[-1], flush=True)
 
+    def add_all(self, group, unit, values, budgets={}):
+        """A figure for each subject, of values that repeat exactly."""
+        for subject, value in values.items():
+            self.add(group, subject, unit, exactly(value), budget=budgets.get(subject))
+
     def compare(self, group, unit, values, reference, budgets={}, notes={}):
         """A figure for each subject, of its `values` in the order of the repetitions; ratios to the `reference`."""
         for subject, mine in values.items():

@@ -31,10 +31,9 @@ def measure_rates(bench, tables, peers):
     size = f"{readable(peers)} peers"
     for group, unit, counter, budget in (("memory", "bytes/peer", "bytes/peer", at_most(32)),
                                          ("peers found", "%", "% found", None)):
-        for table in tables:
-            last = runs[table][-1][f"updates/{table}/{peers}/real_time/threads:1"]
-            bench.figures.add(f"{size}, {group}", table, unit, exactly(last[counter]),
-                              budget=budget if table == "shim" else None)
+        last = {table: runs[table][-1][f"updates/{table}/{peers}/real_time/threads:1"] for table in tables}
+        bench.figures.add_all(f"{size}, {group}", unit, {table: last[table][counter] for table in tables},
+                              {"shim": budget})
     for what in "look-ups", "updates":
         for threads in range(1, 5):
             rates = {table: [each[f"{what}/{table}/{peers}/real_time/threads:{threads}"]["items_per_second"]
@@ -46,15 +45,16 @@ def measure_rates(bench, tables, peers):
 
 
 def measure_lines(bench, tables, peers):
-    if not bench.has("valgrind", "cache lines"):
+    if not bench.can("cache lines", "valgrind", "--version"):
         return
     caches = ["--cache-sim=yes", "--D1=2048,32,64", "--I1=32768,8,64", "--LL=16777216,16,64"]
     for what in "look-ups", "updates":
+        lines = {}
         for table in tables:
             program = command(bench, f"cache lines of {what}/{table}/{peers}/", 0.01)
-            counts = callgrind.count(bench, lambda valgrind: Program([*valgrind, *program]).finish(), options=caches)
-            bench.figures.add(f"{readable(peers)} peers, cache lines of {what}", table, "lines",
-                              exactly((counts["D1mr"] + counts["D1mw"]) / OPERATIONS))
+            counts = callgrind.count(bench, lambda under: Program([*under, *program]).finish(), options=caches)
+            lines[table] = (counts["D1mr"] + counts["D1mw"]) / OPERATIONS
+        bench.figures.add_all(f"{readable(peers)} peers, cache lines of {what}", "lines", lines)
 
 
 def measure_rest(bench):

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 import callgrind
-from figures import at_most, exactly
+from figures import at_most
 from programs import SUBJECTS, Program
 from rows import ROWS
 
@@ -26,18 +26,16 @@ def request_and_reply(bench, row, known):
             counts = callgrind.count(bench, lambda under: row.run(bench, subject, requests, row.warm_up, under))
             known[key] = counts["Ir"] / requests
         values[subject] = known[key]
-        bench.figures.add(row.name, subject, "instructions", exactly(values[subject]))
-    bench.figures.add(row.name, "above native", "instructions", exactly(values["shim"] - values["native"]),
-                      budget=row.budget)
+    values["above native"] = values["shim"] - values["native"]
+    bench.figures.add_all(row.name, "instructions", values, {"above native": row.budget})
 
 
 def above_bare(bench, group, unit, limit, measure):
     # A variable as long, because the environment is there from the start.
     bare = measure({"LD_NOTHING": bench.library})
     shim = measure({"LD_PRELOAD": bench.library})
-    bench.figures.add(group, "bare", unit, exactly(bare))
-    bench.figures.add(group, "shim", unit, exactly(shim))
-    bench.figures.add(group, "above bare", unit, exactly(shim - bare), budget=at_most(limit))
+    bench.figures.add_all(group, unit, {"bare": bare, "shim": shim, "above bare": shim - bare},
+                          {"above bare": at_most(limit)})
 
 
 def count(bench, command, environment, whole=False):
@@ -57,12 +55,12 @@ def library_size(bench):
     with tempfile.NamedTemporaryFile(prefix="multihome-bench-") as stripped:
         subprocess.run(["strip", "-o", stripped.name, bench.library], check=True)
         size = Path(stripped.name).stat().st_size / 1024
-    bench.figures.add("the library, stripped", "shim", "KiB", exactly(size), budget=at_most(SIZE_LIMIT))
+    bench.figures.add_all("the library, stripped", "KiB", {"shim": size}, {"shim": at_most(SIZE_LIMIT)})
 
 
 def measure(bench):
     bench.figures.begin("User-space instructions (callgrind)")
-    if not bench.has("valgrind", "instructions"):
+    if not bench.can("instructions", "valgrind", "--version"):
         return
     known = {}
     for row in ROWS:
@@ -79,5 +77,5 @@ def measure(bench):
                    lambda environment: count(bench, command, environment, whole=True))
         above_bare(bench, "process start, true, page faults", "page faults", FAULTS_LIMIT,
                    lambda environment: page_faults(command, environment))
-    if bench.is_wanted("the library, stripped") and bench.has("strip", "the library's size"):
+    if bench.is_wanted("the library, stripped") and bench.can("the library's size", "strip", "--version"):
         library_size(bench)

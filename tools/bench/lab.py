@@ -25,7 +25,7 @@ COLUMNS = [("saturated", "answers/s"),
            (f"the whole machine's at {RATE} requests a second", "ns/answer")]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Subject:
     """Only what it needs is there while it has its turn: rules and routing policies cost every packet something."""
     name: str
@@ -59,10 +59,12 @@ class Lab(subprocess.Popen):
                          text=True, env={**os.environ, "MULTIHOME_LIBRARY": bench.library,
                                          "MULTIHOME_BENCH_PROGRAMS": bench.command("")[0]})
         self.port, self.client = self.run("echo $LAB_PORT $LAB_CLIENT").split()
+        self.subject = self.server = None  # of the turn
 
     def run(self, command):
         """What it prints."""
-        print(command, file=self.stdin, flush=True)
+        with contextlib.suppress(BrokenPipeError):  # what it has said is still to be read
+            print(command, file=self.stdin, flush=True)
         lines = []
         while (line := self.stdout.readline()) != "done\n":
             if not line:

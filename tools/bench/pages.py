@@ -7,7 +7,6 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from figures import exactly
 from programs import SUBJECTS
 from rows import ROWS
 
@@ -36,13 +35,12 @@ def measure_pages(bench, row, subject):
 
 def measure(bench):
     bench.figures.begin("Pages touched for a request and its reply (lackey)")
-    if not bench.has("valgrind", "pages"):
+    if not bench.can("pages", "valgrind", "--version"):
         return
     for row in ROWS:
         if not row.counts_pages or not bench.is_wanted(row.name):
             continue
         pages = {subject: measure_pages(bench, row, subject) for subject in SUBJECTS}
         for kind in "code", "data":
-            for subject in SUBJECTS:
-                bench.figures.add(f"{row.name}, {kind} for {'a batch' if row.together > 1 else 'a request'}", subject,
-                                  "pages", exactly(pages[subject][kind]))
+            bench.figures.add_all(f"{row.name}, {kind} for {'a batch' if row.together > 1 else 'a request'}", "pages",
+                                  {subject: pages[subject][kind] for subject in SUBJECTS})

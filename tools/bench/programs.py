@@ -75,7 +75,6 @@ class Outcome:
 class Bench:
     """What was asked for, and what has been found out."""
     figures: Figures
-    network: "Network"
     built: Path  # where the programs are
     library: str  # libmultihome.so
     quick: bool  # fewer and shorter repetitions
@@ -86,9 +85,12 @@ class Bench:
     def is_wanted(self, row):
         return self.only.search(row) is not None
 
-    def has(self, program, part):
-        """Whether it is installed; `part` is left out where not."""
-        return shutil.which(program) or self.figures.skip(part, f"{program} is not installed")
+    def can(self, part, *trial):
+        """Whether this command is installed and permitted; `part` is left out where not."""
+        works = shutil.which(trial[0]) and subprocess.run(trial, capture_output=True, check=False).returncode == 0
+        if not works:
+            self.figures.skip(part, f"`{' '.join(trial)}` does not work here")
+        return works
 
     def command(self, role, **settings):
         """Its settings are those of programs.hpp."""
@@ -107,24 +109,24 @@ class Bench:
         return Program([*under, *self.command("client", port=port, **settings)], {}, processors, stdout)
 
 
-class Network:
-    """A namespace with a loopback interface, so that nothing else is on it, and so that there are several IPv6 addresses
-    to ask. Clients ask addresses that the routing table would not answer from, so that a wrong answer shows: from
-    127.0.0.2 and 2001:db8::2 on, and they do so from 127.16.0.0 and 2001:db8:1::1 on."""
-    SETUP = """
-        ip link set lo up
-        ip -6 route add local 2001:db8:1::/64 dev lo
-        for number in 2 3 4; do ip address add 2001:db8::$number/128 dev lo nodad; done
-        # The kernel makes the routes to them by and by, and throws away what is sent to them before.
-        until [ "$(ip -6 route show table local | grep -c '^local 2001:db8::[234] ')" -eq 3 ]; do sleep 0.01; done
-        """
+# Clients ask addresses that the routing table would not answer from, so that a wrong answer shows: from 127.0.0.2 and
+# 2001:db8::2 on, and they do so from 127.16.0.0 and 2001:db8:1::1 on.
+NETWORK = """
+    ip link set lo up
+    ip -6 route add local 2001:db8:1::/64 dev lo
+    for number in 2 3 4; do ip address add 2001:db8::$number/128 dev lo nodad; done
+    # The kernel makes the routes to them by and by, and throws away what is sent to them before.
+    until [ "$(ip -6 route show table local | grep -c '^local 2001:db8::[234] ')" -eq 3 ]; do sleep 0.01; done
+    """
 
-    def __init__(self):
-        """Moves this process there. Root is not needed where the kernel lets users make namespaces."""
-        user = os.getuid()
-        if LIBC.unshare(CLONE_NEWNET | (CLONE_NEWUSER if user else 0)) != 0:
-            raise OSError(os.strerror(ctypes.get_errno()))
-        if user:  # root in there, so that ip(8) keeps its capabilities
-            Path("/proc/self/uid_map").write_text(f"0 {user} 1\n")
-        if subprocess.call(["sh", "-ec", self.SETUP]) != 0:
-            raise OSError("ip (iproute2) cannot set it up")
+
+def enter_own_network():
+    """Moves this process to a namespace with a loopback interface, so that nothing else is on it, and so that there are
+    several IPv6 addresses to ask. Root is not needed where the kernel lets users make namespaces."""
+    user = os.getuid()
+    if LIBC.unshare(CLONE_NEWNET | (CLONE_NEWUSER if user else 0)) != 0:
+        raise OSError(os.strerror(ctypes.get_errno()))
+    if user:  # root in there, so that ip(8) keeps its capabilities
+        Path("/proc/self/uid_map").write_text(f"0 {user} 1\n")
+    if subprocess.call(["sh", "-ec", NETWORK]) != 0:
+        raise OSError("ip (iproute2) cannot set it up")

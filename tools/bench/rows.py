@@ -80,14 +80,13 @@ class Row:
 def rows_of(family):
     ipv6 = family == "IPv6"
     from_where = {"address": "2001:db8::2", "first": "2001:db8:1::1"} if ipv6 else {}
-    for call, calls in ("recvfrom", "plain"), ("recvmsg", "messages"):
-        for name, server, client, *limits in EACH_WAY_OF_CALLING:
-            yield Row(f"{name}, {call}, {family}", {"calls": calls, "ipv6": ipv6, **server},
-                      {**from_where, **client}, limits[ipv6])
-    for place, memory in ("", "heap"), (", on the stack", "stack"):
-        for name, server, client, *limits in BATCHES:
-            yield Row(f"{name}{place}, {family}", {"calls": "batches", "memory": memory, "ipv6": ipv6, **server},
-                      {**from_where, **client}, limits[ipv6])
+    for suffix, rows, settings in ((", recvfrom", EACH_WAY_OF_CALLING, {"calls": "plain"}),
+                                   (", recvmsg", EACH_WAY_OF_CALLING, {"calls": "messages"}),
+                                   ("", BATCHES, {"calls": "batches", "memory": "heap"}),
+                                   (", on the stack", BATCHES, {"calls": "batches", "memory": "stack"})):
+        for name, server, client, *limits in rows:
+            yield Row(f"{name}{suffix}, {family}", {**settings, "ipv6": ipv6, **server}, {**from_where, **client},
+                      limits[ipv6])
 
 
 ROWS = [*rows_of("IPv4"), *rows_of("IPv6")]

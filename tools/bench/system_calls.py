@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: MIT
 """System calls per request and reply, counted by strace: the difference between a long run and a short one."""
-import subprocess
 import tempfile
 from pathlib import Path
 
-from figures import at_most, exactly
+from figures import at_most
 from rows import ROWS
 
 FEW = 320
@@ -33,17 +32,11 @@ def for_each_request(bench, row, subject):
 
 def measure(bench):
     bench.figures.begin("System calls per request and reply (strace)")
-    if not bench.has("strace", "system calls"):
-        return
-    if subprocess.run(["strace", "-o", "/dev/null", "true"], check=False).returncode != 0:
-        bench.figures.skip("system calls", "strace is not permitted to trace here")
+    if not bench.can("system calls", "strace", "-o", "/dev/null", "true"):
         return
     for row in ROWS:
         if not row.counts_calls or not bench.is_wanted(row.name):
             continue
-        native = for_each_request(bench, row, "native")
-        bench.figures.add(row.name, "native", "calls", exactly(native))
-        if not bench.quick:
-            bench.figures.add(row.name, "bare", "calls", exactly(for_each_request(bench, row, "bare")))
-        bench.figures.add(row.name, "shim", "calls", exactly(for_each_request(bench, row, "shim")),
-                          budget=at_most(native + ROUNDING))
+        calls = {subject: for_each_request(bench, row, subject) for subject in ("native", "bare", "shim")
+                 if subject != "bare" or not bench.quick}
+        bench.figures.add_all(row.name, "calls", calls, {"shim": at_most(calls["native"] + ROUNDING)})

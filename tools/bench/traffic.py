@@ -4,12 +4,11 @@ so that what else the machine does meets all of them, and each turn has a server
 happens to lie makes a difference of some percent that would stay with it for as long as it runs."""
 import re
 import statistics
-import subprocess
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from figures import Budget, exactly, readable, spread, sure
+from figures import Budget, readable, spread, sure
 from programs import FOR_CLIENT, FOR_SERVER, SHARED, SUBJECTS, Outcome, Program
 
 PEERS = 1_000_000
@@ -164,11 +163,8 @@ def measure(bench):
             add_mean(bench, f"all {title} cases", outcomes)
     measure_reading(bench)
     bench.figures.begin("Where the server's processor time for an answer goes: saturated, 512 bytes (x: to native)")
-    if subprocess.run(["perf", "record", "--quiet", "--output=/dev/null", "true"], check=False).returncode == 0:
+    if bench.can("the processor time", "perf", "record", "--quiet", "--output=/dev/null", "true"):
         measure_cases(bench, profile_cases())
-    else:
-        bench.figures.skip("where the processor time goes", "perf record is not permitted here")
     bench.figures.begin(f"Growth, with MULTIHOME_PEERS={PEERS}: the server's processor time for an answer (x: to native)")
     for name, outcomes in measure_cases(bench, growth_cases(bench)).items():
-        bench.figures.add(f"{name}: the table's resident memory", "shim", "bytes",
-                          exactly(outcomes["shim"][-1].memory))
+        bench.figures.add_all(f"{name}: the table's resident memory", "bytes", {"shim": outcomes["shim"][-1].memory})
