@@ -182,11 +182,12 @@ template <typename Family, bool native, unsigned room>
         const auto work = [&](uint64_t requests) {
             if (settings.calls == Calls::batches)
                 loop.template batches<Family, native>(space, requests);
-            else if constexpr (room == 1 && native)
-                loop.template messages<Family, native>(space, requests);
-            else if constexpr (room == 1)
-                settings.calls == Calls::messages ? loop.template messages<Family, native>(space, requests)
-                                                  : loop.template plain<Family>(space, requests);
+            else if constexpr (room == 1) {
+                if (native || settings.calls == Calls::messages)
+                    loop.template messages<Family, native>(space, requests);
+                else
+                    loop.template plain<Family>(space, requests);
+            }
         };
         if (settings.warm_up != 0)
             work(settings.warm_up);
