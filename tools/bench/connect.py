@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""How long it is from bind() to connect() where a server makes a socket for each client, and how many datagrams of others
-that socket takes meanwhile (strays), which are lost to them, while others send tens of thousands a second: bare, with
-the shim, and by the least that it takes to steer a connection to an address that the routing table would not choose
-(reference)."""
+"""How long it is from bind() to connect() where a server makes a socket for each client, and how many datagrams of
+others that socket takes meanwhile (strays), which are lost to them, while others send tens of thousands a second: bare,
+with the shim, and by the least that it takes to steer a connection to an address that the routing table would not
+choose (reference)."""
 import socket
 
 from figures import Budget

@@ -100,12 +100,17 @@ class Figure:
         return text + (f"  {self.note}" if self.note else "")
 
     def as_json(self):
-        # Six digits are more than any of the figures are worth.
-        fields = json.loads(json.dumps(asdict(self)), parse_int=float, parse_float=lambda text: float(f"{float(text):.6g}"))
+        fields = rounded(asdict(self))
         if not self.ratio:
-            del fields["ratio"]
-        return json.dumps({name: value for name, value in fields.items() if value}, sort_keys=True,
-                          separators=(",", ":"))
+            fields.pop("ratio", None)
+        return json.dumps(fields, sort_keys=True, separators=(",", ":"))
+
+
+def rounded(value):
+    """Without what is not there. Six digits are more than any of the figures are worth."""
+    if isinstance(value, dict):
+        return {name: rounded(each) for name, each in value.items() if each not in (None, "")}
+    return value if isinstance(value, str) else float(f"{value:.6g}")
 
 
 class Figures:

@@ -45,7 +45,7 @@ def measure(bench):
     delay, peers = (3, DEFAULT_PEERS // 16) if bench.quick else (50, DEFAULT_PEERS)
     datagrams = 10 * 2 * peers  # the table has room for twice as many as it is made for
     environment = {**bench.environment("shim"), "MULTIHOME_PEERS": str(peers), "MULTIHOME_LOG": "error"}
-    with Program([sys.executable, __file__, str(delay), str(datagrams)], environment) as server:
+    with Program([sys.executable, "-B", __file__, str(delay), str(datagrams)], environment) as server:
         port = server.line()
         start = time.monotonic()
         with bench.client(port, **HONEST) as honest, bench.client(port, **SPOOFED):

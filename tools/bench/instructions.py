@@ -31,7 +31,7 @@ def request_and_reply(bench, row, known):
 
 
 def above_bare(bench, group, unit, limit, measure):
-    # A variable as long, because the environment is there from the start.
+    # A variable as long, because reading the environment costs instructions, too.
     bare = measure({"LD_NOTHING": bench.library})
     shim = measure({"LD_PRELOAD": bench.library})
     bench.figures.add_all(group, unit, {"bare": bare, "shim": shim, "above bare": shim - bare},

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Between two hosts, in the network namespaces of the tests' lab (lab.sh): the shim against the kernel engine, and against
-what an administrator would do in the kernel: each datagram translated to the primary address, and connection tracking to
-put the original one back on the answer, both by `multihomectl recipe`."""
+"""Between two hosts, in the network namespaces of the tests' lab (lab.sh): the shim against the kernel engine, and
+against what an administrator would do in the kernel: each datagram translated to the primary address, and connection
+tracking to put the original one back on the answer, both by `multihomectl recipe`."""
 import contextlib
 import os
 import re

@@ -18,7 +18,7 @@ PR_SET_PDEATHSIG = 1
 
 # The three servers that are compared: without multihome, using IP_PKTINFO itself, with the shim preloaded.
 SUBJECTS = ("bare", "native", "shim")
-MOST_CLIENTS = 1 << 23  # 127.128.0.0 and on
+MOST_CLIENTS = 1 << 23  # all of 127.0.0.0/8 are this machine's
 LONG = 600_000  # milliseconds: until it is ended
 
 # Where servers and their clients run, so that it is not decided by chance. The upper half of the processors for the

@@ -41,7 +41,8 @@ def request_cases(title, window, places):
 def profile_cases():
     """Two threads, and two forked workers, which must not write to each other's cache lines either."""
     return [Case(name, {"threads": threads, "workers": workers},
-                 {"size": 512, "threads": threads * workers, "window": 32}, milliseconds=400, repetitions=11, sampled=True)
+                 {"size": 512, "threads": threads * workers, "window": 32},
+                 milliseconds=400, repetitions=11, sampled=True)
             for name, threads, workers in (("one thread", 1, 1), ("two threads", 2, 1), ("two forked workers", 1, 2))]
 
 
@@ -63,8 +64,8 @@ def threads_of(process):
 
 
 def shared_memory(process):
-    """The table lies in shared memory as nothing else of the server does. From the page tables: other counters are off by
-    up to some hundred pages."""
+    """The table lies in shared memory as nothing else of the server does. From the page tables: other counters are off
+    by up to some hundred pages."""
     return int(re.search(r"Pss_Shmem: +(\d+)", Path(f"/proc/{process}/smaps_rollup").read_text())[1]) * 1024
 
 
@@ -165,6 +166,7 @@ def measure(bench):
     bench.figures.begin("Where the server's processor time for an answer goes: saturated, 512 bytes (x: to native)")
     if bench.can("the processor time", "perf", "record", "--quiet", "--output=/dev/null", "true"):
         measure_cases(bench, profile_cases())
-    bench.figures.begin(f"Growth, with MULTIHOME_PEERS={PEERS}: the server's processor time for an answer (x: to native)")
+    bench.figures.begin(f"Growth, with MULTIHOME_PEERS={PEERS}: the server's processor time for an answer "
+                        "(x: to native)")
     for name, outcomes in measure_cases(bench, growth_cases(bench)).items():
         bench.figures.add_all(f"{name}: the table's resident memory", "bytes", {"shim": outcomes["shim"][-1].memory})
