@@ -27,7 +27,7 @@ libspdlog-dev       the shim's log
 libfmt-dev          formats the log's lines
 doctest-dev         the unit tests
 libcli11-dev        the command line of multihomectl
-nlohmann-json3-dev  the JSON of multihomectl, the bench's figures as a file
+nlohmann-json3-dev  the JSON of multihomectl, the settings of the bench's programs
 clang               compiles the kernel engine's programs
 bpftool             embeds them in multihomectl; the engine's tests look for what is left
 libbpf-dev          multihomectl loads the kernel engine
@@ -41,6 +41,7 @@ gnuplot-nox         draws the bench's picture
 binutils            nm: what the library exports
 valgrind            counts instructions
 strace              counts system calls
+linux-perf          says where the processor time goes
 shellcheck          checks the scripts
 clang-format        checks the layout of the C++ files
 clang-tidy          checks the C++ files that have changed
@@ -64,7 +65,7 @@ iproute2            the lab's namespaces and routes
 nftables            the kernel's recipes
 iptables            the kernel's recipes
 conntrack           the kernel's recipes
-python3             test servers and clients
+python3             test servers and clients, the bench
 bind9-dnsutils      dig, a strict judge
 unbound             a real server
 nsd                 a real server

@@ -1,265 +1,280 @@
 // SPDX-License-Identifier: MIT
-#include "tools/bench/client.hpp"
+//
+// The clients of the servers that are measured. Their socket is an IPv6 one, which reaches both families.
+#include "tools/bench/programs.hpp"
+#include "tools/bench/sockets.hpp"
 
 #include <algorithm>
 #include <arpa/inet.h>
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <csignal>
 #include <cstring>
+#include <ctime>
+#include <fstream>
+#include <future>
 #include <stdexcept>
 #include <sys/time.h>
+#include <thread>
 #include <unistd.h>
 
 namespace multihome::bench {
 
 namespace {
 
-// An address of either family.
-union AnyAddress {
-    sockaddr_in ipv4;
-    sockaddr_in6 ipv6;
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
 
-    sockaddr* get() { return reinterpret_cast<sockaddr*>(this); }
-};
+constexpr unsigned largest_window = 64;
 
-AnyAddress ipv4_address(in_addr_t host_order, uint16_t port) {
-    AnyAddress address{};
-    address.ipv4.sin_family = AF_INET;
-    address.ipv4.sin_addr.s_addr = htonl(host_order);
-    address.ipv4.sin_port = htons(port);
-    return address;
+volatile std::sig_atomic_t ended = 0;
+
+double seconds_since(Clock::time_point start) {
+    return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-AnyAddress ipv6_address(const char* prefix, uint32_t number, uint16_t port) {
-    AnyAddress address{};
-    address.ipv6.sin6_family = AF_INET6;
-    address.ipv6.sin6_port = htons(port);
-    inet_pton(AF_INET6, prefix, &address.ipv6.sin6_addr);
-    number = htonl(number);
-    std::memcpy(&address.ipv6.sin6_addr.s6_addr[12], &number, sizeof number);
-    return address;
-}
-
-} // namespace
-
-// One for each request or answer of a window, prepared once.
-struct Client::Messages {
-    struct Message {
-        AnyAddress peer;
-        std::array<char, largest_datagram> data;
-        iovec part;
-        alignas(cmsghdr) char control[CMSG_SPACE(sizeof(in6_pktinfo))];
-    };
-
-    std::vector<AnyAddress> servers;
-    socklen_t address_length = 0;
-    std::array<Message, largest_window> outgoing{};
-    std::array<Message, largest_window> incoming{};
-    std::array<mmsghdr, largest_window> requests{};
-    std::array<mmsghdr, largest_window> answers{};
-
-    explicit Messages(const Clients& clients)
-        : address_length(clients.ipv6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in)) {
-        for (uint32_t index = 0; index < clients.addresses; ++index)
-            servers.push_back(clients.ipv6
-                                  ? ipv6_address(server_prefix, index + first_server_number, clients.port)
-                                  : ipv4_address(clients.server + index, clients.port));
-        for (unsigned index = 0; index < largest_window; ++index) {
-            prepare(requests[index].msg_hdr, outgoing[index], clients.size);
-            prepare(answers[index].msg_hdr, incoming[index], largest_datagram);
-            prepare_source(requests[index].msg_hdr, outgoing[index], clients.ipv6);
-        }
-    }
-
-    // The request's sender, its receiver, and in its data which address that is: it comes back.
-    void address_request(unsigned index, const Clients& clients, uint64_t number) {
-        Message& message = outgoing[index];
-        const uint64_t client = number % clients.count;
-        const uint64_t turn = clients.alternating ? number / clients.count : 0;
-        const auto asked = static_cast<uint32_t>((client + turn) % servers.size());
-        message.peer = servers[asked];
-        std::memcpy(message.data.data(), &asked, std::min(sizeof asked, clients.size));
-        const auto offset = static_cast<uint32_t>(client);
-        if (clients.ipv6) {
-            const AnyAddress own = ipv6_address(client_prefix, offset + 1, 0);
-            in6_pktinfo information{};
-            information.ipi6_addr = own.ipv6.sin6_addr;
-            std::memcpy(message.control + CMSG_LEN(0), &information, sizeof information);
-        } else {
-            in_pktinfo information{};
-            information.ipi_spec_dst.s_addr = htonl(clients.first + offset);
-            std::memcpy(message.control + CMSG_LEN(0), &information, sizeof information);
-        }
-    }
-
-    bool is_right(unsigned index) const {
-        const Message& message = incoming[index];
-        uint32_t asked = 0;
-        std::memcpy(&asked, message.data.data(), sizeof asked);
-        return asked < servers.size() && std::memcmp(&message.peer, &servers[asked], address_length) == 0;
-    }
-
-private:
-    void prepare(msghdr& header, Message& message, size_t size) const {
-        message.part = {message.data.data(), size};
-        header.msg_name = &message.peer;
-        header.msg_namelen = address_length;
-        header.msg_iov = &message.part;
-        header.msg_iovlen = 1;
-    }
-
-    static void prepare_source(msghdr& header, Message& message, bool ipv6) {
-        const size_t size = ipv6 ? sizeof(in6_pktinfo) : sizeof(in_pktinfo);
-        header.msg_control = message.control;
-        header.msg_controllen = CMSG_SPACE(size);
-        *CMSG_FIRSTHDR(&header) = {CMSG_LEN(size), ipv6 ? IPPROTO_IPV6 : IPPROTO_IP,
-                                   ipv6 ? IPV6_PKTINFO : IP_PKTINFO};
-    }
-};
-
-Client::Client(const Clients& clients) : clients_(clients) {
-    if (clients.size > largest_datagram || clients.count == 0 || clients.count > most_clients)
-        throw std::invalid_argument("client: datagram too large, or too many clients");
-    const int family = clients.ipv6 ? AF_INET6 : AF_INET;
-    fd_ = Descriptor{check(socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket")};
-    const timeval timeout{clients.patience_ms / 1000, suseconds_t{clients.patience_ms % 1000} * 1000};
-    check(setsockopt(fd_.get(), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout), "SO_RCVTIMEO");
-    enlarge_buffers(fd_.get());
-    // A route makes the prefix ours; its addresses are on no interface.
-    const int on = 1;
-    if (clients.ipv6)
-        check(setsockopt(fd_.get(), IPPROTO_IPV6, IPV6_FREEBIND, &on, sizeof on), "IPV6_FREEBIND");
-    messages_ = std::make_unique<Messages>(clients);
-    AnyAddress own =
-        clients.ipv6 ? ipv6_address("::", 0, clients.own_port) : ipv4_address(INADDR_ANY, clients.own_port);
-    check(bind(fd_.get(), own.get(), messages_->address_length), "bind");
-}
-
-Client::~Client() = default;
-
-unsigned Client::send(unsigned count) {
-    for (unsigned index = 0; index < count; ++index)
-        messages_->address_request(index, clients_, next_ + index);
-    const int sent = sendmmsg(fd_.get(), messages_->requests.data(), count, 0);
-    next_ += sent > 0 ? static_cast<unsigned>(sent) : 0;
-    return sent > 0 ? static_cast<unsigned>(sent) : 0;
-}
-
-unsigned Client::receive(int flags) {
-    for (mmsghdr& answer : messages_->answers)
-        answer.msg_hdr.msg_namelen = sizeof(AnyAddress);
-    const int got = recvmmsg(fd_.get(), messages_->answers.data(), largest_window, flags, nullptr);
-    const unsigned count = got > 0 ? static_cast<unsigned>(got) : 0;
-    for (unsigned index = 0; index < count; ++index)
-        answers_.right += messages_->is_right(index);
-    answers_.all += count;
-    return count;
-}
-
-void Client::ask(uint64_t requests, unsigned together, int gate) {
-    for (uint64_t done = 0; done < requests;) {
-        const auto count = static_cast<unsigned>(std::min<uint64_t>(together, requests - done));
-        if (send(count) != count)
-            fail("sendmmsg");
-        const char byte = 'x';
-        if (gate >= 0 && write(gate, &byte, 1) != 1)
-            fail("write");
-        for (unsigned taken = 0; taken < count;) {
-            const unsigned got = receive();
-            if (got == 0)
-                fail("no answer");
-            taken += got;
-        }
-        done += count;
-    }
-}
-
-Load::Load(const Settings& settings) : settings_(settings), counts_(settings.threads) {
-    for (Count& count : counts_)
-        threads_.emplace_back([this, &count](const std::stop_token& stop) {
-            if (settings_.place != Place::anywhere)
-                move_to(settings_.place);
-            Client client(settings_.clients);
-            for (unsigned under_way = 0; !stop.stop_requested();) {
-                under_way += client.send(settings_.window - under_way);
-                const unsigned got = client.receive();
-                count.all.store(client.answers().all, std::memory_order_relaxed);
-                count.right.store(client.answers().right, std::memory_order_relaxed);
-                under_way = got != 0 && got < under_way ? under_way - got : 0;
-            }
-        });
-}
-
-Answers Load::answers() const {
-    Answers sum;
-    for (const Count& count : counts_) {
-        sum.all += count.all.load(std::memory_order_relaxed);
-        sum.right += count.right.load(std::memory_order_relaxed);
+double processor_time(const std::vector<pid_t>& threads) {
+    double sum = 0;
+    for (const pid_t thread : threads) {
+        double time = 0;
+        std::ifstream("/proc/" + std::to_string(thread) + "/schedstat") >> time;
+        sum += time;
     }
     return sum;
 }
 
-void Load::wait_for(uint64_t count) const {
-    const auto patience = std::chrono::steady_clock::now() + std::chrono::minutes(2);
-    while (answers().all < count && std::chrono::steady_clock::now() < patience)
-        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+void add(in6_addr& address, uint32_t offset) {
+    uint32_t& last = address.s6_addr32[3];
+    last = htonl(ntohl(last) + offset);
 }
 
-Answers Load::answers_after(std::chrono::milliseconds duration, const Answers& before) const {
-    constexpr unsigned patience = 100;
-    // More than could have been under way all the time, so that the server has had to run for them.
-    const uint64_t enough = before.all + uint64_t{4} * settings_.threads * settings_.window;
-    for (unsigned tries = 0; tries < patience; ++tries) {
-        std::this_thread::sleep_for(duration);
-        const Answers now = answers();
-        if (now.all > enough)
-            return now;
+// The address `offset` after `text`. IPv4 addresses as an IPv6 socket has them.
+sockaddr_in6 address_of(const std::string& text, uint32_t offset, uint16_t port) {
+    sockaddr_in6 address{};
+    address.sin6_family = AF_INET6;
+    address.sin6_port = htons(port);
+    const std::string name = text.find(':') == std::string::npos ? "::ffff:" + text : text;
+    if (inet_pton(AF_INET6, name.c_str(), &address.sin6_addr) != 1)
+        throw std::invalid_argument(text + " is not an address");
+    add(address.sin6_addr, offset);
+    return address;
+}
+
+// A request or an answer.
+struct Message {
+    sockaddr_in6 peer{};
+    std::array<char, largest_datagram> data{};
+    iovec part{};
+    struct { // a control message: the request's sender
+        size_t length = CMSG_LEN(sizeof(in6_pktinfo));
+        int level = IPPROTO_IPV6;
+        int type = IPV6_PKTINFO;
+        in6_pktinfo information{};
+    } source;
+
+    mmsghdr header(size_t size, bool with_source) {
+        part = {data.data(), size};
+        return {{&peer, sizeof peer, &part, 1, with_source ? &source : nullptr,
+                 with_source ? sizeof source : 0, 0},
+                0};
     }
-    throw std::runtime_error("load: hardly any answers");
-}
+};
 
-Answers sweep(const Clients& clients, unsigned passes) {
-    constexpr unsigned together = 32;
-    Client client(clients);
-    Answers before;
-    for (unsigned pass = 0; pass < passes; ++pass) {
-        // A flow that goes on for two seconds is one that connection tracking does not give up for another.
-        if (pass > 0)
-            std::this_thread::sleep_for(std::chrono::milliseconds(2100));
-        before = client.answers();
-        for (uint32_t asked = 0; asked < clients.count;) {
-            const unsigned sent = client.send(std::min(together, clients.count - asked));
-            if (sent == 0)
-                fail("sendmmsg");
-            asked += sent;
-            for (unsigned taken = 0; taken < sent;) {
-                const unsigned got = client.receive();
-                if (got == 0)
-                    break;
-                taken += got;
-            }
+struct Outcome {
+    uint64_t asked = 0;
+    uint64_t answers = 0;
+    uint64_t right = 0; // from the address that was asked
+    double seconds = 0;
+    double watched = 0; // nanoseconds
+};
+
+class Asker {
+public:
+    explicit Asker(const Client& settings)
+        : settings_(settings), first_(address_of(settings.first, 0, 0).sin6_addr) {
+        set_option(fd_, IPPROTO_IPV6, IPV6_V6ONLY, 0, "IPV6_V6ONLY");
+        // A route makes the clients' prefix ours; its addresses are on no interface.
+        set_option(fd_, IPPROTO_IPV6, IPV6_FREEBIND, 1, "IPV6_FREEBIND");
+        const timeval timeout{settings.patience / 1000, suseconds_t{settings.patience % 1000} * 1000};
+        set_option(fd_, SOL_SOCKET, SO_RCVTIMEO, timeout, "SO_RCVTIMEO");
+        enlarge_buffers(fd_);
+        bind_to(fd_, address_of("::", 0, settings.own_port));
+        for (uint32_t index = 0; index < settings.addresses; ++index)
+            servers_.push_back(address_of(settings.address, index, settings.port));
+        for (Message& request : requests_)
+            request_headers_.push_back(request.header(settings.size, true));
+        for (Message& answer : answers_)
+            answer_headers_.push_back(answer.header(largest_datagram, false));
+    }
+
+    // Sends the next `count` requests, at most largest_window. Returns how many were sent.
+    unsigned send(unsigned count) {
+        for (unsigned index = 0; index < count; ++index)
+            address_request(requests_[index], so_far_.asked + index);
+        const int sent = sendmmsg(fd_, request_headers_.data(), count, 0);
+        if (sent < 0 && settings_.requests != 0)
+            fail("sendmmsg");
+        so_far_.asked += static_cast<unsigned>(std::max(sent, 0));
+        return static_cast<unsigned>(std::max(sent, 0));
+    }
+    // Takes what has come: how many; 0 where nothing did in time.
+    unsigned receive(int flags = MSG_WAITFORONE) {
+        const int got = recvmmsg(fd_, answer_headers_.data(), largest_window, flags, nullptr);
+        const auto count = static_cast<unsigned>(std::max(got, 0));
+        for (unsigned index = 0; index < count; ++index)
+            so_far_.right += is_right(answers_[index]);
+        so_far_.answers += count;
+        return count;
+    }
+    // Fills the window, with no request beyond the first `most`, and takes what has come.
+    void exchange(unsigned window, uint64_t most = UINT64_MAX) {
+        if (!settings_.gate || under_way_ == 0) {
+            const uint64_t left = std::min<uint64_t>(window - under_way_, most - so_far_.asked);
+            under_way_ += send(static_cast<unsigned>(left));
+            const char byte = 'x';
+            if (settings_.gate && write(STDOUT_FILENO, &byte, 1) != 1)
+                fail("write");
         }
+        const unsigned got = receive();
+        if (got == 0 && settings_.exact)
+            fail("no answer");
+        under_way_ = got != 0 && got < under_way_ ? under_way_ - got : 0;
     }
-    return client.answers() - before;
+    bool is_waiting() const { return under_way_ != 0; }
+    const Outcome& so_far() const { return so_far_; }
+
+private:
+    // The request's sender, its receiver, and in its data which address that is: it comes back.
+    void address_request(Message& message, uint64_t number) const {
+        const uint64_t client = number % settings_.count;
+        const uint64_t turn = settings_.alternating ? number / settings_.count : 0;
+        const auto asked = static_cast<uint32_t>((client + turn) % servers_.size());
+        message.peer = servers_[asked];
+        std::memcpy(message.data.data(), &asked, std::min(sizeof asked, settings_.size));
+        message.source.information.ipi6_addr = first_;
+        add(message.source.information.ipi6_addr, static_cast<uint32_t>(client));
+    }
+    bool is_right(const Message& answer) const {
+        uint32_t asked = 0;
+        std::memcpy(&asked, answer.data.data(), sizeof asked);
+        return asked < servers_.size() &&
+               std::memcmp(&answer.peer, &servers_[asked], sizeof answer.peer) == 0;
+    }
+
+    Client settings_;
+    std::vector<sockaddr_in6> servers_;
+    in6_addr first_;
+    int fd_ = make_socket(AF_INET6, SOCK_DGRAM);
+    std::vector<Message> requests_{largest_window};
+    std::vector<Message> answers_{largest_window};
+    std::vector<mmsghdr> request_headers_;
+    std::vector<mmsghdr> answer_headers_;
+    unsigned under_way_ = 0;
+    Outcome so_far_;
+};
+
+Outcome ask_all(const Client& settings) {
+    Asker asker(settings);
+    const uint64_t all = settings.warm_up + settings.requests;
+    // Where many have to be heard, in less time.
+    const unsigned hurry = settings.warm_up > 10'000 ? largest_batch : 1;
+    while (asker.so_far().asked < settings.warm_up || asker.is_waiting())
+        asker.exchange(std::max(settings.window, hurry), settings.warm_up);
+    while (asker.so_far().asked < all || asker.is_waiting())
+        asker.exchange(settings.window, all);
+    if (settings.right && asker.so_far().right != all)
+        throw std::runtime_error("only " + std::to_string(asker.so_far().right) + " of " +
+                                 std::to_string(all) + " answers came from the address that was asked");
+    return asker.so_far();
 }
 
-Paced ask_at_rate(const Clients& clients, unsigned rate, std::chrono::milliseconds duration) {
-    using Clock = std::chrono::steady_clock;
+Outcome ask_at_rate(const Client& settings) {
     constexpr unsigned together = 16; // so few that nobody's queue runs over
-    const auto interval = std::chrono::nanoseconds(std::chrono::seconds(together)) / rate;
-    Client client(clients);
-    Paced paced;
-    const auto end = Clock::now() + duration;
-    for (auto next = Clock::now(); next < end;) {
+    const auto interval = std::chrono::nanoseconds(std::chrono::seconds(together)) / settings.rate;
+    Asker asker(settings);
+    const double time_before = processor_time(settings.watch);
+    const auto start = Clock::now();
+    const auto end = start + milliseconds(settings.milliseconds);
+    for (auto next = start; next < end && ended == 0;) {
         std::this_thread::sleep_until(next);
-        paced.asked += client.send(together);
-        while (client.receive(MSG_DONTWAIT) != 0) {
+        asker.send(together);
+        while (asker.receive(MSG_DONTWAIT) != 0) {
         }
         // What a busy machine has kept us from sending is not made up for: it would come all at once.
-        next = std::max(next + interval, Clock::now() - std::chrono::milliseconds(1));
+        next = std::max(next + interval, Clock::now() - milliseconds(1));
     }
-    while (client.receive() != 0) {
+    while (asker.receive() != 0) {
     }
-    paced.answers = client.answers();
-    return paced;
+    Outcome outcome = asker.so_far();
+    outcome.seconds = seconds_since(start);
+    outcome.watched = processor_time(settings.watch) - time_before;
+    return outcome;
+}
+
+// As fast as the server answers. Goes on until all threads have measured.
+Outcome ask_by_load(const Client& settings, std::atomic<unsigned>& measuring) {
+    Asker asker(settings);
+    const Outcome& so_far = asker.so_far();
+    auto start = Clock::now();
+    const auto ask_until = [&](const auto& is_enough) {
+        while (!is_enough()) {
+            asker.exchange(settings.window);
+            if (seconds_since(start) > 120)
+                throw std::runtime_error("hardly any answers");
+        }
+    };
+    ask_until([&] { return so_far.answers >= settings.heard; });
+    start = Clock::now();
+    ask_until([&] { return Clock::now() >= start + milliseconds(settings.settle); });
+    const Outcome before = so_far;
+    const double time_before = processor_time(settings.watch);
+    start = Clock::now();
+    // On a busy machine it may take longer until they are more than could have been under way all the time,
+    // so that the server has had to run for them.
+    ask_until([&] {
+        return Clock::now() >= start + milliseconds(settings.milliseconds) &&
+               so_far.answers > before.answers + uint64_t{4} * settings.window;
+    });
+    const Outcome outcome{so_far.asked - before.asked, so_far.answers - before.answers,
+                          so_far.right - before.right, seconds_since(start),
+                          processor_time(settings.watch) - time_before};
+    --measuring;
+    ask_until([&] { return measuring == 0; });
+    return outcome;
+}
+
+Outcome ask_in_threads(const Client& settings) {
+    std::atomic<unsigned> measuring = settings.threads;
+    std::vector<std::future<Outcome>> threads;
+    for (unsigned index = 0; index < settings.threads; ++index)
+        threads.push_back(std::async(std::launch::async, [&] { return ask_by_load(settings, measuring); }));
+    Outcome sum;
+    for (auto& thread : threads) {
+        const Outcome outcome = thread.get();
+        sum.asked += outcome.asked;
+        sum.answers += outcome.answers;
+        sum.right += outcome.right;
+        sum.seconds += outcome.seconds / settings.threads;
+        sum.watched += outcome.watched / settings.threads;
+    }
+    return sum;
+}
+
+} // namespace
+
+int run(const Client& settings) {
+    if (settings.size > largest_datagram || settings.count == 0 || settings.window > largest_window)
+        throw std::invalid_argument("datagram or window too large, or no clients");
+    std::signal(SIGTERM, [](int) { ended = 1; });
+    const Outcome outcome = settings.requests != 0 ? ask_all(settings)
+                            : settings.rate != 0   ? ask_at_rate(settings)
+                                                   : ask_in_threads(settings);
+    const double used = static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
+    if (!settings.gate)
+        std::printf("%ju %ju %ju %.6f %.6f %.0f\n", uintmax_t{outcome.asked}, uintmax_t{outcome.answers},
+                    uintmax_t{outcome.right}, outcome.seconds, used, outcome.watched);
+    return 0;
 }
 
 } // namespace multihome::bench

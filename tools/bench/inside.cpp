@@ -1,136 +1,263 @@
 // SPDX-License-Identifier: MIT
 //
-// Runs multihome-bench-inside and makes figures of its JSON.
+// What runs inside one process, by Google Benchmark: the table of conversations against what one would take
+// off the shelf, the hash, the control messages, and the table alone under a flood. multihome-bench runs it,
+// each table in processes of its own, so that its memory can be told; so can you:
+//
+//     build/multihome-bench-inside --benchmark_filter='look-ups/shim/1000/'
+//
+// A benchmark is called WHAT/SUBJECT/PEERS. inside.py makes figures of it, and of the counters.
 #include "tools/bench/callgrind.hpp"
-#include "tools/bench/parts.hpp"
+#include "tools/bench/tables.hpp"
 
-#include <filesystem>
-#include <fmt/format.h>
-#include <map>
-#include <nlohmann/json.hpp>
-#include <stdexcept>
+#include "shim/base/control.hpp"
+
+#include <algorithm>
+#include <array>
+#include <benchmark/benchmark.h>
+#include <deque>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
 
 namespace multihome::bench {
 
 namespace {
 
-using Json = nlohmann::json;
+using benchmark::State;
 
-const Words all_tables = {"shim", "oneTBB", "libcuckoo", "liburcu", "mutex and map"};
-
-Words command(const std::string& filter, const std::string& seconds) {
-    return {std::filesystem::path(own_path()).parent_path() / "multihome-bench-inside",
-            "--benchmark_format=json", "--benchmark_filter=^" + filter, "--benchmark_min_time=" + seconds};
+// Each peer once: multiplying by an odd number is a bijection.
+TableKey key_of(size_t peer) {
+    const auto mixed = static_cast<uint32_t>(peer) * 0x9e3779b1U;
+    return {mixed, static_cast<uint16_t>(mixed >> 7 | 1), 53};
 }
 
-// The benchmarks of a run, by their names; none where the filter finds none.
-std::map<std::string, Json> run(const std::string& filter, const std::string& seconds) {
-    std::string output;
-    if (Child(command(filter, seconds)).finish(&output) != 0)
-        throw std::runtime_error("multihome-bench-inside failed on " + filter);
-    std::map<std::string, Json> found;
-    if (output.find('{') == std::string::npos)
-        return found;
-    const Json document = Json::parse(output); // a temporary one would end before the loop
-    for (const Json& each : document.at("benchmarks"))
-        found[each.at("name")] = each;
-    return found;
+const std::array<LocalIndex, 4> locals = [] {
+    std::array<LocalIndex, 4> all{};
+    for (uint32_t index = 0; index < all.size(); ++index)
+        all[index] = local_addresses().intern({Address::from_ipv4({index + 1}), 0});
+    return all;
+}();
+
+// Memory that belongs to no file. From the page tables: other counters are off by up to some hundred pages,
+// because each processor keeps a part of them to itself.
+double anonymous_memory() {
+    std::ifstream file("/proc/self/smaps_rollup");
+    double bytes = 0;
+    for (std::string line; std::getline(file, line);)
+        if (line.starts_with("Pss_Anon:") || line.starts_with("Pss_Shmem:"))
+            bytes += std::stod(line.substr(line.find(':') + 1)) * 1024;
+    return bytes;
 }
 
-// Operations a second, from fresh processes that take turns.
-void measure_rates(const Settings& settings, Figures& figures, const Words& built, size_t peers) {
-    std::map<std::string, std::vector<double>> rates; // by the benchmark's name
-    std::map<std::string, Json> last;
-    const unsigned repetitions = settings.quick ? 3 : 8;
-    for (unsigned repetition = 0; repetition < repetitions; ++repetition)
-        for (const std::string& table : built)
-            for (const auto& [name, each] : run(fmt::format("(look-ups|updates)/{}/{}/", table, peers),
-                                                settings.quick ? "0.01" : "0.03")) {
-                rates[name].push_back(each.at("items_per_second"));
-                last[name] = each;
-            }
-    const auto name_of = [&](const std::string& what, const std::string& table, int threads) {
-        return fmt::format("{}/{}/{}/real_time/threads:{}", what, table, peers, threads);
-    };
-    const std::string size = readable(static_cast<double>(peers)) + " peers, ";
-    for (const std::string& table : built)
-        figures.add({size + "memory",
-                     table,
-                     "bytes/peer",
-                     Sample::exactly(last.at(name_of("updates", table, 1)).at("bytes/peer")),
-                     {},
-                     table == "shim" ? Budget(32) : Budget{}});
-    for (const std::string& table : built)
-        figures.add({size + "peers found", table, "%",
-                     Sample::exactly(last.at(name_of("updates", table, 1)).at("% found"))});
-    for (const std::string what : {"look-ups", "updates"})
-        for (int threads = 1; threads <= 4; ++threads)
-            for (const std::string& table : built) {
-                const std::vector<double>& mine = rates.at(name_of(what, table, threads));
-                std::vector<double> ratios;
-                for (size_t index = 0; index < mine.size(); ++index)
-                    ratios.push_back(mine[index] / rates.at(name_of(what, "shim", threads))[index]);
-                Figure figure{fmt::format("{}{}, {} thread{}", size, what, threads, threads == 1 ? "" : "s"),
-                              table, "/s", Sample::of(mine), Sample::sure(ratios)};
-                if (peers == 1'000'000 && threads == 4 && table != "shim")
-                    figure.budget = {Budget::Kind::ratio_at_most, 1}; // ours is ahead
-                figures.add(figure);
-            }
-}
+// A table that has been filled, kept for all benchmarks of its size.
+template <typename Table>
+struct Filled {
+    size_t peers;
+    std::unique_ptr<Table> table;
+    double bytes = 0; // for a peer
+    double found = 0; // percent
 
-void measure_lines(Figures& figures, const Words& built, size_t peers) {
-    if (find_program("valgrind").empty())
-        return figures.skip("cache lines", "valgrind is not installed");
-    Callgrind callgrind;
-    for (const std::string what : {"look-ups", "updates"})
-        for (const std::string& table : built) {
-            const auto counts = callgrind.count(
-                command(fmt::format("cache lines of {}/{}/{}/", what, table, peers), "0.01"), {}, true, {},
-                {"--cache-sim=yes", "--D1=2048,32,64", "--I1=32768,8,64", "--LL=16777216,16,64"});
-            figures.add(
-                {fmt::format("{} peers, cache lines of {}", readable(static_cast<double>(peers)), what),
-                 table, "lines",
-                 Sample::exactly(static_cast<double>(counts.at("D1mr") + counts.at("D1mw")) / 20'000)});
+    explicit Filled(size_t count) : peers(count) {
+        // What threads, their allocators and the library itself need once is not the table's.
+        fill(100);
+        table.reset();
+        const double before = anonymous_memory();
+        fill(peers);
+        bytes = (anonymous_memory() - before) / static_cast<double>(peers);
+        const TableUser user;
+        for (size_t peer = 0; peer < peers; ++peer)
+            found += table->find(key_of(peer)) == locals[peer % 4] ? 100.0 / static_cast<double>(peers) : 0;
+    }
+
+    void fill(size_t count) {
+        table = std::make_unique<Table>(count);
+        std::vector<std::jthread> filling;
+        for (unsigned half : {0U, 1U})
+            filling.emplace_back([=, this] {
+                const TableUser user;
+                for (size_t peer = half; peer < count; peer += 2)
+                    table->set(key_of(peer), locals[peer % 4]);
+            });
+    }
+
+    // An operation on a peer drawn by lot.
+    void operate(bool update, Random& random) {
+        const uint64_t number = random();
+        const TableKey key = key_of((number >> 16) % peers);
+        if (update)
+            table->set(key, locals[number >> 62]);
+        else
+            benchmark::DoNotOptimize(table->find(key));
+    }
+
+    static Filled& of(const State& state) {
+        static std::unique_ptr<Filled> filled;
+        const auto count = static_cast<size_t>(state.range(0));
+        if (filled == nullptr || filled->peers != count) {
+            filled.reset(); // before the next one: their memory is measured
+            filled = std::make_unique<Filled>(count);
         }
+        return *filled;
+    }
+};
+
+// callgrind follows each access through a cache of the last 32 lines used: that holds what every operation
+// uses (the stack, the table's head, a thread's state) after some `unmeasured` ones, and next to nothing of
+// the table, whatever its size.
+template <typename Table>
+void run_table(State& state, bool update, int unmeasured) {
+    auto& filled = Filled<Table>::of(state);
+    const TableUser user;
+    Random random(static_cast<uint64_t>(state.thread_index()) + 1);
+    for (int index = 0; index < unmeasured; ++index)
+        filled.operate(update, random);
+    CALLGRIND_START_INSTRUMENTATION;
+    for (auto _ : state)
+        filled.operate(update, random);
+    CALLGRIND_DUMP_STATS;
+    state.SetItemsProcessed(state.iterations());
+    if (state.thread_index() != 0)
+        return;
+    state.counters["bytes/peer"] = filled.bytes;
+    state.counters["% found"] = filled.found;
 }
 
-// What has but counters or a time.
-void measure_rest(const Settings& settings, Figures& figures) {
-    figures.begin("Inside the shim, and its table alone under a flood");
-    for (const auto& [name, each] : run("(hash|reading|flood)", settings.quick ? "0.01" : "0.2")) {
-        const size_t slash = name.find('/');
-        Figure figure{name.substr(0, slash), name.substr(slash + 1, name.find('/', slash + 1) - slash - 1),
-                      "ns", Sample::exactly(each.at("cpu_time"))};
-        for (const char* counter : {"% right", "datagrams late"})
-            if (each.contains(counter)) {
-                figure.unit = counter;
-                figure.value = Sample::exactly(each.at(counter));
-            }
-        figures.add(figure);
+template <typename Table>
+void add_table(const std::string& name) {
+    const std::vector<std::vector<int64_t>> peers = {{1'000, 100'000, 1'000'000, 10'000'000}};
+    for (const bool update : {false, true}) {
+        const std::string what = (update ? "updates/" : "look-ups/") + name;
+        benchmark::RegisterBenchmark(what.c_str(), [=](State& state) { run_table<Table>(state, update, 0); })
+            ->ArgsProduct(peers)
+            // Filled before there are threads.
+            ->Setup([](const State& state) { Filled<Table>::of(state); })
+            ->DenseThreadRange(1, 4)
+            ->UseRealTime();
+        benchmark::RegisterBenchmark(("cache lines of " + what).c_str(),
+                                     [=](State& state) { run_table<Table>(state, update, 2000); })
+            ->ArgsProduct(peers)
+            ->Iterations(20'000);
     }
 }
+
+// The table alone under a spoofed flood of ten times its size: percent of the answers that leave from the
+// right address. Time is counted in the flood's datagrams, so that the same comes out on every machine. Two
+// kinds of honest peers: those that ask again and again, who become known, and `fresh` ones that ask once, of
+// which a table cannot know that they are honest.
+double right_in_flood(uint64_t delay, bool fresh) {
+    struct Request {
+        uint64_t due;
+        TableKey peer;
+        LocalIndex local;
+    };
+    constexpr uint64_t honest_peers = 1000;
+    constexpr uint64_t datagrams_a_tick = 100'000 / ticks_a_second;
+    // A request at a time for each honest peer, evenly spread; of those that ask only once, at most one in a
+    // hundred datagrams, because more would be the traffic and not the flood.
+    const uint64_t interval = std::max<uint64_t>(fresh ? 100 : 1, delay / honest_peers + 1);
+    ShimTable table(default_peers);
+    std::deque<Request> waiting;
+    uint64_t requests = 0;
+    uint64_t answers = 0;
+    uint64_t right = 0;
+    for (uint64_t now = 0; now < 10 * ShimTable::entries_for(default_peers); ++now) {
+        const auto ticks = static_cast<Ticks>(now / datagrams_a_tick + 1);
+        table.set({static_cast<uint32_t>(now * 2654435761U), 1111, 53}, locals[0], ticks);
+        if (now % interval == 0) {
+            const uint64_t peer = fresh ? requests : requests % honest_peers;
+            const Request request{now + delay,
+                                  {static_cast<uint32_t>(peer * 2246822519U), 2222, 53},
+                                  locals[1 + requests / honest_peers % 2]};
+            table.set(request.peer, request.local, ticks);
+            waiting.push_back(request);
+            ++requests;
+        }
+        for (; !waiting.empty() && waiting.front().due <= now; waiting.pop_front(), ++answers)
+            right += table.answer(waiting.front().peer, ticks) == waiting.front().local;
+    }
+    return 100.0 * static_cast<double>(right) / static_cast<double>(answers);
+}
+
+// The longest delay at which 99.9 % of the answers are right, to a hundredth of the table's size.
+double longest_delay(bool fresh) {
+    const uint64_t step = ShimTable::entries_for(default_peers) / 200;
+    uint64_t good = 0;
+    for (uint64_t bad = 200; bad - good > 1;) {
+        const uint64_t middle = (good + bad) / 2;
+        (right_in_flood(middle * step, fresh) >= 99.9 ? good : bad) = middle;
+    }
+    return static_cast<double>(good * step);
+}
+
+void add_floods() {
+    const auto add = [](const std::string& name, const std::string& counter, auto value) {
+        benchmark::RegisterBenchmark(name.c_str(), [=](State& state) {
+            for (auto _ : state)
+                state.counters[counter] = value();
+        })->Iterations(1);
+    };
+    for (const bool fresh : {false, true}) {
+        const std::string flood =
+            fresh ? "flood, each honest peer asks once/" : "flood, 1000 honest peers ask again and again/";
+        for (const double share : {0.01, 0.1, 0.4, 1.0, 2.0}) {
+            const auto delay = static_cast<uint64_t>(default_peers * share);
+            add(flood + std::to_string(delay) + " datagrams late", "% right",
+                [=] { return right_in_flood(delay, fresh); });
+        }
+        add(flood + "99.9 % right up to", "datagrams late", [=] { return longest_delay(fresh); });
+    }
+}
+
+void hash_conversation(State& state, ConversationKey key) {
+    const HashKey secret = bench_key();
+    for (auto _ : state) {
+        benchmark::DoNotOptimize(key);
+        benchmark::DoNotOptimize(multihome::hash_of(key, secret));
+    }
+}
+BENCHMARK_CAPTURE(hash_conversation, ipv4, ConversationKey({Address::from_ipv4({0x9e3779b1}), 0, 53}, 53))
+    ->Name("hash of a conversation/IPv4");
+BENCHMARK_CAPTURE(hash_conversation, ipv6,
+                  ConversationKey({{0x0123456789abcdef, 0xfedcba9876543210}, 0, 53}, 53))
+    ->Name("hash of a conversation/IPv6");
+
+// A control message as the kernel writes it, read.
+template <typename Information, int level, int type>
+void read_information(State& state) {
+    alignas(cmsghdr) unsigned char buffer[CMSG_SPACE(sizeof(Information))] = {};
+    *reinterpret_cast<cmsghdr*>(buffer) = {CMSG_LEN(sizeof(Information)), level, type};
+    buffer[CMSG_LEN(4)] = 127;
+    for (auto _ : state) { // NOLINT(clang-analyzer-deadcode.DeadStores)
+        benchmark::DoNotOptimize(buffer);
+        benchmark::DoNotOptimize(control::read(buffer, sizeof buffer, {}));
+    }
+}
+BENCHMARK(read_information<in_pktinfo, IPPROTO_IP, IP_PKTINFO>)->Name("reading packet information/IPv4");
+BENCHMARK(read_information<in6_pktinfo, IPPROTO_IPV6, IPV6_PKTINFO>)->Name("reading packet information/IPv6");
+
+#ifndef __clang_analyzer__ // it takes what Google Benchmark keeps for a leak
+[[maybe_unused]] const bool are_added = [] {
+    add_table<ShimTable>("shim");
+    add_table<MutexTable>("mutex and map");
+#ifdef MULTIHOME_BENCH_TBB
+    add_table<TbbTable>("oneTBB");
+#endif
+#ifdef MULTIHOME_BENCH_CUCKOO
+    add_table<CuckooTable>("libcuckoo");
+#endif
+#ifdef MULTIHOME_BENCH_URCU
+    add_table<UrcuTable>("liburcu");
+#endif
+    add_floods();
+    return true;
+}();
+#endif
 
 } // namespace
 
-void measure_inside(const Settings& settings, Figures& figures) {
-    figures.begin("The table alone (x: to the shim's)");
-    if (!std::filesystem::exists(command("", "")[0]))
-        return figures.skip("table", "the bench was built without libbenchmark-dev");
-    Words built;
-    for (const std::string& table : all_tables)
-        if (!run("look-ups/" + table + "/1000/real_time/threads:1", "0.001").empty())
-            built.push_back(table);
-        else
-            figures.skip(table, "the bench was built without its library");
-    std::vector<size_t> sizes = {1'000, 100'000, 1'000'000};
-    // More than the largest table is made for (8,388,608 peers, 128 MiB): what it does when it is over-full.
-    if (settings.full)
-        sizes.push_back(10'000'000);
-    for (const size_t peers : sizes) {
-        measure_rates(settings, figures, built, peers);
-        measure_lines(figures, built, peers);
-    }
-    measure_rest(settings, figures);
-}
-
 } // namespace multihome::bench
+
+BENCHMARK_MAIN();

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 #
 # What the picture shows: gnuplot -c picture.gp FIGURES OUTPUT. FIGURES has a line for each figure, with tabs between:
-# group, subject, median, low, high. Narrow, with large letters, so that it can be read on a phone. Colours that can be
-# told apart by the colour-blind (Okabe and Ito); multihome-bench adds the style sheet for dark ground (report.cpp).
+# group, subject, median. Narrow, with large letters, so that it can be read on a phone. Colours that can be
+# told apart by the colour-blind (Okabe and Ito); multihome-bench adds the style sheet for dark ground (report.py).
 figures = ARG1
 set terminal svg size 480,860 font "sans-serif,15" noenhanced
 set output ARG2

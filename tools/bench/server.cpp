@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: MIT
-#include "tools/bench/server.hpp"
-
 #include "tools/bench/callgrind.hpp"
-#include "tools/bench/process.hpp"
+#include "tools/bench/programs.hpp"
 #include "tools/bench/shim_table.hpp"
+#include "tools/bench/sockets.hpp"
 
 #include <array>
 #include <csignal>
 #include <cstddef>
-#include <cstdio>
 #include <limits>
 #include <memory>
 #include <netinet/in.h>
@@ -22,6 +20,9 @@ namespace multihome::bench {
 
 namespace {
 
+// Where nothing else lies.
+void* const mark = reinterpret_cast<void*>(0x10000000);
+
 // What differs between the families. An IPv6 socket serves IPv4 clients as well, by their mapped addresses.
 struct Ipv4 {
     using Address = sockaddr_in;
@@ -30,7 +31,7 @@ struct Ipv4 {
     static constexpr int level = IPPROTO_IP;
     static constexpr int option = IP_PKTINFO;
     static constexpr int message = IP_PKTINFO;
-    static void set_port(Address& address, uint16_t port) { address.sin_port = htons(port); }
+    static Address wildcard(uint16_t port) { return ipv4_address(INADDR_ANY, port); }
     static void forget_interface(Information& information) { information.ipi_ifindex = 0; }
 };
 struct Ipv6 {
@@ -40,31 +41,9 @@ struct Ipv6 {
     static constexpr int level = IPPROTO_IPV6;
     static constexpr int option = IPV6_RECVPKTINFO;
     static constexpr int message = IPV6_PKTINFO;
-    static void set_port(Address& address, uint16_t port) { address.sin6_port = htons(port); }
+    static Address wildcard(uint16_t port) { return {AF_INET6, htons(port), 0, in6addr_any, 0}; }
     static void forget_interface(Information& information) { information.ipi6_ifindex = 0; }
 };
-
-template <typename Family>
-Descriptor bind_wildcard(const ServerSettings& settings) {
-    typename Family::Address address{};
-    auto* name = reinterpret_cast<sockaddr*>(&address);
-    name->sa_family = Family::family;
-    Family::set_port(address, settings.port);
-    Descriptor fd{check(socket(Family::family, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket")};
-    const int on = 1;
-    if (settings.native)
-        check(setsockopt(fd.get(), Family::level, Family::option, &on, sizeof on), "packet information");
-    enlarge_buffers(fd.get());
-    check(bind(fd.get(), name, sizeof address), "bind");
-    return fd;
-}
-
-uint16_t port_of(int fd) {
-    sockaddr_in6 address{}; // both families have their port in the same place
-    socklen_t length = sizeof address;
-    check(getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length), "getsockname");
-    return ntohs(address.sin6_port);
-}
 
 // What a server with room for `room` messages keeps between its calls. `apart`: each kind on pages of its
 // own, as larger programs have it.
@@ -72,7 +51,6 @@ template <typename Family, unsigned room, bool apart>
 struct Workspace {
     static constexpr size_t alignment = apart ? 4096 : alignof(std::max_align_t);
     static constexpr size_t control_size = CMSG_SPACE(sizeof(typename Family::Information));
-    static_assert(control_size % sizeof(uint64_t) == 0);
 
     alignas(alignment) std::array<std::array<char, largest_datagram>, room> buffers;
     alignas(alignment) std::array<typename Family::Address, room> peers;
@@ -119,7 +97,7 @@ struct Loop {
 
     void wait_at_gate() const {
         if (marks)
-            *reinterpret_cast<volatile int*>(mark_address) = 0; // NOLINT(performance-no-int-to-ptr)
+            *static_cast<volatile int*>(mark) = 0;
         char byte = 0;
         if (gated && read(STDIN_FILENO, &byte, 1) != 1)
             _exit(0);
@@ -182,16 +160,6 @@ struct Loop {
     }
 };
 
-// First what is not counted, then what is.
-template <typename Work>
-void in_two_parts(const ServerSettings& settings, const Work& work) {
-    if (settings.warm_up != 0)
-        work(settings.warm_up);
-    CALLGRIND_START_INSTRUMENTATION;
-    work(settings.requests != 0 ? settings.requests : std::numeric_limits<uint64_t>::max());
-    CALLGRIND_DUMP_STATS;
-}
-
 template <typename Family, unsigned room, typename Work>
 void with_workspace(Memory memory, const Work& work) {
     using Apart = Workspace<Family, room, true>;
@@ -208,95 +176,75 @@ void with_workspace(Memory memory, const Work& work) {
 }
 
 template <typename Family, bool native, unsigned room>
-void serve_batches(int fd, const ServerSettings& settings) {
+[[gnu::noinline]] void serve_with_room(int fd, const Server& settings) {
     const Loop loop{fd, settings.gated, settings.marks};
     with_workspace<Family, room>(settings.memory, [&](auto& space) {
-        in_two_parts(settings,
-                     [&](uint64_t requests) { loop.template batches<Family, native>(space, requests); });
+        const auto work = [&](uint64_t requests) {
+            if (settings.calls == Calls::batches)
+                loop.template batches<Family, native>(space, requests);
+            else if constexpr (room == 1) {
+                if (native || settings.calls == Calls::messages)
+                    loop.template messages<Family, native>(space, requests);
+                else
+                    loop.template plain<Family>(space, requests);
+            }
+        };
+        if (settings.warm_up != 0)
+            work(settings.warm_up);
+        CALLGRIND_START_INSTRUMENTATION;
+        work(settings.requests != 0 ? settings.requests : std::numeric_limits<uint64_t>::max());
+        CALLGRIND_DUMP_STATS;
     });
 }
 
 template <typename Family, bool native>
-void serve(int fd, const ServerSettings& settings) {
-    if (settings.calls == Calls::batches) {
-        if (settings.room == 1)
-            serve_batches<Family, native, 1>(fd, settings);
-        else if (settings.room == 8)
-            serve_batches<Family, native, 8>(fd, settings);
-        else
-            serve_batches<Family, native, largest_batch>(fd, settings);
-        return;
-    }
-    const Loop loop{fd, settings.gated, settings.marks};
-    with_workspace<Family, 1>(settings.memory, [&](auto& space) {
-        in_two_parts(settings, [&](uint64_t requests) {
-            if (native || settings.calls == Calls::messages)
-                loop.template messages<Family, native>(space, requests);
-            else
-                loop.template plain<Family>(space, requests);
-        });
-    });
+void serve(int fd, const Server& settings) {
+    // The stack goes on at the same place in a page, wherever the environment makes it begin: what crosses a
+    // page costs the shim more.
+    const bool is_small = settings.calls != Calls::batches || settings.room == 1;
+    const auto here = reinterpret_cast<uintptr_t>(__builtin_frame_address(0));
+    *static_cast<volatile char*>(__builtin_alloca((here - (is_small ? 0 : 2560)) % 4096 + 1)) = 0;
+    if (is_small)
+        serve_with_room<Family, native, 1>(fd, settings);
+    else if (settings.room == 8)
+        serve_with_room<Family, native, 8>(fd, settings);
+    else
+        serve_with_room<Family, native, largest_batch>(fd, settings);
 }
 
 template <typename Family, bool native>
-int serve_in_threads(const ServerSettings& settings) {
-    const Descriptor socket = bind_wildcard<Family>(settings);
+void serve_in_threads(const Server& settings) {
+    const int socket = make_socket(Family::family, SOCK_DGRAM);
+    if (settings.native)
+        set_option(socket, Family::level, Family::option, 1, "packet information");
+    enlarge_buffers(socket);
+    bind_to(socket, Family::wildcard(settings.port));
     if (settings.warm_up != 0) // it is counted
         use_steady_key();
-    std::printf("%u\n", port_of(socket.get()));
-    std::fflush(stdout);
     for (unsigned index = 1; index < settings.workers; ++index)
         if (check(fork(), "fork") == 0) {
             prctl(PR_SET_PDEATHSIG, SIGKILL);
-            serve<Family, native>(socket.get(), settings);
+            serve<Family, native>(socket, settings);
             _exit(0);
         }
     std::vector<std::jthread> threads;
     for (unsigned index = 1; index < settings.threads; ++index)
-        threads.emplace_back(serve<Family, native>, socket.get(), settings);
-    serve<Family, native>(socket.get(), settings);
-    return 0;
-}
-
-template <typename Family>
-int serve_family(const ServerSettings& settings) {
-    return settings.native ? serve_in_threads<Family, true>(settings)
-                           : serve_in_threads<Family, false>(settings);
+        threads.emplace_back(serve<Family, native>, socket, settings);
+    announce(socket);
+    serve<Family, native>(socket, settings);
 }
 
 } // namespace
 
-std::vector<std::string> ServerSettings::command() const {
-    std::vector<std::string> words = {own_path(),
-                                      "server",
-                                      "--calls=" + std::to_string(static_cast<int>(calls)),
-                                      "--memory=" + std::to_string(static_cast<int>(memory)),
-                                      "--room=" + std::to_string(room),
-                                      "--threads=" + std::to_string(threads),
-                                      "--workers=" + std::to_string(workers),
-                                      "--warm-up=" + std::to_string(warm_up),
-                                      "--requests=" + std::to_string(requests),
-                                      "--port=" + std::to_string(port),
-                                      "--place=" + std::to_string(static_cast<int>(place))};
-    if (native)
-        words.emplace_back("--native");
-    if (ipv6)
-        words.emplace_back("--ipv6");
-    if (marks)
-        words.emplace_back("--marks");
-    if (gated)
-        words.emplace_back("--gated");
-    return words;
-}
-
-int run_server(const ServerSettings& settings) {
-    if (settings.place != Place::anywhere)
-        move_to(settings.place);
-    if (settings.marks && mmap(reinterpret_cast<void*>(mark_address), 4096,
-                               PROT_READ | PROT_WRITE, // NOLINT(performance-no-int-to-ptr)
+int run(const Server& settings) {
+    if (settings.marks && mmap(mark, 4096, PROT_READ | PROT_WRITE,
                                MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == MAP_FAILED)
         fail("mmap");
-    return settings.ipv6 ? serve_family<Ipv6>(settings) : serve_family<Ipv4>(settings);
+    if (settings.ipv6)
+        settings.native ? serve_in_threads<Ipv6, true>(settings) : serve_in_threads<Ipv6, false>(settings);
+    else
+        settings.native ? serve_in_threads<Ipv4, true>(settings) : serve_in_threads<Ipv4, false>(settings);
+    return 0;
 }
 
 } // namespace multihome::bench

@@ -1,31 +1,32 @@
 // SPDX-License-Identifier: MIT
 //
-// All that the bench knows of the shim's inside: its table of conversations as one of the tables that are
+// What the bench knows of the shim's inside: its table of conversations as one of the tables that are
 // compared (tables.hpp), and its hash key.
 #pragma once
 
 #include "shim/base/settings.hpp"
 #include "shim/peers/shared_state.hpp"
 
-#include <array>
 #include <cstdint>
 #include <fstream>
 #include <new>
+#include <random>
 #include <string>
 #include <sys/mman.h>
 
 namespace multihome::bench {
 
 constexpr size_t default_peers = ::multihome::Settings::default_peers;
-constexpr unsigned largest_bucket_bits = ConversationTable::maximum_bucket_bits;
 
-// Always the same, by Knuth's MMIX generator.
+// Knuth's MMIX generator: the numbers are always the same.
+using Random = std::linear_congruential_engine<uint64_t, 6364136223846793005, 1442695040888963407, 0>;
+
 inline HashKey bench_key() {
     HashKey key{};
-    uint64_t random = 1;
+    Random random(1);
     for (uint64_t& word : key.words) {
-        random = random * 6364136223846793005U + 1442695040888963407U;
-        word = random ^ random >> 32;
+        word = random();
+        word ^= word >> 32;
     }
     key.make_odd();
     return key;
@@ -39,8 +40,7 @@ inline void use_steady_key() {
     for (std::string line; std::getline(maps, line);) {
         if (line.find(" rw-s ") == std::string::npos || line.find("/dev/zero") == std::string::npos)
             continue;
-        auto* state = reinterpret_cast<SharedState*>(
-            std::stoull(line, nullptr, 16)); // NOLINT(performance-no-int-to-ptr)
+        auto* state = reinterpret_cast<SharedState*>(std::stoull(line, nullptr, 16));
         if (std::string_view(state->magic) == SharedState::expected_magic)
             state->key = bench_key();
     }
@@ -61,50 +61,38 @@ inline uint64_t hash_of(const TableKey& key) {
         ConversationKey({Address::from_ipv4({key.address}), 0, key.port}, key.local_port), secret);
 }
 
+// One for all tables, which are measured: a process has one.
+inline LocalAddresses& local_addresses() {
+    static LocalAddresses all{};
+    return all;
+}
+
 // What the shim uses, made as the shim makes it.
 class ShimTable {
 public:
-    struct Thread {};
-
     explicit ShimTable(size_t peers)
         : bits_(ConversationTable::bucket_bits_for(peers)), buckets_(map(bits_)),
-          table_(buckets_, (uint64_t{1} << bits_) - 1, &locals(), {}) {
-        for (uint32_t local = 1; local < indices_.size(); ++local)
-            indices_[local] = locals().intern({Address::from_ipv4({local}), 0});
-    }
+          table_(buckets_, (uint64_t{1} << bits_) - 1, &local_addresses(), {}) {}
     ~ShimTable() { munmap(buckets_, sizeof(ConversationTable::Bucket) << bits_); }
     ShimTable(const ShimTable&) = delete;
     ShimTable& operator=(const ShimTable&) = delete;
 
-    void insert(const TableKey& key, uint32_t local) { update(key, local); }
-    void update(const TableKey& key, uint32_t local, Ticks now = 1) {
+    void set(const TableKey& key, LocalIndex local, Ticks now = 1) {
         const uint64_t hash = hash_of(key);
-        table_.hear(hash, indices_[local], now, table_.find(hash));
+        table_.hear(hash, local, now, table_.find(hash));
     }
-    uint32_t find(const TableKey& key) const {
-        return number_of(table_.find(hash_of(key)).state().asked_last());
-    }
+    LocalIndex find(const TableKey& key) const { return table_.find(hash_of(key)).state().asked_last(); }
     // The source of an answer that comes late.
-    uint32_t answer(const TableKey& key, Ticks now) {
+    LocalIndex answer(const TableKey& key, Ticks now) {
         const uint64_t hash = hash_of(key);
-        return number_of(table_.speak(hash, now, table_.find(hash), true).from);
+        return table_.speak(hash, now, table_.find(hash), true).from;
     }
 
-    uint64_t entries() const { return uint64_t{ConversationTable::ways} << bits_; }
+    static uint64_t entries_for(size_t peers) {
+        return uint64_t{ConversationTable::ways} << ConversationTable::bucket_bits_for(peers);
+    }
 
 private:
-    uint32_t number_of(LocalIndex index) const {
-        uint32_t number = static_cast<uint32_t>(indices_.size() - 1);
-        while (number != 0 && indices_[number] != index)
-            --number;
-        return number;
-    }
-
-    // One for all tables, which are measured: a process has one.
-    static LocalAddresses& locals() {
-        static LocalAddresses all{};
-        return all;
-    }
     static ConversationTable::Bucket* map(unsigned bits) {
         void* memory = mmap(nullptr, sizeof(ConversationTable::Bucket) << bits, PROT_READ | PROT_WRITE,
                             MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -113,7 +101,6 @@ private:
         return static_cast<ConversationTable::Bucket*>(memory);
     }
 
-    std::array<LocalIndex, 5> indices_{}; // of the local addresses 1 to 4
     unsigned bits_;
     ConversationTable::Bucket* buckets_;
     ConversationTable table_;

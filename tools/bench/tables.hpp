@@ -1,19 +1,17 @@
 // SPDX-License-Identifier: MIT
 //
-// The tables that are compared, each behind the same few functions. All of them map (peer, local port) to the
-// number of a local address, all of them hash with the same keyed function, because a table that is not keyed
-// can be attacked.
+// The tables that are compared with the shim's, each behind the same few functions. All of them map (peer,
+// local port) to the number of a local address, all of them hash with the same keyed function, because a
+// table that is not keyed can be attacked.
 //
 //     explicit Table(size_t peers);
-//     void insert(const TableKey&, uint32_t local);     // a new peer
-//     void update(const TableKey&, uint32_t local);     // one that is there
-//     uint32_t find(const TableKey&);                   // 0: not there
-//     struct Thread;                                    // lives as long as a thread uses the table
+//     void set(const TableKey&, LocalIndex local); // of a new peer, or of one that is there
+//     LocalIndex find(const TableKey&);            // 0: not there
 #pragma once
 
 #include "tools/bench/shim_table.hpp"
 
-#include <cstdlib>
+#include <bit>
 #include <mutex>
 #include <unordered_map>
 
@@ -29,132 +27,114 @@
 #include <urcu/rculfhash.h>
 #endif
 
-namespace multihome::bench {
-
-struct TableHash {
-    size_t operator()(const TableKey& key) const { return hash_of(key); }
+template <>
+struct std::hash<multihome::bench::TableKey> {
+    size_t operator()(const multihome::bench::TableKey& key) const { return hash_of(key); }
 };
 
-class MutexTable {
-public:
-    struct Thread {};
+namespace multihome::bench {
 
-    explicit MutexTable(size_t peers) { map_.reserve(peers); }
+struct MutexTable {
+    std::mutex mutex;
+    std::unordered_map<TableKey, LocalIndex> map;
 
-    void insert(const TableKey& key, uint32_t local) { update(key, local); }
-    void update(const TableKey& key, uint32_t local) {
-        const std::lock_guard lock(mutex_);
-        map_[key] = local;
+    explicit MutexTable(size_t peers) { map.reserve(peers); }
+
+    void set(const TableKey& key, LocalIndex local) {
+        const std::lock_guard lock(mutex);
+        map[key] = local;
     }
-    uint32_t find(const TableKey& key) {
-        const std::lock_guard lock(mutex_);
-        const auto found = map_.find(key);
-        return found != map_.end() ? found->second : 0;
+    LocalIndex find(const TableKey& key) {
+        const std::lock_guard lock(mutex);
+        const auto found = map.find(key);
+        return found != map.end() ? found->second : LocalIndex{};
     }
-
-private:
-    std::mutex mutex_;
-    std::unordered_map<TableKey, uint32_t, TableHash> map_;
 };
 
 #ifdef MULTIHOME_BENCH_TBB
-class TbbTable {
-public:
-    struct Thread {};
+struct TbbTable {
+    using Map = oneapi::tbb::concurrent_hash_map<TableKey, LocalIndex>;
+    Map map;
 
-    explicit TbbTable(size_t peers) : map_(peers) {}
+    explicit TbbTable(size_t peers) : map(peers) {}
 
-    void insert(const TableKey& key, uint32_t local) { map_.insert(std::make_pair(key, local)); }
-    void update(const TableKey& key, uint32_t local) {
+    void set(const TableKey& key, LocalIndex local) {
         Map::accessor entry;
-        if (map_.find(entry, key))
-            entry->second = local;
+        map.insert(entry, key);
+        entry->second = local;
     }
-    uint32_t find(const TableKey& key) const {
+    LocalIndex find(const TableKey& key) const {
         Map::const_accessor entry;
-        return map_.find(entry, key) ? entry->second : 0;
+        return map.find(entry, key) ? entry->second : LocalIndex{};
     }
-
-private:
-    struct Compare {
-        static size_t hash(const TableKey& key) { return hash_of(key); }
-        static bool equal(const TableKey& one, const TableKey& other) { return one == other; }
-    };
-    using Map = oneapi::tbb::concurrent_hash_map<TableKey, uint32_t, Compare>;
-
-    Map map_;
 };
 #endif
 
 #ifdef MULTIHOME_BENCH_CUCKOO
-class CuckooTable {
-public:
-    struct Thread {};
+struct CuckooTable {
+    libcuckoo::cuckoohash_map<TableKey, LocalIndex> map;
 
-    explicit CuckooTable(size_t peers) : map_(peers) {}
+    explicit CuckooTable(size_t peers) : map(peers) {}
 
-    void insert(const TableKey& key, uint32_t local) { map_.insert(key, local); }
-    void update(const TableKey& key, uint32_t local) { map_.update(key, local); }
-    uint32_t find(const TableKey& key) const {
-        uint32_t local = 0;
-        map_.find(key, local);
+    void set(const TableKey& key, LocalIndex local) { map.insert_or_assign(key, local); }
+    LocalIndex find(const TableKey& key) const {
+        LocalIndex local{};
+        map.find(key, local);
         return local;
     }
-
-private:
-    libcuckoo::cuckoohash_map<TableKey, uint32_t, TableHash> map_;
 };
 #endif
 
+// As long as a thread uses any of the tables.
+struct TableUser {
 #ifdef MULTIHOME_BENCH_URCU
-class UrcuTable {
-public:
-    struct Thread {
-        Thread() { rcu_register_thread(); }
-        ~Thread() { rcu_unregister_thread(); }
-        Thread(const Thread&) = delete;
-        Thread& operator=(const Thread&) = delete;
-    };
+    TableUser() {
+        rcu_register_thread();
+    }
+    ~TableUser() {
+        rcu_unregister_thread();
+    }
+    TableUser(const TableUser&) = delete;
+    TableUser& operator=(const TableUser&) = delete;
+#endif
+};
 
-    explicit UrcuTable(size_t peers) {
-        unsigned long buckets = 1;
-        while (buckets < peers)
-            buckets *= 2;
-        table_ = cds_lfht_new(buckets, 1, 0, CDS_LFHT_AUTO_RESIZE | CDS_LFHT_ACCOUNTING, nullptr);
-        if (table_ == nullptr)
-            throw std::bad_alloc();
-    }
-
-    void insert(const TableKey& key, uint32_t local) {
-        auto* entry = new Entry; // lives as long as the process
-        cds_lfht_node_init(&entry->node);
-        entry->key = key;
-        entry->local.store(local, std::memory_order_relaxed);
-        rcu_read_lock();
-        cds_lfht_add(table_, hash_of(key), &entry->node);
-        rcu_read_unlock();
-    }
-    // In place, which is all that so small a value needs.
-    void update(const TableKey& key, uint32_t local) {
-        rcu_read_lock();
-        if (Entry* entry = look_up(key))
-            entry->local.store(local, std::memory_order_release);
-        rcu_read_unlock();
-    }
-    uint32_t find(const TableKey& key) {
-        rcu_read_lock();
-        const Entry* entry = look_up(key);
-        const uint32_t local = entry != nullptr ? entry->local.load(std::memory_order_acquire) : 0;
-        rcu_read_unlock();
-        return local;
-    }
-
-private:
+#ifdef MULTIHOME_BENCH_URCU
+struct UrcuTable {
     struct Entry {
         cds_lfht_node node; // first, so that its address is the entry's
         TableKey key;
-        std::atomic<uint32_t> local;
+        std::atomic<LocalIndex> local;
     };
+    cds_lfht* table;
+
+    explicit UrcuTable(size_t peers)
+        : table(
+              cds_lfht_new(std::bit_ceil(peers), 1, 0, CDS_LFHT_AUTO_RESIZE | CDS_LFHT_ACCOUNTING, nullptr)) {
+        if (table == nullptr)
+            throw std::bad_alloc();
+    }
+
+    // In place where the peer is there, which is all that so small a value needs.
+    void set(const TableKey& key, LocalIndex local) {
+        rcu_read_lock();
+        if (Entry* entry = look_up(key)) {
+            entry->local.store(local, std::memory_order_release);
+        } else {
+            entry = new Entry{{}, key, local}; // lives as long as the process
+            cds_lfht_node_init(&entry->node);
+            cds_lfht_add(table, hash_of(key), &entry->node);
+        }
+        rcu_read_unlock();
+    }
+    LocalIndex find(const TableKey& key) {
+        rcu_read_lock();
+        const Entry* entry = look_up(key);
+        const LocalIndex local =
+            entry != nullptr ? entry->local.load(std::memory_order_acquire) : LocalIndex{};
+        rcu_read_unlock();
+        return local;
+    }
 
     static int matches(cds_lfht_node* node, const void* key) {
         return reinterpret_cast<const Entry*>(node)->key == *static_cast<const TableKey*>(key);
@@ -162,11 +142,9 @@ private:
 
     Entry* look_up(const TableKey& key) {
         cds_lfht_iter iterator{};
-        cds_lfht_lookup(table_, hash_of(key), matches, &key, &iterator);
+        cds_lfht_lookup(table, hash_of(key), matches, &key, &iterator);
         return reinterpret_cast<Entry*>(cds_lfht_iter_get_node(&iterator));
     }
-
-    cds_lfht* table_;
 };
 #endif
 

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: MIT
+"""What the bench has found out: printed as a table while it comes in, kept as JSON for the tables and the picture."""
+import json
+import math
+import statistics
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+
+@dataclass
+class Sample:
+    """The middle of several repetitions, and how sure it is."""
+    median: float = 0
+    low: float = 0
+    high: float = 0
+
+    def __bool__(self):
+        return self.high != 0
+
+
+def exactly(value):
+    return Sample(value, value, value)
+
+
+def spread(values):
+    """With the quartiles, between which half of the repetitions lay. They do not move apart with more repetitions, as
+    the extremes would."""
+    low, median, high = statistics.quantiles(values, n=4, method="inclusive")
+    return Sample(median, low, high)
+
+
+def sure(values):
+    """With the 95 % confidence interval of the median, by the order of the values alone: it holds whatever their
+    distribution is."""
+    if not values:
+        return Sample()
+    # How many values lie below the true median is binomial; 1.96 standard deviations of that on either side.
+    count = len(values)
+    reach = 1.96 * math.sqrt(count) / 2
+    low = max(0, math.floor(count / 2 - reach) - 1)
+    high = min(count - 1, math.ceil(count / 2 + reach))
+    return Sample(statistics.median(values), sorted(values)[low], sorted(values)[high])
+
+
+@dataclass
+class Budget:
+    """What a figure has to keep to: "at most" or "at least" so much, or its "ratio at most" or "ratio at least"."""
+    kind: str
+    limit: float
+
+    def __str__(self):
+        return f"{self.kind} {self.limit:g}"
+
+
+def at_most(limit):
+    return Budget("at most", limit)
+
+
+def readable(value):
+    """1234567 as "1.23 M"."""
+    for start, unit, name, digits in (1e9, 1e9, "G", 2), (1e6, 1e6, "M", 2), (1e4, 1e3, "k", 1):
+        if abs(value) >= start:
+            return f"{value / unit:.{digits}f} {name}"
+    digits = 0 if abs(value) >= 1000 or value == math.floor(value) else 1 if abs(value) >= 100 else 2
+    return f"{value:.{digits}f}"
+
+
+@dataclass
+class Figure:
+    part: str  # of the bench
+    group: str  # what was measured: "one client, recvfrom, IPv4"
+    subject: str  # of what: "native", "shim", "oneTBB"
+    unit: str
+    value: Sample
+    # To the subject that the others of the group are compared with: of the ratios of each repetition.
+    ratio: Sample = None
+    budget: Budget = None
+    note: str = ""
+
+    @property
+    def name(self):
+        return f"{self.group}: {self.subject}"
+
+    def is_within_budget(self):
+        if not self.budget:
+            return True
+        value = (self.ratio or Sample()) if self.budget.kind.startswith("ratio") else self.value
+        return (value.median <= self.budget.limit if self.budget.kind.endswith("at most") else
+                value.median >= self.budget.limit)
+
+    def __str__(self):
+        text = f"{readable(self.value.median)} {self.unit}"
+        if self.value.low != self.value.high:
+            text += f" ({readable(self.value.low)} to {readable(self.value.high)})"
+        text = f"    {self.subject:<22} {text:<40}"
+        if self.ratio:
+            text += f" x {self.ratio.median:.3f} ({self.ratio.low:.3f} to {self.ratio.high:.3f})"
+        if self.budget:
+            text += f" {self.budget}: {'met' if self.is_within_budget() else 'MISSED'}"
+        return text + (f"  {self.note}" if self.note else "")
+
+    def as_json(self):
+        fields = rounded(asdict(self))
+        if not self.ratio:
+            fields.pop("ratio", None)
+        return json.dumps(fields, sort_keys=True, separators=(",", ":"))
+
+
+def rounded(value):
+    """Without what is not there. Six digits are more than any of the figures are worth."""
+    if isinstance(value, dict):
+        return {name: rounded(each) for name, each in value.items() if each not in (None, "")}
+    return value if isinstance(value, str) else float(f"{value:.6g}")
+
+
+class Figures:
+    def __init__(self, machine):
+        self.machine = machine  # "This processor, 2 processors; this kernel; this compiler; this libc"
+        self.all = []
+        self.skipped = []
+        self.part = self.group = ""
+
+    def begin(self, title):
+        """Starts a part of the table."""
+        print(f"\n{title}", flush=True)
+        self.part, self.group = title, ""
+
+    def add(self, group, subject, unit, value, **more):
+        if group != self.group:
+            print(f"  {group}")
+        self.group = group
+        self.all.append(Figure(self.part, group, subject, unit, value, **more))
+        print(self.all[-1], flush=True)
+
+    def add_all(self, group, unit, values, budgets={}):
+        """A figure for each subject, of values that repeat exactly."""
+        for subject, value in values.items():
+            self.add(group, subject, unit, exactly(value), budget=budgets.get(subject))
+
+    def compare(self, group, unit, values, reference, budgets={}, notes={}):
+        """A figure for each subject, of its `values` in the order of the repetitions; ratios to the `reference`."""
+        for subject, mine in values.items():
+            ratios = [one / other for one, other in zip(mine, values.get(reference, ())) if other]
+            self.add(group, subject, unit, spread(mine), ratio=sure(ratios), budget=budgets.get(subject),
+                     note=notes.get(subject, ""))
+
+    def skip(self, what, why):
+        """Says why a part is missing."""
+        print(f"  SKIP {what}: {why}", flush=True)
+        self.skipped.append(f"{what}: {why}")
+
+    def are_within_budgets(self):
+        """Prints the budgets that were missed, and how many there are."""
+        missed = [figure for figure in self.all if not figure.is_within_budget()]
+        if missed:
+            print("\nMissed budgets")
+        for figure in missed:
+            print(f"  {figure.name}: {readable((figure.ratio or figure.value).median)}, {figure.budget}")
+        budgets = sum(1 for figure in self.all if figure.budget)
+        if budgets:
+            print(f"{budgets - len(missed)} of {budgets} budgets met")
+        return not missed
+
+    def write(self, path):
+        """As a file, a figure a line, so that a difference between two runs can be read."""
+        document = {"license": "SPDX-License-Identifier: MIT",
+                    "low and high": "of a value: the quartiles of its repetitions; of a ratio: the 95 % confidence "
+                                    "interval of the median of the repetitions' ratios",
+                    "machine": self.machine, "figures": "@", "skipped": self.skipped}
+        lines = ",\n    ".join(figure.as_json() for figure in self.all)
+        Path(path).write_text(json.dumps(document, indent=2).replace('"@"', f"[\n    {lines}\n  ]") + "\n")
+
+    @staticmethod
+    def read(path):
+        document = json.loads(Path(path).read_text())
+        figures = Figures(document["machine"])
+        figures.skipped = document["skipped"]
+        for figure in document["figures"]:
+            for name, kind in ("value", Sample), ("ratio", Sample), ("budget", Budget):
+                if name in figure:
+                    figure[name] = kind(**figure[name])
+            figures.all.append(Figure(**figure))
+        return figures
