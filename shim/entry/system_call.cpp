@@ -132,6 +132,6 @@ long syscall_with_arguments(long number, long a, long b, long c, long d, long e,
         return filtered(b == SECCOMP_MODE_STRICT, as<const void*>(c), false, pass_on);
     if (number == SYS_seccomp && (a == SECCOMP_SET_MODE_STRICT || a == SECCOMP_SET_MODE_FILTER))
         return filtered(a == SECCOMP_SET_MODE_STRICT, as<const void*>(c),
-                        (b & SECCOMP_FILTER_FLAG_NEW_LISTENER) != 0, pass_on);
+                        (static_cast<unsigned long>(b) & SECCOMP_FILTER_FLAG_NEW_LISTENER) != 0, pass_on);
     return pass_on();
 }

@@ -65,7 +65,8 @@ struct Lifetimes {
 
 class Conversation {
 public:
-    // In the lowest bits of the word. No word is 0 but the empty one: a moving conversation has a home.
+    // In the lowest bits of the word. No word is 0 but the empty one: a moving conversation has asked
+    // somewhere.
     enum class Kind : uint8_t { moving = 0, question = 1, spoke_first = 2, known = 3 };
 
     // The state's bits in a word; those above are the fingerprint.
@@ -234,13 +235,9 @@ public:
     constexpr bool is_settled() const {
         return kind() == Kind::known || (kind() == Kind::moving && !is_contested());
     }
-    // A moving one whose home was answered only once.
+    // A moving one whose home was answered only once, or that has none.
     constexpr bool is_contested() const {
         return kind() == Kind::moving && word_ != 0 && (word_ & contested_bit) != 0;
-    }
-    // A moving one, whose question waits.
-    constexpr bool is_unanswered_move(Ticks now, const Lifetimes& lifetimes) const {
-        return kind() == Kind::moving && word_ != 0 && !is_answered() && counts(now, lifetimes);
     }
     // A question or a moving one: something was sent since.
     constexpr bool is_answered() const {
@@ -302,7 +299,7 @@ private:
 
     // Of a moving one: what is sent is taken for the answer to its question.
     constexpr bool is_answered_by_speaking(Ticks now, const Lifetimes& lifetimes, bool late) const {
-        return late && is_unanswered_move(now, lifetimes);
+        return late && !is_answered() && counts(now, lifetimes);
     }
 
     // Four bits of time are four lives of a question. Then one that nobody has come back to counts once

@@ -172,8 +172,6 @@ LocalIndex learn(SharedState& state, ThreadMemory* memory, Socket socket, int fd
         log_crowded();
     }
     const Conversation::Kind kind = heard.entry.state().kind();
-    if (heard.entry && kind == Conversation::Kind::moving && memory != nullptr)
-        memory->set_moving(hash, at);
     if (heard.entry && kind == Conversation::Kind::question && !Handover::answers_from(peer.port))
         state.handover.offer(hash_in(state, peer), at,
                              static_cast<uint16_t>(state.sockets_made.load(std::memory_order_relaxed)), time,
@@ -187,11 +185,6 @@ void begin_reading(SharedState& state, ThreadMemory& memory) {
         return;
     memory.set_reader();
     state.readers.fetch_add(1, std::memory_order_relaxed); // a hint
-}
-
-// Relaxed: a hint.
-bool is_only_reader(const SharedState& state, const ThreadMemory& memory) {
-    return memory.is_reader() && state.readers.load(std::memory_order_relaxed) == 1;
 }
 
 // False where a program asks for packet information itself: it is to see it on every datagram. And where a
@@ -256,14 +249,9 @@ LocalIndex detail::send_changing(ThreadMemory* memory, Socket socket, uint64_t h
             memory->set_on_its_own();
         return speak(state, memory, socket, hash, peer, found, may_be_for_another);
     }
-    if (memory != nullptr && memory->has_heard_moving(hash) && !is_only_reader(state, *memory) &&
-        known.is_unanswered_move(now(), state.table().lifetimes())) [[unlikely]]
-        set_answers_late(state);
-    // What has no record may still be an answer: what a signal handler sends, what a thread sends that has
-    // received more than it remembers, and what the only one sends that receives anything, and so has heard
-    // all questions.
-    const bool late =
-        answers_late(state) || memory == nullptr || memory->has_lost_some() || is_only_reader(state, *memory);
+    // What has no record may still be an answer: what a signal handler sends, and what a thread sends that
+    // has received more than it remembers.
+    const bool late = answers_late(state) || memory == nullptr || memory->has_lost_some();
     const LocalIndex at = speak(state, memory, socket, hash, peer, found, late);
     if (at == local_by_route)
         count(memory, socket, record ? Counter::spoke_first : Counter::not_heard);

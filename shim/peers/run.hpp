@@ -28,6 +28,10 @@ public:
         constexpr bool is_of(uint64_t hash) const { return ((word_ ^ hash) & conversation_mask) == 0; }
         constexpr LocalIndex at() const { return static_cast<LocalIndex>(word_ & index_mask); }
         constexpr bool is_answered() const { return (word_ & answered_bit) != 0; }
+        // Of the same conversation, at the same address.
+        constexpr bool is_like(Record other) const {
+            return ((word_ ^ other.word_) & (conversation_mask | index_mask)) == 0;
+        }
         // Of this conversation, and not answered yet.
         constexpr bool is_question_of(uint64_t hash) const {
             return ((word_ ^ ((hash & conversation_mask) | present_bit)) &
@@ -62,18 +66,17 @@ public:
         count_ = 1;
         records_[0] = record;
     }
-    // Beyond the capacity the table alone knows them.
+    // What there is no room for the table alone knows.
     void add(Record record) {
         if (count_ < capacity)
             records_[count_++] = record;
     }
 
-    // Of a full one: makes room, and keeps what came last.
-    void forget_oldest() {
-        constexpr unsigned kept = capacity / 2;
-        std::copy_n(records_.end() - kept, kept, records_.begin());
-        count_ = kept;
-        next_ = 0;
+    // Of a full one: makes room, and keeps the first half and the last quarter.
+    void forget_middle() {
+        constexpr unsigned last = capacity / 4;
+        std::copy_n(records_.end() - last, last, records_.begin() + capacity / 2);
+        count_ = capacity / 2 + last;
     }
 
     // Takes back what came after the first `count`.
@@ -140,6 +143,13 @@ public:
             if (record.is_of(hash) && record.at() != local_by_route && is_gone(record.at()))
                 record.forget_address();
         }
+    }
+
+    // The last datagram like this one that has no answer has been answered.
+    void answer_like(Record answered) {
+        for (unsigned index = count_; index > 0; --index)
+            if (Record& record = records_[index - 1]; record.is_like(answered) && !record.is_answered())
+                return record.answer();
     }
 
     // The last datagram of this conversation; null where there is none.

@@ -49,7 +49,7 @@ class ThreadMemory {
         constexpr Progress not_drained() const { return Progress{word_ & ~drained_bit}; }
         // The run does not remember all that it was.
         constexpr Progress lost() const { return Progress{word_ | lost_bit}; }
-        // What the last call has brought was only looked at.
+        // The last call has only looked.
         constexpr Progress peeked() const { return Progress{word_ | peeked_bit}; }
         constexpr Progress sent() const { return Progress{word_ & ~receiving_bit}; }
 
@@ -137,8 +137,6 @@ public:
             progress_ = Progress::receiving();
             return;
         }
-        if (progress_.was_peeked()) [[unlikely]]
-            run_.drop(progress_.count_before());
         if (progress_.is_drained()) [[unlikely]]
             end_round(socket);
         progress_ = progress_.goes_on(run_.count());
@@ -170,24 +168,24 @@ public:
         return true;
     }
 
-    // What was only looked at will be received again. Until then it may be answered; the run goes on as if it
-    // had not been.
+    // What was only looked at will be received again: the run goes on as if it had not been. Until then it
+    // may be answered.
     void end_peek() {
         close_quick_look();
-        if (run_.count() > progress_.count_before())
-            peeked_ = run_.last();
-        progress_ = progress_.count_before() == 0 ? Progress{} : progress_.peeked();
+        const unsigned before = progress_.count_before();
+        const Run::Record peeked = run_.count() > before ? run_.last() : Run::Record{};
+        run_.drop(before);
+        // What was answered when it was looked at has no answer left when it is received.
+        if (peeked_.is_answered())
+            run_.answer_like(peeked_);
+        peeked_ = peeked;
+        is_peeked_taken_ = false;
+        progress_ = (before == 0 ? Progress{} : progress_).peeked();
     }
     // True where this, which is received now, is what was looked at last: it has been learnt from.
     bool takes_peeked(uint64_t hash, LocalIndex at) {
-        const Run::Record peeked = std::exchange(peeked_, {});
-        return peeked && peeked.is_of(hash) && peeked.at() == at;
+        return !std::exchange(is_peeked_taken_, true) && peeked_ && peeked_.is_of(hash) && peeked_.at() == at;
     }
-
-    // A peer that is known elsewhere asks. A thread that answers it only after it has gone on to something
-    // else has no record of it any more. Where several threads receive, it remembers the last such peer.
-    void set_moving(uint64_t hash, LocalIndex at) { moving_ = {hash, at, false}; }
-    bool has_heard_moving(uint64_t hash) const { return moving_ && moving_.is_of(hash); }
 
     // A receive call on this socket found nothing.
     void drained(Socket socket) {
@@ -224,7 +222,8 @@ public:
         again_ = 0;
         stored_.word = nullptr;
         is_on_its_own_ = false;
-        return answers_in_order() ? run_.answer_first(hash) : run_.answer_latest(hash);
+        const Run::Record record = answers_in_order() ? run_.answer_first(hash) : run_.answer_latest(hash);
+        return (record && !record.is_answered()) || !is_peeked(hash) ? record : answer_peeked();
     }
 
     // Something is sent now, in nanoseconds, to who was heard elsewhere than where it is known. True where it
@@ -241,8 +240,9 @@ public:
 
     // Where this thread has heard the conversation last; local_by_route where it has not.
     LocalIndex heard_last(uint64_t hash) {
-        const Run::Record* const record = run_.latest(hash);
-        return record != nullptr ? record->at() : local_by_route;
+        if (const Run::Record* const record = run_.latest(hash); record != nullptr)
+            return record->at();
+        return is_peeked(hash) ? peeked_.at() : local_by_route;
     }
 
     // What is sent now has made this change in the table.
@@ -254,6 +254,8 @@ public:
     ConversationTable::Change give_back(uint64_t hash, bool was_last) {
         if (!was_last || !is_on_its_own_)
             run_.give_back(hash);
+        if (is_peeked(hash))
+            peeked_.give_back();
         return std::exchange(stored_, {});
     }
 
@@ -321,11 +323,18 @@ private:
         progress_ = progress_.not_drained();
     }
 
-    // Answers in order begin with the first. Others, if any, are to what came lately: a server that forks for
-    // each request receives for ever, and its children answer.
+    bool is_peeked(uint64_t hash) const { return progress_.was_peeked() && peeked_ && peeked_.is_of(hash); }
+    Run::Record answer_peeked() {
+        const Run::Record before = peeked_;
+        peeked_.answer();
+        return before;
+    }
+
+    // Whether answers come in order, beginning with the first, shows where the run ends. A server that forks
+    // for each request receives for ever, and its children answer what came last.
     [[gnu::noinline]] void lose_some() {
         if (!progress_.is_ordered()) {
-            run_.forget_oldest();
+            run_.forget_middle();
             progress_ = progress_.goes_on(run_.count());
         }
         progress_ = progress_.lost();
@@ -348,7 +357,8 @@ private:
     bool is_entered_ = false;
     Progress progress_;
     bool is_reader_ = false;
-    bool is_on_its_own_ = false; // see give_back()
+    bool is_peeked_taken_ = false; // see takes_peeked()
+    bool is_on_its_own_ = false;   // see give_back()
     static_assert(Run::capacity <= UINT8_MAX);
     unsigned thread_number_ = 0;
     uint64_t answer_began_at_ = 0; // see answers_at()
@@ -369,7 +379,6 @@ private:
         const int* error_number = nullptr;
     } quick_;
     Run::Record peeked_; // what a call has only looked at
-    Run::Record moving_; // see set_moving()
     Run run_;
 };
 static_assert(sizeof(ThreadMemory) <= 1024);

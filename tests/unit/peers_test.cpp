@@ -176,11 +176,35 @@ TEST_CASE("one that was looked at and left is answered from where it asked") {
 // GnuTLS's example looks at the first datagram, answers that with a cookie, and then takes it off.
 TEST_CASE("one that was looked at is answered from where it asked, also behind others") {
     Scene([] {
-        receive(1, 2);
+        settle(1, 2);
+        receive(9, 2);
         test::peek(1, 3);
         CHECK(answer(1) == local(3));
         receive(1, 3);
         CHECK(answer(1) == local(3));
+    });
+}
+
+TEST_CASE("one that was answered when it was looked at is not answered again for the next one") {
+    const Scene scene([] {
+        for (unsigned time = 0; time < 3; ++time)
+            for (const unsigned at : {2U, 3U, 3U, 3U, 4U}) {
+                test::peek(1, at);
+                CHECK(answer(1) == local(at));
+                receive(1, at);
+            }
+    });
+}
+
+TEST_CASE("what has been received is answered before what was only looked at") {
+    Scene([] {
+        for (unsigned time = 0; time < 3; ++time) {
+            receive(1, 2);
+            test::peek(1, 3);
+            CHECK(answer(1) == local(2));
+            receive(1, 3);
+            CHECK(answer(1) == local(3));
+        }
     });
 }
 

@@ -175,7 +175,7 @@ static __always_inline void hear(const struct arrival* arrival) {
         }
         return;
     }
-    if (known->known && known->known != number + 1)
+    if (known->known && known->known <= ENGINE_PLACES && known->known != number + 1)
         count(ENGINE_MOVES);
     known->asked = (__u8)(number + 1);
     known->asks++;
