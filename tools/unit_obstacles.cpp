@@ -20,7 +20,7 @@ constexpr std::array system_calls = {
     "futex",       "mmap",    "munmap",        "mincore",         "getrandom",   "rt_sigprocmask",
     "bind",        "connect", "close",         "socket",          "sendto",      "recvfrom",
     "sched_yield", "ioctl",   "rt_sigpending", "rt_sigtimedwait", "write",       "openat",
-    "openat2",     "fstat",   "geteuid"};
+    "openat2",     "fstat",   "geteuid",       "clock_gettime"};
 
 bool names_library(const std::string& unit_paths, const std::string& library) {
     const std::vector<std::string> paths = split_words(unit_paths);
