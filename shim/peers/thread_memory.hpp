@@ -37,8 +37,9 @@ class ThreadMemory {
     class Progress {
     public:
         constexpr Progress() = default;
-        // Single calls receive, and nothing was sent since. `count`: of the run, when the last one began.
+        // Single calls receive, and nothing was sent since.
         static constexpr Progress receiving() { return Progress{receiving_bit}; }
+        // One more has brought something. `count`: of the run, when it began.
         constexpr Progress goes_on(unsigned count) const {
             return Progress{(word_ & (drained_bit | lost_bit)) | receiving_bit | count << count_shift};
         }

@@ -63,20 +63,19 @@ struct Steady {
     LocalIndex at() const { return entry.state().first_index(); }
 };
 
-// False where the conversation is not so, or no message is kept for the address.
+// False where the conversation is not so, or no message is kept for the address. The datagram's words are put
+// into `raw`, and the conversation's hash into `hash`, which stays as it is where the form is another one.
 template <typename Family>
-[[gnu::always_inline]] inline bool find_steady(SharedState& state, uint64_t hash, const RawDatagram& raw,
-                                               Steady& found) {
+[[gnu::always_inline]] inline bool find_steady(Socket socket, const msghdr& message, RawDatagram& raw,
+                                               uint64_t& hash, Steady& found) {
+    if (!Family::read_words(message.msg_name, message.msg_control, raw)) [[unlikely]]
+        return false;
+    SharedState& state = *shared_state::get();
+    hash = hash_of(ConversationKey(Family::peer(raw), socket.port()), state.key);
     if (!state.table().find_steady(hash, found.entry)) [[unlikely]]
         return false;
     found.source = kept_message_for<Family>(found.at(), raw);
     return found.source != nullptr;
-}
-
-template <typename Family>
-[[gnu::always_inline]] inline uint64_t hash_of_datagram(const SharedState& state, Socket socket,
-                                                        const RawDatagram& raw) {
-    return hash_of(ConversationKey(Family::peer(raw), socket.port()), state.key);
 }
 
 } // namespace detail
@@ -92,16 +91,11 @@ template <typename Family>
         memory_->begin_batch(false);
     else
         memory_->begin(socket);
-    RawDatagram& raw = memory_->quick_words();
-    if (!memory_->is_usual(socket) || !Family::read_words(message.msg_name, message.msg_control, raw))
-        [[unlikely]]
-        return Heard::not_yet;
-    SharedState& state = *shared_state::get();
-    hash = detail::hash_of_datagram<Family>(state, socket, raw);
     detail::Steady known;
     bool is_first = false;
     // Where there is no room, the way behind makes some, so that nothing is called here.
-    if (!detail::find_steady<Family>(state, hash, raw, known) ||
+    if (!memory_->is_usual(socket) ||
+        !detail::find_steady<Family>(socket, message, memory_->quick_words(), hash, known) ||
         !memory_->add_steady(hash, known.at(), is_first)) [[unlikely]]
         return Heard::not_yet;
     if (is_first && !questions_change_threads(*shared_state::get())) [[likely]]
@@ -129,14 +123,11 @@ template <typename Family>
     return with_form(
         message, room,
         [&]<typename Family>(Family) __attribute__((always_inline)) {
-            RawDatagram& raw = memory_->quick_words();
-            if (!Family::read_words(message.msg_name, message.msg_control, raw)) [[unlikely]]
-                return false;
-            SharedState& state = *shared_state::get();
-            const uint64_t hash = detail::hash_of_datagram<Family>(state, socket, raw);
+            uint64_t hash = 0;
             detail::Steady known;
-            if (!detail::find_steady<Family>(state, hash, raw, known)) [[unlikely]]
-                return hear_hashed<Family>(socket, fd, message, hash);
+            if (!detail::find_steady<Family>(socket, message, memory_->quick_words(), hash, known))
+                [[unlikely]]
+                return hash != 0 && hear_hashed<Family>(socket, fd, message, hash);
             memory_->add(hash, known.at(), true);
             return true;
         },
