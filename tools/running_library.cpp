@@ -192,7 +192,7 @@ ConversationTable RunningState::table() const {
     auto* bytes = static_cast<char*>(memory_.get());
     auto* whole = static_cast<SharedState*>(memory_.get());
     return {reinterpret_cast<ConversationTable::Bucket*>(bytes + SharedState::table_offset()),
-            (std::uint64_t{1} << bucket_bits_) - 1, &whole->locals, state().lifetimes};
+            ConversationTable::bucket_mask_for(bucket_bits_), &whole->locals, state().lifetimes};
 }
 
 template <typename Take>

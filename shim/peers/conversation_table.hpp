@@ -36,9 +36,7 @@ class BasicConversationTable {
 public:
     static constexpr unsigned ways = 8;
     static constexpr unsigned probation = 4;
-    // Bucket and fingerprint share no bits of the hash.
     static constexpr unsigned maximum_bucket_bits = 21;
-    static_assert(maximum_bucket_bits <= Conversation::bits);
 
     using Word = Atomic<uint64_t>;
     struct alignas(64) Bucket {
@@ -53,7 +51,14 @@ public:
         return bits;
     }
 
-    // `buckets`: bucket_mask + 1 zeroed buckets, a power of two. Nothing is owned.
+    // The bits of a hash that say at which byte of 2^`bucket_bits` buckets its own is.
+    static constexpr uint64_t bucket_mask_for(unsigned bucket_bits) {
+        return ((uint64_t{1} << bucket_bits) - 1) * sizeof(Bucket);
+    }
+    // Bucket and fingerprint share no bits of the hash.
+    static_assert((bucket_mask_for(maximum_bucket_bits) & ~Conversation::mask) == 0);
+
+    // `buckets`: zeroed, as many as `bucket_mask` is for. Nothing is owned.
     BasicConversationTable(Bucket* buckets, uint64_t bucket_mask, BasicLocalAddresses<Atomic>* locals,
                            const Lifetimes& lifetimes)
         : buckets_(buckets), bucket_mask_(bucket_mask), locals_(locals), lifetimes_(lifetimes) {}
@@ -183,7 +188,9 @@ public:
 private:
     static constexpr uint64_t fingerprint_mask = ~Conversation::mask;
 
-    Bucket& bucket_of(uint64_t hash) const { return buckets_[hash & bucket_mask_]; }
+    Bucket& bucket_of(uint64_t hash) const {
+        return *reinterpret_cast<Bucket*>(reinterpret_cast<unsigned char*>(buckets_) + (hash & bucket_mask_));
+    }
 
     // The fingerprint of the conversation in this state.
     [[gnu::always_inline]] uint64_t fingerprint(uint64_t hash, Conversation state) const {

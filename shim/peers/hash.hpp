@@ -3,11 +3,12 @@
 // The keyed hash of a conversation. Keyed, because peers choose their own addresses and must not be able to
 // choose where they land in the table.
 //
-// Multilinear hashing in 128-bit arithmetic: M. Dietzfelbinger, "Universal hashing and k-wise independent
-// random variables via integer arithmetic without primes" (1996); D. Lemire and O. Kaser, "Strongly universal
-// string hashing is fast" (2014). Under a random key any two conversations have equal hashes with a
-// probability of 2^-64, whoever chose them. The fold at the end hides the linear sum from somebody who
-// watches which of their entries are pushed out.
+// Each word is multiplied by a random factor of 128 bits, and the high halves of the products are added up:
+// M. Dietzfelbinger and others, "A reliable randomized algorithm for the closest-pair problem" (1997). Under
+// a random key any two conversations have equal sums with a probability of at most 2^-63, whoever chose them:
+// where they differ in a word, the product of the difference and its factor is random, and its high half
+// would have to be one of two values. The fold at the end hides the linear sum from somebody who watches
+// which of their entries are pushed out.
 #pragma once
 
 #include "shim/base/address.hpp"
@@ -30,29 +31,26 @@ struct ConversationKey {
 };
 
 struct HashKey {
-    // Random; the last factors of either family are odd, because an even one would lose bits (make_odd()).
-    std::array<uint64_t, 16> words;
+    // Random. For IPv4 the first five: what is added, the factor of a word, the two of the fold. For IPv6 the
+    // others, with a factor for each of three words. The last factors of either family are odd, because an
+    // even one would lose bits (make_odd()).
+    std::array<uint64_t, 14> words;
 
     void make_odd() {
+        words[4] |= 1;
         words[13] |= 1;
-        words[15] |= 1;
     }
 };
 
 namespace detail {
 
-// The halves of a 128-bit number, for processors that have none.
+// The halves of a 128-bit product.
 struct Halves {
     uint64_t low = 0;
     uint64_t high = 0;
 
-    Halves& operator+=(const Halves& other) {
-        low += other.low;
-        high += other.high + (low < other.low ? 1U : 0U);
-        return *this;
-    }
-
-    static Halves product(uint64_t a, uint64_t b) {
+    // For processors that have none.
+    static constexpr Halves of_limbs(uint64_t a, uint64_t b) {
         const uint64_t a_low = a & 0xffffffff;
         const uint64_t a_high = a >> 32;
         const uint64_t b_low = b & 0xffffffff;
@@ -62,56 +60,35 @@ struct Halves {
     }
 };
 
+inline Halves product(uint64_t a, uint64_t b) {
 #ifdef __SIZEOF_INT128__
-__extension__ using Wide = unsigned __int128;
-
-inline Wide product(uint64_t a, uint64_t b) {
-    return Wide{a} * b;
-}
-inline Halves halves(const Wide& number) {
-    return {static_cast<uint64_t>(number), static_cast<uint64_t>(number >> 64)};
-}
+    __extension__ using Wide = unsigned __int128;
+    const Wide wide = Wide{a} * b;
+    return {static_cast<uint64_t>(wide), static_cast<uint64_t>(wide >> 64)};
 #else
-using Wide = Halves;
-
-inline Wide product(uint64_t a, uint64_t b) {
-    return Halves::product(a, b);
-}
-inline const Halves& halves(const Wide& number) {
-    return number;
-}
+    return Halves::of_limbs(a, b);
 #endif
+}
 
-// The sum of the products of each word and a random 128-bit factor.
-class Multilinear {
-public:
-    Multilinear(uint64_t low, uint64_t high) : sum_{low}, high_(high) {}
+// The high half of the product with a 128-bit factor.
+inline uint64_t high_product(uint64_t word, uint64_t factor_low, uint64_t factor_high) {
+    return product(word, factor_low).high + word * factor_high;
+}
 
-    void add(uint64_t word, uint64_t factor_low, uint64_t factor_high) {
-        high_ += word * factor_high;
-        sum_ += product(word, factor_low);
-    }
-
-    uint64_t finish(uint64_t first, uint64_t second) const {
-        const Halves folded = halves(product((halves(sum_).high + high_) ^ first, second));
-        uint64_t result = folded.low ^ folded.high;
-        // Hidden from the compiler, which would else keep the halves, and fold them again where it needs it.
-        asm("" : "+r"(result));
-        return result;
-    }
-
-private:
-    Wide sum_;
-    uint64_t high_; // what is to be added to its high half
-};
+inline uint64_t fold(uint64_t sum, uint64_t first, uint64_t second) {
+    const Halves folded = product(sum ^ first, second);
+    uint64_t result = folded.low ^ folded.high;
+    // Hidden from the compiler, which would else keep the halves, and fold them again where it needs it.
+    asm("" : "+r"(result));
+    return result;
+}
 
 [[gnu::always_inline]] inline uint64_t hash_of_ipv6(const ConversationKey& conversation, const HashKey& key) {
     const auto& random = key.words;
-    Multilinear sum(random[4], random[5]);
-    sum.add(conversation.address.first, random[6], random[7]);
-    sum.add(conversation.address.second, random[8], random[9]);
-    sum.add(conversation.rest, random[10], random[11]);
-    return sum.finish(random[12], random[13]);
+    return fold(random[5] + high_product(conversation.address.first, random[6], random[7]) +
+                    high_product(conversation.address.second, random[8], random[9]) +
+                    high_product(conversation.rest, random[10], random[11]),
+                random[12], random[13]);
 }
 
 } // namespace detail
@@ -120,9 +97,8 @@ private:
 // the high end. Async-signal-safe.
 [[gnu::always_inline]] inline uint64_t hash_of_ipv4(uint64_t conversation, const HashKey& key) {
     const auto& random = key.words;
-    detail::Multilinear sum(random[0], random[1]);
-    sum.add(conversation, random[2], random[3]);
-    return sum.finish(random[14], random[15]);
+    return detail::fold(random[0] + detail::high_product(conversation, random[1], random[2]), random[3],
+                        random[4]);
 }
 
 // Async-signal-safe.

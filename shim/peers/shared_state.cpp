@@ -75,7 +75,7 @@ SharedState* create(size_t peers) {
     if (created == nullptr)
         return nullptr;
     // Two threads that get here may have found different sizes: the first one's counts.
-    const uint64_t mask = (uint64_t{1} << bucket_bits) - 1;
+    const uint64_t mask = ConversationTable::bucket_mask_for(bucket_bits);
     uint64_t chosen = 0;
     if (!detail::bucket_mask.compare_exchange_strong(chosen, mask, std::memory_order_relaxed) &&
         chosen != mask) {

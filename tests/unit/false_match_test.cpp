@@ -80,7 +80,9 @@ TEST_CASE("the fingerprint in use has the bits that the bound needs") {
         REQUIRE(table.find(hash));
         for (unsigned bit = 0; bit < 64; ++bit) {
             CAPTURE(bit);
-            const bool counts = bit < ConversationTable::maximum_bucket_bits || bit >= Conversation::bits;
+            const uint64_t mask = ConversationTable::bucket_mask_for(ConversationTable::maximum_bucket_bits) |
+                                  ~Conversation::mask;
+            const bool counts = (mask >> bit & 1) != 0;
             CHECK(static_cast<bool>(table.find(hash ^ uint64_t{1} << bit)) != counts);
         }
     }

@@ -32,7 +32,9 @@ public:
             indexes_[number] = locals_->intern(local_address(number));
     }
 
-    Table table() const { return {buckets_.get(), count_ - 1, locals_.get(), lifetimes_}; }
+    Table table() const {
+        return {buckets_.get(), (count_ - 1) * sizeof(Table::Bucket), locals_.get(), lifetimes_};
+    }
     LocalAddresses& locals() const { return *locals_; }
     size_t bucket_count() const { return count_; }
     Table::Bucket& bucket(size_t index) const { return buckets_.get()[index]; }
@@ -46,7 +48,7 @@ public:
 
     // The hash of a made-up conversation: its number (from 1) is its fingerprint.
     static uint64_t hash(size_t bucket, uint64_t number) {
-        return number << Conversation::bits | uint64_t{bucket};
+        return number << Conversation::bits | uint64_t{bucket} * sizeof(Table::Bucket);
     }
 
     // Whose word it is; 0 for the empty one.
@@ -55,7 +57,7 @@ public:
     // How many entries the conversation has.
     unsigned count(uint64_t hash) const {
         unsigned found = 0;
-        for (const std::atomic<uint64_t>& word : bucket(hash % count_).words)
+        for (const std::atomic<uint64_t>& word : bucket(hash / sizeof(Table::Bucket) % count_).words)
             if (number_of(word.load()) == hash >> Conversation::bits)
                 ++found;
         return found;
