@@ -57,8 +57,8 @@ struct Ipv4 {
         using namespace family_detail;
         // The family, the port, the address; the interface and ipi_spec_dst, which is 0 where the datagram
         // was queued before the option was on.
-        raw.name[0] = word_at(name, 0);
         raw.arrival[0] = word_at(control, CMSG_LEN(0));
+        raw.name[0] = word_at(name, 0);
         return kind_at(control, 0) == ipv4_kind;
     }
     // Also false where it is another form in other ways, of which no conversation becomes steady.
@@ -153,12 +153,14 @@ struct Mapped : Ipv6 {
     }
 };
 
-// True where `name` is that of the datagram, whose name has the length of a form.
+// True where `name`, of this length, is that of the datagram. The family, in the first word, tells the name's
+// form: of another length it is none that is sent to, or one of which no more is looked at.
 [[gnu::always_inline]] inline bool is_name(const RawDatagram& raw, const void* name, socklen_t length) {
     using namespace family_detail;
     return word_at(name, 0) == raw.name[0] &&
            (length == Ipv4::name_length ||
-            ((word_at(name, 8) ^ raw.name[1]) | (word_at(name, 16) ^ raw.name[2])) == 0);
+            (length == Ipv6::name_length &&
+             ((word_at(name, 8) ^ raw.name[1]) | (word_at(name, 16) ^ raw.name[2])) == 0));
 }
 
 } // namespace multihome

@@ -26,11 +26,12 @@ bool ask_kernel(uintptr_t address, size_t length, bool write);
 
 // Where the page is remembered. Neighbouring pages, and those of buffers a power of two apart, lie in
 // different places.
-inline size_t place_of(uintptr_t page) {
+[[gnu::always_inline]] inline size_t place_of(uintptr_t page) {
     return static_cast<size_t>(uint64_t{page} * 0x9e3779b97f4a7c15U >> (64 - remembered_bits));
 }
 
-inline bool is_remembered(const std::array<std::atomic<uintptr_t>, remembered_pages>& pages, uintptr_t page) {
+[[gnu::always_inline]] inline bool
+is_remembered(const std::array<std::atomic<uintptr_t>, remembered_pages>& pages, uintptr_t page) {
     // Relaxed: a hint for which the value itself is all there is.
     return pages[place_of(page)].load(std::memory_order_relaxed) == page;
 }

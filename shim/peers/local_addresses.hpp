@@ -52,8 +52,11 @@ public:
         return slots_[index].salt.load(std::memory_order_acquire);
     }
     static constexpr bool is_void(uint64_t salt) { return (salt & ~salt_mask) != 0 || salt == 0; }
-    // True while no other address has had the slot: what was made of this one is good for ever.
-    bool is_first_generation(LocalIndex index) const { return salt(index) == first_salt; }
+    // True while no other address has had the slot: what was made of this one is good for ever. Relaxed: who
+    // comes too early for the flag comes too early for the salt as well.
+    bool is_first_generation(LocalIndex index) const {
+        return is_reused_.load(std::memory_order_relaxed) == 0 || salt(index) == first_salt;
+    }
 
     // The address under `index`; the empty one where there is none. Async-signal-safe.
     Local at(LocalIndex index) const {
@@ -172,6 +175,8 @@ private:
         uint64_t expected = salt;
         if (!slot.salt.compare_exchange_strong(expected, next | void_bit, std::memory_order_relaxed))
             return false;
+        if (salt != 0)
+            is_reused_.store(1, std::memory_order_relaxed); // the new salt's release says so to its readers
         // Pairs with the fence in at(): whoever reads what follows finds the salt void, or new.
         detail::fence<Atomic>(std::memory_order_release);
         slot.first.store(local.address.first, std::memory_order_relaxed);
@@ -203,7 +208,8 @@ private:
     }
 
     std::array<Slot, count> slots_;
-    Atomic<uint32_t> order_; // of the next slot that is given out
+    Atomic<uint32_t> order_;     // of the next slot that is given out
+    Atomic<uint32_t> is_reused_; // a slot has had more than one address
 };
 
 using LocalAddresses = BasicLocalAddresses<>;

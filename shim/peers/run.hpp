@@ -61,9 +61,10 @@ public:
         next_ = 0;
     }
 
-    // The first one.
+    // A new one, with its first record.
     void begin_with(Record record) {
         count_ = 1;
+        next_ = 0;
         records_[0] = record;
     }
     // What there is no room for the table alone knows.

@@ -82,8 +82,8 @@ public:
     // again, which has been answered, and of which there is nothing to learn: then it counts as heard.
     template <typename Family>
     [[gnu::always_inline]] bool hear_again(Socket socket, const void* name, const void* control) {
-        if (again_ != socket.word() || !Family::is_arrival(quick_.raw, control) ||
-            !is_name(quick_.raw, name, Family::name_length) || !quick_.entry.is_unchanged()) [[unlikely]]
+        if (again_ != socket.word() || !is_name(quick_.raw, name, Family::name_length) ||
+            !Family::is_arrival(quick_.raw, control) || !quick_.entry.is_unchanged()) [[unlikely]]
             return false;
         again_ = 0;
         progress_ = Progress::receiving();
@@ -96,7 +96,7 @@ public:
     // there is nothing to learn from it: then it counts as answered, leaves from quick_source(), and the
     // datagram may come over again.
     [[gnu::always_inline]] bool answer_again(Socket socket, const void* name, socklen_t length) {
-        if (quick_.socket != socket.word() || quick_.name_length != length ||
+        if (quick_.socket != socket.word() ||
             !quick_.entry.is_unchanged() || // another thread may have heard this peer elsewhere
             !is_name(quick_.raw, name, length)) [[unlikely]]
             return false;
@@ -115,17 +115,16 @@ public:
         quick_.socket = 0;
     }
 
-    // While it is closed: the place for the words of the datagram that it may be opened for.
+    // The place for the words of the datagram that it is opened for, or else has to be closed for.
     RawDatagram& quick_words() { return quick_.raw; }
 
     // Opens it for the run's only datagram, whose words were put there.
-    [[gnu::always_inline]] void open_quick_look(socklen_t name_length, const ConversationTable::Entry& entry,
+    [[gnu::always_inline]] void open_quick_look(const ConversationTable::Entry& entry,
                                                 const SourceMessage& source) {
+        again_ = 0;
         quick_.socket = usual_socket_;
-        quick_.name_length = name_length;
         quick_.entry = entry;
         quick_.source = &source;
-        stored_.word = nullptr; // what answers by the quick look stores nothing
     }
 
     // --- receiving ---
@@ -156,16 +155,21 @@ public:
         run_.add({hash, at, is_steady});
     }
 
-    // The same where the conversation is steady. `is_first`: of its run. False where there is no room: it is
-    // as if the datagram had not come yet.
-    [[gnu::always_inline]] bool add_steady(uint64_t hash, LocalIndex at, bool& is_first) {
-        is_first = run_.count() == 0;
-        if (is_first) [[likely]]
-            run_.begin_with({hash, at, true});
-        else if (run_.is_full())
+    // A datagram begins a run: what begin() or begin_batch() and add() do together. False where it goes on
+    // with one.
+    [[gnu::always_inline]] bool begin_run(bool is_batch, Run::Record record) {
+        if (!is_batch && progress_.is_receiving()) [[unlikely]]
             return false;
-        else
-            run_.add({hash, at, true});
+        progress_ = is_batch ? Progress::batch(false) : Progress::receiving();
+        run_.begin_with(record);
+        return true;
+    }
+    // It goes on with a run, as by begin() and add(). False where that takes more than to add it.
+    [[gnu::always_inline]] bool go_on(Run::Record record) {
+        if (progress_.is_drained() || run_.is_full())
+            return false;
+        progress_ = progress_.goes_on(run_.count());
+        run_.add(record);
         return true;
     }
 
@@ -257,7 +261,9 @@ public:
             run_.give_back(hash);
         if (is_peeked(hash))
             peeked_.give_back();
-        return std::exchange(stored_, {});
+        // What answered by the quick look has stored nothing.
+        const ConversationTable::Change stored = std::exchange(stored_, {});
+        return again_ == 0 ? stored : ConversationTable::Change{};
     }
 
     // The addresses that `is_gone` are no source for this conversation any more.
@@ -373,7 +379,6 @@ private:
     Counters::Line* line_ = nullptr;
     struct {
         uint64_t socket = 0; // the descriptor's word; 0: closed
-        socklen_t name_length = 0;
         RawDatagram raw{};
         ConversationTable::Entry entry;
         const SourceMessage* source = nullptr;

@@ -66,11 +66,10 @@ struct Steady {
 // False where the conversation is not so, or no message is kept for the address. The datagram's words are put
 // into `raw`, and the conversation's hash into `hash`, which stays as it is where the form is another one.
 template <typename Family>
-[[gnu::always_inline]] inline bool find_steady(Socket socket, const msghdr& message, RawDatagram& raw,
-                                               uint64_t& hash, Steady& found) {
+[[gnu::always_inline]] inline bool find_steady(SharedState& state, Socket socket, const msghdr& message,
+                                               RawDatagram& raw, uint64_t& hash, Steady& found) {
     if (!Family::read_words(message.msg_name, message.msg_control, raw)) [[unlikely]]
         return false;
-    SharedState& state = *shared_state::get();
     hash = hash_of(ConversationKey(Family::peer(raw), socket.port()), state.key);
     if (!state.table().find_steady(hash, found.entry)) [[unlikely]]
         return false;
@@ -87,19 +86,26 @@ template <typename Family>
         return Heard::not_yet;
     if (memory_->hear_again<Family>(socket, message.msg_name, message.msg_control))
         return Heard::again;
-    if (is_batch)
-        memory_->begin_batch(false);
-    else
-        memory_->begin(socket);
-    detail::Steady known;
-    bool is_first = false;
-    // Where there is no room, the way behind makes some, so that nothing is called here.
-    if (!memory_->is_usual(socket) ||
-        !detail::find_steady<Family>(socket, message, memory_->quick_words(), hash, known) ||
-        !memory_->add_steady(hash, known.at(), is_first)) [[unlikely]]
+    if (!memory_->is_usual(socket)) [[unlikely]]
         return Heard::not_yet;
-    if (is_first && !questions_change_threads(*shared_state::get())) [[likely]]
-        memory_->open_quick_look(Family::name_length, known.entry, *known.source);
+    SharedState& state = *shared_state::get();
+    detail::Steady known;
+    if (!detail::find_steady<Family>(state, socket, message, memory_->quick_words(), hash, known))
+        [[unlikely]] {
+        memory_->close_quick_look();
+        return Heard::not_yet;
+    }
+    const Run::Record record{hash, known.at(), true};
+    const bool is_alone = memory_->begin_run(is_batch, record);
+    if (is_alone && !questions_change_threads(state)) [[likely]] {
+        memory_->open_quick_look(known.entry, *known.source);
+    } else {
+        memory_->close_quick_look();
+        if (!is_alone && !memory_->go_on(record)) {
+            hash = 0;
+            return Heard::not_yet;
+        }
+    }
     memory_->line().add(Counter::requests);
     return Heard::steady;
 }
@@ -125,8 +131,8 @@ template <typename Family>
         [&]<typename Family>(Family) __attribute__((always_inline)) {
             uint64_t hash = 0;
             detail::Steady known;
-            if (!detail::find_steady<Family>(socket, message, memory_->quick_words(), hash, known))
-                [[unlikely]]
+            if (!detail::find_steady<Family>(*shared_state::get(), socket, message, memory_->quick_words(),
+                                             hash, known)) [[unlikely]]
                 return hash != 0 && hear_hashed<Family>(socket, fd, message, hash);
             memory_->add(hash, known.at(), true);
             return true;
