@@ -325,6 +325,55 @@ bool has_source(const msghdr& ours, const msghdr& theirs) {
         turn.count(socket, Counter::answered, answered);
 }
 
+// As sendmmsg(), for the messages with their sources in `ours`. Returns how many were sent.
+unsigned send_prepared(int fd, mmsghdr* messages, mmsghdr* ours, unsigned batch, int flags) {
+    unsigned done = 0;
+    // The message that is sent once more without our source, and what it was with it.
+    unsigned again = batch;
+    msghdr refused{};
+    for (;;) {
+        const int sent = libc::sendmmsg(fd, ours + done, batch - done, flags);
+        for (int index = 0; index < sent; ++index, ++done) {
+            messages[done].msg_len = ours[done].msg_len;
+            if (done == again) // then it was the source, and not the way to the peer
+                note_refusal(fd, refused);
+        }
+        if (done == batch)
+            return done;
+        // The kernel stopped at a message. If that is because of the source that we gave it, the program's
+        // own call would have gone on.
+        msghdr& stopped = ours[done].msg_hdr;
+        if (!has_source(stopped, messages[done].msg_hdr))
+            return done;
+        if (sent < 0 && probe::allows_now(fd, stopped))
+            continue;
+        if (!(sent < 0 ? probe::fails_after(fd, stopped) : probe::fails(fd, stopped)))
+            return done;
+        // Behind one that was sent, the kernel does not tell why it stopped. This is the reason that we can
+        // do something about.
+        if (sent >= 0) {
+            errno = EINVAL;
+            if (probe::allows_now(fd, stopped))
+                continue;
+        }
+        again = done;
+        refused = stopped;
+        stopped = messages[done].msg_hdr;
+    }
+}
+
+// What comes from `done` on was not sent.
+[[gnu::cold]] void give_back_rest(int fd, const mmsghdr* ours, unsigned done, unsigned batch) {
+    const libc::ErrnoGuard keep_errno;
+    peers::Turn turn;
+    // Backwards, because each takes back the last answer of its conversation.
+    for (unsigned index = batch; index > done; --index)
+        if (const msghdr& unsent = ours[index - 1].msg_hdr;
+            may_be_peer(unsent.msg_namelen) &&
+            user_memory::can_read(unsent.msg_name, readable_length(unsent.msg_namelen)))
+            give_back(turn, fd, unsent, false);
+}
+
 } // namespace
 
 [[gnu::hot]] int messages(int fd, mmsghdr* messages, unsigned count, int flags) {
@@ -362,48 +411,9 @@ bool has_source(const msghdr& ours, const msghdr& theirs) {
     prepare(socket, messages, ours, batch, static_cast<unsigned char*>(memory) + batch * sizeof(mmsghdr));
 
     const int errno_before = errno;
-    unsigned done = 0;
-    // The message that is sent once more without our source, and what it was with it.
-    unsigned again = batch;
-    msghdr refused{};
-    for (;;) {
-        const int sent = libc::sendmmsg(fd, ours + done, batch - done, flags);
-        for (int index = 0; index < sent; ++index, ++done) {
-            messages[done].msg_len = ours[done].msg_len;
-            if (done == again) // then it was the source, and not the way to the peer
-                note_refusal(fd, refused);
-        }
-        if (done == batch)
-            break;
-        // The kernel stopped at a message. If that is because of the source that we gave it, the program's
-        // own call would have gone on.
-        msghdr& stopped = ours[done].msg_hdr;
-        if (sent < 0 && has_source(stopped, messages[done].msg_hdr) && probe::allows_now(fd, stopped))
-            continue;
-        if (!has_source(stopped, messages[done].msg_hdr) ||
-            !(sent < 0 ? probe::fails_after(fd, stopped) : probe::fails(fd, stopped)))
-            break;
-        // Behind one that was sent, the kernel does not tell why it stopped. This is the reason that we can
-        // do something about.
-        if (sent >= 0) {
-            errno = EINVAL;
-            if (probe::allows_now(fd, stopped))
-                continue;
-        }
-        again = done;
-        refused = stopped;
-        stopped = messages[done].msg_hdr;
-    }
-    if (done < batch) {
-        const libc::ErrnoGuard keep_errno;
-        peers::Turn turn;
-        // Backwards, because each takes back the last answer of its conversation.
-        for (unsigned index = batch; index > done; --index)
-            if (const msghdr& unsent = ours[index - 1].msg_hdr;
-                may_be_peer(unsent.msg_namelen) &&
-                user_memory::can_read(unsent.msg_name, readable_length(unsent.msg_namelen)))
-                give_back(turn, fd, unsent, false);
-    }
+    const unsigned done = send_prepared(fd, messages, ours, batch, flags);
+    if (done < batch)
+        give_back_rest(fd, ours, done, batch);
     if (done == 0)
         return -1;
     errno = errno_before;
