@@ -25,7 +25,7 @@ struct Address {
     static constexpr uint64_t mapped_prefix = little_endian ? 0xffff0000U : uint64_t{0x0000ffff} << 32;
     static constexpr unsigned address_shift = little_endian ? 32 : 0;
 
-    static Address from_ipv4(in_addr address) {
+    static constexpr Address from_ipv4(in_addr address) {
         return {0, mapped_prefix | uint64_t{address.s_addr} << address_shift};
     }
 

@@ -61,7 +61,9 @@ private:
 
 Local local_from(const in6_pktinfo& info, Choice choice) {
     const Address address = Address::from_ipv6(info.ipi6_addr);
-    if (address.is_group() || IN6_IS_ADDR_UNSPECIFIED(&info.ipi6_addr))
+    if (address.is_group())
+        return group_asked;
+    if (IN6_IS_ADDR_UNSPECIFIED(&info.ipi6_addr))
         return {};
     // The kernel refuses a link-local source without its interface.
     return {address,
@@ -69,15 +71,17 @@ Local local_from(const in6_pktinfo& info, Choice choice) {
 }
 
 Local local_from(const in_pktinfo& info, Choice choice) {
-    // ipi_spec_dst is the address to answer from, also for a broadcast or multicast datagram. A datagram that
-    // was queued before the option was on has only ipi_addr, which for a group is not a source.
-    const bool specific = info.ipi_spec_dst.s_addr != htonl(INADDR_ANY);
-    const Address address = Address::from_ipv4(specific ? info.ipi_spec_dst : info.ipi_addr);
-    if (address.is_group() || address.ipv4().s_addr == htonl(INADDR_ANY))
-        return {};
-    if (choice.to_device && info.ipi_spec_dst.s_addr != info.ipi_addr.s_addr)
-        return {};
-    return {address, choice.with_interface ? static_cast<uint32_t>(info.ipi_ifindex) : 0};
+    const uint32_t interface = choice.with_interface ? static_cast<uint32_t>(info.ipi_ifindex) : 0;
+    // A datagram that was queued before the option was on has ipi_addr alone, what we write ipi_spec_dst.
+    const in_addr_t sent_to = info.ipi_addr.s_addr;
+    const in_addr_t specific = info.ipi_spec_dst.s_addr;
+    const Address address = Address::from_ipv4({sent_to != INADDR_ANY ? sent_to : specific});
+    const bool to_group =
+        address.is_group() || (sent_to != specific && sent_to != INADDR_ANY && specific != INADDR_ANY);
+    // Through an interface, the kernel chooses among that one's addresses.
+    if (interface != 0)
+        return {to_group ? Address::from_ipv4({INADDR_ANY}) : address, interface};
+    return to_group ? group_asked : address.ipv4().s_addr != INADDR_ANY ? Local{address, 0} : Local{};
 }
 
 } // namespace

@@ -28,15 +28,17 @@ enum Kinds : unsigned {
 // Where a datagram reached us.
 struct Arrival {
     unsigned found = none; // the kinds of packet information that were there
-    Local local;           // the address to answer from; empty where the datagram names none
+    // The address to answer from; empty where the datagram names none; group_asked where it went to a group.
+    Local local;
 };
+
+// Who asks a group, or broadcasts, expects no particular source: the routing table chooses. The kernel's
+// ipi_spec_dst would be another choice, which heeds no device, mark, port or interface of the socket's.
+inline constexpr Local group_asked{Address::from_ipv4({INADDR_BROADCAST}), 0};
 
 // How an Arrival's local address is to be chosen.
 struct Choice {
     bool with_interface = false; // the answer leaves through the interface that the datagram came in on
-    // The socket is bound to a device. For a datagram to a group the kernel's ipi_spec_dst does not heed
-    // that, while the choice that the kernel makes when the answer is sent does.
-    bool to_device = false;
 };
 
 // A control message's header without the flexible array that ends a cmsghdr, so that it can start a

@@ -55,34 +55,38 @@ struct Ipv4 {
     // False where the messages are others after all.
     [[gnu::always_inline]] static bool read_words(const void* name, const void* control, RawDatagram& raw) {
         using namespace family_detail;
-        // The family, the port, the address; the interface and ipi_spec_dst, which is 0 where the datagram
-        // was queued before the option was on.
-        raw.arrival[0] = word_at(control, CMSG_LEN(0));
+        // The family, the port, the address; ipi_spec_dst and ipi_addr.
+        raw.arrival[0] = word_at(control, addresses_at);
         raw.name[0] = word_at(name, 0);
         return kind_at(control, 0) == ipv4_kind;
     }
     // Also false where it is another form in other ways, of which no conversation becomes steady.
     [[gnu::always_inline]] static bool read(const void* name, const void* control, RawDatagram& raw) {
-        return read_words(name, control, raw) && address_family(raw.name[0]) == AF_INET &&
-               raw.arrival[0] >> 32 != 0;
+        return read_words(name, control, raw) && address_family(raw.name[0]) == AF_INET && is_to_one(raw);
+    }
+    // False where the datagram was sent to a group, or was queued before the option was on.
+    static bool is_to_one(const RawDatagram& raw) {
+        return raw.arrival[0] >> 32 == (raw.arrival[0] & 0xffffffff) && raw.arrival[0] != 0;
     }
     // Nothing else that takes so much space comes alone on a socket of ours.
     [[gnu::always_inline]] static bool is_arrival(const RawDatagram& raw, const void* control) {
-        return family_detail::word_at(control, CMSG_LEN(0)) == raw.arrival[0];
+        return family_detail::word_at(control, addresses_at) == raw.arrival[0];
     }
     [[gnu::always_inline]] static Peer peer(const RawDatagram& raw) { return ipv4_peer(raw.name[0]); }
     [[gnu::always_inline]] static Address local(const RawDatagram& raw) {
         return Address::from_ipv4({static_cast<in_addr_t>(raw.arrival[0] >> 32)});
     }
     // True where the control message that chooses a source (control::write_source()) names the address that
-    // this datagram reached. `message` tells its length and its words.
+    // this datagram was sent to. `message` tells its length and its words.
     template <typename Message>
     [[gnu::always_inline]] static bool is_source(const RawDatagram& raw, const Message& message) {
         return message.length() == CMSG_LEN(sizeof(in_pktinfo)) &&
                (message.word_at(CMSG_LEN(0)) ^ raw.arrival[0]) >> 32 == 0;
     }
+
+    static constexpr size_t addresses_at = CMSG_LEN(offsetof(in_pktinfo, ipi_spec_dst));
 };
-static_assert(offsetof(in_pktinfo, ipi_ifindex) == 0 && offsetof(in_pktinfo, ipi_spec_dst) == 4);
+static_assert(offsetof(in_pktinfo, ipi_spec_dst) == 4 && offsetof(in_pktinfo, ipi_addr) == 8);
 
 struct Ipv6 {
     static constexpr socklen_t name_length = sizeof(sockaddr_in6);
@@ -134,16 +138,16 @@ struct Mapped : Ipv6 {
     [[gnu::always_inline]] static bool read_words(const void* name, const void* control, RawDatagram& raw) {
         using namespace family_detail;
         read_name(name, raw);
-        raw.arrival[0] = word_at(control, ipv6_space + CMSG_LEN(0));
+        raw.arrival[0] = word_at(control, ipv6_space + Ipv4::addresses_at);
         return kind_at(control, 0) == ipv6_kind && kind_at(control, ipv6_space) == ipv4_kind;
     }
     [[gnu::always_inline]] static bool read(const void* name, const void* control, RawDatagram& raw) {
         return read_words(name, control, raw) && address_family(raw.name[0]) == AF_INET6 &&
-               raw.arrival[0] >> 32 != 0;
+               Ipv4::is_to_one(raw);
     }
     [[gnu::always_inline]] static bool is_arrival(const RawDatagram& raw, const void* control) {
         using namespace family_detail;
-        return word_at(control, ipv6_space + CMSG_LEN(0)) == raw.arrival[0] &&
+        return word_at(control, ipv6_space + Ipv4::addresses_at) == raw.arrival[0] &&
                kind_at(control, ipv6_space) == ipv4_kind;
     }
     [[gnu::always_inline]] static Address local(const RawDatagram& raw) { return Ipv4::local(raw); }

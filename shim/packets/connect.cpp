@@ -33,7 +33,9 @@ Local address_for(Socket socket, const Peer& peer, sa_family_t family) {
     const bool impossible = socket.has(Socket::ipv6)
                                 ? socket.has(Socket::only_ipv4) && !local.address.is_ipv4()
                                 : family != AF_INET;
-    return impossible || !permissions::may(Activity::steering) ? Local{} : local;
+    return impossible || socket_calls::is_wildcard(local.address) || !permissions::may(Activity::steering)
+               ? Local{}
+               : local;
 }
 
 } // namespace

@@ -84,9 +84,8 @@ size_t writable_bytes(void* memory, size_t length) {
     *name_length = ours.msg_namelen;
     if (theirs != nullptr)
         hand_over_control(socket, ours, *theirs);
-    const control::Arrival arrival = control::read(
-        ours.msg_control, ours.msg_controllen,
-        {.with_interface = settings::get().same_interface, .to_device = socket.has(Socket::to_device)});
+    const control::Arrival arrival = control::read(ours.msg_control, ours.msg_controllen,
+                                                   {.with_interface = settings::get().same_interface});
     // What has come all the same is heard: the option may have been off for a while.
     if (arrival.found == control::none) [[unlikely]]
         sockets::verify(fd, socket);

@@ -142,7 +142,7 @@ LocalIndex learn(SharedState& state, ThreadMemory* memory, Socket socket, int fd
     if (is_server_of_ours(peer, socket.port()))
         return local_by_route;
     // Of one that names no address to answer from, only that the peer has spoken.
-    if (!local) {
+    if (!local || local == control::group_asked) {
         state.table().hear(hash, local_by_route, now(), found);
         return local_by_route;
     }
@@ -187,11 +187,10 @@ void begin_reading(SharedState& state, ThreadMemory& memory) {
     state.readers.fetch_add(1, std::memory_order_relaxed); // a hint
 }
 
-// False where a program asks for packet information itself: it is to see it on every datagram. And where a
-// form does not tell enough: on a socket that is bound to a device it matters which group a datagram was sent
-// to, and where answers take the interface of the question it matters which that was.
+// False where a program asks for packet information itself: it is to see it on every datagram. And where
+// answers take the interface of the question: no form tells which that was.
 bool may_be_usual(Socket socket) {
-    return (socket.word() & (Socket::all_asked | Socket::to_device)) == 0 && !settings::get().same_interface;
+    return (socket.word() & Socket::all_asked) == 0 && !settings::get().same_interface;
 }
 
 } // namespace
@@ -227,7 +226,8 @@ void detail::hear_changing(ThreadMemory* memory, Socket socket, int fd, uint64_t
     const bool is_steady = found.state().is_steady() && state.locals.is_at(home, local);
     const LocalIndex at = is_steady ? home : learn(state, memory, socket, fd, hash, peer, local, found);
     if (memory != nullptr)
-        memory->add(hash, at, is_steady);
+        memory->add(local == control::group_asked ? Run::Record::to_group(hash)
+                                                  : Run::Record{hash, at, is_steady});
 }
 
 // Where something that is sent leaves from. `record`: what this thread has heard that it may be the answer
@@ -248,6 +248,12 @@ LocalIndex detail::send_changing(ThreadMemory* memory, Socket socket, uint64_t h
         if (record.is_answered())
             memory->set_on_its_own();
         return speak(state, memory, socket, hash, peer, found, may_be_for_another);
+    }
+    // Also where the peer is known at an address, or has asked at one.
+    if (record.is_to_group() && !questions_change_threads(state) &&
+        memory->answers_at(exactly_now(), record.is_answered())) {
+        count(memory, socket, Counter::spoke_first);
+        return local_by_route;
     }
     // What has no record may still be an answer: what a signal handler sends, and what a thread sends that
     // has received more than it remembers.

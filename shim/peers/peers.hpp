@@ -92,8 +92,7 @@ public:
     // caller counts it.
     bool hear_usual(Socket socket, int fd, const msghdr& message, socklen_t room);
 
-    // Any datagram. `local`: where it reached us; empty where it names no address to answer from. True: the
-    // caller counts it.
+    // Any datagram. `local`: where it reached us, as control::Arrival has it. True: the caller counts it.
     bool hear(Socket socket, int fd, const msghdr& message, const Local& local);
 
     // What the call has brought was only looked at (MSG_PEEK).

@@ -37,6 +37,13 @@ public:
             return ((word_ ^ ((hash & conversation_mask) | present_bit)) &
                     (conversation_mask | present_bit | answered_bit)) == 0;
         }
+        // It was sent to a group, so that the routing table chooses where its answer leaves from.
+        static constexpr Record to_group(uint64_t hash) {
+            Record record{hash, local_by_route, false};
+            record.word_ |= group_bit;
+            return record;
+        }
+        constexpr bool is_to_group() const { return (word_ & group_bit) != 0; }
         // An answer changes nothing of what is known of the conversation.
         constexpr bool is_steady() const { return (word_ & steady_bit) != 0; }
         constexpr void answer() { word_ |= answered_bit; }
@@ -48,8 +55,9 @@ public:
         static constexpr uint64_t answered_bit = uint64_t{1} << local_index_bits;
         static constexpr uint64_t present_bit = answered_bit << 1;
         static constexpr uint64_t steady_bit = present_bit << 1;
-        // 51 bits: another conversation of the run is not taken for this one.
-        static constexpr uint64_t conversation_mask = ~uint64_t{0} << (local_index_bits + 3);
+        static constexpr uint64_t group_bit = steady_bit << 1;
+        // 50 bits: another conversation of the run is not taken for this one.
+        static constexpr uint64_t conversation_mask = ~uint64_t{0} << (local_index_bits + 4);
 
         uint64_t word_ = 0;
     };

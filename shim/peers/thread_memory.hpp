@@ -149,10 +149,11 @@ public:
     }
 
     // A datagram of the conversation with this hash, which asked `at`.
-    void add(uint64_t hash, LocalIndex at, bool is_steady) {
+    void add(uint64_t hash, LocalIndex at, bool is_steady) { add({hash, at, is_steady}); }
+    void add(Run::Record record) {
         if (run_.is_full()) [[unlikely]]
             lose_some();
-        run_.add({hash, at, is_steady});
+        run_.add(record);
     }
 
     // A datagram begins a run: what begin() or begin_batch() and add() do together. False where it goes on

@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# A multicast request is answered from the address that the kernel names for it (IPv4: ipi_spec_dst). IPv6 names only
-# the group, which cannot be a source: there the answer must be the bare server's, and must not get lost.
+# A multicast request is answered from where the routing table says, which is the address that the kernel names for it
+# (IPv4: ipi_spec_dst) where no rule says otherwise. IPv6 names only the group: there the answer must be the bare
+# server's, and must not get lost.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lab.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lab.sh"

@@ -25,7 +25,10 @@ esac
 [ -z "$v6" ] || need_ipv6
 need_shim
 lab_topology_b
+serve=("${LAB_ECHO[@]}" --family "$family")
+group=(239.1.1.1 --interface up1 --source 203.0.113.1 --source-port 40000 --via)
 if [ -n "$v4" ]; then
+    serve+=(--join 239.1.1.1 eth1)
     rp_filter 2 eth1
     ip -n "$LAB_SERVER" route add default via 198.51.100.1 dev eth1 metric 5000
 fi
@@ -70,10 +73,12 @@ fi
 stop_server shim
 
 say "$family server, with the shim and MULTIHOME_SAME_INTERFACE=1"
-MULTIHOME_SAME_INTERFACE=1 with_shim start_server same "${LAB_ECHO[@]}" --family "$family"
+MULTIHOME_SAME_INTERFACE=1 with_shim start_server same "${serve[@]}"
 for _ in 1 2; do
     [ -z "$v4" ] || expect_answer "198.51.100.2 via up1" 198.51.100.2 --via --source-port 40000
     [ -z "$v4" ] || expect_answer "192.0.2.3 via up0" 192.0.2.3 --via --source-port 40000
+    # From the address of that interface, and not from the one that the route to the client has.
+    [ -z "$v4" ] || expect_answer "198.51.100.2 via up1" "${group[@]}"
 done
 if [ -n "$v6" ]; then
     count=$(wrong_v6)

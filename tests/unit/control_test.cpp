@@ -61,31 +61,29 @@ TEST_CASE("IPv4 packet information names the address to answer from") {
     CHECK(read(buffer, with_interface).local == Local{ipv4_address(secondary), 3});
 }
 
-TEST_CASE("the answer to a broadcast or a group leaves from what the kernel names") {
-    CHECK(read(ControlBuffer{}.add(IPPROTO_IP, IP_PKTINFO, ipv4_info(primary, broadcast, 3))).local ==
-          Local{ipv4_address(primary), 0});
-    CHECK(read(ControlBuffer{}.add(IPPROTO_IP, IP_PKTINFO, ipv4_info(primary, group, 3))).local ==
-          Local{ipv4_address(primary), 0});
-}
-
-TEST_CASE("on a socket bound to a device the kernel chooses the answer to a group when it is sent") {
-    const control::Choice to_device{.to_device = true};
-    const auto to_group = ControlBuffer{}.add(IPPROTO_IP, IP_PKTINFO, ipv4_info(primary, group, 3));
-    CHECK(read(to_group, to_device).found == control::ipv4);
-    CHECK_FALSE(static_cast<bool>(read(to_group, to_device).local));
-    const auto to_us = ControlBuffer{}.add(IPPROTO_IP, IP_PKTINFO, ipv4_info(secondary, secondary, 3));
-    CHECK(read(to_us, to_device).local == Local{ipv4_address(secondary), 0});
+TEST_CASE("the answer to a broadcast or a group leaves from where the kernel chooses when it is sent") {
+    for (const in_addr_t asked : {broadcast, group, in_addr_t{INADDR_BROADCAST}}) {
+        const auto buffer = ControlBuffer{}.add(IPPROTO_IP, IP_PKTINFO, ipv4_info(primary, asked, 3));
+        CHECK(read(buffer).found == control::ipv4);
+        CHECK(read(buffer).local == control::group_asked);
+        CHECK(read(buffer, with_interface).local == Local{ipv4_address(INADDR_ANY), 3});
+        unsigned char written[control::own_space];
+        const Local through{ipv4_address(INADDR_ANY), 3};
+        CHECK(control::read_source(written, control::write_source(written, through)) == through);
+    }
 }
 
 TEST_CASE("a datagram queued before the option was on has only the address it was sent to") {
     CHECK(read(ControlBuffer{}.add(IPPROTO_IP, IP_PKTINFO, ipv4_info(0, secondary, 0))).local ==
           Local{ipv4_address(secondary), 0});
     // That of a group is no source.
-    for (const in_addr_t none : {group, in_addr_t{INADDR_BROADCAST}, in_addr_t{INADDR_ANY}}) {
-        const auto arrival = read(ControlBuffer{}.add(IPPROTO_IP, IP_PKTINFO, ipv4_info(0, none, 0)));
-        CHECK(arrival.found == control::ipv4);
-        CHECK_FALSE(static_cast<bool>(arrival.local));
-    }
+    for (const control::Choice choice : {control::Choice{}, with_interface})
+        for (const in_addr_t none : {group, in_addr_t{INADDR_BROADCAST}, in_addr_t{INADDR_ANY}}) {
+            const auto arrival =
+                read(ControlBuffer{}.add(IPPROTO_IP, IP_PKTINFO, ipv4_info(0, none, 0)), choice);
+            CHECK(arrival.found == control::ipv4);
+            CHECK(arrival.local == (none != INADDR_ANY ? control::group_asked : Local{}));
+        }
 }
 
 TEST_CASE("IPv6 packet information names the address, for a link-local one with its interface") {
@@ -97,7 +95,7 @@ TEST_CASE("IPv6 packet information names the address, for a link-local one with 
     CHECK(read(link_local).local == Local{Address::from_ipv6(ipv6("fe80::3")), 3});
     const auto multicast = ControlBuffer{}.add(IPPROTO_IPV6, IPV6_PKTINFO, ipv6_info(ipv6("ff02::1"), 3));
     CHECK(read(multicast).found == control::ipv6);
-    CHECK_FALSE(static_cast<bool>(read(multicast).local));
+    CHECK(read(multicast).local == control::group_asked);
     const auto unspecified = ControlBuffer{}.add(IPPROTO_IPV6, IPV6_PKTINFO, ipv6_info(ipv6("::"), 3));
     CHECK_FALSE(static_cast<bool>(read(unspecified).local));
 }
@@ -109,7 +107,7 @@ TEST_CASE("of both messages on a dual-stack socket the IPv4 one counts, in eithe
          {ControlBuffer{}.add(IPPROTO_IP, IP_PKTINFO, four).add(IPPROTO_IPV6, IPV6_PKTINFO, six),
           ControlBuffer{}.add(IPPROTO_IPV6, IPV6_PKTINFO, six).add(IPPROTO_IP, IP_PKTINFO, four)}) {
         CHECK(read(buffer).found == (control::ipv4 | control::ipv6));
-        CHECK(read(buffer).local == Local{ipv4_address(primary), 0});
+        CHECK(read(buffer).local == control::group_asked);
         CHECK(buffer.length() <= control::own_space);
     }
 }

@@ -17,6 +17,7 @@ using test::ipv6_info;
 
 constexpr in_addr_t primary = 0xc0000202;   // 192.0.2.2
 constexpr in_addr_t secondary = 0xc0000203; // 192.0.2.3
+constexpr in_addr_t broadcast = 0xc00002ff; // 192.0.2.255
 
 in6_addr ipv6(const char* text) {
     in6_addr address{};
@@ -41,16 +42,22 @@ sockaddr_in6 ipv6_name(const char* address, uint16_t port) {
 }
 
 // The kernel's messages for each form.
-ControlBuffer ipv4_control(in_addr_t local, int interface_index = 3) {
-    return ControlBuffer{}.add(IPPROTO_IP, IP_PKTINFO, ipv4_info(local, primary, interface_index));
+ControlBuffer ipv4_control(in_addr_t asked, in_addr_t specific) {
+    return ControlBuffer{}.add(IPPROTO_IP, IP_PKTINFO, ipv4_info(specific, asked, 3));
+}
+ControlBuffer ipv4_control(in_addr_t local) {
+    return ipv4_control(local, local);
 }
 ControlBuffer ipv6_control(const char* local, unsigned interface_index = 3) {
     return ControlBuffer{}.add(IPPROTO_IPV6, IPV6_PKTINFO, ipv6_info(ipv6(local), interface_index));
 }
-ControlBuffer mapped_control(in_addr_t local, int interface_index = 3) {
+ControlBuffer mapped_control(in_addr_t asked, in_addr_t specific) {
     return ControlBuffer{}
         .add(IPPROTO_IPV6, IPV6_PKTINFO, ipv6_info(ipv6("::ffff:192.0.2.3"), 3))
-        .add(IPPROTO_IP, IP_PKTINFO, ipv4_info(local, primary, interface_index));
+        .add(IPPROTO_IP, IP_PKTINFO, ipv4_info(specific, asked, 3));
+}
+ControlBuffer mapped_control(in_addr_t local) {
+    return mapped_control(local, local);
 }
 
 template <typename Family, typename Name>
@@ -82,13 +89,15 @@ TEST_CASE("an IPv4 datagram is read as what it is") {
         for (const sockaddr_in& other : {ipv4_name(0xcb007102, 4000), ipv4_name(0xcb007101, 4001)})
             CHECK_FALSE(is_name(raw, &other, Ipv4::name_length));
         CHECK_FALSE(Ipv4::is_arrival(raw, ipv4_control(primary).data()));
-        CHECK_FALSE(Ipv4::is_arrival(raw, ipv4_control(secondary, 4).data()));
+        CHECK_FALSE(Ipv4::is_arrival(raw, ipv4_control(broadcast, secondary).data()));
         sockaddr_in other = name;
         other.sin_zero[3] = 1; // padding
         CHECK(is_name(raw, &other, Ipv4::name_length));
     }
     SUBCASE("not where the message names no source, or is another one") {
         CHECK_FALSE(reads<Ipv4>(name, ipv4_control(0), raw));
+        CHECK_FALSE(reads<Ipv4>(name, ipv4_control(secondary, 0), raw));
+        CHECK_FALSE(reads<Ipv4>(name, ipv4_control(broadcast, secondary), raw));
         const in_pktinfo data = ipv4_info(secondary, primary, 3);
         CHECK_FALSE(reads<Ipv4>(name, ControlBuffer{}.add(IPPROTO_IP, IP_TTL, data), raw));
         CHECK_FALSE(reads<Ipv4>(name, ControlBuffer{}.add(SOL_SOCKET, IP_PKTINFO, data), raw));
@@ -137,10 +146,11 @@ TEST_CASE("an IPv4 datagram on a dual-stack socket is read as what it is") {
     CHECK(is_name(raw, &name, Mapped::name_length));
     CHECK(Mapped::is_arrival(raw, control.data()));
     CHECK_FALSE(Mapped::is_arrival(raw, mapped_control(primary).data()));
-    CHECK_FALSE(Mapped::is_arrival(raw, mapped_control(secondary, 4).data()));
+    CHECK_FALSE(Mapped::is_arrival(raw, mapped_control(broadcast, secondary).data()));
     const sockaddr_in6 other = ipv6_name("::ffff:203.0.113.2", 4000);
     CHECK_FALSE(is_name(raw, &other, Mapped::name_length));
     CHECK_FALSE(reads<Mapped>(name, mapped_control(0), raw));
+    CHECK_FALSE(reads<Mapped>(name, mapped_control(broadcast, secondary), raw));
     const auto swapped = ControlBuffer{}
                              .add(IPPROTO_IP, IP_PKTINFO, ipv4_info(secondary, primary, 3))
                              .add(IPPROTO_IPV6, IPV6_PKTINFO, ipv6_info(ipv6("::ffff:192.0.2.3"), 3));
@@ -176,6 +186,9 @@ TEST_CASE("the message of the address that a datagram reached is told from those
     CHECK(Ipv4::is_source(raw, second));
     CHECK_FALSE(Ipv4::is_source(raw, first));
     CHECK_FALSE(Ipv4::is_source(raw, third));
+    // A broadcast is none that was sent to the address which the kernel would answer it from.
+    REQUIRE(Ipv4::read_words(&raw, ipv4_control(broadcast, secondary).data(), raw));
+    CHECK_FALSE(Ipv4::is_source(raw, second));
     REQUIRE(reads<Mapped>(ipv6_name("::ffff:203.0.113.1", 4000), mapped_control(secondary), raw));
     CHECK(Mapped::is_source(raw, second));
     CHECK_FALSE(Mapped::is_source(raw, first));

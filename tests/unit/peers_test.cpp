@@ -339,6 +339,38 @@ TEST_CASE("a peer that was heard at no address of ours has asked all the same") 
     });
 }
 
+TEST_CASE("who asks a group is answered from where the routing table says") {
+    Scene([] {
+        for (const unsigned known_at : {2U, 3U}) {
+            CAPTURE(known_at);
+            settle(1, known_at);
+            for (unsigned round = 0; round < 2; ++round) {
+                CHECK(test::receive_broadcast(1, 2) == test::Way::full);
+                CHECK(is_by_route(answer(1)));
+                CHECK(is_by_route(answer(1))); // the same answer goes on
+                usleep(1000);                  // longer than a pause within one answer
+                CHECK(answer(1) == local(known_at));
+            }
+            // It has changed nothing.
+            CHECK(receive(1, known_at) == test::Way::steady);
+            CHECK(answer(1) == local(known_at));
+            // In order with others.
+            for (unsigned round = 0; round < 2; ++round) {
+                test::receive_broadcast(1, 2);
+                receive(1, known_at);
+                test::drain();
+                CHECK(is_by_route(answer(1)));
+                CHECK(answer(1) == local(known_at));
+            }
+        }
+        // It is no first word.
+        test::receive_broadcast(2, 2);
+        CHECK(is_by_route(answer(2)));
+        receive(2, 3);
+        CHECK(answer(2) == local(3));
+    });
+}
+
 TEST_CASE("a long answer ends with a pause, and by and by") {
     peers::ThreadMemory memory;
     constexpr uint64_t millisecond = 1'000'000;

@@ -61,6 +61,18 @@ TEST_CASE("the quick looks give the same answers") {
     });
 }
 
+TEST_CASE("a broadcast is not taken for a question at the address that it would be answered from") {
+    Scene([] {
+        settle(1, 2);
+        CHECK(receive(1, 2) == Way::again);
+        CHECK(answer(1) == local(2));
+        CHECK(test::receive_broadcast(1, 2) == Way::full);
+        CHECK(is_by_route(answer(1)));
+        CHECK(receive(1, 2) == Way::steady);
+        CHECK(answer(1) == local(2));
+    });
+}
+
 TEST_CASE("a request that came over again is answered once in order with others") {
     Scene([] {
         settle(1, 2);

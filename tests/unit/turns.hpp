@@ -85,12 +85,12 @@ constexpr Socket socket_on(uint16_t port, uint16_t made = 1) {
 constexpr Socket server = socket_on(53);
 constexpr Socket sibling = socket_on(69, 2);
 
-// A datagram of the peer `from` that reached us at `at`.
+// A datagram of the peer `from` that reached us at `at`, or was sent to all and would be answered from there.
 class Datagram {
 public:
-    Datagram(unsigned from, unsigned at, uint16_t port = 4000)
-        : name_(name_of(from, port)), local_(local(at)) {
-        control_.add(IPPROTO_IP, IP_PKTINFO, ipv4_info(0xc0000200 + at, 0xc0000200 + at, 3));
+    Datagram(unsigned from, unsigned at, uint16_t port = 4000, bool to_all = false)
+        : name_(name_of(from, port)), local_(to_all ? control::group_asked : local(at)) {
+        control_.add(IPPROTO_IP, IP_PKTINFO, ipv4_info(0xc0000200 + at, 0xc0000200 + (to_all ? 255 : at), 3));
         message_.msg_name = &name_;
         message_.msg_namelen = sizeof name_;
         message_.msg_control = control_.data();
@@ -122,9 +122,10 @@ inline void hear(peers::Turn& turn, Socket socket, const Datagram& datagram) {
 }
 
 // One call that brought one datagram.
-inline Way receive(unsigned from, unsigned at, Socket socket = server, uint16_t port = 4000) {
+inline Way receive(unsigned from, unsigned at, Socket socket = server, uint16_t port = 4000,
+                   bool to_all = false) {
     using Heard = peers::Turn::Heard;
-    const Datagram datagram{from, at, port};
+    const Datagram datagram{from, at, port, to_all};
     const msghdr& message = datagram.message();
     peers::Turn turn;
     turn.becomes_usual(socket);
@@ -138,6 +139,10 @@ inline Way receive(unsigned from, unsigned at, Socket socket = server, uint16_t 
     else
         hear(turn, socket, datagram);
     return Way::full;
+}
+
+inline Way receive_broadcast(unsigned from, unsigned at) {
+    return receive(from, at, server, 4000, true);
 }
 
 // The same with MSG_PEEK.
