@@ -5,8 +5,10 @@
 //
 //   state            is sent from        heard at Y                how long it counts
 //   nothing          by route            question(Y)
-//   we spoke first   by route            unchanged                 120 s of silence
-//   lapsed(X)        by route            at X: known(X);           120 s of silence
+//   we spoke first   by route            unchanged;                120 s of silence
+//                                        then: homeless(Y)
+//   lapsed(X)        by route            at X: known(X),           120 s of silence
+//                                        then: question(X);
 //                                        at Y: homeless(Y)
 //   homeless(Y)      the answer from Y,  answered: known(Y)        the question 30 s
 //                    all else by route
@@ -32,6 +34,9 @@
 // or where what was heard names no address to answer from, the peer has asked all the same: what the program
 // sends it is no first word. Nor is it where the question has run out: that has lapsed, and whoever comes
 // back to the same address has asked it twice.
+//
+// Whom we spoke to first may be a server that we ask every now and then, with longer silence in between. What
+// is heard after that may be a stranger's: it gets its answer, and moves nothing of what we ask.
 //
 // What is an answer? What the thread that heard the question sends first, certainly. What another thread
 // sends, or this one later, is one where the program is known to answer so (`late`). Where it is not, it
@@ -121,12 +126,11 @@ public:
                 return known(at, now);
             return sends() > 1 ? moving(at, true, now, lifetimes) : question(at, now);
         case Kind::spoke_first:
-            if (!counts(now, lifetimes))
-                return question(at, now);
             if (at == first_index())
-                return known(at, now);
-            return first_index() == local_by_route ? spoke_first(now)
-                                                   : Conversation{}.moving(at, true, now, lifetimes);
+                return counts(now, lifetimes) ? known(at, now) : question(at, now);
+            if (first_index() == local_by_route && counts(now, lifetimes))
+                return spoke_first(now);
+            return Conversation{}.moving(at, true, now, lifetimes);
         case Kind::known:
             return at == first_index() ? used() : moving(at, false, now, lifetimes);
         case Kind::moving:
@@ -297,9 +301,10 @@ private:
         return static_cast<LocalIndex>(word_ >> shift & ((1U << local_index_bits) - 1));
     }
 
-    // Of a moving one: what is sent is taken for the answer to its question.
+    // Of a moving one: what is sent is taken for the answer to its question. Of a homeless one, whichever
+    // thread sends it: if it is no answer after all, this one datagram goes astray.
     constexpr bool is_answered_by_speaking(Ticks now, const Lifetimes& lifetimes, bool late) const {
-        return late && !is_answered() && counts(now, lifetimes);
+        return (late || first_index() == local_by_route) && !is_answered() && counts(now, lifetimes);
     }
 
     // Four bits of time are four lives of a question. Then one that nobody has come back to counts once

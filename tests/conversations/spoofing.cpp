@@ -248,6 +248,29 @@ void ask_upstream(Program& program, Family family, Tally& tally, in_port_t upstr
     }
 }
 
+// The program asks its upstream from a port of its own every now and then, with more silence in between than
+// "we spoke first" lasts, and a stranger sends something in the upstream's name. One question may be taken
+// for the answer to that. The upstream answers what comes from where the routing table says.
+void ask_now_and_then(Program& program, Family family, Tally& tally, bool by_thread) {
+    Actor& reader = program.main();
+    Actor& asker = by_thread ? program.start_thread() : reader;
+    const auto& [routed, second, third] = addresses(family);
+    Served served = open_server(reader, family);
+    tally.expect(name_of(routed, served.port), push(asker, served));
+    for (const std::string& address : {second, third}) {
+        if (!program.is_bare())
+            std::this_thread::sleep_for(after_spoke_first);
+        spoof(reader, served, address);
+        push(asker, served); // this one
+        for (unsigned question = 0; question < 6; ++question) {
+            std::this_thread::sleep_for(push_interval); // what follows at once belongs to the answer
+            tally.expect(name_of(routed, served.port), push(asker, served));
+            if (question >= 3)
+                spoof(reader, served, routed); // no spoof: the upstream answers
+        }
+    }
+}
+
 } // namespace
 
 std::vector<Case> cases_of_spoofing() {
@@ -275,6 +298,11 @@ std::vector<Case> cases_of_spoofing() {
         cases.push_back({"spoofed.push_after_question." + who + "_to_unheard", Bare::all_right,
                          [=](Program& program, Family family, Tally& tally) {
                              push_to_unheard(program, family, tally, by_thread);
+                         },
+                         short_timeouts});
+        cases.push_back({"spoofed.upstream.now_and_then." + who, Bare::all_right,
+                         [=](Program& program, Family family, Tally& tally) {
+                             ask_now_and_then(program, family, tally, by_thread);
                          },
                          short_timeouts});
         cases.push_back({"spoofed.telephone.subscribes_again." + who, Bare::wrong,

@@ -82,7 +82,7 @@ TEST_CASE("who speaks first is found as such") {
     CHECK(scene.hear(1, start).entry.state().kind() == Kind::spoke_first);
     CHECK_FALSE(scene.hear(1, start).is_new);
     CHECK(scene.speak(1, start + 480) == local_by_route);
-    CHECK(scene.hear(1, start + 480 + 481).entry.state().kind() == Kind::question);
+    CHECK(scene.hear(1, start + 480 + 481).entry.state().kind() == Kind::moving);
 }
 
 TEST_CASE("nothing is stored where nothing changes") {

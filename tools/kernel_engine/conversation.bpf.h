@@ -140,18 +140,21 @@ static __always_inline void hear(const struct arrival* arrival) {
     }
     if (known->spoke_at) {
         __u32 now = ticks();
-        if (now - known->spoke_at < settings.spoke_first_ticks) {
-            __u8 lapsed = known->asked; /* 0: we began */
-            if (!lapsed) {
-                if (now - known->spoke_at >= ENGINE_TICKS)
-                    known->spoke_at = now;
-                return; /* an answer to what we asked */
-            }
-            /* Its question had run out. It comes back, or it asks elsewhere, or somebody does in its name. */
-            known->known = is_place(known, lapsed - 1U, &arrival->place) ? lapsed : ENGINE_HOMELESS;
-        } else if (known->known > ENGINE_PLACES) {
-            known->known = 0;
+        int silent = now - known->spoke_at >= settings.spoke_first_ticks;
+        __u8 lapsed = known->asked; /* 0: we began */
+        if (!lapsed && !silent) {
+            if (now - known->spoke_at >= ENGINE_TICKS)
+                known->spoke_at = now;
+            return; /* an answer to what we asked */
         }
+        /* Its question had run out, or we began. It comes back, or it asks elsewhere, or somebody does in its
+         * name. */
+        if (!lapsed || !is_place(known, lapsed - 1U, &arrival->place))
+            known->known = ENGINE_HOMELESS;
+        else if (!silent)
+            known->known = lapsed;
+        else if (known->known > ENGINE_PLACES)
+            known->known = 0;
         known->spoke_at = 0;
     }
     if (arrival->link != known->link) {
