@@ -87,7 +87,8 @@ public:
     }
     static constexpr Conversation spoke_first(Ticks now) { return lapsed(local_by_route, now); }
     static constexpr Conversation lapsed(LocalIndex asked, Ticks now) {
-        return Conversation{kind_bits(Kind::spoke_first) | place(asked, first_index_shift) | time_bits(now)};
+        return Conversation{kind_bits(Kind::spoke_first) | place(asked, first_index_shift) |
+                            (uint64_t{now / ticks_a_second} & seconds_mask) << seconds_shift};
     }
     static constexpr Conversation known(LocalIndex home, Ticks now) {
         return Conversation{kind_bits(Kind::known) | place(home, first_index_shift) | used_bit |
@@ -247,11 +248,19 @@ public:
     constexpr bool is_answered() const {
         return kind() == Kind::question ? sends() != 0 : (word_ & answered_bit) != 0;
     }
-    // Since the question was heard, or since we spoke. It wraps after 68 minutes; for a moving one after four
-    // lives of a question, in quarters of one.
+    // Since the question was heard, or since we spoke. It wraps: then what nobody has come back to counts
+    // once more. Of a question after 68 minutes; since we spoke, in whole seconds, after 18 hours; of a
+    // moving one after four lives of a question, in quarters of one.
     constexpr Ticks age(Ticks now, const Lifetimes& lifetimes) const {
-        return kind() == Kind::moving ? quarters(now, lifetimes) * moving_unit(lifetimes)
-                                      : (now - static_cast<Ticks>(word_ >> time_shift)) & time_mask;
+        switch (kind()) {
+        case Kind::spoke_first:
+            return ((now / ticks_a_second - static_cast<Ticks>(word_ >> seconds_shift)) & seconds_mask) *
+                   ticks_a_second;
+        case Kind::moving:
+            return quarters(now, lifetimes) * moving_unit(lifetimes);
+        default:
+            return (now - static_cast<Ticks>(word_ >> time_shift)) & time_mask;
+        }
     }
     // Since a known one became known, or was looked at by the replacement; in quarters of a second, whole
     // minutes.
@@ -268,7 +277,8 @@ public:
 private:
     //                 0-1   2-11    12-13         14-27
     //   question      kind  asked   sends         time
-    //   spoke first   kind  asked                 time
+    //                             12-27
+    //   spoke first   kind  asked  time, in seconds
     //   known         kind  home    used          time, in units of 64 s
     //                 0-1   2-11    12-21         22        23         24-27
     //   moving        kind  home    asked         answered  contested  time, in quarters of a question's life
@@ -280,6 +290,8 @@ private:
     static constexpr unsigned time_shift = sends_shift + 2;
     static constexpr Ticks time_mask = (Ticks{1} << (bits - time_shift)) - 1;
     static constexpr unsigned known_unit_shift = 8;
+    static constexpr unsigned seconds_shift = sends_shift;
+    static constexpr Ticks seconds_mask = (Ticks{1} << (bits - seconds_shift)) - 1;
     static constexpr uint64_t answered_bit = uint64_t{1} << (second_index_shift + local_index_bits);
     static constexpr uint64_t contested_bit = answered_bit << 1;
     static constexpr unsigned moving_time_shift = second_index_shift + local_index_bits + 2;

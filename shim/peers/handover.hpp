@@ -81,7 +81,7 @@ public:
 
     // The program has asked this peer. Relaxed: the word is the whole truth.
     void ask(uint64_t hash, Ticks now) {
-        const uint64_t word = (hash & ~time_mask) | (now & time_mask);
+        const uint64_t word = (hash & ~asked_time_mask) | (now & asked_time_mask);
         std::atomic<uint64_t>& asked = slot(hash).asked;
         if (asked.load(std::memory_order_relaxed) != word)
             asked.store(word, std::memory_order_relaxed);
@@ -90,10 +90,11 @@ public:
 private:
     //         0-13  14-23  24-39  40-63
     //   offer time  index  made   fingerprint. With the slot's 12 bits, a false match takes 36 equal bits.
-    //         0-13        14-63
+    //         0-29        30-63
     //   asked time        fingerprint
     static constexpr unsigned slot_bits = 12;
-    static constexpr uint64_t time_mask = 0x3fff; // 68 minutes
+    static constexpr uint64_t time_mask = 0x3fff; // 68 minutes; then an old offer stands once more
+    static constexpr uint64_t asked_time_mask = 0x3fffffff;
     static constexpr unsigned index_shift = 14;
     static constexpr uint64_t index_mask = (1U << local_index_bits) - 1;
     static constexpr unsigned made_shift = index_shift + local_index_bits;
@@ -110,8 +111,8 @@ private:
 
     bool was_asked(uint64_t hash, Ticks now, const Lifetimes& lifetimes) const {
         const uint64_t word = slot(hash).asked.load(std::memory_order_relaxed);
-        return word != 0 && ((word ^ hash) & ~time_mask) == 0 &&
-               ((now - static_cast<Ticks>(word)) & time_mask) <= lifetimes.spoke_first;
+        return word != 0 && ((word ^ hash) & ~asked_time_mask) == 0 &&
+               ((now - static_cast<Ticks>(word)) & asked_time_mask) <= lifetimes.spoke_first;
     }
 
     static size_t index(uint64_t hash) { return hash & ((size_t{1} << slot_bits) - 1); }

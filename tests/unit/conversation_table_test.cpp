@@ -82,7 +82,7 @@ TEST_CASE("who speaks first is found as such") {
     CHECK(scene.hear(1, start).entry.state().kind() == Kind::spoke_first);
     CHECK_FALSE(scene.hear(1, start).is_new);
     CHECK(scene.speak(1, start + 480) == local_by_route);
-    CHECK(scene.hear(1, start + 480 + 481).entry.state().kind() == Kind::moving);
+    CHECK(scene.hear(1, start + 480 + 484).entry.state().kind() == Kind::moving);
 }
 
 TEST_CASE("nothing is stored where nothing changes") {
@@ -102,7 +102,7 @@ TEST_CASE("what was not sent leaves everything as it was") {
     const auto held = [&](uint64_t number) { return scene.table.find(Memory::hash(0, number)).held; };
     const auto try_to_speak = [&](uint64_t number) {
         const uint64_t hash = Memory::hash(0, number);
-        const auto spoken = scene.table.speak(hash, start + 1, scene.table.find(hash), true);
+        const auto spoken = scene.table.speak(hash, start + ticks_a_second, scene.table.find(hash), true);
         CHECK(spoken.change.word != nullptr);
         scene.table.take_back(hash, spoken.change);
     };
@@ -122,7 +122,7 @@ TEST_CASE("what was not sent leaves everything as it was") {
     scene.table.take_back(Memory::hash(1, 5), spoken.change);
     scene.table.take_back(Memory::hash(0, 6), spoken.change);
     CHECK(scene.knows(5));
-    scene.hear(5, start + 1);
+    scene.hear(5, start + ticks_a_second);
     const uint64_t after = held(5);
     scene.table.take_back(hash, spoken.change);
     scene.table.take_back(hash, {});

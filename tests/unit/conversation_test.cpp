@@ -121,7 +121,7 @@ TEST_CASE("an unanswered question counts for its time and no longer") {
         CHECK(story.speak() == local_by_route);
         CHECK(Story{story}.hear(x).state() == Conversation::known(x, story.now()));
         // As long as anybody speaks.
-        story.wait(481);
+        story.wait(484);
         CHECK(is(Story{story}.hear(y), Kind::moving, local_by_route, y));
         CHECK(is(story.hear(x), Kind::question, x));
     }
@@ -239,11 +239,17 @@ TEST_CASE("we spoke first, as long as we go on speaking or are spoken to") {
         }
         CHECK(is(story.hear(z).hear(y), Kind::moving, local_by_route, y));
     }
-    SUBCASE("the time can be shortened") {
-        Story short_one{Lifetimes{120, 4}};
-        CHECK(short_one.speak() == local_by_route);
-        CHECK(short_one.wait(4).hear(x).kind() == Kind::spoke_first);
-        CHECK(short_one.wait(5).hear(x).kind() == Kind::moving);
+    SUBCASE("also after hours of it") {
+        for (const Ticks seconds : {4096U, 4100U, 4200U, 8192U, 16384U, 40000U, 65000U})
+            CHECK(Story{story}.wait(4 * seconds).hear(x).kind() == Kind::moving);
+    }
+    SUBCASE("the time can be shortened, and stretched") {
+        for (const Ticks seconds : {1U, 3600U}) {
+            Story other{Lifetimes{120, 4 * seconds}};
+            CHECK(other.speak() == local_by_route);
+            CHECK(other.wait(4 * seconds).hear(x).kind() == Kind::spoke_first);
+            CHECK(other.wait(4 * seconds + 4).hear(x).kind() == Kind::moving);
+        }
     }
 }
 

@@ -55,7 +55,10 @@ TEST_CASE("the age of a question and of a known one, in any part of the clock's 
         CHECK(Conversation::question(x, now).age(now + 100, lifetimes) == 100);
         CHECK(Conversation::question(x, now).age(now + 0x3fff, lifetimes) == 0x3fff);
         CHECK(Conversation::question(x, now).age(now + 0x4000, lifetimes) == 0); // it wraps after 68 minutes
-        CHECK(Conversation::spoke_first(now).age(now + 480, lifetimes) == 480);
+        // The word of ours is 18 hours old before it seems to be new, to a second.
+        for (const Ticks seconds : {Ticks{120}, Ticks{4096}, Ticks{65535}})
+            CHECK(Conversation::spoke_first(now).age(now + 4 * seconds, lifetimes) == 4 * seconds);
+        CHECK(Conversation::spoke_first(now).age(now + 4 * 65536, lifetimes) == 0);
     }
     CHECK(Conversation::known(x, start).age_when_known(start) < 256);
     CHECK(Conversation::known(x, start).age_when_known(start + 256 * 100) == 256 * 100);

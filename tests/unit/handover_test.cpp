@@ -108,6 +108,15 @@ TEST_CASE("a peer that the program has asked lately is answering, and has nothin
         scene.offer(peer, scene.y, 10, start + lifetimes.spoke_first + 1);
         CHECK(scene.find(peer, 11, start + lifetimes.spoke_first + 1) == scene.y);
     }
+    SUBCASE("and no more after hours") {
+        for (const Ticks hour : {1U, 2U, 24U}) {
+            for (Ticks time = start + hour * 14400; time < start + hour * 14400 + 16384; time += 100) {
+                scene.handover->ask(peer, start);
+                scene.offer(peer, scene.x, 10, time);
+                REQUIRE(scene.find(peer, 11, time) == scene.x);
+            }
+        }
+    }
     SUBCASE("asked after it was heard") {
         scene.offer(peer, scene.x);
         scene.handover->ask(peer, start + 1);
