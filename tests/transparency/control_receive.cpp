@@ -3,6 +3,8 @@
 // Point 1, incoming: control messages that the program asked for, in buffers of every size.
 #include "tests/transparency/probe.hpp"
 
+#include <algorithm>
+#include <array>
 #include <linux/errqueue.h>
 #include <linux/net_tstamp.h>
 #include <netinet/udp.h>
@@ -140,6 +142,43 @@ void all_on(int server, const Setting& setting) {
     if (&setting == &ipv6)
         for (const Option& option : ipv6_options)
             switch_on_if_known(server, option);
+}
+
+// All extension headers of a packet, as large as they can be, in the forms of both RFC 3542 and RFC 2292.
+void extension_headers(int server) {
+    constexpr int old_hop_options = 3; // from linux/in6.h
+    constexpr int old_destination_options = 4;
+    for (const int option : {IPV6_RECVHOPOPTS, IPV6_RECVDSTOPTS, old_hop_options, old_destination_options})
+        switch_on(server, IPPROTO_IPV6, option);
+    Client client(ipv6.client);
+    // Eight options that nobody knows, and that are skipped.
+    std::array<unsigned char, 2040> header{};
+    header[1] = header.size() / 8 - 1;
+    for (size_t at = 2, length = 0; at < header.size(); at += length) {
+        length = std::min<size_t>(header.size() - at, 255);
+        header[at] = 0x1e;
+        header[at + 1] = static_cast<unsigned char>(length - 2);
+    }
+    for (const int option : {IPV6_HOPOPTS, IPV6_DSTOPTS})
+        must(setsockopt(client.fd(), IPPROTO_IPV6, option, header.data(), header.size()) == 0,
+             "IPV6_HOPOPTS");
+    for (const size_t room :
+         {size_t{2048}, size_t{4096}, size_t{8192}, size_t{8224}, size_t{20000}, size_t{1} << 20}) {
+        client.ask(server, ipv6.asked);
+        std::vector<unsigned char> control(room);
+        Message message(-1);
+        message.header.msg_control = control.data();
+        message.header.msg_controllen = control.size();
+        const long received = recvmsg(server, &message.header, 0);
+        size_t sum = 0;
+        for (size_t at = 0; at < message.header.msg_controllen; ++at)
+            sum = sum * 31 + control[at];
+        std::printf("room for %zu: %ld, %zu of messages, flags %d, sum %zx\n", room, received,
+                    static_cast<size_t>(message.header.msg_controllen), message.header.msg_flags, sum);
+        sendto(server, "answer", 6, 0, reinterpret_cast<const sockaddr*>(&message.name),
+               message.header.msg_namelen);
+        client.print_answer(ipv6.asked);
+    }
 }
 
 // No buffer, in all the ways to say so.
@@ -356,6 +395,8 @@ int main(int, char** arguments) {
         // An exact fit and a buffer that is too small for each of the messages are among them.
         all_on(server, setting);
         sweep(server, setting, 440);
+    } else if (topic == "extension_headers6") {
+        extension_headers(server);
     } else if (topic == "gro") {
         segmentation(server, ipv4);
     } else if (topic == "gro6") {
