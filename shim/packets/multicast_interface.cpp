@@ -91,11 +91,16 @@ bool MulticastInterface::set(in_addr address) {
     // A socket that is bound to a device sends multicast through no other.
     if (socket_.has(Socket::to_device))
         wanted.imr_ifindex = socket_calls::read(fd_, SOL_SOCKET, SO_BINDTOIFINDEX);
-    return read_choice() && libc::setsockopt(fd_, IPPROTO_IP, IP_MULTICAST_IF, &wanted, sizeof wanted) == 0;
+    // The address or the interface that the program chose may be gone since.
+    const auto can_put_back = [this] {
+        return (choice_.imr_ifindex == 0 && choice_.imr_address.s_addr == 0) || put_back();
+    };
+    return read_choice() && can_put_back() &&
+           libc::setsockopt(fd_, IPPROTO_IP, IP_MULTICAST_IF, &wanted, sizeof wanted) == 0;
 }
 
-void MulticastInterface::put_back() const {
-    libc::setsockopt(fd_, IPPROTO_IP, IP_MULTICAST_IF, &choice_, sizeof choice_);
+bool MulticastInterface::put_back() const {
+    return libc::setsockopt(fd_, IPPROTO_IP, IP_MULTICAST_IF, &choice_, sizeof choice_) == 0;
 }
 
 } // namespace multihome

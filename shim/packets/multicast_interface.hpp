@@ -23,7 +23,7 @@ public:
     // Multicast leaves from `address`. False, and nothing done, where what the program chose could not be put
     // back, or the kernel refuses.
     bool set(in_addr address);
-    void put_back() const;
+    bool put_back() const;
 
 private:
     bool read_choice();

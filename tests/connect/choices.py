@@ -58,6 +58,28 @@ def without_preload(work):
     work()
 
 
+def gone(how):
+    """The address or the interface that multicast leaves by is gone: it could not be chosen again."""
+    f = family("v4_secondary")
+    two_interfaces()
+    server = free_port(f)
+    choice = socket.inet_aton("198.51.100.2") if how == "address" else bytes(8) + struct.pack(
+        "=i", socket.if_nametoindex("two"))
+    server.setsockopt(socket.IPPROTO_IP, IP_MULTICAST_IF, choice)
+    if how == "address":
+        ip("address", "delete", "198.51.100.2/32", "dev", "two")
+    else:
+        ip("link", "delete", "two")
+    before = chosen_address(server)
+    client = f.client()
+    f.ask(client, server, f.second)
+    server.connect(hear(server))
+    # Rather than lose the choice, the socket gets the address that it would have without the shim.
+    expect("local address", local(server), f.route)
+    LIBC.connect(server.fileno(), bytes(16), 16)
+    expect("IP_MULTICAST_IF", chosen_address(server), before)
+
+
 def sticky(when):
     """RFC 3542, 6.: what the program has set once for all wins. (Linux takes the interface of it alone.)"""
     f = family("v6")
@@ -135,5 +157,5 @@ if "INHERITED" in os.environ:
 elif TOPICS[0] == "inherited":
     without_preload(lambda: inherited(TOPICS[1]))
 else:
-    {"sticky": sticky, "any_ip": any_ip}[TOPICS[0]](*TOPICS[1:])
+    {"sticky": sticky, "any_ip": any_ip, "gone": gone}[TOPICS[0]](*TOPICS[1:])
 end()
