@@ -13,6 +13,7 @@
 
 #include <fcntl.h>
 #include <linux/seccomp.h>
+#include <optional>
 #include <sys/prctl.h>
 #include <type_traits>
 #include <unistd.h>
@@ -64,8 +65,11 @@ Type as(long argument) {
 // Calls one of the exported functions with the arguments of its system call.
 template <typename Result, typename... Arguments>
 long call(Result (*function)(Arguments...), const long* arguments) {
-    // syscall(2) is no cancellation point, the functions that we hand over to are.
-    const NoCancellation guard;
+    // syscall(2) is no cancellation point, the functions that we hand over to are. A thread that may be
+    // cancelled at any time may be cancelled here as well.
+    std::optional<NoCancellation> guard(std::in_place);
+    if (guard->was_at_any_time())
+        guard.reset();
     const auto call = [&]<size_t... Index>(std::index_sequence<Index...>) {
         return static_cast<long>(function(as<Arguments>(arguments[Index])...));
     };
