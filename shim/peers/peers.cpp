@@ -78,8 +78,10 @@ void log_new_peer(int fd, const Peer& peer, const Local& local) {
     const Entry after = state.table().answer(hash, at, entry);
     if (memory != nullptr)
         memory->set_stored({entry.word, entry.held, after.held});
-    if (before.kind() == Conversation::Kind::question && !before.is_answered())
+    if (before.kind() == Conversation::Kind::question && !before.is_answered()) {
         state.handover.withdraw(hash_in(state, peer), state.locals);
+        state.locals.use(at);
+    }
 }
 
 // Something is sent to a peer of which this thread has heard `record`, and of which `known` is known. A
@@ -129,6 +131,7 @@ LocalIndex speak(SharedState& state, ThreadMemory* memory, Socket socket, uint64
         if (memory == nullptr || !memory->has_lost_some())
             set_answers_late(state);
         state.handover.withdraw(hash_in(state, peer), state.locals);
+        state.locals.use(spoken.from);
     }
     if (spoken.from == local_by_route && !found.state().has_lost_its_address())
         state.handover.ask(hash_in(state, peer), time);
@@ -163,7 +166,6 @@ LocalIndex learn(SharedState& state, ThreadMemory* memory, Socket socket, int fd
         return local_by_route;
     }
     if (heard.is_new) {
-        state.locals.use(at);
         detail::count(memory, socket, Counter::clients);
         log_new_peer(fd, peer, local);
     }
@@ -227,7 +229,7 @@ void detail::hear_changing(ThreadMemory* memory, Socket socket, int fd, uint64_t
     const bool is_steady = found.state().is_steady() && state.locals.is_at(home, local);
     const LocalIndex at = is_steady ? home : learn(state, memory, socket, fd, hash, peer, local, found);
     if (memory != nullptr)
-        memory->add(hash, at, is_steady);
+        memory->add({hash, at, state.locals.generation(at), is_steady});
 }
 
 // Where something that is sent leaves from. `record`: what this thread has heard that it may be the answer
@@ -237,6 +239,9 @@ LocalIndex detail::send_changing(ThreadMemory* memory, Socket socket, uint64_t h
     SharedState& state = *shared_state::get();
     const Entry found = state.table().find(hash);
     const Conversation known = found.state();
+    // Another address may have taken the number since.
+    if (record.generation() != state.locals.generation(record.at())) [[unlikely]]
+        record.forget_address();
     if (record && record.at() != local_by_route) {
         // Another thread may have heard the peer since, at another address.
         const bool may_be_for_another = questions_change_threads(state);

@@ -148,11 +148,11 @@ public:
         progress_ = Progress::batch(several);
     }
 
-    // A datagram of the conversation with this hash, which asked `at`.
-    void add(uint64_t hash, LocalIndex at, bool is_steady) {
+    // A datagram has come.
+    void add(Run::Record record) {
         if (run_.is_full()) [[unlikely]]
             lose_some();
-        run_.add({hash, at, is_steady});
+        run_.add(record);
     }
 
     // A datagram begins a run: what begin() or begin_batch() and add() do together. False where it goes on

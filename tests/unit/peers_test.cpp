@@ -411,6 +411,36 @@ TEST_CASE("what cannot be answered is no request, and an address that is a group
     });
 }
 
+TEST_CASE("nothing is sent from the address that has taken the number of the one that was asked") {
+    const State state;
+    const auto ask_at_all = [&](uint32_t first) {
+        for (uint32_t number = first; number < first + 10'000; ++number)
+            state->locals.intern(local(number));
+    };
+    Worker a;
+    a.tell([&] {
+        const auto is_right = [](const Local& source, unsigned asked) {
+            return is_by_route(source) || source == local(asked);
+        };
+        for (unsigned round = 0; round < 20; ++round) {
+            // New, known, and in a batch.
+            receive(100 + round, 2);
+            ask_at_all(10'000);
+            CHECK(is_right(answer(100 + round), 2));
+            settle(1, 3);
+            ask_at_all(20'000);
+            CHECK(is_right(answer(1), 3));
+            test::receive_batch({{200 + round, 4}, {1, 3}});
+            ask_at_all(30'000);
+            CHECK(is_right(answer(200 + round), 4));
+            CHECK(is_right(answer(1), 3));
+            test::peek(300 + round, 5);
+            ask_at_all(40'000);
+            CHECK(is_right(answer(300 + round), 5));
+        }
+    });
+}
+
 TEST_CASE("a peer that others have pushed out is in the table again when it is heard again") {
     const State state;
     Worker a;
