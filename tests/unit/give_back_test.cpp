@@ -98,6 +98,37 @@ TEST_CASE("an answer for another socket that was not sent is not late when it is
     CHECK(state->answers_late.load() == 0);
 }
 
+TEST_CASE("a question that was not sent has not asked, and an answer that was not sent leaves the question") {
+    const State state;
+    Worker worker;
+    worker.tell([] {
+        const Socket transfer = test::socket_on(50000, 3);
+        receive(1, 2, test::sibling);
+        // By a socket that was there before: a question. By the one that was asked: the answer.
+        const Socket before = test::socket_on(54, 0);
+        for (const Socket socket : {before, test::sibling}) {
+            CAPTURE(socket.port());
+            CHECK(peers::handed_over(transfer, test::peer(1)) == local(2));
+            CHECK(answer(1, socket) == (socket.port() == before.port() ? Local{} : local(2)));
+            CHECK(peers::handed_over(transfer, test::peer(1)) == Local{});
+            give_back(9); // another one: of no consequence
+            CHECK(peers::handed_over(transfer, test::peer(1)) == Local{});
+            peers::Turn{}.give_back(socket, test::peer(1), true);
+            CHECK(peers::handed_over(transfer, test::peer(1)) == local(2));
+        }
+        // The one for whom it is handed over.
+        CHECK(answer(1, transfer) == local(2));
+        peers::Turn{}.give_back(transfer, test::peer(1), true);
+        CHECK(peers::handed_over(transfer, test::peer(1)) == local(2));
+        // What was asked before stays asked.
+        CHECK(answer(2) == Local{});
+        CHECK(answer(2, test::sibling) == Local{});
+        peers::Turn{}.give_back(test::sibling, test::peer(2), true);
+        receive(2, 3, test::socket_on(7, 2));
+        CHECK(peers::handed_over(transfer, test::peer(2)) == Local{});
+    });
+}
+
 TEST_CASE("one that was given back after others were answered comes first again") {
     const State state;
     Worker worker;
