@@ -85,6 +85,20 @@ TEST_CASE("what the program sends on its own gives no answer back") {
     });
 }
 
+TEST_CASE("an answer to what was only looked at is to be given once more") {
+    const State state;
+    Worker worker;
+    worker.tell([] {
+        test::settle(1, 2);
+        receive(9, 2);
+        test::peek(1, 3);
+        CHECK(answer(1) == local(3));
+        give_back(1);
+        std::this_thread::sleep_for(std::chrono::milliseconds{2}); // longer than an answer pauses
+        CHECK(answer(1) == local(3));
+    });
+}
+
 TEST_CASE("an answer for another socket that was not sent is not late when it is") {
     const State state;
     Worker worker;
