@@ -227,7 +227,7 @@ void load() {
     read(values, variable_same_interface, parse_switch, others.same_interface, "0 or 1");
     read(values, variable_peers, parse_peers, others.peers, "a number from 64 to 8388608");
     read(values, variable_timeouts, parse_timeouts, others.timeouts,
-         "two numbers of seconds from 1 to 3600 such as 30,120");
+         "two numbers of seconds from 1 to 1800 such as 30,120");
     if (read(values, variable_ports, parse_ports, others.ports,
              "a list of ports and ranges such as 53,5000-5100"))
         others.all_ports = false;

@@ -25,7 +25,9 @@ struct Settings {
 
         friend bool operator==(const Timeouts&, const Timeouts&) = default;
     };
-    static constexpr unsigned maximum_timeout = 3600;
+    // The clock of conversations goes round after 4096 s (conversation.hpp): what has run out has to stay so
+    // for longer than it counted.
+    static constexpr unsigned maximum_timeout = 1800;
 
     // The file that JOURNAL_STREAM names (systemd.exec(5)); none where the inode is 0.
     struct JournalStream {

@@ -50,6 +50,8 @@ template <typename Call>
     const auto result = call();
     if (result == 0 || (result > 0 && gives_descriptor))
         system_call_filter::enforce(forbidden);
+    else if (forbids_now(Activity::packets) || forbids_now(Activity::new_sockets))
+        log::write(LogLevel::warn, "the kernel has refused that filter: nothing changes");
     return result;
 }
 

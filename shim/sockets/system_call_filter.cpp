@@ -3,6 +3,7 @@
 
 #include "shim/base/kernel_constants.hpp"
 #include "shim/base/user_memory.hpp"
+#include "shim/sockets/local_route.hpp"
 #include "shim/sockets/sockets.hpp"
 
 #include <algorithm>
@@ -125,8 +126,8 @@ constexpr Need needs[] = {
     {finding_interfaces, {SYS_ioctl, {some_fd, SIOCGIFCONF, some_memory}}},
     {finding_interfaces, {SYS_ioctl, {some_fd, SIOCGIFINDEX, some_memory}}},
     {finding_routes, {SYS_socket, {AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE}}},
-    {finding_routes, {SYS_sendto, {some_fd, some_memory, 56}}},
-    {finding_routes, {SYS_recvfrom, {some_fd, some_memory, 1024, MSG_DONTWAIT}}},
+    {finding_routes, {SYS_sendto, {some_fd, some_memory, local_route::question_length}}},
+    {finding_routes, {SYS_recvfrom, {some_fd, some_memory, local_route::answer_length, MSG_DONTWAIT}}},
     {finding_routes, setsockopt_of(IPPROTO_IPV6, IPV6_FREEBIND)},
     {finding_interfaces | finding_routes | log_to_file | log_to_syslog, {SYS_close, {some_fd}}},
 

@@ -208,6 +208,15 @@ TEST_CASE("what has been received is answered before what was only looked at") {
     });
 }
 
+TEST_CASE("what was only looked at is what a thread has heard last") {
+    peers::ThreadMemory memory;
+    memory.begin(server);
+    memory.add({uint64_t{1} << 40, 3, LocalAddresses::first_generation, false});
+    memory.end_peek();
+    CHECK(memory.heard_last(uint64_t{1} << 40) == 3);
+    CHECK(memory.heard_last(uint64_t{1} << 41) == local_by_route);
+}
+
 TEST_CASE("one that is looked at, answered and taken off has asked once") {
     const auto serve_other = [] {
         receive(9, 2);
@@ -225,6 +234,16 @@ TEST_CASE("one that is looked at, answered and taken off has asked once") {
         }
     });
     // One that asks once more has asked twice.
+    const Scene known_client([&] {
+        settle(1, 2);
+        test::peek(1, 3);
+        for (unsigned time = 0; time < 2; ++time) {
+            receive(1, 3);
+            CHECK(answer(1) == local(3));
+        }
+        serve_other();
+        CHECK(answer(1) == local(3));
+    });
     const Scene client([&] {
         test::peek(1, 3);
         CHECK(answer(1) == local(3));
