@@ -8,21 +8,19 @@ import sys
 from pathlib import Path
 
 import connect
+import counts
 import flood
 import guard
 import inside
-import instructions
 import lab
-import pages
 import report
-import system_calls
 import traffic
 from figures import Figures
 from programs import Bench, enter_own_network
 
-PARTS = {"instructions": instructions.measure, "pages": pages.measure, "system-calls": system_calls.measure,
-         "traffic": traffic.measure, "connect": connect.measure, "table": inside.measure, "flood": flood.measure,
-         "lab": lab.measure}
+PARTS = {"instructions": counts.measure_instructions, "pages": counts.measure_pages,
+         "system-calls": counts.measure_system_calls, "traffic": traffic.measure, "connect": connect.measure,
+         "table": inside.measure, "flood": flood.measure, "lab": lab.measure}
 SKIPPED = 77  # what a test ends with that had nothing to test
 
 FILES = {
@@ -30,7 +28,6 @@ FILES = {
     "json": "write the figures to this file",
     "from": "take the figures from this file, of --json, and measure nothing",
     "tables": "put them into this file, between its marks bench:begin and bench:end",
-    "check-tables": "fail where others are between the marks of this file",
     "picture": "draw the main ones into this file, as SVG",
     "keep": "write the instruction counts to this file, for --guard",
     "guard": "fail where the instruction counts have grown by more than a tenth over this file, or a budget is exceeded "
@@ -45,19 +42,16 @@ SWITCHES = {
 
 def parse(built):
     parser = argparse.ArgumentParser(prog="multihome-bench", description="Measures what libmultihome.so costs.")
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"what to measure: {', '.join(PARTS)}")
-    parser.add_argument("--only", default="", metavar="REGEX",
+    parser.add_argument("parts", nargs="*", metavar="PART", choices=[*PARTS, "all"], default="all",
+                        help=f"what to measure: {', '.join(PARTS)}")
+    parser.add_argument("--only", default="", metavar="REGEX", type=lambda text: re.compile(text, re.IGNORECASE),
                         help="only rows whose names this regular expression matches, whatever their case")
     parser.add_argument("--library", default=f"{built}/libmultihome.so", help="the shim (%(default)s)")
     for name, text in FILES.items():
-        parser.add_argument(f"--{name}", metavar="PATH", dest=f"{name.replace('-', '_')}_path", help=text)
+        parser.add_argument(f"--{name}", metavar="PATH", dest=f"{name}_path", help=text)
     for name, text in SWITCHES.items():
         parser.add_argument(f"--{name}", action="store_true", help=text)
-    options = parser.parse_args()
-    for name in options.parts:
-        if name not in PARTS:
-            parser.error(f"{name} is none of {', '.join(PARTS)}")
-    return options
+    return parser.parse_args()
 
 
 def machine(compiler):
@@ -67,8 +61,8 @@ def machine(compiler):
             f"{kernel.sysname} {kernel.release} {kernel.machine}; {compiler}; {os.confstr('CS_GNU_LIBC_VERSION')}")
 
 
-def measure(options, only, built, compiler):
-    """The figures, or nothing where nothing can be measured."""
+def measure(options, built, compiler):
+    """The figures; none where nothing can be measured."""
     # What the caller's shell has set must not decide what is measured.
     for name in [name for name in os.environ if name == "LD_PRELOAD" or name.startswith("MULTIHOME_")]:
         del os.environ[name]
@@ -78,25 +72,22 @@ def measure(options, only, built, compiler):
         enter_own_network()
     except OSError as error:
         print(f"SKIP no network namespace can be made: {error}")
-        return None
+        return figures
     bench = Bench(figures, Path(built), str(Path(options.library).resolve(strict=True)), options.quick,
-                  options.full, only, options.profiles_path)
-    for part in options.parts or PARTS:
-        PARTS[part](bench)
+                  options.full, options.only, options.profiles_path)
+    for part, measure_part in PARTS.items():
+        if part in options.parts or "all" in options.parts:
+            measure_part(bench)
     return figures
 
 
 def run(built, compiler, build):
     options = parse(built)
-    only = re.compile(options.only, re.IGNORECASE)
     made_by = f"{compiler}, {os.confstr('CS_GNU_LIBC_VERSION')}, {build}"
     if options.guard_path and not guard.is_comparable(options.guard_path, made_by):
         return SKIPPED
-    if options.from_path:
-        figures = Figures.read(options.from_path)
-    else:
-        figures = measure(options, only, built, compiler)
-    if not figures or not figures.all:
+    figures = Figures.read(options.from_path) if options.from_path else measure(options, built, compiler)
+    if not figures.all:
         return SKIPPED
     if options.json_path:
         figures.write(options.json_path)
@@ -106,11 +97,9 @@ def run(built, compiler, build):
         report.write_picture(options.picture_path, figures)
     if options.keep_path:
         guard.keep(options.keep_path, figures, made_by)
-    if options.check_tables_path:
-        return 0 if report.has_tables(options.check_tables_path, figures) else 1
     good = figures.are_within_budgets() or not options.enforce
     if options.guard_path:
-        good = guard.compare(options.guard_path, figures, only.search) and good
+        good = guard.compare(options.guard_path, figures, options.only.search) and good
     return 0 if good else 1
 
 

@@ -10,10 +10,10 @@
 #include <atomic>
 #include <chrono>
 #include <csignal>
+#include <cstdio>
 #include <cstring>
 #include <ctime>
 #include <fstream>
-#include <future>
 #include <stdexcept>
 #include <sys/time.h>
 #include <thread>
@@ -81,14 +81,6 @@ struct Message {
     }
 };
 
-struct Outcome {
-    uint64_t asked = 0;
-    uint64_t answers = 0;
-    uint64_t right = 0; // from the address that was asked
-    double seconds = 0;
-    double watched = 0; // nanoseconds
-};
-
 class Asker {
 public:
     explicit Asker(const Client& settings)
@@ -108,14 +100,18 @@ public:
             answer_headers_.push_back(answer.header(largest_datagram, false));
     }
 
+    uint64_t asked = 0;
+    uint64_t answers = 0;
+    uint64_t right = 0; // from the address that was asked
+
     // Sends the next `count` requests, at most largest_window. Returns how many were sent.
     unsigned send(unsigned count) {
         for (unsigned index = 0; index < count; ++index)
-            address_request(requests_[index], so_far_.asked + index);
+            address_request(requests_[index], asked + index);
         const int sent = sendmmsg(fd_, request_headers_.data(), count, 0);
         if (sent < 0 && settings_.requests != 0)
             fail("sendmmsg");
-        so_far_.asked += static_cast<unsigned>(std::max(sent, 0));
+        asked += static_cast<unsigned>(std::max(sent, 0));
         return static_cast<unsigned>(std::max(sent, 0));
     }
     // Takes what has come: how many; 0 where nothing did in time.
@@ -123,15 +119,14 @@ public:
         const int got = recvmmsg(fd_, answer_headers_.data(), largest_window, flags, nullptr);
         const auto count = static_cast<unsigned>(std::max(got, 0));
         for (unsigned index = 0; index < count; ++index)
-            so_far_.right += is_right(answers_[index]);
-        so_far_.answers += count;
+            right += is_right(answers_[index]);
+        answers += count;
         return count;
     }
     // Fills the window, with no request beyond the first `most`, and takes what has come.
     void exchange(unsigned window, uint64_t most = UINT64_MAX) {
         if (!settings_.gate || under_way_ == 0) {
-            const uint64_t left = std::min<uint64_t>(window - under_way_, most - so_far_.asked);
-            under_way_ += send(static_cast<unsigned>(left));
+            under_way_ += send(static_cast<unsigned>(std::min<uint64_t>(window - under_way_, most - asked)));
             const char byte = 'x';
             if (settings_.gate && write(STDOUT_FILENO, &byte, 1) != 1)
                 fail("write");
@@ -141,25 +136,39 @@ public:
             fail("no answer");
         under_way_ = got != 0 && got < under_way_ ? under_way_ - got : 0;
     }
-    bool is_waiting() const { return under_way_ != 0; }
-    const Outcome& so_far() const { return so_far_; }
+    bool has_asked(uint64_t count) const { return asked >= count && under_way_ == 0; }
+
+    // Prints what comes of `work`, which is told when it has begun.
+    template <typename Work>
+    void measure(const Work& work) {
+        const uint64_t before[] = {asked, answers, right};
+        const double time_before = processor_time(settings_.watch);
+        const auto start = Clock::now();
+        work(start);
+        const double seconds = seconds_since(start);
+        const double watched = processor_time(settings_.watch) - time_before;
+        if (!settings_.gate)
+            std::printf("%ju %ju %ju %.6f %.6f %.0f\n", uintmax_t{asked - before[0]},
+                        uintmax_t{answers - before[1]}, uintmax_t{right - before[2]}, seconds,
+                        static_cast<double>(std::clock()) / CLOCKS_PER_SEC, watched);
+    }
 
 private:
     // The request's sender, its receiver, and in its data which address that is: it comes back.
     void address_request(Message& message, uint64_t number) const {
         const uint64_t client = number % settings_.count;
         const uint64_t turn = settings_.alternating ? number / settings_.count : 0;
-        const auto asked = static_cast<uint32_t>((client + turn) % servers_.size());
-        message.peer = servers_[asked];
-        std::memcpy(message.data.data(), &asked, std::min(sizeof asked, settings_.size));
+        const auto server = static_cast<uint32_t>((client + turn) % servers_.size());
+        message.peer = servers_[server];
+        std::memcpy(message.data.data(), &server, std::min(sizeof server, settings_.size));
         message.source.information.ipi6_addr = first_;
         add(message.source.information.ipi6_addr, static_cast<uint32_t>(client));
     }
     bool is_right(const Message& answer) const {
-        uint32_t asked = 0;
-        std::memcpy(&asked, answer.data.data(), sizeof asked);
-        return asked < servers_.size() &&
-               std::memcmp(&answer.peer, &servers_[asked], sizeof answer.peer) == 0;
+        uint32_t server = 0;
+        std::memcpy(&server, answer.data.data(), sizeof server);
+        return server < servers_.size() &&
+               std::memcmp(&answer.peer, &servers_[server], sizeof answer.peer) == 0;
     }
 
     Client settings_;
@@ -171,94 +180,66 @@ private:
     std::vector<mmsghdr> request_headers_;
     std::vector<mmsghdr> answer_headers_;
     unsigned under_way_ = 0;
-    Outcome so_far_;
 };
 
-Outcome ask_all(const Client& settings) {
+void ask_all(const Client& settings) {
     Asker asker(settings);
-    const uint64_t all = settings.warm_up + settings.requests;
     // Where many have to be heard, in less time.
     const unsigned hurry = settings.warm_up > 10'000 ? largest_batch : 1;
-    while (asker.so_far().asked < settings.warm_up || asker.is_waiting())
+    while (!asker.has_asked(settings.warm_up))
         asker.exchange(std::max(settings.window, hurry), settings.warm_up);
-    while (asker.so_far().asked < all || asker.is_waiting())
-        asker.exchange(settings.window, all);
-    if (settings.right && asker.so_far().right != all)
-        throw std::runtime_error("only " + std::to_string(asker.so_far().right) + " of " +
-                                 std::to_string(all) + " answers came from the address that was asked");
-    return asker.so_far();
+    const uint64_t all = settings.warm_up + settings.requests;
+    asker.measure([&](auto) {
+        while (!asker.has_asked(all))
+            asker.exchange(settings.window, all);
+    });
+    if (settings.right && asker.right != all)
+        throw std::runtime_error("only " + std::to_string(asker.right) + " of " + std::to_string(all) +
+                                 " answers came from the address that was asked");
 }
 
-Outcome ask_at_rate(const Client& settings) {
+void ask_at_rate(const Client& settings) {
     constexpr unsigned together = 16; // so few that nobody's queue runs over
     const auto interval = std::chrono::nanoseconds(std::chrono::seconds(together)) / settings.rate;
     Asker asker(settings);
-    const double time_before = processor_time(settings.watch);
-    const auto start = Clock::now();
-    const auto end = start + milliseconds(settings.milliseconds);
-    for (auto next = start; next < end && ended == 0;) {
-        std::this_thread::sleep_until(next);
-        asker.send(together);
-        while (asker.receive(MSG_DONTWAIT) != 0) {
+    asker.measure([&](Clock::time_point start) {
+        const auto end = start + milliseconds(settings.milliseconds);
+        for (auto next = start; next < end && ended == 0;) {
+            std::this_thread::sleep_until(next);
+            asker.send(together);
+            while (asker.receive(MSG_DONTWAIT) != 0) {
+            }
+            // What a busy machine has kept us from sending is not made up for: it would come all at once.
+            next = std::max(next + interval, Clock::now() - milliseconds(1));
         }
-        // What a busy machine has kept us from sending is not made up for: it would come all at once.
-        next = std::max(next + interval, Clock::now() - milliseconds(1));
-    }
-    while (asker.receive() != 0) {
-    }
-    Outcome outcome = asker.so_far();
-    outcome.seconds = seconds_since(start);
-    outcome.watched = processor_time(settings.watch) - time_before;
-    return outcome;
+        while (asker.receive() != 0) {
+        }
+    });
 }
 
 // As fast as the server answers. Goes on until all threads have measured.
-Outcome ask_by_load(const Client& settings, std::atomic<unsigned>& measuring) {
+void ask_by_load(const Client& settings, std::atomic<unsigned>& measuring) {
     Asker asker(settings);
-    const Outcome& so_far = asker.so_far();
-    auto start = Clock::now();
     const auto ask_until = [&](const auto& is_enough) {
-        while (!is_enough()) {
+        for (const auto start = Clock::now(); !is_enough();) {
             asker.exchange(settings.window);
             if (seconds_since(start) > 120)
                 throw std::runtime_error("hardly any answers");
         }
     };
-    ask_until([&] { return so_far.answers >= settings.heard; });
-    start = Clock::now();
-    ask_until([&] { return Clock::now() >= start + milliseconds(settings.settle); });
-    const Outcome before = so_far;
-    const double time_before = processor_time(settings.watch);
-    start = Clock::now();
+    const auto ask_for = [&](unsigned time, uint64_t answers) {
+        ask_until([&, end = Clock::now() + milliseconds(time)] {
+            return Clock::now() >= end && asker.answers >= answers;
+        });
+    };
+    ask_for(0, settings.warm_up);
+    ask_for(settings.settle, 0);
     // On a busy machine it may take longer until they are more than could have been under way all the time,
     // so that the server has had to run for them.
-    ask_until([&] {
-        return Clock::now() >= start + milliseconds(settings.milliseconds) &&
-               so_far.answers > before.answers + uint64_t{4} * settings.window;
-    });
-    const Outcome outcome{so_far.asked - before.asked, so_far.answers - before.answers,
-                          so_far.right - before.right, seconds_since(start),
-                          processor_time(settings.watch) - time_before};
+    asker.measure(
+        [&](auto) { ask_for(settings.milliseconds, asker.answers + uint64_t{4} * settings.window + 1); });
     --measuring;
     ask_until([&] { return measuring == 0; });
-    return outcome;
-}
-
-Outcome ask_in_threads(const Client& settings) {
-    std::atomic<unsigned> measuring = settings.threads;
-    std::vector<std::future<Outcome>> threads;
-    for (unsigned index = 0; index < settings.threads; ++index)
-        threads.push_back(std::async(std::launch::async, [&] { return ask_by_load(settings, measuring); }));
-    Outcome sum;
-    for (auto& thread : threads) {
-        const Outcome outcome = thread.get();
-        sum.asked += outcome.asked;
-        sum.answers += outcome.answers;
-        sum.right += outcome.right;
-        sum.seconds += outcome.seconds / settings.threads;
-        sum.watched += outcome.watched / settings.threads;
-    }
-    return sum;
 }
 
 } // namespace
@@ -267,13 +248,16 @@ int run(const Client& settings) {
     if (settings.size > largest_datagram || settings.count == 0 || settings.window > largest_window)
         throw std::invalid_argument("datagram or window too large, or no clients");
     std::signal(SIGTERM, [](int) { ended = 1; });
-    const Outcome outcome = settings.requests != 0 ? ask_all(settings)
-                            : settings.rate != 0   ? ask_at_rate(settings)
-                                                   : ask_in_threads(settings);
-    const double used = static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
-    if (!settings.gate)
-        std::printf("%ju %ju %ju %.6f %.6f %.0f\n", uintmax_t{outcome.asked}, uintmax_t{outcome.answers},
-                    uintmax_t{outcome.right}, outcome.seconds, used, outcome.watched);
+    if (settings.requests != 0) {
+        ask_all(settings);
+    } else if (settings.rate != 0) {
+        ask_at_rate(settings);
+    } else {
+        std::atomic<unsigned> measuring = settings.threads;
+        std::vector<std::jthread> threads;
+        for (unsigned index = 0; index < settings.threads; ++index)
+            threads.emplace_back(ask_by_load, std::cref(settings), std::ref(measuring));
+    }
     return 0;
 }
 

@@ -1,56 +1,35 @@
 # SPDX-License-Identifier: MIT
 """How long it is from bind() to connect() where a server makes a socket for each client, and how many datagrams of
-others that socket takes meanwhile (strays), which are lost to them, while others send tens of thousands a second: bare,
-with the shim, and by the least that it takes to steer a connection to an address that the routing table would not
-choose (reference)."""
-import socket
+others that socket takes meanwhile (strays), which are lost to them: bare, with the shim, and by the least that it takes
+to steer a connection to an address that the routing table would not choose (reference). It is the program of the tests
+connect.under_load that does it."""
+from operator import itemgetter
 
 from figures import Budget
-from programs import FOR_CLIENT, LONG, Program
+from programs import Program, take_turns
 
-KINDS = ("reference", "bare", "shim")
-# 127.0.0.1 is what the routing table would choose, so that nothing has to be steered: there, bare is the measure. The
-# limits are those of the time and of the strays.
-CASES = [("asked where connect() would answer from", "127.0.0.1", "bare", 1.2, 1.2),
-         ("steered to another address", "127.0.0.2", "reference", 2.0, 1.5)]
-OTHERS = {"first": "127.17.0.0", "count": 1000, "size": 1, "patience": 1, "window": 64, "milliseconds": LONG}
-
-
-def ask(client, address, port):
-    """Until there is an answer: the others may be in its way."""
-    client.bind(("127.16.0.0", 0))
-    client.settimeout(0.05)
-    while True:
-        client.sendto(b"ask?", (address, port))
-        try:
-            return client.recv(4)
-        except TimeoutError:
-            pass
-
-
-def measure_once(bench, kind, address, count):
-    """Nanoseconds from bind to connect, and strays of a connection."""
-    steer = kind == "reference" and address != "127.0.0.1"
-    command = bench.command("connector", count=count, information=kind == "reference", steer=steer)
-    with (Program(command, bench.environment(kind)) as server,
-          socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client):
-        port = int(server.line())
-        with bench.client(port, FOR_CLIENT, address=address, **OTHERS):
-            ask(client, address, port)
-            return [float(word) for word in server.line().split()]
+# Where it is asked, what stands for the reference, what the shim is measured by, and the limits of the time and of the
+# strays. Where the routing table chooses the address asked, nothing has to be steered: there, bare is the measure.
+CASES = [("asked where connect() would answer from", "right", "plain", "bare", 1.2, 1.2),
+         ("steered to another address", "steered", "reference", "reference", 2.0, 1.5)]
 
 
 def measure(bench):
     bench.figures.begin("A socket for each client, bound to the server's port and connected (x: to the reference)")
-    for title, address, reference, *limits in CASES:
+    program = str(bench.built / "multihome-bench-connect")
+    if not bench.can("connections", program, "right", "1", "plain"):
+        return
+    for title, where, least, measure_of_it, *limits in CASES:
         if not bench.is_wanted(title):
             continue
-        outcomes = {kind: [] for kind in KINDS}
-        for _ in range(3 if bench.quick else 9):
-            for kind in KINDS:
-                outcomes[kind].append(measure_once(bench, kind, address, 500 if bench.quick else 3000))
-        for column, (what, unit) in enumerate((("from bind to connect", "ns"),
-                                               ("others' datagrams that it took", "strays"))):
-            values = {kind: [outcome[column] for outcome in outcomes[kind]] for kind in KINDS}
-            bench.figures.compare(f"{title}: {what}", unit, values, reference,
+
+        def run(_, kind):
+            """Nanoseconds from bind to connect, and strays of a socket."""
+            method = least if kind == "reference" else "shim"
+            command = [program, where, "500" if bench.quick else "3000", method, "figures"]
+            return list(map(float, Program(command, bench.environment(kind)).finish().split()))
+
+        outcomes = take_turns([title], ("reference", "bare", "shim"), 3 if bench.quick else 9, run)[title]
+        for column, what, unit in (0, "from bind to connect", "ns"), (1, "others' datagrams that it took", "strays"):
+            bench.figures.compare(f"{title}: {what}", unit, outcomes, itemgetter(column), measure_of_it,
                                   {"shim": Budget("ratio at most", limits[column])})

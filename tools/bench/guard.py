@@ -23,22 +23,19 @@ class Kept:
         text = Path(path).read_text()
         self.made_by = "".join(re.findall("^made by (.*)", text, re.MULTILINE))
         self.values = {name: float(value) for value, name in re.findall(r"^ *([\d.]+)  (.*)", text, re.MULTILINE)}
-        self.excuses = dict(re.findall("^over its budget: (.*?)(?:, because (.*))?$", text, re.MULTILINE))
+        self.reasons = dict(re.findall("^over its budget: (.*?)(?:, because (.*))?$", text, re.MULTILINE))
 
     def problems(self, figure):
-        value, before = figure.value.median, self.values.get(figure.name)
+        before, reason = self.values.get(figure.name), self.reasons.get(figure.name)
         if before is None:
             yield "is not kept there"
-        elif value > before * ALLOWED_GROWTH + ALLOWED_ANYWAY:
-            yield f"{value:.1f}, GROWN from {before:.1f}"
-        excuse = self.excuses.get(figure.name)
+        elif figure.value.median > before * ALLOWED_GROWTH + ALLOWED_ANYWAY:
+            yield f"GROWN from {before:.1f}"
         if figure.is_within_budget():
-            if excuse is not None:
-                yield f"{value:.1f}, {figure.budget}: it is within its budget now, keep that"
-        elif excuse is None:
-            yield f"{value:.1f}, {figure.budget}: OVER ITS BUDGET, and no excuse is kept"
-        elif excuse in ("", NO_REASON):
-            yield "is over its budget without a reason"
+            if reason is not None:
+                yield "is within its budget now, keep that"
+        elif reason in (None, "", NO_REASON):
+            yield "OVER ITS BUDGET, and no reason is kept"
 
 
 def guarded(figures):
@@ -48,10 +45,10 @@ def guarded(figures):
 
 def keep(path, figures, made_by):
     """Writes the counts, and what misses its budget, with the reasons that are there already."""
-    excuses = Kept(path).excuses
+    reasons = Kept(path).reasons
     lines = [f"made by {made_by}"]
     lines += [f"{figure.value.median:10.1f}  {figure.name}" for figure in guarded(figures)]
-    lines += [f"over its budget: {figure.name}, because {excuses.get(figure.name) or NO_REASON}"
+    lines += [f"over its budget: {figure.name}, because {reasons.get(figure.name) or NO_REASON}"
               for figure in guarded(figures) if not figure.is_within_budget()]
     Path(path).write_text(HEADING + "\n".join(lines) + "\n")
 
@@ -67,7 +64,8 @@ def is_comparable(path, made_by):
 def compare(path, figures, is_wanted):
     """Prints all that has grown, that exceeds a budget, and that is missing though it `is_wanted`. True: nothing."""
     kept = Kept(path)
-    complaints = [f"{figure.name}: {problem}" for figure in guarded(figures) for problem in kept.problems(figure)]
+    complaints = [f"{figure.name}: {figure}: {problem}" for figure in guarded(figures)
+                  for problem in kept.problems(figure)]
     missing = kept.values.keys() - {figure.name for figure in figures.all}
     complaints += [f"{name}: was not measured" for name in sorted(missing) if is_wanted(name.rpartition(": ")[0])]
     print(f"\nAgainst {path}", *complaints, sep="\n  ")

@@ -11,6 +11,7 @@
 #include "tools/bench/tables.hpp"
 
 #include "shim/base/control.hpp"
+#include "shim/base/settings.hpp"
 
 #include <algorithm>
 #include <array>
@@ -28,6 +29,9 @@ namespace {
 
 using benchmark::State;
 
+constexpr size_t default_peers = Settings::default_peers;
+constexpr uint64_t table_size = 2 * default_peers; // conversations
+
 // Each peer once: multiplying by an odd number is a bijection.
 TableKey key_of(size_t peer) {
     const auto mixed = static_cast<uint32_t>(peer) * 0x9e3779b1U;
@@ -37,7 +41,7 @@ TableKey key_of(size_t peer) {
 const std::array<LocalIndex, 4> locals = [] {
     std::array<LocalIndex, 4> all{};
     for (uint32_t index = 0; index < all.size(); ++index)
-        all[index] = local_addresses().intern({Address::from_ipv4({index + 1}), 0});
+        all[index] = local_addresses.intern({Address::from_ipv4({index + 1}), 0});
     return all;
 }();
 
@@ -75,22 +79,12 @@ struct Filled {
     void fill(size_t count) {
         table = std::make_unique<Table>(count);
         std::vector<std::jthread> filling;
-        for (unsigned half : {0U, 1U})
+        for (size_t half : {0U, 1U})
             filling.emplace_back([=, this] {
                 const TableUser user;
                 for (size_t peer = half; peer < count; peer += 2)
                     table->set(key_of(peer), locals[peer % 4]);
             });
-    }
-
-    // An operation on a peer drawn by lot.
-    void operate(bool update, Random& random) {
-        const uint64_t number = random();
-        const TableKey key = key_of((number >> 16) % peers);
-        if (update)
-            table->set(key, locals[number >> 62]);
-        else
-            benchmark::DoNotOptimize(table->find(key));
     }
 
     static Filled& of(const State& state) {
@@ -109,37 +103,41 @@ struct Filled {
 // the table, whatever its size.
 template <typename Table>
 void run_table(State& state, bool update, int unmeasured) {
-    auto& filled = Filled<Table>::of(state);
+    const auto& filled = Filled<Table>::of(state);
     const TableUser user;
     Random random(static_cast<uint64_t>(state.thread_index()) + 1);
+    const auto operate = [&] { // on a peer drawn by lot
+        const uint64_t number = random();
+        const TableKey key = key_of((number >> 16) % filled.peers);
+        if (update)
+            filled.table->set(key, locals[number >> 62]);
+        else
+            benchmark::DoNotOptimize(filled.table->find(key));
+    };
     for (int index = 0; index < unmeasured; ++index)
-        filled.operate(update, random);
+        operate();
     CALLGRIND_START_INSTRUMENTATION;
     for (auto _ : state)
-        filled.operate(update, random);
+        operate();
     CALLGRIND_DUMP_STATS;
     state.SetItemsProcessed(state.iterations());
-    if (state.thread_index() != 0)
-        return;
-    state.counters["bytes/peer"] = filled.bytes;
-    state.counters["% found"] = filled.found;
+    if (state.thread_index() == 0)
+        state.counters = {{"bytes/peer", filled.bytes}, {"% found", filled.found}};
 }
 
 template <typename Table>
 void add_table(const std::string& name) {
-    const std::vector<std::vector<int64_t>> peers = {{1'000, 100'000, 1'000'000, 10'000'000}};
     for (const bool update : {false, true}) {
-        const std::string what = (update ? "updates/" : "look-ups/") + name;
-        benchmark::RegisterBenchmark(what.c_str(), [=](State& state) { run_table<Table>(state, update, 0); })
-            ->ArgsProduct(peers)
-            // Filled before there are threads.
-            ->Setup([](const State& state) { Filled<Table>::of(state); })
-            ->DenseThreadRange(1, 4)
-            ->UseRealTime();
-        benchmark::RegisterBenchmark(("cache lines of " + what).c_str(),
-                                     [=](State& state) { run_table<Table>(state, update, 2000); })
-            ->ArgsProduct(peers)
-            ->Iterations(20'000);
+        const auto add = [&](const std::string& measured, int unmeasured) {
+            const std::string what = measured + (update ? "updates/" : "look-ups/") + name;
+            return benchmark::RegisterBenchmark(
+                       what.c_str(), [=](State& state) { run_table<Table>(state, update, unmeasured); })
+                ->ArgsProduct({{1'000, 100'000, 1'000'000, 10'000'000}});
+        };
+        // Filled before there are threads.
+        const auto fill = [](const State& state) { Filled<Table>::of(state); };
+        add("", 0)->Setup(fill)->DenseThreadRange(1, 4)->UseRealTime();
+        add("cache lines of ", 2000)->Iterations(20'000);
     }
 }
 
@@ -160,19 +158,17 @@ double right_in_flood(uint64_t delay, bool fresh) {
     const uint64_t interval = std::max<uint64_t>(fresh ? 100 : 1, delay / honest_peers + 1);
     ShimTable table(default_peers);
     std::deque<Request> waiting;
-    uint64_t requests = 0;
+    uint32_t requests = 0;
     uint64_t answers = 0;
     uint64_t right = 0;
-    for (uint64_t now = 0; now < 10 * ShimTable::entries_for(default_peers); ++now) {
+    for (uint32_t now = 0; now < 10 * table_size; ++now) {
         const auto ticks = static_cast<Ticks>(now / datagrams_a_tick + 1);
-        table.set({static_cast<uint32_t>(now * 2654435761U), 1111, 53}, locals[0], ticks);
+        table.set({now * 2654435761U, 1111, 53}, locals[0], ticks);
         if (now % interval == 0) {
-            const uint64_t peer = fresh ? requests : requests % honest_peers;
-            const Request request{now + delay,
-                                  {static_cast<uint32_t>(peer * 2246822519U), 2222, 53},
-                                  locals[1 + requests / honest_peers % 2]};
-            table.set(request.peer, request.local, ticks);
-            waiting.push_back(request);
+            const uint32_t peer = fresh ? requests : requests % honest_peers;
+            const LocalIndex local = locals[1 + requests / honest_peers % 2];
+            waiting.push_back({now + delay, {peer * 2246822519U, 2222, 53}, local});
+            table.set(waiting.back().peer, local, ticks);
             ++requests;
         }
         for (; !waiting.empty() && waiting.front().due <= now; waiting.pop_front(), ++answers)
@@ -183,7 +179,7 @@ double right_in_flood(uint64_t delay, bool fresh) {
 
 // The longest delay at which 99.9 % of the answers are right, to a hundredth of the table's size.
 double longest_delay(bool fresh) {
-    const uint64_t step = ShimTable::entries_for(default_peers) / 200;
+    const uint64_t step = table_size / 200;
     uint64_t good = 0;
     for (uint64_t bad = 200; bad - good > 1;) {
         const uint64_t middle = (good + bad) / 2;
@@ -192,27 +188,23 @@ double longest_delay(bool fresh) {
     return static_cast<double>(good * step);
 }
 
-void add_floods() {
-    const auto add = [](const std::string& name, const std::string& counter, auto value) {
-        benchmark::RegisterBenchmark(name.c_str(), [=](State& state) {
+void add_flood(const std::string& name, bool fresh) {
+    const auto add = [&](const std::string& subject, const char* counter, const auto& value) {
+        benchmark::RegisterBenchmark((name + "/" + subject).c_str(), [=](State& state) {
             for (auto _ : state)
                 state.counters[counter] = value();
         })->Iterations(1);
     };
-    for (const bool fresh : {false, true}) {
-        const std::string flood =
-            fresh ? "flood, each honest peer asks once/" : "flood, 1000 honest peers ask again and again/";
-        for (const double share : {0.01, 0.1, 0.4, 1.0, 2.0}) {
-            const auto delay = static_cast<uint64_t>(default_peers * share);
-            add(flood + std::to_string(delay) + " datagrams late", "% right",
-                [=] { return right_in_flood(delay, fresh); });
-        }
-        add(flood + "99.9 % right up to", "datagrams late", [=] { return longest_delay(fresh); });
+    for (const double share : {0.01, 0.1, 0.4, 1.0, 2.0}) {
+        const auto delay = static_cast<uint64_t>(default_peers * share);
+        add(std::to_string(delay) + " datagrams late", "% right",
+            [=] { return right_in_flood(delay, fresh); });
     }
+    add("99.9 % right up to", "datagrams late", [=] { return longest_delay(fresh); });
 }
 
 void hash_conversation(State& state, ConversationKey key) {
-    const HashKey secret = bench_key();
+    const HashKey secret = steady_key();
     for (auto _ : state) {
         benchmark::DoNotOptimize(key);
         benchmark::DoNotOptimize(multihome::hash_of(key, secret));
@@ -251,7 +243,8 @@ BENCHMARK(read_information<in6_pktinfo, IPPROTO_IPV6, IPV6_PKTINFO>)->Name("read
 #ifdef MULTIHOME_BENCH_URCU
     add_table<UrcuTable>("liburcu");
 #endif
-    add_floods();
+    add_flood("flood, 1000 honest peers ask again and again", false);
+    add_flood("flood, each honest peer asks once", true);
     return true;
 }();
 #endif

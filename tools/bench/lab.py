@@ -5,18 +5,19 @@ tracking to put the original one back on the answer, both by `multihomectl recip
 import contextlib
 import os
 import re
+import shlex
 import subprocess
 import time
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 
 from figures import exactly
-from programs import Outcome, Program
+from programs import Outcome, take_turns
 
 RATE = 40_000  # requests a second, which every subject can serve
 PEERS = 200_000
-NEW_RATE = 100_000  # new peers a second
-NEW_SECONDS = 2
+NEW_RATE, NEW_SECONDS = 100_000, 2  # new peers a second, and for how long
 OLD = 2000  # of the old ones ask again meanwhile
 OLD_PORT = 40_000  # of all old ones, by which they are known again
 COLUMNS = [("saturated", "answers/s"),
@@ -30,7 +31,7 @@ class Subject:
     """Only what it needs is there while it has its turn: rules and routing policies cost every packet something."""
     name: str
     address: str  # that is asked: not the one that the routing table prefers
-    serve: str
+    within: str = ""  # a function of the tests that starts the server
     on: str = ":"
     off: str = ":"
 
@@ -38,16 +39,15 @@ class Subject:
 ONE, TWO = "192.0.2.3", "198.51.100.2"
 UNDO = "forget_flows; recipe one-interface --undo --quiet"
 RULE = {"on": f"ip -n $LAB_SERVER rule add from {TWO} pref 42 lookup 42", "off": "ip -n $LAB_SERVER rule delete pref 42"}
-SHIM = Subject("shim", ONE, "with_shim serve")
-ENGINE = Subject("kernel engine", ONE, "in_group serve", "engine_attach", "engine_detach")
-REDIRECT = Subject("redirect", ONE, "serve", "apply_recipe one-interface --interface eth0 --quiet", UNDO)
+SHIM = Subject("shim", ONE, "with_shim")
+ENGINE = Subject("kernel engine", ONE, "in_group", "engine_attach", "engine_detach")
+REDIRECT = Subject("redirect", ONE, "", "apply_recipe one-interface --interface eth0 --quiet", UNDO)
 GROUPS = {
-    "addresses on one interface": [Subject("bare", ONE, "serve"), Subject("native", ONE, "serve native=true"), SHIM,
-                                   ENGINE, REDIRECT],
+    "addresses on one interface": [Subject("bare", ONE), Subject("native", ONE), SHIM, ENGINE, REDIRECT],
     # Table 42 has the gateway of the second interface.
     "addresses on two interfaces": [
-        Subject("native", TWO, "serve native=true", **RULE), Subject("shim", TWO, "with_shim serve", **RULE),
-        Subject("DNAT and marks", TWO, "serve", "apply_recipe two-interfaces --interface eth1 --quiet", UNDO)]}
+        Subject("native", TWO, **RULE), Subject("shim", TWO, "with_shim", **RULE),
+        Subject("DNAT and marks", TWO, "", "apply_recipe two-interfaces --interface eth1 --quiet", UNDO)]}
 
 
 class Lab(subprocess.Popen):
@@ -56,8 +56,7 @@ class Lab(subprocess.Popen):
     def __init__(self, bench):
         self.bench = bench
         super().__init__(["bash", Path(__file__).with_name("lab.sh")], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                         text=True, env={**os.environ, "MULTIHOME_LIBRARY": bench.library,
-                                         "MULTIHOME_BENCH_PROGRAMS": bench.command("")[0]})
+                         text=True, env={**os.environ, "MULTIHOME_LIBRARY": bench.library})
         self.port, self.client = self.run("echo $LAB_PORT $LAB_CLIENT").split()
         self.subject = self.server = None  # of the turn
 
@@ -75,7 +74,8 @@ class Lab(subprocess.Popen):
     @contextlib.contextmanager
     def turn(self, subject):
         """A server of its own: where a program's memory happens to lie makes a difference of some percent."""
-        self.run(subject.serve)
+        server = self.bench.command("server", port=int(self.port), native=subject.name == "native")
+        self.run(f"{subject.within} start_server server {shlex.join(server)}")
         self.run(subject.on)
         self.subject, self.server = subject, int(self.run("server_pid server"))
         yield
@@ -84,7 +84,7 @@ class Lab(subprocess.Popen):
 
     def ask(self, **settings):
         asking = {"address": self.subject.address, "first": "10.0.0.0", "count": 1000, "size": 512, **settings}
-        return Program(["ip", "netns", "exec", self.client, *self.bench.command("client", port=self.port, **asking)])
+        return self.bench.client(self.port, under=["ip", "netns", "exec", self.client], **asking)
 
     def fill(self, peers, **settings):
         self.ask(count=peers, requests=peers, window=32, **settings).finish()
@@ -128,16 +128,10 @@ def measure_turn(lab, subject):
 
 
 def measure_group(bench, lab, group, subjects):
-    turns = {subject.name: [] for subject in subjects}
-    for repetition in range(3 if bench.quick else 9):
-        first = repetition % len(subjects)  # takes turns as well
-        for subject in subjects[first:] + subjects[:first]:
-            turns[subject.name].append(measure_turn(lab, subject))
+    turns = take_turns([group], subjects, 3 if bench.quick else 9, lambda _, subject: measure_turn(lab, subject))[group]
     for column, (what, unit) in enumerate(COLUMNS, start=1):
-        notes = {subject: f"{mine[-1][0]:.4g} % right" for subject, mine in turns.items()} if column == 1 else {}
-        bench.figures.compare(f"{group}, {what}", unit,
-                              {subject: [turn[column] for turn in mine] for subject, mine in turns.items()}, "native",
-                              notes=notes)
+        bench.figures.compare(f"{group}, {what}", unit, {subject.name: mine for subject, mine in turns.items()},
+                              itemgetter(column), "native", note=lambda mine: f"{mine[-1][0]:.4g} % right")
 
 
 def measure_memory(bench, lab, subject):

@@ -7,6 +7,7 @@
 
 #include <cstdio>
 #include <fcntl.h>
+#include <functional>
 #include <map>
 #include <netinet/tcp.h>
 #include <unistd.h>
@@ -25,7 +26,6 @@ struct Ends {
 
 void make_tcp(Ends& ends) {
     const int listener = make_socket(AF_INET, SOCK_STREAM);
-    bind_to(listener, ipv4_address(INADDR_LOOPBACK));
     check(listen(listener, 1), "listen");
     ends.fds[0] = make_socket(AF_INET, SOCK_STREAM);
     connect_to(ends.fds[0], name_of(listener));
@@ -36,7 +36,7 @@ void make_tcp(Ends& ends) {
 void make_udp(Ends& ends) {
     for (int& fd : ends.fds) {
         fd = make_socket(AF_INET, SOCK_DGRAM);
-        bind_to(fd, ipv4_address(INADDR_LOOPBACK));
+        bind_to(fd, sockaddr_in{AF_INET, 0, {htonl(INADDR_LOOPBACK)}, {}});
     }
     connect_to(ends.fds[0], name_of(ends.fds[1]));
     connect_to(ends.fds[1], name_of(ends.fds[0]));
@@ -51,76 +51,63 @@ void make_file(Ends& ends) {
 }
 
 // Two calls each, none of which can fail.
-
-void bytes(Ends& ends) {
+const auto bytes = [](Ends& ends) {
     sendto(ends.fds[0], &ends.byte, 1, 0, nullptr, 0);
     recvfrom(ends.fds[1], &ends.byte, 1, 0, nullptr, nullptr);
-}
-
-void messages(Ends& ends) {
+};
+const auto messages = [](Ends& ends) {
     static_cast<void>(sendmsg(ends.fds[0], &ends.message.msg_hdr, 0));
     static_cast<void>(recvmsg(ends.fds[1], &ends.message.msg_hdr, 0));
-}
-
-void batches(Ends& ends) {
+};
+const auto batches = [](Ends& ends) {
     sendmmsg(ends.fds[0], &ends.message, 1, 0);
     recvmmsg(ends.fds[1], &ends.message, 1, 0, nullptr);
-}
-
-void options(Ends& ends) {
+};
+const auto options = [](Ends& ends) {
     int value = 1;
     socklen_t length = sizeof value;
     setsockopt(ends.fds[0], IPPROTO_TCP, TCP_NODELAY, &value, length);
     getsockopt(ends.fds[0], IPPROTO_TCP, TCP_NODELAY, &value, &length);
-}
-
-void write_and_read(Ends& ends) {
+};
+const auto write_and_read = [](Ends& ends) {
     if (write(ends.fds[0], &ends.byte, 1) != 1 || read(ends.fds[0], &ends.byte, 1) != 0)
         fail("/dev/null");
-}
-
-void control(Ends& ends) {
-    const int flags = fcntl(ends.fds[0], F_GETFL);
-    fcntl(ends.fds[0], F_SETFL, flags);
-}
-
-void duplicate(Ends& ends) {
-    close(dup(ends.fds[0]));
-}
-
+};
+const auto control = [](Ends& ends) { fcntl(ends.fds[0], F_SETFL, fcntl(ends.fds[0], F_GETFL)); };
+const auto duplicate = [](Ends& ends) { close(dup(ends.fds[0])); };
 // close() is half of these two: openat() is none of ours.
-void open_and_close(Ends& /*ends*/) {
-    close(open("/dev/null", O_RDONLY | O_CLOEXEC));
-}
+const auto open_and_close = [](Ends& /*ends*/) { close(open("/dev/null", O_RDONLY | O_CLOEXEC)); };
 
 // The first turns are not counted.
-template <void make(Ends&), void call(Ends&)>
-void repeat(uint64_t count) {
-    Ends ends;
-    ends.message.msg_hdr.msg_iov = &ends.data;
-    ends.message.msg_hdr.msg_iovlen = 1;
-    make(ends);
-    for (int turn = 0; turn < 10; ++turn)
-        call(ends);
-    CALLGRIND_START_INSTRUMENTATION;
-    for (uint64_t turn = 0; turn < count; ++turn)
-        call(ends);
-    CALLGRIND_DUMP_STATS;
+template <typename Call>
+auto repeat(void (*make)(Ends&), const Call& call) {
+    return [make, call](uint64_t count) {
+        Ends ends;
+        ends.message.msg_hdr.msg_iov = &ends.data;
+        ends.message.msg_hdr.msg_iovlen = 1;
+        make(ends);
+        for (int turn = 0; turn < 10; ++turn)
+            call(ends);
+        CALLGRIND_START_INSTRUMENTATION;
+        for (uint64_t turn = 0; turn < count; ++turn)
+            call(ends);
+        CALLGRIND_DUMP_STATS;
+    };
 }
 
-const std::map<std::string, void (*)(uint64_t)> kinds = {
-    {"unix stream, sendto and recvfrom", repeat<make_unix, bytes>},
-    {"unix stream, sendmsg and recvmsg", repeat<make_unix, messages>},
-    {"tcp, sendto and recvfrom", repeat<make_tcp, bytes>},
-    {"tcp, sendmsg and recvmsg", repeat<make_tcp, messages>},
-    {"tcp, setsockopt and getsockopt", repeat<make_tcp, options>},
-    {"udp of one address, sendto and recvfrom", repeat<make_udp, bytes>},
-    {"udp of one address, sendmsg and recvmsg", repeat<make_udp, messages>},
-    {"udp of one address, sendmmsg and recvmmsg", repeat<make_udp, batches>},
-    {"file, read and write", repeat<make_file, write_and_read>},
-    {"file, fcntl twice", repeat<make_file, control>},
-    {"file, dup and close", repeat<make_file, duplicate>},
-    {"file, open and close", repeat<make_file, open_and_close>}};
+const std::map<std::string, std::function<void(uint64_t)>> kinds = {
+    {"unix stream, sendto and recvfrom", repeat(make_unix, bytes)},
+    {"unix stream, sendmsg and recvmsg", repeat(make_unix, messages)},
+    {"tcp, sendto and recvfrom", repeat(make_tcp, bytes)},
+    {"tcp, sendmsg and recvmsg", repeat(make_tcp, messages)},
+    {"tcp, setsockopt and getsockopt", repeat(make_tcp, options)},
+    {"udp of one address, sendto and recvfrom", repeat(make_udp, bytes)},
+    {"udp of one address, sendmsg and recvmsg", repeat(make_udp, messages)},
+    {"udp of one address, sendmmsg and recvmmsg", repeat(make_udp, batches)},
+    {"file, read and write", repeat(make_file, write_and_read)},
+    {"file, fcntl twice", repeat(make_file, control)},
+    {"file, dup and close", repeat(make_file, duplicate)},
+    {"file, open and close", repeat(make_file, open_and_close)}};
 
 } // namespace
 

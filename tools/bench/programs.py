@@ -64,11 +64,25 @@ class Program(subprocess.Popen):
 class Outcome:
     """What a client has printed, see programs.hpp."""
 
-    def __init__(self, line):
-        (self.asked, self.answers, self.right, self.seconds, self.processor_seconds,
-         self.server_time) = map(float, line.split())  # the last in nanoseconds
+    def __init__(self, output):
+        lines = [map(float, line.split()) for line in output.splitlines()]
+        (self.asked, self.answers, self.right, seconds, self.processor_seconds, server_time) = map(sum, zip(*lines))
+        self.seconds, self.server_time = seconds / len(lines), server_time / len(lines)
         self.rate = self.answers / self.seconds if self.seconds else 0
         self.right_percent = 100 * self.right / (self.answers or 1)
+
+
+def take_turns(rows, subjects, repetitions, run):
+    """What `run(row, subject)` brings, by row and subject, in the order of the repetitions. So what else the machine does
+    meets all subjects."""
+    outcomes = {row: {subject: [] for subject in subjects} for row in rows}
+    for repetition in range(repetitions):
+        # ABC, BCA, CAB: who comes first after another row is not always the same.
+        first = repetition % len(subjects)
+        for row in rows:
+            for subject in (*subjects[first:], *subjects[:first]):
+                outcomes[row][subject].append(run(row, subject))
+    return outcomes
 
 
 @dataclass
@@ -82,8 +96,16 @@ class Bench:
     only: re.Pattern  # only rows whose names it matches
     profiles: str  # where callgrind's files are kept
 
-    def is_wanted(self, row):
-        return self.only.search(row) is not None
+    @property
+    def subjects(self):
+        """Of what is counted. In a hurry, without what the rest is not compared with."""
+        return SUBJECTS[1:] if self.quick else SUBJECTS
+
+    def is_wanted(self, name):
+        return self.only.search(name) is not None
+
+    def wanted(self, rows):
+        return [row for row in rows if self.is_wanted(row.name)]
 
     def can(self, part, *trial):
         """Whether this command is installed and permitted; `part` is left out where not."""
@@ -94,8 +116,7 @@ class Bench:
 
     def command(self, role, **settings):
         """Its settings are those of programs.hpp."""
-        words = [f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in settings.items()]
-        return [str(self.built / "multihome-bench-programs"), role, *words]
+        return [str(self.built / "multihome-bench-programs"), role, json.dumps(settings)]
 
     def environment(self, subject):
         return {"LD_PRELOAD": self.library} if subject == "shim" else {}
@@ -106,7 +127,7 @@ class Bench:
                        {**self.environment(subject), **environment}, processors)
 
     def client(self, port, processors=ANYWHERE, stdout=subprocess.PIPE, under=(), **settings):
-        return Program([*under, *self.command("client", port=port, **settings)], {}, processors, stdout)
+        return Program([*under, *self.command("client", port=int(port), **settings)], {}, processors, stdout)
 
 
 # Clients ask addresses that the routing table would not answer from, so that a wrong answer shows: from 127.0.0.2 and

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "tools/bench/callgrind.hpp"
 #include "tools/bench/programs.hpp"
-#include "tools/bench/shim_table.hpp"
 #include "tools/bench/sockets.hpp"
+#include "tools/bench/steady_key.hpp"
 
 #include <array>
 #include <csignal>
 #include <cstddef>
+#include <cstdio>
 #include <limits>
 #include <memory>
 #include <netinet/in.h>
@@ -27,22 +28,16 @@ void* const mark = reinterpret_cast<void*>(0x10000000);
 struct Ipv4 {
     using Address = sockaddr_in;
     using Information = in_pktinfo;
-    static constexpr int family = AF_INET;
-    static constexpr int level = IPPROTO_IP;
-    static constexpr int option = IP_PKTINFO;
-    static constexpr int message = IP_PKTINFO;
-    static Address wildcard(uint16_t port) { return ipv4_address(INADDR_ANY, port); }
-    static void forget_interface(Information& information) { information.ipi_ifindex = 0; }
+    static constexpr sa_family_t family = AF_INET;
+    static constexpr int level = IPPROTO_IP, option = IP_PKTINFO, message = IP_PKTINFO;
+    static constexpr auto interface_index = &in_pktinfo::ipi_ifindex;
 };
 struct Ipv6 {
     using Address = sockaddr_in6;
     using Information = in6_pktinfo;
-    static constexpr int family = AF_INET6;
-    static constexpr int level = IPPROTO_IPV6;
-    static constexpr int option = IPV6_RECVPKTINFO;
-    static constexpr int message = IPV6_PKTINFO;
-    static Address wildcard(uint16_t port) { return {AF_INET6, htons(port), 0, in6addr_any, 0}; }
-    static void forget_interface(Information& information) { information.ipi6_ifindex = 0; }
+    static constexpr sa_family_t family = AF_INET6;
+    static constexpr int level = IPPROTO_IPV6, option = IPV6_RECVPKTINFO, message = IPV6_PKTINFO;
+    static constexpr auto interface_index = &in6_pktinfo::ipi6_ifindex;
 };
 
 // What a server with room for `room` messages keeps between its calls. `apart`: each kind on pages of its
@@ -83,7 +78,8 @@ template <typename Family>
 void turn_around(msghdr& message) {
     for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header))
         if (header->cmsg_level == Family::level && header->cmsg_type == Family::message) {
-            Family::forget_interface(*reinterpret_cast<typename Family::Information*>(CMSG_DATA(header)));
+            auto* information = reinterpret_cast<typename Family::Information*>(CMSG_DATA(header));
+            information->*Family::interface_index = 0;
             return;
         }
 }
@@ -161,12 +157,12 @@ struct Loop {
 };
 
 template <typename Family, unsigned room, typename Work>
-void with_workspace(Memory memory, const Work& work) {
+void with_workspace(const std::string& memory, const Work& work) {
     using Apart = Workspace<Family, room, true>;
-    if (memory == Memory::stack) {
+    if (memory == "stack") {
         Workspace<Family, room, false> space;
         work(space);
-    } else if (memory == Memory::heap) {
+    } else if (memory == "heap") {
         const auto space = std::make_unique<Apart>();
         work(*space);
     } else {
@@ -178,12 +174,14 @@ void with_workspace(Memory memory, const Work& work) {
 template <typename Family, bool native, unsigned room>
 [[gnu::noinline]] void serve_with_room(int fd, const Server& settings) {
     const Loop loop{fd, settings.gated, settings.marks};
+    const bool batches = settings.calls == "batches";
+    const bool messages = settings.calls == "messages";
     with_workspace<Family, room>(settings.memory, [&](auto& space) {
         const auto work = [&](uint64_t requests) {
-            if (settings.calls == Calls::batches)
+            if (batches)
                 loop.template batches<Family, native>(space, requests);
             else if constexpr (room == 1) {
-                if (native || settings.calls == Calls::messages)
+                if (native || messages)
                     loop.template messages<Family, native>(space, requests);
                 else
                     loop.template plain<Family>(space, requests);
@@ -201,7 +199,7 @@ template <typename Family, bool native>
 void serve(int fd, const Server& settings) {
     // The stack goes on at the same place in a page, wherever the environment makes it begin: what crosses a
     // page costs the shim more.
-    const bool is_small = settings.calls != Calls::batches || settings.room == 1;
+    const bool is_small = settings.calls != "batches" || settings.room == 1;
     const auto here = reinterpret_cast<uintptr_t>(__builtin_frame_address(0));
     *static_cast<volatile char*>(__builtin_alloca((here - (is_small ? 0 : 2560)) % 4096 + 1)) = 0;
     if (is_small)
@@ -215,10 +213,11 @@ void serve(int fd, const Server& settings) {
 template <typename Family, bool native>
 void serve_in_threads(const Server& settings) {
     const int socket = make_socket(Family::family, SOCK_DGRAM);
-    if (settings.native)
+    if (native)
         set_option(socket, Family::level, Family::option, 1, "packet information");
     enlarge_buffers(socket);
-    bind_to(socket, Family::wildcard(settings.port));
+    // Of IPv4, too: the port is in the same place, and the address is all zeroes.
+    bind_to(socket, sockaddr_in6{Family::family, htons(settings.port), 0, {}, 0});
     if (settings.warm_up != 0) // it is counted
         use_steady_key();
     for (unsigned index = 1; index < settings.workers; ++index)
@@ -230,7 +229,8 @@ void serve_in_threads(const Server& settings) {
     std::vector<std::jthread> threads;
     for (unsigned index = 1; index < settings.threads; ++index)
         threads.emplace_back(serve<Family, native>, socket, settings);
-    announce(socket);
+    std::printf("%u\n", ntohs(name_of(socket).sin_port));
+    std::fflush(stdout);
     serve<Family, native>(socket, settings);
 }
 

@@ -4,7 +4,6 @@
 #pragma once
 
 #include <cerrno>
-#include <cstdio>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <system_error>
@@ -38,14 +37,6 @@ inline void enlarge_buffers(int fd) {
         setsockopt(fd, SOL_SOCKET, option, &size, sizeof size);
 }
 
-inline sockaddr_in ipv4_address(in_addr_t host_order, uint16_t port = 0) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(host_order);
-    address.sin_port = htons(port);
-    return address;
-}
-
 template <typename Address>
 void bind_to(int fd, const Address& address) {
     check(bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address), "bind");
@@ -55,18 +46,12 @@ inline void connect_to(int fd, const sockaddr_in& address) {
     check(connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address), "connect");
 }
 
-// What it is bound to.
+// What it is bound to. IPv6 has the port in the same place.
 inline sockaddr_in name_of(int fd) {
     sockaddr_in address{};
     socklen_t length = sizeof address;
     check(getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length), "getsockname");
     return address;
-}
-
-// Prints its port as a line. IPv6 has it in the same place.
-inline void announce(int fd) {
-    std::printf("%u\n", ntohs(name_of(fd).sin_port));
-    std::fflush(stdout);
 }
 
 } // namespace multihome::bench
