@@ -1,27 +1,53 @@
 // SPDX-License-Identifier: MIT
 //
-// The clients of the servers that are measured. Their socket is an IPv6 one, which reaches both families.
+// The clients of the servers that are measured. One socket plays `count` clients, from addresses of its own,
+// who ask in turn. It is an IPv6 one, which reaches both families. The program prints "ASKED ANSWERS RIGHT
+// SECONDS PROCESSOR-SECONDS WATCHED-NANOSECONDS", a line for each of its threads.
 #include "tools/bench/programs.hpp"
-#include "tools/bench/sockets.hpp"
 
 #include <algorithm>
 #include <arpa/inet.h>
 #include <array>
-#include <atomic>
 #include <chrono>
 #include <csignal>
-#include <cstdio>
 #include <cstring>
 #include <ctime>
-#include <fstream>
-#include <stdexcept>
 #include <sys/time.h>
 #include <thread>
-#include <unistd.h>
+#include <vector>
 
-namespace multihome::bench {
+using namespace multihome::bench;
 
 namespace {
+
+struct Client {
+    std::string address = "127.0.0.2"; // the first that is asked
+    uint16_t port = 0;                 // the server's
+    uint32_t addresses = 1;            // client i always asks address i mod `addresses`,
+    bool alternating = false;          // or the next one each time
+    std::string first = "127.16.0.0";  // the first client's address
+    uint32_t count = 1;
+    uint16_t own_port = 0;  // 0: any. The same addresses with another port are other clients
+    size_t size = 4;        // of a datagram
+    unsigned patience = 50; // milliseconds: what has not come by then was lost
+    unsigned window = 1;    // requests under way at a time
+    uint64_t warm_up = 0;   // answers before anything is measured
+
+    // Either so many requests, a window after the other,
+    uint64_t requests = 0;
+    bool gate = false;  // prints a byte after each window, and nothing else
+    bool exact = false; // fails where an answer is missing,
+    bool right = false; // or not from the address that was asked
+    // or for so long, or until SIGTERM:
+    unsigned milliseconds = 0;
+    unsigned rate = 0;        // requests a second, whether answers come or not; 0: as fast as answers come,
+    unsigned threads = 1;     // from so many sockets,
+    unsigned settle = 0;      // so many milliseconds after the warm-up.
+    std::vector<pid_t> watch; // threads whose processor time is told
+};
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Client, address, port, addresses, alternating, first, count,
+                                                own_port, size, patience, window, warm_up, requests, gate,
+                                                exact, right, milliseconds, rate, threads, settle, watch)
 
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
@@ -30,34 +56,27 @@ constexpr unsigned largest_window = 64;
 
 volatile std::sig_atomic_t ended = 0;
 
-double seconds_since(Clock::time_point start) {
-    return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
 double processor_time(const std::vector<pid_t>& threads) {
     double sum = 0;
-    for (const pid_t thread : threads) {
-        double time = 0;
+    for (double time = 0; const pid_t thread : threads) {
         std::ifstream("/proc/" + std::to_string(thread) + "/schedstat") >> time;
         sum += time;
     }
     return sum;
 }
 
-void add(in6_addr& address, uint32_t offset) {
-    uint32_t& last = address.s6_addr32[3];
-    last = htonl(ntohl(last) + offset);
-}
-
-// The address `offset` after `text`. IPv4 addresses as an IPv6 socket has them.
-sockaddr_in6 address_of(const std::string& text, uint32_t offset, uint16_t port) {
-    sockaddr_in6 address{};
-    address.sin6_family = AF_INET6;
-    address.sin6_port = htons(port);
+// IPv4 addresses as an IPv6 socket has them.
+sockaddr_in6 address_of(const std::string& text, uint16_t port = 0) {
+    sockaddr_in6 address{AF_INET6, htons(port), 0, {}, 0};
     const std::string name = text.find(':') == std::string::npos ? "::ffff:" + text : text;
     if (inet_pton(AF_INET6, name.c_str(), &address.sin6_addr) != 1)
         throw std::invalid_argument(text + " is not an address");
-    add(address.sin6_addr, offset);
+    return address;
+}
+
+sockaddr_in6 operator+(sockaddr_in6 address, uint32_t offset) {
+    uint32_t& last = address.sin6_addr.s6_addr32[3];
+    last = htonl(ntohl(last) + offset);
     return address;
 }
 
@@ -73,31 +92,25 @@ struct Message {
         in6_pktinfo information{};
     } source;
 
-    mmsghdr header(size_t size, bool with_source) {
+    mmsghdr header(size_t size, size_t control_size) {
         part = {data.data(), size};
-        return {{&peer, sizeof peer, &part, 1, with_source ? &source : nullptr,
-                 with_source ? sizeof source : 0, 0},
-                0};
+        return {{&peer, sizeof peer, &part, 1, &source, control_size, 0}, 0};
     }
 };
 
 class Asker {
 public:
-    explicit Asker(const Client& settings)
-        : settings_(settings), first_(address_of(settings.first, 0, 0).sin6_addr) {
-        set_option(fd_, IPPROTO_IPV6, IPV6_V6ONLY, 0, "IPV6_V6ONLY");
+    explicit Asker(const Client& settings) : settings_(settings) {
+        set_option(fd_, IPPROTO_IPV6, IPV6_V6ONLY, 0);
         // A route makes the clients' prefix ours; its addresses are on no interface.
-        set_option(fd_, IPPROTO_IPV6, IPV6_FREEBIND, 1, "IPV6_FREEBIND");
+        set_option(fd_, IPPROTO_IPV6, IPV6_FREEBIND, 1);
         const timeval timeout{settings.patience / 1000, suseconds_t{settings.patience % 1000} * 1000};
-        set_option(fd_, SOL_SOCKET, SO_RCVTIMEO, timeout, "SO_RCVTIMEO");
-        enlarge_buffers(fd_);
-        bind_to(fd_, address_of("::", 0, settings.own_port));
-        for (uint32_t index = 0; index < settings.addresses; ++index)
-            servers_.push_back(address_of(settings.address, index, settings.port));
+        set_option(fd_, SOL_SOCKET, SO_RCVTIMEO, timeout);
+        bind_with_room(fd_, address_of("::", settings.own_port));
         for (Message& request : requests_)
-            request_headers_.push_back(request.header(settings.size, true));
+            request_headers_.push_back(request.header(settings.size, sizeof request.source));
         for (Message& answer : answers_)
-            answer_headers_.push_back(answer.header(largest_datagram, false));
+            answer_headers_.push_back(answer.header(largest_datagram, 0));
     }
 
     uint64_t asked = 0;
@@ -138,18 +151,18 @@ public:
     }
     bool has_asked(uint64_t count) const { return asked >= count && under_way_ == 0; }
 
-    // Prints what comes of `work`, which is told when it has begun.
+    // Prints what comes of `work`.
     template <typename Work>
     void measure(const Work& work) {
         const uint64_t before[] = {asked, answers, right};
         const double time_before = processor_time(settings_.watch);
         const auto start = Clock::now();
-        work(start);
-        const double seconds = seconds_since(start);
+        work();
+        const std::chrono::duration<double> seconds = Clock::now() - start;
         const double watched = processor_time(settings_.watch) - time_before;
         if (!settings_.gate)
             std::printf("%ju %ju %ju %.6f %.6f %.0f\n", uintmax_t{asked - before[0]},
-                        uintmax_t{answers - before[1]}, uintmax_t{right - before[2]}, seconds,
+                        uintmax_t{answers - before[1]}, uintmax_t{right - before[2]}, seconds.count(),
                         static_cast<double>(std::clock()) / CLOCKS_PER_SEC, watched);
     }
 
@@ -158,23 +171,22 @@ private:
     void address_request(Message& message, uint64_t number) const {
         const uint64_t client = number % settings_.count;
         const uint64_t turn = settings_.alternating ? number / settings_.count : 0;
-        const auto server = static_cast<uint32_t>((client + turn) % servers_.size());
-        message.peer = servers_[server];
+        const auto server = static_cast<uint32_t>((client + turn) % settings_.addresses);
+        message.peer = server_ + server;
+        message.source.information.ipi6_addr = (first_ + static_cast<uint32_t>(client)).sin6_addr;
         std::memcpy(message.data.data(), &server, std::min(sizeof server, settings_.size));
-        message.source.information.ipi6_addr = first_;
-        add(message.source.information.ipi6_addr, static_cast<uint32_t>(client));
     }
     bool is_right(const Message& answer) const {
         uint32_t server = 0;
         std::memcpy(&server, answer.data.data(), sizeof server);
-        return server < servers_.size() &&
-               std::memcmp(&answer.peer, &servers_[server], sizeof answer.peer) == 0;
+        const sockaddr_in6 asked_one = server_ + server;
+        return std::memcmp(&answer.peer, &asked_one, sizeof asked_one) == 0;
     }
 
     Client settings_;
-    std::vector<sockaddr_in6> servers_;
-    in6_addr first_;
-    int fd_ = make_socket(AF_INET6, SOCK_DGRAM);
+    sockaddr_in6 server_ = address_of(settings_.address, settings_.port);
+    sockaddr_in6 first_ = address_of(settings_.first);
+    int fd_ = check(socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket");
     std::vector<Message> requests_{largest_window};
     std::vector<Message> answers_{largest_window};
     std::vector<mmsghdr> request_headers_;
@@ -189,7 +201,7 @@ void ask_all(const Client& settings) {
     while (!asker.has_asked(settings.warm_up))
         asker.exchange(std::max(settings.window, hurry), settings.warm_up);
     const uint64_t all = settings.warm_up + settings.requests;
-    asker.measure([&](auto) {
+    asker.measure([&] {
         while (!asker.has_asked(all))
             asker.exchange(settings.window, all);
     });
@@ -202,9 +214,9 @@ void ask_at_rate(const Client& settings) {
     constexpr unsigned together = 16; // so few that nobody's queue runs over
     const auto interval = std::chrono::nanoseconds(std::chrono::seconds(together)) / settings.rate;
     Asker asker(settings);
-    asker.measure([&](Clock::time_point start) {
-        const auto end = start + milliseconds(settings.milliseconds);
-        for (auto next = start; next < end && ended == 0;) {
+    asker.measure([&] {
+        const auto end = Clock::now() + milliseconds(settings.milliseconds);
+        for (auto next = Clock::now(); next < end && ended == 0;) {
             std::this_thread::sleep_until(next);
             asker.send(together);
             while (asker.receive(MSG_DONTWAIT) != 0) {
@@ -217,34 +229,27 @@ void ask_at_rate(const Client& settings) {
     });
 }
 
-// As fast as the server answers. Goes on until all threads have measured.
-void ask_by_load(const Client& settings, std::atomic<unsigned>& measuring) {
+// As fast as the server answers. Then as long again as it took to settle: other threads may still measure.
+void ask_by_load(const Client& settings) {
     Asker asker(settings);
-    const auto ask_until = [&](const auto& is_enough) {
-        for (const auto start = Clock::now(); !is_enough();) {
+    const auto ask_for = [&](unsigned time, uint64_t answers) {
+        const auto start = Clock::now();
+        while (Clock::now() < start + milliseconds(time) || asker.answers < answers) {
             asker.exchange(settings.window);
-            if (seconds_since(start) > 120)
+            if (Clock::now() > start + std::chrono::minutes(2))
                 throw std::runtime_error("hardly any answers");
         }
-    };
-    const auto ask_for = [&](unsigned time, uint64_t answers) {
-        ask_until([&, end = Clock::now() + milliseconds(time)] {
-            return Clock::now() >= end && asker.answers >= answers;
-        });
     };
     ask_for(0, settings.warm_up);
     ask_for(settings.settle, 0);
     // On a busy machine it may take longer until they are more than could have been under way all the time,
     // so that the server has had to run for them.
-    asker.measure(
-        [&](auto) { ask_for(settings.milliseconds, asker.answers + uint64_t{4} * settings.window + 1); });
-    --measuring;
-    ask_until([&] { return measuring == 0; });
+    const uint64_t least = asker.answers + uint64_t{4} * settings.window + 1;
+    asker.measure([&] { ask_for(settings.milliseconds, least); });
+    ask_for(settings.settle, 0);
 }
 
-} // namespace
-
-int run(const Client& settings) {
+void run(const Client& settings) {
     if (settings.size > largest_datagram || settings.count == 0 || settings.window > largest_window)
         throw std::invalid_argument("datagram or window too large, or no clients");
     std::signal(SIGTERM, [](int) { ended = 1; });
@@ -253,12 +258,14 @@ int run(const Client& settings) {
     } else if (settings.rate != 0) {
         ask_at_rate(settings);
     } else {
-        std::atomic<unsigned> measuring = settings.threads;
         std::vector<std::jthread> threads;
         for (unsigned index = 0; index < settings.threads; ++index)
-            threads.emplace_back(ask_by_load, std::cref(settings), std::ref(measuring));
+            threads.emplace_back(ask_by_load, settings);
     }
-    return 0;
 }
 
-} // namespace multihome::bench
+} // namespace
+
+int main(int argc, char** argv) {
+    return run_with_settings(argc, argv, run);
+}

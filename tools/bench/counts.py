@@ -10,14 +10,13 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from figures import at_most
+from figures import Budget
 from programs import SUBJECTS, Program
 from rows import ROWS
 
 PROFILES = itertools.count(1)
-CALLS = 2000  # on other descriptors, two each time
+CALLS = 2000  # on other descriptors, see pass_on.cpp
 NOT_OURS_LIMIT, START_LIMIT, FAULTS_LIMIT, SIZE_LIMIT = 12, 60_000, 10, 800
-PAGE_BITS = 12
 # A system call now and then, once in some hundred packets, is none for each of them.
 ROUNDING = 0.005
 
@@ -26,19 +25,12 @@ def callgrind(bench, run, whole=False, options=()):
     """What `run` counts by events ("Ir": instructions) with the beginning of a command line that it is given; of the
     `whole` run, or from CALLGRIND_START_INSTRUMENTATION to CALLGRIND_DUMP_STATS."""
     with tempfile.TemporaryDirectory() as folder:
+        file = f"{bench.profiles_path or folder}/callgrind.out.{next(PROFILES)}"
         # Its remarks are about caches that no processor has and the like.
-        command = ["valgrind", "--quiet", "--tool=callgrind", f"--callgrind-out-file={folder}/callgrind.out",
-                   f"--log-file={folder}/log", *options]
-        if not whole:
-            command.append("--instr-atstart=no")
-        if bench.profiles:
-            command += ["--dump-instr=yes", "--collect-jumps=yes"]
-        run(command)
-        counts = Path(folder, "callgrind.out" if whole else "callgrind.out.1")
-        if bench.profiles:
-            Path(bench.profiles).mkdir(parents=True, exist_ok=True)
-            shutil.copy(counts, f"{bench.profiles}/callgrind.out.{next(PROFILES)}")
-        text = counts.read_text()
+        run(["valgrind", "--quiet", "--tool=callgrind", "--dump-instr=yes", "--collect-jumps=yes",
+             f"--instr-atstart={'yes' if whole else 'no'}", f"--callgrind-out-file={file}", f"--log-file={folder}/log",
+             *options])
+        text = Path(file if whole else f"{file}.1").read_text()
     events, summary = (re.findall(f"^{what}: (.*)", text, re.MULTILINE) for what in ("events", "summary"))
     if not summary:
         raise RuntimeError("callgrind counted nothing")
@@ -51,11 +43,11 @@ def instructions_of_row(bench, row, subject):
 
 
 def above_bare(bench, group, unit, limit, measure):
-    if bench.is_wanted(group):
+    if bench.wanted([group]):
         # A variable as long, because reading the environment costs instructions, too.
         bare, shim = (measure({name: bench.library}) for name in ("LD_NOTHING", "LD_PRELOAD"))
-        bench.figures.add_all(group, unit, {"bare": bare, "shim": shim, "above bare": shim - bare},
-                              {"above bare": at_most(limit)})
+        bench.figures.add_all(group, unit, {"bare": bare, "shim": shim, "above bare": round(shim - bare, 3)},
+                              {"above bare": Budget("at most", limit)})
 
 
 def instructions_of(bench, command, environment, whole=False):
@@ -70,38 +62,34 @@ def page_faults(command, environment):
     return min(once() for _ in range(100))
 
 
-def library_size(bench):
-    """A build keeps its debugging information; what is installed and loaded does not have it."""
-    with tempfile.NamedTemporaryFile() as stripped:
-        subprocess.run(["strip", "-o", stripped.name, bench.library], check=True)
-        size = Path(stripped.name).stat().st_size / 1024
-    bench.figures.add_all("the library, stripped", "KiB", {"shim": size}, {"shim": at_most(SIZE_LIMIT)})
-
-
 def measure_instructions(bench):
     bench.figures.begin("User-space instructions (callgrind)")
     if not bench.can("instructions", "valgrind", "--version"):
         return
     known = {}
-    for row in bench.wanted(ROWS):
+    for row in map(ROWS.get, bench.wanted(ROWS)):
         values = {}
-        for subject in bench.subjects:
+        for subject in SUBJECTS[1:] if bench.quick else SUBJECTS:
             # Who asks makes no difference to a program that looks no peer up: once for each way of calling.
             key = (subject, str(row.server), row.name if subject == "shim" else "")
             values[subject] = known[key] = known.get(key) or instructions_of_row(bench, row, subject)
         values["above native"] = values["shim"] - values["native"]
         bench.figures.add_all(row.name, "instructions", values, {"above native": row.budget})
-    for kind in Program(bench.command("pass-on")).finish().splitlines():
-        command = bench.command("pass-on", kind=kind, count=CALLS // 2)
-        above_bare(bench, f"not ours: {kind}", "instructions", NOT_OURS_LIMIT,
+    for name in Program(bench.inside("not ours", "--benchmark_list_tests")).finish().splitlines():
+        command = bench.inside(f"{name}$")
+        above_bare(bench, name.partition("/")[0], "instructions", NOT_OURS_LIMIT,
                    lambda environment: instructions_of(bench, command, environment) / CALLS)
     command = [shutil.which("true")]
     above_bare(bench, "process start, true", "instructions", START_LIMIT,
                lambda environment: instructions_of(bench, command, environment, whole=True))
     above_bare(bench, "process start, true, page faults", "page faults", FAULTS_LIMIT,
                lambda environment: page_faults(command, environment))
-    if bench.is_wanted("the library, stripped") and bench.can("the library's size", "strip", "--version"):
-        library_size(bench)
+    if bench.wanted(["the library, stripped"]) and bench.can("the library's size", "strip", "--version"):
+        # A build keeps its debugging information; what is installed and loaded does not have it.
+        with tempfile.NamedTemporaryFile() as stripped:
+            subprocess.run(["strip", "-o", stripped.name, bench.library], check=True)
+            size = Path(stripped.name).stat().st_size / 1024
+        bench.figures.add_all("the library, stripped", "KiB", {"shim": size}, {"shim": Budget("at most", SIZE_LIMIT)})
 
 
 def pages_of_row(bench, row, subject):
@@ -113,7 +101,7 @@ def pages_of_row(bench, row, subject):
         # Lines as "I  0403f0a0,3" and " S 1ffefff0,8". The server stores to a word of its own between two requests; the
         # last one has the program's end.
         requests = Path(folder, "trace").read_text().split(" S 10000000,4\n")[-counted - 1:-1]
-    return {kind: statistics.mean(len({int(address, 16) >> PAGE_BITS for address in re.findall(line, request, re.M)})
+    return {kind: statistics.mean(len({int(address, 16) // 4096 for address in re.findall(line, request, re.M)})
                                   for request in requests)
             for kind, line in (("code", r"^I  (\w+),"), ("data", r"^ [SLM] (\w+),"))}
 
@@ -122,13 +110,12 @@ def measure_pages(bench):
     bench.figures.begin("Pages touched for a request and its reply (lackey)")
     if not bench.can("pages", "valgrind", "--version"):
         return
-    for row in bench.wanted(ROWS):
+    for row in map(ROWS.get, bench.wanted(ROWS)):
         if row.counts_pages:
             pages = {subject: pages_of_row(bench, row, subject) for subject in SUBJECTS}
-            what = "a batch" if row.together > 1 else "a request"
             for kind in "code", "data":
-                bench.figures.add_all(f"{row.name}, {kind} for {what}", "pages",
-                                      {subject: pages[subject][kind] for subject in SUBJECTS})
+                group = f"{row.name}, {kind} for a {'batch' if row.together > 1 else 'request'}"
+                bench.figures.add_all(group, "pages", {subject: pages[subject][kind] for subject in SUBJECTS})
 
 
 def calls_of_row(bench, row, subject):
@@ -152,7 +139,8 @@ def measure_system_calls(bench):
     bench.figures.begin("System calls per request and reply (strace)")
     if not bench.can("system calls", "strace", "-o", "/dev/null", "true"):
         return
-    for row in bench.wanted(ROWS):
+    for row in map(ROWS.get, bench.wanted(ROWS)):
         if row.counts_calls:
-            calls = {subject: calls_of_row(bench, row, subject) for subject in bench.subjects}
-            bench.figures.add_all(row.name, "calls", calls, {"shim": at_most(calls["native"] + ROUNDING)})
+            subjects = SUBJECTS[1:] if bench.quick else SUBJECTS
+            calls = {subject: calls_of_row(bench, row, subject) for subject in subjects}
+            bench.figures.add_all(row.name, "calls", calls, {"shim": Budget("at most", calls["native"] + ROUNDING)})

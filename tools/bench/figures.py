@@ -14,14 +14,6 @@ class Sample:
     low: float
     high: float
 
-    def __post_init__(self):
-        """Six digits are more than any of the figures are worth."""
-        self.median, self.low, self.high = (float(f"{value:.6g}") for value in (self.median, self.low, self.high))
-
-
-def exactly(value):
-    return Sample(value, value, value)
-
 
 def spread(values):
     """With the quartiles, between which half of the repetitions lay. They do not move apart with more repetitions, as
@@ -46,13 +38,6 @@ class Budget:
     """What a figure has to keep to: "at most" or "at least" so much, or its "ratio at most" or "ratio at least"."""
     kind: str
     limit: float
-
-    def __str__(self):
-        return f"{self.kind} {self.limit:g}"
-
-
-def at_most(limit):
-    return Budget("at most", limit)
 
 
 def readable(value):
@@ -93,7 +78,7 @@ class Figure:
         if self.ratio and self.ratio.low != self.ratio.high:
             text += f" (x {self.ratio.median:.3f}, {self.ratio.low:.3f} to {self.ratio.high:.3f})"
         if self.budget:
-            text += f", {self.budget}: {'met' if self.is_within_budget() else '**missed**'}"
+            text += f", {self.budget.kind} {self.budget.limit:g}: {'met' if self.is_within_budget() else '**missed**'}"
         return text
 
 
@@ -102,7 +87,6 @@ class Figures:
         self.machine = machine  # "This processor, 2 processors; this kernel; this compiler; this libc"
         self.all = []
         self.skipped = []
-        self.part = self.group = ""
 
     def begin(self, title):
         """Starts a part of the table."""
@@ -113,6 +97,8 @@ class Figures:
         if group != self.group:
             print(f"  {group}")
         self.group = group
+        if not isinstance(value, Sample):  # it repeats exactly
+            value = Sample(value, value, value)
         figure = Figure(self.part, group, subject, unit, value, **more)
         self.all.append(figure)
         print(f"    {subject:<22} {figure}  {figure.note}", flush=True)
@@ -120,7 +106,7 @@ class Figures:
     def add_all(self, group, unit, values, budgets={}):
         """A figure for each subject, of values that repeat exactly."""
         for subject, value in values.items():
-            self.add(group, subject, unit, exactly(value), budget=budgets.get(subject))
+            self.add(group, subject, unit, value, budget=budgets.get(subject))
 
     def compare(self, group, unit, outcomes, value, reference, budgets={}, note=lambda outcomes: ""):
         """A figure for each subject: the `value` of its outcomes, which are in the order of the repetitions; ratios to
@@ -149,7 +135,9 @@ class Figures:
     def write(self, path):
         """As a file, a figure a line, so that a difference between two runs can be read."""
         def fields(each):
-            return {name: value for name, value in vars(each).items() if value not in (None, "")}
+            """Those that are there. Six digits are more than any of the figures are worth."""
+            return {name: float(f"{value:.6g}") if isinstance(value, (int, float)) else value
+                    for name, value in vars(each).items() if value not in (None, "")}
 
         document = {"license": "SPDX-License-Identifier: MIT",
                     "low and high": "of a value: the quartiles of its repetitions; of a ratio: the 95 % confidence "
@@ -161,12 +149,11 @@ class Figures:
 
     @staticmethod
     def read(path):
-        document = json.loads(Path(path).read_text())
+        def known(fields):
+            kinds = [kind for kind in (Sample, Budget, Figure) if fields.keys() <= kind.__annotations__.keys()]
+            return kinds[0](**fields) if kinds else fields
+
+        document = json.loads(Path(path).read_text(), object_hook=known)
         figures = Figures(document["machine"])
-        figures.skipped = document["skipped"]
-        for figure in document["figures"]:
-            for name, kind in ("value", Sample), ("ratio", Sample), ("budget", Budget):
-                if name in figure:
-                    figure[name] = kind(**figure[name])
-            figures.all.append(Figure(**figure))
+        figures.all, figures.skipped = document["figures"], document["skipped"]
         return figures

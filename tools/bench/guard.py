@@ -7,34 +7,27 @@ ALLOWED_GROWTH = 1.10
 # A count of ten or so must not fail for one instruction that another register allocation brings.
 ALLOWED_ANYWAY = 1.5
 
-HEADING = """\
-# SPDX-License-Identifier: MIT
-# Instructions that must not grow by more than a tenth, and what misses its budget, each with its reason: nothing
-# else may (test bench.instructions). Where they do for a good reason:
-#   build/multihome-bench instructions --quick --keep tests/bench/figures.txt
-# keeps the reasons that are here, and asks for those that are missing. Other compilers, other versions of libc and
-# other kinds of build skip the test.
-"""
 NO_REASON = "(say why)"
 
 
 class Kept:
     def __init__(self, path):
         text = Path(path).read_text()
+        self.heading = re.match("(?:#.*\n)*", text)[0]
         self.made_by = "".join(re.findall("^made by (.*)", text, re.MULTILINE))
         self.values = {name: float(value) for value, name in re.findall(r"^ *([\d.]+)  (.*)", text, re.MULTILINE)}
-        self.reasons = dict(re.findall("^over its budget: (.*?)(?:, because (.*))?$", text, re.MULTILINE))
+        self.reasons = dict(re.findall("^over its budget: (.*?), because (.*)$", text, re.MULTILINE))
 
     def problems(self, figure):
-        before, reason = self.values.get(figure.name), self.reasons.get(figure.name)
+        before = self.values.get(figure.name)
         if before is None:
             yield "is not kept there"
         elif figure.value.median > before * ALLOWED_GROWTH + ALLOWED_ANYWAY:
             yield f"GROWN from {before:.1f}"
         if figure.is_within_budget():
-            if reason is not None:
+            if figure.name in self.reasons:
                 yield "is within its budget now, keep that"
-        elif reason in (None, "", NO_REASON):
+        elif self.reasons.get(figure.name, NO_REASON) == NO_REASON:
             yield "OVER ITS BUDGET, and no reason is kept"
 
 
@@ -43,14 +36,14 @@ def guarded(figures):
             if figure.subject.startswith("above ") and figure.unit in ("instructions", "page faults")]
 
 
-def keep(path, figures, made_by):
-    """Writes the counts, and what misses its budget, with the reasons that are there already."""
-    reasons = Kept(path).reasons
-    lines = [f"made by {made_by}"]
+def keep(figures, path):
+    """Writes the counts, and what misses its budget, with the heading and the reasons that are there already."""
+    kept = Kept(path)
+    lines = [f"made by {figures.made_by}"]
     lines += [f"{figure.value.median:10.1f}  {figure.name}" for figure in guarded(figures)]
-    lines += [f"over its budget: {figure.name}, because {reasons.get(figure.name) or NO_REASON}"
+    lines += [f"over its budget: {figure.name}, because {kept.reasons.get(figure.name, NO_REASON)}"
               for figure in guarded(figures) if not figure.is_within_budget()]
-    Path(path).write_text(HEADING + "\n".join(lines) + "\n")
+    Path(path).write_text(kept.heading + "\n".join(lines) + "\n")
 
 
 def is_comparable(path, made_by):
@@ -61,7 +54,7 @@ def is_comparable(path, made_by):
     return kept == made_by
 
 
-def compare(path, figures, is_wanted):
+def compare(figures, path, is_wanted):
     """Prints all that has grown, that exceeds a budget, and that is missing though it `is_wanted`. True: nothing."""
     kept = Kept(path)
     complaints = [f"{figure.name}: {figure}: {problem}" for figure in guarded(figures)

@@ -20,15 +20,6 @@ lab_topology_b
 # The client is as many peers as there are addresses in 10.0.0.0/8.
 ip -n "$LAB_CLIENT" route add local 10.0.0.0/8 dev lo
 ip -n "$LAB_SERVER" route add default via 198.51.100.1 dev eth1 table 42
-# Whether the engine can be had shows only when it is tried, which would end this script where it cannot.
-# shellcheck disable=SC2034 # for lab.py
-if ENGINE_MISSING=$(
-    # shellcheck disable=SC2317 # engine_end calls it
-    lab_end() { :; }
-    engine_start 2>&1
-); then
-    engine_start
-fi
 while read -r command; do
     eval "$command" </dev/null
     echo "done"

@@ -1,20 +1,16 @@
 # SPDX-License-Identifier: MIT
 """Starting the programs that are measured, and those that ask them, in a network of our own."""
+import argparse
 import ctypes
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 
-from figures import Figures
-
 LIBC = ctypes.CDLL(None, use_errno=True)
-CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
-PR_SET_PDEATHSIG = 1
+CLONE_NEWUSER, CLONE_NEWNET, PR_SET_PDEATHSIG = 0x10000000, 0x40000000, 1
 
 # The three servers that are compared: without multihome, using IP_PKTINFO itself, with the shim preloaded.
 SUBJECTS = ("bare", "native", "shim")
@@ -62,7 +58,7 @@ class Program(subprocess.Popen):
 
 
 class Outcome:
-    """What a client has printed, see programs.hpp."""
+    """What a client has printed, see client.cpp: the sums of all its threads."""
 
     def __init__(self, output):
         lines = [map(float, line.split()) for line in output.splitlines()]
@@ -72,40 +68,23 @@ class Outcome:
         self.right_percent = 100 * self.right / (self.answers or 1)
 
 
-def take_turns(rows, subjects, repetitions, run):
-    """What `run(row, subject)` brings, by row and subject, in the order of the repetitions. So what else the machine does
-    meets all subjects."""
-    outcomes = {row: {subject: [] for subject in subjects} for row in rows}
-    for repetition in range(repetitions):
-        # ABC, BCA, CAB: who comes first after another row is not always the same.
-        first = repetition % len(subjects)
-        for row in rows:
-            for subject in (*subjects[first:], *subjects[:first]):
-                outcomes[row][subject].append(run(row, subject))
-    return outcomes
+class Bench(argparse.Namespace):
+    """What was asked for on the command line, where the programs were `built`, and the `figures` that are found out."""
 
+    def wanted(self, names):
+        return [name for name in names if self.only.search(name)]
 
-@dataclass
-class Bench:
-    """What was asked for, and what has been found out."""
-    figures: Figures
-    built: Path  # where the programs are
-    library: str  # libmultihome.so
-    quick: bool  # fewer and shorter repetitions
-    full: bool  # also what takes minutes
-    only: re.Pattern  # only rows whose names it matches
-    profiles: str  # where callgrind's files are kept
-
-    @property
-    def subjects(self):
-        """Of what is counted. In a hurry, without what the rest is not compared with."""
-        return SUBJECTS[1:] if self.quick else SUBJECTS
-
-    def is_wanted(self, name):
-        return self.only.search(name) is not None
-
-    def wanted(self, rows):
-        return [row for row in rows if self.is_wanted(row.name)]
+    def take_turns(self, rows, subjects, repetitions, run):
+        """What `run(self, row, subject)` brings, by row and subject, in the order of the repetitions. What else the
+        machine does meets all subjects. In a hurry, three repetitions."""
+        outcomes = {row: {subject: [] for subject in subjects} for row in rows}
+        for repetition in range(3 if self.quick else repetitions):
+            # ABC, BCA, CAB: who comes first after another row is not always the same.
+            first = repetition % len(subjects)
+            for row in rows:
+                for subject in (*subjects[first:], *subjects[:first]):
+                    outcomes[row][subject].append(run(self, row, subject))
+        return outcomes
 
     def can(self, part, *trial):
         """Whether this command is installed and permitted; `part` is left out where not."""
@@ -114,20 +93,26 @@ class Bench:
             self.figures.skip(part, f"`{' '.join(trial)}` does not work here")
         return works
 
-    def command(self, role, **settings):
-        """Its settings are those of programs.hpp."""
-        return [str(self.built / "multihome-bench-programs"), role, json.dumps(settings)]
+    def program(self, name):
+        return f"{self.built}/multihome-bench-{name}"
+
+    def inside(self, wanted, *options):
+        """Runs the benchmarks inside one process whose names begin so."""
+        return [self.program("inside"), f"--benchmark_filter=^{wanted}", "--benchmark_format=json", *options]
 
     def environment(self, subject):
         return {"LD_PRELOAD": self.library} if subject == "shim" else {}
 
     def server(self, subject, settings, environment={}, processors=ANYWHERE, under=()):
-        """`under`: the beginning of the command line of a tool."""
-        return Program([*under, *self.command("server", native=subject == "native", **settings)],
-                       {**self.environment(subject), **environment}, processors)
+        """Its settings are at the head of server.cpp, those of a client at that of client.cpp. `under`: the beginning
+        of the command line of a tool."""
+        settings = json.dumps({"native": subject == "native", **settings})
+        return Program([*under, self.program("server"), settings], {**self.environment(subject), **environment},
+                       processors)
 
     def client(self, port, processors=ANYWHERE, stdout=subprocess.PIPE, under=(), **settings):
-        return Program([*under, *self.command("client", port=int(port), **settings)], {}, processors, stdout)
+        settings = json.dumps({"port": int(port), **settings})
+        return Program([*under, self.program("client"), settings], {}, processors, stdout)
 
 
 # Clients ask addresses that the routing table would not answer from, so that a wrong answer shows: from 127.0.0.2 and

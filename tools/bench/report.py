@@ -30,7 +30,7 @@ def table(figures):
     return "\n".join(lines) + "\n"
 
 
-def write_tables(path, figures):
+def write_tables(figures, path):
     """Puts them in the place of other words between the marks of a document."""
     text = f"\nMeasured on {figures.machine}.\n"
     for part in dict.fromkeys(figure.part for figure in figures.all):
@@ -42,12 +42,11 @@ def write_tables(path, figures):
     Path(path).write_text(document)
 
 
-def write_picture(path, figures):
+def write_picture(figures, path):
     """Draws what picture.gp wants, for light and dark ground."""
     with tempfile.NamedTemporaryFile("w") as data:
         for figure in figures.all:
             data.write(f"{figure.group}\t{figure.subject}\t{figure.value.median:g}\n")
         data.flush()
         subprocess.run(["gnuplot", "-c", Path(__file__).with_name("picture.gp"), data.name, path], check=True)
-    picture = Path(path).read_text()
-    Path(path).write_text(picture.replace("<desc>", STYLE + "<desc>", 1))
+    Path(path).write_text(Path(path).read_text().replace("<desc>", STYLE + "<desc>", 1))

@@ -9,7 +9,7 @@
 //     LocalIndex find(const TableKey&);            // 0: not there
 #pragma once
 
-#include "tools/bench/steady_key.hpp"
+#include "tools/bench/programs.hpp"
 
 #include <bit>
 #include <mutex>
@@ -17,13 +17,13 @@
 #include <sys/mman.h>
 #include <unordered_map>
 
-#ifdef MULTIHOME_BENCH_TBB
+#if __has_include(<oneapi/tbb/concurrent_hash_map.h>)
 #include <oneapi/tbb/concurrent_hash_map.h>
 #endif
-#ifdef MULTIHOME_BENCH_CUCKOO
+#if __has_include(<libcuckoo/cuckoohash_map.hh>)
 #include <libcuckoo/cuckoohash_map.hh>
 #endif
-#ifdef MULTIHOME_BENCH_URCU
+#if __has_include(<urcu/rculfhash.h>)
 #define _LGPL_SOURCE // its read side is then inlined
 #include <urcu.h>
 #include <urcu/rculfhash.h>
@@ -60,17 +60,14 @@ inline LocalAddresses local_addresses{};
 
 // Made as the shim makes it.
 class ShimTable {
+    using Bucket = ConversationTable::Bucket;
+
 public:
-    explicit ShimTable(size_t peers)
-        : size_(sizeof(ConversationTable::Bucket) << ConversationTable::bucket_bits_for(peers)),
-          buckets_(mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE,
-                        -1, 0)),
-          table_(static_cast<ConversationTable::Bucket*>(buckets_),
-                 size_ / sizeof(ConversationTable::Bucket) - 1, &local_addresses, {}) {
-        if (buckets_ == MAP_FAILED)
+    explicit ShimTable(size_t peers) : size_(sizeof(Bucket) << ConversationTable::bucket_bits_for(peers)) {
+        if (memory_ == MAP_FAILED)
             throw std::bad_alloc();
     }
-    ~ShimTable() { munmap(buckets_, size_); }
+    ~ShimTable() { munmap(memory_, size_); }
     ShimTable(const ShimTable&) = delete;
     ShimTable& operator=(const ShimTable&) = delete;
 
@@ -87,8 +84,9 @@ public:
 
 private:
     size_t size_;
-    void* buckets_;
-    ConversationTable table_;
+    void* memory_ =
+        mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    ConversationTable table_{static_cast<Bucket*>(memory_), size_ / sizeof(Bucket) - 1, &local_addresses, {}};
 };
 
 struct MutexTable {
@@ -108,7 +106,7 @@ struct MutexTable {
     }
 };
 
-#ifdef MULTIHOME_BENCH_TBB
+#if __has_include(<oneapi/tbb/concurrent_hash_map.h>)
 struct TbbTable : oneapi::tbb::concurrent_hash_map<TableKey, LocalIndex> {
     using concurrent_hash_map::concurrent_hash_map;
 
@@ -124,7 +122,7 @@ struct TbbTable : oneapi::tbb::concurrent_hash_map<TableKey, LocalIndex> {
 };
 #endif
 
-#ifdef MULTIHOME_BENCH_CUCKOO
+#if __has_include(<libcuckoo/cuckoohash_map.hh>)
 struct CuckooTable : libcuckoo::cuckoohash_map<TableKey, LocalIndex> {
     using cuckoohash_map::cuckoohash_map;
 
@@ -139,7 +137,7 @@ struct CuckooTable : libcuckoo::cuckoohash_map<TableKey, LocalIndex> {
 
 // As long as a thread uses any of the tables.
 struct TableUser {
-#ifdef MULTIHOME_BENCH_URCU
+#if __has_include(<urcu/rculfhash.h>)
     TableUser() {
         rcu_register_thread();
     }
@@ -151,7 +149,7 @@ struct TableUser {
 #endif
 };
 
-#ifdef MULTIHOME_BENCH_URCU
+#if __has_include(<urcu/rculfhash.h>)
 struct UrcuTable {
     struct Entry {
         cds_lfht_node node; // first, so that its address is the entry's

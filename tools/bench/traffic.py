@@ -1,20 +1,19 @@
 # SPDX-License-Identifier: MIT
-"""Whole requests and replies over loopback, against servers that run with and without the shim. Each turn has a server of
-its own: where a program's memory happens to lie makes a difference of some percent that would stay with it for as long
-as it runs."""
+"""Whole requests and replies over loopback, against servers that run with and without the shim. Each turn has a server
+of its own: where a program's memory happens to lie makes a difference of some percent that would stay with it for as
+long as it runs."""
 import re
 import statistics
 import tempfile
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from pathlib import Path
 
 from figures import Budget, readable, spread, sure
-from programs import FOR_CLIENT, FOR_SERVER, SHARED, SUBJECTS, Outcome, Program, take_turns
+from programs import FOR_CLIENT, FOR_SERVER, SHARED, SUBJECTS, Outcome, Program
 
 PEERS = 1_000_000
 # What follows a case's name, the unit, and which value of an outcome it is.
-TIME = [(": processor time", "ns", "time")]
-RATE_AND_TIME = [("", "answers/s", "rate"), *TIME]
+RATE, TIME = ("", "answers/s", "rate"), (": processor time", "ns", "time")
 PROFILE = [(": the program's own part", "ns", "user_time"), (": the kernel's part", "ns", "kernel_time")]
 
 
@@ -31,8 +30,10 @@ def request_cases(title, window):
 
 
 # Forked workers must not write to each other's cache lines either.
-PROFILE_CASES = {name: ({"threads": threads, "workers": workers}, {"size": 512, "threads": threads * workers, "window": 32})
-                 for name, threads, workers in (("one thread", 1, 1), ("two threads", 2, 1), ("two forked workers", 1, 2))}
+PROFILE_CASES = {
+    "one thread": ({}, {"size": 512, "window": 32}),
+    "two threads": ({"threads": 2}, {"size": 512, "threads": 2, "window": 32}),
+    "two forked workers": ({"workers": 2}, {"size": 512, "threads": 2, "window": 32})}
 
 
 def growth_cases(bench):
@@ -80,21 +81,20 @@ def run_once(bench, subject, case, milliseconds, places=(FOR_SERVER, FOR_CLIENT)
 
 def measure_cases(bench, cases, columns, repetitions, **how):
     """The outcomes by case and subject, in the order of the repetitions."""
-    outcomes = take_turns([name for name in cases if bench.is_wanted(name)], SUBJECTS, 3 if bench.quick else repetitions,
-                          lambda name, subject: run_once(bench, subject, cases[name], **how))
+    def right(mine):
+        return f"{spread([outcome.right_percent for outcome in mine]).low:.4g} % right"
+
+    outcomes = bench.take_turns(bench.wanted(cases), SUBJECTS, repetitions,
+                                lambda _, name, subject: run_once(bench, subject, cases[name], **how))
     for name, mine in outcomes.items():
         for what, unit, value in columns:
             bench.figures.compare(f"{name}{what}", unit, mine, attrgetter(value), "native", note=right)
     return outcomes
 
 
-def right(outcomes):
-    return f"{spread([outcome.right_percent for outcome in outcomes]).low:.4g} % right"
-
-
 def add_mean(bench, group, outcomes):
-    """One figure for all cases of a kind: the geometric mean of their ratios in each repetition, and the median of that.
-    Here the noise of the single cases has averaged out."""
+    """One figure for all cases of a kind: the geometric mean of their ratios in each repetition, and the median of
+    that. Here the noise of the single cases has averaged out."""
     for subject in SUBJECTS:
         ratios = [[mine.rate / native.rate for mine, native in zip(case[subject], case["native"])]
                   for case in outcomes.values()]
@@ -106,7 +106,7 @@ def add_mean(bench, group, outcomes):
 def measure_reading(bench):
     """A server under full load whose counters are read ten times a second, beside the same server unread, by turns."""
     row = "saturated, 512 bytes, 1 thread, read by multihomectl stats ten times a second"
-    if not bench.is_wanted(row):
+    if not bench.wanted([row]):
         return
     with bench.server("shim", {}, processors=FOR_SERVER) as server:
         port = server.line()
@@ -115,24 +115,25 @@ def measure_reading(bench):
             return Outcome(bench.client(port, FOR_CLIENT, size=512, window=32, warm_up=1000,
                                         milliseconds=300 if bench.quick else 1000).finish()).rate
 
-        def rate_while_read():
-            tool = Path(bench.library).with_name("multihomectl")
+        tool = Path(bench.library).with_name("multihomectl")
+        turns = []
+        for _ in range(3 if bench.quick else 21):
+            # Unread, read, unread: what else the machine does comes and goes meanwhile.
+            before = rate()
             with Program([tool, "stats", "--watch", "0.1", str(server.pid)]) as reader:
                 while "PID" not in reader.line():
                     pass
-                return rate()
-
-        # Unread, read, unread: what else the machine does comes and goes meanwhile.
-        turns = [(rate(), rate_while_read(), rate()) for _ in range(3 if bench.quick else 21)]
-    bench.figures.add(row, "shim", "answers/s", spread([read for _, read, _ in turns]),
-                      ratio=sure([2 * read / (before + after) for before, read, after in turns]),
-                      budget=Budget("ratio at least", 0.99), note="x: to the same server unread")
+                read = rate()
+            turns.append((read, (before + rate()) / 2))
+    bench.figures.add(row, "shim", "answers/s", spread([read for read, _ in turns]),
+                      ratio=sure([read / unread for read, unread in turns]), budget=Budget("ratio at least", 0.99),
+                      note="x: to the same server unread")
 
 
 def measure(bench):
     bench.figures.begin("Requests and replies over loopback (x: to native, the median of the repetitions' ratios)")
-    for title, window, places in ("request and reply", 1, (SHARED, SHARED)), ("saturated", 32, (FOR_SERVER, FOR_CLIENT)):
-        outcomes = measure_cases(bench, request_cases(title, window), RATE_AND_TIME, 21, milliseconds=60, places=places)
+    for title, window, *places in ("request and reply", 1, SHARED, SHARED), ("saturated", 32, FOR_SERVER, FOR_CLIENT):
+        outcomes = measure_cases(bench, request_cases(title, window), [RATE, TIME], 21, milliseconds=60, places=places)
         if not bench.only.pattern:
             add_mean(bench, f"all {title} cases", outcomes)
     measure_reading(bench)
@@ -141,7 +142,38 @@ def measure(bench):
         measure_cases(bench, PROFILE_CASES, PROFILE, 11, milliseconds=400, sampled=True)
     bench.figures.begin(f"Growth, with MULTIHOME_PEERS={PEERS}: the server's processor time for an answer "
                         "(x: to native)")
-    outcomes = measure_cases(bench, growth_cases(bench), TIME, 9, milliseconds=100,
+    outcomes = measure_cases(bench, growth_cases(bench), [TIME], 9, milliseconds=100,
                              environment={"MULTIHOME_PEERS": str(PEERS)})
     for name, mine in outcomes.items():
         bench.figures.add_all(f"{name}: the table's resident memory", "bytes", {"shim": mine["shim"][-1].memory})
+
+
+# Where it is asked, what stands for the reference, what the shim is measured by, and the limits of the time and of the
+# strays. Where the routing table chooses the address asked, nothing has to be steered: there, bare is the measure.
+CONNECTIONS = {"asked where connect() would answer from": ("right", "plain", "bare", 1.2, 1.2),
+               "steered to another address": ("steered", "reference", "reference", 2.0, 1.5)}
+
+
+def measure_connections(bench):
+    """How long it is from bind() to connect() where a server makes a socket for each client, and how many datagrams of
+    others that socket takes meanwhile (strays), which are lost to them: bare, with the shim, and by the least that it
+    takes to steer a connection to an address that the routing table would not choose (reference). The program is that
+    of the tests connect.under_load."""
+    bench.figures.begin("A socket for each client, bound to the server's port and connected (x: to the reference)")
+    program = bench.program("connect")
+    if not bench.can("connections", program, "right", "1", "plain"):
+        return
+
+    def run(_, title, kind):
+        """Nanoseconds from bind to connect, and strays of a socket."""
+        where, least = CONNECTIONS[title][:2]
+        method = least if kind == "reference" else "shim"
+        command = [program, where, "500" if bench.quick else "3000", method, "figures"]
+        return list(map(float, Program(command, bench.environment(kind)).finish().split()))
+
+    outcomes = bench.take_turns(bench.wanted(CONNECTIONS), ("reference", "bare", "shim"), 9, run)
+    for title, mine in outcomes.items():
+        measured_by, *limits = CONNECTIONS[title][2:]
+        for column, what, unit in (0, "from bind to connect", "ns"), (1, "others' datagrams that it took", "strays"):
+            bench.figures.compare(f"{title}: {what}", unit, mine, itemgetter(column), measured_by,
+                                  {"shim": Budget("ratio at most", limits[column])})
