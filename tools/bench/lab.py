@@ -16,13 +16,15 @@ from programs import Outcome
 
 RATE = 40_000  # requests a second, which every subject can serve
 PEERS = 200_000
-NEW_RATE, NEW_SECONDS = 100_000, 2  # new peers a second, and for how long
+NEW_RATE, NEW_TIME = 100_000, 2000  # new peers a second, and for how many milliseconds
 OLD = 2000  # of the old ones ask again meanwhile
 OLD_PORT = 40_000  # of all old ones, by which they are known again
 COLUMNS = [("saturated", "answers/s"),
            (f"the processor time of both ends at {RATE} requests a second", "ns/answer"),
            # Without what it does when nobody asks.
            (f"the whole machine's at {RATE} requests a second", "ns/answer")]
+
+
 @dataclass(frozen=True)
 class Subject:
     """Only what it needs is there while it has its turn: rules and routing policies cost every packet something."""
@@ -136,14 +138,13 @@ def measure_memory(bench, lab, subject):
 def measure_full(bench, lab, subject, limit, passes, who):
     """What becomes of peers when connection tracking has its table full of those that have asked `passes` times."""
     group = f"{NEW_RATE} new peers a second, nf_conntrack_max ({limit}) reached by peers that {who}"
-    milliseconds = NEW_SECONDS * 1000
     with lab.turn(subject):
         for turn in range(passes):
             # A flow that goes on for two seconds is one that connection tracking does not give up for another.
             time.sleep(2.1 if turn else 0)
             lab.fill(limit, own_port=OLD_PORT)
-        old = lab.ask(count=OLD, own_port=OLD_PORT, rate=1000, milliseconds=milliseconds)
-        new = lab.ask(first="10.128.0.0", count=NEW_SECONDS * NEW_RATE, rate=NEW_RATE, milliseconds=milliseconds)
+        old = lab.ask(count=OLD, own_port=OLD_PORT, rate=1000, milliseconds=NEW_TIME)
+        new = lab.ask(first="10.128.0.0", count=NEW_RATE * NEW_TIME // 1000, rate=NEW_RATE, milliseconds=NEW_TIME)
         old, new = Outcome(old.finish()), Outcome(new.finish())
         note = f"connection tracking has {lab.conntrack('count')} flows"
     for ones, outcome in ("new", new), ("old", old):

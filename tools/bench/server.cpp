@@ -7,7 +7,6 @@
 #include <array>
 #include <csignal>
 #include <cstddef>
-#include <limits>
 #include <memory>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -190,7 +189,7 @@ template <typename Family, bool native, unsigned room>
         if (settings.warm_up != 0)
             work(settings.warm_up);
         CALLGRIND_START_INSTRUMENTATION;
-        work(settings.requests != 0 ? settings.requests : std::numeric_limits<uint64_t>::max());
+        work(settings.requests != 0 ? settings.requests : UINT64_MAX);
         CALLGRIND_DUMP_STATS;
     };
     if (settings.memory == "stack") {
