@@ -16,7 +16,6 @@ from rows import ROWS
 
 PROFILES = itertools.count(1)
 CALLS = 2000  # on other descriptors, see pass_on.cpp
-NOT_OURS_LIMIT, START_LIMIT, FAULTS_LIMIT, SIZE_LIMIT = 12, 60_000, 10, 800
 # A system call now and then, once in some hundred packets, is none for each of them.
 ROUNDING = 0.005
 
@@ -77,19 +76,19 @@ def measure_instructions(bench):
         bench.figures.add_all(row.name, "instructions", values, {"above native": row.budget})
     for name in Program(bench.inside("not ours", "--benchmark_list_tests")).finish().splitlines():
         command = bench.inside(f"{name}$")
-        above_bare(bench, name.partition("/")[0], "instructions", NOT_OURS_LIMIT,
+        above_bare(bench, name.partition("/")[0], "instructions", 12,
                    lambda environment: instructions_of(bench, command, environment) / CALLS)
     command = [shutil.which("true")]
-    above_bare(bench, "process start, true", "instructions", START_LIMIT,
+    above_bare(bench, "process start, true", "instructions", 60_000,
                lambda environment: instructions_of(bench, command, environment, whole=True))
-    above_bare(bench, "process start, true, page faults", "page faults", FAULTS_LIMIT,
+    above_bare(bench, "process start, true, page faults", "page faults", 10,
                lambda environment: page_faults(command, environment))
     if bench.wanted(["the library, stripped"]) and bench.can("the library's size", "strip", "--version"):
         # A build keeps its debugging information; what is installed and loaded does not have it.
         with tempfile.NamedTemporaryFile() as stripped:
             subprocess.run(["strip", "-o", stripped.name, bench.library], check=True)
             size = Path(stripped.name).stat().st_size / 1024
-        bench.figures.add_all("the library, stripped", "KiB", {"shim": size}, {"shim": Budget("at most", SIZE_LIMIT)})
+        bench.figures.add_all("the library, stripped", "KiB", {"shim": size}, {"shim": Budget("at most", 800)})
 
 
 def pages_of_row(bench, row, subject):

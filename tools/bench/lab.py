@@ -17,8 +17,7 @@ from programs import Outcome
 RATE = 40_000  # requests a second, which every subject can serve
 PEERS = 200_000
 NEW_RATE, NEW_TIME = 100_000, 2000  # new peers a second, and for how many milliseconds
-OLD = 2000  # of the old ones ask again meanwhile
-OLD_PORT = 40_000  # of all old ones, by which they are known again
+OLD, OLD_PORT = 2000, 40_000  # so many ask again meanwhile, from the port by which all old ones are known again
 COLUMNS = [("saturated", "answers/s"),
            (f"the processor time of both ends at {RATE} requests a second", "ns/answer"),
            # Without what it does when nobody asks.
