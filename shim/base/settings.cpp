@@ -110,8 +110,8 @@ bool read(const Values& values, Variable variable, bool (*parse)(std::string_vie
         return false;
     if (parse(text, result))
         return true;
-    log::write(LogLevel::error, "{}={} is not {}; going on with the default", names[variable], text,
-               expected);
+    log::write(LogLevel::error, FMT_COMPILE("{}={} is not {}; going on with the default"), names[variable],
+               text, expected);
     return false;
 }
 
@@ -215,7 +215,7 @@ void load() {
             others.log_file = log_file;
         } else {
             log::write(LogLevel::error,
-                       "MULTIHOME_LOG_FILE is longer than a file name can be; going on without");
+                       FMT_COMPILE("MULTIHOME_LOG_FILE is longer than a file name can be; going on without"));
         }
     }
     // No line about a bad one: it is not ours.

@@ -38,13 +38,13 @@ template <typename Call>
     // Before the call: afterwards it may be forbidden.
     if (forbids_now(Activity::packets)) {
         log::write(LogLevel::warn,
-                   "the program's system-call filter does not allow what multihome does for each "
-                   "datagram: its UDP sockets answer as without multihome from now on");
+                   FMT_COMPILE("the program's system-call filter does not allow what multihome does for each "
+                               "datagram: its UDP sockets answer as without multihome from now on"));
         sockets::give_all_back();
     } else if (forbids_now(Activity::new_sockets)) {
         log::write(LogLevel::warn,
-                   "the program's system-call filter does not allow getsockopt, setsockopt and "
-                   "getsockname: UDP sockets made from now on answer as without multihome");
+                   FMT_COMPILE("the program's system-call filter does not allow getsockopt, setsockopt and "
+                               "getsockname: UDP sockets made from now on answer as without multihome"));
         sockets::give_prepared_back();
     }
     const auto result = call();

@@ -57,7 +57,7 @@ SharedState* map_state_for(size_t peers, unsigned& bucket_bits) {
         if (mapped == nullptr)
             continue;
         if (wanted != peers)
-            log::write(LogLevel::warn, "room for {} peers instead of {}: {}", wanted, peers,
+            log::write(LogLevel::warn, FMT_COMPILE("room for {} peers instead of {}: {}"), wanted, peers,
                        locked ? "the program locks its memory (mlockall)"
                               : "the program's memory limits leave no more");
         return mapped;

@@ -28,9 +28,11 @@ void say_taken_over(int fd, Socket socket) {
                            : socket_calls::read(fd, IPPROTO_IPV6, IPV6_V6ONLY) != 0 ? "IPv6"
                                                                                     : "IPv6 and IPv4";
     if (socket.port() != 0)
-        log::write(LogLevel::info, "took over UDP socket {}: {} port {}", fd, families, ntohs(socket.port()));
+        log::write(LogLevel::info, FMT_COMPILE("took over UDP socket {}: {} port {}"), fd, families,
+                   ntohs(socket.port()));
     else
-        log::write(LogLevel::info, "took over UDP socket {}: {}, answers for another socket", fd, families);
+        log::write(LogLevel::info, FMT_COMPILE("took over UDP socket {}: {}, answers for another socket"), fd,
+                   families);
 }
 
 } // namespace
@@ -42,7 +44,7 @@ Socket other_socket(int domain) {
 bool is_wanted(int fd, in_port_t port) {
     if (settings::get().wants_port(port))
         return true;
-    log::write(LogLevel::info, "left UDP socket {} alone: port {} is not in MULTIHOME_PORTS", fd,
+    log::write(LogLevel::info, FMT_COMPILE("left UDP socket {} alone: port {} is not in MULTIHOME_PORTS"), fd,
                ntohs(port));
     return false;
 }
@@ -50,19 +52,18 @@ bool is_wanted(int fd, in_port_t port) {
 bool prepare(int fd, Socket& socket, in_port_t port, bool found) {
     const size_t peers = settings::get().peers;
     if (shared_state::create(peers) == nullptr) {
-        log::write(
-            LogLevel::warn,
-            "no memory for {} peers: UDP socket {} (port {}) answers as without multihome; raise the memory "
-            "limit or lower MULTIHOME_PEERS",
-            peers, fd, ntohs(port));
+        log::write(LogLevel::warn,
+                   FMT_COMPILE("no memory for {} peers: UDP socket {} (port {}) answers as without "
+                               "multihome; raise the memory limit or lower MULTIHOME_PEERS"),
+                   peers, fd, ntohs(port));
         return false;
     }
     if (found ? options::switch_on_found(fd, socket, port) : options::switch_on(fd, socket, port))
         return true;
-    log::write(
-        LogLevel::warn,
-        "this kernel refuses packet information ({}): UDP socket {} (port {}) answers as without multihome",
-        errno, fd, ntohs(port));
+    log::write(LogLevel::warn,
+               FMT_COMPILE("this kernel refuses packet information ({}): UDP socket {} (port {}) answers as "
+                           "without multihome"),
+               errno, fd, ntohs(port));
     return false;
 }
 
