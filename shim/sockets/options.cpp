@@ -159,7 +159,7 @@ void prepare(int fd, Socket socket) {
     const in_port_t some_port = 1;
     if (socket.is(Kind::unbound) && socket.has(Socket::seen_made) && !socket.has(Socket::prepared) &&
         !socket.has(Socket::sticky_source) && permissions::may(Activity::new_sockets) &&
-        settings::get().all_ports && switch_on_messages(fd, socket, some_port))
+        settings::get().ports == nullptr && switch_on_messages(fd, socket, some_port))
         sockets::set_options(fd, 0, Socket::prepared);
 }
 
