@@ -137,22 +137,19 @@ bool has_visible(const void* source, size_t source_length, unsigned hide) {
     return false;
 }
 
-Outgoing inspect_outgoing(const void* buffer, size_t length, size_t& used) {
+std::optional<size_t> end_without_source(const void* buffer, size_t length) {
     const auto* bytes = static_cast<const unsigned char*>(buffer);
-    Outgoing result = Outgoing::plain;
     size_t position = 0;
     // As for_each_cmsghdr() and CMSG_OK() in the kernel's include/linux/socket.h.
     while (length >= sizeof(Header) && position <= length - sizeof(Header)) {
         Header header;
         std::memcpy(&header, bytes + position, sizeof header);
-        if (header.length < sizeof(Header) || header.length > length - position)
-            return Outgoing::malformed;
-        if (kind_of(header) != none || (header.level == IPPROTO_IPV6 && header.type == IPV6_2292PKTINFO))
-            result = Outgoing::chosen;
+        if (header.length < sizeof(Header) || header.length > length - position || kind_of(header) != none ||
+            (header.level == IPPROTO_IPV6 && header.type == IPV6_2292PKTINFO))
+            return {};
         position += CMSG_ALIGN(header.length);
     }
-    used = position;
-    return result;
+    return position;
 }
 
 bool is_ipv4_source(const void* message) {
