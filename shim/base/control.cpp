@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "shim/base/control.hpp"
 
-#include "shim/base/kernel_constants.hpp"
-
 #include <algorithm>
 #include <cstring>
 

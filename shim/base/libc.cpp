@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "shim/base/libc.hpp"
 
-#include "shim/base/kernel_constants.hpp"
 #include "shim/base/next_definitions.hpp"
 
 #include <climits>
 #include <cstdlib>
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 namespace multihome::libc {

@@ -3,7 +3,6 @@
 // The exported functions of a descriptor's life and options. See entry.hpp.
 #include "shim/entry/entry.hpp"
 
-#include "shim/base/kernel_constants.hpp"
 #include "shim/base/libc.hpp"
 #include "shim/packets/connect.hpp"
 #include "shim/sockets/options.hpp"

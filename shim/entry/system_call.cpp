@@ -5,7 +5,6 @@
 #include "shim/entry/entry.hpp"
 
 #include "shim/base/cancellation.hpp"
-#include "shim/base/kernel_constants.hpp"
 #include "shim/base/libc.hpp"
 #include "shim/base/log.hpp"
 #include "shim/sockets/process.hpp"
@@ -14,6 +13,7 @@
 #include <fcntl.h>
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <type_traits>
 #include <unistd.h>
 #include <utility>

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "shim/sockets/options.hpp"
 
-#include "shim/base/kernel_constants.hpp"
 #include "shim/base/libc.hpp"
 #include "shim/base/permissions.hpp"
 #include "shim/base/settings.hpp"
@@ -19,6 +18,7 @@ namespace multihome::options {
 namespace {
 
 using Kind = Socket::Kind;
+
 // An option that is on for us as well as for the program.
 struct Flag {
     int level;
@@ -34,7 +34,6 @@ constexpr Flag ipv6_messages{IPPROTO_IPV6, IPV6_RECVPKTINFO, Socket::asked_ipv6}
 constexpr Flag ipv6_2292_messages{IPPROTO_IPV6, IPV6_2292PKTINFO, Socket::asked_ipv6_2292};
 constexpr Flag free_bind{IPPROTO_IPV6, IPV6_FREEBIND, Socket::asked_free_bind};
 
-
 // The mark. A socket may be handed to another program (exec, a UNIX socket) that runs under the shim as well,
 // which then finds packet information on and must know whether a program had asked for it. SO_OOBINLINE does
 // nothing on a UDP socket (the kernel reads SOCK_URGINLINE in TCP alone), and is kept with the socket;
@@ -48,11 +47,11 @@ constexpr Flag the_mark{SOL_SOCKET, SO_OOBINLINE, Socket::asked_inline};
 bool is_marked_later(bool ipv6, in_port_t port) {
     return ipv6 || port == 0 || ntohs(port) >= 32768;
 }
+
 // The one that is on on each socket of ours.
 const Flag& main_messages(bool ipv6) {
     return ipv6 ? ipv6_messages : ipv4_messages;
 }
-
 
 // Whether IP_PKTINFO is on. On an AF_INET6 socket it only betters the answer to an IPv4 broadcast; nobody
 // broadcasts to a port that the kernel chooses, and a program that asks for IPV6_RECVPKTINFO alone has to
@@ -161,6 +160,7 @@ void prepare(int fd, Socket socket) {
 bool is_known(Socket socket) {
     return socket.is(Kind::ours) || socket.is(Kind::unbound) || socket.has(Socket::sticky_source);
 }
+
 // The program has set an option that is hidden from it, and ours may have been switched on or off with it.
 void follow_hidden(int fd, Socket socket, Socket::Option asked, bool on) {
     const uint64_t bit = on ? uint64_t{asked} : 0;
@@ -175,7 +175,6 @@ void follow_hidden(int fd, Socket socket, Socket::Option asked, bool on) {
         switch_on_messages(fd, now, in_port_t{1});
     }
 }
-
 
 // The program has set an option of the socket: the word says so, and what we need is on.
 void follow(int fd, Socket socket, int level, int name, const void* value, socklen_t length) {

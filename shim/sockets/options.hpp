@@ -4,7 +4,6 @@
 // itself.
 #pragma once
 
-#include "shim/base/kernel_constants.hpp"
 #include "shim/sockets/socket.hpp"
 
 #include <cstdint>
