@@ -40,8 +40,7 @@ HashKey random_key() {
 
 // What is mapped, zeroed, for a table with this many buckets; null where it is refused.
 SharedState* map_state(unsigned bucket_bits) {
-    return static_cast<SharedState*>(
-        mapping::create(SharedState::size_for(bucket_bits), mapping::With::children));
+    return static_cast<SharedState*>(mapping::create(SharedState::size_for(bucket_bits), MAP_SHARED));
 }
 
 // The state for `peers` peers or fewer. All pages of a locked mapping cost memory, and its size counts
