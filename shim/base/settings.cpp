@@ -74,6 +74,19 @@ bool parse_number(std::string_view text, uint64_t minimum, uint64_t maximum, Num
     return true;
 }
 
+// Two such numbers from 1 on. The results are untouched where one of them is bad.
+template <std::unsigned_integral Number>
+bool parse_two_numbers(std::string_view text, char separator, uint64_t maximum, Number& first,
+                       Number& second) {
+    std::string_view behind;
+    Number one = 0;
+    if (!split(text, separator, text, behind) || !parse_number(text, 1, maximum, one) ||
+        !parse_number(behind, 1, maximum, second))
+        return false;
+    first = one;
+    return true;
+}
+
 // Reads one variable, if it is set, with one of the readers below. True where it has a good value.
 template <typename Value>
 bool read(const char* name, bool (*parse)(std::string_view, Value&), Value& result, const char* expected) {
@@ -133,26 +146,11 @@ bool parse_ports(std::string_view text, std::bitset<65536>& result) {
 }
 
 bool parse_timeouts(std::string_view text, Settings::Timeouts& result) {
-    std::string_view first;
-    std::string_view second;
-    constexpr unsigned longest = Settings::maximum_timeout;
-    Settings::Timeouts timeouts;
-    if (!split(text, ',', first, second) || !parse_number(first, 1, longest, timeouts.question) ||
-        !parse_number(second, 1, longest, timeouts.spoke_first))
-        return false;
-    result = timeouts;
-    return true;
+    return parse_two_numbers(text, ',', Settings::maximum_timeout, result.question, result.spoke_first);
 }
 
 bool parse_journal_stream(std::string_view text, Settings::JournalStream& result) {
-    std::string_view device;
-    std::string_view inode;
-    Settings::JournalStream stream;
-    if (!split(text, ':', device, inode) || !parse_number(device, 0, UINT64_MAX, stream.device) ||
-        !parse_number(inode, 1, UINT64_MAX, stream.inode))
-        return false;
-    result = stream;
-    return true;
+    return parse_two_numbers(text, ':', UINT64_MAX, result.device, result.inode);
 }
 
 const Settings& get() {
