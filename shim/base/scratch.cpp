@@ -3,6 +3,8 @@
 
 #include "shim/base/mapping.hpp"
 
+#include <algorithm>
+#include <bit>
 #include <pthread.h>
 
 namespace multihome {
@@ -58,9 +60,7 @@ void* Scratch::take(size_t wanted) {
     if (wanted > size || area_ != nullptr)
         return nullptr;
     // By powers of two, so that a thread whose calls grow maps a few times only.
-    size_ = smallest_area;
-    while (size_ < wanted)
-        size_ *= 2;
+    size_ = std::max(smallest_area, std::bit_ceil(wanted));
     of_thread_ = !thread_area.in_use;
     if (!of_thread_)
         return area_ = mapping::create(size_, MAP_PRIVATE);
