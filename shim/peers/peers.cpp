@@ -55,18 +55,17 @@ void set_answers_late(SharedState& state) {
 
 void log_new_peer(int fd, const Peer& peer, const Local& local) {
     if (log::wanted(LogLevel::debug)) [[unlikely]]
-        log::write(LogLevel::debug, "socket {}: peer {} asks {}", fd, log::AddressText{peer}.text,
-                   log::AddressText{local.address}.text);
+        log::write(LogLevel::debug, FMT_COMPILE("socket {}: peer {} asks {}"), fd,
+                   log::AddressText{peer}.text, log::AddressText{local.address}.text);
 }
 
 [[gnu::cold]] void log_crowded() {
     constinit static std::atomic<bool> said{false};
     if (!said.exchange(true, std::memory_order_relaxed))
-        log::write(
-            LogLevel::warn,
-            "new peers come faster than a table for {} peers can hold: answers that are not sent at once may "
-            "leave as without multihome; raise MULTIHOME_PEERS",
-            settings::get().peers);
+        log::write(LogLevel::warn,
+                   FMT_COMPILE("new peers come faster than a table for {} peers can hold: answers that are "
+                               "not sent at once may leave as without multihome; raise MULTIHOME_PEERS"),
+                   settings::get().peers);
 }
 
 // What is sent now has made this change. `memory` is null where the thread has none.
@@ -349,7 +348,7 @@ void refused(Socket socket, const Peer& peer, const Local& local) {
     state->table().forget_addresses(hash, now(), is_gone);
     state->handover.withdraw(hash_in(*state, peer), state->locals);
     if (log::wanted(LogLevel::debug))
-        log::write(LogLevel::debug, "{} is no source for {} any more: sent as without multihome",
+        log::write(LogLevel::debug, FMT_COMPILE("{} is no source for {} any more: sent as without multihome"),
                    log::AddressText{local.address}.text, log::AddressText{peer}.text);
 }
 

@@ -44,8 +44,7 @@ Secrets draw_secrets() {
 
 // What is mapped, zeroed, for a table with this many buckets; null where it is refused.
 SharedState* map_state(unsigned bucket_bits) {
-    return static_cast<SharedState*>(
-        mapping::create(SharedState::size_for(bucket_bits), mapping::With::children));
+    return static_cast<SharedState*>(mapping::create(SharedState::size_for(bucket_bits), MAP_SHARED));
 }
 
 // The state for `peers` peers or fewer. All pages of a locked mapping cost memory, and its size counts
@@ -61,7 +60,7 @@ SharedState* map_state_for(size_t peers, unsigned& bucket_bits) {
         if (mapped == nullptr)
             continue;
         if (wanted != peers)
-            log::write(LogLevel::warn, "room for {} peers instead of {}: {}", wanted, peers,
+            log::write(LogLevel::warn, FMT_COMPILE("room for {} peers instead of {}: {}"), wanted, peers,
                        locked ? "the program locks its memory (mlockall)"
                               : "the program's memory limits leave no more");
         return mapped;
