@@ -56,6 +56,9 @@ struct Address {
         return (first & mask) == prefix;
     }
 
+    // 127/8, of which each address is this host's.
+    bool is_ipv4_loopback() const { return is_ipv4() && ntohl(ipv4().s_addr) >> 24 == IN_LOOPBACKNET; }
+
     // A multicast group of either family, or 255.255.255.255: never a source.
     bool is_group() const {
         if (is_ipv4()) {

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "shim/base/control.hpp"
 
-#include "shim/base/kernel_constants.hpp"
-
 #include <algorithm>
 #include <cstring>
 
@@ -18,46 +16,36 @@ unsigned kind_of(const Header& header) {
     return none;
 }
 
-// Walks messages as the kernel writes them: stands before the first one, and at one after each step().
-class Message {
-public:
-    Message(const void* buffer, size_t length)
-        : next_(static_cast<const unsigned char*>(buffer)), left_(length) {}
+struct Message {
+    Header header;
+    const unsigned char* start;
+    size_t present; // the bytes of it that are there: the last one may be cut
 
-    Header header{};
-    const unsigned char* start = nullptr;
-    size_t present = 0; // the bytes of it that are there: the last one may be cut
-
-    // Goes to the next message; false at the end.
-    bool step() {
-        if (left_ < sizeof header)
-            return false;
-        std::memcpy(&header, next_, sizeof header);
-        if (header.length < sizeof header)
-            return false;
-        start = next_;
-        present = std::min(header.length, left_);
-        const size_t space = std::min(CMSG_ALIGN(header.length), left_);
-        next_ += space;
-        left_ -= space;
-        return true;
-    }
-
-    unsigned kind() const { return kind_of(header); }
-
-    // Reads the data; false where it is cut.
+    // Reads the data of a message of this kind; false for another one, and where it is cut.
     template <typename Data>
-    bool read(Data& data) const {
-        if (present < CMSG_LEN(sizeof data))
+    bool read(Kinds kind, Data& data) const {
+        if (kind_of(header) != kind || present < CMSG_LEN(sizeof data))
             return false;
         std::memcpy(&data, start + CMSG_LEN(0), sizeof data);
         return true;
     }
-
-private:
-    const unsigned char* next_;
-    size_t left_;
 };
+
+// Calls `visit` with each message, as the kernel writes them.
+template <typename Visit>
+void for_each(const void* buffer, size_t length, Visit visit) {
+    Message message{{}, static_cast<const unsigned char*>(buffer), 0};
+    for (size_t left = length; left >= sizeof message.header;) {
+        std::memcpy(&message.header, message.start, sizeof message.header);
+        if (message.header.length < sizeof message.header)
+            return;
+        message.present = std::min(message.header.length, left);
+        visit(message);
+        const size_t space = std::min(CMSG_ALIGN(message.header.length), left);
+        message.start += space;
+        left -= space;
+    }
+}
 
 Local local_from(const in6_pktinfo& info, Choice choice) {
     const Address address = Address::from_ipv6(info.ipi6_addr);
@@ -88,19 +76,19 @@ Local local_from(const in_pktinfo& info, Choice choice) {
 
 Arrival read(const void* buffer, size_t length, Choice choice) {
     Arrival arrival;
-    for (Message message(buffer, length); message.step();) {
+    for_each(buffer, length, [&](const Message& message) {
         in_pktinfo info;
         in6_pktinfo info6;
-        if (message.kind() == ipv4 && message.read(info)) {
+        if (message.read(ipv4, info)) {
             // Wins over a v4-mapped IPV6_PKTINFO, which cannot tell the address to answer a broadcast from.
             arrival.local = local_from(info, choice);
             arrival.found |= ipv4;
-        } else if (message.kind() == ipv6 && message.read(info6)) {
+        } else if (message.read(ipv6, info6)) {
             if ((arrival.found & ipv4) == 0)
                 arrival.local = local_from(info6, choice);
             arrival.found |= ipv6;
         }
-    }
+    });
     return arrival;
 }
 
@@ -108,55 +96,49 @@ size_t hand_over(const void* source, size_t source_length, unsigned hide, void* 
                  int& flags, size_t target_writable) {
     auto* out = static_cast<unsigned char*>(target);
     size_t room = target != nullptr ? target_room : 0;
-    for (Message message(source, source_length); message.step();) {
-        if ((message.kind() & hide) != 0)
-            continue;
-        Header& header = message.header;
-        if (room < sizeof(Header)) {
+    for_each(source, source_length, [&](const Message& message) {
+        if ((kind_of(message.header) & hide) != 0)
+            return;
+        Header header = message.header;
+        if (room < header.length)
             flags |= MSG_CTRUNC;
-            continue;
-        }
-        if (room < header.length) {
-            flags |= MSG_CTRUNC;
-            header.length = room;
-        }
+        if (room < sizeof header)
+            return;
+        header.length = std::min(header.length, room);
         const size_t written = std::min(header.length, message.present);
         // What the kernel cannot write it leaves out, without a word.
         if (static_cast<size_t>(out - static_cast<unsigned char*>(target)) + written > target_writable)
-            continue;
+            return;
         const size_t space = std::min(CMSG_ALIGN(header.length), room);
         // memmove, because the two buffers may be one; what is handed over only ever moves forward.
         std::memmove(out, message.start, written);
         std::memcpy(out, &header, sizeof header);
         out += space;
         room -= space;
-    }
+    });
     return target != nullptr ? static_cast<size_t>(out - static_cast<unsigned char*>(target)) : 0;
 }
 
 bool has_visible(const void* source, size_t source_length, unsigned hide) {
-    for (Message message(source, source_length); message.step();)
-        if ((message.kind() & hide) == 0)
-            return true;
-    return false;
+    bool found = false;
+    for_each(source, source_length,
+             [&](const Message& message) { found = found || (kind_of(message.header) & hide) == 0; });
+    return found;
 }
 
-Outgoing inspect_outgoing(const void* buffer, size_t length, size_t& used) {
+std::optional<size_t> end_without_source(const void* buffer, size_t length) {
     const auto* bytes = static_cast<const unsigned char*>(buffer);
-    Outgoing result = Outgoing::plain;
     size_t position = 0;
     // As for_each_cmsghdr() and CMSG_OK() in the kernel's include/linux/socket.h.
     while (length >= sizeof(Header) && position <= length - sizeof(Header)) {
         Header header;
         std::memcpy(&header, bytes + position, sizeof header);
-        if (header.length < sizeof(Header) || header.length > length - position)
-            return Outgoing::malformed;
-        if (kind_of(header) != none || (header.level == IPPROTO_IPV6 && header.type == IPV6_2292PKTINFO))
-            result = Outgoing::chosen;
+        if (header.length < sizeof(Header) || header.length > length - position || kind_of(header) != none ||
+            (header.level == IPPROTO_IPV6 && header.type == IPV6_2292PKTINFO))
+            return {};
         position += CMSG_ALIGN(header.length);
     }
-    used = position;
-    return result;
+    return position;
 }
 
 bool is_ipv4_source(const void* message) {

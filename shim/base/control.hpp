@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <cstring>
 #include <netinet/in.h>
+#include <optional>
 #include <sys/socket.h>
 
 namespace multihome::control {
@@ -70,14 +71,10 @@ size_t hand_over(const void* source, size_t source_length, unsigned hide, void* 
 // True where hand_over() would write to the program's buffer.
 bool has_visible(const void* source, size_t source_length, unsigned hide);
 
-// What the program's own control messages, in `length` readable bytes of any alignment, say about the source.
-enum class Outgoing : uint8_t {
-    plain,     // nothing: a source may be appended
-    chosen,    // the program sends packet information itself
-    malformed, // the kernel will refuse them
-};
-// `used`: the bytes up to the end of the last message, aligned: where the next one goes.
-Outgoing inspect_outgoing(const void* buffer, size_t length, size_t& used);
+// Where a source may be appended to the program's own control messages, in `length` readable bytes of any
+// alignment: the end of the last one, aligned. Empty where they choose the source themselves, or where the
+// kernel will refuse them.
+std::optional<size_t> end_without_source(const void* buffer, size_t length);
 
 // Makes `ours` the program's message with another control buffer, but for msg_flags.
 [[gnu::always_inline]] inline void replace_control(const msghdr& theirs, msghdr& ours, void* buffer,

@@ -1,35 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// The kernel's interface, as far as headers for programs do not have it: older ones, all of them, or not
-// under one name for all processors.
+// The kernel's interface, as far as headers for programs do not have it, or not under one name for all
+// processors.
 #pragma once
 
 #include <climits>
 #include <cstddef>
-#include <netinet/in.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
-
-// The same everywhere.
-#ifndef SYS_pidfd_getfd
-#define SYS_pidfd_getfd 438 // Linux 5.6
-#endif
-#ifndef SYS_recvmmsg_time64
-#define SYS_recvmmsg_time64 417 // Linux 5.1, 32-bit processors only
-#endif
-#ifndef SO_BINDTOIFINDEX
-#define SO_BINDTOIFINDEX 62 // asm-generic/socket.h
-#endif
-// linux/in6.h, which cannot be included beside netinet/in.h
-#ifndef IPV6_2292PKTINFO
-#define IPV6_2292PKTINFO 2
-#endif
-#ifndef IPV6_FREEBIND
-#define IPV6_FREEBIND 78
-#endif
-#ifndef CLOSE_RANGE_UNSHARE
-#define CLOSE_RANGE_UNSHARE 2 // linux/close_range.h
-#endif
 
 namespace multihome {
 

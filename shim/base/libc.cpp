@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "shim/base/libc.hpp"
 
-#include "shim/base/kernel_constants.hpp"
 #include "shim/base/next_definitions.hpp"
 
-#include <atomic>
 #include <climits>
 #include <cstdlib>
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 namespace multihome::libc {
@@ -99,6 +98,8 @@ int dup2(int old_fd, int new_fd) {
 constexpr auto* fcntl = call<SYS_fcntl>(libc::fcntl);
 constexpr auto* fcntl64 = call<SYS_fcntl>(libc::fcntl64);
 constexpr auto* pidfd_getfd = call<SYS_pidfd_getfd>(libc::pidfd_getfd);
+// Where there is no other, fork() is one (POSIX.1-2001).
+constexpr auto* vfork = ::fork;
 constexpr auto* setsockopt = call<SYS_setsockopt>(libc::setsockopt);
 constexpr auto* getsockopt = call<SYS_getsockopt>(libc::getsockopt);
 constexpr auto* recvfrom = call<SYS_recvfrom>(libc::recvfrom);
@@ -149,33 +150,15 @@ void* find_next(const char* name, void* raw_function, bool& final) {
 // NOLINTEND(bugprone-macro-parentheses)
 #include "shim/symbols.def"
 
-namespace {
-
-// Relaxed: stored once, nearly always before there is a second thread (resolve_all()).
-constinit std::atomic<void*> found_vfork{nullptr};
-
-} // namespace
-
-void* next_vfork() {
-    if (void* found = found_vfork.load(std::memory_order_relaxed); found != nullptr)
-        return found;
-    bool final = true;
-    // Where there is no other, fork() is one (POSIX.1-2001).
-    return find_next("vfork", reinterpret_cast<void*>(&fork), final);
-}
-
 void resolve_all() {
     WantedFunction functions[] = {
 #define MULTIHOME_SYMBOL(result, name, arguments) WantedFunction{#name},
 #include "shim/symbols.def"
-        WantedFunction{"vfork"},
     };
     find_next_definitions(functions);
     const WantedFunction* next = functions;
 #define MULTIHOME_SYMBOL(result, name, arguments) name.resolve((next++)->definition);
 #include "shim/symbols.def"
-    found_vfork.store(next->definition != nullptr ? next->definition : next_vfork(),
-                      std::memory_order_relaxed);
 }
 
 } // namespace multihome::libc

@@ -71,6 +71,10 @@ public:
             resolve();
     }
 
+    // The function itself, for who has to jump to it. Leaves errno alone, and once it is resolved dlerror()
+    // too.
+    Function* get() const { return function != resolve_and_call ? function : resolve(); }
+
     Function* resolve() const {
         bool final = true;
         auto* found = reinterpret_cast<Function*>(find_next(Definition::name, Definition::raw(), final));
@@ -96,6 +100,7 @@ struct Time64 {
 };
 #define MULTIHOME_TIME64(result, name, arguments) MULTIHOME_SYMBOL(result, name, arguments)
 #endif
+#define MULTIHOME_TWICE(result, name, arguments) MULTIHOME_SYMBOL(result, name, arguments)
 
 #define MULTIHOME_UNPACK(...) __VA_ARGS__
 #define MULTIHOME_NEXT(function, ...)                                                                        \
@@ -113,9 +118,6 @@ struct Time64 {
 
 // Resolves every function now.
 void resolve_all();
-
-// What vfork() is to jump to. Leaves errno alone, and once all is resolved dlerror() too.
-void* next_vfork();
 
 // Keeps errno as it was: our own system calls are nobody's business.
 class ErrnoGuard {

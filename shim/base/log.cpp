@@ -1,26 +1,29 @@
 // SPDX-License-Identifier: MIT
 #include "shim/base/log.hpp"
 
+#include "shim/base/kernel_constants.hpp"
 #include "shim/base/libc.hpp"
-#include "shim/base/log_target.hpp"
 #include "shim/base/permissions.hpp"
 
-#include <algorithm>
 #include <arpa/inet.h>
 #include <atomic>
-#include <ctime>
+#include <chrono>
+#include <fcntl.h>
+#include <linux/openat2.h>
 #include <spdlog/details/log_msg.h>
 #include <spdlog/sinks/sink.h>
-#include <sys/syscall.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 namespace multihome::log {
 
 namespace {
 
+// What a line takes are system calls of our own, which the program's interposed functions do not see.
+using libc::raw_syscall;
+using permissions::may;
 using spdlog::details::log_msg;
-
-constexpr size_t longest_line = 400;
 
 // The same numbers, but for that of `off`, which no line has.
 constexpr spdlog::level::level_enum to_spdlog(LogLevel level) {
@@ -30,11 +33,16 @@ static_assert(to_spdlog(LogLevel::trace) == spdlog::level::trace &&
               to_spdlog(LogLevel::error) == spdlog::level::err);
 
 // The priorities of syslog(3).
-unsigned priority_of(spdlog::level::level_enum level) {
-    return level >= spdlog::level::err    ? 3
-           : level == spdlog::level::warn ? 4
-           : level == spdlog::level::info ? 6
-                                          : 7;
+unsigned priority_of(const log_msg& message) {
+    return message.level >= spdlog::level::err    ? 3
+           : message.level == spdlog::level::warn ? 4
+           : message.level == spdlog::level::info ? 6
+                                                  : 7;
+}
+
+// Asked of the kernel each time: a forked child has another number.
+long process_number() {
+    return raw_syscall(SYS_getpid);
 }
 
 // The kernel's clock that the vdso reads on every machine. Not with ::now(), which brings more of libstdc++
@@ -47,78 +55,150 @@ spdlog::log_clock::time_point now() {
         duration_cast<spdlog::log_clock::duration>(seconds{time.tv_sec} + nanoseconds{time.tv_nsec})};
 }
 
-// A line as one of the targets wants it.
-class Line {
-public:
-    // "2026-01-31T12:00:00.123Z multihome[4711] warning: ..." in UTC, because localtime() takes a lock and
-    // reads files.
-    void format_for_file(const log_msg& message) {
-        using namespace std::chrono;
-        const auto time = time_point_cast<milliseconds>(message.time);
-        const auto day = floor<days>(time);
-        const year_month_day date{day};
-        const hh_mm_ss of_day{time - day};
-        append_number(static_cast<unsigned>(static_cast<int>(date.year())), 4, "-");
-        append_number(static_cast<unsigned>(date.month()), 2, "-");
-        append_number(static_cast<unsigned>(date.day()), 2, "T");
-        append_number(static_cast<uint64_t>(of_day.hours().count()), 2, ":");
-        append_number(static_cast<uint64_t>(of_day.minutes().count()), 2, ":");
-        append_number(static_cast<uint64_t>(of_day.seconds().count()), 2, ".");
-        append_number(static_cast<uint64_t>(of_day.subseconds().count()), 3, "Z ");
-        append_name_and_process();
-        buffer_.append(" ");
-        const auto& level = spdlog::level::to_string_view(message.level);
-        buffer_.append({level.data(), level.size()});
-        append_payload(message, "\n");
-    }
+// A line as one of the targets wants it: a text, and what stands before it.
+using Line = char[longest_text + 100];
 
-    // sd-daemon(3): the journal adds time and process itself.
-    void format_for_journal(const log_msg& message) {
-        append_priority(priority_of(message.level));
-        buffer_.append("multihome");
-        append_payload(message, "\n");
-    }
+// Puts the last `width` digits of `number` there. (A width in a pattern brings most of fmt along.)
+void put_digits(char* at, int width, int64_t number) {
+    for (; width > 0; number /= 10)
+        at[--width] = static_cast<char>('0' + number % 10);
+}
 
-    // RFC 3164 without the time, which the receiver adds.
-    void format_for_syslog(const log_msg& message) {
-        constexpr unsigned daemon = 3U << 3;
-        append_priority(daemon | priority_of(message.level));
-        append_name_and_process();
-        append_payload(message, "");
-    }
+// In UTC, because localtime() takes a lock and reads files.
+std::string_view line_for_file(Line& line, const log_msg& message) {
+    using namespace std::chrono;
+    const auto day = floor<days>(message.time);
+    const year_month_day date{day};
+    const hh_mm_ss time{floor<milliseconds>(message.time - day)};
+    char stamp[] = "yyyy-mm-ddThh:mm:ss.mmmZ";
+    put_digits(stamp, 4, int{date.year()});
+    put_digits(stamp + 5, 2, unsigned{date.month()});
+    put_digits(stamp + 8, 2, unsigned{date.day()});
+    put_digits(stamp + 11, 2, time.hours().count());
+    put_digits(stamp + 14, 2, time.minutes().count());
+    put_digits(stamp + 17, 2, time.seconds().count());
+    put_digits(stamp + 20, 3, time.subseconds().count());
+    return put_together(line, FMT_COMPILE("{} multihome[{}] {}: {}\n"), stamp, process_number(),
+                        spdlog::level::to_string_view(message.level), message.payload);
+}
 
-    std::string_view text() const { return buffer_.text(); }
+// sd-daemon(3): the journal adds time and process itself.
+std::string_view line_for_journal(Line& line, const log_msg& message) {
+    return put_together(line, FMT_COMPILE("<{}>multihome: {}\n"), priority_of(message), message.payload);
+}
 
-private:
-    void append_number(uint64_t number, unsigned width, std::string_view then) {
-        buffer_.append_number(number, width);
-        buffer_.append(then);
-    }
-    void append_priority(unsigned priority) {
-        buffer_.append("<");
-        append_number(priority, 1, ">");
-    }
-    void append_name_and_process() {
-        buffer_.append("multihome[");
-        // Asked of the kernel each time: a forked child has another number.
-        append_number(static_cast<uint64_t>(libc::raw_syscall(SYS_getpid)), 1, "]");
-    }
-    void append_payload(const log_msg& message, std::string_view then) {
-        buffer_.append(": ");
-        buffer_.append({message.payload.data(), message.payload.size()});
-        buffer_.append(then);
-    }
+// RFC 3164 without the time, which the receiver adds.
+std::string_view line_for_syslog(Line& line, const log_msg& message) {
+    constexpr unsigned daemon = 3U << 3;
+    return put_together(line, FMT_COMPILE("<{}>multihome[{}]: {}"), daemon | priority_of(message),
+                        process_number(), message.payload);
+}
 
-    char text_[longest_line + 100]; // and what stands before it
-    TextBuffer buffer_{text_};
+// What a descriptor stands for.
+struct FileIdentity {
+    uint64_t device = 0;
+    uint64_t inode = 0;
+    mode_t mode = 0; // 0: nothing
+
+    // Whose rights have changed is still the same.
+    bool is_same(const FileIdentity& other) const {
+        return device == other.device && inode == other.inode && ((mode ^ other.mode) & S_IFMT) == 0;
+    }
 };
+
+FileIdentity identity_of(int fd) {
+    struct stat64 status; // as the kernel fills it in on all of our architectures
+    if (raw_syscall(number_of_fstat, fd, &status) != 0)
+        return {};
+    return {status.st_dev, status.st_ino, status.st_mode};
+}
 
 // Written once, by the loader's call, before there are threads. Among the initialized data, because each
 // process writes there at its start already: a page less.
 [[gnu::section(".data")]] constinit FileIdentity standard_error;
 [[gnu::section(".data")]] constinit bool standard_error_is_network = false;
 
-const char* describe(int error) {
+bool may_use_standard_error() {
+    return standard_error.mode != 0 && !standard_error_is_network && may(Activity::log_to_stderr) &&
+           identity_of(STDERR_FILENO).is_same(standard_error);
+}
+
+// Signals as the kernel's sigset_t has them.
+using SignalSet = uint64_t;
+constexpr SignalSet set_of(int signal) {
+    return SignalSet{1} << (signal - 1);
+}
+
+// Writes `line` by one write(2). The signal that this kind of file may raise for it is held back, and taken
+// back where it was raised. Returns the kernel's word for it.
+long write_without_signal(int fd, mode_t mode, std::string_view line) {
+    const SignalSet held = S_ISFIFO(mode) || S_ISSOCK(mode) ? set_of(SIGPIPE) // nobody reads
+                           : S_ISREG(mode)                  ? set_of(SIGXFSZ) // RLIMIT_FSIZE
+                                                            : 0;
+    if (held == 0)
+        return raw_syscall(SYS_write, fd, line.data(), line.size());
+    SignalSet before = 0;
+    SignalSet waiting = 0;
+    raw_syscall(SYS_rt_sigprocmask, SIG_BLOCK, &held, &before, sizeof held);
+    // One that the program itself holds back may be waiting already, and is the program's.
+    const bool program_holds_it = (before & held) != 0;
+    if (program_holds_it)
+        raw_syscall(SYS_rt_sigpending, &waiting, sizeof waiting);
+    const long result = raw_syscall(SYS_write, fd, line.data(), line.size());
+    if ((result == -EPIPE || result == -EFBIG) && (waiting & held) == 0) {
+        const timespec at_once{};
+        raw_syscall(SYS_rt_sigtimedwait, &held, 0, &at_once, sizeof held);
+    }
+    if (!program_holds_it)
+        raw_syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, 0, sizeof before);
+    return result;
+}
+
+// Root follows no symbolic link: whoever may write to a directory on the way could lead it to any file.
+// O_NONBLOCK: opening a FIFO must not wait for a reader.
+long open_file(const char* name) {
+    constexpr int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+    constexpr long mode = 0640;
+    long opened = -ENOSYS;
+    if (may(Activity::resolving_no_links)) {
+        open_how how{};
+        how.flags = flags;
+        how.mode = mode;
+        how.resolve = RESOLVE_NO_SYMLINKS;
+        opened = raw_syscall(SYS_openat2, AT_FDCWD, name, &how, sizeof how);
+    }
+    // Before Linux 5.6 only the last part of the name is looked at.
+    if (opened == -ENOSYS)
+        opened = raw_syscall(SYS_openat, AT_FDCWD, name, flags | O_NOFOLLOW, mode);
+    if (opened == -ELOOP && raw_syscall(SYS_geteuid) != 0)
+        opened = raw_syscall(SYS_openat, AT_FDCWD, name, flags, mode);
+    return opened;
+}
+
+// Appends `line` to a regular file, which is made if it is not there. Negative: why not.
+long append_to_file(const char* name, std::string_view line) {
+    const long opened = open_file(name);
+    if (opened < 0)
+        return opened;
+    const int fd = static_cast<int>(opened);
+    const mode_t mode = identity_of(fd).mode;
+    // ENXIO is also what the kernel says of a FIFO that nobody reads.
+    const long result = S_ISREG(mode) ? write_without_signal(fd, mode, line) : -ENXIO;
+    raw_syscall(SYS_close, fd);
+    return result;
+}
+
+void send_to_syslog(std::string_view line) {
+    const long opened = raw_syscall(SYS_socket, AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (opened < 0)
+        return;
+    constexpr sockaddr_un address{AF_UNIX, "/dev/log"};
+    raw_syscall(SYS_sendto, opened, line.data(), line.size(), MSG_NOSIGNAL | MSG_DONTWAIT, &address,
+                sizeof address);
+    raw_syscall(SYS_close, opened);
+}
+
+const char* describe(long error) {
     switch (-error) {
     case EACCES:
     case EPERM:
@@ -155,21 +235,18 @@ log_msg at_time_of(const log_msg& other, spdlog::level::level_enum level, std::s
 class Sink final : public spdlog::sinks::sink {
 public:
     void log(const log_msg& message) override {
-        Line line;
-        if (const char* file = settings::get().log_file;
-            file != nullptr && permissions::may(Activity::log_to_file)) {
-            line.format_for_file(message);
-            const int result = append_to_file(file, line.text());
-            if (result == 0)
+        if (const char* file = settings::get().log_file; file != nullptr && may(Activity::log_to_file)) {
+            Line line;
+            const long result = append_to_file(file, line_for_file(line, message));
+            if (result >= 0)
                 return;
             static std::atomic<bool> told{false};
             if (is_first(told)) {
-                char text[longest_line];
-                TextBuffer notice{text};
-                const TextArgument arguments[] = {file, describe(result), name_of_the_rest()};
-                append_pattern(notice, "cannot write to the log file {} ({}): lines go to {} instead",
-                               arguments);
-                log_without_file(at_time_of(message, spdlog::level::err, notice.text()));
+                char notice[longest_text];
+                const auto text = put_together(
+                    notice, FMT_COMPILE("cannot write to the log file {} ({}): lines go to {} instead"), file,
+                    describe(result), may_use_standard_error() ? "standard error" : "syslog");
+                log_without_file(at_time_of(message, spdlog::level::err, text));
             }
         }
         log_without_file(message);
@@ -180,39 +257,25 @@ public:
     void set_formatter(std::unique_ptr<spdlog::formatter>) override {}
 
 private:
-    static bool may_use_standard_error() {
-        return standard_error.mode != 0 && !standard_error_is_network &&
-               permissions::may(Activity::log_to_stderr) && identity_of(STDERR_FILENO) == standard_error;
-    }
-
-    static const char* name_of_the_rest() { return may_use_standard_error() ? "standard error" : "syslog"; }
-
     static void log_without_file(const log_msg& message) {
+        Line line;
         if (may_use_standard_error()) {
             const Settings::JournalStream& journal = settings::get().journal;
-            Line line;
-            if (journal.inode == standard_error.inode && journal.device == standard_error.device)
-                line.format_for_journal(message);
-            else
-                line.format_for_file(message);
-            write_to_descriptor(STDERR_FILENO, standard_error, line.text());
-        } else if (permissions::may(Activity::log_to_syslog)) {
+            const bool is_journal =
+                journal.inode == standard_error.inode && journal.device == standard_error.device;
+            write_without_signal(STDERR_FILENO, standard_error.mode,
+                                 is_journal ? line_for_journal(line, message) : line_for_file(line, message));
+        } else if (may(Activity::log_to_syslog)) {
             static std::atomic<bool> told{false};
-            if (settings::get().log_file == nullptr && is_first(told))
-                log_to_syslog(
-                    at_time_of(message, spdlog::level::info,
-                               standard_error_is_network
-                                   ? "standard error is a network connection: lines go to syslog instead"
-                                   : "standard error is closed, or another file than at the start: lines go "
-                                     "to syslog instead"));
-            log_to_syslog(message);
+            if (settings::get().log_file == nullptr && is_first(told)) {
+                const char* why = standard_error_is_network
+                                      ? "standard error is a network connection: lines go to syslog instead"
+                                      : "standard error is closed, or another file than at the start: lines "
+                                        "go to syslog instead";
+                send_to_syslog(line_for_syslog(line, at_time_of(message, spdlog::level::info, why)));
+            }
+            send_to_syslog(line_for_syslog(line, message));
         }
-    }
-
-    static void log_to_syslog(const log_msg& message) {
-        Line line;
-        line.format_for_syslog(message);
-        send_to_syslog(line.text());
     }
 };
 
@@ -220,17 +283,20 @@ private:
 
 void remember_standard_error() {
     standard_error = identity_of(STDERR_FILENO);
-    standard_error_is_network = is_network_connection(STDERR_FILENO, standard_error);
+    if (!S_ISSOCK(standard_error.mode))
+        return;
+    // What is written to a socket of the internet goes to the other end.
+    int domain = AF_UNSPEC;
+    socklen_t length = sizeof domain;
+    raw_syscall(SYS_getsockopt, STDERR_FILENO, SOL_SOCKET, SO_DOMAIN, &domain, &length);
+    standard_error_is_network = domain != AF_UNIX;
 }
 
-void write_line(LogLevel level, std::string_view pattern, std::span<const TextArgument> arguments) {
+void write_line(LogLevel level, std::string_view text) {
     const libc::ErrnoGuard keep_errno;
-    char text[longest_line];
-    TextBuffer line{text};
-    append_pattern(line, pattern, arguments);
     // Made for each line: there is nothing that an interrupted or forked thread could leave half made.
     Sink sink;
-    sink.log({now(), {}, "multihome", to_spdlog(level), {line.text().data(), line.text().size()}});
+    sink.log({now(), {}, "multihome", to_spdlog(level), {text.data(), text.size()}});
 }
 
 AddressText::AddressText(const Address& address) {
@@ -244,16 +310,13 @@ AddressText::AddressText(const Address& address) {
 
 AddressText::AddressText(const Peer& peer) {
     const AddressText address{peer.address};
-    TextBuffer buffer{text}; // which is longer than what comes together
-    const bool ipv4 = peer.address.is_ipv4();
-    buffer.append(ipv4 ? "" : "[");
-    buffer.append(address.text);
-    if (!ipv4 && peer.scope != 0) {
-        buffer.append("%");
-        buffer.append_number(peer.scope);
-    }
-    buffer.append(ipv4 ? ":" : "]:");
-    buffer.append_number(ntohs(peer.port));
+    const in_port_t port = ntohs(peer.port);
+    if (peer.address.is_ipv4())
+        put_together(text, FMT_COMPILE("{}:{}"), address.text, port);
+    else if (peer.scope == 0)
+        put_together(text, FMT_COMPILE("[{}]:{}"), address.text, port);
+    else
+        put_together(text, FMT_COMPILE("[{}%{}]:{}"), address.text, peer.scope, port);
 }
 
 } // namespace multihome::log

@@ -20,10 +20,8 @@
 
 #include "shim/base/address.hpp"
 #include "shim/base/settings.hpp"
-#include "shim/base/text.hpp"
 
-#include <array>
-#include <span>
+#include <fmt/compile.h>
 #include <string_view>
 
 namespace multihome::log {
@@ -37,17 +35,25 @@ inline bool wanted(LogLevel level) {
 // ours must not land there.
 void remember_standard_error();
 
-// Writes a line put together from `pattern` and the arguments for its places, whether it is wanted or not.
-// Beyond 400 bytes it is cut. Leaves errno alone.
-[[gnu::cold]] void write_line(LogLevel level, std::string_view pattern,
-                              std::span<const TextArgument> arguments);
+constexpr size_t longest_text = 400; // what is beyond is cut
 
-// Writes a line if it is wanted. Leaves errno alone.
-template <typename... Arguments>
-[[gnu::cold]] void write(LogLevel level, TextPattern<Arguments...> pattern, const Arguments&... arguments) {
-    if (wanted(level))
-        write_line(level, pattern.text(),
-                   std::array<TextArgument, sizeof...(Arguments)>{TextArgument{arguments}...});
+// Puts `text` together in `room`, cut where that is full. `pattern`: an FMT_COMPILE(), which takes no memory
+// and brings nothing of fmt along but what this text needs.
+template <size_t Size, typename Pattern, typename... Arguments>
+std::string_view put_together(char (&room)[Size], const Pattern& pattern, const Arguments&... arguments) {
+    return {room, fmt::format_to_n(room, Size, pattern, arguments...).out};
+}
+
+// Writes a line, whether it is wanted or not. Leaves errno alone.
+[[gnu::cold]] void write_line(LogLevel level, std::string_view text);
+
+// Writes a line if it is wanted, see put_together(). Leaves errno alone.
+template <typename Pattern, typename... Arguments>
+[[gnu::cold]] void write(LogLevel level, const Pattern& pattern, const Arguments&... arguments) {
+    if (!wanted(level))
+        return;
+    char room[longest_text];
+    write_line(level, put_together(room, pattern, arguments...));
 }
 
 // An address as an operator writes it.

@@ -4,7 +4,6 @@
 #include "shim/base/libc.hpp"
 #include "shim/base/permissions.hpp"
 
-#include <sys/mman.h>
 #include <unistd.h>
 
 namespace multihome::mapping {
@@ -17,11 +16,11 @@ void* map(size_t size, int sharing) {
 
 } // namespace
 
-void* create(size_t size, With shared_with) {
+void* create(size_t size, int sharing) {
     if (!permissions::may(Activity::mapping))
         return nullptr;
     const libc::ErrnoGuard keep_errno;
-    void* memory = map(size, shared_with == With::children ? MAP_SHARED : MAP_PRIVATE);
+    void* memory = map(size, sharing);
     return memory != MAP_FAILED ? memory : nullptr;
 }
 

@@ -5,16 +5,13 @@
 #pragma once
 
 #include <cstddef>
+#include <sys/mman.h>
 
 namespace multihome::mapping {
 
-enum class With {
-    nobody,   // this process alone; a forked child gets a copy
-    children, // forked children see the same memory
-};
-
-// Null where the kernel refuses, or the program's system-call filter.
-void* create(size_t size, With shared_with);
+// `sharing`: MAP_PRIVATE, or MAP_SHARED with forked children. Null where the kernel refuses, or the program's
+// system-call filter.
+void* create(size_t size, int sharing);
 void destroy(void* memory, size_t size);
 
 // True where the program has asked that what is mapped from now on is locked into memory (mlockall(2),

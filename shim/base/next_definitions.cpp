@@ -27,8 +27,8 @@ public:
     // False where the object can only be asked by dlsym().
     bool can_be_asked() const { return hashes_ != nullptr && symbols_ != nullptr && names_ != nullptr; }
 
-    // False where only dlsym() can tell.
-    bool find(WantedFunction& wanted) const {
+    // Null where the object has no such symbol.
+    const ElfW(Sym) * find(const WantedFunction& wanted) const {
         // Hash table: four numbers, the words of a Bloom filter, the buckets, the chains.
         const uint32_t bucket_count = hashes_[0];
         const uint32_t first_symbol = hashes_[1];
@@ -37,18 +37,18 @@ public:
         constexpr unsigned word_bits = sizeof(ElfW(Addr)) * CHAR_BIT;
         const ElfW(Addr) word = filter[wanted.hash / word_bits % filter_words];
         if ((word >> wanted.hash % word_bits & word >> (wanted.hash >> hashes_[3]) % word_bits & 1) == 0)
-            return true;
+            return nullptr;
         const auto* buckets = reinterpret_cast<const uint32_t*>(filter + filter_words);
         const uint32_t* chains = buckets + bucket_count;
         uint32_t symbol = buckets[wanted.hash % bucket_count];
         if (symbol < first_symbol)
-            return true;
+            return nullptr;
         for (;; ++symbol) {
             const uint32_t hash = chains[symbol - first_symbol];
             if ((hash | 1) == (wanted.hash | 1) && is(symbol, wanted.name))
-                return take(symbols_[symbol], wanted);
+                return &symbols_[symbol];
             if ((hash & 1) != 0) // the last of the chain
-                return true;
+                return nullptr;
         }
     }
 
@@ -82,14 +82,6 @@ private:
                std::strcmp(names_ + symbols_[symbol].st_name, name) == 0;
     }
 
-    bool take(const ElfW(Sym) & symbol, WantedFunction& wanted) const {
-        // An IFUNC has to be asked for the function.
-        if (ELF64_ST_TYPE(symbol.st_info) != STT_FUNC)
-            return false;
-        wanted.definition = const_cast<void*>(static_cast<const void*>(at<char>(base_ + symbol.st_value)));
-        return true;
-    }
-
     ElfW(Addr) base_;
     const uint32_t* hashes_ = nullptr;
     const ElfW(Sym) * symbols_ = nullptr;
@@ -102,7 +94,8 @@ struct Search {
     bool after_this_object = false;
 };
 
-// Called for each loaded object, in the order in which they are searched. Not 0: no more.
+// Called for each loaded object, in the order in which they are searched. Not 0: no more, dlsym() has to tell
+// the rest.
 int visit(dl_phdr_info* object, size_t, void* argument) {
     auto& search = *static_cast<Search*>(argument);
     if (!search.after_this_object) {
@@ -120,9 +113,16 @@ int visit(dl_phdr_info* object, size_t, void* argument) {
     for (WantedFunction& wanted : search.functions) {
         if (wanted.definition != nullptr)
             continue;
-        if (!symbols.find(wanted))
+        const ElfW(Sym)* symbol = symbols.find(wanted);
+        if (symbol == nullptr) {
+            all_found = false;
+            continue;
+        }
+        // An IFUNC has to be asked for the function.
+        if (ELF64_ST_TYPE(symbol->st_info) != STT_FUNC)
             return 1;
-        all_found = all_found && wanted.definition != nullptr;
+        // NOLINTNEXTLINE(performance-no-int-to-ptr)
+        wanted.definition = reinterpret_cast<void*>(object->dlpi_addr + symbol->st_value);
     }
     return all_found ? 1 : 0;
 }

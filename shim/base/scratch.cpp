@@ -3,6 +3,8 @@
 
 #include "shim/base/mapping.hpp"
 
+#include <algorithm>
+#include <bit>
 #include <pthread.h>
 
 namespace multihome {
@@ -46,7 +48,7 @@ void* area_of_thread(size_t size) {
     if (!has_key || pthread_setspecific(key, &thread_area) != 0)
         return nullptr;
     unmap_thread_area();
-    thread_area.memory = mapping::create(size, mapping::With::nobody);
+    thread_area.memory = mapping::create(size, MAP_PRIVATE);
     if (thread_area.memory != nullptr)
         thread_area.size = size;
     return thread_area.memory;
@@ -58,12 +60,10 @@ void* Scratch::take(size_t wanted) {
     if (wanted > size || area_ != nullptr)
         return nullptr;
     // By powers of two, so that a thread whose calls grow maps a few times only.
-    size_ = smallest_area;
-    while (size_ < wanted)
-        size_ *= 2;
+    size_ = std::max(smallest_area, std::bit_ceil(wanted));
     of_thread_ = !thread_area.in_use;
     if (!of_thread_)
-        return area_ = mapping::create(size_, mapping::With::nobody);
+        return area_ = mapping::create(size_, MAP_PRIVATE);
     // Before the area is looked for: a signal handler must not change it meanwhile.
     thread_area.in_use = true;
     area_ = area_of_thread(size_);

@@ -4,12 +4,11 @@
 #include "shim/base/log.hpp"
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <climits>
 #include <concepts>
-#include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <iterator>
 #include <unistd.h>
@@ -18,52 +17,26 @@ namespace multihome::settings {
 
 namespace {
 
-// Most processes set nothing: the defaults are constant, and the memory for others is not touched.
-constexpr Settings defaults;
-alignas(Settings) constinit unsigned char memory_for_others[sizeof(Settings)] = {};
-constinit const Settings* current = &defaults;
-constinit char log_file[PATH_MAX] = {};
+// Among the initialized data, which each process writes to at its start already; untouched memory costs
+// nothing.
+constinit Settings current;
+constinit std::bitset<65536> ports;
+constinit char log_file[PATH_MAX];
 
-// The variables of which the environment may have a value.
-enum Variable : uint8_t {
-    variable_log_file,
-    variable_log,
-    variable_disable,
-    variable_same_interface,
-    variable_peers,
-    variable_timeouts,
-    variable_ports,
-    variable_journal,
-    variable_count
-};
-constexpr std::string_view names[variable_count] = {
-    "MULTIHOME_LOG_FILE", "MULTIHOME_LOG",      "MULTIHOME_DISABLE", "MULTIHOME_SAME_INTERFACE",
-    "MULTIHOME_PEERS",    "MULTIHOME_TIMEOUTS", "MULTIHOME_PORTS",   "JOURNAL_STREAM"};
+// Most processes that load the library have nothing to set: they go through the environment once, and not
+// once for each variable. The first letter tells nearly all others apart.
+bool is_anything_set() {
+    for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry)
+        if ((**entry == 'M' || **entry == 'J') &&
+            (std::strncmp(*entry, "MULTIHOME_", 10) == 0 || std::strncmp(*entry, "JOURNAL_STREAM=", 15) == 0))
+            return true;
+    return false;
+}
 
-// The values that the environment has; null where it has none, or an empty one.
-using Values = std::array<const char*, variable_count>;
-
-// Goes through the environment once, because most processes that load the library have nothing to set.
-Values find_values() {
-    Values values{};
-    if (environ == nullptr)
-        return values;
-    for (char** entry = environ; *entry != nullptr; ++entry) {
-        // The first letter tells nearly all others apart.
-        if (**entry != 'M' && **entry != 'J')
-            continue;
-        for (unsigned variable = 0; variable < variable_count; ++variable) {
-            const std::string_view name = names[variable];
-            // Of two entries the first counts, as for getenv().
-            if (values[variable] == nullptr && std::strncmp(*entry, name.data(), name.size()) == 0 &&
-                (*entry)[name.size()] == '=')
-                values[variable] = *entry + name.size() + 1;
-        }
-    }
-    for (const char*& value : values)
-        if (value != nullptr && *value == '\0')
-            value = nullptr;
-    return values;
+// The value that the environment has; null where it has none, or an empty one.
+const char* value_of(const char* name) {
+    const char* value = std::getenv(name); // NOLINT(concurrency-mt-unsafe): there are no threads yet
+    return value != nullptr && *value != '\0' ? value : nullptr;
 }
 
 // What stands before and after the first `separator`; false where there is none, and all of it stands before
@@ -101,26 +74,30 @@ bool parse_number(std::string_view text, uint64_t minimum, uint64_t maximum, Num
     return true;
 }
 
+// Two such numbers from 1 on. The results are untouched where one of them is bad.
+template <std::unsigned_integral Number>
+bool parse_two_numbers(std::string_view text, char separator, uint64_t maximum, Number& first,
+                       Number& second) {
+    std::string_view behind;
+    Number one = 0;
+    if (!split(text, separator, text, behind) || !parse_number(text, 1, maximum, one) ||
+        !parse_number(behind, 1, maximum, second))
+        return false;
+    first = one;
+    return true;
+}
+
 // Reads one variable, if it is set, with one of the readers below. True where it has a good value.
 template <typename Value>
-bool read(const Values& values, Variable variable, bool (*parse)(std::string_view, Value&), Value& result,
-          const char* expected) {
-    const char* text = values[variable];
+bool read(const char* name, bool (*parse)(std::string_view, Value&), Value& result, const char* expected) {
+    const char* text = value_of(name);
     if (text == nullptr)
         return false;
     if (parse(text, result))
         return true;
-    log::write(LogLevel::error, "{}={} is not {}; going on with the default", names[variable], text,
+    log::write(LogLevel::error, FMT_COMPILE("{}={} is not {}; going on with the default"), name, text,
                expected);
     return false;
-}
-
-// ASCII letters only: the program's locale is not ours to ask.
-bool is_same_word(std::string_view text, std::string_view small_letters) {
-    return std::equal(text.begin(), text.end(), small_letters.begin(), small_letters.end(),
-                      [](char any, char small) {
-                          return any == small || (small >= 'a' && small <= 'z' && any == small - 'a' + 'A');
-                      });
 }
 
 } // namespace
@@ -135,13 +112,15 @@ bool parse_switch(std::string_view text, bool& result) {
 
 bool parse_log_level(std::string_view text, LogLevel& result) {
     constexpr std::string_view levels[] = {"trace", "debug", "info", "warn", "error", "off"};
+    // The program's locale is not ours to ask: a capital and its small letter differ in the bit of a space.
+    const auto is_same = [](char any, char small) { return (any | ' ') == small; };
     text = without_spaces(text);
-    const auto* level = std::find_if(std::begin(levels), std::end(levels),
-                                     [&](std::string_view word) { return is_same_word(text, word); });
-    if (level == std::end(levels))
-        return false;
-    result = static_cast<LogLevel>(level - levels);
-    return true;
+    for (size_t level = 0; level < std::size(levels); ++level)
+        if (std::ranges::equal(text, levels[level], is_same)) {
+            result = static_cast<LogLevel>(level);
+            return true;
+        }
+    return false;
 }
 
 bool parse_peers(std::string_view text, size_t& result) {
@@ -149,88 +128,58 @@ bool parse_peers(std::string_view text, size_t& result) {
 }
 
 bool parse_ports(std::string_view text, std::bitset<65536>& result) {
-    // Twice, so that a list that turns out to be bad leaves `result` untouched without a second bitset on the
-    // stack.
-    for (const bool store : {false, true}) {
-        std::string_view rest = text;
-        for (bool more = true; more;) {
-            std::string_view range;
-            std::string_view highest;
-            more = split(std::string_view{rest}, ',', range, rest);
-            const bool has_two_ends = split(std::string_view{range}, '-', range, highest);
-            size_t low = 0;
-            if (!parse_number(range, 1, 65535, low))
-                return false;
-            size_t high = low;
-            if (has_two_ends && !parse_number(highest, low, 65535, high))
-                return false;
-            if (store)
-                for (size_t port = low; port <= high; ++port)
-                    result[port] = true; // set() has an exception
-        }
+    for (bool more = true; more;) {
+        std::string_view range;
+        std::string_view highest;
+        more = split(text, ',', range, text);
+        const bool has_two_ends = split(range, '-', range, highest);
+        size_t low = 0;
+        if (!parse_number(range, 1, 65535, low))
+            return false;
+        size_t high = low;
+        if (has_two_ends && !parse_number(highest, low, 65535, high))
+            return false;
+        for (size_t port = low; port <= high; ++port)
+            result[port] = true; // set() has an exception
     }
     return true;
 }
 
 bool parse_timeouts(std::string_view text, Settings::Timeouts& result) {
-    std::string_view first;
-    std::string_view second;
-    constexpr unsigned longest = Settings::maximum_timeout;
-    Settings::Timeouts timeouts;
-    if (!split(text, ',', first, second) || !parse_number(first, 1, longest, timeouts.question) ||
-        !parse_number(second, 1, longest, timeouts.spoke_first))
-        return false;
-    result = timeouts;
-    return true;
+    return parse_two_numbers(text, ',', Settings::maximum_timeout, result.question, result.spoke_first);
 }
 
 bool parse_journal_stream(std::string_view text, Settings::JournalStream& result) {
-    std::string_view device;
-    std::string_view inode;
-    Settings::JournalStream stream;
-    if (!split(text, ':', device, inode) || !parse_number(device, 0, UINT64_MAX, stream.device) ||
-        !parse_number(inode, 1, UINT64_MAX, stream.inode))
-        return false;
-    result = stream;
-    return true;
+    return parse_two_numbers(text, ':', UINT64_MAX, result.device, result.inode);
 }
 
 const Settings& get() {
-    return *current;
+    return current;
 }
 
 void load() {
-    const Values values = find_values();
-    if (values == Values{})
+    if (!is_anything_set())
         return;
-    // All but the ports, which are zero as the memory is.
-    std::memcpy(memory_for_others, &defaults, offsetof(Settings, ports));
-    auto& others = *reinterpret_cast<Settings*>(memory_for_others);
-    current = &others;
     // First those that say where a line about the others goes.
-    if (const char* file = values[variable_log_file]; file != nullptr) {
+    if (const char* file = value_of("MULTIHOME_LOG_FILE"); file != nullptr) {
         // Copied, because programs that set their title write over the environment.
-        if (const size_t length = std::strlen(file); length < sizeof log_file) {
-            std::memcpy(log_file, file, length + 1);
-            others.log_file = log_file;
-        } else {
+        if (const size_t length = std::strlen(file); length < sizeof log_file)
+            current.log_file = static_cast<const char*>(std::memcpy(log_file, file, length + 1));
+        else
             log::write(LogLevel::error,
-                       "MULTIHOME_LOG_FILE is longer than a file name can be; going on without");
-        }
+                       FMT_COMPILE("MULTIHOME_LOG_FILE is longer than a file name can be; going on without"));
     }
     // No line about a bad one: it is not ours.
-    if (const char* journal = values[variable_journal]; journal != nullptr)
-        parse_journal_stream(journal, others.journal);
-    read(values, variable_log, parse_log_level, others.log_level,
-         "one of off, error, warn, info, debug, trace");
-    read(values, variable_disable, parse_switch, others.disabled, "0 or 1");
-    read(values, variable_same_interface, parse_switch, others.same_interface, "0 or 1");
-    read(values, variable_peers, parse_peers, others.peers, "a number from 64 to 8388608");
-    read(values, variable_timeouts, parse_timeouts, others.timeouts,
-         "two numbers of seconds from 1 to 3600 such as 30,120");
-    if (read(values, variable_ports, parse_ports, others.ports,
-             "a list of ports and ranges such as 53,5000-5100"))
-        others.all_ports = false;
+    if (const char* journal = value_of("JOURNAL_STREAM"); journal != nullptr)
+        parse_journal_stream(journal, current.journal);
+    read("MULTIHOME_LOG", parse_log_level, current.log_level, "one of off, error, warn, info, debug, trace");
+    read("MULTIHOME_DISABLE", parse_switch, current.disabled, "0 or 1");
+    read("MULTIHOME_SAME_INTERFACE", parse_switch, current.same_interface, "0 or 1");
+    read("MULTIHOME_PEERS", parse_peers, current.peers, "a number from 64 to 8388608");
+    read("MULTIHOME_TIMEOUTS", parse_timeouts, current.timeouts,
+         "two numbers of seconds from 1 to 1800 such as 30,120");
+    if (read("MULTIHOME_PORTS", parse_ports, ports, "a list of ports and ranges such as 53,5000-5100"))
+        current.ports = &ports;
 }
 
 } // namespace multihome::settings

@@ -25,7 +25,9 @@ struct Settings {
 
         friend bool operator==(const Timeouts&, const Timeouts&) = default;
     };
-    static constexpr unsigned maximum_timeout = 3600;
+    // The clock of conversations goes round after 4096 s (conversation.hpp): what has run out has to stay so
+    // for longer than it counted.
+    static constexpr unsigned maximum_timeout = 1800;
 
     // The file that JOURNAL_STREAM names (systemd.exec(5)); none where the inode is 0.
     struct JournalStream {
@@ -33,19 +35,17 @@ struct Settings {
         uint64_t inode = 0;
     };
 
-    bool disabled = false;       // MULTIHOME_DISABLE
-    bool same_interface = false; // MULTIHOME_SAME_INTERFACE
-    bool all_ports = true;
-    LogLevel log_level = LogLevel::warn; // MULTIHOME_LOG
-    const char* log_file = nullptr;      // MULTIHOME_LOG_FILE; null: standard error
-    size_t peers = default_peers;        // MULTIHOME_PEERS
-    Timeouts timeouts;                   // MULTIHOME_TIMEOUTS
-    JournalStream journal;               // standard error leads to the journal where it is this file
-    // The last, see settings.cpp.
-    std::bitset<65536> ports; // MULTIHOME_PORTS, where all_ports is false
+    bool disabled = false;                     // MULTIHOME_DISABLE
+    bool same_interface = false;               // MULTIHOME_SAME_INTERFACE
+    LogLevel log_level = LogLevel::warn;       // MULTIHOME_LOG
+    const char* log_file = nullptr;            // MULTIHOME_LOG_FILE; null: standard error
+    size_t peers = default_peers;              // MULTIHOME_PEERS
+    Timeouts timeouts;                         // MULTIHOME_TIMEOUTS
+    JournalStream journal;                     // standard error leads to the journal where it is this file
+    const std::bitset<65536>* ports = nullptr; // MULTIHOME_PORTS; null: all of them
 
     // `port` in network byte order.
-    bool wants_port(in_port_t port) const { return all_ports || ports.test(ntohs(port)); }
+    bool wants_port(in_port_t port) const { return ports == nullptr || ports->test(ntohs(port)); }
 };
 
 namespace settings {
@@ -57,8 +57,8 @@ const Settings& get();
 // when the library is loaded and there are no threads yet.
 void load();
 
-// The readers of single values: false, and `result` untouched, where `text` is not a value. Spaces around a
-// value, and around the items of a list, do not count.
+// The readers of single values: false where `text` is not a value; `result` is untouched then, unless it is a
+// list. Spaces around a value, and around the items of a list, do not count.
 bool parse_switch(std::string_view text, bool& result); // 0 or 1
 // off, error, warn, info, debug, trace, in small letters or capitals
 bool parse_log_level(std::string_view text, LogLevel& result);

@@ -10,8 +10,7 @@
 namespace multihome::user_memory {
 
 namespace detail {
-constinit std::array<std::atomic<uintptr_t>, remembered_pages> readable_pages{};
-constinit std::array<std::atomic<uintptr_t>, remembered_pages> writable_pages{};
+constinit std::array<std::atomic<uintptr_t>, remembered_pages> good_pages[2]{};
 } // namespace detail
 
 namespace {
@@ -42,16 +41,15 @@ bool detail::ask_kernel(uintptr_t address, size_t length, bool write) {
     if (address >> page_bits == 0 || address + length < address ||
         !permissions::may(Activity::asking_for_pages))
         return false;
-    auto& pages = write ? writable_pages : readable_pages;
     const uintptr_t last_page = (address + length - 1) >> page_bits;
     for (uintptr_t page = address >> page_bits; page <= last_page; ++page) {
-        if (is_remembered(pages, page))
+        if (is_remembered(page, write))
             continue;
         // Any aligned word of the page speaks for all of it.
         const uintptr_t word = page << page_bits;
         if (write ? !probe_write(word) : !probe_read(word))
             return false;
-        pages[place_of(page)].store(page, std::memory_order_relaxed);
+        good_pages[write ? 1 : 0][place_of(page)].store(page, std::memory_order_relaxed);
     }
     return true;
 }

@@ -19,8 +19,7 @@ namespace detail {
 constexpr unsigned remembered_bits = 10;
 constexpr size_t remembered_pages = size_t{1} << remembered_bits;
 constexpr unsigned page_bits = 12;
-extern std::array<std::atomic<uintptr_t>, remembered_pages> readable_pages;
-extern std::array<std::atomic<uintptr_t>, remembered_pages> writable_pages;
+extern std::array<std::atomic<uintptr_t>, remembered_pages> good_pages[2]; // to read, to write
 
 bool ask_kernel(uintptr_t address, size_t length, bool write);
 
@@ -30,10 +29,9 @@ bool ask_kernel(uintptr_t address, size_t length, bool write);
     return static_cast<size_t>(uint64_t{page} * 0x9e3779b97f4a7c15U >> (64 - remembered_bits));
 }
 
-[[gnu::always_inline]] inline bool
-is_remembered(const std::array<std::atomic<uintptr_t>, remembered_pages>& pages, uintptr_t page) {
+[[gnu::always_inline]] inline bool is_remembered(uintptr_t page, bool write) {
     // Relaxed: a hint for which the value itself is all there is.
-    return pages[place_of(page)].load(std::memory_order_relaxed) == page;
+    return good_pages[write ? 1 : 0][place_of(page)].load(std::memory_order_relaxed) == page;
 }
 
 constexpr uintptr_t stack_reach = uintptr_t{16} * 1024;
@@ -48,8 +46,7 @@ constexpr uintptr_t stack_reach = uintptr_t{16} * 1024;
 // On one page, which is known.
 [[gnu::always_inline]] inline bool is_on_known_page(uintptr_t address, size_t length, bool write) {
     const uintptr_t page = address >> page_bits;
-    return page != 0 && page == (address + length - 1) >> page_bits &&
-           is_remembered(write ? writable_pages : readable_pages, page);
+    return page != 0 && page == (address + length - 1) >> page_bits && is_remembered(page, write);
 }
 
 [[gnu::always_inline]] inline bool is_known(uintptr_t address, size_t length, bool write) {

@@ -9,12 +9,6 @@
 
 namespace {
 
-#if defined(__has_attribute) && __has_attribute(retain)
-#define MULTIHOME_KEEP [[gnu::used, gnu::retain]]
-#else
-#define MULTIHOME_KEEP [[gnu::used]]
-#endif
-
-MULTIHOME_KEEP const char version[] = "multihome-version " MULTIHOME_VERSION;
+[[gnu::used, gnu::retain]] const char version[] = "multihome-version " MULTIHOME_VERSION;
 
 } // namespace

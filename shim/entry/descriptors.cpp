@@ -3,7 +3,6 @@
 // The exported functions of a descriptor's life and options. See entry.hpp.
 #include "shim/entry/entry.hpp"
 
-#include "shim/base/kernel_constants.hpp"
 #include "shim/base/libc.hpp"
 #include "shim/packets/connect.hpp"
 #include "shim/sockets/options.hpp"
@@ -38,17 +37,9 @@ static_assert(static_cast<uint64_t>(Socket::Kind::other) == 1);
 }
 
 template <typename Next>
-[[gnu::noinline]] int duplicate_through(const Next& next, int fd, int command, long argument) {
-    const int result = next(fd, command, argument);
-    if (result >= 0)
-        sockets::duplicated(fd, result);
-    return result;
-}
-
-template <typename Next>
 [[gnu::always_inline]] inline int fcntl_through(const Next& next, int fd, int command, long argument) {
     if (command == F_DUPFD || command == F_DUPFD_CLOEXEC) [[unlikely]]
-        return duplicate_through(next, fd, command, argument);
+        return note_copy(fd, next(fd, command, argument));
     return next(fd, command, argument);
 }
 

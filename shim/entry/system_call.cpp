@@ -5,7 +5,6 @@
 #include "shim/entry/entry.hpp"
 
 #include "shim/base/cancellation.hpp"
-#include "shim/base/kernel_constants.hpp"
 #include "shim/base/libc.hpp"
 #include "shim/base/log.hpp"
 #include "shim/sockets/process.hpp"
@@ -15,6 +14,7 @@
 #include <linux/seccomp.h>
 #include <optional>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <type_traits>
 #include <unistd.h>
 #include <utility>
@@ -39,18 +39,20 @@ template <typename Call>
     // Before the call: afterwards it may be forbidden.
     if (forbids_now(Activity::packets)) {
         log::write(LogLevel::warn,
-                   "the program's system-call filter does not allow what multihome does for each "
-                   "datagram: its UDP sockets answer as without multihome from now on");
+                   FMT_COMPILE("the program's system-call filter does not allow what multihome does for each "
+                               "datagram: its UDP sockets answer as without multihome from now on"));
         sockets::give_all_back();
     } else if (forbids_now(Activity::new_sockets)) {
         log::write(LogLevel::warn,
-                   "the program's system-call filter does not allow getsockopt, setsockopt and "
-                   "getsockname: UDP sockets made from now on answer as without multihome");
+                   FMT_COMPILE("the program's system-call filter does not allow getsockopt, setsockopt and "
+                               "getsockname: UDP sockets made from now on answer as without multihome"));
         sockets::give_prepared_back();
     }
     const auto result = call();
     if (result == 0 || (result > 0 && gives_descriptor))
         system_call_filter::enforce(forbidden);
+    else if (forbids_now(Activity::packets) || forbids_now(Activity::new_sockets))
+        log::write(LogLevel::warn, FMT_COMPILE("the kernel has refused that filter: nothing changes"));
     return result;
 }
 

@@ -9,14 +9,16 @@
 // What to jump to. Leaves errno alone.
 extern "C" [[gnu::used, gnu::visibility("hidden")]] void* multihome_before_vfork() {
     multihome::process::before_vfork();
-    return multihome::libc::next_vfork();
+    return reinterpret_cast<void*>(multihome::libc::vfork.get());
 }
 
-#if defined(__x86_64__)
 asm(R"(
     .text
     .globl vfork
-    .type vfork, @function
+    .type vfork, %function
+)"
+#if defined(__x86_64__)
+    R"(
 vfork:
     .cfi_startproc
     endbr64
@@ -27,13 +29,9 @@ vfork:
     .cfi_adjust_cfa_offset -8
     jmp *%rax
     .cfi_endproc
-    .size vfork, .-vfork
-)");
+)"
 #elif defined(__i386__)
-asm(R"(
-    .text
-    .globl vfork
-    .type vfork, @function
+    R"(
 vfork:
     .cfi_startproc
     subl $12, %esp
@@ -43,13 +41,9 @@ vfork:
     .cfi_adjust_cfa_offset -12
     jmp *%eax
     .cfi_endproc
-    .size vfork, .-vfork
-)");
+)"
 #elif defined(__aarch64__)
-asm(R"(
-    .text
-    .globl vfork
-    .type vfork, %function
+    R"(
 vfork:
     .cfi_startproc
     hint #34 // bti c
@@ -59,25 +53,21 @@ vfork:
     mov x16, x0
     br x16
     .cfi_endproc
-    .size vfork, .-vfork
-)");
+)"
 #elif defined(__arm__)
-asm(R"(
-    .text
+    R"(
     .syntax unified
     .arm
-    .globl vfork
-    .type vfork, %function
 vfork:
     push {r3, lr}
     bl multihome_before_vfork
     pop {r3, lr}
     bx r0
-    .size vfork, .-vfork
-)");
-#ifdef __thumb__
-asm(".thumb"); // as the compiler goes on
-#endif
+)"
 #else
 #error "multihome knows how to jump on x86-64, aarch64, 32-bit x86 and 32-bit ARM only"
+#endif
+    ".size vfork, .-vfork");
+#ifdef __thumb__
+asm(".thumb"); // as the compiler goes on
 #endif

@@ -55,6 +55,8 @@ int to(Socket socket, int fd, const sockaddr* address, socklen_t length) {
                              : libc::connect(fd, address, length);
     if (result == 0 && !local && socket.is(Socket::Kind::unbound))
         peers::asks(peer);
+    else if (result != 0 && socket.is(Socket::Kind::ours))
+        peers::Turn{}.give_back(socket, peer, true);
     if (result == 0)
         sockets::connected(fd, socket, peer.address.is_ipv4());
     return result;
@@ -71,9 +73,15 @@ Socket before_first_send(Socket socket, int fd, const sockaddr* address, socklen
         if (own && socket_calls::is_wildcard(own->address))
             return sockets::take_over_unbound(fd);
     }
-    peers::asks(peer);
+    // Before it sends, so that no reply brings control messages of ours.
     sockets::left_alone(fd, socket);
-    return {Socket::Kind::other, 0};
+    return socket;
+}
+
+void after_first_send(const sockaddr* address, socklen_t length) {
+    Peer peer;
+    if (is_readable(address, length) && read_peer(address, length, peer))
+        peers::asks(peer);
 }
 
 } // namespace multihome::connect

@@ -93,21 +93,21 @@ bool has_no_family(Socket socket, const void* address, sockaddr_in& name) {
 // bytes, aligned, for messages of both. False where the program's messages must go as they are: they choose
 // the source themselves, they are malformed, or they are too many.
 [[gnu::noinline]] bool append_source(msghdr& message, const Source& source, unsigned char* room) {
-    size_t used = 0;
     // The kernel copies the buffer before it looks at it: a bad pointer is its to refuse.
     if (message.msg_controllen > maximum_control ||
-        !user_memory::can_read(message.msg_control, message.msg_controllen) ||
-        control::inspect_outgoing(message.msg_control, message.msg_controllen, used) !=
-            control::Outgoing::plain)
+        !user_memory::can_read(message.msg_control, message.msg_controllen))
         return false;
-    // `used` counts the last message's padding, which need not be in the program's buffer. A buffer shorter
-    // than one header is ignored by the kernel and replaced here.
-    const size_t present = std::min<size_t>(used, message.msg_controllen);
+    const auto end = control::end_without_source(message.msg_control, message.msg_controllen);
+    if (!end)
+        return false;
+    // The last message's padding need not be in the program's buffer. A buffer shorter than one header is
+    // ignored by the kernel and replaced here.
+    const size_t present = std::min<size_t>(*end, message.msg_controllen);
     std::memcpy(room, message.msg_control, present);
-    std::memset(room + present, 0, used - present);
-    std::memcpy(room + used, source.messages, source.length);
+    std::memset(room + present, 0, *end - present);
+    std::memcpy(room + *end, source.messages, source.length);
     message.msg_control = room;
-    message.msg_controllen = used + source.length;
+    message.msg_controllen = *end + source.length;
     return true;
 }
 [[gnu::always_inline]] inline bool add_source(msghdr& message, const Source& source, unsigned char* room) {

@@ -127,7 +127,7 @@ int connect(Socket socket, int fd, const Peer& peer, const sockaddr* address, so
         const libc::ErrnoGuard keep_errno;
         if (turn && attempt.connects(RouteMemory{local, peer})) {
             if (log::wanted(LogLevel::debug)) [[unlikely]]
-                log::write(LogLevel::debug, "socket {}: connected from {}", fd,
+                log::write(LogLevel::debug, FMT_COMPILE("socket {}: connected from {}"), fd,
                            log::AddressText{local.address}.text);
             return 0;
         }

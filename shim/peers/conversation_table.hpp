@@ -109,6 +109,14 @@ public:
         Word* word = nullptr; // null: nothing
         uint64_t before = 0;
         uint64_t after = 0;
+
+        // It is not so after all. A lost race means that something has happened since. Async-signal-safe.
+        void take_back() const {
+            uint64_t expected = after;
+            if (word != nullptr)
+                word->compare_exchange_strong(expected, before, std::memory_order_release,
+                                              std::memory_order_relaxed);
+        }
     };
 
     struct Heard {
@@ -148,17 +156,6 @@ public:
         change(hash, now, found, result,
                [&](Conversation state) { return state.after_spoken(now, lifetimes_, late); });
         return {spoken, result.change};
-    }
-
-    // What was sent to the conversation, and made this change, was not sent after all. A lost race means that
-    // something has happened since. Async-signal-safe.
-    void take_back(uint64_t hash, const Change& change) {
-        Bucket& bucket = bucket_of(hash);
-        uint64_t expected = change.after;
-        if (change.word >= bucket.words.data() && change.word < bucket.words.data() + ways &&
-            is_of(change.after, hash))
-            change.word->compare_exchange_strong(expected, change.before, std::memory_order_release,
-                                                 std::memory_order_relaxed);
     }
 
     // The addresses that `is_gone` turned out to be no source for this conversation. Async-signal-safe.

@@ -16,6 +16,7 @@
 // is overwritten by another peer's is lost, and that transfer leaves from where the routing table says.
 #pragma once
 
+#include "shim/peers/conversation_table.hpp"
 #include "shim/peers/local_addresses.hpp"
 
 #include <algorithm>
@@ -70,21 +71,28 @@ public:
                                                                                           : local_by_route;
     }
 
+    // Both return what that has changed, which can be taken back.
+    using Change = ConversationTable::Change;
+
     // The question has been answered.
-    void withdraw(uint64_t hash, const LocalAddresses& locals) {
+    Change withdraw(uint64_t hash, const LocalAddresses& locals) {
         uint64_t word = slot(hash).offer.load(std::memory_order_relaxed);
         const auto at = static_cast<LocalIndex>(word >> index_shift & index_mask);
         // Relaxed: there is nothing to read behind an empty word. A failed exchange means a newer offer.
-        if (word != 0 && ((word ^ fingerprint(hash, at, locals)) & fingerprint_mask) == 0)
-            slot(hash).offer.compare_exchange_strong(word, 0, std::memory_order_relaxed);
+        if (word == 0 || ((word ^ fingerprint(hash, at, locals)) & fingerprint_mask) != 0 ||
+            !slot(hash).offer.compare_exchange_strong(word, 0, std::memory_order_relaxed))
+            return {};
+        return {&slot(hash).offer, word, 0};
     }
 
     // The program has asked this peer. Relaxed: the word is the whole truth.
-    void ask(uint64_t hash, Ticks now) {
+    Change ask(uint64_t hash, Ticks now) {
         const uint64_t word = (hash & ~asked_time_mask) | (now & asked_time_mask);
         std::atomic<uint64_t>& asked = slot(hash).asked;
-        if (asked.load(std::memory_order_relaxed) != word)
+        const uint64_t before = asked.load(std::memory_order_relaxed);
+        if (before != word)
             asked.store(word, std::memory_order_relaxed);
+        return {&asked, before, word};
     }
 
 private:

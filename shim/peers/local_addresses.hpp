@@ -3,11 +3,12 @@
 // The local addresses that peers have used, each under a small number that fits into an entry of the table.
 //
 // Local addresses are few, but 127/8 and AnyIP routes make them many. So a slot is taken back when another
-// address needs it: from those that the fewest conversations have begun at, the one that was given out first,
-// so that what was asked just now can still be answered. What the table still says of the old address must
-// not be taken for the new one: each generation of a slot has a random-looking *salt*, which is part of the
-// fingerprint of every entry that names the slot. An entry of an old generation is nobody's entry any more,
-// and nobody has to look for it.
+// address needs it: from those at which the fewest conversations were answered, the one that was given out
+// first, so that what was asked just now can still be answered. Where an address may lie depends on a secret,
+// and 127/8, at which any user of the host can ask, has slots of its own: so who asks at many addresses
+// pushes out their own. What the table still says of the old address must not be taken for the new one: each
+// generation of a slot has a random-looking *salt*, which is part of the fingerprint of every entry that
+// names the slot. An entry of an old generation is nobody's entry any more, and nobody has to look for it.
 //
 // Invariants
 //  - The salt is written last, and made void before anything else of a slot is changed. So whoever reads the
@@ -72,6 +73,14 @@ public:
         return slot.salt.load(std::memory_order_relaxed) == before ? local : Local{};
     }
 
+    // Tells 256 addresses that a slot has had one after the other from each other: see next_salt().
+    // Async-signal-safe.
+    uint8_t generation(LocalIndex index) const { return generation_of(salt(index)); }
+    static constexpr uint8_t generation_of(uint64_t salt) {
+        return static_cast<uint8_t>(salt >> Conversation::bits);
+    }
+    static constexpr uint8_t first_generation = generation_of(first_salt);
+
     // True where `index` stands for `local`. Async-signal-safe.
     [[gnu::always_inline]] bool is_at(LocalIndex index, const Local& local) const {
         const Slot& slot = slots_[index];
@@ -86,14 +95,12 @@ public:
     // The number of `local`, given out now if it is new; local_by_route where every slot that it may have is
     // being filled. Never waits. Async-signal-safe.
     LocalIndex intern(const Local& local) {
-        const unsigned start = slot_hash(local);
+        const Window window = window_of(local);
         const uint32_t order = order_.load(std::memory_order_relaxed);
         unsigned victim = 0;
         uint32_t least = ~uint32_t{0};
         for (unsigned step = 0; step < reach; ++step) {
-            const unsigned index = (start + step) % count;
-            if (index < first)
-                continue;
+            const unsigned index = window.at(step);
             Slot& slot = slots_[index];
             const uint64_t salt = slot.salt.load(std::memory_order_acquire);
             if (salt == 0) {
@@ -114,14 +121,17 @@ public:
         if (victim == 0)
             return local_by_route;
         if (least >> order_bits == most_uses)
-            forget_uses(start);
+            forget_uses(window);
         Slot& slot = slots_[victim];
         const uint64_t salt = slot.salt.load(std::memory_order_relaxed);
         return !is_void(salt) && fill(slot, salt, local, order) ? static_cast<LocalIndex>(victim)
                                                                 : local_by_route;
     }
 
-    // A conversation begins at this address. Relaxed: a hint for the replacement.
+    // Random words, before anything else.
+    void set_secret(const std::array<uint64_t, 2>& secret) { secret_ = secret; }
+
+    // A conversation at this address is answered for the first time. Relaxed: a hint for the replacement.
     void use(LocalIndex index) {
         Atomic<uint32_t>& uses = slots_[index].uses;
         const uint32_t now = uses.load(std::memory_order_relaxed);
@@ -132,18 +142,29 @@ public:
 private:
     // So many slots are looked at for one address.
     static constexpr unsigned reach = 64;
-    static constexpr unsigned most_uses = 3;
-    static constexpr unsigned order_bits = 30;
+    static constexpr unsigned most_uses = 63;
+    static constexpr unsigned order_bits = 26;
     static constexpr uint64_t void_bit = 1;
+    // The slots up to this one are for loopback addresses.
+    static constexpr unsigned first_beyond = 256;
+
+    // The slots that an address may have.
+    struct Window {
+        unsigned first;
+        unsigned count;
+        unsigned start;
+
+        unsigned at(unsigned step) const { return first + (start + step) % count; }
+    };
 
     struct alignas(32) Slot {
         Atomic<uint64_t> salt; // 0: empty; with void_bit: being filled
         Atomic<uint64_t> first;
         Atomic<uint64_t> second;
         Atomic<uint32_t> interface_index;
-        Atomic<uint32_t> uses; // 0-1: how many conversations have begun at it; 2-31: its place in the order
+        Atomic<uint32_t> uses; // 0-5: how many conversations were answered; 6-31: its place in the order
     };
-    static constexpr unsigned order_shift = 2;
+    static constexpr unsigned order_shift = 6;
     static constexpr uint32_t uses_mask = (1U << order_shift) - 1;
     static constexpr uint32_t order_mask = (uint32_t{1} << order_bits) - 1;
 
@@ -161,7 +182,8 @@ private:
         return uses << order_bits | (order_mask - age);
     }
 
-    // A linear congruential generator (D. Knuth, MMIX): no two of a slot's generations in a row are alike.
+    // A linear congruential generator (D. Knuth, MMIX), whose lowest 8 bits, too, go through all values
+    // before one comes again.
     static constexpr uint64_t next_salt(uint64_t salt) {
         if (salt == 0)
             return first_salt;
@@ -190,23 +212,28 @@ private:
     }
 
     // All slots within reach are in use by many: from now on they have to be used again to stay.
-    void forget_uses(unsigned start) {
+    void forget_uses(const Window& window) {
         for (unsigned step = 0; step < reach; ++step) {
-            Atomic<uint32_t>& uses = slots_[(start + step) % count].uses;
+            Atomic<uint32_t>& uses = slots_[window.at(step)].uses;
             uses.store(uses.load(std::memory_order_relaxed) & ~uses_mask, std::memory_order_relaxed);
         }
     }
 
-    // Spreads the addresses of one host; there is nothing to defend, whoever can choose among them owns the
-    // host.
-    static unsigned slot_hash(const Local& local) {
-        const uint64_t sum = local.address.first ^ local.address.second ^ local.interface_index;
+    Window window_of(const Local& local) const {
+        const Address& address = local.address;
         // An address's last bytes, in which neighbours differ, are the word's highest, of which a product
         // keeps least.
-        const uint64_t mixed = (sum ^ sum >> 32) * 0x9e3779b97f4a7c15U;
-        return static_cast<unsigned>(mixed >> 48) % count;
+        const uint64_t mixed =
+            (address.first ^ address.first >> 32) * ((secret_[0] ^ 0x9e3779b97f4a7c15U) | 1) +
+            (address.second ^ address.second >> 32) * ((secret_[1] ^ 0xc2b2ae3d27d4eb4fU) | 1) +
+            local.interface_index * 0x165667b19e3779f9U;
+        const auto spread = static_cast<unsigned>(mixed >> 48);
+        return address.is_ipv4_loopback()
+                   ? Window{first, first_beyond - first, spread % (first_beyond - first)}
+                   : Window{first_beyond, count - first_beyond, spread % (count - first_beyond)};
     }
 
+    std::array<uint64_t, 2> secret_;
     std::array<Slot, count> slots_;
     Atomic<uint32_t> order_;     // of the next slot that is given out
     Atomic<uint32_t> is_reused_; // a slot has had more than one address

@@ -55,31 +55,40 @@ void set_answers_late(SharedState& state) {
 
 void log_new_peer(int fd, const Peer& peer, const Local& local) {
     if (log::wanted(LogLevel::debug)) [[unlikely]]
-        log::write(LogLevel::debug, "socket {}: peer {} asks {}", fd, log::AddressText{peer}.text,
-                   log::AddressText{local.address}.text);
+        log::write(LogLevel::debug, FMT_COMPILE("socket {}: peer {} asks {}"), fd,
+                   log::AddressText{peer}.text, log::AddressText{local.address}.text);
 }
 
 [[gnu::cold]] void log_crowded() {
     constinit static std::atomic<bool> said{false};
     if (!said.exchange(true, std::memory_order_relaxed))
-        log::write(
-            LogLevel::warn,
-            "new peers come faster than a table for {} peers can hold: answers that are not sent at once may "
-            "leave as without multihome; raise MULTIHOME_PEERS",
-            settings::get().peers);
+        log::write(LogLevel::warn,
+                   FMT_COMPILE("new peers come faster than a table for {} peers can hold: answers that are "
+                               "not sent at once may leave as without multihome; raise MULTIHOME_PEERS"),
+                   settings::get().peers);
 }
 
-// An answer leaves from `at`, where this thread has heard the peer. `memory` is null where it has none.
-[[gnu::always_inline]] inline void note_answer(SharedState& state, ThreadMemory* memory, uint64_t hash,
-                                               const Peer& peer, LocalIndex at, const Entry& entry) {
+// What is sent now has made this change. `memory` is null where the thread has none.
+[[gnu::always_inline]] inline void remember(ThreadMemory* memory, uint64_t hash, ThreadMemory::Place place,
+                                            const ConversationTable::Change& change) {
+    if (memory != nullptr)
+        memory->set_stored(hash, place, change);
+}
+
+// An answer leaves from `at`, where the peer was heard. Returns what that has changed in the table.
+[[gnu::always_inline]] inline ConversationTable::Change note_answer(SharedState& state, ThreadMemory* memory,
+                                                                    uint64_t hash, const Peer& peer,
+                                                                    LocalIndex at, const Entry& entry) {
     const Conversation before = entry.state();
     if (!before)
-        return;
+        return {};
     const Entry after = state.table().answer(hash, at, entry);
-    if (memory != nullptr)
-        memory->set_stored({entry.word, entry.held, after.held});
-    if (before.kind() == Conversation::Kind::question && !before.is_answered())
-        state.handover.withdraw(hash_in(state, peer), state.locals);
+    if (before.kind() == Conversation::Kind::question && !before.is_answered()) {
+        remember(memory, hash, ThreadMemory::in_handover,
+                 state.handover.withdraw(hash_in(state, peer), state.locals));
+        state.locals.use(at);
+    }
+    return {entry.word, entry.held, after.held};
 }
 
 // Something is sent to a peer of which this thread has heard `record`, and of which `known` is known. A
@@ -117,21 +126,22 @@ LocalIndex speak(SharedState& state, ThreadMemory* memory, Socket socket, uint64
         if (offered != local_by_route) {
             // If it is not sent after all, the table goes on to say that it was: else it would seem late
             // then.
-            note_answer(state, nullptr, hash, peer, offered, table.hear(hash, offered, time, found).entry);
+            note_answer(state, memory, hash, peer, offered, table.hear(hash, offered, time, found).entry);
             return offered;
         }
     }
     const ConversationTable::Spoken spoken = table.speak(hash, time, found, late);
-    if (memory != nullptr)
-        memory->set_stored(spoken.change);
+    remember(memory, hash, ThreadMemory::in_table, spoken.change);
     if (spoken.is_late_answer) {
         // What the thread does not remember is answered at once all the same.
         if (memory == nullptr || !memory->has_lost_some())
             set_answers_late(state);
-        state.handover.withdraw(hash_in(state, peer), state.locals);
+        remember(memory, hash, ThreadMemory::in_handover,
+                 state.handover.withdraw(hash_in(state, peer), state.locals));
+        state.locals.use(spoken.from);
     }
     if (spoken.from == local_by_route && !found.state().has_lost_its_address())
-        state.handover.ask(hash_in(state, peer), time);
+        remember(memory, hash, ThreadMemory::in_handover, state.handover.ask(hash_in(state, peer), time));
     return spoken.from;
 }
 
@@ -163,7 +173,6 @@ LocalIndex learn(SharedState& state, ThreadMemory* memory, Socket socket, int fd
         return local_by_route;
     }
     if (heard.is_new) {
-        state.locals.use(at);
         detail::count(memory, socket, Counter::clients);
         log_new_peer(fd, peer, local);
     }
@@ -226,8 +235,9 @@ void detail::hear_changing(ThreadMemory* memory, Socket socket, int fd, uint64_t
     const bool is_steady = found.state().is_steady() && state.locals.is_at(home, local);
     const LocalIndex at = is_steady ? home : learn(state, memory, socket, fd, hash, peer, local, found);
     if (memory != nullptr)
-        memory->add(local == control::group_asked ? Run::Record::to_group(hash)
-                                                  : Run::Record{hash, at, is_steady});
+        memory->add(local == control::group_asked
+                        ? Run::Record::to_group(hash)
+                        : Run::Record{hash, at, state.locals.generation(at), is_steady});
 }
 
 // Where something that is sent leaves from. `record`: what this thread has heard that it may be the answer
@@ -237,12 +247,16 @@ LocalIndex detail::send_changing(ThreadMemory* memory, Socket socket, uint64_t h
     SharedState& state = *shared_state::get();
     const Entry found = state.table().find(hash);
     const Conversation known = found.state();
+    // Another address may have taken the number since.
+    if (record.generation() != state.locals.generation(record.at())) [[unlikely]]
+        record.forget_address();
     if (record && record.at() != local_by_route) {
         // Another thread may have heard the peer since, at another address.
         const bool may_be_for_another = questions_change_threads(state);
         const bool is_ours = !may_be_for_another || !found || known.asked_last() == memory->heard_last(hash);
         if (is_ours && is_answer(*memory, record, known, state.table().lifetimes())) {
-            note_answer(state, memory, hash, peer, record.at(), found);
+            remember(memory, hash, ThreadMemory::in_table,
+                     note_answer(state, memory, hash, peer, record.at(), found));
             return record.at();
         }
         if (record.is_answered())
@@ -300,8 +314,7 @@ void Turn::give_back(Socket socket, const Peer& peer, bool was_last) {
     SharedState* state = shared_state::get();
     if (memory_ == nullptr || state == nullptr)
         return;
-    const uint64_t hash = hash_in(*state, peer, socket.port());
-    state->table().take_back(hash, memory_->give_back(hash, was_last));
+    memory_->give_back(hash_in(*state, peer, socket.port()), was_last);
 }
 
 void forked() {
@@ -342,7 +355,7 @@ void refused(Socket socket, const Peer& peer, const Local& local) {
     state->table().forget_addresses(hash, now(), is_gone);
     state->handover.withdraw(hash_in(*state, peer), state->locals);
     if (log::wanted(LogLevel::debug))
-        log::write(LogLevel::debug, "{} is no source for {} any more: sent as without multihome",
+        log::write(LogLevel::debug, FMT_COMPILE("{} is no source for {} any more: sent as without multihome"),
                    log::AddressText{local.address}.text, log::AddressText{peer}.text);
 }
 

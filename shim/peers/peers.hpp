@@ -108,11 +108,11 @@ public:
     Source source_for(Socket socket, const void* name, socklen_t length, SourceRoom& room);
 
     // What source_for() was asked for was not sent after all: the next answer is the same one. `was_last`: it
-    // is what this thread has sent last, and not one of several by one call. What is undone in the table is
-    // the last one's. That the program has asked the peer (Handover::ask()) stays.
+    // is what this thread has sent last, and not one of several by one call. What all threads know is undone
+    // of the last one.
     void give_back(Socket socket, const Peer& peer, bool was_last);
 
-    // The number of the source of what is sent to this peer, as source_for() finds it.
+    // The number of the source of what is sent to this peer, as source_for() finds it, to be given back too.
     LocalIndex find_source(Socket socket, const Peer& peer);
 
     // The addresses that `is_gone` are no source for this conversation any more.
@@ -142,7 +142,7 @@ Local source_for_connection(Socket socket, const Peer& peer);
 // own, a parent's or a sibling's. Empty where no peer waits for that.
 Local handed_over(Socket socket, const Peer& peer);
 
-// A socket that is none of ours sends to `peer` for the first time: what the program asks, a stranger's
+// A socket that is none of ours has sent to `peer` for the first time: what the program asks, a stranger's
 // question must not steer.
 void asks(const Peer& peer);
 

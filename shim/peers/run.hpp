@@ -21,12 +21,15 @@ public:
     class Record {
     public:
         constexpr Record() = default;
-        constexpr Record(uint64_t hash, LocalIndex at, bool is_steady)
-            : word_((hash & conversation_mask) | present_bit | (is_steady ? steady_bit : 0) | at) {}
+        // `generation`: of the address's number (LocalAddresses::generation()).
+        constexpr Record(uint64_t hash, LocalIndex at, uint8_t generation, bool is_steady)
+            : word_((hash & conversation_mask) | present_bit | (is_steady ? steady_bit : 0) |
+                    uint64_t{generation} << generation_shift | at) {}
 
         constexpr explicit operator bool() const { return word_ != 0; }
         constexpr bool is_of(uint64_t hash) const { return ((word_ ^ hash) & conversation_mask) == 0; }
         constexpr LocalIndex at() const { return static_cast<LocalIndex>(word_ & index_mask); }
+        constexpr uint8_t generation() const { return static_cast<uint8_t>(word_ >> generation_shift); }
         constexpr bool is_answered() const { return (word_ & answered_bit) != 0; }
         // Of the same conversation, at the same address.
         constexpr bool is_like(Record other) const {
@@ -39,7 +42,7 @@ public:
         }
         // It was sent to a group, so that the routing table chooses where its answer leaves from.
         static constexpr Record to_group(uint64_t hash) {
-            Record record{hash, local_by_route, false};
+            Record record{hash, local_by_route, 0, false};
             record.word_ |= group_bit;
             return record;
         }
@@ -56,8 +59,9 @@ public:
         static constexpr uint64_t present_bit = answered_bit << 1;
         static constexpr uint64_t steady_bit = present_bit << 1;
         static constexpr uint64_t group_bit = steady_bit << 1;
-        // 50 bits: another conversation of the run is not taken for this one.
-        static constexpr uint64_t conversation_mask = ~uint64_t{0} << (local_index_bits + 4);
+        static constexpr unsigned generation_shift = local_index_bits + 4;
+        // 42 bits: another conversation of the run is not taken for this one.
+        static constexpr uint64_t conversation_mask = ~uint64_t{0} << (generation_shift + 8);
 
         uint64_t word_ = 0;
     };

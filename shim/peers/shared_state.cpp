@@ -24,24 +24,27 @@ namespace {
 
 // GRND_NONBLOCK, because a daemon started early in boot must not hang in its first bind(). The 16 random
 // bytes that the kernel gave the process (getauxval(3), AT_RANDOM) are nearly as good for a hash table.
-HashKey random_key() {
+struct Secrets {
+    HashKey key;
+    std::array<uint64_t, 2> local_addresses;
+};
+Secrets draw_secrets() {
     constexpr unsigned grnd_nonblock = 1;
-    HashKey key{};
+    Secrets secrets{};
     if (!permissions::may(Activity::random_key) ||
-        libc::raw_syscall(SYS_getrandom, reinterpret_cast<long>(&key), sizeof key, grnd_nonblock) !=
-            long{sizeof key}) {
+        libc::raw_syscall(SYS_getrandom, reinterpret_cast<long>(&secrets), sizeof secrets, grnd_nonblock) !=
+            long{sizeof secrets}) {
         const auto* given =
             reinterpret_cast<const void*>(getauxval(AT_RANDOM)); // NOLINT(performance-no-int-to-ptr)
         if (given != nullptr)
-            std::memcpy(&key, given, sizeof key);
+            std::memcpy(&secrets, given, sizeof secrets);
     }
-    return key;
+    return secrets;
 }
 
 // What is mapped, zeroed, for a table with this many buckets; null where it is refused.
 SharedState* map_state(unsigned bucket_bits) {
-    return static_cast<SharedState*>(
-        mapping::create(SharedState::size_for(bucket_bits), mapping::With::children));
+    return static_cast<SharedState*>(mapping::create(SharedState::size_for(bucket_bits), MAP_SHARED));
 }
 
 // The state for `peers` peers or fewer. All pages of a locked mapping cost memory, and its size counts
@@ -57,7 +60,7 @@ SharedState* map_state_for(size_t peers, unsigned& bucket_bits) {
         if (mapped == nullptr)
             continue;
         if (wanted != peers)
-            log::write(LogLevel::warn, "room for {} peers instead of {}: {}", wanted, peers,
+            log::write(LogLevel::warn, FMT_COMPILE("room for {} peers instead of {}: {}"), wanted, peers,
                        locked ? "the program locks its memory (mlockall)"
                               : "the program's memory limits leave no more");
         return mapped;
@@ -93,8 +96,10 @@ SharedState* create(size_t peers) {
     const Settings::Timeouts& timeouts = settings::get().timeouts;
     detail::lifetimes = {timeouts.question * ticks_a_second, timeouts.spoke_first * ticks_a_second};
     created->lifetimes = detail::lifetimes;
-    created->key = random_key();
+    const Secrets secrets = draw_secrets();
+    created->key = secrets.key;
     created->key.make_odd();
+    created->locals.set_secret(secrets.local_addresses);
     std::memcpy(created->magic, SharedState::expected_magic, sizeof created->magic);
     SharedState* winner = nullptr;
     // Release pairs with the acquire in get().

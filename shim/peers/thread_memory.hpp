@@ -148,8 +148,7 @@ public:
         progress_ = Progress::batch(several);
     }
 
-    // A datagram of the conversation with this hash, which asked `at`.
-    void add(uint64_t hash, LocalIndex at, bool is_steady) { add({hash, at, is_steady}); }
+    // A datagram has come.
     void add(Run::Record record) {
         if (run_.is_full()) [[unlikely]]
             lose_some();
@@ -226,8 +225,7 @@ public:
     [[gnu::always_inline]] Run::Record record_to_answer(uint64_t hash) {
         progress_ = progress_.sent();
         again_ = 0;
-        stored_.word = nullptr;
-        is_on_its_own_ = false;
+        last_sent_ = 0;
         const Run::Record record = answers_in_order() ? run_.answer_first(hash) : run_.answer_latest(hash);
         return (record && !record.is_answered()) || !is_peeked(hash) ? record : answer_peeked();
     }
@@ -251,20 +249,32 @@ public:
         return is_peeked(hash) ? peeked_.at() : local_by_route;
     }
 
-    // What is sent now has made this change in the table.
-    void set_stored(const ConversationTable::Change& stored) { stored_ = stored; }
+    // What is sent to this conversation now has made this change, there.
+    enum Place : uint8_t { in_table = 0, in_handover = 1 };
+    [[gnu::always_inline]] void set_stored(uint64_t hash, Place place,
+                                           const ConversationTable::Change& change) {
+        last_sent_ |= 1U << place;
+        stored_[place] = change;
+        stored_for_ = hash;
+    }
     // What is sent now is no answer, though this thread has heard the peer.
-    void set_on_its_own() { is_on_its_own_ = true; }
+    void set_on_its_own() { last_sent_ |= on_its_own_bit; }
     // Something was not sent to this conversation after all. `was_last`: it is what was sent last, and not
-    // one of several by one call. Returns what the last one has stored.
-    ConversationTable::Change give_back(uint64_t hash, bool was_last) {
-        if (!was_last || !is_on_its_own_)
+    // one of several by one call. What the last one has stored is undone.
+    void give_back(uint64_t hash, bool was_last) {
+        // What answers by the quick look changes nothing.
+        if (again_ != 0)
+            return;
+        if (!was_last || (last_sent_ & on_its_own_bit) == 0)
             run_.give_back(hash);
         if (is_peeked(hash))
             peeked_.give_back();
-        // What answered by the quick look has stored nothing.
-        const ConversationTable::Change stored = std::exchange(stored_, {});
-        return again_ == 0 ? stored : ConversationTable::Change{};
+        if (stored_for_ != hash)
+            return;
+        for (const Place place : {in_table, in_handover})
+            if ((last_sent_ & 1U << place) != 0)
+                stored_[place].take_back();
+        last_sent_ = 0;
     }
 
     // The addresses that `is_gone` are no source for this conversation any more.
@@ -363,18 +373,21 @@ private:
 
     uint64_t again_ = 0; // the socket on which hear_again() may come true; 0: none
     bool is_entered_ = false;
-    Progress progress_;
     bool is_reader_ = false;
     bool is_peeked_taken_ = false; // see takes_peeked()
-    bool is_on_its_own_ = false;   // see give_back()
-    static_assert(Run::capacity <= UINT8_MAX);
+    // See give_back(): where there is something stored, and on_its_own_bit.
+    uint8_t last_sent_ = 0;
+    static constexpr uint8_t on_its_own_bit = 4;
+    Progress progress_;
     unsigned thread_number_ = 0;
+    // The first sockets read to their end in this run, none unless is_drained, and the run's length by then.
+    std::array<uint8_t, 4> drained_count_{};
+    static_assert(Run::capacity <= UINT8_MAX);
+    std::array<uint64_t, 4> drained_{};
     uint64_t answer_began_at_ = 0; // see answers_at()
     uint64_t answered_at_ = 0;
-    ConversationTable::Change stored_; // see give_back()
-    // The first sockets read to their end in this run, none unless is_drained, and the run's length by then.
-    std::array<uint64_t, 4> drained_{};
-    std::array<uint8_t, 4> drained_count_{};
+    std::array<ConversationTable::Change, 2> stored_; // see set_stored()
+    uint64_t stored_for_ = 0;
     uint64_t line_socket_ = 0;
     uint64_t usual_socket_ = 0; // line_socket_, or none
     Counters::Line* line_ = nullptr;

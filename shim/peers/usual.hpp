@@ -60,7 +60,9 @@ struct Steady {
     ConversationTable::Entry entry;
     const SourceMessage* source = nullptr;
 
-    LocalIndex at() const { return entry.state().first_index(); }
+    Run::Record record(uint64_t hash) const {
+        return {hash, entry.state().first_index(), LocalAddresses::first_generation, true};
+    }
 };
 
 // False where the conversation is not so, or no message is kept for the address. The datagram's words are put
@@ -73,7 +75,7 @@ template <typename Family>
     hash = hash_of(ConversationKey(Family::peer(raw), socket.port()), state.key);
     if (!state.table().find_steady(hash, found.entry)) [[unlikely]]
         return false;
-    found.source = kept_message_for<Family>(found.at(), raw);
+    found.source = kept_message_for<Family>(found.entry.state().first_index(), raw);
     return found.source != nullptr;
 }
 
@@ -95,7 +97,7 @@ template <typename Family>
         memory_->close_quick_look();
         return Heard::not_yet;
     }
-    const Run::Record record{hash, known.at(), true};
+    const Run::Record record = known.record(hash);
     const bool is_alone = memory_->begin_run(is_batch, record);
     if (is_alone && !questions_change_threads(state)) [[likely]] {
         memory_->open_quick_look(known.entry, *known.source);
@@ -134,7 +136,7 @@ template <typename Family>
             if (!detail::find_steady<Family>(*shared_state::get(), socket, message, memory_->quick_words(),
                                              hash, known)) [[unlikely]]
                 return hash != 0 && hear_hashed<Family>(socket, fd, message, hash);
-            memory_->add(hash, known.at(), true);
+            memory_->add(known.record(hash));
             return true;
         },
         []() __attribute__((always_inline)) { return false; });
@@ -147,12 +149,12 @@ template <typename Family>
     if (state == nullptr || !hash_of_name(name, length, socket.port(), state->key, hash)) [[unlikely]]
         return {};
     const Run::Record record = memory_ != nullptr ? memory_->record_to_answer(hash) : Run::Record{};
-    LocalIndex at = record.at();
-    if (!record.is_steady() || questions_change_threads(*state)) [[unlikely]] {
-        Peer peer;
-        read_peer(static_cast<const sockaddr*>(name), length, peer);
-        at = detail::send_changing(memory_, socket, hash, peer, record);
-    }
+    if (record.is_steady() && !questions_change_threads(*state)) [[likely]]
+        if (const Source kept = kept_source_at(state->locals, record.at())) [[likely]]
+            return kept;
+    Peer peer;
+    read_peer(static_cast<const sockaddr*>(name), length, peer);
+    const LocalIndex at = detail::send_changing(memory_, socket, hash, peer, record);
     return at != local_by_route ? source_at(state->locals, at, room) : Source{};
 }
 

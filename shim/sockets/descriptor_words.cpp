@@ -23,7 +23,7 @@ constinit std::atomic<BlockPointer*> blocks{nullptr};
 // Zeroed memory published in `where`; null where it is refused. Release pairs with the acquire loads below.
 template <typename Type>
 Type* publish_memory(std::atomic<Type*>& where, size_t size) {
-    auto* created = static_cast<Type*>(mapping::create(size, mapping::With::nobody));
+    auto* created = static_cast<Type*>(mapping::create(size, MAP_PRIVATE));
     Type* winner = nullptr;
     if (created == nullptr ||
         where.compare_exchange_strong(winner, created, std::memory_order_acq_rel, std::memory_order_acquire))

@@ -18,6 +18,7 @@ bool covers(const in6_addr& address) {
         rtattr attribute;
         in6_addr destination;
     } question{};
+    static_assert(sizeof question == question_length);
     question.header.nlmsg_len = sizeof question;
     question.header.nlmsg_type = RTM_GETROUTE;
     question.header.nlmsg_flags = NLM_F_REQUEST;
@@ -35,6 +36,7 @@ bool covers(const in6_addr& address) {
         rtmsg route;
         char rest[1024];
     } answer{};
+    static_assert(sizeof answer == answer_length);
     const bool answered =
         libc::raw_syscall(SYS_sendto, fd, &question, sizeof question) == long{sizeof question} &&
         libc::raw_syscall(SYS_recvfrom, fd, &answer, sizeof answer, MSG_DONTWAIT) >=

@@ -4,11 +4,16 @@
 // on no interface.
 #pragma once
 
+#include <cstddef>
 #include <netinet/in.h>
 
 namespace multihome::local_route {
 
 // Asks the kernel (rtnetlink(7)) on a socket that is closed at once. Async-signal-safe.
 bool covers(const in6_addr& address);
+
+// Of what is sent and received for that: a system-call filter may look at them.
+constexpr size_t question_length = 48;
+constexpr size_t answer_length = 1052;
 
 } // namespace multihome::local_route

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "shim/sockets/options.hpp"
 
-#include "shim/base/kernel_constants.hpp"
 #include "shim/base/libc.hpp"
 #include "shim/base/permissions.hpp"
 #include "shim/base/settings.hpp"
@@ -20,6 +19,21 @@ namespace {
 
 using Kind = Socket::Kind;
 
+// An option that is on for us as well as for the program.
+struct Flag {
+    int level;
+    int name;
+    Socket::Option asked; // what the program has asked for, which is all that it sees
+
+    bool is_on(int fd) const { return socket_calls::read(fd, level, name) != 0; }
+    bool set(int fd, bool on) const { return socket_calls::write(fd, level, name, on ? 1 : 0); }
+};
+
+constexpr Flag ipv4_messages{IPPROTO_IP, IP_PKTINFO, Socket::asked_ipv4};
+constexpr Flag ipv6_messages{IPPROTO_IPV6, IPV6_RECVPKTINFO, Socket::asked_ipv6};
+constexpr Flag ipv6_2292_messages{IPPROTO_IPV6, IPV6_2292PKTINFO, Socket::asked_ipv6_2292};
+constexpr Flag free_bind{IPPROTO_IPV6, IPV6_FREEBIND, Socket::asked_free_bind};
+
 // The mark. A socket may be handed to another program (exec, a UNIX socket) that runs under the shim as well,
 // which then finds packet information on and must know whether a program had asked for it. SO_OOBINLINE does
 // nothing on a UDP socket (the kernel reads SOCK_URGINLINE in TCP alone), and is kept with the socket;
@@ -28,11 +42,15 @@ using Kind = Socket::Kind;
 // A socket that is bound for one question costs a system call less without it. So where the kernel chooses
 // ports from, and on AF_INET6 sockets, which take another call, it is set when the socket may be about to be
 // handed on.
-constexpr int mark_level = SOL_SOCKET;
-constexpr int mark_name = SO_OOBINLINE;
+constexpr Flag the_mark{SOL_SOCKET, SO_OOBINLINE, Socket::asked_inline};
 
 bool is_marked_later(bool ipv6, in_port_t port) {
     return ipv6 || port == 0 || ntohs(port) >= 32768;
+}
+
+// The one that is on on each socket of ours.
+const Flag& main_messages(bool ipv6) {
+    return ipv6 ? ipv6_messages : ipv4_messages;
 }
 
 // Whether IP_PKTINFO is on. On an AF_INET6 socket it only betters the answer to an IPv4 broadcast; nobody
@@ -43,48 +61,24 @@ bool is_ipv4_on(Socket socket, in_port_t port) {
            (port != 0 && !socket.has(Socket::all_asked));
 }
 
-struct PacketInfoOption {
-    int level;
-    int name;
-    Socket::Option asked;
-};
-
-constexpr PacketInfoOption ipv4_option{IPPROTO_IP, IP_PKTINFO, Socket::asked_ipv4};
-constexpr PacketInfoOption ipv6_option{IPPROTO_IPV6, IPV6_RECVPKTINFO, Socket::asked_ipv6};
-constexpr PacketInfoOption ipv6_2292_option{IPPROTO_IPV6, IPV6_2292PKTINFO, Socket::asked_ipv6_2292};
-
-// The one that is on on each socket of ours.
-const PacketInfoOption& main_option(bool ipv6) {
-    return ipv6 ? ipv6_option : ipv4_option;
-}
-
-const PacketInfoOption& find(int level, int name) {
-    return level == IPPROTO_IP ? ipv4_option : name == IPV6_RECVPKTINFO ? ipv6_option : ipv6_2292_option;
-}
-
-bool read_flag(int fd, int level, int name) {
-    return socket_calls::read(fd, level, name) != 0;
-}
-
-bool read_flag(int fd, const PacketInfoOption& option) {
-    return read_flag(fd, option.level, option.name);
-}
-
-bool write_flag(int fd, const PacketInfoOption& option, bool value) {
-    return socket_calls::write(fd, option.level, option.name, value ? 1 : 0);
-}
-
-void write_mark(int fd, bool value) {
-    socket_calls::write(fd, mark_level, mark_name, value ? 1 : 0);
+// That of an option which is Concern::hidden. (IP_FREEBIND is the same bit of the socket as IPV6_FREEBIND.)
+const Flag& find(int level, int name) {
+    if (level == SOL_SOCKET)
+        return the_mark;
+    if (level == IPPROTO_IP)
+        return name == IP_PKTINFO ? ipv4_messages : free_bind;
+    return name == IPV6_RECVPKTINFO ? ipv6_messages : name == IPV6_FREEBIND ? free_bind : ipv6_2292_messages;
 }
 
 // The program has changed an option of a socket of ours: what we need is on again, and the mark right.
 void restore(int fd, Socket socket) {
     const bool ipv6 = socket.has(Socket::ipv6);
-    write_flag(fd, main_option(ipv6), true);
+    main_messages(ipv6).set(fd, true);
     if (ipv6)
-        write_flag(fd, ipv4_option, is_ipv4_on(socket, socket.port()));
-    write_mark(fd, !socket.has(Socket::all_asked));
+        ipv4_messages.set(fd, is_ipv4_on(socket, socket.port()));
+    the_mark.set(fd, !socket.has(Socket::all_asked));
+    if (socket.has(Socket::free_bind) && permissions::may(Activity::finding_routes))
+        free_bind.set(fd, true);
 }
 
 // What the kernel's answer to getsockopt() has to be changed to.
@@ -144,11 +138,11 @@ bool names_source(const void* value) {
 // The packet information alone. False, with errno set, where the kernel refuses.
 bool switch_on_messages(int fd, Socket socket, in_port_t port) {
     const bool ipv6 = socket.has(Socket::ipv6);
-    const PacketInfoOption& option = main_option(ipv6);
-    if (!socket.has(option.asked) && !write_flag(fd, option, true))
+    const Flag& messages = main_messages(ipv6);
+    if (!socket.has(messages.asked) && !messages.set(fd, true))
         return false;
     if (ipv6 && is_ipv4_on(socket, port) && !socket.has(Socket::asked_ipv4))
-        write_flag(fd, ipv4_option, true);
+        ipv4_messages.set(fd, true);
     return true;
 }
 
@@ -159,7 +153,7 @@ void prepare(int fd, Socket socket) {
     const in_port_t some_port = 1;
     if (socket.is(Kind::unbound) && socket.has(Socket::seen_made) && !socket.has(Socket::prepared) &&
         !socket.has(Socket::sticky_source) && permissions::may(Activity::new_sockets) &&
-        settings::get().all_ports && switch_on_messages(fd, socket, some_port))
+        settings::get().ports == nullptr && switch_on_messages(fd, socket, some_port))
         sockets::set_options(fd, 0, Socket::prepared);
 }
 
@@ -167,35 +161,30 @@ bool is_known(Socket socket) {
     return socket.is(Kind::ours) || socket.is(Kind::unbound) || socket.has(Socket::sticky_source);
 }
 
+// The program has set an option that is hidden from it, and ours may have been switched on or off with it.
+void follow_hidden(int fd, Socket socket, Socket::Option asked, bool on) {
+    const uint64_t bit = on ? uint64_t{asked} : 0;
+    sockets::set_options(fd, asked, bit);
+    const Socket now = socket.with_options(asked, bit);
+    if (!permissions::may(Activity::new_sockets))
+        return;
+    if (socket.is(Kind::ours)) {
+        restore(fd, now);
+        sockets::set_options(fd, Socket::unmarked, 0);
+    } else if (socket.has(Socket::prepared)) {
+        switch_on_messages(fd, now, in_port_t{1});
+    }
+}
+
 // The program has set an option of the socket: the word says so, and what we need is on.
 void follow(int fd, Socket socket, int level, int name, const void* value, socklen_t length) {
-    const auto remember = [&](Socket::Option bit, bool on) {
-        sockets::set_options(fd, bit, on ? uint64_t{bit} : 0);
-        const Socket now = socket.with_options(bit, on ? uint64_t{bit} : 0);
-        // Ours may be on as well, or have been switched off with it.
-        if (bit == Socket::to_device || !permissions::may(Activity::new_sockets))
-            return;
-        if (socket.is(Kind::ours)) {
-            restore(fd, now);
-            sockets::set_options(fd, Socket::unmarked, 0);
-        } else if (socket.has(Socket::prepared)) {
-            switch_on_messages(fd, now, in_port_t{1});
-        }
-    };
     switch (concern(level, name)) {
-    case Concern::packet_information:
-        remember(find(level, name).asked, is_on(level, value, length));
-        break;
-    case Concern::mark:
-        remember(Socket::asked_inline, is_on(level, value, length));
-        break;
-    case Concern::free_bind:
-        remember(Socket::asked_free_bind, is_on(level, value, length));
-        if (socket.has(Socket::free_bind) && permissions::may(Activity::finding_routes))
-            socket_calls::write(fd, IPPROTO_IPV6, IPV6_FREEBIND, 1);
+    case Concern::hidden:
+        follow_hidden(fd, socket, find(level, name).asked, is_on(level, value, length));
         break;
     case Concern::device:
-        remember(Socket::to_device, names_device(name, value, length));
+        sockets::set_options(fd, Socket::to_device,
+                             names_device(name, value, length) ? uint64_t{Socket::to_device} : 0);
         break;
     case Concern::multicast_interface:
         sockets::set_multicast_interface(fd, chosen_interface(value, length));
@@ -217,60 +206,57 @@ void follow(int fd, Socket socket, int level, int name, const void* value, sockl
 bool switch_on(int fd, Socket& socket, in_port_t port) {
     if (!socket.has(Socket::prepared) && !switch_on_messages(fd, socket, port))
         return false;
-    const bool mark = !socket.has(Socket::all_asked);
-    const bool later = mark && is_marked_later(socket.has(Socket::ipv6), port);
-    if (!later && mark != socket.has(Socket::asked_inline))
-        write_mark(fd, mark);
+    const bool marked = !socket.has(Socket::all_asked);
+    const bool later = marked && is_marked_later(socket.has(Socket::ipv6), port);
+    if (!later && marked != socket.has(Socket::asked_inline))
+        the_mark.set(fd, marked);
     socket = socket.with_options(Socket::unmarked, later ? uint64_t{Socket::unmarked} : 0);
     return true;
 }
 
 bool switch_on_found(int fd, Socket& socket, in_port_t port) {
     const bool ipv6 = socket.has(Socket::ipv6);
-    if (!is_marked(fd, ipv6)) {
-        for (const PacketInfoOption& option : {ipv4_option, ipv6_option, ipv6_2292_option})
-            if ((ipv6 || option.level == IPPROTO_IP) && read_flag(fd, option))
-                socket = socket.with_options(0, option.asked);
-        if (read_flag(fd, mark_level, mark_name))
-            socket = socket.with_options(0, Socket::asked_inline);
-    }
-    if (!write_flag(fd, main_option(ipv6), true))
+    if (!is_marked(fd, ipv6))
+        for (const Flag& flag : {ipv4_messages, ipv6_messages, ipv6_2292_messages, the_mark})
+            if ((ipv6 || flag.level != IPPROTO_IPV6) && flag.is_on(fd))
+                socket = socket.with_options(0, flag.asked);
+    if (!main_messages(ipv6).set(fd, true))
         return false;
     restore(fd, socket.with_port(port));
     return true;
 }
 
 bool is_marked(int fd, bool ipv6) {
-    return read_flag(fd, main_option(ipv6)) && read_flag(fd, mark_level, mark_name);
+    return main_messages(ipv6).is_on(fd) && the_mark.is_on(fd);
 }
 
 void mark(int fd) {
-    write_mark(fd, true);
+    the_mark.set(fd, true);
 }
 
 void give_back(int fd, Socket socket) {
     if (!permissions::may(Activity::new_sockets))
         return;
     const libc::ErrnoGuard keep_errno;
-    const bool ipv6 = socket.has(Socket::ipv6);
-    write_flag(fd, ipv4_option, socket.has(Socket::asked_ipv4));
-    if (ipv6)
-        write_flag(fd, ipv6_option, socket.has(Socket::asked_ipv6));
-    write_mark(fd, socket.has(Socket::asked_inline));
+    const auto put_back = [&](const Flag& flag) { flag.set(fd, socket.has(flag.asked)); };
+    put_back(ipv4_messages);
+    if (socket.has(Socket::ipv6))
+        put_back(ipv6_messages);
+    put_back(the_mark);
     if (socket.has(Socket::free_bind) && permissions::may(Activity::finding_routes))
-        socket_calls::write(fd, IPPROTO_IPV6, IPV6_FREEBIND, socket.has(Socket::asked_free_bind) ? 1 : 0);
+        put_back(free_bind);
 }
 
 bool is_switched_on(int fd, Socket socket) {
     const libc::ErrnoGuard keep_errno;
-    return read_flag(fd, main_option(socket.has(Socket::ipv6)));
+    return main_messages(socket.has(Socket::ipv6)).is_on(fd);
 }
 
 bool allow_local_route(int fd, Socket socket, const in6_addr& source) {
     const libc::ErrnoGuard keep_errno;
     if (!socket.has(Socket::ipv6) || socket.has(Socket::free_bind) || socket.has(Socket::asked_free_bind) ||
         !permissions::may(Activity::finding_routes) || !local_route::covers(source) ||
-        !socket_calls::write(fd, IPPROTO_IPV6, IPV6_FREEBIND, 1))
+        !free_bind.set(fd, true))
         return false;
     sockets::set_options(fd, Socket::free_bind, Socket::free_bind);
     return true;
@@ -293,16 +279,13 @@ int set(int fd, int level, int name, const void* value, socklen_t length) {
 int get(int fd, int level, int name, void* value, socklen_t* length) {
     const Socket socket = sockets::get_current(fd);
     const int result = libc::getsockopt(fd, level, name, value, length);
-    const bool ours = socket.is(Kind::ours);
-    if (result != 0 || !(ours || socket.has(Socket::prepared)))
+    if (result != 0 || concern(level, name) != Concern::hidden ||
+        !(socket.is(Kind::ours) || socket.has(Socket::prepared)))
         return result;
-    const Concern what = concern(level, name);
-    if (what == Concern::packet_information)
-        overwrite(value, length, socket.has(find(level, name).asked));
-    else if (what == Concern::mark && ours)
-        overwrite(value, length, socket.has(Socket::asked_inline));
-    else if (what == Concern::free_bind && socket.has(Socket::free_bind))
-        overwrite(value, length, socket.has(Socket::asked_free_bind));
+    const Flag& flag = find(level, name);
+    // Of this one the word knows only while we have it on.
+    if (flag.asked != Socket::asked_free_bind || socket.has(Socket::free_bind))
+        overwrite(value, length, socket.has(flag.asked));
     return 0;
 }
 

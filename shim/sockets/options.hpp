@@ -4,7 +4,6 @@
 // itself.
 #pragma once
 
-#include "shim/base/kernel_constants.hpp"
 #include "shim/sockets/socket.hpp"
 
 #include <cstdint>
@@ -49,9 +48,7 @@ bool allow_local_route(int fd, Socket socket, const in6_addr& source);
 // What an option is to us.
 enum class Concern : uint8_t {
     none,
-    packet_information,
-    mark,
-    free_bind,
+    hidden, // on for us, too: the program sees what it has set itself
     // Not hidden, but remembered, because the kernel does not tell or is not to be asked:
     multicast_interface, // connect has to put it back
     device,
@@ -62,17 +59,15 @@ enum class Concern : uint8_t {
 
 constexpr Concern concern(int level, int name) {
     if (level == IPPROTO_IP)
-        return name == IP_PKTINFO        ? Concern::packet_information
-               : name == IP_MULTICAST_IF ? Concern::multicast_interface
-               : name == IP_FREEBIND     ? Concern::free_bind
-                                         : Concern::none;
+        return name == IP_PKTINFO || name == IP_FREEBIND ? Concern::hidden
+               : name == IP_MULTICAST_IF                 ? Concern::multicast_interface
+                                                         : Concern::none;
     if (level == IPPROTO_IPV6)
-        return name == IPV6_RECVPKTINFO || name == IPV6_2292PKTINFO ? Concern::packet_information
-               : name == IPV6_PKTINFO                               ? Concern::sticky_source
-               : name == IPV6_FREEBIND                              ? Concern::free_bind
-                                                                    : Concern::none;
+        return name == IPV6_RECVPKTINFO || name == IPV6_2292PKTINFO || name == IPV6_FREEBIND ? Concern::hidden
+               : name == IPV6_PKTINFO ? Concern::sticky_source
+                                      : Concern::none;
     if (level == SOL_SOCKET)
-        return name == SO_OOBINLINE                                  ? Concern::mark
+        return name == SO_OOBINLINE                                  ? Concern::hidden
                : name == SO_BINDTODEVICE || name == SO_BINDTOIFINDEX ? Concern::device
                : name == SO_REUSEADDR || name == SO_REUSEPORT        ? Concern::shared_port
                                                                      : Concern::none;

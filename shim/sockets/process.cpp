@@ -4,9 +4,12 @@
 #include "shim/base/libc.hpp"
 #include "shim/base/permissions.hpp"
 #include "shim/peers/peers.hpp"
+#include "shim/peers/shared_state.hpp"
 #include "shim/sockets/multicast_turn.hpp"
 #include "shim/sockets/sockets.hpp"
 
+#include <algorithm>
+#include <cstdlib>
 #include <pthread.h>
 #include <sys/syscall.h>
 
@@ -22,6 +25,19 @@ int current_pid() {
     return static_cast<int>(libc::raw_syscall(SYS_getpid));
 }
 
+// Sockets that the service manager has made (sd_listen_fds(3)) and nobody has used yet are looked at now: the
+// children would each know what they hear by themselves.
+void before_fork() {
+    if (shared_state::get() == nullptr)
+        if (const char* const count = secure_getenv("LISTEN_FDS"); count != nullptr) {
+            constexpr int first = 3;
+            constexpr int most = 64;
+            for (int fd = first; fd < first + std::min(std::atoi(count), most); ++fd)
+                sockets::get(fd);
+        }
+    sockets::mark_all();
+}
+
 void in_forked_child() {
     vfork_caller = 0;
     MulticastTurn::forget_all();
@@ -31,7 +47,7 @@ void in_forked_child() {
 } // namespace
 
 void start() {
-    pthread_atfork(sockets::mark_all, nullptr, in_forked_child);
+    pthread_atfork(before_fork, nullptr, in_forked_child);
 }
 
 void before_vfork() {

@@ -5,11 +5,11 @@
 #pragma once
 
 #include "shim/base/address.hpp"
-#include "shim/base/kernel_constants.hpp"
 #include "shim/base/libc.hpp"
 
 #include <optional>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 
 namespace multihome::socket_calls {
 

@@ -2,6 +2,7 @@
 #include "shim/sockets/sockets.hpp"
 
 #include "shim/base/libc.hpp"
+#include "shim/base/log.hpp"
 #include "shim/base/permissions.hpp"
 #include "shim/base/settings.hpp"
 #include "shim/base/user_memory.hpp"
@@ -9,11 +10,11 @@
 #include "shim/sockets/options.hpp"
 #include "shim/sockets/process.hpp"
 #include "shim/sockets/socket_calls.hpp"
-#include "shim/sockets/taking_over.hpp"
 
 #include <algorithm>
 #include <cstring>
 #include <netinet/in.h>
+#include <optional>
 
 namespace multihome::sockets {
 
@@ -21,10 +22,13 @@ namespace {
 
 using Kind = Socket::Kind;
 using permissions::may;
-using namespace taking_over; // NOLINT(google-build-using-namespace): the other half of this file
 
 // A system-call filter leaves nothing to do. Relaxed: set by the thread that is about to be filtered.
 constinit std::atomic<bool> nothing_is_ours{false};
+
+// Descriptors from here on have no sockets of ours without the mark (options.cpp). Relaxed throughout: a
+// hint, for the thread that is about to hand descriptors over.
+constinit std::atomic<int> unmarked_end{0};
 
 // True where no word may be changed: in a vfork child, and where no word says anything that matters.
 bool must_not_change() {
@@ -75,14 +79,97 @@ void store_for_all(int fd, Socket socket) {
             fd, [](Socket seen) { return seen.has(Socket::has_copies); }, [&](Socket) { return socket; });
 }
 
-// What bind() is asked for. Only the wildcard matters.
-struct Wanted {
-    bool wildcard = false;
-    bool mapped = false; // to IPv4 only, on an AF_INET6 socket
-    in_port_t port = 0;
-};
+void say_taken_over(int fd, Socket socket) {
+    if (!log::wanted(LogLevel::info))
+        return;
+    const char* families = !socket.has(Socket::ipv6)                                ? "IPv4"
+                           : socket_calls::read(fd, IPPROTO_IPV6, IPV6_V6ONLY) != 0 ? "IPv6"
+                                                                                    : "IPv6 and IPv4";
+    if (socket.port() != 0)
+        log::write(LogLevel::info, FMT_COMPILE("took over UDP socket {}: {} port {}"), fd, families,
+                   ntohs(socket.port()));
+    else
+        log::write(LogLevel::info, FMT_COMPILE("took over UDP socket {}: {}, answers for another socket"), fd,
+                   families);
+}
 
-Wanted read_wanted(const sockaddr* address, socklen_t length) {
+// What is none of our business.
+Socket other_socket(int domain) {
+    return {Kind::other, domain == AF_UNIX ? 0 : uint64_t{Socket::no_descriptors}};
+}
+
+// False where MULTIHOME_PORTS leaves the port alone.
+bool is_wanted(int fd, in_port_t port) {
+    if (settings::get().wants_port(port))
+        return true;
+    log::write(LogLevel::info, FMT_COMPILE("left UDP socket {} alone: port {} is not in MULTIHOME_PORTS"), fd,
+               ntohs(port));
+    return false;
+}
+
+// The memory for peers, which the first socket makes, and packet information on, which the word says then.
+// False where one of them is not to be had. `found`: see take_over_bound().
+bool prepare(int fd, Socket& socket, in_port_t port, bool found = false) {
+    const size_t peers = settings::get().peers;
+    if (shared_state::create(peers) == nullptr) {
+        log::write(LogLevel::warn,
+                   FMT_COMPILE("no memory for {} peers: UDP socket {} (port {}) answers as without "
+                               "multihome; raise the memory limit or lower MULTIHOME_PEERS"),
+                   peers, fd, ntohs(port));
+        return false;
+    }
+    if (found ? options::switch_on_found(fd, socket, port) : options::switch_on(fd, socket, port))
+        return true;
+    log::write(LogLevel::warn,
+               FMT_COMPILE("this kernel refuses packet information ({}): UDP socket {} (port {}) answers as "
+                           "without multihome"),
+               errno, fd, ntohs(port));
+    return false;
+}
+
+// What the address that the kernel says is the socket's own makes of it.
+uint64_t address_options(Socket socket, const Address& own) {
+    return (socket_calls::is_wildcard(own) ? 0 : uint64_t{Socket::has_address}) |
+           (socket.has(Socket::ipv6) && own.is_ipv4() ? uint64_t{Socket::only_ipv4} : 0);
+}
+
+// The socket is prepared and bound: what it is now.
+Socket now_ours(int fd, Socket socket, in_port_t port) {
+    const Socket ours = socket.with_kind(Kind::ours).with_port(port);
+    if (ours.has(Socket::unmarked)) {
+        int end = unmarked_end.load(std::memory_order_relaxed);
+        while (end <= fd && !unmarked_end.compare_exchange_weak(end, fd + 1, std::memory_order_relaxed)) {
+        }
+    }
+    shared_state::get()->counters.line(port, 0).add(Counter::sockets);
+    say_taken_over(fd, ours);
+    return ours;
+}
+
+// The socket is bound, to where the kernel says it is, and not prepared yet: what it is now. `found`: it
+// comes from elsewhere, with options that we have not seen.
+Socket take_over_bound(int fd, Socket socket, const std::optional<Peer>& own, bool found) {
+    if (!own)
+        return {};
+    // What carries our mark came to us from where it was ours, connected or without a port as it may be now.
+    const bool marked = found && options::is_marked(fd, socket.has(Socket::ipv6));
+    if (!socket_calls::is_wildcard(own->address) && !marked)
+        return other_socket(AF_INET);
+    if (own->port == 0 && !marked)
+        return socket.with_kind(Kind::unbound);
+    if (!marked && !is_wanted(fd, own->port))
+        return {Kind::other, 0};
+    if (!prepare(fd, socket, own->port, found))
+        return {Kind::other, 0};
+    uint64_t bits = address_options(socket, own->address);
+    // Whether the program chose the port itself nobody tells.
+    if (found && ntohs(own->port) >= 32768)
+        bits |= Socket::any_port;
+    return now_ours(fd, socket.with_options(0, bits), own->port);
+}
+
+// The address that bind() is asked for; empty where it is none that a socket of ours can have.
+std::optional<Peer> read_name(const sockaddr* address, socklen_t length) {
     Peer name;
     if (address == nullptr || length < sizeof(sockaddr_in) || length > sizeof(sockaddr_storage) ||
         !user_memory::can_read(address, std::min<size_t>(length, sizeof(sockaddr_in6))))
@@ -95,8 +182,7 @@ Wanted read_wanted(const sockaddr* address, socklen_t length) {
     } else if (!read_peer(address, length, name)) {
         return {};
     }
-    return {socket_calls::is_wildcard(name.address), address->sa_family == AF_INET6 && name.address.is_ipv4(),
-            name.port};
+    return socket_calls::is_wildcard(name.address) ? std::optional{name} : std::nullopt;
 }
 
 // What a found descriptor is. Unknown where it is none (so that nothing is stored for it).
@@ -191,14 +277,14 @@ int bind(int fd, const sockaddr* address, socklen_t length) {
         return libc::bind(fd, address, length);
     if (!before.is(Kind::unbound) || !before.has(Socket::seen_made) || !may(Activity::new_sockets))
         return bind_found(fd, before, address, length);
-    const Wanted wanted = read_wanted(address, length);
+    const std::optional<Peer> wanted = read_name(address, length);
     Socket now = other_socket(AF_INET);
     if (before.has(Socket::sticky_source)) {
         now = before.with_kind(Kind::other);
-    } else if (wanted.wildcard && (wanted.port == 0 || is_wanted(fd, wanted.port)) && !must_not_change()) {
+    } else if (wanted && (wanted->port == 0 || is_wanted(fd, wanted->port)) && !must_not_change()) {
         const libc::ErrnoGuard keep_errno;
         Socket ours = before.with_kind(Kind::ours);
-        now = prepare(fd, ours, wanted.port) ? ours : Socket{Kind::other, 0};
+        now = prepare(fd, ours, wanted->port) ? ours : Socket{Kind::other, 0};
     }
     const int result = libc::bind(fd, address, length);
     const libc::ErrnoGuard keep_errno;
@@ -211,7 +297,7 @@ int bind(int fd, const sockaddr* address, socklen_t length) {
         if (before.has(Socket::prepared))
             give_back(fd, before);
     } else {
-        in_port_t port = wanted.port;
+        in_port_t port = wanted->port;
         if (port == 0) {
             port = socket_calls::own_name(fd).value_or(Peer{}).port;
             now = now.with_options(0, Socket::any_port);
@@ -223,9 +309,7 @@ int bind(int fd, const sockaddr* address, socklen_t length) {
                 return result;
             }
         }
-        if (wanted.mapped)
-            now = now.with_options(0, Socket::only_ipv4);
-        now = now_ours(fd, now, port);
+        now = now_ours(fd, now.with_options(0, address_options(before, wanted->address)), port);
     }
     if (!must_not_change())
         store_for_all(fd, now.with_options(0, before.word() & Socket::has_copies));
@@ -362,10 +446,10 @@ void set_sticky_source(int fd, bool chosen) {
 }
 
 void mark_all() {
-    if (!has_unmarked() || !may(Activity::new_sockets) || must_not_change())
+    if (unmarked_end.load(std::memory_order_relaxed) == 0 || !may(Activity::new_sockets) || must_not_change())
         return;
     const libc::ErrnoGuard keep_errno;
-    const int end = take_unmarked_end();
+    const int end = unmarked_end.exchange(0, std::memory_order_relaxed);
     for (int fd = 0; fd < end; ++fd) {
         const auto is_unmarked = [](Socket socket) {
             return socket.is(Kind::ours) && socket.has(Socket::unmarked);

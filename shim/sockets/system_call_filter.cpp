@@ -3,6 +3,7 @@
 
 #include "shim/base/kernel_constants.hpp"
 #include "shim/base/user_memory.hpp"
+#include "shim/sockets/local_route.hpp"
 #include "shim/sockets/sockets.hpp"
 
 #include <algorithm>
@@ -125,8 +126,8 @@ constexpr Need needs[] = {
     {finding_interfaces, {SYS_ioctl, {some_fd, SIOCGIFCONF, some_memory}}},
     {finding_interfaces, {SYS_ioctl, {some_fd, SIOCGIFINDEX, some_memory}}},
     {finding_routes, {SYS_socket, {AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE}}},
-    {finding_routes, {SYS_sendto, {some_fd, some_memory, 56}}},
-    {finding_routes, {SYS_recvfrom, {some_fd, some_memory, 1024, MSG_DONTWAIT}}},
+    {finding_routes, {SYS_sendto, {some_fd, some_memory, local_route::question_length}}},
+    {finding_routes, {SYS_recvfrom, {some_fd, some_memory, local_route::answer_length, MSG_DONTWAIT}}},
     {finding_routes, setsockopt_of(IPPROTO_IPV6, IPV6_FREEBIND)},
     {finding_interfaces | finding_routes | log_to_file | log_to_syslog, {SYS_close, {some_fd}}},
 
@@ -178,61 +179,42 @@ using Memory = std::array<uint32_t, BPF_MEMWORDS>;
 
 // What an instruction loads; empty where the kernel refuses it.
 std::optional<uint32_t> load(const sock_filter& step, const seccomp_data& data, const Memory& memory) {
-    switch (BPF_MODE(step.code)) {
-    case BPF_IMM:
+    const unsigned mode = BPF_MODE(step.code);
+    if (mode == BPF_IMM)
         return step.k;
-    case BPF_MEM:
-        return step.k < memory.size() ? std::optional{memory[step.k]} : std::nullopt;
-    case BPF_LEN:
+    if (mode == BPF_LEN)
         return uint32_t{sizeof data};
-    default: // BPF_ABS
-        uint32_t word = 0;
-        if (step.k > sizeof data - sizeof word)
-            return std::nullopt;
-        std::memcpy(&word, reinterpret_cast<const char*>(&data) + step.k, sizeof word);
-        return word;
-    }
+    if (mode == BPF_MEM)
+        return step.k < memory.size() ? std::optional{memory[step.k]} : std::nullopt;
+    // BPF_ABS
+    uint32_t word = 0;
+    if (step.k > sizeof data - sizeof word)
+        return std::nullopt;
+    std::memcpy(&word, reinterpret_cast<const char*>(&data) + step.k, sizeof word);
+    return word;
 }
 
 // Empty where the kernel refuses the operation, or ends the program with it.
 std::optional<uint32_t> calculate(unsigned operation, uint32_t a, uint32_t operand) {
-    switch (operation) {
-    case BPF_ADD:
-        return a + operand;
-    case BPF_SUB:
-        return a - operand;
-    case BPF_MUL:
-        return a * operand;
-    case BPF_DIV:
-        return operand != 0 ? std::optional{a / operand} : std::nullopt;
-    case BPF_OR:
-        return a | operand;
-    case BPF_AND:
-        return a & operand;
-    case BPF_XOR:
-        return a ^ operand;
-    case BPF_LSH:
-        return operand < 32 ? a << operand : 0;
-    case BPF_RSH:
-        return operand < 32 ? a >> operand : 0;
-    case BPF_NEG:
-        return 0U - a;
-    default:
+    if ((operation == BPF_DIV && operand == 0) || operation == BPF_MOD || operation > BPF_XOR)
         return std::nullopt;
-    }
+    return operation == BPF_ADD   ? a + operand
+           : operation == BPF_SUB ? a - operand
+           : operation == BPF_MUL ? a * operand
+           : operation == BPF_DIV ? a / operand
+           : operation == BPF_OR  ? a | operand
+           : operation == BPF_AND ? a & operand
+           : operation == BPF_XOR ? a ^ operand
+           : operation == BPF_LSH ? (operand < 32 ? a << operand : 0)
+           : operation == BPF_RSH ? (operand < 32 ? a >> operand : 0)
+                                  : 0U - a; // BPF_NEG
 }
 
 bool holds(unsigned operation, uint32_t a, uint32_t operand) {
-    switch (operation) {
-    case BPF_JEQ:
-        return a == operand;
-    case BPF_JGT:
-        return a > operand;
-    case BPF_JGE:
-        return a >= operand;
-    default: // BPF_JSET
-        return (a & operand) != 0;
-    }
+    return operation == BPF_JEQ   ? a == operand
+           : operation == BPF_JGT ? a > operand
+           : operation == BPF_JGE ? a >= operand
+                                  : (a & operand) != 0; // BPF_JSET
 }
 
 // The action for a call. The kernel has the last word on whether the program is valid; what it would refuse

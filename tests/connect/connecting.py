@@ -227,6 +227,23 @@ def fails(how):
         f.ask(far, server, f.second)
         expect("the peer is back", code_of(server, hear(server)), "connected")
         expect("its name", server.getsockname(), (f.second, port), ("203.0.113.1", port))
+    elif how == "given_back":
+        ip("address", "add", "203.0.113.1/32", "dev", "lo")
+        far = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        far.bind(("203.0.113.1", 0))
+        far.settimeout(5)
+        server.setblocking(False)
+        for asked in (f.first, f.second):
+            f.ask(far, server, asked)
+        peer_far = hear(server)
+        expect("the other question is heard", hear(server), peer_far)
+        expect("and no more", hears_now(server), "none")
+        ip("address", "delete", "203.0.113.1/32", "dev", "lo")
+        expect("the peer is gone", code_of(server, peer_far), "ENETUNREACH")
+        ip("address", "add", "203.0.113.1/32", "dev", "lo")
+        for asked in (f.first, f.second):
+            server.sendto(b"answer", peer_far)
+            expect("answered in order from", source(far), asked, "203.0.113.1")
     elif how == "address_gone":
         # The address that was asked is not this host's any more: as bare.
         client, peer = meet(f, server, f.second)
@@ -243,6 +260,13 @@ def fails(how):
         server.connect(peer)
         expect("another address", local(server), f.first, f.route)
         converse(f, server, client, f.first)
+
+
+def hears_now(sock):
+    try:
+        return sock.recvfrom(100)[0]
+    except BlockingIOError:
+        return "none"
 
 
 def default_route():

@@ -6,21 +6,25 @@ import platform
 import socket
 import struct
 
-from common import LIBC, TOPICS, V4, end, expect, hear, in_child, skip, source
+from common import LIBC, TOPICS, V4, V6, addresses, end, expect, hear, in_child, ip, skip, source
 
-NUMBERS = {"x86_64": {"setsockopt": 54, "getsockopt": 55, "madvise": 28},
-           "aarch64": {"setsockopt": 208, "getsockopt": 209, "madvise": 233}}
+NUMBERS = {"x86_64": {"setsockopt": 54, "getsockopt": 55, "madvise": 28, "sendto": 44, "recvfrom": 45},
+           "aarch64": {"setsockopt": 208, "getsockopt": 209, "madvise": 233, "sendto": 206, "recvfrom": 207}}
 PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 38, 22, 2
 KILL_PROCESS, ALLOW = 0x80000000, 0x7FFF0000
 
 
-def forbid(*names):
+def forbid(*names, length=None):
+    """length: only where that is the third argument."""
     numbers = NUMBERS.get(platform.machine())
     if numbers is None:
         skip(f"no system-call numbers for {platform.machine()}")
     code = struct.pack("=HBBI", 0x20, 0, 0, 0)  # the number of the call
     for name in names:
-        code += struct.pack("=HBBI", 0x15, 0, 1, numbers[name]) + struct.pack("=HBBI", 0x06, 0, 0, KILL_PROCESS)
+        code += struct.pack("=HBBI", 0x15, 0, 1 if length is None else 3, numbers[name])
+        if length is not None:
+            code += struct.pack("=HBBI", 0x20, 0, 0, 32) + struct.pack("=HBBI", 0x15, 0, 1, length)
+        code += struct.pack("=HBBI", 0x06, 0, 0, KILL_PROCESS)
     code += struct.pack("=HBBI", 0x06, 0, 0, ALLOW)
     text = ctypes.create_string_buffer(code, len(code))
     filter_ = struct.pack("@HP", len(code) // 8, ctypes.addressof(text))
@@ -30,10 +34,10 @@ def forbid(*names):
         skip("this kernel has no system-call filters")
 
 
-def bite(name, call):
+def bite(name, call, length=None):
     """The filter does what it is for."""
     def child():
-        forbid(name)
+        forbid(name, length=length)
         call()
 
     expect(f"{name} kills", os.WTERMSIG(in_child(child)) != 0, True)
@@ -87,5 +91,25 @@ def madvise():
     expect("the child's end", in_child(child), 0)
 
 
-{"options": options, "madvise": madvise}[TOPICS[0]]()
+def any_ip():
+    """Is a source local by a route? The filter looks at the lengths of what is sent and received to find that out."""
+    addresses()
+    if not ip("-6", "route", "add", "local", "2001:db8:7::/64", "dev", "lo", may_fail=True):
+        skip("no such route here")
+    for name, libc_name, length in (("sendto", "send", 48), ("recvfrom", "recv", 1052)):
+        bite(name, lambda: LIBC[libc_name](-1, bytes(length), length, 0), length)  # pylint: disable=cell-var-from-loop
+        server = V6.server()
+        client = V6.client()
+        V6.ask(client, server, "2001:db8:7::1")
+        peer = hear(server)
+
+        def child():
+            forbid(name, length=length)  # pylint: disable=cell-var-from-loop
+            server.sendto(b"answer", peer)  # pylint: disable=cell-var-from-loop
+
+        expect("the child's end", in_child(child), 0)
+        expect("the client has an answer", source(client) != "none", True)
+
+
+{"options": options, "madvise": madvise, "any_ip": any_ip}[TOPICS[0]]()
 end()

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 """A second socket answers a peer that the first has just heard."""
+import errno
 import socket
 import threading
 
-from common import TOPICS, SHIM, end, expect, family, hear, hears, in_child, local, source
+from common import TOPICS, SHIM, end, expect, family, hear, hears, in_child, ip, local, source
 
 
 def second(f, kind):
@@ -83,8 +84,35 @@ def not_handed_over(kind, name):
                 expect("hears", hears(sock), b"reply")
 
 
+def failed(kind):
+    """What could not be sent has not asked the peer: its question is still handed over."""
+    f = family("v4_secondary")
+    there = ("address", "add", "203.0.113.1/32", "dev", "lo")
+    ip(*there)
+    client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    client.bind(("203.0.113.1", 0))
+    client.settimeout(5)
+    server = f.server()
+    one, other = second(f, kind), second(f, kind)
+    f.ask(client, server, f.second)
+    peer = hear(server)
+    ip("address", "delete", *there[2:])
+    for send in (lambda: one.sendto(b"question", peer), lambda: other.sendmsg([b"question"], [], 0, peer)):
+        try:
+            send()
+            expect("it fails", False, True)
+        except OSError as error:
+            expect("it fails", error.errno, errno.ENETUNREACH)
+    ip(*there)
+    with second(f, "unbound") as sock:
+        sock.sendto(b"answer", peer)
+        expect("answered from", source(client), f.second, "203.0.113.1")
+
+
 if TOPICS[0] == "answered":
     not_handed_over(*TOPICS[1:])
+elif TOPICS[0] == "failed":
+    failed(TOPICS[1])
 else:
     answers(*TOPICS)
 end()

@@ -3,8 +3,10 @@
 // A socket for each client, at the port of the server (the way of DTLS servers), while other clients send to
 // that port. Between bind() and the first connect() such a socket swallows their datagrams: strays.
 //
-//   under_load right|steered COUNT        compares the shim with what stands for it here, in turn
-//   under_load right|steered COUNT METHOD  that method alone, for strace to count its calls
+//   under_load right|steered COUNT                 compares the shim with what stands for it here, in turn
+//   under_load right|steered COUNT METHOD          that method alone, without load: strace counts its calls
+//   under_load right|steered COUNT METHOD figures  that method alone, for the bench: prints the median of the
+//                                                  nanoseconds, and the strays of a socket
 //
 // The methods: `plain`, a program without the shim; `reference`, the least that it takes to steer, by system
 // calls; `shim`, the program's own calls. Time, and the strays that come with it, are told and not judged:
@@ -37,13 +39,7 @@ long now() {
     return time.tv_sec * 1'000'000'000L + time.tv_nsec;
 }
 
-void connect_plain(int fd, const sockaddr_in& own, const sockaddr_in& peer) {
-    must(kernel::bind(fd, own) == 0, "bind");
-    must(kernel::connect(fd, peer) == 0, "connect");
-}
-
-void connect_reference(int fd, const sockaddr_in& own, const sockaddr_in& peer, const sockaddr_in& asked) {
-    must(kernel::bind(fd, own) == 0, "bind");
+void connect_reference(int fd, const sockaddr_in& peer, const sockaddr_in& asked) {
     ip_mreqn choice{};
     choice.imr_address = asked.sin_addr;
     kernel::set(fd, IPPROTO_IP, IP_MULTICAST_IF, &choice, sizeof choice);
@@ -51,8 +47,6 @@ void connect_reference(int fd, const sockaddr_in& own, const sockaddr_in& peer, 
     group.sin_addr.s_addr = htonl(INADDR_ALLHOSTS_GROUP);
     must(kernel::connect(fd, group) == 0, "connect to a group");
     must(kernel::connect(fd, peer) == 0, "connect");
-    choice = {};
-    kernel::set(fd, IPPROTO_IP, IP_MULTICAST_IF, &choice, sizeof choice);
 }
 
 class Server {
@@ -93,20 +87,23 @@ public:
             if (method == "reference")
                 kernel::set(fd, IPPROTO_IP, IP_PKTINFO, 1);
         }
+        must((shim ? bind(fd, any(own_), sizeof own_) : kernel::bind(fd, own_)) == 0, "bind");
         const long start = now();
-        if (shim) {
-            must(bind(fd, any(own_), sizeof own_) == 0, "bind");
+        if (shim)
             must(connect(fd, any(peer), sizeof peer) == 0, "connect");
-        } else if (method == "reference") {
-            connect_reference(fd, own_, peer, asked_);
-        } else {
-            connect_plain(fd, own_, peer);
-        }
+        else if (method == "reference")
+            connect_reference(fd, peer, asked_);
+        else
+            must(kernel::connect(fd, peer) == 0, "connect");
         result.nanoseconds.push_back(now() - start);
+        if (method == "reference") {
+            const ip_mreqn none{};
+            kernel::set(fd, IPPROTO_IP, IP_MULTICAST_IF, &none, sizeof none);
+        }
         result.wrong += !equal(name_of(fd), method == "plain" ? name_at(client_last, own_.sin_port) : asked_);
         // Nobody has asked this socket anything yet.
-        result.strays +=
-            kernel::call(SYS_recvfrom, fd, reinterpret_cast<long>(data), sizeof data, MSG_DONTWAIT) >= 0;
+        while (kernel::call(SYS_recvfrom, fd, reinterpret_cast<long>(data), sizeof data, MSG_DONTWAIT) >= 0)
+            ++result.strays;
         shim ? static_cast<void>(close(fd)) : kernel::close(fd);
     }
 
@@ -117,10 +114,14 @@ private:
     sockaddr_in asked_;
 };
 
-void report(const char* name, Result& result) {
+long median(Result& result) {
     std::sort(result.nanoseconds.begin(), result.nanoseconds.end());
-    std::printf("%s: median %ld ns from bind() to connect(), %u with strays, %u wrong\n", name,
-                result.nanoseconds[result.nanoseconds.size() / 2], result.strays, result.wrong);
+    return result.nanoseconds[result.nanoseconds.size() / 2];
+}
+
+void report(const char* name, Result& result) {
+    std::printf("%s: median %ld ns from bind() to connect(), %u strays, %u wrong\n", name, median(result),
+                result.strays, result.wrong);
 }
 
 // Strays are counted, and chance has its part in them: three standard deviations of both counts.
@@ -140,7 +141,7 @@ int main(int count, char** arguments) {
     Server server(steered ? 2 : client_last);
     Result standard;
     Result shim;
-    if (count > 3) {
+    if (count == 4) {
         for (int time = 0; time < times; ++time)
             server.serve(arguments[3], standard);
         return standard.wrong == 0 ? 0 : 1;
@@ -156,11 +157,16 @@ int main(int count, char** arguments) {
     });
     const char* standard_name = steered ? "reference" : "plain";
     for (int time = 0; time < times; ++time) {
-        server.serve(standard_name, standard);
-        server.serve("shim", shim);
+        server.serve(count > 3 ? arguments[3] : standard_name, standard);
+        if (count == 3)
+            server.serve("shim", shim);
     }
     ended = true;
     load.join();
+    if (count > 3) {
+        std::printf("%ld %f\n", median(standard), static_cast<double>(standard.strays) / times);
+        return 0;
+    }
     report(standard_name, standard);
     report("shim", shim);
     const double ratio = steered ? 1.5 : 1.2;

@@ -17,7 +17,7 @@ std::vector<int>& Conversing::sockets(size_t actor, Port& port) {
 }
 
 Conversing::Conversing(Family family, const std::string& library, const std::string& faults, uint64_t seed)
-    : family_(family), random_(seed), program_(library + ":" + faults, "MULTIHOME_TIMEOUTS=3600,3600"),
+    : family_(family), random_(seed), program_(library + ":" + faults, "MULTIHOME_TIMEOUTS=1800,1800"),
       ports_(port_count), generations_(peer_count), run_length_(actor_count), has_faults_(!faults.empty()) {
     actors_.push_back(&program_.main());
     while (actors_.size() < thread_count)

@@ -28,4 +28,10 @@ for on in "${listen[@]}"; do
         for address in "${addresses[@]}"; do expect_right "$address"; done
     done
     stop_server "shim-$on"
+
+    say "the same, where a worker that is forked before the socket is used answers"
+    start_server "worker-$on" systemd-socket-activate --datagram -l "$on:$LAB_PORT" \
+        -E "LD_PRELOAD=$MULTIHOME_LIBRARY" "${serve[@]}" --prefork
+    for address in "${addresses[@]}"; do expect_right "$address"; done
+    stop_server "worker-$on"
 done

@@ -33,7 +33,7 @@ for ports in 53 1 65535 53,5000-5100 7-7 1-65535 1,2,3; do
     accept MULTIHOME_PORTS "$ports" --ports "$ports"
     accept MULTIHOME_PORTS "$ports" "--ports=$ports"
 done
-for timeouts in 1,1 30,120 3600,3600; do
+for timeouts in 1,1 30,120 1800,1800; do
     accept MULTIHOME_TIMEOUTS "$timeouts" --timeouts "$timeouts"
     accept MULTIHOME_TIMEOUTS "$timeouts" "--timeouts=$timeouts"
 done
@@ -110,7 +110,7 @@ done
 for peers in '' 63 0 -64 8388609 99999999 99999999999999999999 many 64.0 0100 '64 ' 1e3 '*'; do
     reject --peers MULTIHOME_PEERS "$peers"
 done
-for timeouts in '' 30 '30,' ',120' 0,120 30,0 30,120,1 a,b -1,2 3601,1 030,120 '*'; do
+for timeouts in '' 30 '30,' ',120' 0,120 30,0 30,120,1 a,b -1,2 1801,1 1,3600 030,120 '*'; do
     reject --timeouts MULTIHOME_TIMEOUTS "$timeouts"
 done
 for file in '' "$scratch" "$scratch/none/file.log" "$probe/file.log"; do

@@ -6,7 +6,8 @@
 #   compare.sh [-w LIBRARY] [-o first|last] [-l PATTERN] [-e NAME=VALUE] [-i] PROGRAM [ARG...]
 #
 #   -w  preload this library as well, in both runs; -o says where the shim stands, before it (the default) or after it
-#   -l  the shim's log has exactly one line, and it matches this pattern. Without it the log stays empty
+#   -l  the shim's log has exactly one line, and it matches this pattern; again for each further line. Without it the log
+#       stays empty
 #   -e  set this variable in both runs
 #   -i  the shim is not expected to change the source (a place where it has to stay out of the way)
 #
@@ -20,14 +21,15 @@ library=${MULTIHOME_LIBRARY:?the shim to test}
 runtime=${MULTIHOME_RUNTIME:-}
 with=
 order=first
-pattern=
+patterns=
 idle=
 variables=
 while getopts w:o:l:e:i option; do
     case $option in
     w) with=$OPTARG ;;
     o) order=$OPTARG ;;
-    l) pattern=$OPTARG ;;
+    l) patterns="$patterns$OPTARG
+" ;;
     e) variables="$variables $OPTARG" ;;
     i) idle=yes ;;
     *) exit 2 ;;
@@ -93,13 +95,17 @@ elif [ "$(tail -n 1 "$work/bare")" != "ended with 0" ]; then
     echo "FAILED: the program itself does not do its work"
     status=1
 fi
-if [ -n "$pattern" ]; then
-    if [ "$(wc -l <"$work/log")" -ne 1 ] || ! grep -qE "$pattern" "$work/log"; then
-        echo "FAILED: the log should be one line with '$pattern'"
+printf %s "$patterns" >"$work/patterns"
+lines=0
+while read -r pattern; do
+    lines=$((lines + 1))
+    if ! sed -n "${lines}p" "$work/log" | grep -qE "$pattern"; then
+        echo "FAILED: line $lines of the log should have '$pattern'"
         status=1
     fi
-elif [ -s "$work/log" ]; then
-    echo "FAILED: the log should be empty"
+done <"$work/patterns"
+if [ "$(wc -l <"$work/log")" -ne "$lines" ]; then
+    echo "FAILED: lines in the log, which should have $lines: $(wc -l <"$work/log")"
     status=1
 fi
 [ "$status" -eq 0 ] || head -n 20 "$work/log"

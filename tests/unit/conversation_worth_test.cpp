@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // What each state of a conversation is worth: to the quick look, to the replacement, and as a word.
+#include "shim/base/settings.hpp"
 #include "shim/peers/conversation.hpp"
 
 #include "story.hpp"
@@ -62,6 +63,25 @@ TEST_CASE("the age of a question and of a known one, in any part of the clock's 
     }
     CHECK(Conversation::known(x, start).age_when_known(start) < 256);
     CHECK(Conversation::known(x, start).age_when_known(start + 256 * 100) == 256 * 100);
+}
+
+TEST_CASE("what has run out stays so for as long again, even with the longest times that can be set") {
+    constexpr Ticks longest = Settings::maximum_timeout * ticks_a_second;
+    constexpr Lifetimes times{longest, longest};
+    for (const Ticks begin : {Ticks{0}, start, Ticks{0x3fff}}) {
+        const Conversation known = Conversation::known(x, begin);
+        for (const Conversation state : {Conversation::question(x, begin), Conversation::spoke_first(begin),
+                                         known.heard(y, begin, times)}) {
+            CAPTURE(state.kind());
+            Ticks later = 0;
+            while (state.counts(begin + later, times))
+                ++later;
+            CHECK(later >= longest);
+            CHECK(later <= longest + longest / 4 + 1); // the time of a moving one has quarters
+            for (; later <= 2 * longest; ++later)
+                REQUIRE_FALSE(state.counts(begin + later, times));
+        }
+    }
 }
 
 TEST_CASE("every state fits into its bits, and none is the empty word") {

@@ -31,7 +31,7 @@ public:
     const Memory memory;
     // They differ in every part, and begin to look for a place at the same slot.
     const Local first{{0xa1, 0xb1}, 0xc1};
-    const Local second{{first.address.first ^ 1, first.address.second ^ 2}, first.interface_index ^ 3};
+    const Local second = find_neighbour(first);
     LocalIndex slot = local_by_route;
     Local old;
     uint64_t old_salt = 0;
@@ -70,6 +70,12 @@ public:
     }
 
 private:
+    static Local find_neighbour(const Local& local) {
+        const LocalIndex wanted = Memory{}.locals().intern(local);
+        for (Local other{{1, 2}, 3};; ++other.address.first, ++other.address.second, ++other.interface_index)
+            if (Memory{}.locals().intern(other) == wanted)
+                return other;
+    }
     static void flood(Memory::Locals& locals) {
         for (uint32_t number = 1000; number < 6000; ++number)
             locals.intern(test::local_address(number));

@@ -85,6 +85,20 @@ TEST_CASE("what the program sends on its own gives no answer back") {
     });
 }
 
+TEST_CASE("an answer to what was only looked at is to be given once more") {
+    const State state;
+    Worker worker;
+    worker.tell([] {
+        test::settle(1, 2);
+        receive(9, 2);
+        test::peek(1, 3);
+        CHECK(answer(1) == local(3));
+        give_back(1);
+        std::this_thread::sleep_for(std::chrono::milliseconds{2}); // longer than an answer pauses
+        CHECK(answer(1) == local(3));
+    });
+}
+
 TEST_CASE("an answer for another socket that was not sent is not late when it is") {
     const State state;
     Worker worker;
@@ -96,6 +110,37 @@ TEST_CASE("an answer for another socket that was not sent is not late when it is
         CHECK(answer(1, transfer) == local(2));
     });
     CHECK(state->answers_late.load() == 0);
+}
+
+TEST_CASE("a question that was not sent has not asked, and an answer that was not sent leaves the question") {
+    const State state;
+    Worker worker;
+    worker.tell([] {
+        const Socket transfer = test::socket_on(50000, 3);
+        receive(1, 2, test::sibling);
+        // By a socket that was there before: a question. By the one that was asked: the answer.
+        const Socket before = test::socket_on(54, 0);
+        for (const Socket socket : {before, test::sibling}) {
+            CAPTURE(socket.port());
+            CHECK(peers::handed_over(transfer, test::peer(1)) == local(2));
+            CHECK(answer(1, socket) == (socket.port() == before.port() ? Local{} : local(2)));
+            CHECK(peers::handed_over(transfer, test::peer(1)) == Local{});
+            give_back(9); // another one: of no consequence
+            CHECK(peers::handed_over(transfer, test::peer(1)) == Local{});
+            peers::Turn{}.give_back(socket, test::peer(1), true);
+            CHECK(peers::handed_over(transfer, test::peer(1)) == local(2));
+        }
+        // The one for whom it is handed over.
+        CHECK(answer(1, transfer) == local(2));
+        peers::Turn{}.give_back(transfer, test::peer(1), true);
+        CHECK(peers::handed_over(transfer, test::peer(1)) == local(2));
+        // What was asked before stays asked.
+        CHECK(answer(2) == Local{});
+        CHECK(answer(2, test::sibling) == Local{});
+        peers::Turn{}.give_back(test::sibling, test::peer(2), true);
+        receive(2, 3, test::socket_on(7, 2));
+        CHECK(peers::handed_over(transfer, test::peer(2)) == Local{});
+    });
 }
 
 TEST_CASE("one that was given back after others were answered comes first again") {

@@ -2,6 +2,7 @@
 //
 // Each clause of the rule in handover.hpp: who may answer for another socket.
 
+#include "shim/base/settings.hpp"
 #include "shim/peers/handover.hpp"
 
 #include "random.hpp"
@@ -82,6 +83,23 @@ TEST_CASE("an offer stands for the question's time and no longer") {
     // The latest question counts.
     scene.offer(peer, scene.y, 10, start + 100);
     CHECK(scene.find(peer, 11, start + 100 + lifetimes.question) == scene.y);
+}
+
+TEST_CASE("what has run out stays so for as long again, even with the longest times that can be set") {
+    constexpr Ticks longest = Settings::maximum_timeout * ticks_a_second;
+    constexpr Lifetimes times{longest, longest};
+    const Scene scene;
+    constexpr uint64_t asked = peer + 1; // elsewhere
+    scene.offer(peer, scene.x);
+    scene.handover->ask(asked, start);
+    for (Ticks later = 0; later <= 2 * longest; ++later) {
+        const Ticks now = start + later;
+        REQUIRE(scene.handover->find(peer, 11, now, *scene.locals, times) ==
+                (later <= longest ? scene.x : local_by_route));
+        scene.handover->offer(asked, scene.y, 10, now, *scene.locals, times);
+        REQUIRE(scene.handover->find(asked, 11, now, *scene.locals, times) ==
+                (later <= longest ? local_by_route : scene.y));
+    }
 }
 
 TEST_CASE("a question that was answered is offered no more") {

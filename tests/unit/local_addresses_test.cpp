@@ -104,6 +104,7 @@ TEST_CASE("no salt comes again within thousands of generations of a number") {
     constexpr unsigned wanted = test::part_of(3000, 300);
     const Memory locals;
     std::set<uint64_t> salts;
+    std::array<unsigned, 256> numbered{};
     const LocalIndex index = locals->intern(local_address(1));
     uint64_t last = 0;
     unsigned generations = 0;
@@ -113,6 +114,7 @@ TEST_CASE("no salt comes again within thousands of generations of a number") {
         if (salt != last) {
             REQUIRE(salts.insert(salt).second);
             last = salt;
+            CHECK(numbered[LocalAddresses::generation_of(salt)]++ == generations / 256);
             ++generations;
         }
     }
@@ -153,6 +155,59 @@ TEST_CASE("a flood of addresses leaves those alone that were given out just now"
         for (uint32_t request = 0; request < run; ++request)
             REQUIRE(locals->at(given[request]) == local_address(7 * (number + request)));
     }
+}
+
+TEST_CASE("who asks at all of 127/8 pushes out no other address") {
+    const Memory locals;
+    const LocalIndex given = locals->intern(local_address(1));
+    for (uint32_t number = 0; number < 100'000; ++number) {
+        const Local loopback{Address::from_ipv4({htonl(0x7f000000 + number)}), 0};
+        const LocalIndex index = locals->intern(loopback);
+        REQUIRE(locals->at(index) == loopback);
+        locals->use(index);
+    }
+    CHECK(locals->at(given) == local_address(1));
+    CHECK(locals->is_first_generation(given));
+}
+
+TEST_CASE("one answer keeps an address, however many others are asked and not answered") {
+    const Memory locals;
+    const LocalIndex given = locals->intern(local_address(1));
+    locals->use(given);
+    flood(*locals);
+    CHECK(locals->at(given) == local_address(1));
+}
+
+TEST_CASE("hundreds of addresses have a number each, also where both halves are alike") {
+    const Memory locals;
+    std::array<Local, 500> all;
+    for (uint32_t number = 0; number < all.size(); ++number) {
+        // 2001:db8:0:N::N, as where the last part says which VLAN it is.
+        in6_addr address{};
+        address.s6_addr[0] = 0x20;
+        address.s6_addr[1] = 0x01;
+        address.s6_addr[2] = 0x0d;
+        address.s6_addr[3] = 0xb8;
+        address.s6_addr[6] = address.s6_addr[14] = static_cast<uint8_t>(number >> 8);
+        address.s6_addr[7] = address.s6_addr[15] = static_cast<uint8_t>(number);
+        all[number] = {Address::from_ipv6(address), 0};
+        locals->intern(all[number]);
+    }
+    for (const Local& local : all) {
+        const LocalIndex index = locals->intern(local);
+        CHECK(locals->at(index) == local);
+        CHECK(locals->is_first_generation(index));
+    }
+}
+
+TEST_CASE("another secret puts the addresses elsewhere") {
+    const Memory first;
+    const Memory second;
+    second->set_secret({0x0123456789abcdef, 0xfedcba9876543210});
+    unsigned same = 0;
+    for (uint32_t number = 0; number < 100; ++number)
+        same += first->intern(local_address(number)) == second->intern(local_address(number)) ? 1 : 0;
+    CHECK(same < 10);
 }
 
 TEST_CASE("where all numbers are in use by many, they have to be used again to stay") {

@@ -208,6 +208,15 @@ TEST_CASE("what has been received is answered before what was only looked at") {
     });
 }
 
+TEST_CASE("what was only looked at is what a thread has heard last") {
+    peers::ThreadMemory memory;
+    memory.begin(server);
+    memory.add({uint64_t{1} << 40, 3, LocalAddresses::first_generation, false});
+    memory.end_peek();
+    CHECK(memory.heard_last(uint64_t{1} << 40) == 3);
+    CHECK(memory.heard_last(uint64_t{1} << 41) == local_by_route);
+}
+
 TEST_CASE("one that is looked at, answered and taken off has asked once") {
     const auto serve_other = [] {
         receive(9, 2);
@@ -225,6 +234,16 @@ TEST_CASE("one that is looked at, answered and taken off has asked once") {
         }
     });
     // One that asks once more has asked twice.
+    const Scene known_client([&] {
+        settle(1, 2);
+        test::peek(1, 3);
+        for (unsigned time = 0; time < 2; ++time) {
+            receive(1, 3);
+            CHECK(answer(1) == local(3));
+        }
+        serve_other();
+        CHECK(answer(1) == local(3));
+    });
     const Scene client([&] {
         test::peek(1, 3);
         CHECK(answer(1) == local(3));
@@ -440,6 +459,36 @@ TEST_CASE("what cannot be answered is no request, and an address that is a group
         CHECK_FALSE(
             static_cast<bool>(state.table().find(hash_of(ConversationKey(peer, server.port()), state.key))));
         CHECK_FALSE(peers::Turn{}.source_for(server, &group, 4, room)); // too short
+    });
+}
+
+TEST_CASE("nothing is sent from the address that has taken the number of the one that was asked") {
+    const State state;
+    const auto ask_at_all = [&](uint32_t first) {
+        for (uint32_t number = first; number < first + 10'000; ++number)
+            state->locals.intern(local(number));
+    };
+    Worker a;
+    a.tell([&] {
+        const auto is_right = [](const Local& source, unsigned asked) {
+            return is_by_route(source) || source == local(asked);
+        };
+        for (unsigned round = 0; round < 20; ++round) {
+            // New, known, and in a batch.
+            receive(100 + round, 2);
+            ask_at_all(10'000);
+            CHECK(is_right(answer(100 + round), 2));
+            settle(1, 3);
+            ask_at_all(20'000);
+            CHECK(is_right(answer(1), 3));
+            test::receive_batch({{200 + round, 4}, {1, 3}});
+            ask_at_all(30'000);
+            CHECK(is_right(answer(200 + round), 4));
+            CHECK(is_right(answer(1), 3));
+            test::peek(300 + round, 5);
+            ask_at_all(40'000);
+            CHECK(is_right(answer(300 + round), 5));
+        }
     });
 }
 

@@ -9,11 +9,11 @@ namespace {
 
 // Of a made-up conversation: its number stands in the hash's upper bits.
 constexpr uint64_t hash_of_number(uint64_t number) {
-    return number << 20;
+    return number << 22;
 }
 
 void add(Run& run, uint64_t number, LocalIndex at) {
-    run.add({hash_of_number(number), at, false});
+    run.add({hash_of_number(number), at, 7, false});
 }
 
 LocalIndex take(Run& run, uint64_t number) {
@@ -34,26 +34,28 @@ TEST_CASE("an empty run knows nobody") {
 }
 
 TEST_CASE("a record is what was put into it") {
-    const Run::Record record{~uint64_t{0}, 1023, true};
+    const Run::Record record{~uint64_t{0}, 1023, 255, true};
     CHECK(record.is_of(~uint64_t{0}));
     CHECK_FALSE(record.is_of(~uint64_t{0} >> 1));
     CHECK(record.at() == 1023);
+    CHECK(record.generation() == 255);
     CHECK(record.is_steady());
     CHECK_FALSE(record.is_answered());
-    const Run::Record other{0, local_by_route, false};
+    const Run::Record other{0, local_by_route, 0, false};
     CHECK(static_cast<bool>(other)); // heard, at no address to answer from
     CHECK(other.is_of(0));
     CHECK(other.at() == local_by_route);
+    CHECK(other.generation() == 0);
     CHECK_FALSE(other.is_steady());
 }
 
-TEST_CASE("50 bits tell conversations apart") {
-    const Run::Record record{0x123456789abcdef0, 7, false};
+TEST_CASE("42 bits tell conversations apart") {
+    const Run::Record record{0x123456789abcdef0, 7, 7, false};
     unsigned taken_for_it = 0;
     for (unsigned bit = 0; bit < 64; ++bit)
         if (record.is_of(0x123456789abcdef0 ^ uint64_t{1} << bit))
             ++taken_for_it;
-    CHECK(taken_for_it == 64 - 50);
+    CHECK(taken_for_it == 64 - 42);
 }
 
 TEST_CASE("each conversation is answered in the order it asked in") {

@@ -56,7 +56,7 @@ Outcome load_with(const char* name, const char* value, int (*judge)(const Settin
 int is_default(const Settings& settings) {
     const Settings expected;
     return settings.disabled == expected.disabled && settings.same_interface == expected.same_interface &&
-                   settings.all_ports && settings.peers == expected.peers &&
+                   settings.ports == nullptr && settings.peers == expected.peers &&
                    settings.timeouts == expected.timeouts && settings.log_level == expected.log_level &&
                    settings.log_file == expected.log_file
                ? 0
@@ -153,25 +153,24 @@ TEST_CASE("ports are numbers and ranges") {
     CHECK(ports->count() == 1);
 }
 
-TEST_CASE("a list of ports with anything wrong in it changes nothing") {
+TEST_CASE("a list of ports with anything wrong in it is none") {
     const auto ports = std::make_unique<Ports>();
     for (const char* bad : {"",         ",",      "53,", ",53",   "53,,54", "0",        "0-53",  "65536",
                             "53-65536", "100-99", "53-", "-53",   "-",      "53-54-55", "53 54", "53, ,54",
                             "dns",      "53,dns", "+53", "53;54", "0x35",   "5 3"}) {
         CAPTURE(bad);
         CHECK_FALSE(settings::parse_ports(bad, *ports));
-        CHECK(ports->none());
     }
 }
 
 TEST_CASE("timeouts are two numbers of seconds") {
     Settings::Timeouts timeouts;
     CHECK(timeouts == Settings::Timeouts{30, 120});
-    CHECK(settings::parse_timeouts("1,3600", timeouts));
-    CHECK(timeouts == Settings::Timeouts{1, 3600});
+    CHECK(settings::parse_timeouts("1,1800", timeouts));
+    CHECK(timeouts == Settings::Timeouts{1, 1800});
     CHECK(settings::parse_timeouts(" 60, 5 ", timeouts));
     CHECK(timeouts == Settings::Timeouts{60, 5});
-    for (const char* bad : {"", ",", "30", "30,", ",120", "0,120", "30,0", "3601,120", "30,3601", "30,120,5",
+    for (const char* bad : {"", ",", "30", "30,", ",120", "0,120", "30,0", "1801,120", "30,1801", "30,120,5",
                             "30;120", "30 120", "-30,120", "+30,120", "30s,120s", "1.5,120", "thirty,120"}) {
         CAPTURE(bad);
         CHECK_FALSE(settings::parse_timeouts(bad, timeouts));
@@ -180,14 +179,14 @@ TEST_CASE("timeouts are two numbers of seconds") {
 }
 
 TEST_CASE("without a list every port is wanted, with one those on it") {
-    const auto all = std::make_unique<Settings>();
-    CHECK(all->wants_port(htons(53)));
-    const auto some = std::make_unique<Settings>();
-    some->all_ports = false;
-    some->ports.set(53);
-    CHECK(some->wants_port(htons(53)));
-    CHECK_FALSE(some->wants_port(53)); // as it would be in host byte order
-    CHECK_FALSE(some->wants_port(htons(54)));
+    Settings settings;
+    CHECK(settings.wants_port(htons(53)));
+    const auto ports = std::make_unique<Ports>();
+    ports->set(53);
+    settings.ports = ports.get();
+    CHECK(settings.wants_port(htons(53)));
+    CHECK_FALSE(settings.wants_port(53)); // as it would be in host byte order
+    CHECK_FALSE(settings.wants_port(htons(54)));
 }
 
 TEST_CASE("each variable is read, and an empty one is as none") {

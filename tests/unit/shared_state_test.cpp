@@ -64,7 +64,8 @@ TEST_CASE("a table has room for as many peers as were asked for") {
         CHECK(state->version == SharedState::expected_version);
         CHECK(state->bucket_bits == bits_for(peers));
         CHECK(state->mapping_size == SharedState::size_for(bits_for(peers)));
-        CHECK(shared_state::detail::bucket_mask.load() == ConversationTable::bucket_mask_for(bits_for(peers)));
+        CHECK(shared_state::detail::bucket_mask.load() ==
+              ConversationTable::bucket_mask_for(bits_for(peers)));
         // Its last bucket can be written to, as that of the conversation with this hash.
         ConversationTable table = state->table();
         const uint64_t hash = ~uint64_t{0};

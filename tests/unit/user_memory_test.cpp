@@ -28,8 +28,8 @@ public:
         size_t index = 0;
         for (const int protection : protections)
             REQUIRE(mprotect(at(index++), size, protection) == 0);
-        for (auto* pages : {&user_memory::detail::readable_pages, &user_memory::detail::writable_pages})
-            for (std::atomic<uintptr_t>& page : *pages)
+        for (auto& pages : user_memory::detail::good_pages)
+            for (std::atomic<uintptr_t>& page : pages)
                 page.store(0);
     }
     ~Pages() { munmap(memory_, count_ * size); }

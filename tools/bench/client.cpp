@@ -1,27 +1,53 @@
 // SPDX-License-Identifier: MIT
 //
-// The clients of the servers that are measured. Their socket is an IPv6 one, which reaches both families.
+// The clients of the servers that are measured. One socket plays `count` clients, from addresses of its own,
+// who ask in turn. It is an IPv6 one, which reaches both families. The program prints "ASKED ANSWERS RIGHT
+// SECONDS PROCESSOR-SECONDS WATCHED-NANOSECONDS", a line for each of its threads.
 #include "tools/bench/programs.hpp"
-#include "tools/bench/sockets.hpp"
 
 #include <algorithm>
 #include <arpa/inet.h>
 #include <array>
-#include <atomic>
 #include <chrono>
 #include <csignal>
 #include <cstring>
 #include <ctime>
-#include <fstream>
-#include <future>
-#include <stdexcept>
 #include <sys/time.h>
 #include <thread>
-#include <unistd.h>
+#include <vector>
 
-namespace multihome::bench {
+using namespace multihome::bench;
 
 namespace {
+
+struct Client {
+    std::string address = "127.0.0.2"; // the first that is asked
+    uint16_t port = 0;                 // the server's
+    uint32_t addresses = 1;            // client i always asks address i mod `addresses`,
+    bool alternating = false;          // or the next one each time
+    std::string first = "127.16.0.0";  // the first client's address
+    uint32_t count = 1;
+    uint16_t own_port = 0;  // 0: any. The same addresses with another port are other clients
+    size_t size = 4;        // of a datagram
+    unsigned patience = 50; // milliseconds: what has not come by then was lost
+    unsigned window = 1;    // requests under way at a time
+    uint64_t warm_up = 0;   // answers before anything is measured
+
+    // Either so many requests, a window after the other,
+    uint64_t requests = 0;
+    bool gate = false;  // prints a byte after each window, and nothing else
+    bool exact = false; // fails where an answer is missing,
+    bool right = false; // or not from the address that was asked
+    // or for so long, or until SIGTERM:
+    unsigned milliseconds = 0;
+    unsigned rate = 0;        // requests a second, whether answers come or not; 0: as fast as answers come,
+    unsigned threads = 1;     // from so many sockets,
+    unsigned settle = 0;      // so many milliseconds after the warm-up.
+    std::vector<pid_t> watch; // threads whose processor time is told
+};
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Client, address, port, addresses, alternating, first, count,
+                                                own_port, size, patience, window, warm_up, requests, gate,
+                                                exact, right, milliseconds, rate, threads, settle, watch)
 
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
@@ -30,34 +56,27 @@ constexpr unsigned largest_window = 64;
 
 volatile std::sig_atomic_t ended = 0;
 
-double seconds_since(Clock::time_point start) {
-    return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
 double processor_time(const std::vector<pid_t>& threads) {
     double sum = 0;
-    for (const pid_t thread : threads) {
-        double time = 0;
+    for (double time = 0; const pid_t thread : threads) {
         std::ifstream("/proc/" + std::to_string(thread) + "/schedstat") >> time;
         sum += time;
     }
     return sum;
 }
 
-void add(in6_addr& address, uint32_t offset) {
-    uint32_t& last = address.s6_addr32[3];
-    last = htonl(ntohl(last) + offset);
-}
-
-// The address `offset` after `text`. IPv4 addresses as an IPv6 socket has them.
-sockaddr_in6 address_of(const std::string& text, uint32_t offset, uint16_t port) {
-    sockaddr_in6 address{};
-    address.sin6_family = AF_INET6;
-    address.sin6_port = htons(port);
+// IPv4 addresses as an IPv6 socket has them.
+sockaddr_in6 address_of(const std::string& text, uint16_t port = 0) {
+    sockaddr_in6 address{AF_INET6, htons(port), 0, {}, 0};
     const std::string name = text.find(':') == std::string::npos ? "::ffff:" + text : text;
     if (inet_pton(AF_INET6, name.c_str(), &address.sin6_addr) != 1)
         throw std::invalid_argument(text + " is not an address");
-    add(address.sin6_addr, offset);
+    return address;
+}
+
+sockaddr_in6 operator+(sockaddr_in6 address, uint32_t offset) {
+    uint32_t& last = address.sin6_addr.s6_addr32[3];
+    last = htonl(ntohl(last) + offset);
     return address;
 }
 
@@ -73,49 +92,39 @@ struct Message {
         in6_pktinfo information{};
     } source;
 
-    mmsghdr header(size_t size, bool with_source) {
+    mmsghdr header(size_t size, size_t control_size) {
         part = {data.data(), size};
-        return {{&peer, sizeof peer, &part, 1, with_source ? &source : nullptr,
-                 with_source ? sizeof source : 0, 0},
-                0};
+        return {{&peer, sizeof peer, &part, 1, &source, control_size, 0}, 0};
     }
-};
-
-struct Outcome {
-    uint64_t asked = 0;
-    uint64_t answers = 0;
-    uint64_t right = 0; // from the address that was asked
-    double seconds = 0;
-    double watched = 0; // nanoseconds
 };
 
 class Asker {
 public:
-    explicit Asker(const Client& settings)
-        : settings_(settings), first_(address_of(settings.first, 0, 0).sin6_addr) {
-        set_option(fd_, IPPROTO_IPV6, IPV6_V6ONLY, 0, "IPV6_V6ONLY");
+    explicit Asker(const Client& settings) : settings_(settings) {
+        set_option(fd_, IPPROTO_IPV6, IPV6_V6ONLY, 0);
         // A route makes the clients' prefix ours; its addresses are on no interface.
-        set_option(fd_, IPPROTO_IPV6, IPV6_FREEBIND, 1, "IPV6_FREEBIND");
+        set_option(fd_, IPPROTO_IPV6, IPV6_FREEBIND, 1);
         const timeval timeout{settings.patience / 1000, suseconds_t{settings.patience % 1000} * 1000};
-        set_option(fd_, SOL_SOCKET, SO_RCVTIMEO, timeout, "SO_RCVTIMEO");
-        enlarge_buffers(fd_);
-        bind_to(fd_, address_of("::", 0, settings.own_port));
-        for (uint32_t index = 0; index < settings.addresses; ++index)
-            servers_.push_back(address_of(settings.address, index, settings.port));
+        set_option(fd_, SOL_SOCKET, SO_RCVTIMEO, timeout);
+        bind_with_room(fd_, address_of("::", settings.own_port));
         for (Message& request : requests_)
-            request_headers_.push_back(request.header(settings.size, true));
+            request_headers_.push_back(request.header(settings.size, sizeof request.source));
         for (Message& answer : answers_)
-            answer_headers_.push_back(answer.header(largest_datagram, false));
+            answer_headers_.push_back(answer.header(largest_datagram, 0));
     }
+
+    uint64_t asked = 0;
+    uint64_t answers = 0;
+    uint64_t right = 0; // from the address that was asked
 
     // Sends the next `count` requests, at most largest_window. Returns how many were sent.
     unsigned send(unsigned count) {
         for (unsigned index = 0; index < count; ++index)
-            address_request(requests_[index], so_far_.asked + index);
+            address_request(requests_[index], asked + index);
         const int sent = sendmmsg(fd_, request_headers_.data(), count, 0);
         if (sent < 0 && settings_.requests != 0)
             fail("sendmmsg");
-        so_far_.asked += static_cast<unsigned>(std::max(sent, 0));
+        asked += static_cast<unsigned>(std::max(sent, 0));
         return static_cast<unsigned>(std::max(sent, 0));
     }
     // Takes what has come: how many; 0 where nothing did in time.
@@ -123,15 +132,14 @@ public:
         const int got = recvmmsg(fd_, answer_headers_.data(), largest_window, flags, nullptr);
         const auto count = static_cast<unsigned>(std::max(got, 0));
         for (unsigned index = 0; index < count; ++index)
-            so_far_.right += is_right(answers_[index]);
-        so_far_.answers += count;
+            right += is_right(answers_[index]);
+        answers += count;
         return count;
     }
     // Fills the window, with no request beyond the first `most`, and takes what has come.
     void exchange(unsigned window, uint64_t most = UINT64_MAX) {
         if (!settings_.gate || under_way_ == 0) {
-            const uint64_t left = std::min<uint64_t>(window - under_way_, most - so_far_.asked);
-            under_way_ += send(static_cast<unsigned>(left));
+            under_way_ += send(static_cast<unsigned>(std::min<uint64_t>(window - under_way_, most - asked)));
             const char byte = 'x';
             if (settings_.gate && write(STDOUT_FILENO, &byte, 1) != 1)
                 fail("write");
@@ -141,140 +149,123 @@ public:
             fail("no answer");
         under_way_ = got != 0 && got < under_way_ ? under_way_ - got : 0;
     }
-    bool is_waiting() const { return under_way_ != 0; }
-    const Outcome& so_far() const { return so_far_; }
+    bool has_asked(uint64_t count) const { return asked >= count && under_way_ == 0; }
+
+    // Prints what comes of `work`.
+    template <typename Work>
+    void measure(const Work& work) {
+        const uint64_t before[] = {asked, answers, right};
+        const double time_before = processor_time(settings_.watch);
+        const auto start = Clock::now();
+        work();
+        const std::chrono::duration<double> seconds = Clock::now() - start;
+        const double watched = processor_time(settings_.watch) - time_before;
+        if (!settings_.gate)
+            std::printf("%ju %ju %ju %.6f %.6f %.0f\n", uintmax_t{asked - before[0]},
+                        uintmax_t{answers - before[1]}, uintmax_t{right - before[2]}, seconds.count(),
+                        static_cast<double>(std::clock()) / CLOCKS_PER_SEC, watched);
+    }
 
 private:
     // The request's sender, its receiver, and in its data which address that is: it comes back.
     void address_request(Message& message, uint64_t number) const {
         const uint64_t client = number % settings_.count;
         const uint64_t turn = settings_.alternating ? number / settings_.count : 0;
-        const auto asked = static_cast<uint32_t>((client + turn) % servers_.size());
-        message.peer = servers_[asked];
-        std::memcpy(message.data.data(), &asked, std::min(sizeof asked, settings_.size));
-        message.source.information.ipi6_addr = first_;
-        add(message.source.information.ipi6_addr, static_cast<uint32_t>(client));
+        const auto server = static_cast<uint32_t>((client + turn) % settings_.addresses);
+        message.peer = server_ + server;
+        message.source.information.ipi6_addr = (first_ + static_cast<uint32_t>(client)).sin6_addr;
+        std::memcpy(message.data.data(), &server, std::min(sizeof server, settings_.size));
     }
     bool is_right(const Message& answer) const {
-        uint32_t asked = 0;
-        std::memcpy(&asked, answer.data.data(), sizeof asked);
-        return asked < servers_.size() &&
-               std::memcmp(&answer.peer, &servers_[asked], sizeof answer.peer) == 0;
+        uint32_t server = 0;
+        std::memcpy(&server, answer.data.data(), sizeof server);
+        const sockaddr_in6 asked_one = server_ + server;
+        return std::memcmp(&answer.peer, &asked_one, sizeof asked_one) == 0;
     }
 
     Client settings_;
-    std::vector<sockaddr_in6> servers_;
-    in6_addr first_;
-    int fd_ = make_socket(AF_INET6, SOCK_DGRAM);
+    sockaddr_in6 server_ = address_of(settings_.address, settings_.port);
+    sockaddr_in6 first_ = address_of(settings_.first);
+    int fd_ = check(socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket");
     std::vector<Message> requests_{largest_window};
     std::vector<Message> answers_{largest_window};
     std::vector<mmsghdr> request_headers_;
     std::vector<mmsghdr> answer_headers_;
     unsigned under_way_ = 0;
-    Outcome so_far_;
 };
 
-Outcome ask_all(const Client& settings) {
+void ask_all(const Client& settings) {
     Asker asker(settings);
-    const uint64_t all = settings.warm_up + settings.requests;
     // Where many have to be heard, in less time.
     const unsigned hurry = settings.warm_up > 10'000 ? largest_batch : 1;
-    while (asker.so_far().asked < settings.warm_up || asker.is_waiting())
+    while (!asker.has_asked(settings.warm_up))
         asker.exchange(std::max(settings.window, hurry), settings.warm_up);
-    while (asker.so_far().asked < all || asker.is_waiting())
-        asker.exchange(settings.window, all);
-    if (settings.right && asker.so_far().right != all)
-        throw std::runtime_error("only " + std::to_string(asker.so_far().right) + " of " +
-                                 std::to_string(all) + " answers came from the address that was asked");
-    return asker.so_far();
+    const uint64_t all = settings.warm_up + settings.requests;
+    asker.measure([&] {
+        while (!asker.has_asked(all))
+            asker.exchange(settings.window, all);
+    });
+    if (settings.right && asker.right != all)
+        throw std::runtime_error("only " + std::to_string(asker.right) + " of " + std::to_string(all) +
+                                 " answers came from the address that was asked");
 }
 
-Outcome ask_at_rate(const Client& settings) {
+void ask_at_rate(const Client& settings) {
     constexpr unsigned together = 16; // so few that nobody's queue runs over
     const auto interval = std::chrono::nanoseconds(std::chrono::seconds(together)) / settings.rate;
     Asker asker(settings);
-    const double time_before = processor_time(settings.watch);
-    const auto start = Clock::now();
-    const auto end = start + milliseconds(settings.milliseconds);
-    for (auto next = start; next < end && ended == 0;) {
-        std::this_thread::sleep_until(next);
-        asker.send(together);
-        while (asker.receive(MSG_DONTWAIT) != 0) {
+    asker.measure([&] {
+        const auto end = Clock::now() + milliseconds(settings.milliseconds);
+        for (auto next = Clock::now(); next < end && ended == 0;) {
+            std::this_thread::sleep_until(next);
+            asker.send(together);
+            while (asker.receive(MSG_DONTWAIT) != 0) {
+            }
+            // What a busy machine has kept us from sending is not made up for: it would come all at once.
+            next = std::max(next + interval, Clock::now() - milliseconds(1));
         }
-        // What a busy machine has kept us from sending is not made up for: it would come all at once.
-        next = std::max(next + interval, Clock::now() - milliseconds(1));
-    }
-    while (asker.receive() != 0) {
-    }
-    Outcome outcome = asker.so_far();
-    outcome.seconds = seconds_since(start);
-    outcome.watched = processor_time(settings.watch) - time_before;
-    return outcome;
+        while (asker.receive() != 0) {
+        }
+    });
 }
 
-// As fast as the server answers. Goes on until all threads have measured.
-Outcome ask_by_load(const Client& settings, std::atomic<unsigned>& measuring) {
+// As fast as the server answers. Then as long again as it took to settle: other threads may still measure.
+void ask_by_load(const Client& settings) {
     Asker asker(settings);
-    const Outcome& so_far = asker.so_far();
-    auto start = Clock::now();
-    const auto ask_until = [&](const auto& is_enough) {
-        while (!is_enough()) {
+    const auto ask_for = [&](unsigned time, uint64_t answers) {
+        const auto start = Clock::now();
+        while (Clock::now() < start + milliseconds(time) || asker.answers < answers) {
             asker.exchange(settings.window);
-            if (seconds_since(start) > 120)
+            if (Clock::now() > start + std::chrono::minutes(2))
                 throw std::runtime_error("hardly any answers");
         }
     };
-    ask_until([&] { return so_far.answers >= settings.heard; });
-    start = Clock::now();
-    ask_until([&] { return Clock::now() >= start + milliseconds(settings.settle); });
-    const Outcome before = so_far;
-    const double time_before = processor_time(settings.watch);
-    start = Clock::now();
+    ask_for(0, settings.warm_up);
+    ask_for(settings.settle, 0);
     // On a busy machine it may take longer until they are more than could have been under way all the time,
     // so that the server has had to run for them.
-    ask_until([&] {
-        return Clock::now() >= start + milliseconds(settings.milliseconds) &&
-               so_far.answers > before.answers + uint64_t{4} * settings.window;
-    });
-    const Outcome outcome{so_far.asked - before.asked, so_far.answers - before.answers,
-                          so_far.right - before.right, seconds_since(start),
-                          processor_time(settings.watch) - time_before};
-    --measuring;
-    ask_until([&] { return measuring == 0; });
-    return outcome;
+    const uint64_t least = asker.answers + uint64_t{4} * settings.window + 1;
+    asker.measure([&] { ask_for(settings.milliseconds, least); });
+    ask_for(settings.settle, 0);
 }
 
-Outcome ask_in_threads(const Client& settings) {
-    std::atomic<unsigned> measuring = settings.threads;
-    std::vector<std::future<Outcome>> threads;
-    for (unsigned index = 0; index < settings.threads; ++index)
-        threads.push_back(std::async(std::launch::async, [&] { return ask_by_load(settings, measuring); }));
-    Outcome sum;
-    for (auto& thread : threads) {
-        const Outcome outcome = thread.get();
-        sum.asked += outcome.asked;
-        sum.answers += outcome.answers;
-        sum.right += outcome.right;
-        sum.seconds += outcome.seconds / settings.threads;
-        sum.watched += outcome.watched / settings.threads;
+void run(const Client& settings) {
+    if (settings.size > largest_datagram || settings.count == 0 || settings.window > largest_window)
+        throw std::invalid_argument("datagram or window too large, or no clients");
+    std::signal(SIGTERM, [](int) { ended = 1; });
+    if (settings.requests != 0) {
+        ask_all(settings);
+    } else if (settings.rate != 0) {
+        ask_at_rate(settings);
+    } else {
+        std::vector<std::jthread> threads;
+        for (unsigned index = 0; index < settings.threads; ++index)
+            threads.emplace_back(ask_by_load, settings);
     }
-    return sum;
 }
 
 } // namespace
 
-int run(const Client& settings) {
-    if (settings.size > largest_datagram || settings.count == 0 || settings.window > largest_window)
-        throw std::invalid_argument("datagram or window too large, or no clients");
-    std::signal(SIGTERM, [](int) { ended = 1; });
-    const Outcome outcome = settings.requests != 0 ? ask_all(settings)
-                            : settings.rate != 0   ? ask_at_rate(settings)
-                                                   : ask_in_threads(settings);
-    const double used = static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
-    if (!settings.gate)
-        std::printf("%ju %ju %ju %.6f %.6f %.0f\n", uintmax_t{outcome.asked}, uintmax_t{outcome.answers},
-                    uintmax_t{outcome.right}, outcome.seconds, used, outcome.watched);
-    return 0;
+int main(int argc, char** argv) {
+    return run_with_settings(argc, argv, run);
 }
-
-} // namespace multihome::bench

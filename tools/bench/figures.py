@@ -1,25 +1,18 @@
 # SPDX-License-Identifier: MIT
-"""What the bench has found out: printed as a table while it comes in, kept as JSON for the tables and the picture."""
+"""What the bench has found out: printed while it comes in, kept as JSON for the tables and the picture."""
 import json
 import math
 import statistics
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 
 @dataclass
 class Sample:
     """The middle of several repetitions, and how sure it is."""
-    median: float = 0
-    low: float = 0
-    high: float = 0
-
-    def __bool__(self):
-        return self.high != 0
-
-
-def exactly(value):
-    return Sample(value, value, value)
+    median: float
+    low: float
+    high: float
 
 
 def spread(values):
@@ -32,8 +25,6 @@ def spread(values):
 def sure(values):
     """With the 95 % confidence interval of the median, by the order of the values alone: it holds whatever their
     distribution is."""
-    if not values:
-        return Sample()
     # How many values lie below the true median is binomial; 1.96 standard deviations of that on either side.
     count = len(values)
     reach = 1.96 * math.sqrt(count) / 2
@@ -47,13 +38,6 @@ class Budget:
     """What a figure has to keep to: "at most" or "at least" so much, or its "ratio at most" or "ratio at least"."""
     kind: str
     limit: float
-
-    def __str__(self):
-        return f"{self.kind} {self.limit:g}"
-
-
-def at_most(limit):
-    return Budget("at most", limit)
 
 
 def readable(value):
@@ -84,33 +68,18 @@ class Figure:
     def is_within_budget(self):
         if not self.budget:
             return True
-        value = (self.ratio or Sample()) if self.budget.kind.startswith("ratio") else self.value
-        return (value.median <= self.budget.limit if self.budget.kind.endswith("at most") else
-                value.median >= self.budget.limit)
+        value = self.ratio if self.budget.kind.startswith("ratio") else self.value
+        median = value.median if value else 0
+        return median <= self.budget.limit if self.budget.kind.endswith("at most") else median >= self.budget.limit
 
     def __str__(self):
+        """As the tables have it."""
         text = f"{readable(self.value.median)} {self.unit}"
-        if self.value.low != self.value.high:
-            text += f" ({readable(self.value.low)} to {readable(self.value.high)})"
-        text = f"    {self.subject:<22} {text:<40}"
-        if self.ratio:
-            text += f" x {self.ratio.median:.3f} ({self.ratio.low:.3f} to {self.ratio.high:.3f})"
+        if self.ratio and self.ratio.low != self.ratio.high:
+            text += f" (x {self.ratio.median:.3f}, {self.ratio.low:.3f} to {self.ratio.high:.3f})"
         if self.budget:
-            text += f" {self.budget}: {'met' if self.is_within_budget() else 'MISSED'}"
-        return text + (f"  {self.note}" if self.note else "")
-
-    def as_json(self):
-        fields = rounded(asdict(self))
-        if not self.ratio:
-            fields.pop("ratio", None)
-        return json.dumps(fields, sort_keys=True, separators=(",", ":"))
-
-
-def rounded(value):
-    """Without what is not there. Six digits are more than any of the figures are worth."""
-    if isinstance(value, dict):
-        return {name: rounded(each) for name, each in value.items() if each not in (None, "")}
-    return value if isinstance(value, str) else float(f"{value:.6g}")
+            text += f", {self.budget.kind} {self.budget.limit:g}: {'met' if self.is_within_budget() else '**missed**'}"
+        return text
 
 
 class Figures:
@@ -118,7 +87,6 @@ class Figures:
         self.machine = machine  # "This processor, 2 processors; this kernel; this compiler; this libc"
         self.all = []
         self.skipped = []
-        self.part = self.group = ""
 
     def begin(self, title):
         """Starts a part of the table."""
@@ -129,20 +97,25 @@ class Figures:
         if group != self.group:
             print(f"  {group}")
         self.group = group
-        self.all.append(Figure(self.part, group, subject, unit, value, **more))
-        print(self.all[-1], flush=True)
+        if not isinstance(value, Sample):  # it repeats exactly
+            value = Sample(value, value, value)
+        figure = Figure(self.part, group, subject, unit, value, **more)
+        self.all.append(figure)
+        print(f"    {subject:<22} {figure}  {figure.note}", flush=True)
 
     def add_all(self, group, unit, values, budgets={}):
         """A figure for each subject, of values that repeat exactly."""
         for subject, value in values.items():
-            self.add(group, subject, unit, exactly(value), budget=budgets.get(subject))
+            self.add(group, subject, unit, value, budget=budgets.get(subject))
 
-    def compare(self, group, unit, values, reference, budgets={}, notes={}):
-        """A figure for each subject, of its `values` in the order of the repetitions; ratios to the `reference`."""
+    def compare(self, group, unit, outcomes, value, reference, budgets={}, note=lambda outcomes: ""):
+        """A figure for each subject: the `value` of its outcomes, which are in the order of the repetitions; ratios to
+        the `reference`."""
+        values = {subject: list(map(value, mine)) for subject, mine in outcomes.items()}
         for subject, mine in values.items():
             ratios = [one / other for one, other in zip(mine, values.get(reference, ())) if other]
-            self.add(group, subject, unit, spread(mine), ratio=sure(ratios), budget=budgets.get(subject),
-                     note=notes.get(subject, ""))
+            self.add(group, subject, unit, spread(mine), ratio=sure(ratios) if ratios else None,
+                     budget=budgets.get(subject), note=note(outcomes[subject]))
 
     def skip(self, what, why):
         """Says why a part is missing."""
@@ -153,9 +126,7 @@ class Figures:
         """Prints the budgets that were missed, and how many there are."""
         missed = [figure for figure in self.all if not figure.is_within_budget()]
         if missed:
-            print("\nMissed budgets")
-        for figure in missed:
-            print(f"  {figure.name}: {readable((figure.ratio or figure.value).median)}, {figure.budget}")
+            print("\nMissed budgets", *(f"{figure.name}: {figure}" for figure in missed), sep="\n  ")
         budgets = sum(1 for figure in self.all if figure.budget)
         if budgets:
             print(f"{budgets - len(missed)} of {budgets} budgets met")
@@ -163,21 +134,26 @@ class Figures:
 
     def write(self, path):
         """As a file, a figure a line, so that a difference between two runs can be read."""
+        def fields(each):
+            """Those that are there. Six digits are more than any of the figures are worth."""
+            return {name: float(f"{value:.6g}") if isinstance(value, (int, float)) else value
+                    for name, value in vars(each).items() if value not in (None, "")}
+
         document = {"license": "SPDX-License-Identifier: MIT",
                     "low and high": "of a value: the quartiles of its repetitions; of a ratio: the 95 % confidence "
                                     "interval of the median of the repetitions' ratios",
                     "machine": self.machine, "figures": "@", "skipped": self.skipped}
-        lines = ",\n    ".join(figure.as_json() for figure in self.all)
+        lines = ",\n    ".join(json.dumps(figure, default=fields, sort_keys=True, separators=(",", ":"))
+                               for figure in self.all)
         Path(path).write_text(json.dumps(document, indent=2).replace('"@"', f"[\n    {lines}\n  ]") + "\n")
 
     @staticmethod
     def read(path):
-        document = json.loads(Path(path).read_text())
+        def known(fields):
+            kinds = [kind for kind in (Sample, Budget, Figure) if fields.keys() <= kind.__annotations__.keys()]
+            return kinds[0](**fields) if kinds else fields
+
+        document = json.loads(Path(path).read_text(), object_hook=known)
         figures = Figures(document["machine"])
-        figures.skipped = document["skipped"]
-        for figure in document["figures"]:
-            for name, kind in ("value", Sample), ("ratio", Sample), ("budget", Budget):
-                if name in figure:
-                    figure[name] = kind(**figure[name])
-            figures.all.append(Figure(**figure))
+        figures.all, figures.skipped = document["figures"], document["skipped"]
         return figures

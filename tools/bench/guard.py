@@ -7,38 +7,28 @@ ALLOWED_GROWTH = 1.10
 # A count of ten or so must not fail for one instruction that another register allocation brings.
 ALLOWED_ANYWAY = 1.5
 
-HEADING = """\
-# SPDX-License-Identifier: MIT
-# Instructions that must not grow by more than a tenth, and what misses its budget, each with its reason: nothing
-# else may (test bench.instructions). Where they do for a good reason:
-#   build/multihome-bench instructions --quick --keep tests/bench/figures.txt
-# keeps the reasons that are here, and asks for those that are missing. Other compilers, other versions of libc and
-# other kinds of build skip the test.
-"""
 NO_REASON = "(say why)"
 
 
 class Kept:
     def __init__(self, path):
         text = Path(path).read_text()
+        self.heading = re.match("(?:#.*\n)*", text)[0]
         self.made_by = "".join(re.findall("^made by (.*)", text, re.MULTILINE))
         self.values = {name: float(value) for value, name in re.findall(r"^ *([\d.]+)  (.*)", text, re.MULTILINE)}
-        self.excuses = dict(re.findall("^over its budget: (.*?)(?:, because (.*))?$", text, re.MULTILINE))
+        self.reasons = dict(re.findall("^over its budget: (.*?), because (.*)$", text, re.MULTILINE))
 
     def problems(self, figure):
-        value, before = figure.value.median, self.values.get(figure.name)
+        before = self.values.get(figure.name)
         if before is None:
             yield "is not kept there"
-        elif value > before * ALLOWED_GROWTH + ALLOWED_ANYWAY:
-            yield f"{value:.1f}, GROWN from {before:.1f}"
-        excuse = self.excuses.get(figure.name)
+        elif figure.value.median > before * ALLOWED_GROWTH + ALLOWED_ANYWAY:
+            yield f"GROWN from {before:.1f}"
         if figure.is_within_budget():
-            if excuse is not None:
-                yield f"{value:.1f}, {figure.budget}: it is within its budget now, keep that"
-        elif excuse is None:
-            yield f"{value:.1f}, {figure.budget}: OVER ITS BUDGET, and no excuse is kept"
-        elif excuse in ("", NO_REASON):
-            yield "is over its budget without a reason"
+            if figure.name in self.reasons:
+                yield "is within its budget now, keep that"
+        elif self.reasons.get(figure.name, NO_REASON) == NO_REASON:
+            yield "OVER ITS BUDGET, and no reason is kept"
 
 
 def guarded(figures):
@@ -46,14 +36,14 @@ def guarded(figures):
             if figure.subject.startswith("above ") and figure.unit in ("instructions", "page faults")]
 
 
-def keep(path, figures, made_by):
-    """Writes the counts, and what misses its budget, with the reasons that are there already."""
-    excuses = Kept(path).excuses
-    lines = [f"made by {made_by}"]
+def keep(figures, path):
+    """Writes the counts, and what misses its budget, with the heading and the reasons that are there already."""
+    kept = Kept(path)
+    lines = [f"made by {figures.made_by}"]
     lines += [f"{figure.value.median:10.1f}  {figure.name}" for figure in guarded(figures)]
-    lines += [f"over its budget: {figure.name}, because {excuses.get(figure.name) or NO_REASON}"
+    lines += [f"over its budget: {figure.name}, because {kept.reasons.get(figure.name, NO_REASON)}"
               for figure in guarded(figures) if not figure.is_within_budget()]
-    Path(path).write_text(HEADING + "\n".join(lines) + "\n")
+    Path(path).write_text(kept.heading + "\n".join(lines) + "\n")
 
 
 def is_comparable(path, made_by):
@@ -64,10 +54,11 @@ def is_comparable(path, made_by):
     return kept == made_by
 
 
-def compare(path, figures, is_wanted):
+def compare(figures, path, is_wanted):
     """Prints all that has grown, that exceeds a budget, and that is missing though it `is_wanted`. True: nothing."""
     kept = Kept(path)
-    complaints = [f"{figure.name}: {problem}" for figure in guarded(figures) for problem in kept.problems(figure)]
+    complaints = [f"{figure.name}: {figure}: {problem}" for figure in guarded(figures)
+                  for problem in kept.problems(figure)]
     missing = kept.values.keys() - {figure.name for figure in figures.all}
     complaints += [f"{name}: was not measured" for name in sorted(missing) if is_wanted(name.rpartition(": ")[0])]
     print(f"\nAgainst {path}", *complaints, sep="\n  ")

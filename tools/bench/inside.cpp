@@ -7,26 +7,26 @@
 //     build/multihome-bench-inside --benchmark_filter='look-ups/shim/1000/'
 //
 // A benchmark is called WHAT/SUBJECT/PEERS. inside.py makes figures of it, and of the counters.
-#include "tools/bench/callgrind.hpp"
 #include "tools/bench/tables.hpp"
 
 #include "shim/base/control.hpp"
+#include "shim/base/settings.hpp"
 
 #include <algorithm>
 #include <array>
 #include <benchmark/benchmark.h>
-#include <deque>
-#include <fstream>
 #include <memory>
-#include <string>
 #include <thread>
 #include <vector>
 
 namespace multihome::bench {
 
+void add_not_ours(); // pass_on.cpp
+
 namespace {
 
 using benchmark::State;
+constexpr uint64_t table_size = 2 * Settings::default_peers; // conversations
 
 // Each peer once: multiplying by an odd number is a bijection.
 TableKey key_of(size_t peer) {
@@ -37,7 +37,7 @@ TableKey key_of(size_t peer) {
 const std::array<LocalIndex, 4> locals = [] {
     std::array<LocalIndex, 4> all{};
     for (uint32_t index = 0; index < all.size(); ++index)
-        all[index] = local_addresses().intern({Address::from_ipv4({index + 1}), 0});
+        all[index] = local_addresses.intern({Address::from_ipv4({index + 1}), 0});
     return all;
 }();
 
@@ -75,22 +75,12 @@ struct Filled {
     void fill(size_t count) {
         table = std::make_unique<Table>(count);
         std::vector<std::jthread> filling;
-        for (unsigned half : {0U, 1U})
+        for (size_t half : {0U, 1U})
             filling.emplace_back([=, this] {
                 const TableUser user;
                 for (size_t peer = half; peer < count; peer += 2)
                     table->set(key_of(peer), locals[peer % 4]);
             });
-    }
-
-    // An operation on a peer drawn by lot.
-    void operate(bool update, Random& random) {
-        const uint64_t number = random();
-        const TableKey key = key_of((number >> 16) % peers);
-        if (update)
-            table->set(key, locals[number >> 62]);
-        else
-            benchmark::DoNotOptimize(table->find(key));
     }
 
     static Filled& of(const State& state) {
@@ -109,37 +99,42 @@ struct Filled {
 // the table, whatever its size.
 template <typename Table>
 void run_table(State& state, bool update, int unmeasured) {
-    auto& filled = Filled<Table>::of(state);
+    const auto& filled = Filled<Table>::of(state);
     const TableUser user;
     Random random(static_cast<uint64_t>(state.thread_index()) + 1);
+    const auto operate = [&] { // on a peer drawn by lot
+        const uint64_t number = random();
+        const TableKey key = key_of((number >> 16) % filled.peers);
+        if (update)
+            filled.table->set(key, locals[number >> 62]);
+        else
+            benchmark::DoNotOptimize(filled.table->find(key));
+    };
     for (int index = 0; index < unmeasured; ++index)
-        filled.operate(update, random);
+        operate();
     CALLGRIND_START_INSTRUMENTATION;
     for (auto _ : state)
-        filled.operate(update, random);
+        operate();
     CALLGRIND_DUMP_STATS;
+    if (state.thread_index() == 0)
+        state.counters = {{"bytes/peer", filled.bytes}, {"% found", filled.found}};
     state.SetItemsProcessed(state.iterations());
-    if (state.thread_index() != 0)
-        return;
-    state.counters["bytes/peer"] = filled.bytes;
-    state.counters["% found"] = filled.found;
 }
 
 template <typename Table>
 void add_table(const std::string& name) {
-    const std::vector<std::vector<int64_t>> peers = {{1'000, 100'000, 1'000'000, 10'000'000}};
     for (const bool update : {false, true}) {
-        const std::string what = (update ? "updates/" : "look-ups/") + name;
-        benchmark::RegisterBenchmark(what.c_str(), [=](State& state) { run_table<Table>(state, update, 0); })
-            ->ArgsProduct(peers)
-            // Filled before there are threads.
-            ->Setup([](const State& state) { Filled<Table>::of(state); })
-            ->DenseThreadRange(1, 4)
-            ->UseRealTime();
-        benchmark::RegisterBenchmark(("cache lines of " + what).c_str(),
-                                     [=](State& state) { run_table<Table>(state, update, 2000); })
-            ->ArgsProduct(peers)
-            ->Iterations(20'000);
+        const std::string what = update ? "updates/" : "look-ups/";
+        const auto add = [&](const std::string& measured, int unmeasured) {
+            return benchmark::RegisterBenchmark(
+                       (measured + what).append(name).c_str(),
+                       [=](State& state) { run_table<Table>(state, update, unmeasured); })
+                ->ArgsProduct({{1'000, 100'000, 1'000'000, 10'000'000}});
+        };
+        // Filled before there are threads.
+        const auto fill = [](const State& state) { Filled<Table>::of(state); };
+        add("", 0)->Setup(fill)->DenseThreadRange(1, 4)->UseRealTime();
+        add("cache lines of ", 2000)->Iterations(20'000);
     }
 }
 
@@ -148,42 +143,36 @@ void add_table(const std::string& name) {
 // kinds of honest peers: those that ask again and again, who become known, and `fresh` ones that ask once, of
 // which a table cannot know that they are honest.
 double right_in_flood(uint64_t delay, bool fresh) {
-    struct Request {
-        uint64_t due;
-        TableKey peer;
-        LocalIndex local;
-    };
     constexpr uint64_t honest_peers = 1000;
     constexpr uint64_t datagrams_a_tick = 100'000 / ticks_a_second;
     // A request at a time for each honest peer, evenly spread; of those that ask only once, at most one in a
     // hundred datagrams, because more would be the traffic and not the flood.
     const uint64_t interval = std::max<uint64_t>(fresh ? 100 : 1, delay / honest_peers + 1);
-    ShimTable table(default_peers);
-    std::deque<Request> waiting;
-    uint64_t requests = 0;
+    const auto peer_of = [=](uint64_t request) {
+        const uint64_t peer = fresh ? request : request % honest_peers;
+        return TableKey{static_cast<uint32_t>(peer * 2246822519U), 2222, 53};
+    };
+    const auto asked_by = [=](uint64_t request) { return locals[1 + request / honest_peers % 2]; };
+    ShimTable table(Settings::default_peers);
     uint64_t answers = 0;
     uint64_t right = 0;
-    for (uint64_t now = 0; now < 10 * ShimTable::entries_for(default_peers); ++now) {
+    for (uint64_t now = 0; now < 10 * table_size; ++now) {
         const auto ticks = static_cast<Ticks>(now / datagrams_a_tick + 1);
         table.set({static_cast<uint32_t>(now * 2654435761U), 1111, 53}, locals[0], ticks);
-        if (now % interval == 0) {
-            const uint64_t peer = fresh ? requests : requests % honest_peers;
-            const Request request{now + delay,
-                                  {static_cast<uint32_t>(peer * 2246822519U), 2222, 53},
-                                  locals[1 + requests / honest_peers % 2]};
-            table.set(request.peer, request.local, ticks);
-            waiting.push_back(request);
-            ++requests;
+        if (now % interval == 0)
+            table.set(peer_of(now / interval), asked_by(now / interval), ticks);
+        if (now >= delay && (now - delay) % interval == 0) {
+            const uint64_t request = (now - delay) / interval;
+            right += table.answer(peer_of(request), ticks) == asked_by(request);
+            ++answers;
         }
-        for (; !waiting.empty() && waiting.front().due <= now; waiting.pop_front(), ++answers)
-            right += table.answer(waiting.front().peer, ticks) == waiting.front().local;
     }
     return 100.0 * static_cast<double>(right) / static_cast<double>(answers);
 }
 
 // The longest delay at which 99.9 % of the answers are right, to a hundredth of the table's size.
 double longest_delay(bool fresh) {
-    const uint64_t step = ShimTable::entries_for(default_peers) / 200;
+    const uint64_t step = table_size / 200;
     uint64_t good = 0;
     for (uint64_t bad = 200; bad - good > 1;) {
         const uint64_t middle = (good + bad) / 2;
@@ -192,72 +181,65 @@ double longest_delay(bool fresh) {
     return static_cast<double>(good * step);
 }
 
-void add_floods() {
-    const auto add = [](const std::string& name, const std::string& counter, auto value) {
-        benchmark::RegisterBenchmark(name.c_str(), [=](State& state) {
+void add_flood(const std::string& name, bool fresh) {
+    const auto add = [&](const std::string& subject, const char* counter, const auto& value) {
+        benchmark::RegisterBenchmark((name + "/" + subject).c_str(), [=](State& state) {
             for (auto _ : state)
                 state.counters[counter] = value();
         })->Iterations(1);
     };
-    for (const bool fresh : {false, true}) {
-        const std::string flood =
-            fresh ? "flood, each honest peer asks once/" : "flood, 1000 honest peers ask again and again/";
-        for (const double share : {0.01, 0.1, 0.4, 1.0, 2.0}) {
-            const auto delay = static_cast<uint64_t>(default_peers * share);
-            add(flood + std::to_string(delay) + " datagrams late", "% right",
-                [=] { return right_in_flood(delay, fresh); });
+    for (const double share : {0.01, 0.1, 0.4, 1.0, 2.0}) {
+        const auto delay = static_cast<uint64_t>(Settings::default_peers * share);
+        add(std::to_string(delay) + " datagrams late", "% right",
+            [=] { return right_in_flood(delay, fresh); });
+    }
+    add("99.9 % right up to", "datagrams late", [=] { return longest_delay(fresh); });
+}
+
+// Of a peer of one family.
+void add_family(const std::string& family, const Address& address) {
+    benchmark::RegisterBenchmark(("hash of a conversation/" + family).c_str(), [=](State& state) {
+        const HashKey secret = steady_key();
+        ConversationKey key({address, 0, 53}, 53);
+        for (auto _ : state) {
+            benchmark::DoNotOptimize(key);
+            benchmark::DoNotOptimize(multihome::hash_of(key, secret));
         }
-        add(flood + "99.9 % right up to", "datagrams late", [=] { return longest_delay(fresh); });
-    }
+    });
+    benchmark::RegisterBenchmark(("reading packet information/" + family).c_str(), [=](State& state) {
+        alignas(cmsghdr) unsigned char buffer[control::own_space];
+        const size_t length = control::write_source(buffer, {address, 0});
+        for (auto _ : state) {
+            benchmark::DoNotOptimize(buffer);
+            benchmark::DoNotOptimize(control::read(buffer, length, {}));
+        }
+    });
 }
-
-void hash_conversation(State& state, ConversationKey key) {
-    const HashKey secret = bench_key();
-    for (auto _ : state) {
-        benchmark::DoNotOptimize(key);
-        benchmark::DoNotOptimize(multihome::hash_of(key, secret));
-    }
-}
-BENCHMARK_CAPTURE(hash_conversation, ipv4, ConversationKey({Address::from_ipv4({0x9e3779b1}), 0, 53}, 53))
-    ->Name("hash of a conversation/IPv4");
-BENCHMARK_CAPTURE(hash_conversation, ipv6,
-                  ConversationKey({{0x0123456789abcdef, 0xfedcba9876543210}, 0, 53}, 53))
-    ->Name("hash of a conversation/IPv6");
-
-// A control message as the kernel writes it, read.
-template <typename Information, int level, int type>
-void read_information(State& state) {
-    alignas(cmsghdr) unsigned char buffer[CMSG_SPACE(sizeof(Information))] = {};
-    *reinterpret_cast<cmsghdr*>(buffer) = {CMSG_LEN(sizeof(Information)), level, type};
-    buffer[CMSG_LEN(4)] = 127;
-    for (auto _ : state) { // NOLINT(clang-analyzer-deadcode.DeadStores)
-        benchmark::DoNotOptimize(buffer);
-        benchmark::DoNotOptimize(control::read(buffer, sizeof buffer, {}));
-    }
-}
-BENCHMARK(read_information<in_pktinfo, IPPROTO_IP, IP_PKTINFO>)->Name("reading packet information/IPv4");
-BENCHMARK(read_information<in6_pktinfo, IPPROTO_IPV6, IPV6_PKTINFO>)->Name("reading packet information/IPv6");
-
-#ifndef __clang_analyzer__ // it takes what Google Benchmark keeps for a leak
-[[maybe_unused]] const bool are_added = [] {
-    add_table<ShimTable>("shim");
-    add_table<MutexTable>("mutex and map");
-#ifdef MULTIHOME_BENCH_TBB
-    add_table<TbbTable>("oneTBB");
-#endif
-#ifdef MULTIHOME_BENCH_CUCKOO
-    add_table<CuckooTable>("libcuckoo");
-#endif
-#ifdef MULTIHOME_BENCH_URCU
-    add_table<UrcuTable>("liburcu");
-#endif
-    add_floods();
-    return true;
-}();
-#endif
 
 } // namespace
 
 } // namespace multihome::bench
 
-BENCHMARK_MAIN();
+int main(int argc, char** argv) {
+    using namespace multihome::bench;
+#ifndef __clang_analyzer__ // it takes what Google Benchmark keeps for a leak
+    add_table<ShimTable>("shim");
+    add_table<MutexTable>("mutex and map");
+#if __has_include(<oneapi/tbb/concurrent_hash_map.h>)
+    add_table<TbbTable>("oneTBB");
+#endif
+#if __has_include(<libcuckoo/cuckoohash_map.hh>)
+    add_table<CuckooTable>("libcuckoo");
+#endif
+#if __has_include(<urcu/rculfhash.h>)
+    add_table<UrcuTable>("liburcu");
+#endif
+    add_flood("flood, 1000 honest peers ask again and again", false);
+    add_flood("flood, each honest peer asks once", true);
+    add_family("IPv4", multihome::Address::from_ipv4({0x9e3779b1}));
+    add_family("IPv6", {0x0123456789abcdef, 0xfedcba9876543210});
+    add_not_ours();
+#endif
+    benchmark::Initialize(&argc, argv);
+    benchmark::RunSpecifiedBenchmarks();
+}

@@ -2,20 +2,17 @@
 # SPDX-License-Identifier: MIT
 #
 # The tests' lab for lab.py: two interfaces, and whatever command comes in as a line is run in it. "done" is the line
-# after what it prints. Ends with standard input. The programs of the bench are in MULTIHOME_BENCH_PROGRAMS, the library,
-# which has multihomectl beside it, in MULTIHOME_LIBRARY.
+# after what it prints. Ends with standard input. The library, which has multihomectl beside it, is in MULTIHOME_LIBRARY.
 set -euo pipefail
 MULTIHOMECTL=${MULTIHOME_LIBRARY%/*}/multihomectl
-# shellcheck source-path=SCRIPTDIR source=../../tests/lab/lab.sh
-. "$(dirname "${BASH_SOURCE[0]}")/../../tests/lab/lab.sh"
-# shellcheck source-path=SCRIPTDIR source=../../tests/lab/recipes.sh
-. "$(dirname "${BASH_SOURCE[0]}")/../../tests/lab/recipes.sh"
 ENGINE_TOOL=$MULTIHOMECTL
-# shellcheck source-path=SCRIPTDIR source=../../tests/engine/engine.sh
-. "$(dirname "${BASH_SOURCE[0]}")/../../tests/engine/engine.sh"
-
-# shellcheck disable=SC2317 # lab.py calls it
-serve() { start_server server "$MULTIHOME_BENCH_PROGRAMS" server port="$LAB_PORT" "$@"; } # NAME=VALUE...
+cd "$(dirname "${BASH_SOURCE[0]}")/../../tests"
+# shellcheck source-path=SCRIPTDIR/../../tests source=lab/lab.sh
+. lab/lab.sh
+# shellcheck source-path=SCRIPTDIR/../../tests source=lab/recipes.sh
+. lab/recipes.sh
+# shellcheck source-path=SCRIPTDIR/../../tests source=engine/engine.sh
+. engine/engine.sh
 
 need nft conntrack
 need_shim
@@ -23,15 +20,6 @@ lab_topology_b
 # The client is as many peers as there are addresses in 10.0.0.0/8.
 ip -n "$LAB_CLIENT" route add local 10.0.0.0/8 dev lo
 ip -n "$LAB_SERVER" route add default via 198.51.100.1 dev eth1 table 42
-# Whether the engine can be had shows only when it is tried, which would end this script where it cannot.
-# shellcheck disable=SC2034 # for lab.py
-if ENGINE_MISSING=$(
-    # shellcheck disable=SC2317 # engine_end calls it
-    lab_end() { :; }
-    engine_start 2>&1
-); then
-    engine_start
-fi
 while read -r command; do
     eval "$command" </dev/null
     echo "done"

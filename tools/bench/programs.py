@@ -1,20 +1,16 @@
 # SPDX-License-Identifier: MIT
 """Starting the programs that are measured, and those that ask them, in a network of our own."""
+import argparse
 import ctypes
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 
-from figures import Figures
-
 LIBC = ctypes.CDLL(None, use_errno=True)
-CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
-PR_SET_PDEATHSIG = 1
+CLONE_NEWUSER, CLONE_NEWNET, PR_SET_PDEATHSIG = 0x10000000, 0x40000000, 1
 
 # The three servers that are compared: without multihome, using IP_PKTINFO itself, with the shim preloaded.
 SUBJECTS = ("bare", "native", "shim")
@@ -62,28 +58,33 @@ class Program(subprocess.Popen):
 
 
 class Outcome:
-    """What a client has printed, see programs.hpp."""
+    """What a client has printed, see client.cpp: the sums of all its threads."""
 
-    def __init__(self, line):
-        (self.asked, self.answers, self.right, self.seconds, self.processor_seconds,
-         self.server_time) = map(float, line.split())  # the last in nanoseconds
+    def __init__(self, output):
+        lines = [map(float, line.split()) for line in output.splitlines()]
+        (self.asked, self.answers, self.right, seconds, self.processor_seconds, server_time) = map(sum, zip(*lines))
+        self.seconds, self.server_time = seconds / len(lines), server_time / len(lines)
         self.rate = self.answers / self.seconds if self.seconds else 0
         self.right_percent = 100 * self.right / (self.answers or 1)
 
 
-@dataclass
-class Bench:
-    """What was asked for, and what has been found out."""
-    figures: Figures
-    built: Path  # where the programs are
-    library: str  # libmultihome.so
-    quick: bool  # fewer and shorter repetitions
-    full: bool  # also what takes minutes
-    only: re.Pattern  # only rows whose names it matches
-    profiles: str  # where callgrind's files are kept
+class Bench(argparse.Namespace):
+    """What was asked for on the command line, where the programs were `built`, and the `figures` that are found out."""
 
-    def is_wanted(self, row):
-        return self.only.search(row) is not None
+    def wanted(self, names):
+        return [name for name in names if self.only.search(name)]
+
+    def take_turns(self, rows, subjects, repetitions, run):
+        """What `run(self, row, subject)` brings, by row and subject, in the order of the repetitions. What else the
+        machine does meets all subjects. In a hurry, three repetitions."""
+        outcomes = {row: {subject: [] for subject in subjects} for row in rows}
+        for repetition in range(3 if self.quick else repetitions):
+            # ABC, BCA, CAB: who comes first after another row is not always the same.
+            first = repetition % len(subjects)
+            for row in rows:
+                for subject in (*subjects[first:], *subjects[:first]):
+                    outcomes[row][subject].append(run(self, row, subject))
+        return outcomes
 
     def can(self, part, *trial):
         """Whether this command is installed and permitted; `part` is left out where not."""
@@ -92,21 +93,26 @@ class Bench:
             self.figures.skip(part, f"`{' '.join(trial)}` does not work here")
         return works
 
-    def command(self, role, **settings):
-        """Its settings are those of programs.hpp."""
-        words = [f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in settings.items()]
-        return [str(self.built / "multihome-bench-programs"), role, *words]
+    def program(self, name):
+        return f"{self.built}/multihome-bench-{name}"
+
+    def inside(self, wanted, *options):
+        """Runs the benchmarks inside one process whose names begin so."""
+        return [self.program("inside"), f"--benchmark_filter=^{wanted}", "--benchmark_format=json", *options]
 
     def environment(self, subject):
         return {"LD_PRELOAD": self.library} if subject == "shim" else {}
 
     def server(self, subject, settings, environment={}, processors=ANYWHERE, under=()):
-        """`under`: the beginning of the command line of a tool."""
-        return Program([*under, *self.command("server", native=subject == "native", **settings)],
-                       {**self.environment(subject), **environment}, processors)
+        """Its settings are at the head of server.cpp, those of a client at that of client.cpp. `under`: the beginning
+        of the command line of a tool."""
+        settings = json.dumps({"native": subject == "native", **settings})
+        return Program([*under, self.program("server"), settings], {**self.environment(subject), **environment},
+                       processors)
 
     def client(self, port, processors=ANYWHERE, stdout=subprocess.PIPE, under=(), **settings):
-        return Program([*under, *self.command("client", port=port, **settings)], {}, processors, stdout)
+        settings = json.dumps({"port": int(port), **settings})
+        return Program([*under, self.program("client"), settings], {}, processors, stdout)
 
 
 # Clients ask addresses that the routing table would not answer from, so that a wrong answer shows: from 127.0.0.2 and

@@ -1,24 +1,42 @@
 // SPDX-License-Identifier: MIT
-#include "tools/bench/callgrind.hpp"
+//
+// The servers that are measured. A server answers from one UDP socket that is bound to the wildcard address,
+// and prints its port as a line once all its threads and workers are there.
 #include "tools/bench/programs.hpp"
-#include "tools/bench/shim_table.hpp"
-#include "tools/bench/sockets.hpp"
 
 #include <array>
 #include <csignal>
 #include <cstddef>
-#include <limits>
 #include <memory>
-#include <netinet/in.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <thread>
-#include <unistd.h>
+#include <vector>
 
-namespace multihome::bench {
+using namespace multihome::bench;
 
 namespace {
+
+struct Server {
+    bool native = false; // uses IP_PKTINFO itself
+    bool ipv6 = false;   // on ::, which IPv4 clients reach as well
+    // "plain": recvfrom() and sendto(); "messages": recvmsg() and sendmsg(); "batches": recvmmsg() and
+    // sendmmsg(). A native program needs control messages: it uses messages in the place of plain calls.
+    std::string calls = "plain";
+    // Where it keeps its buffers, addresses and message headers: close together on the "stack", or each on
+    // pages of its own, on the "heap" or "fixed".
+    std::string memory = "stack";
+    unsigned room = largest_batch; // messages that a batch has room for: 1, 8 or 32
+    unsigned threads = 1;          // all on one socket, so that each has the same to do
+    unsigned workers = 1;          // forked, as well
+    uint64_t warm_up = 0;          // requests that are not counted by callgrind
+    uint64_t requests = 0;         // ends after that many more; 0: never
+    bool gated = false;            // waits for a byte on standard input before each receive call
+    bool marks = false;            // stores to 0x10000000 before each receive call
+    uint16_t port = 0;             // 0: any
+};
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Server, native, ipv6, calls, memory, room, threads, workers,
+                                                warm_up, requests, gated, marks, port)
 
 // Where nothing else lies.
 void* const mark = reinterpret_cast<void*>(0x10000000);
@@ -27,22 +45,16 @@ void* const mark = reinterpret_cast<void*>(0x10000000);
 struct Ipv4 {
     using Address = sockaddr_in;
     using Information = in_pktinfo;
-    static constexpr int family = AF_INET;
-    static constexpr int level = IPPROTO_IP;
-    static constexpr int option = IP_PKTINFO;
-    static constexpr int message = IP_PKTINFO;
-    static Address wildcard(uint16_t port) { return ipv4_address(INADDR_ANY, port); }
-    static void forget_interface(Information& information) { information.ipi_ifindex = 0; }
+    static constexpr sa_family_t family = AF_INET;
+    static constexpr int level = IPPROTO_IP, option = IP_PKTINFO, message = IP_PKTINFO;
+    static constexpr auto interface_index = &in_pktinfo::ipi_ifindex;
 };
 struct Ipv6 {
     using Address = sockaddr_in6;
     using Information = in6_pktinfo;
-    static constexpr int family = AF_INET6;
-    static constexpr int level = IPPROTO_IPV6;
-    static constexpr int option = IPV6_RECVPKTINFO;
-    static constexpr int message = IPV6_PKTINFO;
-    static Address wildcard(uint16_t port) { return {AF_INET6, htons(port), 0, in6addr_any, 0}; }
-    static void forget_interface(Information& information) { information.ipi6_ifindex = 0; }
+    static constexpr sa_family_t family = AF_INET6;
+    static constexpr int level = IPPROTO_IPV6, option = IPV6_RECVPKTINFO, message = IPV6_PKTINFO;
+    static constexpr auto interface_index = &in6_pktinfo::ipi6_ifindex;
 };
 
 // What a server with room for `room` messages keeps between its calls. `apart`: each kind on pages of its
@@ -83,7 +95,8 @@ template <typename Family>
 void turn_around(msghdr& message) {
     for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header))
         if (header->cmsg_level == Family::level && header->cmsg_type == Family::message) {
-            Family::forget_interface(*reinterpret_cast<typename Family::Information*>(CMSG_DATA(header)));
+            auto* information = reinterpret_cast<typename Family::Information*>(CMSG_DATA(header));
+            information->*Family::interface_index = 0;
             return;
         }
 }
@@ -160,48 +173,41 @@ struct Loop {
     }
 };
 
-template <typename Family, unsigned room, typename Work>
-void with_workspace(Memory memory, const Work& work) {
-    using Apart = Workspace<Family, room, true>;
-    if (memory == Memory::stack) {
-        Workspace<Family, room, false> space;
-        work(space);
-    } else if (memory == Memory::heap) {
-        const auto space = std::make_unique<Apart>();
-        work(*space);
-    } else {
-        static Apart space;
-        work(space);
-    }
-}
-
 template <typename Family, bool native, unsigned room>
 [[gnu::noinline]] void serve_with_room(int fd, const Server& settings) {
     const Loop loop{fd, settings.gated, settings.marks};
-    with_workspace<Family, room>(settings.memory, [&](auto& space) {
+    const bool batches = settings.calls == "batches";
+    const bool messages = native || settings.calls == "messages";
+    const auto serve_in = [&](auto& space) {
         const auto work = [&](uint64_t requests) {
-            if (settings.calls == Calls::batches)
+            if (batches)
                 loop.template batches<Family, native>(space, requests);
-            else if constexpr (room == 1) {
-                if (native || settings.calls == Calls::messages)
-                    loop.template messages<Family, native>(space, requests);
-                else
-                    loop.template plain<Family>(space, requests);
-            }
+            else if constexpr (room == 1)
+                messages ? loop.template messages<Family, native>(space, requests)
+                         : loop.template plain<Family>(space, requests);
         };
         if (settings.warm_up != 0)
             work(settings.warm_up);
         CALLGRIND_START_INSTRUMENTATION;
-        work(settings.requests != 0 ? settings.requests : std::numeric_limits<uint64_t>::max());
+        work(settings.requests != 0 ? settings.requests : UINT64_MAX);
         CALLGRIND_DUMP_STATS;
-    });
+    };
+    if (settings.memory == "stack") {
+        Workspace<Family, room, false> space;
+        serve_in(space);
+    } else if (settings.memory == "heap") {
+        serve_in(*std::make_unique<Workspace<Family, room, true>>());
+    } else {
+        static Workspace<Family, room, true> space;
+        serve_in(space);
+    }
 }
 
 template <typename Family, bool native>
 void serve(int fd, const Server& settings) {
     // The stack goes on at the same place in a page, wherever the environment makes it begin: what crosses a
     // page costs the shim more.
-    const bool is_small = settings.calls != Calls::batches || settings.room == 1;
+    const bool is_small = settings.calls != "batches" || settings.room == 1;
     const auto here = reinterpret_cast<uintptr_t>(__builtin_frame_address(0));
     *static_cast<volatile char*>(__builtin_alloca((here - (is_small ? 0 : 2560)) % 4096 + 1)) = 0;
     if (is_small)
@@ -214,29 +220,31 @@ void serve(int fd, const Server& settings) {
 
 template <typename Family, bool native>
 void serve_in_threads(const Server& settings) {
-    const int socket = make_socket(Family::family, SOCK_DGRAM);
-    if (settings.native)
-        set_option(socket, Family::level, Family::option, 1, "packet information");
-    enlarge_buffers(socket);
-    bind_to(socket, Family::wildcard(settings.port));
+    const int fd = check(socket(Family::family, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket");
+    if (native)
+        set_option(fd, Family::level, Family::option, 1);
+    // In an IPv4 address, too, the port comes second, and zeroes stand for any address.
+    sockaddr_in6 address{Family::family, htons(settings.port), 0, {}, 0};
+    bind_with_room(fd, address);
     if (settings.warm_up != 0) // it is counted
         use_steady_key();
     for (unsigned index = 1; index < settings.workers; ++index)
         if (check(fork(), "fork") == 0) {
             prctl(PR_SET_PDEATHSIG, SIGKILL);
-            serve<Family, native>(socket, settings);
+            serve<Family, native>(fd, settings);
             _exit(0);
         }
     std::vector<std::jthread> threads;
     for (unsigned index = 1; index < settings.threads; ++index)
-        threads.emplace_back(serve<Family, native>, socket, settings);
-    announce(socket);
-    serve<Family, native>(socket, settings);
+        threads.emplace_back(serve<Family, native>, fd, settings);
+    socklen_t length = sizeof address;
+    check(getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length), "getsockname");
+    std::printf("%u\n", ntohs(address.sin6_port));
+    std::fflush(stdout);
+    serve<Family, native>(fd, settings);
 }
 
-} // namespace
-
-int run(const Server& settings) {
+void run(const Server& settings) {
     if (settings.marks && mmap(mark, 4096, PROT_READ | PROT_WRITE,
                                MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == MAP_FAILED)
         fail("mmap");
@@ -244,7 +252,10 @@ int run(const Server& settings) {
         settings.native ? serve_in_threads<Ipv6, true>(settings) : serve_in_threads<Ipv6, false>(settings);
     else
         settings.native ? serve_in_threads<Ipv4, true>(settings) : serve_in_threads<Ipv4, false>(settings);
-    return 0;
 }
 
-} // namespace multihome::bench
+} // namespace
+
+int main(int argc, char** argv) {
+    return run_with_settings(argc, argv, run);
+}
