@@ -154,7 +154,10 @@ private:
         unsigned count;
         unsigned start;
 
-        unsigned at(unsigned step) const { return first + (start + step) % count; }
+        unsigned at(unsigned step) const {
+            const unsigned place = start + step;
+            return first + (place < count ? place : place - count);
+        }
     };
 
     struct alignas(32) Slot {
@@ -227,10 +230,11 @@ private:
             (address.first ^ address.first >> 32) * ((secret_[0] ^ 0x9e3779b97f4a7c15U) | 1) +
             (address.second ^ address.second >> 32) * ((secret_[1] ^ 0xc2b2ae3d27d4eb4fU) | 1) +
             local.interface_index * 0x165667b19e3779f9U;
-        const auto spread = static_cast<unsigned>(mixed >> 48);
-        return address.is_ipv4_loopback()
-                   ? Window{first, first_beyond - first, spread % (first_beyond - first)}
-                   : Window{first_beyond, count - first_beyond, spread % (count - first_beyond)};
+        const auto window_in = [mixed](unsigned from, unsigned number) {
+            return Window{from, number, static_cast<unsigned>((mixed >> 32) * number >> 32)};
+        };
+        return address.is_ipv4_loopback() ? window_in(first, first_beyond - first)
+                                          : window_in(first_beyond, count - first_beyond);
     }
 
     std::array<uint64_t, 2> secret_;
