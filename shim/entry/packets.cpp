@@ -55,12 +55,6 @@ Socket socket_for_sending(int fd, const msghdr* message) {
     return socket_for_sending(fd, message->msg_name, message->msg_namelen);
 }
 
-// A call has sent on a socket that is none of ours. `socket`: from socket_for_sending().
-void note_sent(Socket socket, const void* address, socklen_t length) {
-    if (socket.is(Socket::Kind::unbound))
-        connect::after_first_send(static_cast<const sockaddr*>(address), length);
-}
-
 // The ways on where a quick look at the descriptor's word does not tell: functions of their own with the same
 // arguments, so that the compiler makes a jump of each way on, and saves no registers before.
 
@@ -93,12 +87,8 @@ void note_sent(Socket socket, const void* address, socklen_t length) {
 [[gnu::cold, gnu::noinline]] ssize_t sendto_after_look(int fd, const void* buffer, size_t length, int flags,
                                                        const sockaddr* address, socklen_t address_length) {
     const Socket socket = socket_for_sending(fd, address, address_length);
-    if (is_ours(socket))
-        return send::datagram(socket, fd, buffer, length, flags, address, address_length);
-    const ssize_t sent = libc::sendto(fd, buffer, length, flags, address, address_length);
-    if (sent >= 0)
-        note_sent(socket, address, address_length);
-    return sent;
+    return is_ours(socket) ? send::datagram(socket, fd, buffer, length, flags, address, address_length)
+                           : libc::sendto(fd, buffer, length, flags, address, address_length);
 }
 
 [[gnu::cold, gnu::noinline]] ssize_t sendmsg_after_look(int fd, const msghdr* message, int flags) {
@@ -107,23 +97,16 @@ void note_sent(Socket socket, const void* address, socklen_t length) {
         return send::message(fd, message, flags, socket);
     // It may send descriptors.
     sockets::mark_all();
-    const ssize_t sent = libc::sendmsg(fd, message, flags);
-    if (sent >= 0)
-        note_sent(socket, message->msg_name, message->msg_namelen);
-    return sent;
+    return libc::sendmsg(fd, message, flags);
 }
 
 [[gnu::cold, gnu::noinline]] int sendmmsg_after_look(int fd, mmsghdr* messages, unsigned int count,
                                                      int flags) {
     const msghdr* first = count != 0 && messages != nullptr ? &messages->msg_hdr : nullptr;
-    const Socket socket = socket_for_sending(fd, first);
-    if (is_ours(socket))
+    if (is_ours(socket_for_sending(fd, first)))
         return send::messages(fd, messages, count, flags);
     sockets::mark_all();
-    const int sent = libc::sendmmsg(fd, messages, count, flags);
-    if (sent > 0)
-        note_sent(socket, first->msg_name, first->msg_namelen);
-    return sent;
+    return libc::sendmmsg(fd, messages, count, flags);
 }
 
 } // namespace

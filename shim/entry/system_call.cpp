@@ -52,7 +52,7 @@ template <typename Call>
     if (result == 0 || (result > 0 && gives_descriptor))
         system_call_filter::enforce(forbidden);
     else if (forbids_now(Activity::packets) || forbids_now(Activity::new_sockets))
-        log::write(LogLevel::warn, FMT_COMPILE("the kernel has refused that filter: nothing changes"));
+        log::write(LogLevel::warn, FMT_COMPILE("the kernel has refused that filter: multihome goes on"));
     return result;
 }
 

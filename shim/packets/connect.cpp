@@ -73,15 +73,10 @@ Socket before_first_send(Socket socket, int fd, const sockaddr* address, socklen
         if (own && socket_calls::is_wildcard(own->address))
             return sockets::take_over_unbound(fd);
     }
-    // Before it sends, so that no reply brings control messages of ours.
+    // Also where the send fails: nobody sees the next one.
+    peers::asks(peer);
     sockets::left_alone(fd, socket);
-    return socket;
-}
-
-void after_first_send(const sockaddr* address, socklen_t length) {
-    Peer peer;
-    if (is_readable(address, length) && read_peer(address, length, peer))
-        peers::asks(peer);
+    return {Socket::Kind::other, 0};
 }
 
 } // namespace multihome::connect

@@ -14,9 +14,7 @@ namespace multihome::connect {
 int to(Socket socket, int fd, const sockaddr* address, socklen_t length);
 
 // An unbound socket is about to send to `address` for the first time: takes it over if it answers for a
-// socket of ours. Returns what it is then, or that it was unbound. Leaves errno alone.
+// socket of ours. Returns what the socket is now. Leaves errno alone.
 Socket before_first_send(Socket socket, int fd, const sockaddr* address, socklen_t length);
-// It was not taken over, and has sent.
-void after_first_send(const sockaddr* address, socklen_t length);
 
 } // namespace multihome::connect

@@ -12,9 +12,7 @@ namespace multihome::probe {
 // Async-signal-safe.
 bool fails(int fd, const msghdr& message);
 
-// The same after a call that failed, with errno as it left it: saves the system call for other errors. True
-// also where a packet filter has dropped the datagram (EPERM): this, which may go by the source, a probe does
-// not meet.
+// The same after a call that failed, with errno as it left it: saves the system call for other errors.
 bool fails_after(int fd, const msghdr& message);
 
 // A call with `message`, whose last control message is a source of ours, has failed with errno as it left it:

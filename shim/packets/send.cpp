@@ -151,12 +151,20 @@ void give_back(peers::Turn& turn, int fd, const msghdr& ours, bool was_last) {
 
 // It was sent once more, as the program made it. If that succeeded it was the source, and not the way to the
 // peer.
-[[gnu::cold]] ssize_t finish_as_made(int fd, const msghdr& ours, int errno_before, ssize_t sent) {
+[[gnu::cold]] ssize_t finish_as_made(int fd, const msghdr& ours, int errno_before, ssize_t sent,
+                                     bool was_filtered) {
     if (sent < 0)
         return fail_as_made(fd, ours);
-    note_refusal(fd, ours);
+    if (!was_filtered)
+        note_refusal(fd, ours);
     errno = errno_before;
     return sent;
+}
+
+// The call has failed because a packet filter has dropped the datagram. It may have gone by the source, or by
+// anything else: that source is tried again next time. A probe does not meet the filter.
+bool is_filtered() {
+    return errno == EPERM;
 }
 
 // The message of ours once more, if its source is allowed now and was not before; -1 where that changes
@@ -192,8 +200,9 @@ static ssize_t send_as_made(const DatagramCall& call) {
     if (const ssize_t sent = send_if_allowed_now(call.fd, call.ours, call.flags, call.errno_before);
         sent >= 0)
         return sent;
-    return probe::fails_after(call.fd, call.ours)
-               ? finish_as_made(call.fd, call.ours, call.errno_before, send_as_made(call))
+    const bool filtered = is_filtered();
+    return filtered || probe::fails_after(call.fd, call.ours)
+               ? finish_as_made(call.fd, call.ours, call.errno_before, send_as_made(call), filtered)
                : fail_as_made(call.fd, call.ours);
 }
 
@@ -229,9 +238,10 @@ struct MessageCall {
     if (const ssize_t sent = send_if_allowed_now(call.fd, call.ours, call.flags, call.errno_before);
         sent >= 0)
         return sent;
-    return probe::fails_after(call.fd, call.ours)
+    const bool filtered = is_filtered();
+    return filtered || probe::fails_after(call.fd, call.ours)
                ? finish_as_made(call.fd, call.ours, call.errno_before,
-                                libc::sendmsg(call.fd, call.theirs, call.flags))
+                                libc::sendmsg(call.fd, call.theirs, call.flags), filtered)
                : fail_as_made(call.fd, call.ours);
 }
 
@@ -347,7 +357,8 @@ unsigned send_prepared(int fd, mmsghdr* messages, mmsghdr* ours, unsigned batch,
             return done;
         if (sent < 0 && probe::allows_now(fd, stopped))
             continue;
-        if (!(sent < 0 ? probe::fails_after(fd, stopped) : probe::fails(fd, stopped)))
+        const bool filtered = sent < 0 && is_filtered();
+        if (!filtered && !(sent < 0 ? probe::fails_after(fd, stopped) : probe::fails(fd, stopped)))
             return done;
         // Behind one that was sent, the kernel does not tell why it stopped. This is the reason that we can
         // do something about.
@@ -356,7 +367,7 @@ unsigned send_prepared(int fd, mmsghdr* messages, mmsghdr* ours, unsigned batch,
             if (probe::allows_now(fd, stopped))
                 continue;
         }
-        again = done;
+        again = filtered ? batch : done;
         refused = stopped;
         stopped = messages[done].msg_hdr;
     }

@@ -12,6 +12,7 @@
 //                                        at Y: homeless(Y)
 //   homeless(Y)      the answer from Y,  answered: known(Y)        the question 30 s
 //                    all else by route
+//   homeless(gone)   by route            homeless(Y)               for good
 //   question(X)      X                   unanswered: question(Y)   30 s; for good where it was answered, by
 //                                        answered: see below       less than three datagrams
 //   question(gone)   by route            question(Y)               for good
@@ -230,7 +231,7 @@ public:
     }
     // A question without an address that an answer could leave from.
     constexpr bool has_lost_its_address() const {
-        return kind() == Kind::question && first_index() == local_by_route;
+        return word_ != 0 && kind() != Kind::spoke_first && asked_last() == local_by_route;
     }
     // Heard once more at home, it stays as it is.
     constexpr bool is_steady() const { return (word_ & steady_bits()) == steady_bits(); }
@@ -298,8 +299,9 @@ private:
     static constexpr uint64_t moving_time_mask = (uint64_t{1} << (bits - moving_time_shift)) - 1;
 
     constexpr Conversation heard_nowhere(Ticks now, const Lifetimes& lifetimes) const {
-        const bool may_have_run_out = kind() == Kind::question || kind() == Kind::spoke_first;
-        if (word_ == 0 || (may_have_run_out && !counts(now, lifetimes)))
+        if (kind() == Kind::spoke_first && !counts(now, lifetimes))
+            return Conversation{}.moving(local_by_route, true, now, lifetimes);
+        if (word_ == 0 || (kind() == Kind::question && !counts(now, lifetimes)))
             return question(local_by_route, now);
         return kind() == Kind::spoke_first ? lapsed(first_index(), now)
                : kind() == Kind::known     ? used()

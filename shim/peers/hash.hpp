@@ -83,6 +83,16 @@ inline uint64_t fold(uint64_t sum, uint64_t first, uint64_t second) {
     return result;
 }
 
+// Any number of words from two random ones.
+struct SecretWords {
+    std::array<uint64_t, 2> seed{};
+
+    uint64_t operator()() {
+        seed[0] += 0x9e3779b97f4a7c15;
+        return fold(seed[0], seed[1], seed[1] | 1);
+    }
+};
+
 [[gnu::always_inline]] inline uint64_t hash_of_ipv6(const ConversationKey& conversation, const HashKey& key) {
     const auto& random = key.words;
     return fold(random[5] + high_product(conversation.address.first, random[6], random[7]) +

@@ -200,7 +200,7 @@ private:
         uint64_t expected = salt;
         if (!slot.salt.compare_exchange_strong(expected, next | void_bit, std::memory_order_relaxed))
             return false;
-        if (salt != 0)
+        if (salt != 0 && is_reused_.load(std::memory_order_relaxed) == 0)
             is_reused_.store(1, std::memory_order_relaxed); // the new salt's release says so to its readers
         // Pairs with the fence in at(): whoever reads what follows finds the salt void, or new.
         detail::fence<Atomic>(std::memory_order_release);
@@ -238,9 +238,9 @@ private:
     }
 
     std::array<uint64_t, 2> secret_;
-    std::array<Slot, count> slots_;
-    Atomic<uint32_t> order_;     // of the next slot that is given out
     Atomic<uint32_t> is_reused_; // a slot has had more than one address
+    std::array<Slot, count> slots_;
+    Atomic<uint32_t> order_; // of the next slot that is given out
 };
 
 using LocalAddresses = BasicLocalAddresses<>;

@@ -233,11 +233,15 @@ void detail::hear_changing(ThreadMemory* memory, Socket socket, int fd, uint64_t
     const Entry found = state.table().find(hash);
     const LocalIndex home = found.state().first_index();
     const bool is_steady = found.state().is_steady() && state.locals.is_at(home, local);
-    const LocalIndex at = is_steady ? home : learn(state, memory, socket, fd, hash, peer, local, found);
-    if (memory != nullptr)
-        memory->add(local == control::group_asked
-                        ? Run::Record::to_group(hash)
-                        : Run::Record{hash, at, state.locals.generation(at), is_steady});
+    LocalIndex at = is_steady ? home : learn(state, memory, socket, fd, hash, peer, local, found);
+    if (memory == nullptr)
+        return;
+    // First the generation, then whether it is this address's: one that takes the number later has another.
+    const uint8_t generation = state.locals.generation(at);
+    if (!state.locals.is_at(at, local))
+        at = local_by_route;
+    memory->add(local == control::group_asked ? Run::Record::to_group(hash)
+                                              : Run::Record{hash, at, generation, is_steady});
 }
 
 // Where something that is sent leaves from. `record`: what this thread has heard that it may be the answer

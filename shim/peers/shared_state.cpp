@@ -7,6 +7,7 @@
 #include "shim/base/permissions.hpp"
 #include "shim/base/settings.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <sys/auxv.h>
@@ -23,7 +24,7 @@ constinit Lifetimes lifetimes;
 namespace {
 
 // GRND_NONBLOCK, because a daemon started early in boot must not hang in its first bind(). The 16 random
-// bytes that the kernel gave the process (getauxval(3), AT_RANDOM) are nearly as good for a hash table.
+// bytes that the kernel gave the process (getauxval(3), AT_RANDOM) are good enough for a hash table.
 struct Secrets {
     HashKey key;
     std::array<uint64_t, 2> local_addresses;
@@ -31,14 +32,17 @@ struct Secrets {
 Secrets draw_secrets() {
     constexpr unsigned grnd_nonblock = 1;
     Secrets secrets{};
-    if (!permissions::may(Activity::random_key) ||
-        libc::raw_syscall(SYS_getrandom, reinterpret_cast<long>(&secrets), sizeof secrets, grnd_nonblock) !=
-            long{sizeof secrets}) {
-        const auto* given =
-            reinterpret_cast<const void*>(getauxval(AT_RANDOM)); // NOLINT(performance-no-int-to-ptr)
-        if (given != nullptr)
-            std::memcpy(&secrets, given, sizeof secrets);
-    }
+    if (permissions::may(Activity::random_key) &&
+        libc::raw_syscall(SYS_getrandom, reinterpret_cast<long>(&secrets), sizeof secrets, grnd_nonblock) ==
+            long{sizeof secrets})
+        return secrets;
+    multihome::detail::SecretWords words;
+    const auto* given =
+        reinterpret_cast<const void*>(getauxval(AT_RANDOM)); // NOLINT(performance-no-int-to-ptr)
+    if (given != nullptr)
+        std::memcpy(&words.seed, given, sizeof words.seed);
+    std::ranges::generate(secrets.key.words, words);
+    std::ranges::generate(secrets.local_addresses, words);
     return secrets;
 }
 

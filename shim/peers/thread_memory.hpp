@@ -263,7 +263,7 @@ public:
     // one of several by one call. What the last one has stored is undone.
     void give_back(uint64_t hash, bool was_last) {
         // What answers by the quick look changes nothing.
-        if (again_ != 0)
+        if (again_ != 0 && run_.count() != 0 && run_.last().is_of(hash))
             return;
         if (!was_last || (last_sent_ & on_its_own_bit) == 0)
             run_.give_back(hash);

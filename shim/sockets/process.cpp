@@ -3,12 +3,12 @@
 
 #include "shim/base/libc.hpp"
 #include "shim/base/permissions.hpp"
+#include "shim/base/settings.hpp"
 #include "shim/peers/peers.hpp"
 #include "shim/peers/shared_state.hpp"
 #include "shim/sockets/multicast_turn.hpp"
 #include "shim/sockets/sockets.hpp"
 
-#include <algorithm>
 #include <cstdlib>
 #include <pthread.h>
 #include <sys/syscall.h>
@@ -25,16 +25,13 @@ int current_pid() {
     return static_cast<int>(libc::raw_syscall(SYS_getpid));
 }
 
-// Sockets that the service manager has made (sd_listen_fds(3)) and nobody has used yet are looked at now: the
-// children would each know what they hear by themselves.
+// The service manager has passed sockets (sd_listen_fds(3)), which nobody need have used yet.
+constinit bool is_activated = false;
+
+// Children that use such sockets share what they know.
 void before_fork() {
-    if (shared_state::get() == nullptr)
-        if (const char* const count = secure_getenv("LISTEN_FDS"); count != nullptr) {
-            constexpr int first = 3;
-            constexpr int most = 64;
-            for (int fd = first; fd < first + std::min(std::atoi(count), most); ++fd)
-                sockets::get(fd);
-        }
+    if (is_activated && permissions::may(Activity::new_sockets))
+        shared_state::create(settings::get().peers);
     sockets::mark_all();
 }
 
@@ -47,6 +44,7 @@ void in_forked_child() {
 } // namespace
 
 void start() {
+    is_activated = !settings::get().disabled && secure_getenv("LISTEN_FDS") != nullptr;
     pthread_atfork(before_fork, nullptr, in_forked_child);
 }
 

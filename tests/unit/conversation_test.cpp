@@ -86,9 +86,16 @@ TEST_CASE("what was heard at no address changes nothing of what counts") {
         CHECK(heard_nowhere(story) == story.state());
     const Conversation nothing = Conversation::question(local_by_route, start);
     CHECK(heard_nowhere(Story{}) == nothing);
-    for (const Story& old : {asked(x).wait(lifetimes.question + 1), spoken_first().wait(481)})
-        CHECK(heard_nowhere(old) == Conversation::question(local_by_route, old.now()));
+    const Story old = asked(x).wait(lifetimes.question + 1);
+    CHECK(heard_nowhere(old) == Conversation::question(local_by_route, old.now()));
     CHECK(heard_nowhere(spoken_first()).kind() == Kind::spoke_first);
+    // Whom we spoke to first long ago gets one answer where it asks then, and is asked by route.
+    Story silent = spoken_first().wait(481).hear(local_by_route);
+    CHECK(silent.state().has_lost_its_address());
+    CHECK(silent.speak(false) == local_by_route);
+    silent.hear(x);
+    CHECK(silent.speak(false) == x);
+    CHECK(silent.speak(false) == local_by_route);
     CHECK(is(Story{}.hear(local_by_route).hear(x), Kind::question, x));
 }
 

@@ -71,6 +71,23 @@ TEST_CASE("what was not sent is no first word") {
     CHECK_FALSE(known(2).is_answered());
 }
 
+TEST_CASE("what answered by the quick look takes back nothing of what was sent before") {
+    const State state;
+    Worker worker;
+    worker.tell([] {
+        receive(1, 2);
+        CHECK(answer(1) == local(2)); // and nobody else answers for this socket
+        receive(1, 2);
+        test::receive_batch({{1, 2}});
+        test::Way way{};
+        CHECK(answer(1, server, &way) == local(2));
+        CHECK(way == test::Way::again);
+        give_back(1);
+        CHECK(test::is_by_route(peers::handed_over(test::socket_on(0, 9), test::peer(1))));
+    });
+    CHECK(known(1).kind() == Conversation::Kind::known);
+}
+
 TEST_CASE("what the program sends on its own gives no answer back") {
     const State state;
     Worker worker;

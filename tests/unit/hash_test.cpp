@@ -4,6 +4,7 @@
 
 #include "random.hpp"
 
+#include <algorithm>
 #include <arpa/inet.h>
 #include <array>
 #include <cmath>
@@ -178,6 +179,24 @@ TEST_CASE("another key gives another hash, and each word of it counts") {
     even.make_odd();
     CHECK(even.words[4] % 2 == 1);
     CHECK(even.words[13] % 2 == 1);
+}
+
+TEST_CASE("two random words are enough for a key") {
+    HashKey key{};
+    std::ranges::generate(key.words, detail::SecretWords{{0x0123456789abcdef, 0xfedcba9876543210}});
+    key.make_odd();
+    std::set<uint64_t> words(key.words.begin(), key.words.end());
+    CHECK(words.size() == key.words.size());
+    CHECK(words.count(0) == 0);
+    HashKey other{};
+    std::ranges::generate(other.words, detail::SecretWords{{0x0123456789abcdef, 0xfedcba9876543211}});
+    words.insert(other.words.begin(), other.words.end());
+    CHECK(words.size() >= 2 * key.words.size() - 2); // those that were made odd may be alike
+    test::Random random{9};
+    std::set<uint64_t> hashes;
+    for (unsigned number = 0; number < 1000; ++number)
+        hashes.insert(hash_with(key, ipv6_peer_of(random), 53));
+    CHECK(hashes.size() == 1000);
 }
 
 TEST_CASE("every bit is set in half of the hashes, and flips in half of them when one bit of a peer does") {
