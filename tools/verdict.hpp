@@ -32,6 +32,7 @@ struct Server {
     std::string made_in;                ///< the control group of its socket, where that is not the process's
     std::string command;                ///< that mends it
     std::string remark;                 ///< on the command
+    std::vector<std::string> notes;     ///< what else is to be said of its processes, right or wrong
 };
 
 /// Judges the sockets of one namespace.
@@ -48,6 +49,7 @@ private:
         Process process;
         LibraryPresence library;
         std::string version; ///< of the library, where it is alive
+        std::string note;
     };
 
     const Known& known(pid_t process);

@@ -97,10 +97,15 @@ if [ -d /opt/package ]; then
         expect 0 'multihome works in it' "$installed" enable --now helper
         is_named_once "libm.so.6:$name"
     done
+    expect 0 'LD_PRELOAD reaches' "$installed" check --unit helper
+    ! grep -q 'note:' /run/said || complain "a note on a unit that needs none"
     # A later drop-in that names the same file is as good.
     printf '[Service]\nEnvironment=LD_PRELOAD=%s\n' "$full" >"$units/helper.service.d/zzz.conf"
     systemctl daemon-reload
     expect 0 'takes effect' "$installed" enable helper
+    if compgen -G '/lib/ld-musl-*.so.1' >/dev/null; then
+        expect 0 'note: .*full path.*package/[$]LIB/multihome' "$installed" check --unit helper
+    fi
     # In a tree of its own the unit has a loader of its own.
     printf '[Service]\nRootDirectory=/mnt\n' >"$units/helper.service.d/zzz.conf"
     systemctl daemon-reload
