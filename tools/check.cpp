@@ -132,7 +132,7 @@ int check_process(const CheckOptions& options) {
         throw Impossible(fmt::format("{}: may not be looked at: run this as root", check.subject));
     if (file.valid() && !library.mapped) {
         try {
-            look_at_file(process.executable, file.number(), machine_of_library(options.library),
+            look_at_file(process.executable, file.number(), look_at_library(options.library),
                          check.obstacles);
         } catch (const ElfError& error) {
             check.problem = error.what();

@@ -62,7 +62,7 @@ std::string usable_library(const EnableOptions& options) {
             fmt::format("'{}' holds a character that LD_PRELOAD takes for the end of a name: move the "
                         "library",
                         harmless(library)));
-    machine_of_library(library);
+    look_at_library(library);
     return library;
 }
 

@@ -17,7 +17,6 @@
 #include "tools/ip_address.hpp"
 #include "tools/mend.hpp"
 #include "tools/musl.hpp"
-#include "tools/obstacles.hpp"
 
 namespace multihome::tools {
 namespace {
@@ -99,7 +98,7 @@ Asks asks_for_packet_information(const Owner& owner, const UdpSocket& socket) {
 }
 
 Judge::Judge(const HostNetwork& network, const SocketOwners& owners, std::vector<engine::Attachment> attached)
-    : network_(network), owners_(owners), attached_(std::move(attached)), library_(machine_of_library("")),
+    : network_(network), owners_(owners), attached_(std::move(attached)), library_(look_at_library("")),
       client_ports_(read_client_ports()) {}
 
 const Judge::Known& Judge::known(pid_t process) {

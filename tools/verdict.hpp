@@ -7,9 +7,9 @@
 #include <utility>
 #include <vector>
 
-#include "tools/elf_file.hpp"
 #include "tools/host_network.hpp"
 #include "tools/kernel_engine/engine.hpp"
+#include "tools/obstacles.hpp"
 #include "tools/processes.hpp"
 #include "tools/running_library.hpp"
 #include "tools/udp_sockets.hpp"
@@ -63,7 +63,7 @@ private:
     const SocketOwners& owners_;
     std::vector<engine::Attachment> attached_;
     std::map<pid_t, Known> known_;
-    ElfMachine library_;
+    LibraryFile library_;
     std::pair<unsigned, unsigned> client_ports_; ///< net.ipv4.ip_local_port_range
 };
 
