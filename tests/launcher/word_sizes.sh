@@ -1,10 +1,51 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# 32-bit programs on a 64-bit host: the library that counts is the one for them.
+# 32-bit programs on a 64-bit host: the library that counts is the one for them, and what the kernel has told a process
+# stands in words of its own size.
 . "${0%/*}/common.sh"
 cd "$scratch" || exit 1
 [ "$(uname -m)" = x86_64 ] || skip 'this is no x86-64'
 compiler=$(command -v i686-linux-gnu-gcc) || skip 'i686-linux-gnu-gcc is not installed'
+
+cat >waits.c <<'C'
+#include <stdio.h>
+#include <sys/auxv.h>
+#include <unistd.h>
+int main(void) {
+    printf("secure=%lu\n", getauxval(AT_SECURE));
+    fflush(stdout);
+    pause();
+    return 0;
+}
+C
+"$compiler" -static -o waits waits.c || skip 'no static 32-bit program can be linked'
+process=
+trap '[ -z "$process" ] || kill "$process"; rm -rf "$scratch"' EXIT
+# start COMMAND...: until it has said whether the kernel asked it for secure execution; then $process is its number.
+start() {
+    : >said
+    "$@" >said 2>/dev/null &
+    process=$!
+    for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+        if [ -s said ] || ! kill -0 "$process" 2>/dev/null; then break; fi
+        sleep 0.2
+    done
+}
+start ./waits
+grep -qx secure=0 said || skip 'this machine does not run 32-bit programs'
+expect 125 'it is a 32-bit x86' "$tool" check --pid "$process"
+! grep -q 'more rights' output || complain 'a 32-bit process is taken for one with more rights'
+kill "$process"
+process=
+if [ "$(id -u)" -eq 0 ] && command -v setpriv >/dev/null; then
+    cp waits sets_user
+    chmod 4755 sets_user
+    start setpriv --reuid=65534 --clear-groups ./sets_user
+    # Not on a file system that is mounted nosuid.
+    ! grep -qx secure=1 said || expect 125 'more rights' "$tool" check --pid "$process"
+    kill "$process"
+    process=
+fi
 
 # What the two loaders make of $LIB.
 lib_of() {
