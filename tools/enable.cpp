@@ -49,7 +49,7 @@ struct EnablePlan {
 };
 
 std::string usable_library(const EnableOptions& options) {
-    const std::string library = find_library(options.library);
+    std::string library = find_library(options.library);
     if (library.empty())
         throw Impossible(
             "libmultihome.so is neither next to this program nor where it is installed: say where with "
