@@ -6,6 +6,7 @@
 #include <CLI/Formatter.hpp>
 
 #include <cstdio>
+#include <cstdlib>
 #include <fmt/core.h>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -14,6 +15,7 @@
 #include "tools/as_user.hpp"
 #include "tools/check_program.hpp"
 #include "tools/library.hpp"
+#include "tools/musl.hpp"
 #include "tools/output.hpp"
 #include "tools/processes.hpp"
 #include "tools/running_library.hpp"
@@ -33,6 +35,16 @@ struct CheckOptions {
     unsigned process = 0;
 };
 
+void print_check_notes(const ProgramCheck& check, std::FILE* stream) {
+    for (const std::string& note : check.notes)
+        fmt::print(stream, "  note:    {}\n", harmless(note));
+}
+
+void add_note(const std::string& note, ProgramCheck& check) {
+    if (!note.empty())
+        check.notes.push_back(note);
+}
+
 void print_obstacles(const std::vector<Obstacle>& obstacles) {
     for (const Obstacle& obstacle : obstacles)
         fmt::print(stderr, "  why:     {}\n  instead: {}\n", harmless(obstacle.reason),
@@ -50,6 +62,7 @@ void print_as_json(const ProgramCheck& check) {
     document["obstacles"] = Json::array();
     for (const Obstacle& obstacle : check.obstacles)
         document["obstacles"].push_back({{"reason", obstacle.reason}, {"instead", obstacle.advice}});
+    document["notes"] = check.notes;
     print_json(document);
 }
 
@@ -69,6 +82,8 @@ int report(const ProgramCheck& check, const CheckOptions& options) {
     case not_reachable:
         fmt::print(stderr, "multihomectl: {}: LD_PRELOAD cannot reach this program\n", subject);
         print_obstacles(check.obstacles);
+        if (!options.output.quiet)
+            print_check_notes(check, stderr);
         break;
     default:
         if (options.output.quiet)
@@ -79,6 +94,7 @@ int report(const ProgramCheck& check, const CheckOptions& options) {
             fmt::print(stderr,
                        "multihomectl: {}: may not be read, so whether it is static or Go is not known\n",
                        subject);
+        print_check_notes(check, stdout);
     }
     return check.status;
 }
@@ -86,6 +102,7 @@ int report(const ProgramCheck& check, const CheckOptions& options) {
 /// The program that the unit starts, as its user, under what the unit says of it.
 int check_unit(const CheckOptions& options) {
     const Unit unit = read_unit(valid_unit_name(options.unit));
+    const std::string note = note_on_musl(unit.preload(), unit.get("RootDirectory"), processes_of(unit.name));
     const std::string user = options.user.empty() ? unit.get("User") : options.user;
     return as_user(user, options.user.empty() ? unit.get("Group") : "", [&] {
         ProgramCheck check = check_program(unit.program(), options.library);
@@ -95,6 +112,7 @@ int check_unit(const CheckOptions& options) {
         if (check.status == success && !check.obstacles.empty())
             check.status = not_reachable;
         check.subject = fmt::format("{}: {}", unit.name, check.subject);
+        add_note(note, check);
         return report(check, options);
     });
 }
@@ -108,12 +126,13 @@ int check_process(const CheckOptions& options) {
         throw Impossible(fmt::format("there is no process {}", number));
     ProgramCheck check;
     check.subject = fmt::format("process {} ({})", number, harmless(process.name));
+    add_note(note_on_musl(process), check);
     const Descriptor file = open_for_reading(fmt::format("/proc/{}/exe", number));
     if (!library.readable && !file.valid())
         throw Impossible(fmt::format("{}: may not be looked at: run this as root", check.subject));
     if (file.valid() && !library.mapped) {
         try {
-            look_at_file(process.executable, file.number(), machine_of_library(options.library),
+            look_at_file(process.executable, file.number(), look_at_library(options.library),
                          check.obstacles);
         } catch (const ElfError& error) {
             check.problem = error.what();
@@ -136,6 +155,7 @@ int check_process(const CheckOptions& options) {
                    library.alive    ? "multihome is in it and has taken over sockets"
                    : library.mapped ? "multihome is in it and has taken over no socket yet"
                                     : "multihome is not in it; LD_PRELOAD reaches its program");
+        print_check_notes(check, stdout);
         return success;
     }
     return report(check, options);
@@ -146,8 +166,13 @@ int check(const CheckOptions& options) {
         return check_unit(options);
     if (options.process != 0)
         return check_process(options);
-    return as_user(options.user, "",
-                   [&] { return report(check_program(options.program, options.library), options); });
+    return as_user(options.user, "", [&] {
+        ProgramCheck check = check_program(options.program, options.library);
+        // NOLINTNEXTLINE(concurrency-mt-unsafe): this program has one thread
+        if (const char* preload = std::getenv("LD_PRELOAD"))
+            add_note(note_on_musl(preload, "", {}), check);
+        return report(check, options);
+    });
 }
 
 } // namespace

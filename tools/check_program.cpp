@@ -23,7 +23,7 @@ void report_unusable(const std::string& name, const Resolution& resolution, Prog
 
 ProgramCheck check_program(const std::string& program, const std::string& library) {
     ProgramCheck check;
-    const ElfMachine machine = machine_of_library(library);
+    const LibraryFile to_load = look_at_library(library);
     const Resolution resolution = follow_scripts(find_program(program));
     const Lookup& found = resolution.program;
     if (found.result != Lookup::Result::found) {
@@ -37,7 +37,7 @@ ProgramCheck check_program(const std::string& program, const std::string& librar
     check.may_be_read = file.valid();
     if (file.valid()) {
         try {
-            look_at_file(found.path, file.number(), machine, check.obstacles);
+            look_at_file(found.path, file.number(), to_load, check.obstacles);
         } catch (const ElfError& error) {
             check.problem = error.what();
             check.status = not_executable;

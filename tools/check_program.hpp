@@ -11,9 +11,10 @@
 namespace multihome::tools {
 
 struct ProgramCheck {
-    ExitStatus status = success; ///< success, not_reachable, not_executable or not_found
-    std::string subject;         ///< the program, and the script that it runs
-    std::string problem;         ///< why it cannot be started
+    ExitStatus status = success;    ///< success, not_reachable, not_executable or not_found
+    std::string subject;            ///< the program, and the script that it runs
+    std::string problem;            ///< why it cannot be started
+    std::vector<std::string> notes; ///< what else is to be said; no obstacle
     std::vector<Obstacle> obstacles;
     bool may_be_read = true; ///< false: whether it is static or Go is not known
 };

@@ -96,6 +96,7 @@ Json json_of(const Server& server) {
     json["reason"] = server.reason;
     json["wrong_at"] = server.wrong_at;
     json["obstacles"] = server.obstacles;
+    json["notes"] = server.notes;
     json["command"] = !server.command.empty() ? Json(server.command) : Json();
     return json;
 }
@@ -186,6 +187,10 @@ void print_summary(const Findings& findings) {
     fmt::print("{}", commands.text(false, false));
     if (const std::size_t unknown = findings.count(Verdict::unknown); unknown != 0)
         fmt::print("{} could not be judged.\n", unknown);
+    for (const Server& server : findings.servers)
+        for (const std::string& note : server.notes)
+            fmt::print("{}\n",
+                       harmless(fmt::format("Note on {} ({}): {}", server.port, server.process.name, note)));
 }
 
 void print_routing(const HostNetwork& network) {

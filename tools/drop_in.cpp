@@ -14,6 +14,7 @@
 #include <fmt/format.h>
 #include <system_error>
 
+#include "tools/library.hpp"
 #include "tools/output.hpp"
 #include "tools/program.hpp"
 #include "tools/run_command.hpp"
@@ -50,16 +51,18 @@ std::string drop_in_path(const std::string& unit) {
     return fmt::format("{}/{}.d/{}", unit_directory, unit, file_name);
 }
 
-std::string merge_preload(const std::string& preload, const std::string& library) {
+std::string merge_preload(const std::string& preload, const std::string& library, const std::string& name) {
     std::string merged;
-    for (std::size_t begin = 0; begin <= preload.size();) {
-        const std::size_t end = std::min(preload.find_first_of(": ", begin), preload.size());
-        const std::string name = preload.substr(begin, end - begin);
-        begin = end + 1;
-        if (!name.empty() && name != library)
-            merged += name + ":";
-    }
-    return merged + library;
+    for (const std::string& other : preloaded_names(preload))
+        if (!is_name_of(other, library))
+            merged += other + ":";
+    return merged + name;
+}
+
+bool has_library(const std::string& preload, const std::string& library) {
+    const std::vector<std::string> names = preloaded_names(preload);
+    return std::any_of(names.begin(), names.end(),
+                       [&](const std::string& name) { return is_name_of(name, library); });
 }
 
 std::string drop_in_text(const std::string& unit, const std::string& preload,

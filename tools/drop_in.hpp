@@ -13,9 +13,12 @@ namespace multihome::tools {
 /// /etc/systemd/system/UNIT.d/zz-multihome.conf
 std::string drop_in_path(const std::string& unit);
 
-/// `preload` with `library` once, behind what stands there already: the others see the program's own calls,
-/// as they do without us.
-std::string merge_preload(const std::string& preload, const std::string& library);
+/// `preload` with `library` once, as `name`, behind what stands there already: the others see the program's
+/// own calls, as they do without us.
+std::string merge_preload(const std::string& preload, const std::string& library, const std::string& name);
+
+/// True where one of the names in `preload` is the file `library`.
+bool has_library(const std::string& preload, const std::string& library);
 
 /// What the file says. `lines`: more settings of [Service].
 std::string drop_in_text(const std::string& unit, const std::string& preload,

@@ -49,7 +49,7 @@ struct EnablePlan {
 };
 
 std::string usable_library(const EnableOptions& options) {
-    const std::string library = find_library(options.library);
+    std::string library = find_library(options.library);
     if (library.empty())
         throw Impossible(
             "libmultihome.so is neither next to this program nor where it is installed: say where with "
@@ -62,8 +62,14 @@ std::string usable_library(const EnableOptions& options) {
             fmt::format("'{}' holds a character that LD_PRELOAD takes for the end of a name: move the "
                         "library",
                         harmless(library)));
-    machine_of_library(library);
+    look_at_library(library);
     return library;
+}
+
+/// What the program sees of the file system is another one than ours.
+bool has_own_root(const Unit& unit) {
+    const std::string directory = unit.get("RootDirectory");
+    return (!directory.empty() && directory != "/") || !unit.get("RootImage").empty();
 }
 
 /// What nobody but the operator can mend: said, and true.
@@ -77,7 +83,7 @@ bool has_obstacle(const Unit& unit, const std::vector<UnitObstacle>& of_unit, co
         has_any = true;
     }
     // With RootDirectory= the program is another file than here.
-    if (!unit.get("RootDirectory").empty() || !unit.get("RootImage").empty())
+    if (has_own_root(unit))
         return has_any;
     const int status = as_user(unit.get("User"), unit.get("Group"), [&] {
         const ProgramCheck check = check_program(unit.program(), library);
@@ -113,7 +119,9 @@ EnablePlan make_plan(const EnableOptions& options, bool& is_possible) {
                 lines.push_back(line);
     }
     plan.path = drop_in_path(plan.unit.name);
-    plan.text = drop_in_text(plan.unit.name, merge_preload(plan.unit.preload(), plan.library), lines);
+    // In a tree of its own, the unit has another loader, which may have another place for $LIB.
+    const std::string name = has_own_root(plan.unit) ? plan.library : preload_name(plan.library);
+    plan.text = drop_in_text(plan.unit.name, merge_preload(plan.unit.preload(), plan.library, name), lines);
     if (is_confined(plan.unit))
         plan.rule = rule_for(profile_of(plan.unit), plan.library);
     return plan;
@@ -189,8 +197,7 @@ int restart_and_verify(const EnablePlan& plan, const EnableOptions& options) {
 
 /// Another drop-in may come later and set LD_PRELOAD again.
 bool is_effective(const EnablePlan& plan) {
-    const std::string preload = ":" + read_unit(plan.unit.name).preload() + ":";
-    if (preload.find(":" + plan.library + ":") != std::string::npos)
+    if (has_library(read_unit(plan.unit.name).preload(), plan.library))
         return true;
     fmt::print(stderr,
                "multihomectl: {}: a later drop-in sets LD_PRELOAD again, so this one was taken back: add the "

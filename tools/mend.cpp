@@ -5,7 +5,6 @@
 #include <set>
 
 #include "tools/kernel_engine/engine.hpp"
-#include "tools/obstacles.hpp"
 #include "tools/run_command.hpp"
 #include "tools/verdict.hpp"
 
@@ -14,7 +13,7 @@ namespace {
 
 /// What the file of a running program says. The link leads to it in whatever mount namespace it is, and also
 /// when it has been removed since.
-std::vector<Obstacle> obstacles_in_file(const Process& process, const ElfMachine& library) {
+std::vector<Obstacle> obstacles_in_file(const Process& process, const LibraryFile& library) {
     std::vector<Obstacle> obstacles;
     const Descriptor file = open_for_reading(fmt::format("/proc/{}/exe", process.number));
     try {
@@ -37,7 +36,7 @@ std::string recipe_for(const HostNetwork& network) {
 
 } // namespace
 
-void find_mend(Server& server, const LibraryPresence& presence, const ElfMachine& library,
+void find_mend(Server& server, const LibraryPresence& presence, const LibraryFile& library,
                const HostNetwork& network) {
     const Process& process = server.process;
     const bool has_engine = engine::built_in();

@@ -2,8 +2,8 @@
 // What stands in the way of preloading into a running server, and the one command that mends it.
 #pragma once
 
-#include "tools/elf_file.hpp"
 #include "tools/host_network.hpp"
+#include "tools/obstacles.hpp"
 #include "tools/running_library.hpp"
 
 namespace multihome::tools {
@@ -11,7 +11,7 @@ namespace multihome::tools {
 struct Server;
 
 /// Fills in `obstacles`, `command` and `remark`.
-void find_mend(Server& server, const LibraryPresence& presence, const ElfMachine& library,
+void find_mend(Server& server, const LibraryPresence& presence, const LibraryFile& library,
                const HostNetwork& network);
 
 } // namespace multihome::tools

@@ -1,15 +1,21 @@
 // SPDX-License-Identifier: MIT
 #include "tools/obstacles.hpp"
 
+#include <elf.h>
 #include <pwd.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
+#include <cstdint>
 #include <filesystem>
 #include <fmt/core.h>
 #include <string_view>
 
+#include "tools/library.hpp"
 #include "tools/output.hpp"
 #include "tools/privileges.hpp"
+#include "tools/run_command.hpp"
 
 namespace multihome::tools {
 namespace {
@@ -33,28 +39,88 @@ bool is_glibc_loader(const std::string& path) {
            (name.starts_with("ld-2.") && name.ends_with(".so"));
 }
 
+/// What the library is built for. Each has a folder of its own, and the ABI names its loader.
+struct Architecture {
+    unsigned char word_size;
+    std::uint16_t machine;
+    const char* debian;
+    const char* folder;
+    const char* loader;
+};
+constexpr std::array architectures = {
+    Architecture{ELFCLASS64, EM_X86_64, "amd64", "lib/x86_64-linux-gnu", "/lib64/ld-linux-x86-64.so.2"},
+    Architecture{ELFCLASS32, EM_386, "i386", "lib/i386-linux-gnu", "/lib/ld-linux.so.2"},
+    Architecture{ELFCLASS64, EM_AARCH64, "arm64", "lib/aarch64-linux-gnu", "/lib/ld-linux-aarch64.so.1"},
+    Architecture{ELFCLASS32, EM_ARM, "armhf", "lib/arm-linux-gnueabihf", "/lib/ld-linux-armhf.so.3"}};
+
+const Architecture* find_architecture(const ElfMachine& machine) {
+    const auto* const found =
+        std::find_if(architectures.begin(), architectures.end(), [&](const Architecture& one) {
+            return one.word_size == machine.word_size && one.machine == machine.machine &&
+                   machine.byte_order == ELFDATA2LSB;
+        });
+    return found != architectures.end() ? found : nullptr;
+}
+
+/// Where programs of `architecture` look for `name`, which has $LIB in it. What that stands for, only their
+/// loader can tell: on Debian, another one with libc6-i386 than with libc6:i386.
+std::string place_for(const Architecture& architecture, const std::string& name) {
+    std::string folder = architecture.folder;
+    const std::string told = "\n" + run_command({architecture.loader, "--list-diagnostics"}).output;
+    constexpr std::string_view key = "\ndl_dst_lib=\"";
+    if (const std::size_t at = told.find(key); at != std::string::npos) {
+        const std::size_t begin = at + key.size();
+        folder = told.substr(begin, told.find('"', begin) - begin);
+    }
+    constexpr std::string_view token = "$LIB";
+    std::string place = name;
+    return place.replace(place.rfind(token), token.size(), folder);
+}
+
+/// A program of another machine than the library's has a library of its own, beside that one.
+void look_at_sibling(const ElfMachine& machine, const Architecture& architecture, const std::string& name,
+                     std::vector<Obstacle>& obstacles) {
+    const std::string place = place_for(architecture, name);
+    const Descriptor file = open_for_reading(place);
+    try {
+        if (file.valid() && read_elf_machine(file.number()) == machine)
+            return;
+    } catch (const ElfError&) { // NOLINT(bugprone-empty-catch): a damaged one is none
+    }
+    obstacles.push_back(
+        {fmt::format("it is a {} program, and the library for such programs is not "
+                     "installed: they look for it at {}",
+                     describe(machine), place),
+         fmt::format("install libmultihome:{}, or build libmultihome.so for {} and put it there",
+                     architecture.debian, describe(machine)),
+         fmt::format("a {} program", describe(machine))});
+}
+
 } // namespace
 
-ElfMachine machine_of_library(const std::string& library) {
+LibraryFile look_at_library(const std::string& library) {
     const std::string path = library.empty() ? "/proc/self/exe" : library;
     const Descriptor file = open_for_reading(path);
     if (!file.valid())
         throw Impossible(fmt::format("{}: cannot be read", path));
     try {
-        return read_elf_machine(file.number());
+        return {find_library(library), read_elf_machine(file.number())};
     } catch (const ElfError& error) {
         throw Impossible(fmt::format("{}: {}: it is no library", path, error.what()));
     }
 }
 
-void look_at_file(const std::string& path, int descriptor, const ElfMachine& library,
+void look_at_file(const std::string& path, int descriptor, const LibraryFile& library,
                   std::vector<Obstacle>& obstacles) {
     const ElfMachine machine = read_elf_machine(descriptor);
-    if (machine != library) {
+    const bool is_other = machine != library.machine;
+    const Architecture* architecture = is_other ? find_architecture(machine) : nullptr;
+    const std::string name = architecture != nullptr ? preload_name(library.path) : std::string{};
+    if (is_other && name.find('$') == std::string::npos) {
         obstacles.push_back({fmt::format("it is a {} program, and the library is made for {}",
-                                         describe(machine), describe(library)),
+                                         describe(machine), describe(library.machine)),
                              fmt::format("install the program for {}, or build libmultihome.so for {}",
-                                         describe(library), describe(machine)),
+                                         describe(library.machine), describe(machine)),
                              fmt::format("a {} program", describe(machine))});
         return;
     }
@@ -85,6 +151,8 @@ void look_at_file(const std::string& path, int descriptor, const ElfMachine& lib
              "not a glibc program"});
     if (!facts.loader.empty() && !other_libc && access(facts.loader.c_str(), F_OK) != 0)
         throw ElfError(fmt::format("its dynamic loader {} is not on this host", facts.loader));
+    if (architecture != nullptr && !facts.is_go && !other_libc)
+        look_at_sibling(machine, *architecture, name, obstacles);
 }
 
 void look_at_privileges(const Lookup& program, std::vector<Obstacle>& obstacles) {

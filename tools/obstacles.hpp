@@ -17,12 +17,18 @@ struct Obstacle {
     std::string in_short; ///< the reason in a table: "statically linked"
 };
 
-/// The machine that `library` is made for; of this program where the name is empty: both come from one build.
-/// Throws Impossible.
-ElfMachine machine_of_library(const std::string& library);
+/// The library that would be preloaded.
+struct LibraryFile {
+    std::string path; ///< empty where none is found
+    ElfMachine machine;
+};
+
+/// What `library` is; where the name is empty, that of this program, for both come from one build. Throws
+/// Impossible.
+LibraryFile look_at_library(const std::string& library);
 
 /// What the file itself says. Throws ElfError where it is no program that could be started here.
-void look_at_file(const std::string& path, int descriptor, const ElfMachine& library,
+void look_at_file(const std::string& path, int descriptor, const LibraryFile& library,
                   std::vector<Obstacle>& obstacles);
 
 /// What happens when this user starts it.

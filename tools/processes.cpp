@@ -14,10 +14,10 @@
 #include <climits>
 #include <cstring>
 #include <fmt/core.h>
-#include <link.h>
 #include <memory>
 #include <string_view>
 
+#include "tools/elf_file.hpp"
 #include "tools/program.hpp"
 
 namespace multihome::tools {
@@ -67,16 +67,30 @@ std::vector<std::string> split_at_zero(std::string_view text) {
     return parts;
 }
 
-/// The auxiliary vector has no types: pairs of words of the process's own size. Only this machine's size is
-/// read.
-bool is_secure(const std::string& auxiliary) {
-    ElfW(auxv_t) entry{};
+template <typename Pair>
+bool has_secure_pair(const std::string& auxiliary) {
+    Pair entry{};
     for (std::size_t at = 0; at + sizeof entry <= auxiliary.size(); at += sizeof entry) {
         std::memcpy(&entry, auxiliary.data() + at, sizeof entry);
         if (entry.a_type == AT_SECURE)
             return entry.a_un.a_val != 0;
     }
     return false;
+}
+
+/// The auxiliary vector has no types: pairs of words of the size that the program of the process has. Who may
+/// read the one may read the other.
+bool is_secure(const std::string& directory) {
+    const std::string auxiliary = read_whole(directory + "/auxv", 4096);
+    const Descriptor program = open_for_reading(directory + "/exe");
+    unsigned char word_size = sizeof(void*) == sizeof(std::uint64_t) ? ELFCLASS64 : ELFCLASS32;
+    try {
+        if (program.valid())
+            word_size = read_elf_machine(program.number()).word_size;
+    } catch (const ElfError&) { // NOLINT(bugprone-empty-catch): then it is taken for one like this program
+    }
+    return word_size == ELFCLASS32 ? has_secure_pair<Elf32_auxv_t>(auxiliary)
+                                   : has_secure_pair<Elf64_auxv_t>(auxiliary);
 }
 
 /// "/usr/sbin/unbound (enforce)": the profile, where it is enforced.
@@ -211,7 +225,7 @@ Process describe_process(pid_t number) {
     process.arguments = split_at_zero(read_whole(directory + "/cmdline"));
     process.environment_readable = open_for_reading(directory + "/environ").valid();
     find_variable(read_whole(directory + "/environ"), "LD_PRELOAD", process.preload);
-    process.secure_execution = is_secure(read_whole(directory + "/auxv", 4096));
+    process.secure_execution = is_secure(directory);
     process.confinement = enforced_profile(read_whole(directory + "/attr/apparmor/current", 4096));
     const std::string own = link_target("/proc/self/ns/pid");
     const std::string other = link_target(directory + "/ns/pid");

@@ -16,7 +16,7 @@
 
 #include "tools/ip_address.hpp"
 #include "tools/mend.hpp"
-#include "tools/obstacles.hpp"
+#include "tools/musl.hpp"
 
 namespace multihome::tools {
 namespace {
@@ -51,6 +51,8 @@ void merge(Server& into, const Server& other) {
         add_once(into.wrong_at, address);
     for (const std::string& obstacle : other.obstacles)
         add_once(into.obstacles, obstacle);
+    for (const std::string& note : other.notes)
+        add_once(into.notes, note);
     if (other.verdict > into.verdict) {
         into.verdict = other.verdict;
         into.reason = other.reason;
@@ -96,13 +98,14 @@ Asks asks_for_packet_information(const Owner& owner, const UdpSocket& socket) {
 }
 
 Judge::Judge(const HostNetwork& network, const SocketOwners& owners, std::vector<engine::Attachment> attached)
-    : network_(network), owners_(owners), attached_(std::move(attached)), library_(machine_of_library("")),
+    : network_(network), owners_(owners), attached_(std::move(attached)), library_(look_at_library("")),
       client_ports_(read_client_ports()) {}
 
 const Judge::Known& Judge::known(pid_t process) {
     auto [entry, is_new] = known_.try_emplace(process);
     if (is_new) {
-        entry->second = {describe_process(process), find_library_in(process), {}};
+        entry->second = {describe_process(process), find_library_in(process), {}, {}};
+        entry->second.note = note_on_musl(entry->second.process);
         if (entry->second.library.alive)
             entry->second.version = version_of_library_in(process);
     }
@@ -173,8 +176,10 @@ Server Judge::judge_one(const UdpSocket& socket, const std::vector<Owner>& owner
     Server server;
     server.port = socket.port;
     server.bound_to = {to_text(socket.address)};
-    if (!owners.empty())
+    if (!owners.empty()) {
         server.process = known(owners.front().process).process;
+        add_once(server.notes, known(owners.front().process).note);
+    }
     if (!is_wildcard(socket.address)) {
         server.reason = "bound";
         return server;

@@ -7,9 +7,9 @@
 #include <utility>
 #include <vector>
 
-#include "tools/elf_file.hpp"
 #include "tools/host_network.hpp"
 #include "tools/kernel_engine/engine.hpp"
+#include "tools/obstacles.hpp"
 #include "tools/processes.hpp"
 #include "tools/running_library.hpp"
 #include "tools/udp_sockets.hpp"
@@ -32,6 +32,7 @@ struct Server {
     std::string made_in;                ///< the control group of its socket, where that is not the process's
     std::string command;                ///< that mends it
     std::string remark;                 ///< on the command
+    std::vector<std::string> notes;     ///< what else is to be said of its processes, right or wrong
 };
 
 /// Judges the sockets of one namespace.
@@ -48,6 +49,7 @@ private:
         Process process;
         LibraryPresence library;
         std::string version; ///< of the library, where it is alive
+        std::string note;
     };
 
     const Known& known(pid_t process);
@@ -61,7 +63,7 @@ private:
     const SocketOwners& owners_;
     std::vector<engine::Attachment> attached_;
     std::map<pid_t, Known> known_;
-    ElfMachine library_;
+    LibraryFile library_;
     std::pair<unsigned, unsigned> client_ports_; ///< net.ipv4.ip_local_port_range
 };
 

@@ -58,6 +58,8 @@ expect_line "LD_PRELOAD=$folder/multihome/deeper/libmultihome.so"
 # The loader of musl, if there is one, says nothing.
 musl=$(find /lib /usr/lib -maxdepth 2 -name 'ld-musl-*.so.1' 2>/dev/null | head -n 1)
 if [ -n "$musl" ]; then
+    expect 0 'note: .*name it /usr/[$]LIB/multihome/libmultihome.so instead' \
+        env LD_PRELOAD="$installed" "$tool" check "$probe"
     said=$(LD_PRELOAD="$name" "$musl" --version 2>&1 | grep -i 'preload\|relocating')
     [ -z "$said" ] || complain "musl's loader: $said"
 fi

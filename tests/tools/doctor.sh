@@ -55,8 +55,15 @@ expect_verdict 5306 'wrong .*statically linked'
 expect_verdict 5307 'wrong .*preloading failed'
 expect_verdict 5308 'wrong .*file capabilities'
 
+# A full path ends programs of musl's that inherit it.
+note=
+if compgen -G '/lib/ld-musl-*.so.1' >/dev/null; then note='LD_PRELOAD names the library by its full path'; fi
+[[ $(field 5304 notes) == "$note"* ]] || fail "5304: the notes are '$(field 5304 notes)'"
+[ -z "$(field 5303 notes)" ] || fail "5303: a note without a reason: $(field 5303 notes)"
+
 say "The table says the same"
 look
+grep -q "^Note on 5304 (echo): $note" "$LAB_DIR/doctor.log" || [ -z "$note" ] || fail "no note on 5304 below the table"
 grep -q '^5303 .*WRONG  at 192.0.2.3' "$LAB_DIR/doctor.log" || fail "the table has no line for 5303"
 grep -q '^5 of 8 servers answer from the wrong address' "$LAB_DIR/doctor.log" || fail "the table does not count the servers"
 if grep -q "$(printf '\033')" "$LAB_DIR/doctor.log"; then fail "colours in a file"; fi

@@ -50,6 +50,19 @@ cp "$TOOLS_CTL" "$work/put/multihomectl"
 cp "$MULTIHOME_LIBRARY" "$work/put/libmultihome.so"
 cp "$TOOLS_ECHO" "$work/put/echo"
 cp "$TOOLS_STATIC" "$work/put/static"
+# As a package has them: where the dynamic loader looks for $LIB.
+loader=$(readelf -l "$TOOLS_ECHO" 2>/dev/null | sed -n 's/.*interpreter: \(.*\)]$/\1/p')
+lib=$("${loader:-false}" --list-diagnostics 2>/dev/null | sed -n 's/^dl_dst_lib="\(.*\)"$/\1/p') || true
+if [ -n "$lib" ]; then
+    mkdir -p "$work/put/package/bin" "$work/put/package/$lib/multihome"
+    cp "$TOOLS_CTL" "$work/put/package/bin/multihomectl"
+    cp "$MULTIHOME_LIBRARY" "$work/put/package/$lib/multihome/libmultihome.so"
+fi
+# What a service of glibc's starts first: a program of musl's, which a library of glibc's would end.
+printf 'int main(void) { return 0; }\n' >"$work/helper.c"
+if ! musl-gcc -o "$work/put/helper" "$work/helper.c" 2>/dev/null || ! "$work/put/helper"; then
+    cp "$(command -v true)" "$work/put/helper"
+fi
 cp "$here/systemd_inside.sh" "$work/put/inside.sh"
 cp -r "$here/units" "$work/put/units"
 cat >"$work/init.sh" <<'INIT'

@@ -73,6 +73,48 @@ is_in hidden || complain "the library is not in hidden.service"
 
 expect 0 'added to /etc/apparmor.d/local/opt.profiled: /opt/libmultihome.so mr,' "$ctl" enable --now profiled
 
+# Where the loader finds it by $LIB, it is named so: programs of musl's that the service starts live on. One name for both.
+if [ -d /opt/package ]; then
+    # shellcheck disable=SC2016 # for the loader
+    name='/opt/package/$LIB/multihome/libmultihome.so'
+    drop_in=$units/helper.service.d/zz-multihome.conf
+    full=$(echo /opt/package/lib*/multihome/libmultihome.so /opt/package/lib*/*/multihome/libmultihome.so | tr ' ' '\n' |
+        grep -vF '*')
+    installed=/opt/package/bin/multihomectl
+    is_named_once() { # NAMES
+        grep -qxF "Environment=\"LD_PRELOAD=$1\"" "$drop_in" || complain "instead of $1: $(grep LD_PRELOAD "$drop_in")"
+    }
+    expect 0 'multihome works in it' "$installed" enable --now helper
+    is_in helper || complain "the library is not in helper.service"
+    is_named_once "$name"
+    expect 0 'multihome works in it' "$installed" enable --now helper
+    is_named_once "$name"
+    expect 0 'removed' "$installed" disable helper
+    mkdir "$units/helper.service.d"
+    for other in "$full" "$name"; do
+        printf '[Service]\nEnvironment=LD_PRELOAD=%s:libm.so.6\n' "$other" >"$units/helper.service.d/a.conf"
+        systemctl daemon-reload
+        expect 0 'multihome works in it' "$installed" enable --now helper
+        is_named_once "libm.so.6:$name"
+    done
+    expect 0 'LD_PRELOAD reaches' "$installed" check --unit helper
+    ! grep -q 'note:' /run/said || complain "a note on a unit that needs none"
+    # A later drop-in that names the same file is as good.
+    printf '[Service]\nEnvironment=LD_PRELOAD=%s\n' "$full" >"$units/helper.service.d/zzz.conf"
+    systemctl daemon-reload
+    expect 0 'takes effect' "$installed" enable helper
+    if compgen -G '/lib/ld-musl-*.so.1' >/dev/null; then
+        expect 0 'note: .*full path.*package/[$]LIB/multihome' "$installed" check --unit helper
+    fi
+    # In a tree of its own the unit has a loader of its own.
+    printf '[Service]\nRootDirectory=/mnt\n' >"$units/helper.service.d/zzz.conf"
+    systemctl daemon-reload
+    expect 0 "\"LD_PRELOAD=$full\"\$" "$installed" enable --dry-run helper
+    rm -r "$units/helper.service.d"
+    systemctl daemon-reload
+    systemctl stop helper
+fi
+
 # What stands in the way: said, and nothing is written.
 middle=$(files)
 expect 1 'attach static.service' "$ctl" enable --now static
