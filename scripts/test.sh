@@ -41,6 +41,7 @@ gnuplot-nox         draws the bench's picture
 binutils            nm: what the library exports
 valgrind            counts instructions
 strace              counts system calls
+zsh                 asks its completion
 linux-perf          says where the processor time goes
 shellcheck          checks the scripts
 clang-format        checks the layout of the C++ files
