@@ -97,8 +97,23 @@ in_tree multihomectl selftest >"$LAB_DIR/selftest" 2>&1 || {
 }
 say "ok: selftest: $(tail -n 1 "$LAB_DIR/selftest")"
 
+# The removal detaches the kernel engine, goes on where that fails, and names what multihomectl wrote for the operator.
+# There is no kernel engine in the tree: what stands for multihomectl notes how it is called.
+units=/etc/systemd/system
+left="$units/unbound.service.d/zz-multihome.conf $units/unbound.service.d/multihome-engine.conf $units/multihome-engine.service"
+mkdir -p "$tree$units/unbound.service.d" "$tree/sys/fs/bpf/multihome"
+for file in $left; do touch "$tree$file"; done
+# shellcheck disable=SC2016 # for the inner shell
+printf '#!/bin/sh\necho "$@" >>/tmp/called\nexit 1\n' >"$tree/usr/bin/multihomectl"
 # What is gone entirely apt no longer knows, so each is taken away in one of the two ways.
 apt remove multihome
+[ "$(cat "$tree/tmp/called" 2>/dev/null)" = 'detach --all --quiet' ] || fail 'the removal does not detach the kernel engine'
+for file in $left; do
+    grep -qF " $file," "$LAB_DIR/apt" || fail "the removal does not name $file: $(cat "$LAB_DIR/apt")"
+    rm "$tree$file"
+done
+rmdir "$tree$units/unbound.service.d" "$tree/sys/fs/bpf/multihome" "$tree/sys/fs/bpf" "$tree/sys/fs"
+say 'ok: the removal detaches the kernel engine, and names what multihomectl wrote'
 apt purge libmultihome
 listing >"$LAB_DIR/after"
 diff -u "$LAB_DIR/before" "$LAB_DIR/after" || fail 'a purge does not leave the tree as it was'
