@@ -31,7 +31,6 @@ nlohmann-json3-dev  the JSON of multihomectl, the settings of the bench's progra
 clang               compiles the kernel engine's programs
 bpftool             embeds them in multihomectl; the engine's tests look for what is left
 libbpf-dev          multihomectl loads the kernel engine
-libelf-dev          libbpf reads the object with it
 golang-go           the engine's test of a Go program
 liburing-dev        the engine's test of an io_uring server
 libmd-dev           multihomectl ask: RADIUS signs its requests with MD5

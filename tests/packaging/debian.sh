@@ -13,17 +13,18 @@ packages=$1 work=$2
 [ "$(id -u)" -eq 0 ] || skip 'root is needed to enter a Debian tree'
 need mmdebstrap dpkg-deb unshare dig
 fresh=$work/debian
-if [ ! -e "$fresh/made" ]; then
+# The server, and what the packages depend on.
+included=unbound,libbpf1,libmnl0,libmd0,libffi8
+if [ "$(cat "$fresh/made" 2>/dev/null)" != "$included" ]; then
     rm -rf "$fresh"
     mkdir -p "$fresh"
-    # The server, and what the packages depend on.
-    if ! mmdebstrap --variant=apt --include=unbound,libmnl0,libmd0,libffi8,zlib1g --dpkgopt=force-unsafe-io \
+    if ! mmdebstrap --variant=apt --include="$included" --dpkgopt=force-unsafe-io \
         --aptopt='Acquire::Languages "none"' bookworm "$fresh/tree" http://deb.debian.org/debian >"$fresh/log" 2>&1; then
         reason=$(grep '^[EW]: ' "$fresh/log" | tail -n 1)
         rm -rf "$fresh"
         skip "mmdebstrap could not make a Debian tree: $reason"
     fi
-    touch "$fresh/made"
+    echo "$included" >"$fresh/made"
 fi
 # In the tree, with a /proc, a mount table and process numbers of its own that end with the command.
 # shellcheck disable=SC2016 # for the inner shell
