@@ -31,7 +31,6 @@ nlohmann-json3-dev  the JSON of multihomectl, the settings of the bench's progra
 clang               compiles the kernel engine's programs
 bpftool             embeds them in multihomectl; the engine's tests look for what is left
 libbpf-dev          multihomectl loads the kernel engine
-libelf-dev          libbpf reads the object with it
 golang-go           the engine's test of a Go program
 liburing-dev        the engine's test of an io_uring server
 libmd-dev           multihomectl ask: RADIUS signs its requests with MD5
@@ -41,6 +40,7 @@ gnuplot-nox         draws the bench's picture
 binutils            nm: what the library exports
 valgrind            counts instructions
 strace              counts system calls
+zsh                 asks its completion
 linux-perf          says where the processor time goes
 shellcheck          checks the scripts
 clang-format        checks the layout of the C++ files

@@ -38,6 +38,12 @@ look_at() {
     for page in man1/multihome.1 man7/multihome.7 man8/multihomectl.8; do
         [ -f "$root$prefix/share/man/$page" ] || complain "$page is not installed"
     done
+    # Where zsh looks: below /usr, packages have a directory of their own.
+    functions=site-functions
+    [ "$prefix" != /usr ] || functions=vendor-completions
+    for name in _multihome _multihomectl; do
+        [ -f "$root$prefix/share/zsh/$functions/$name" ] || complain "zsh/$functions/$name is not installed below $prefix"
+    done
     drop_in=$prefix/share/multihome/multihome.conf
     expect 0 '^Environment=LD_PRELOAD=' cat "$root$drop_in"
     named "$(sed -n 's/^Environment=LD_PRELOAD=//p' "$root$drop_in")" 'the drop-in' "$root"
@@ -53,4 +59,7 @@ look_at '' "$scratch/prefix"
 expect 0 '' env DESTDIR="$scratch/stage" "$LAUNCHER_CMAKE" --install "$LAUNCHER_BUILD" --component Unspecified \
     --prefix /opt/multihome
 look_at "$scratch/stage" /opt/multihome
+expect 0 '' env DESTDIR="$scratch/package" "$LAUNCHER_CMAKE" --install "$LAUNCHER_BUILD" --component Unspecified \
+    --prefix /usr
+look_at "$scratch/package" /usr
 finish

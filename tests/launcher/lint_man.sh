@@ -16,6 +16,19 @@ for page in multihome.1 multihomectl.8; do
         grep -qx ".SH $section" "$LAUNCHER_SOURCE/scripts/$page" || complain "$page has no section $section"
     done
 done
+for page in multihome.1 multihomectl.8; do
+    checks=$((checks + 1))
+    sed '1,/^.SH SEE ALSO/d' "$LAUNCHER_SOURCE/scripts/$page" | grep -q '^\.BR multihome (7)' ||
+        complain "$page does not lead to multihome(7), where the limits are"
+done
+# Every limit that somebody may meet comes with an advice, or says that there is nothing to do.
+sed -n '/^\.SS What you may meet/,/^\.SS What needs/p' "$LAUNCHER_SOURCE/scripts/multihome.7" |
+    awk 'function close_limit() { if (title != "" && !advised) print title }
+        /^\.TP/ { close_limit(); getline; title = $0; advised = 0; if (title ~ /^IPv6 multicast/) title = "" }
+        /What to do|Nothing to do/ { advised = 1 }
+        END { close_limit() }' >"$scratch/limits"
+checks=$((checks + 1))
+[ ! -s "$scratch/limits" ] || complain "multihome.7 does not say what to do: $(cat "$scratch/limits")"
 # documented PAGE: the options in the help text on stdin are all in the page.
 documented() {
     page=$(groff -man -Tascii -P-cbou "$LAUNCHER_SOURCE/scripts/$1")

@@ -16,6 +16,19 @@ for name in sudo doas pkexec; do
     refuse 125 "$name removes LD_PRELOAD.*'$name multihome COMMAND'" "$launcher" "$name" ./probe
     refuse 125 "$name removes LD_PRELOAD" "$launcher" "bin/$name" -u nobody ./probe
 done
+# sudo itself is set-user-ID: what is wrong with it as a program is no advice for anybody. As root the bit changes nothing.
+if [ "$(id -u)" -ne 0 ] || command -v setpriv >/dev/null; then
+    as_user=
+    [ "$(id -u)" -ne 0 ] || as_user='setpriv --reuid 65534 --regid 65534 --clear-groups'
+    chmod -R a+rX bin
+    chmod u+s bin/sudo
+    for way in "$launcher" "$launcher --dry-run"; do
+        # shellcheck disable=SC2086 # command lines, or nothing
+        refuse 125 "sudo removes LD_PRELOAD.*'sudo multihome COMMAND'" $as_user $way sudo ./probe
+        ! grep -q 'chmod\|remove the bit' "$scratch/output" || complain 'sudo is to lose its bit'
+    done
+    chmod u-s bin/sudo
+fi
 refuse 125 'multihomectl enable' "$launcher" systemctl restart unbound
 refuse 125 'multihomectl enable' "$launcher" service unbound restart
 refuse 125 'multihomectl enable' "$launcher" systemd-run ./probe

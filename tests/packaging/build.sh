@@ -11,6 +11,25 @@ for tool in dpkg-buildpackage dh; do
 done
 rm -rf "$3"
 "$1/scripts/package.sh" --built "$2" --output "$3/now"
+# What Debian mends in libbpf or libelf is mended for multihomectl, too.
+depends=$(dpkg-deb --field "$3"/now/multihome_*.deb Depends)
+if grep -q '^MULTIHOME_KERNEL_ENGINE:BOOL=ON$' "$2/CMakeCache.txt"; then
+    case $depends in
+    *libbpf*) ;;
+    *)
+        echo "FAIL: the kernel engine is in the package, which does not depend on libbpf: $depends"
+        exit 1
+        ;;
+    esac
+fi
+# Of the libraries that are headers, so that the packages hold their code, somebody tells the licence.
+dpkg-deb --fsys-tarfile "$3"/now/libmultihome_*.deb | tar -xO ./usr/share/doc/libmultihome/copyright >"$3/copyright"
+for name in CLI11 fmt spdlog nlohmann-json; do
+    grep -qw "$name" "$3/copyright" || {
+        echo "FAIL: the copyright file does not name $name"
+        exit 1
+    }
+done
 mkdir "$3/later"
 for package in "$3"/now/*.deb; do
     dpkg-deb --info "$package"

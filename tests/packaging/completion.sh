@@ -1,9 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# completion.sh SOURCE BUILD: what bash offers after the beginnings of commands; the files for zsh are valid for it.
+# completion.sh SOURCE BUILD: what bash and zsh offer after the beginnings of commands.
 set -uo pipefail
 source=$1 build=$2
+here=$(cd "$(dirname "$0")" && pwd)
 PATH=$source/scripts:$build:$PATH
+export PATH LC_ALL=C
 . "$source/scripts/completion/multihome.bash"
 . "$source/scripts/completion/multihomectl.bash"
 failures=0
@@ -31,11 +33,30 @@ offers selftest multihomectl s
 offers --library multihomectl check --lib
 offers cat multihomectl check ca
 
+# zsh_offers WORD LINE: among what zsh offers when the tabulator is pressed behind LINE is WORD.
+zsh_offers() {
+    local offered
+    offered=$(zsh -f "$here/completion.zsh" "$source/scripts/completion" "$2" 2>&1 | tr -s '\r\n ' ' ')
+    case " $offered " in
+    *" $1 "*) printf 'ok: zsh: %s: %s\n' "$2" "$1" ;;
+    *)
+        printf 'FAIL: zsh: %s: %s is not among: %s\n' "$2" "$1" "$offered"
+        failures=$((failures + 1))
+        ;;
+    esac
+}
 if command -v zsh >/dev/null; then
-    for file in "$source"/scripts/completion/_*; do
+    for file in "$source"/scripts/completion/_* "$here/completion.zsh"; do
         zsh -n "$file" || failures=$((failures + 1))
     done
+    zsh_offers check 'multihomectl '
+    zsh_offers stats 'multihomectl s'
+    zsh_offers --library 'multihomectl check --'
+    zsh_offers -j 'multihomectl check -'
+    zsh_offers routing 'multihomectl recipe '
+    zsh_offers --same-interface 'multihome -v --'
+    zsh_offers -n 'multihome -'
 else
-    echo 'no zsh: its files were not looked at'
+    echo 'no zsh: what it offers was not looked at'
 fi
 [ "$failures" -eq 0 ]

@@ -36,10 +36,14 @@ configure() {
 
 configure no 'end a name in LD_PRELOAD' "-DCMAKE_INSTALL_PREFIX=$scratch/with a space"
 # The library alone needs none of what the tools and the tests are made with.
-configure yes 'Generating done' -DMULTIHOME_TOOLS=OFF -DMULTIHOME_TESTS=OFF -DCMAKE_DISABLE_FIND_PACKAGE_CLI11=ON \
+configure yes 'Generating done' -DMULTIHOME_TOOLS=OFF -DMULTIHOME_TESTS=ON
+configure yes 'Generating done' -DMULTIHOME_TOOLS=OFF -DCMAKE_DISABLE_FIND_PACKAGE_CLI11=ON \
     -DCMAKE_DISABLE_FIND_PACKAGE_doctest=ON -DCMAKE_DISABLE_FIND_PACKAGE_PkgConfig=ON
 grep -qE '^CMAKE_CXX_FLAGS:.*-Werror|MULTIHOME_WERROR:BOOL=ON' "$scratch/build/CMakeCache.txt" &&
     complain 'warnings are errors without having been asked for'
+# Nor is anything installed that belongs to a tool which is not there.
+grep -rl --include='*install*.cmake' multihomectl "$scratch/build" >"$scratch/output" &&
+    complain 'without the tools, something of multihomectl is installed'
 if command -v aarch64-linux-gnu-g++ >/dev/null; then
     # There are no libraries for it, so CMake may only compile.
     configure no 'big-endian one: it cannot be built' -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64_be \

@@ -13,17 +13,18 @@ packages=$1 work=$2
 [ "$(id -u)" -eq 0 ] || skip 'root is needed to enter a Debian tree'
 need mmdebstrap dpkg-deb unshare dig
 fresh=$work/debian
-if [ ! -e "$fresh/made" ]; then
+# The server, and what the packages depend on.
+included=unbound,libbpf1,libmnl0,libmd0,libffi8
+if [ "$(cat "$fresh/made" 2>/dev/null)" != "$included" ]; then
     rm -rf "$fresh"
     mkdir -p "$fresh"
-    # The server, and what the packages depend on.
-    if ! mmdebstrap --variant=apt --include=unbound,libmnl0,libmd0,libffi8,zlib1g --dpkgopt=force-unsafe-io \
+    if ! mmdebstrap --variant=apt --include="$included" --dpkgopt=force-unsafe-io \
         --aptopt='Acquire::Languages "none"' bookworm "$fresh/tree" http://deb.debian.org/debian >"$fresh/log" 2>&1; then
         reason=$(grep '^[EW]: ' "$fresh/log" | tail -n 1)
         rm -rf "$fresh"
         skip "mmdebstrap could not make a Debian tree: $reason"
     fi
-    touch "$fresh/made"
+    echo "$included" >"$fresh/made"
 fi
 # In the tree, with a /proc, a mount table and process numbers of its own that end with the command.
 # shellcheck disable=SC2016 # for the inner shell
@@ -97,8 +98,23 @@ in_tree multihomectl selftest >"$LAB_DIR/selftest" 2>&1 || {
 }
 say "ok: selftest: $(tail -n 1 "$LAB_DIR/selftest")"
 
+# The removal detaches the kernel engine, goes on where that fails, and names what multihomectl wrote for the operator.
+# There is no kernel engine in the tree: what stands for multihomectl notes how it is called.
+units=/etc/systemd/system
+left="$units/unbound.service.d/zz-multihome.conf $units/unbound.service.d/multihome-engine.conf $units/multihome-engine.service"
+mkdir -p "$tree$units/unbound.service.d" "$tree/sys/fs/bpf/multihome"
+for file in $left; do touch "$tree$file"; done
+# shellcheck disable=SC2016 # for the inner shell
+printf '#!/bin/sh\necho "$@" >>/tmp/called\nexit 1\n' >"$tree/usr/bin/multihomectl"
 # What is gone entirely apt no longer knows, so each is taken away in one of the two ways.
 apt remove multihome
+[ "$(cat "$tree/tmp/called" 2>/dev/null)" = 'detach --all --quiet' ] || fail 'the removal does not detach the kernel engine'
+for file in $left; do
+    grep -qF " $file," "$LAB_DIR/apt" || fail "the removal does not name $file: $(cat "$LAB_DIR/apt")"
+    rm "$tree$file"
+done
+rmdir "$tree$units/unbound.service.d" "$tree/sys/fs/bpf/multihome" "$tree/sys/fs/bpf" "$tree/sys/fs"
+say 'ok: the removal detaches the kernel engine, and names what multihomectl wrote'
 apt purge libmultihome
 listing >"$LAB_DIR/after"
 diff -u "$LAB_DIR/before" "$LAB_DIR/after" || fail 'a purge does not leave the tree as it was'

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 # gnuplot writes colours as attributes, which a style sheet overrules. Those for the dark are lighter.
+TITLE = "What an answer costs: a program that uses IP_PKTINFO itself, any program with multihome, connection tracking"
 STYLE = """\
 <!-- SPDX-License-Identifier: MIT -->
 <style>
@@ -49,4 +50,5 @@ def write_picture(figures, path):
             data.write(f"{figure.group}\t{figure.subject}\t{figure.value.median:g}\n")
         data.flush()
         subprocess.run(["gnuplot", "-c", Path(__file__).with_name("picture.gp"), data.name, path], check=True)
-    Path(path).write_text(Path(path).read_text().replace("<desc>", STYLE + "<desc>", 1))
+    picture = Path(path).read_text().replace("<title>Gnuplot</title>", f"<title>{TITLE}</title>", 1)
+    Path(path).write_text(picture.replace("<desc>", STYLE + "<desc>", 1))
