@@ -37,7 +37,7 @@ template <template <typename> class Atomic>
 } // namespace detail
 
 template <template <typename> class Atomic = std::atomic>
-class BasicLocalAddresses {
+class BasicLocalAddresses { // NOLINT(clang-analyzer-optin.performance.Padding): slots are aligned
 public:
     static constexpr unsigned first = local_by_route + 1;
     static constexpr unsigned count = 1U << local_index_bits;

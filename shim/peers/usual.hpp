@@ -103,8 +103,10 @@ template <typename Family>
         memory_->open_quick_look(known.entry, *known.source);
     } else {
         memory_->close_quick_look();
-        if (!is_alone && !memory_->go_on(record))
+        if (!is_alone && !memory_->go_on(record)) {
+            hash = 0; // so that it need not be kept beside the record
             return Heard::not_yet;
+        }
     }
     memory_->line().add(Counter::requests);
     return Heard::steady;
