@@ -24,7 +24,7 @@ done
 # Every limit that somebody may meet comes with an advice, or says that there is nothing to do.
 sed -n '/^\.SS What you may meet/,/^\.SS What needs/p' "$LAUNCHER_SOURCE/scripts/multihome.7" |
     awk 'function close_limit() { if (title != "" && !advised) print title }
-        /^\.TP/ { close_limit(); getline; title = $0; advised = 0; if (title ~ /^IPv6 multicast/) title = "" }
+        /^\.TP/ { close_limit(); getline; title = $0; advised = 0 }
         /What to do|Nothing to do/ { advised = 1 }
         END { close_limit() }' >"$scratch/limits"
 checks=$((checks + 1))
