@@ -236,7 +236,10 @@ std::vector<Attachment> attachments() {
             one.alive = one.alive && link_is_alive(link.number());
             one.hooks.emplace_back(hook);
         }
-        found.push_back(std::move(one));
+        std::error_code error;
+        if (std::filesystem::exists(Pins::directory_of(identity),
+                                    error)) // else it has been detached meanwhile
+            found.push_back(std::move(one));
     }
     return found;
 }
@@ -250,6 +253,8 @@ bool detach(std::uint64_t identity) {
 
 void for_each_conversation(std::uint64_t identity, const std::function<void(const Conversation&)>& visit) {
     const Descriptor map = open_pin(identity, "conversations");
+    if (!map.valid() && errno == ENOENT) // it has been detached since it was found
+        return;
     if (!map.valid())
         refuse("cannot open the engine's conversations");
     Conversation one;
