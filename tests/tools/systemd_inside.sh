@@ -29,6 +29,17 @@ expect() {
 
 files() { find /etc -type f -exec md5sum {} + -o -type d -print | sort; }
 
+# A service counts as started before it has bound its socket.
+await() { # PORT...
+    local port tries
+    for port; do
+        for ((tries = 0; tries < 200; tries++)); do
+            ! grep -qE ": [0-9A-F]+:$(printf %04X "$port") " /proc/net/udp /proc/net/udp6 || break
+            sleep 0.05
+        done
+    done
+}
+
 # True where the library is mapped executable in the service.
 is_in() {
     local pid
@@ -43,6 +54,7 @@ echo 'profile opt.profiled flags=(attach_disconnected) {}' >/etc/apparmor.d/opt.
 before=$(files)
 
 for unit in plain merged hardened hidden profiled; do systemctl start "$unit" || complain "$unit does not start"; done
+await 5401 5402 5403 5404 5408
 expect 1 '^5401 +echo +[0-9]+ +plain.service +WRONG  at 192.0.2.3$' "$ctl" doctor
 expect 1 '5401 +sudo multihomectl enable --now plain.service' "$ctl" doctor
 expect 0 'Environment="LD_PRELOAD=/opt/libmultihome.so"' "$ctl" enable --dry-run plain
@@ -53,6 +65,7 @@ expect 0 'it takes effect when the service starts again' "$ctl" enable plain
 expect 0 'restarted; multihome works in it' "$ctl" enable --now plain
 is_in plain || complain "the library is not in plain.service"
 expect 0 'plain.service: /opt/echo: LD_PRELOAD reaches' "$ctl" check --unit plain
+await 5401
 expect 1 '^5401 +echo +[0-9]+ +plain.service +ok +multihome [0-9.]+$' "$ctl" doctor
 expect 0 '^[0-9]+ +plain.service +5401 ' "$ctl" stats plain
 
