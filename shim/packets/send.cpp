@@ -150,7 +150,7 @@ void give_back(peers::Turn& turn, int fd, const msghdr& ours, bool was_last) {
 }
 
 // It was sent once more, as the program made it. If that succeeded it was the source, and not the way to the
-// peer.
+// peer; of what `was_filtered`, see is_filtered(), nobody can tell.
 [[gnu::cold]] ssize_t finish_as_made(int fd, const msghdr& ours, int errno_before, ssize_t sent,
                                      bool was_filtered) {
     if (sent < 0)
