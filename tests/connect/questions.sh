@@ -6,8 +6,18 @@
 #
 #   questions.sh PROGRAM FAMILY PORT
 #   questions.sh PROGRAM right|steered
+#
+# In a network namespace of its own, where nobody else has the port.
 set -u
 
+if [ "${QUESTIONS_IN:-}" != namespace ]; then
+    unshare --map-root-user --net ip link set lo up 2>/dev/null || {
+        echo "SKIP: may not make a network namespace, or ip is missing"
+        exit 77
+    }
+    QUESTIONS_IN=namespace exec unshare --map-root-user --net sh "$0" "$@"
+fi
+ip link set lo up
 library=${MULTIHOME_LIBRARY:?the shim to test}
 program=$1
 shift
@@ -29,8 +39,10 @@ calls() {
     preload=$1
     shift
     strace -f -qq -o "$work/calls" ${preload:+-E LD_PRELOAD="$preload"} "$program" "$@" >"$work/output" || {
-        cat "$work/output"
-        exit 77
+        # 77 where the program has nothing to run on.
+        status=$?
+        cat "$work/output" >&2
+        exit "$status"
     }
     grep -cvE ' (mmap|munmap|brk|mprotect|madvise)\(' "$work/calls"
 }
@@ -71,10 +83,10 @@ for_sockets() { # PRELOAD: the calls for 20 more sockets
 }
 family=$1
 port=$2
-bare=$(for_sockets "") || { cat "$work/output" && exit 77; }
-shim=$(for_sockets "$library") || exit 1
+bare=$(for_sockets "") || exit "$?"
+shim=$(for_sockets "$library") || exit "$?"
 expect "more calls for 20 sockets" $((shim - bare)) 40
-bare=$(for_datagrams "") || exit 1
-shim=$(for_datagrams "$library") || exit 1
+bare=$(for_datagrams "") || exit "$?"
+shim=$(for_datagrams "$library") || exit "$?"
 expect "more calls for 600 datagrams" $((shim - bare)) 0
 exit "$status"
