@@ -111,8 +111,8 @@ Socket socket_for_sending(int fd, const msghdr* message) {
 
 } // namespace
 
-EXPORT ssize_t recvfrom(int fd, void* buffer, size_t length, int flags, sockaddr* address,
-                        socklen_t* address_length) {
+EXPORT [[gnu::hot]] ssize_t recvfrom(int fd, void* buffer, size_t length, int flags, sockaddr* address,
+                                     socklen_t* address_length) {
     const Socket socket = sockets::peek_direct(fd);
     if (is_ours(socket)) [[likely]]
         return receive::datagram(socket, fd, buffer, length, flags, address, address_length);
@@ -130,7 +130,7 @@ EXPORT ssize_t __recvfrom_chk(int fd, void* buffer, size_t length, size_t buffer
     return receive::datagram(socket, fd, buffer, length, flags, address, address_length);
 }
 
-EXPORT ssize_t recvmsg(int fd, msghdr* message, int flags) {
+EXPORT [[gnu::hot]] ssize_t recvmsg(int fd, msghdr* message, int flags) {
     const Socket socket = sockets::peek_direct(fd);
     if (is_ours(socket)) [[likely]]
         return receive::message(fd, message, flags, socket);
@@ -141,7 +141,8 @@ EXPORT ssize_t recvmsg(int fd, msghdr* message, int flags) {
     return recvmsg_after_look(fd, message, flags);
 }
 
-EXPORT int recvmmsg(int fd, mmsghdr* messages, unsigned int count, int flags, timespec* timeout) {
+EXPORT [[gnu::hot]] int recvmmsg(int fd, mmsghdr* messages, unsigned int count, int flags,
+                                 timespec* timeout) {
     const Socket socket = sockets::peek_direct(fd);
     if (is_ours(socket)) [[likely]]
         return receive::messages(fd, messages, count, flags, timeout);
@@ -150,8 +151,8 @@ EXPORT int recvmmsg(int fd, mmsghdr* messages, unsigned int count, int flags, ti
     return recvmmsg_after_look(fd, messages, count, flags, timeout);
 }
 
-EXPORT ssize_t sendto(int fd, const void* buffer, size_t length, int flags, const sockaddr* address,
-                      socklen_t address_length) {
+EXPORT [[gnu::hot]] ssize_t sendto(int fd, const void* buffer, size_t length, int flags,
+                                   const sockaddr* address, socklen_t address_length) {
     const Socket socket = sockets::peek_direct(fd);
     if (is_ours(socket)) [[likely]]
         return send::datagram(socket, fd, buffer, length, flags, address, address_length);
@@ -160,7 +161,7 @@ EXPORT ssize_t sendto(int fd, const void* buffer, size_t length, int flags, cons
     return sendto_after_look(fd, buffer, length, flags, address, address_length);
 }
 
-EXPORT ssize_t sendmsg(int fd, const msghdr* message, int flags) {
+EXPORT [[gnu::hot]] ssize_t sendmsg(int fd, const msghdr* message, int flags) {
     const Socket socket = sockets::peek_direct(fd);
     if (is_ours(socket)) [[likely]]
         return send::message(fd, message, flags, socket);
@@ -171,7 +172,7 @@ EXPORT ssize_t sendmsg(int fd, const msghdr* message, int flags) {
     return sendmsg_after_look(fd, message, flags);
 }
 
-EXPORT int sendmmsg(int fd, mmsghdr* messages, unsigned int count, int flags) {
+EXPORT [[gnu::hot]] int sendmmsg(int fd, mmsghdr* messages, unsigned int count, int flags) {
     const Socket socket = sockets::peek_direct(fd);
     if (is_ours(socket)) [[likely]]
         return send::messages(fd, messages, count, flags);

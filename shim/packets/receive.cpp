@@ -273,7 +273,7 @@ namespace {
 
 // Copies the messages to `memory`, each with a control buffer of ours, as many of them as fit into `size`
 // bytes with those.
-unsigned prepare(const mmsghdr* messages, unsigned count, void* memory, size_t size) {
+[[gnu::hot]] unsigned prepare(const mmsghdr* messages, unsigned count, void* memory, size_t size) {
     auto* const ours = static_cast<mmsghdr*>(memory);
     auto* control = static_cast<unsigned char*>(memory) + count * sizeof(mmsghdr);
     const unsigned char* const end = static_cast<unsigned char*>(memory) + size;
@@ -310,8 +310,8 @@ unsigned prepare(const mmsghdr* messages, unsigned count, void* memory, size_t s
 
 // What has come in `ours` is heard, and written to the program's messages. A function of its own, so that its
 // loop has the registers for itself.
-[[gnu::noinline]] void finish_batch(Socket socket, int fd, const mmsghdr* ours, mmsghdr* messages,
-                                    unsigned received, int flags) {
+[[gnu::hot, gnu::noinline]] void finish_batch(Socket socket, int fd, const mmsghdr* ours, mmsghdr* messages,
+                                              unsigned received, int flags) {
     if ((flags & MSG_ERRQUEUE) != 0) [[unlikely]] {
         for (unsigned index = 0; index < received; ++index) {
             messages[index].msg_len = ours[index].msg_len;

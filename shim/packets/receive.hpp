@@ -44,7 +44,7 @@ struct Call {
 
 ssize_t finish(const Call& call);
 template <typename Family>
-ssize_t finish_form(const Call& call);
+[[gnu::hot]] ssize_t finish_form(const Call& call);
 ssize_t fail(const Call& call);
 ssize_t check_and_receive(int fd, void* buffer, size_t length, int flags, sockaddr* address,
                           socklen_t* address_length);

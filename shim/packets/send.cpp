@@ -304,8 +304,8 @@ bool has_source(const msghdr& ours, const msghdr& theirs) {
 
 // Copies the messages to `ours`, each with its source where it has one. `control` has control_space() bytes
 // for each. A function of its own, so that its loop has the registers for itself.
-[[gnu::noinline]] void prepare(Socket socket, const mmsghdr* messages, mmsghdr* ours, unsigned batch,
-                               unsigned char* control) {
+[[gnu::hot, gnu::noinline]] void prepare(Socket socket, const mmsghdr* messages, mmsghdr* ours,
+                                         unsigned batch, unsigned char* control) {
     peers::Turn turn;
     unsigned answered = 0;
     user_memory::ReadablePage page;
