@@ -73,9 +73,9 @@ Socket socket_for_sending(int fd, const msghdr* message) {
 
 [[gnu::noinline]] int recvmmsg_after_look(int fd, mmsghdr* messages, unsigned int count, int flags,
                                           timespec* timeout) {
-    return is_ours(socket_for_receiving(fd))
-               ? receive::messages(fd, messages, count, flags, timeout)
-               : recvmmsg_with_descriptors(libc::recvmmsg, fd, messages, count, flags, timeout);
+    const Socket socket = socket_for_receiving(fd);
+    return is_ours(socket) ? receive::messages(fd, messages, count, flags, timeout, socket)
+                           : recvmmsg_with_descriptors(libc::recvmmsg, fd, messages, count, flags, timeout);
 }
 
 // What has no control messages, or no room for them, brings and takes no descriptors. False where it takes
@@ -103,8 +103,9 @@ Socket socket_for_sending(int fd, const msghdr* message) {
 [[gnu::cold, gnu::noinline]] int sendmmsg_after_look(int fd, mmsghdr* messages, unsigned int count,
                                                      int flags) {
     const msghdr* first = count != 0 && messages != nullptr ? &messages->msg_hdr : nullptr;
-    if (is_ours(socket_for_sending(fd, first)))
-        return send::messages(fd, messages, count, flags);
+    const Socket socket = socket_for_sending(fd, first);
+    if (is_ours(socket))
+        return send::messages(fd, messages, count, flags, socket);
     sockets::mark_all();
     return libc::sendmmsg(fd, messages, count, flags);
 }
@@ -145,7 +146,7 @@ EXPORT [[gnu::hot]] int recvmmsg(int fd, mmsghdr* messages, unsigned int count, 
                                  timespec* timeout) {
     const Socket socket = sockets::peek_direct(fd);
     if (is_ours(socket)) [[likely]]
-        return receive::messages(fd, messages, count, flags, timeout);
+        return receive::messages(fd, messages, count, flags, timeout, socket);
     if (socket.has(Socket::no_descriptors)) [[likely]]
         return libc::recvmmsg(fd, messages, count, flags, timeout);
     return recvmmsg_after_look(fd, messages, count, flags, timeout);
@@ -175,7 +176,7 @@ EXPORT [[gnu::hot]] ssize_t sendmsg(int fd, const msghdr* message, int flags) {
 EXPORT [[gnu::hot]] int sendmmsg(int fd, mmsghdr* messages, unsigned int count, int flags) {
     const Socket socket = sockets::peek_direct(fd);
     if (is_ours(socket)) [[likely]]
-        return send::messages(fd, messages, count, flags);
+        return send::messages(fd, messages, count, flags, socket);
     if (socket.has(Socket::no_descriptors)) [[likely]]
         return libc::sendmmsg(fd, messages, count, flags);
     return sendmmsg_after_look(fd, messages, count, flags);

@@ -26,17 +26,18 @@ EXPORT ssize_t __recvmsg64(int fd, msghdr* message, int flags) {
 }
 
 EXPORT int __recvmmsg64(int fd, mmsghdr* messages, unsigned int count, int flags, libc::Time64* timeout) {
-    if (!is_ours(socket_for_receiving(fd)))
+    const Socket socket = socket_for_receiving(fd);
+    if (!is_ours(socket))
         return recvmmsg_with_descriptors(libc::__recvmmsg64, fd, messages, count, flags, timeout);
     if (timeout == nullptr)
-        return receive::messages(fd, messages, count, flags, nullptr);
+        return receive::messages(fd, messages, count, flags, nullptr, socket);
     if (!user_memory::can_read(timeout, sizeof *timeout))
         return libc::__recvmmsg64(fd, messages, count, flags, timeout);
     // What 32 bits do not hold is so far off that nobody sees the difference.
     using Seconds = std::numeric_limits<time_t>;
     const int64_t seconds = std::clamp<int64_t>(timeout->seconds, Seconds::min(), Seconds::max());
     timespec left{static_cast<time_t>(seconds), timeout->nanoseconds};
-    const int received = receive::messages(fd, messages, count, flags, &left);
+    const int received = receive::messages(fd, messages, count, flags, &left, socket);
     if (received <= 0)
         return received;
     if (!user_memory::can_write(timeout, sizeof *timeout)) {

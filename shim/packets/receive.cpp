@@ -383,22 +383,9 @@ namespace {
     return received;
 }
 
-} // namespace
-
-[[gnu::hot]] int messages(int fd, mmsghdr* messages, unsigned count, int flags, timespec* timeout) {
-    const Socket socket = sockets::get(fd);
-    if (!socket.is(Socket::Kind::ours)) [[unlikely]] // another thread has closed it
-        return libc::recvmmsg(fd, messages, count, flags, timeout);
-    // As the kernel does it: room for one message is a recvmsg() (do_recvmmsg() in its net/socket.c).
-    if (count == 1 && timeout == nullptr && messages != nullptr &&
-        (flags & (MSG_PEEK | MSG_ERRQUEUE | msg_cmsg_compat)) == 0 &&
-        user_memory::can_write(messages, sizeof *messages)) {
-        const ssize_t received = message(fd, &messages->msg_hdr, flags & ~MSG_WAITFORONE, socket);
-        if (received < 0)
-            return -1;
-        messages->msg_len = static_cast<unsigned>(received);
-        return 1;
-    }
+// As recvmmsg().
+[[gnu::hot, gnu::noinline]] int several_messages(int fd, mmsghdr* messages, unsigned count, int flags,
+                                                 timespec* timeout, Socket socket) {
     // Where the kernel cannot write what is left of the time, the call fails although messages have come, and
     // nobody would tell us how many.
     timespec left;
@@ -431,6 +418,22 @@ namespace {
         *timeout = left;
     errno = errno_before;
     return static_cast<int>(done);
+}
+
+} // namespace
+
+[[gnu::hot]] int messages(int fd, mmsghdr* messages, unsigned count, int flags, timespec* timeout,
+                          Socket socket) {
+    // As the kernel does it: room for one message is a recvmsg() (do_recvmmsg() in its net/socket.c).
+    if (count != 1 || timeout != nullptr || messages == nullptr ||
+        (flags & (MSG_PEEK | MSG_ERRQUEUE | msg_cmsg_compat)) != 0 ||
+        !user_memory::can_write(messages, sizeof *messages))
+        return several_messages(fd, messages, count, flags, timeout, socket);
+    const ssize_t received = message(fd, &messages->msg_hdr, flags & ~MSG_WAITFORONE, socket);
+    if (received < 0)
+        return -1;
+    messages->msg_len = static_cast<unsigned>(received);
+    return 1;
 }
 
 } // namespace multihome::receive

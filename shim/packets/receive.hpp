@@ -100,6 +100,6 @@ inline bool takes_address(socklen_t room) {
 }
 
 ssize_t message(int fd, msghdr* theirs, int flags, Socket socket);
-int messages(int fd, mmsghdr* messages, unsigned count, int flags, timespec* timeout);
+int messages(int fd, mmsghdr* messages, unsigned count, int flags, timespec* timeout, Socket socket);
 
 } // namespace multihome::receive

@@ -385,22 +385,9 @@ unsigned send_prepared(int fd, mmsghdr* messages, mmsghdr* ours, unsigned batch,
             give_back(turn, fd, unsent, false);
 }
 
-} // namespace
-
-[[gnu::hot]] int messages(int fd, mmsghdr* messages, unsigned count, int flags) {
-    const unsigned batch = std::min(count, maximum_batch);
-    if ((flags & msg_cmsg_compat) != 0 || batch == 0 || messages == nullptr ||
-        !user_memory::can_write(messages, batch * sizeof *messages))
-        return libc::sendmmsg(fd, messages, count, flags);
-    // As the kernel does it: one message is a sendmsg() (__sys_sendmmsg() in its net/socket.c).
-    if (count == 1) {
-        const ssize_t sent = message(fd, &messages->msg_hdr, flags, sockets::peek(fd));
-        if (sent < 0)
-            return -1;
-        messages->msg_len = static_cast<unsigned>(sent);
-        return 1;
-    }
-
+// As sendmmsg(). `batch`: so many that all can be written.
+[[gnu::hot, gnu::noinline]] int several_messages(int fd, mmsghdr* messages, unsigned batch, int flags,
+                                                 Socket socket) {
     size_t control_total = batch * control::own_space;
     for (unsigned index = 0; index < batch; ++index)
         if (messages[index].msg_hdr.msg_controllen != 0) [[unlikely]]
@@ -413,11 +400,8 @@ unsigned send_prepared(int fd, mmsghdr* messages, mmsghdr* ours, unsigned batch,
     const size_t wanted = batch * sizeof(mmsghdr) + control_total;
     void* memory = wanted <= sizeof small ? &small : scratch.take(wanted);
     if (memory == nullptr)
-        return libc::sendmmsg(fd, messages, count, flags);
+        return libc::sendmmsg(fd, messages, batch, flags);
 
-    const Socket socket = sockets::get(fd);
-    if (!socket.is(Socket::Kind::ours)) [[unlikely]] // another thread has closed it
-        return libc::sendmmsg(fd, messages, count, flags);
     auto* ours = static_cast<mmsghdr*>(memory);
     prepare(socket, messages, ours, batch, static_cast<unsigned char*>(memory) + batch * sizeof(mmsghdr));
 
@@ -429,6 +413,23 @@ unsigned send_prepared(int fd, mmsghdr* messages, mmsghdr* ours, unsigned batch,
         return -1;
     errno = errno_before;
     return static_cast<int>(done);
+}
+
+} // namespace
+
+[[gnu::hot]] int messages(int fd, mmsghdr* messages, unsigned count, int flags, Socket socket) {
+    const unsigned batch = std::min(count, maximum_batch);
+    if ((flags & msg_cmsg_compat) != 0 || batch == 0 || messages == nullptr ||
+        !user_memory::can_write(messages, batch * sizeof *messages)) [[unlikely]]
+        return libc::sendmmsg(fd, messages, count, flags);
+    // As the kernel does it: one message is a sendmsg() (__sys_sendmmsg() in its net/socket.c).
+    if (count != 1)
+        return several_messages(fd, messages, batch, flags, socket);
+    const ssize_t sent = message(fd, &messages->msg_hdr, flags, socket);
+    if (sent < 0)
+        return -1;
+    messages->msg_len = static_cast<unsigned>(sent);
+    return 1;
 }
 
 } // namespace multihome::send

@@ -70,6 +70,6 @@ template <typename Call>
 }
 
 ssize_t message(int fd, const msghdr* theirs, int flags, Socket socket);
-int messages(int fd, mmsghdr* messages, unsigned count, int flags);
+int messages(int fd, mmsghdr* messages, unsigned count, int flags, Socket socket);
 
 } // namespace multihome::send
