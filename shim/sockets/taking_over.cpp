@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: MIT
+#include "shim/sockets/taking_over.hpp"
+
+#include "shim/base/libc.hpp"
+#include "shim/base/log.hpp"
+#include "shim/base/permissions.hpp"
+#include "shim/base/settings.hpp"
+#include "shim/base/user_memory.hpp"
+#include "shim/peers/shared_state.hpp"
+#include "shim/sockets/changes.hpp"
+#include "shim/sockets/options.hpp"
+#include "shim/sockets/socket_calls.hpp"
+#include "shim/sockets/sockets.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <netinet/in.h>
+
+namespace multihome::sockets {
+
+namespace {
+
+using Kind = Socket::Kind;
+using permissions::may;
+
+// Descriptors from here on have no sockets of ours without the mark (options.cpp). Relaxed throughout: a
+// hint, for the thread that is about to hand descriptors over.
+constinit std::atomic<int> unmarked_end{0};
+
+void say_taken_over(int fd, Socket socket) {
+    if (!log::wanted(LogLevel::info))
+        return;
+    const char* families = !socket.has(Socket::ipv6)                                ? "IPv4"
+                           : socket_calls::read(fd, IPPROTO_IPV6, IPV6_V6ONLY) != 0 ? "IPv6"
+                                                                                    : "IPv6 and IPv4";
+    if (socket.port() != 0)
+        log::write(LogLevel::info, FMT_COMPILE("took over UDP socket {}: {} port {}"), fd, families,
+                   ntohs(socket.port()));
+    else
+        log::write(LogLevel::info, FMT_COMPILE("took over UDP socket {}: {}, answers for another socket"), fd,
+                   families);
+}
+
+// False where MULTIHOME_PORTS leaves the port alone.
+bool is_wanted(int fd, in_port_t port) {
+    if (settings::get().wants_port(port))
+        return true;
+    log::write(LogLevel::info, FMT_COMPILE("left UDP socket {} alone: port {} is not in MULTIHOME_PORTS"), fd,
+               ntohs(port));
+    return false;
+}
+
+// The memory for peers, which the first socket makes, and packet information on, which the word says then.
+// False where one of them is not to be had. `found`: see take_over_bound().
+bool prepare(int fd, Socket& socket, in_port_t port, bool found = false) {
+    const size_t peers = settings::get().peers;
+    if (shared_state::create(peers) == nullptr) {
+        log::write(LogLevel::warn,
+                   FMT_COMPILE("no memory for {} peers: UDP socket {} (port {}) answers as without "
+                               "multihome; raise the memory limit or lower MULTIHOME_PEERS"),
+                   peers, fd, ntohs(port));
+        return false;
+    }
+    if (found ? options::switch_on_found(fd, socket, port) : options::switch_on(fd, socket, port))
+        return true;
+    log::write(LogLevel::warn,
+               FMT_COMPILE("this kernel refuses packet information ({}): UDP socket {} (port {}) answers as "
+                           "without multihome"),
+               errno, fd, ntohs(port));
+    return false;
+}
+
+// The socket is prepared and bound: what it is now.
+Socket now_ours(int fd, Socket socket, in_port_t port) {
+    const Socket ours = socket.with_kind(Kind::ours).with_port(port);
+    if (ours.has(Socket::unmarked)) {
+        int end = unmarked_end.load(std::memory_order_relaxed);
+        while (end <= fd && !unmarked_end.compare_exchange_weak(end, fd + 1, std::memory_order_relaxed)) {
+        }
+    }
+    shared_state::get()->counters.line(port, 0).add(Counter::sockets);
+    say_taken_over(fd, ours);
+    return ours;
+}
+
+} // namespace
+
+uint64_t address_options(Socket socket, const Address& own) {
+    return (socket_calls::is_wildcard(own) ? 0 : uint64_t{Socket::has_address}) |
+           (socket.has(Socket::ipv6) && own.is_ipv4() ? uint64_t{Socket::only_ipv4} : 0);
+}
+
+Socket take_over_bound(int fd, Socket socket, const std::optional<Peer>& own, bool found) {
+    if (!own)
+        return {};
+    // What carries our mark came to us from where it was ours, connected or without a port as it may be now.
+    const bool marked = found && options::is_marked(fd, socket.has(Socket::ipv6));
+    if (!socket_calls::is_wildcard(own->address) && !marked)
+        return other_socket(AF_INET);
+    if (own->port == 0 && !marked)
+        return socket.with_kind(Kind::unbound);
+    if (!marked && !is_wanted(fd, own->port))
+        return {Kind::other, 0};
+    if (!prepare(fd, socket, own->port, found))
+        return {Kind::other, 0};
+    uint64_t bits = address_options(socket, own->address);
+    // Whether the program chose the port itself nobody tells.
+    if (found && ntohs(own->port) >= 32768)
+        bits |= Socket::any_port;
+    return now_ours(fd, socket.with_options(0, bits), own->port);
+}
+
+namespace {
+
+// The address that bind() is asked for; empty where it is none that a socket of ours can have.
+std::optional<Peer> read_name(const sockaddr* address, socklen_t length) {
+    Peer name;
+    if (address == nullptr || length < sizeof(sockaddr_in) || length > sizeof(sockaddr_storage) ||
+        !user_memory::can_read(address, std::min<size_t>(length, sizeof(sockaddr_in6))))
+        return {};
+    // The kernel takes the family AF_UNSPEC with the IPv4 wildcard as well (inet_bind()).
+    if (address->sa_family == AF_UNSPEC) {
+        sockaddr_in unspecified;
+        std::memcpy(&unspecified, address, sizeof unspecified);
+        name = {Address::from_ipv4(unspecified.sin_addr), 0, unspecified.sin_port};
+    } else if (!read_peer(address, length, name)) {
+        return {};
+    }
+    return socket_calls::is_wildcard(name.address) ? std::optional{name} : std::nullopt;
+}
+
+// What a found descriptor is. Unknown where it is none (so that nothing is stored for it).
+Socket classify(int fd) {
+    if (settings::get().disabled || !may(Activity::new_sockets))
+        return {Kind::other, 0};
+    const int type = socket_calls::read(fd, SOL_SOCKET, SO_TYPE, -1);
+    if (type == -1)
+        return errno == EBADF ? Socket{} : Socket{Kind::other, 0};
+    const int domain = socket_calls::read(fd, SOL_SOCKET, SO_DOMAIN, AF_UNIX);
+    if (type != SOCK_DGRAM || (domain != AF_INET && domain != AF_INET6) ||
+        socket_calls::read(fd, SOL_SOCKET, SO_PROTOCOL) != IPPROTO_UDP)
+        return other_socket(domain);
+    // What the program has asked for on another descriptor of this socket only that one's word can tell.
+    const auto own = socket_calls::own_name(fd);
+    Socket same;
+    change_copies(
+        fd, [&](Socket seen) { return seen.is(Kind::ours) && own && seen.port() == own->port; },
+        [&](Socket seen) { return same = seen.with_options(0, Socket::has_copies); });
+    if (same.is(Kind::ours))
+        return same;
+    uint64_t bits = Socket::has_copies;
+    if (domain == AF_INET6)
+        bits |= Socket::ipv6;
+    if (socket_calls::read(fd, SOL_SOCKET, SO_BINDTOIFINDEX) != 0)
+        bits |= Socket::to_device;
+    const Socket found{Kind::unknown, bits};
+    return take_over_bound(fd, found.with_multicast_interface(Socket::multicast_unknown), own, true);
+}
+
+// An unbound socket as it was before, prepared or not.
+void give_back(int fd, Socket socket) {
+    options::give_back(fd, socket);
+    set_options(fd, Socket::prepared, 0);
+}
+
+// bind() of a socket that was not seen being made, or of one that has no port any more.
+int bind_found(int fd, Socket before, const sockaddr* address, socklen_t length) {
+    const int result = libc::bind(fd, address, length);
+    if (result != 0 || must_not_change())
+        return result;
+    const libc::ErrnoGuard keep_errno;
+    if (before.has(Socket::sticky_source) || !may(Activity::new_sockets))
+        return result;
+    Socket now;
+    if (before.is(Kind::ours)) {
+        // Its name is another one now, and the mark goes by the port.
+        options::give_back(fd, before);
+        constexpr uint64_t not_any_more = Socket::has_address | Socket::only_ipv4 | Socket::unmarked;
+        now = take_over_bound(fd, before.with_options(not_any_more, 0), socket_calls::own_name(fd), false);
+    } else {
+        now = classify(fd);
+    }
+    store_for_all(fd, now.with_options(0, before.word() & Socket::has_copies));
+    return result;
+}
+
+} // namespace
+
+Socket examine(int fd) {
+    const libc::ErrnoGuard keep_errno;
+    if (must_not_change())
+        return {Kind::other, 0};
+    const Socket socket = classify(fd);
+    if (socket.kind() == Kind::unknown)
+        return {Kind::other, 0};
+    store_for_all(fd, socket);
+    return socket;
+}
+
+int bind(int fd, const sockaddr* address, socklen_t length) {
+    const Socket before = peek(fd);
+    if (before.is(Kind::other) && !before.has(Socket::left_alone) && !before.has(Socket::sticky_source))
+        return libc::bind(fd, address, length);
+    if (!before.is(Kind::unbound) || !before.has(Socket::seen_made) || !may(Activity::new_sockets))
+        return bind_found(fd, before, address, length);
+    const std::optional<Peer> wanted = read_name(address, length);
+    Socket now = other_socket(AF_INET);
+    if (before.has(Socket::sticky_source)) {
+        now = before.with_kind(Kind::other);
+    } else if (wanted && (wanted->port == 0 || is_wanted(fd, wanted->port)) && !must_not_change()) {
+        const libc::ErrnoGuard keep_errno;
+        Socket ours = before.with_kind(Kind::ours);
+        now = prepare(fd, ours, wanted->port) ? ours : Socket{Kind::other, 0};
+    }
+    const int result = libc::bind(fd, address, length);
+    const libc::ErrnoGuard keep_errno;
+    if (result != 0) {
+        if (now.is(Kind::ours))
+            give_back(fd, before);
+        return result;
+    }
+    if (!now.is(Kind::ours)) {
+        if (before.has(Socket::prepared))
+            give_back(fd, before);
+    } else {
+        in_port_t port = wanted->port;
+        if (port == 0) {
+            port = socket_calls::own_name(fd).value_or(Peer{}).port;
+            now = now.with_options(0, Socket::any_port);
+            // Without a port (IP_BIND_ADDRESS_NO_PORT) it is still unbound.
+            if (port == 0 || !is_wanted(fd, port)) {
+                give_back(fd, before);
+                if (port != 0)
+                    store_for_all(fd, {Kind::other, before.word() & Socket::has_copies});
+                return result;
+            }
+        }
+        now = now_ours(fd, now.with_options(0, address_options(before, wanted->address)), port);
+    }
+    if (!must_not_change())
+        store_for_all(fd, now.with_options(0, before.word() & Socket::has_copies));
+    return result;
+}
+
+Socket bound_unseen(int fd) {
+    const Socket before = peek(fd);
+    if (!before.is(Kind::unbound) || before.has(Socket::sticky_source) || !may(Activity::new_sockets) ||
+        must_not_change())
+        return before;
+    const libc::ErrnoGuard keep_errno;
+    if (socket_calls::own_name(fd).value_or(Peer{}).port == 0)
+        return before;
+    if (before.has(Socket::prepared))
+        options::give_back(fd, before);
+    return examine(fd);
+}
+
+Socket take_over_unbound(int fd) {
+    const libc::ErrnoGuard keep_errno;
+    const Socket before = peek(fd);
+    Socket ours = before;
+    if (!before.is(Kind::unbound) || !may(Activity::new_sockets) || must_not_change() ||
+        before.has(Socket::sticky_source) || !prepare(fd, ours, 0))
+        return before;
+    const Socket socket = now_ours(fd, ours.with_options(0, Socket::any_port), 0);
+    store_for_all(fd, socket);
+    return socket;
+}
+
+void mark_all() {
+    if (unmarked_end.load(std::memory_order_relaxed) == 0 || !may(Activity::new_sockets) || must_not_change())
+        return;
+    const libc::ErrnoGuard keep_errno;
+    const int end = unmarked_end.exchange(0, std::memory_order_relaxed);
+    for (int fd = 0; fd < end; ++fd) {
+        const auto is_unmarked = [](Socket socket) {
+            return socket.is(Kind::ours) && socket.has(Socket::unmarked);
+        };
+        // The number may be that of something else by now, of which we have not heard.
+        if (const Socket seen = peek(fd); is_unmarked(seen))
+            verify(fd, seen);
+        const Socket socket = peek(fd);
+        if (!is_unmarked(socket))
+            continue;
+        options::mark(fd);
+        update(fd, socket, socket.with_options(Socket::unmarked, 0));
+    }
+}
+
+} // namespace multihome::sockets
