@@ -28,7 +28,7 @@ constexpr size_t small_control = 512;
 // No datagram's messages take more than this, whatever room the program gives them. They are largest where it
 // asks for IPv6 extension headers: a packet has 64 KiB of those at most, each of 8 bytes becomes a message of
 // 24, and of the old form (RFC 2292) there are four more messages of up to 2 KiB. All others are small.
-constexpr size_t enough_control = (3 * 64 + 4 * 2 + 4) * size_t{1024};
+constexpr size_t enough_control = (size_t{3} * 64 + size_t{4} * 2 + 4) * 1024;
 static_assert(CMSG_SPACE(8) == 3 * 8 || sizeof(size_t) == 4);
 static_assert(enough_control + detail::control_room + 1024 * sizeof(mmsghdr) <= Scratch::size);
 
