@@ -99,6 +99,12 @@ bool MulticastInterface::set(in_addr address) {
            libc::setsockopt(fd_, IPPROTO_IP, IP_MULTICAST_IF, &wanted, sizeof wanted) == 0;
 }
 
+bool MulticastInterface::set_on_loopback(in_addr address) const {
+    constexpr int loopback = 1; // in each network namespace
+    const ip_mreqn wanted{{}, address, loopback};
+    return libc::setsockopt(fd_, IPPROTO_IP, IP_MULTICAST_IF, &wanted, sizeof wanted) == 0;
+}
+
 bool MulticastInterface::put_back() const {
     return libc::setsockopt(fd_, IPPROTO_IP, IP_MULTICAST_IF, &choice_, sizeof choice_) == 0;
 }

@@ -64,7 +64,10 @@ struct Attempt {
         MulticastInterface chosen(fd, socket);
         if (!chosen.set(local.address.ipv4()))
             return false;
-        const bool connected = by_way_of(any_group(ipv6));
+        bool connected = by_way_of(any_group(ipv6));
+        // Through an interface that is down no route leads, though others bring what is sent to its address.
+        if (!touched && chosen.set_on_loopback(local.address.ipv4()))
+            connected = by_way_of(any_group(ipv6));
         chosen.put_back();
         return connected;
     }

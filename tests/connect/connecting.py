@@ -6,7 +6,7 @@ import socket
 import struct
 
 from common import (SHIM, TOPICS, V4, disconnect, end, expect, family, free_port, hear, hears, in_child, ip, local,
-                    source)
+                    skip, source)
 from interfaces import IP_MULTICAST_IF, chosen_address, leaves_through, two_interfaces
 
 
@@ -135,6 +135,21 @@ def great_multicast_index():
     expect("local address", local(server), f.second, f.route)
     server.send(b"answer")
     expect("answered from", source(other), f.second, f.route)
+
+
+def interface_down():
+    """The kernel takes in what is sent to an IPv4 address whose interface is down, and answers from it."""
+    f = family("v4_secondary")
+    asked = "198.51.100.1"
+    if not ip("link", "add", "asleep", "type", "veth", "peer", "name", "asleep-peer", may_fail=True):
+        skip("cannot make a veth pair")
+    ip("address", "add", f"{asked}/32", "dev", "asleep")
+    server = f.server()
+    client, peer = meet(f, server, asked)
+    server.connect(peer)
+    expect("local address", local(server), asked, f.route)
+    expect("IP_MULTICAST_IF", chosen_address(server), "0.0.0.0")
+    converse(f, server, client, asked)
 
 
 def unknown_peer(name):
@@ -372,7 +387,7 @@ def forked_connect():
 
 
 TESTS = {"first": first, "again": again, "multicast_if": multicast_if,
-         "great_multicast_index": great_multicast_index, "unknown_peer": unknown_peer, "fails": fails,
-         "reuseport": reuseport, "forked": forked_connect}
+         "great_multicast_index": great_multicast_index, "interface_down": interface_down,
+         "unknown_peer": unknown_peer, "fails": fails, "reuseport": reuseport, "forked": forked_connect}
 TESTS[TOPICS[0]](*TOPICS[1:])
 end()
