@@ -4,6 +4,7 @@
 #include "shim/base/libc.hpp"
 #include "shim/base/permissions.hpp"
 
+#include <algorithm>
 #include <linux/futex.h>
 #include <sys/syscall.h>
 
@@ -45,8 +46,9 @@ bool detail::ask_kernel(uintptr_t address, size_t length, bool write) {
     for (uintptr_t page = address >> page_bits; page <= last_page; ++page) {
         if (is_remembered(page, write))
             continue;
-        // Any aligned word of the page speaks for all of it.
-        const uintptr_t word = page << page_bits;
+        // Any aligned word of the page speaks for all of it. Of the first page one that the pointer names:
+        // others need not be the program's, which valgrind would tell it.
+        const uintptr_t word = std::max(page << page_bits, address & ~uintptr_t{7});
         if (write ? !probe_write(word) : !probe_read(word))
             return false;
         good_pages[write ? 1 : 0][place_of(page)].store(page, std::memory_order_relaxed);

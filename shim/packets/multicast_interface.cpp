@@ -50,20 +50,21 @@ int interface_of(int fd, const Address& address) {
 
 // The socket comes from elsewhere, and has no local address yet. The kernel tells no index that was set; but
 // connected to a group the socket gets the address of that interface. Where another socket gets the same,
-// none was set, or the one that the routing table chooses. An interface without an address, or an index
-// beside an address, is not found out.
+// none was set, or the one that the routing table chooses. An interface that has no address or is down, or an
+// index beside an address, is not found out.
 bool MulticastInterface::find_choice() {
     if (!permissions::may(Activity::finding_interfaces))
         return false;
     const SocketAddress group = any_group(socket_.has(Socket::ipv6));
-    if (socket_calls::connect(fd_, group.get(), group.length()) != 0)
-        return false;
-    const auto own = socket_calls::own_name(fd_);
-    dissolve(fd_, socket_);
-    if (!own)
-        return false;
-    if (own->address != address_towards_group())
-        choice_.imr_ifindex = interface_of(fd_, own->address);
+    // Where it fails, the routing table knows no way to the group, and nobody chose one.
+    if (socket_calls::connect(fd_, group.get(), group.length()) == 0) {
+        const auto own = socket_calls::own_name(fd_);
+        dissolve(fd_, socket_);
+        if (!own)
+            return false;
+        if (own->address != address_towards_group())
+            choice_.imr_ifindex = interface_of(fd_, own->address);
+    }
     sockets::set_multicast_interface(fd_, static_cast<uint32_t>(choice_.imr_ifindex));
     return true;
 }
@@ -97,6 +98,12 @@ bool MulticastInterface::set(in_addr address) {
     };
     return read_choice() && can_put_back() &&
            libc::setsockopt(fd_, IPPROTO_IP, IP_MULTICAST_IF, &wanted, sizeof wanted) == 0;
+}
+
+bool MulticastInterface::set_on_loopback(in_addr address) const {
+    constexpr int loopback = 1; // in each network namespace
+    const ip_mreqn wanted{{}, address, loopback};
+    return libc::setsockopt(fd_, IPPROTO_IP, IP_MULTICAST_IF, &wanted, sizeof wanted) == 0;
 }
 
 bool MulticastInterface::put_back() const {

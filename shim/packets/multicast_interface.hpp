@@ -23,6 +23,8 @@ public:
     // Multicast leaves from `address`. False, and nothing done, where what the program chose could not be put
     // back, or the kernel refuses.
     bool set(in_addr address);
+    // After that: from the same address, through loopback. False where the kernel refuses.
+    bool set_on_loopback(in_addr address) const;
     bool put_back() const;
 
 private:

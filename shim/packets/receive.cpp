@@ -142,6 +142,8 @@ void note_failure(Socket socket, int flags) {
         return detail::finish(call);
     peers::Turn turn;
     turn.begin_receiving(socket);
+    if ((call.flags & MSG_PEEK) != 0)
+        turn.begin_peek();
     if (hear_unusual(turn, socket, call.fd, call.ours, call.theirs, call.name_length))
         turn.count(socket, Counter::requests);
     if ((call.flags & MSG_PEEK) != 0)
@@ -329,6 +331,8 @@ namespace {
         return;
     }
     turn.begin_batch(received > 1);
+    if ((flags & MSG_PEEK) != 0) [[unlikely]]
+        turn.begin_peek();
     unsigned heard = 0;
     for (unsigned index = 0; index < received; ++index) {
         messages[index].msg_len = ours[index].msg_len;

@@ -249,6 +249,11 @@ public:
     constexpr bool is_answered() const {
         return kind() == Kind::question ? sends() != 0 : (word_ & answered_bit) != 0;
     }
+    // The peer has asked, and nothing was sent to it since.
+    constexpr bool waits(Ticks now, const Lifetimes& lifetimes) const {
+        return (kind() == Kind::question || kind() == Kind::moving) && !is_answered() &&
+               counts(now, lifetimes);
+    }
     // Since the question was heard, or since we spoke. It wraps: then what nobody has come back to counts
     // once more. Of a question after 68 minutes; since we spoke, in whole seconds, after 18 hours; of a
     // moving one after four lives of a question, in quarters of one.

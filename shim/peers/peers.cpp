@@ -161,11 +161,13 @@ LocalIndex learn(SharedState& state, ThreadMemory* memory, Socket socket, int fd
         likely != local_by_route && state.locals.is_at(likely, local) ? likely : state.locals.intern(local);
     if (at == local_by_route)
         return local_by_route;
-    // Where another thread has heard the peer since, this is another datagram.
-    if (memory != nullptr && memory->takes_peeked(hash, at) && found.state().asked_last() == at) [[unlikely]]
-        return found.state().kind() == Conversation::Kind::spoke_first ? local_by_route : at;
     const Ticks time = now();
     ConversationTable table = state.table();
+    // Where another thread has heard the peer since, this is another datagram. So it is where it is looked at
+    // once more after an answer, or when its question has run out: who takes one off is not always seen.
+    if (memory != nullptr && memory->takes_peeked(hash, at) && found.state().asked_last() == at &&
+        !(memory->is_looking() && !found.state().waits(time, table.lifetimes()))) [[unlikely]]
+        return found.state().kind() == Conversation::Kind::spoke_first ? local_by_route : at;
     const ConversationTable::Heard heard = table.hear(hash, at, time, found);
     // Another address may have taken the number meanwhile: then what was just stored is said of that one.
     if (state.locals.at(at) != local) [[unlikely]] {
@@ -293,6 +295,11 @@ bool Turn::hear(Socket socket, int fd, const msghdr& message, const Local& local
     const uint64_t hash = hash_in(*state, peer, socket.port());
     detail::hear_changing(memory_, socket, fd, hash, peer, local);
     return true;
+}
+
+void Turn::begin_peek() {
+    if (memory_ != nullptr)
+        memory_->begin_peek();
 }
 
 void Turn::end_peek() {

@@ -95,7 +95,9 @@ public:
     // Any datagram. `local`: where it reached us, as control::Arrival has it. True: the caller counts it.
     bool hear(Socket socket, int fd, const msghdr& message, const Local& local);
 
-    // What the call has brought was only looked at (MSG_PEEK).
+    // What the call has brought is only looked at (MSG_PEEK): after begin_receiving() or begin_batch(), and
+    // when it has been heard.
+    void begin_peek();
     void end_peek();
 
     // A receive call on this socket found nothing.

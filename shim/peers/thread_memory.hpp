@@ -50,7 +50,7 @@ class ThreadMemory {
         constexpr Progress not_drained() const { return Progress{word_ & ~drained_bit}; }
         // The run does not remember all that it was.
         constexpr Progress lost() const { return Progress{word_ | lost_bit}; }
-        // The last call has only looked.
+        // This call, or the last one, has only looked.
         constexpr Progress peeked() const { return Progress{word_ | peeked_bit}; }
         constexpr Progress sent() const { return Progress{word_ & ~receiving_bit}; }
 
@@ -173,6 +173,10 @@ public:
         return true;
     }
 
+    // This call has only looked.
+    void begin_peek() { progress_ = progress_.peeked(); }
+    // Of what is being heard.
+    bool is_looking() const { return progress_.was_peeked(); }
     // What was only looked at will be received again: the run goes on as if it had not been. Until then it
     // may be answered.
     void end_peek() {
@@ -187,7 +191,7 @@ public:
         is_peeked_taken_ = false;
         progress_ = (before == 0 ? Progress{} : progress_).peeked();
     }
-    // True where this, which is received now, is what was looked at last: it has been learnt from.
+    // True where this, which has come now, may be what was looked at last: that has been learnt from.
     bool takes_peeked(uint64_t hash, LocalIndex at) {
         return !std::exchange(is_peeked_taken_, true) && peeked_ && peeked_.is_of(hash) && peeked_.at() == at;
     }

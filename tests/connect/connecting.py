@@ -5,8 +5,8 @@ import os
 import socket
 import struct
 
-from common import (SHIM, TOPICS, V4, disconnect, end, expect, family, free_port, hear, hears, in_child, ip, local,
-                    source)
+from common import (SHIM, TOPICS, V4, await_addresses, disconnect, end, expect, family, free_port, hear, hears, in_child, ip, local,
+                    skip, source)
 from interfaces import IP_MULTICAST_IF, chosen_address, leaves_through, two_interfaces
 
 
@@ -135,6 +135,45 @@ def great_multicast_index():
     expect("local address", local(server), f.second, f.route)
     server.send(b"answer")
     expect("answered from", source(other), f.second, f.route)
+
+
+def interface_down():
+    """The kernel takes in what is sent to an IPv4 address whose interface is down, and answers from it."""
+    f = family("v4_secondary")
+    asked = "198.51.100.1"
+    if not ip("link", "add", "asleep", "type", "veth", "peer", "name", "asleep-peer", may_fail=True):
+        skip("cannot make a veth pair")
+    ip("address", "add", f"{asked}/32", "dev", "asleep")
+    server = f.server()
+    client, peer = meet(f, server, asked)
+    server.connect(peer)
+    expect("local address", local(server), asked, f.route)
+    expect("IP_MULTICAST_IF", chosen_address(server), "0.0.0.0")
+    converse(f, server, client, asked)
+
+
+def device_elsewhere():
+    """A socket that is bound to a device, and asked at an address that another one has."""
+    f = family("v6_link_local")
+    asked, hardware = "2001:db8::7", "02:00:00:00:00:07"
+    ip("link", "set", "end0", "address", hardware)
+    ip("route", "add", f"{asked}/128", "dev", "end1")
+    ip("neighbour", "add", asked, "lladdr", hardware, "dev", "end1")
+    ip("address", "add", f"{asked}/128", "dev", "lo", "nodad")
+    await_addresses([asked])
+    server = f.server()
+    port = server.getsockname()[1]
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"end0")
+    for _ in range(2):
+        client, peer = meet(f, server, asked)
+        server.connect(peer)
+        expect("local address", local(server), asked, f.route)
+        expect("the port", server.getsockname()[1], port)
+        expect("the device", server.getsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, 16), b"end0\0")
+        converse(f, server, client, asked)
+        server.close()
+        server = f.server(port)
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"end0")
 
 
 def unknown_peer(name):
@@ -372,7 +411,7 @@ def forked_connect():
 
 
 TESTS = {"first": first, "again": again, "multicast_if": multicast_if,
-         "great_multicast_index": great_multicast_index, "unknown_peer": unknown_peer, "fails": fails,
-         "reuseport": reuseport, "forked": forked_connect}
+         "great_multicast_index": great_multicast_index, "interface_down": interface_down,
+         "device_elsewhere": device_elsewhere, "unknown_peer": unknown_peer, "fails": fails, "reuseport": reuseport, "forked": forked_connect}
 TESTS[TOPICS[0]](*TOPICS[1:])
 end()

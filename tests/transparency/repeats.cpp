@@ -4,6 +4,8 @@
 // already and looks at less.
 #include "tests/transparency/probe.hpp"
 
+#include <array>
+#include <memory>
 #include <string_view>
 
 using namespace probe;
@@ -105,10 +107,40 @@ void by_small_numbers(int server) {
     }
 }
 
+// Each thing in a block of the heap by itself.
+void on_the_heap(int server) {
+    Client client;
+    for (int round = 0; round < rounds; ++round) {
+        client.ask(server);
+        const auto peer = std::make_unique<Name>();
+        const auto data = std::make_unique<std::array<char, 64>>();
+        say("recvfrom", recvfrom(server, data->data(), data->size(), 0, peer->get(), &peer->length));
+        say("sendto", sendto(server, data->data(), 1, 0, peer->get(), peer->length));
+        client.print_answer();
+        client.ask(server);
+        const auto message = std::make_unique<Message>(64);
+        message->print(recvmsg(server, &message->header, 0));
+        say("sendmsg", sendmsg(server, &message->header, 0));
+        client.print_answer();
+    }
+}
+
+// The program is told of whoever looks at memory beside the blocks.
+void under_valgrind(const char* program) {
+#ifdef __SANITIZE_ADDRESS__
+    skip("valgrind does not run programs with the address sanitizer");
+#endif
+    execlp("valgrind", "valgrind", "--quiet", "--log-file=/dev/null", "--error-exitcode=3", program, "heap",
+           nullptr);
+    skip("valgrind is not installed");
+}
+
 } // namespace
 
 int main(int, char** arguments) {
     std::string_view topic = arguments[1];
+    if (topic == "valgrind")
+        under_valgrind(arguments[0]);
     const bool ipv6 = topic.ends_with("6");
     if (ipv6) {
         own_namespace();
@@ -118,6 +150,10 @@ int main(int, char** arguments) {
     const char* client = ipv6 ? "fd00::4" : client_address;
     if (topic == "addresses") {
         by_addresses(server, client, ipv6);
+        return 0;
+    }
+    if (topic == "heap") {
+        on_the_heap(server);
         return 0;
     }
     if (topic == "small_numbers") {

@@ -112,6 +112,23 @@ TEST_CASE("a late answer is told from what a program sends anyway") {
     CHECK_FALSE(is_late(Story{}));
 }
 
+TEST_CASE("who has asked waits until something is sent, or the question has run out") {
+    const auto waits = [](Story story) { return story.state().waits(story.now(), lifetimes); };
+    for (const Story& story : {asked(x), moving(x, y), contested(x, y)}) {
+        CHECK(waits(story));
+        CHECK_FALSE(waits(Story{story}.answer(story.state().asked_last())));
+        CHECK_FALSE(waits(Story{story}.wait(2 * lifetimes.question)));
+    }
+    CHECK_FALSE(waits(known(x)));
+    // The time of what we spoke lies where others have flags.
+    for (Ticks later = 0; later < 8192; later += ticks_a_second) {
+        Story story{lifetimes, start + later};
+        story.speak();
+        CHECK_FALSE(waits(story));
+    }
+    CHECK_FALSE(waits(Story{}));
+}
+
 TEST_CASE("an unanswered question counts for its time and no longer") {
     for (const Ticks question : {Ticks{1}, Ticks{4}, Ticks{8}, Ticks{120}, Ticks{4000}}) {
         CAPTURE(question);

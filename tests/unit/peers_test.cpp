@@ -258,6 +258,35 @@ TEST_CASE("one that is looked at, answered and taken off has asked once") {
     });
 }
 
+// By recv(2) or read(2), or in a child that has been forked for it, as socat does.
+TEST_CASE("what is looked at after an answer is another one, though nobody is seen to take one off") {
+    const auto serve_other = [] {
+        receive(9, 2);
+        CHECK(answer(9) == local(2));
+        receive(9, 2);
+    };
+    const Scene client([&] {
+        for (unsigned time = 0; time < 3; ++time) {
+            test::peek(1, 3);
+            CHECK(answer(1) == local(3));
+        }
+        receive(1, 2); // a stranger
+        CHECK(answer(1) == local(2));
+        serve_other();
+        CHECK(answer(1) == local(3)); // the program's own
+    });
+    // Without an answer it may be the same one.
+    const Scene stranger([&] {
+        settle(1, 2);
+        for (unsigned time = 0; time < 3; ++time)
+            test::peek(1, 3);
+        CHECK(answer(1) == local(3));
+        receive(1, 3);
+        serve_other();
+        CHECK(answer(1) == local(2)); // the program's own
+    });
+}
+
 TEST_CASE("nobody moves a known peer by a datagram in its name") {
     Scene([] {
         settle(1, 2);

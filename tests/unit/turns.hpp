@@ -150,6 +150,7 @@ inline void peek(unsigned from, unsigned at, Socket socket = server) {
     const Datagram datagram{from, at};
     peers::Turn turn;
     turn.begin_receiving(socket);
+    turn.begin_peek();
     hear(turn, socket, datagram);
     turn.end_peek();
 }
