@@ -127,7 +127,7 @@ size_t writable_bytes(void* memory, size_t length) {
 
 // A receive call has failed.
 void note_failure(Socket socket, int flags) {
-    if ((errno == EAGAIN || errno == EWOULDBLOCK) && (flags & MSG_ERRQUEUE) == 0)
+    if (errno == EAGAIN && (flags & MSG_ERRQUEUE) == 0)
         peers::Turn{}.drained(socket);
 }
 
