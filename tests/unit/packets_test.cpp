@@ -79,7 +79,11 @@ public:
         REQUIRE(sendto(fd_, "?", 1, 0, reinterpret_cast<const sockaddr*>(&to), sizeof to) == 1);
     }
     // Over loopback a datagram is there when the call that sends it returns.
-    bool is_answered() const {
+    bool hears() const {
+        char data[16];
+        return recv(fd_, data, sizeof data, MSG_DONTWAIT) >= 0;
+    }
+    bool is_answered() const { // from the address that it asked
         char data[16];
         sockaddr_in from{};
         socklen_t length = sizeof from;
@@ -88,9 +92,22 @@ public:
                from.sin_addr.s_addr == htonl(asked);
     }
 
+    sockaddr_in name() const { return name_at(INADDR_LOOPBACK, ntohs(port_of(fd_))); }
+
 private:
     Descriptor fd_{udp()};
 };
+
+// The client has asked an address that is gone since.
+void hear_at_lost_address(int server, const Client& client) {
+    sockaddr_in name = client.name();
+    msghdr message{};
+    message.msg_name = &name;
+    message.msg_namelen = sizeof name;
+    peers::Turn turn;
+    turn.begin_receiving(sockets::get(server));
+    REQUIRE(turn.hear(sockets::get(server), server, message, local(1)));
+}
 
 } // namespace
 
@@ -145,6 +162,97 @@ TEST_CASE("of several that one call takes those are counted that are answers") {
             CHECK(state.count(Counter::not_heard) == 3 - answers);
             for (unsigned number = 0; number < answers; ++number)
                 CHECK(clients[number].is_answered());
+        });
+    }
+}
+
+TEST_CASE("a source that the kernel refuses is forgotten, and the datagram is sent without it") {
+    for (const Call sent_by : {Call::datagram, Call::message, Call::messages}) {
+        CAPTURE(sent_by);
+        const State state;
+        Worker worker;
+        worker.tell([&] {
+            const Descriptor server{udp()};
+            bind_to(server, INADDR_ANY);
+            sockets::get(server);
+            const Client client;
+            hear_at_lost_address(server, client);
+            Messages messages;
+            messages.names[0] = client.name();
+            // The second time there is none to be refused.
+            for (unsigned round = 1; round <= 2; ++round) {
+                errno = 4711;
+                CHECK(send_by(sent_by, server, messages, 1) > 0);
+                CHECK(errno == 4711);
+                CHECK(client.hears());
+                CHECK(state.count(Counter::answered) == 1);
+                CHECK(state.count(Counter::refused) == 1);
+            }
+        });
+    }
+}
+
+TEST_CASE("of several that one call takes those are sent without their source whose source is refused") {
+    for (unsigned refused = 0; refused < 8; ++refused) {
+        CAPTURE(refused); // one bit for each of three
+        const State state;
+        Worker worker;
+        worker.tell([&] {
+            const Descriptor server{udp()};
+            bind_to(server, INADDR_ANY);
+            sockets::get(server);
+            const std::array<Client, 3> clients;
+            Messages messages;
+            unsigned count = 0;
+            for (unsigned number = 0; number < 3; ++number) {
+                messages.names[number] = clients[number].name();
+                if ((refused & 1U << number) == 0)
+                    continue;
+                ++count;
+                hear_at_lost_address(server, clients[number]);
+            }
+            for (unsigned round = 1; round <= 2; ++round) {
+                errno = 4711;
+                CHECK(send_by(Call::messages, server, messages, 3) == 3);
+                CHECK(errno == 4711);
+                for (unsigned number = 0; number < 3; ++number) {
+                    CHECK(messages.headers[number].msg_len == messages.data[number].size());
+                    CHECK(clients[number].hears());
+                }
+                CHECK(state.count(Counter::answered) == count);
+                CHECK(state.count(Counter::refused) == count);
+            }
+        });
+    }
+}
+
+TEST_CASE("what the kernel refuses for another reason has lost nothing of its source") {
+    for (const Call sent_by : {Call::datagram, Call::message, Call::messages}) {
+        CAPTURE(sent_by);
+        const State state;
+        Worker worker;
+        worker.tell([&] {
+            const Descriptor server{udp()};
+            bind_to(server, INADDR_ANY);
+            sockets::get(server);
+            const Client client;
+            client.ask(server);
+            Messages messages;
+            CHECK(receive_by(Call::datagram, server, messages, 1) == 1);
+            // Too long for a datagram.
+            static char much[70'000];
+            messages.parts[0] = {much, sizeof much};
+            const msghdr& header = messages.headers[0].msg_hdr;
+            errno = 0;
+            CHECK((sent_by == Call::datagram
+                       ? send::datagram(sockets::get(server), server, much, sizeof much, 0,
+                                        static_cast<const sockaddr*>(header.msg_name), header.msg_namelen)
+                       : send_by(sent_by, server, messages, 1)) == -1);
+            CHECK(errno == EMSGSIZE);
+            CHECK(state.count(Counter::refused) == 0);
+            messages.parts[0] = {much, 1};
+            CHECK(send_by(sent_by, server, messages, 1) > 0);
+            CHECK(client.is_answered());
         });
     }
 }
