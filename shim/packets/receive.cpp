@@ -35,6 +35,8 @@ static_assert(enough_control + detail::control_room + 1024 * sizeof(mmsghdr) <= 
 // Messages up to this many are copied on the stack.
 constexpr unsigned small_batch = 8;
 constexpr unsigned maximum_batch = 1024; // at once; the kernel itself knows no limit here
+// With our control messages alone there is room for all of them.
+static_assert(maximum_batch * (sizeof(mmsghdr) + detail::control_room) <= Scratch::size);
 
 unsigned hidden_kinds(Socket socket) {
     return (socket.has(Socket::asked_ipv4) ? 0U : control::ipv4) |
@@ -127,7 +129,7 @@ size_t writable_bytes(void* memory, size_t length) {
 
 // A receive call has failed.
 void note_failure(Socket socket, int flags) {
-    if ((errno == EAGAIN || errno == EWOULDBLOCK) && (flags & MSG_ERRQUEUE) == 0)
+    if (errno == EAGAIN && (flags & MSG_ERRQUEUE) == 0)
         peers::Turn{}.drained(socket);
 }
 
@@ -274,23 +276,22 @@ namespace {
 namespace {
 
 // Copies the messages to `memory`, each with a control buffer of ours, as many of them as fit into `size`
-// bytes with those.
+// bytes with those. Where the program has no room for control messages, all do.
 [[gnu::hot]] unsigned prepare(const mmsghdr* messages, unsigned count, void* memory, size_t size) {
     auto* const ours = static_cast<mmsghdr*>(memory);
     auto* control = static_cast<unsigned char*>(memory) + count * sizeof(mmsghdr);
     const unsigned char* const end = static_cast<unsigned char*>(memory) + size;
     // Most programs have no room for control messages: without a look at each one's end.
-    const size_t usual = std::min<size_t>(count, (size - count * sizeof(mmsghdr)) / control_room);
     const mmsghdr* from = messages;
     mmsghdr* to = ours;
-    for (; from != messages + usual && from->msg_hdr.msg_controllen == 0; ++from, ++to) {
+    for (; from != messages + count && from->msg_hdr.msg_controllen == 0; ++from, ++to) {
         control::replace_control(from->msg_hdr, to->msg_hdr, control, control_room);
         control += control_room;
     }
     for (auto index = static_cast<unsigned>(from - messages); index < count; ++index) {
         const msghdr& theirs = messages[index].msg_hdr;
         const size_t room = theirs.msg_controllen == 0 ? control_room : control_length(theirs);
-        if (control > end || room > static_cast<size_t>(end - control))
+        if (room > static_cast<size_t>(end - control))
             return index;
         control::replace_control(theirs, ours[index].msg_hdr, control, room);
         control += room;

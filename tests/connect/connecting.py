@@ -410,8 +410,26 @@ def forked_connect():
     expect("the child's end", in_child(child), 0)
 
 
+def connected_by_child():
+    """A child connects the socket that it inherited to one client, the parent then to another: it does not know that
+    the socket has an address, which connect() alone does not change."""
+    server = V4.server()
+    _, for_child = meet(V4, server, V4.first)
+    client, for_parent = meet(V4, server, V4.second)
+
+    def child():
+        server.connect(for_child)
+        expect("local address in the child", local(server), V4.first, V4.route)
+
+    expect("the child's end", in_child(child), 0)
+    server.connect(for_parent)
+    expect("local address", local(server), V4.second, V4.route)
+    converse(V4, server, client, V4.second)
+
+
 TESTS = {"first": first, "again": again, "multicast_if": multicast_if,
          "great_multicast_index": great_multicast_index, "interface_down": interface_down,
-         "device_elsewhere": device_elsewhere, "unknown_peer": unknown_peer, "fails": fails, "reuseport": reuseport, "forked": forked_connect}
+         "device_elsewhere": device_elsewhere, "unknown_peer": unknown_peer, "fails": fails,
+         "reuseport": reuseport, "forked": forked_connect, "connected_by_child": connected_by_child}
 TESTS[TOPICS[0]](*TOPICS[1:])
 end()

@@ -9,6 +9,7 @@
 #include <linux/net_tstamp.h>
 #include <netinet/udp.h>
 #include <string_view>
+#include <sys/wait.h>
 
 using namespace probe;
 
@@ -355,6 +356,61 @@ void waiting(int server) {
     receive_and_answer(server, client, asked_address, message);
 }
 
+// So much room for control messages that one call of the shim's takes two datagrams: the others take further
+// calls, which have to wait, or not to, as one call would.
+void in_parts(int server) {
+    constexpr unsigned count = 5;
+    constexpr size_t room = 250'000;
+    static unsigned char control[count][room];
+    Client clients[count];
+    const Name to(asked_address, name_of(server).port());
+    const auto ask = [&](unsigned first, unsigned end) {
+        for (unsigned number = first; number < end; ++number)
+            must(sendto(clients[number].fd(), "question", 8, 0, to.get(), to.length) == 8, "sendto");
+    };
+    const auto receive = [&](const char* what, int flags, timespec* timeout) {
+        char data[count][16];
+        Name names[count];
+        iovec parts[count];
+        mmsghdr headers[count]{};
+        for (unsigned number = 0; number < count; ++number) {
+            parts[number] = {data[number], sizeof data[number]};
+            headers[number].msg_hdr = {
+                names[number].get(), names[number].length, &parts[number], 1, control[number], room, 0};
+        }
+        const long received =
+            say_call(what, [&] { return recvmmsg(server, headers, count, flags, timeout); });
+        for (unsigned number = 0; number < received; ++number) {
+            const msghdr& header = headers[number].msg_hdr;
+            std::printf("length %u, control of %zu, flags %d\n", headers[number].msg_len,
+                        header.msg_controllen, header.msg_flags);
+            sendto(server, "answer", 6, 0, names[number].get(), header.msg_namelen);
+            clients[number].print_answer();
+        }
+    };
+    ask(0, count);
+    receive("all are there", 0, nullptr);
+    ask(0, count);
+    timespec long_time{1000, 0};
+    receive("all are there, with a time limit", 0, &long_time);
+    ask(0, 2);
+    receive("no others come", MSG_DONTWAIT, nullptr);
+    ask(0, 2);
+    receive("waits for one", MSG_WAITFORONE, nullptr);
+    // The others come when the first ones have been taken, and a while after that.
+    ask(0, 2);
+    const pid_t child = fork();
+    if (child == 0) {
+        while (readable(server, 0))
+            poll(nullptr, 0, 1);
+        poll(nullptr, 0, 50);
+        ask(2, count);
+        _exit(0);
+    }
+    receive("waits for all", 0, nullptr);
+    must(child > 0 && waitpid(child, nullptr, 0) == child, "fork");
+}
+
 } // namespace
 
 int main(int, char** arguments) {
@@ -423,6 +479,8 @@ int main(int, char** arguments) {
         many(server, ipv6);
     } else if (topic == "waiting") {
         waiting(server);
+    } else if (topic == "in_parts") {
+        in_parts(server);
     } else {
         return 2;
     }

@@ -301,6 +301,57 @@ void any_ip_in_batch() {
     }
 }
 
+// By sendto(), sendmsg(), or sendmmsg().
+constexpr int send_calls = 3;
+long send_nothing(int call, int fd, const Name& to) {
+    if (call == 0)
+        return sendto(fd, "", 0, 0, to.get(), to.length);
+    mmsghdr message{};
+    message.msg_hdr.msg_name = const_cast<sockaddr*>(to.get());
+    message.msg_hdr.msg_namelen = to.length;
+    return call == 1 ? sendmsg(fd, &message.msg_hdr, 0) : sendmmsg(fd, &message, 1, 0);
+}
+
+Name receive_nothing(int server) {
+    Name peer;
+    char data[8];
+    say_call("recvfrom", [&] { return recvfrom(server, data, sizeof data, 0, peer.get(), &peer.length); });
+    return peer;
+}
+
+// Datagrams without a byte: the result is 0, and no failure, also where it takes a second call to send them.
+void empty() {
+    own_namespace();
+    if (std::system("ip -6 route add local fd00:7::/64 dev lo") != 0)
+        skip("ip(8) cannot add a route");
+    for (int call = 0; call < send_calls; ++call) {
+        std::printf("call %d\n", call);
+        // Another one for each call: the first answer from an address of a local route changes an option.
+        const int server = bound("::");
+        Client client("fd00::4");
+        for (const char* asked : {"fd00:7::5", "fd00::2", "fd00::2", "fd00::2"}) {
+            client.ask(server, asked, "");
+            const Name peer = receive_nothing(server);
+            say_call("answer", [&] { return send_nothing(call, server, peer); });
+            client.print_answer(asked);
+        }
+        close(server);
+    }
+    // The address is gone when they are answered.
+    const int server = bound("::");
+    Client clients[send_calls] = {Client("fd00::4"), Client("fd00::4"), Client("fd00::4")};
+    Name peers[send_calls];
+    for (int call = 0; call < send_calls; ++call) {
+        clients[call].ask(server, "fd00::2", "");
+        peers[call] = receive_nothing(server);
+    }
+    remove_address("fd00::2");
+    for (int call = 0; call < send_calls; ++call) {
+        say_call("answer", [&] { return send_nothing(call, server, peers[call]); });
+        std::printf("answered from %s\n", clients[call].hear().c_str());
+    }
+}
+
 } // namespace
 
 int main(int, char** arguments) {
@@ -321,6 +372,8 @@ int main(int, char** arguments) {
         garbage();
     else if (topic == "any_ip_in_batch")
         any_ip_in_batch();
+    else if (topic == "empty")
+        empty();
     else
         return 2;
     return 0;
