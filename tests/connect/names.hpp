@@ -45,18 +45,22 @@ inline bool equal(const sockaddr_in& one, const sockaddr_in& other) {
     return one.sin_addr.s_addr == other.sin_addr.s_addr && one.sin_port == other.sin_port;
 }
 
-// A client asks the server at 127.0.0.`asked`; returns the client's name.
-inline sockaddr_in ask(int server, unsigned asked) {
-    const int client = socket(AF_INET, SOCK_DGRAM, 0);
+// A client, on a port that the kernel chooses.
+inline int client() {
+    const int fd = socket(AF_INET, SOCK_DGRAM, 0);
     const sockaddr_in own = name_at(1);
-    must(bind(client, any(own), sizeof own) == 0, "bind");
+    must(bind(fd, any(own), sizeof own) == 0, "bind");
+    return fd;
+}
+
+// The client asks the server at 127.0.0.`asked`. Returns the client's name.
+inline sockaddr_in ask(int client, int server, unsigned asked) {
     const sockaddr_in to = name_at(asked, name_of(server).sin_port);
     must(sendto(client, "question", 8, 0, any(to), sizeof to) == 8, "sendto");
     char data[16];
     sockaddr_in peer{};
     socklen_t length = sizeof peer;
     must(recvfrom(server, data, sizeof data, 0, any(peer), &length) == 8, "recvfrom");
-    close(client);
     return peer;
 }
 
@@ -71,7 +75,11 @@ inline int server(sockaddr_in (&peers)[2]) {
         if (bind(fd, any(own), sizeof own) == 0)
             break;
     }
+    // Both at once: one after the other may get the same port.
+    const int clients[] = {client(), client()};
     for (unsigned number = 0; number < 2; ++number)
-        peers[number] = ask(fd, 2 + number);
+        peers[number] = ask(clients[number], fd, 2 + number);
+    for (const int client : clients)
+        close(client);
     return fd;
 }

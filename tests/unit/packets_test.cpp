@@ -55,7 +55,7 @@ long receive_by(Call call, int fd, Messages& messages, unsigned count) {
     if (call == Call::message)
         return receive::message(fd, &first, 0, socket);
     return receive::messages(fd, messages.headers.data(), call == Call::messages ? count : 3, MSG_DONTWAIT,
-                             nullptr);
+                             nullptr, socket);
 }
 
 long send_by(Call call, int fd, Messages& messages, unsigned count) {
@@ -66,7 +66,7 @@ long send_by(Call call, int fd, Messages& messages, unsigned count) {
                               static_cast<const sockaddr*>(first.msg_name), first.msg_namelen);
     if (call == Call::message)
         return send::message(fd, &first, 0, socket);
-    return send::messages(fd, messages.headers.data(), count, 0);
+    return send::messages(fd, messages.headers.data(), count, 0, socket);
 }
 
 // A client, which is bound so that it is none of ours.
