@@ -26,13 +26,6 @@ bool may_be_the_source(int error) {
     return std::find(errors.begin(), errors.end(), error) != errors.end();
 }
 
-// A datagram that is being put together (MSG_MORE, UDP_CORK) would be sent by the probe. Whether there is one
-// the kernel does not say, only that nothing waits to be sent.
-bool may_be_corked(int fd) {
-    int queued = 0;
-    return ioctl(fd, SIOCOUTQ, &queued) == 0 && queued != 0;
-}
-
 bool finds_no_way(int fd, const msghdr& message) {
     // Where it cannot be asked, the program's own call decides: nothing has been sent.
     if (!permissions::may(Activity::probing))
@@ -44,9 +37,15 @@ bool finds_no_way(int fd, const msghdr& message) {
 
 } // namespace
 
-bool fails(int fd, const msghdr& message) {
+// Whether there is one the kernel does not say, only that nothing waits to be sent.
+bool may_be_corked(int fd) {
     const libc::ErrnoGuard keep_errno;
-    return (!permissions::may(Activity::probing) || !may_be_corked(fd)) && finds_no_way(fd, message);
+    int queued = 0;
+    return permissions::may(Activity::probing) && ioctl(fd, SIOCOUTQ, &queued) == 0 && queued != 0;
+}
+
+bool fails(int fd, const msghdr& message) {
+    return !may_be_corked(fd) && finds_no_way(fd, message);
 }
 
 // What was being put together is gone: the kernel drops it when a call fails (udp_sendmsg()). Something waits

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What a program has chosen itself stays as it is: interfaces for multicast, a sticky source. And a source that is local
 by a route alone, or not any more."""
+import ctypes
 import fcntl
 import os
 import socket
@@ -158,7 +159,20 @@ def family_of_any_ip(name):
     return f
 
 
-def waiting(name):
+def send_two(server, *peers):
+    """sendmmsg(2) on 64-bit processors: what it returns."""
+    names = [struct.pack("=H", socket.AF_INET) + struct.pack(">H4s8x", port, socket.inet_aton(address))
+             for address, port in peers]
+    places = [ctypes.create_string_buffer(name, 16) for name in names]
+    data = ctypes.create_string_buffer(b"answer")
+    part = ctypes.create_string_buffer(struct.pack("=QQ", ctypes.addressof(data), 6))
+    messages = ctypes.create_string_buffer(b"".join(
+        struct.pack("=QI4xQQQQi4xI4x", ctypes.addressof(place), 16, ctypes.addressof(part), 1, 0, 0, 0, 0)
+        for place in places))
+    return LIBC.sendmmsg(server.fileno(), messages, len(names), 0)
+
+
+def waiting(name, how):
     """An address that goes while something that was sent before still waits for a neighbour that does not answer."""
     f = family(name)
     server = f.server()
@@ -175,7 +189,11 @@ def waiting(name):
     ip("address", "delete", *((f"{f.second}/128", "dev", "lo") if name == "v6" else (f"{f.second}/24", "dev", "many")))
     unsent = fcntl.ioctl(server, termios.TIOCOUTQ, bytes(4))
     expect("something waits", unsent != bytes(4), True)
-    server.sendto(b"answer", peer)
+    if how == "batch":
+        # Behind one that goes to somebody else.
+        expect("sent of two", send_two(server, (f.route, 9), peer), 2)
+    else:
+        server.sendto(b"answer", peer)
     expect("the address is gone: answered from", source(client), f.route)
 
 
