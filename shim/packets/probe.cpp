@@ -26,29 +26,32 @@ bool may_be_the_source(int error) {
     return std::find(errors.begin(), errors.end(), error) != errors.end();
 }
 
-// A datagram that is being put together (MSG_MORE, UDP_CORK) would be sent by the probe. Whether there is one
-// the kernel does not say, only that nothing waits to be sent.
-bool may_be_corked(int fd) {
-    int queued = 0;
-    return ioctl(fd, SIOCOUTQ, &queued) == 0 && queued != 0;
-}
-
-} // namespace
-
-bool fails(int fd, const msghdr& message) {
+bool finds_no_way(int fd, const msghdr& message) {
     // Where it cannot be asked, the program's own call decides: nothing has been sent.
     if (!permissions::may(Activity::probing))
         return true;
-    const libc::ErrnoGuard keep_errno;
-    if (may_be_corked(fd))
-        return false;
     // By a system call of our own: libc's function is a cancellation point.
     const long result = libc::raw_syscall(SYS_sendmsg, fd, &message, msg_probe | MSG_DONTWAIT | MSG_NOSIGNAL);
     return result < 0 && may_be_the_source(static_cast<int>(-result));
 }
 
+} // namespace
+
+// Whether there is one the kernel does not say, only that nothing waits to be sent.
+bool may_be_corked(int fd) {
+    const libc::ErrnoGuard keep_errno;
+    int queued = 0;
+    return permissions::may(Activity::probing) && ioctl(fd, SIOCOUTQ, &queued) == 0 && queued != 0;
+}
+
+bool fails(int fd, const msghdr& message) {
+    return !may_be_corked(fd) && finds_no_way(fd, message);
+}
+
+// What was being put together is gone: the kernel drops it when a call fails (udp_sendmsg()). Something waits
+// to be sent on every busy socket.
 bool fails_after(int fd, const msghdr& message) {
-    return may_be_the_source(errno) && fails(fd, message);
+    return may_be_the_source(errno) && finds_no_way(fd, message);
 }
 
 bool allows_now(int fd, const msghdr& message) {
@@ -60,7 +63,8 @@ bool allows_now(int fd, const msghdr& message) {
     // What the kernel refuses without our source as well (an answer to port 0) is not about the source.
     msghdr theirs = message;
     theirs.msg_controllen -= std::min<size_t>(theirs.msg_controllen, CMSG_SPACE(sizeof(in6_pktinfo)));
-    return !fails(fd, theirs) && options::allow_local_route(fd, sockets::peek(fd), source.address.ipv6());
+    return !finds_no_way(fd, theirs) &&
+           options::allow_local_route(fd, sockets::peek(fd), source.address.ipv6());
 }
 
 } // namespace multihome::probe

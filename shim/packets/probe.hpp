@@ -7,6 +7,10 @@
 
 namespace multihome::probe {
 
+// True where a datagram may be being put together (MSG_MORE, UDP_CORK), which a probe would send: nothing is
+// asked then.
+bool may_be_corked(int fd);
+
 // True where the kernel finds no way for this message, be it because of the source in its control messages or
 // because of the destination. Errors that neither can be the reason of do not count. Leaves errno alone.
 // Async-signal-safe.

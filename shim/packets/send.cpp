@@ -355,6 +355,9 @@ unsigned send_prepared(int fd, mmsghdr* messages, mmsghdr* ours, unsigned batch,
         msghdr& stopped = ours[done].msg_hdr;
         if (!has_source(stopped, messages[done].msg_hdr))
             return done;
+        // Behind one that was sent it does not tell why. Who may not ask finds out by the next call.
+        if (sent > 0 && probe::may_be_corked(fd))
+            continue;
         if (sent < 0 && probe::allows_now(fd, stopped))
             continue;
         const bool filtered = sent < 0 && is_filtered();

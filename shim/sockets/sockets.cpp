@@ -81,8 +81,10 @@ void connected(int fd, Socket seen, bool to_ipv4) {
     uint64_t bits = Socket::has_address;
     if (to_ipv4 && seen.has(Socket::ipv6))
         bits |= Socket::only_ipv4;
-    if (seen.is(Kind::ours) && (seen.word() & bits) != bits)
-        set_options(fd, 0, bits);
+    if (!seen.is(Kind::ours) || (seen.word() & bits) == bits)
+        return;
+    const libc::ErrnoGuard keep_errno;
+    set_options(fd, 0, bits);
 }
 
 void disconnected(int fd, Socket seen) {

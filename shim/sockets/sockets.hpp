@@ -41,7 +41,7 @@ Socket take_over_unbound(int fd);
 // A socket that we left alone is a client: it never becomes ours by sending. Leaves errno alone.
 void left_alone(int fd, Socket seen);
 
-// connect() has given the socket a peer, of IPv4 or not, or has taken its peer away.
+// connect() has given the socket a peer, of IPv4 or not, or has taken its peer away. Both leave errno alone.
 void connected(int fd, Socket seen, bool to_ipv4);
 void disconnected(int fd, Socket seen);
 

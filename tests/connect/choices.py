@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: MIT
 """What a program has chosen itself stays as it is: interfaces for multicast, a sticky source. And a source that is local
-by a route alone."""
+by a route alone, or not any more."""
+import ctypes
+import fcntl
 import os
 import socket
 import struct
 import sys
+import termios
 
 from common import (FAMILIES, LIBC, SHIM, TOPICS, addresses, end, expect, family, free_port, hear, ip, local, skip,
                     source)
@@ -156,10 +159,48 @@ def family_of_any_ip(name):
     return f
 
 
+def send_two(server, *peers):
+    """sendmmsg(2) on 64-bit processors: what it returns."""
+    names = [struct.pack("=H", socket.AF_INET) + struct.pack(">H4s8x", port, socket.inet_aton(address))
+             for address, port in peers]
+    places = [ctypes.create_string_buffer(name, 16) for name in names]
+    data = ctypes.create_string_buffer(b"answer")
+    part = ctypes.create_string_buffer(struct.pack("=QQ", ctypes.addressof(data), 6))
+    messages = ctypes.create_string_buffer(b"".join(
+        struct.pack("=QI4xQQQQi4xI4x", ctypes.addressof(place), 16, ctypes.addressof(part), 1, 0, 0, 0, 0)
+        for place in places))
+    return LIBC.sendmmsg(server.fileno(), messages, len(names), 0)
+
+
+def waiting(name, how):
+    """An address that goes while something that was sent before still waits for a neighbour that does not answer."""
+    f = family(name)
+    server = f.server()
+    client = f.client()
+    f.ask(client, server, f.second)
+    peer = hear(server)
+    server.sendto(b"answer", peer)
+    expect("answered from", source(client), f.second, f.route)
+    nobody = "192.0.2.77"
+    if name == "v6":
+        nobody = "2001:db8:0:1::77"
+        ip("address", "add", "2001:db8:0:1::1/64", "dev", "many", "nodad")
+    server.sendto(b"question", (nobody, 9))
+    ip("address", "delete", *((f"{f.second}/128", "dev", "lo") if name == "v6" else (f"{f.second}/24", "dev", "many")))
+    unsent = fcntl.ioctl(server, termios.TIOCOUTQ, bytes(4))
+    expect("something waits", unsent != bytes(4), True)
+    if how == "batch":
+        # Behind one that goes to somebody else.
+        expect("sent of two", send_two(server, (f.route, 9), peer), 2)
+    else:
+        server.sendto(b"answer", peer)
+    expect("the address is gone: answered from", source(client), f.route)
+
+
 if "INHERITED" in os.environ:
     inheriting(int(os.environ["INHERITED"]), TOPICS[1])
 elif TOPICS[0] == "inherited":
     without_preload(lambda: inherited(TOPICS[1]))
 else:
-    {"sticky": sticky, "any_ip": any_ip, "gone": gone}[TOPICS[0]](*TOPICS[1:])
+    {"sticky": sticky, "any_ip": any_ip, "gone": gone, "waiting": waiting}[TOPICS[0]](*TOPICS[1:])
 end()
