@@ -93,6 +93,7 @@ def multicast_if(how):
     choice, address, device = {
         "unset": (None, "0.0.0.0", "one"),
         "by_address": (socket.inet_aton("198.51.100.2"), "198.51.100.2", "two"),
+        "by_address_mreq": (bytes(4) + socket.inet_aton("198.51.100.2"), "198.51.100.2", "two"),
         "by_address_mreqn": (bytes(4) + socket.inet_aton("198.51.100.2") + bytes(4), "198.51.100.2", "two"),
         "by_index": (bytes(8) + two, "0.0.0.0", "two"),
         "by_both": (bytes(4) + socket.inet_aton("198.51.100.1") + two, "198.51.100.1", "two"),
