@@ -359,6 +359,22 @@ def reuseport(how):
             os.waitpid(child, 0)
 
 
+def bound_to_device(name):
+    """A socket that is bound to a device. The shim undoes a connect() by AF_UNSPEC, with which the kernel takes the
+    device off as well."""
+    f = family(name)
+    server = f.server()
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo")
+    one, peer_one = meet(f, server, f.second)
+    next_, peer_next = meet(f, server, f.first)
+    for client, peer, asked in ((one, peer_one, f.second), (next_, peer_next, f.first)):
+        server.connect(peer)
+        expect("local address", local(server), f.seen(asked), f.seen(f.route))
+        expect("device", server.getsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, 16).rstrip(b"\0"), b"lo")
+        server.send(b"answer")
+        expect("answered from", source(client), asked, f.route)
+
+
 def forked_connect():
     """The parent hears, a child connects the socket that it inherited (socat UDP-LISTEN,fork)."""
     server = V4.server()
@@ -392,6 +408,6 @@ def connected_by_child():
 TESTS = {"first": first, "again": again, "multicast_if": multicast_if,
          "great_multicast_index": great_multicast_index, "unknown_peer": unknown_peer, "fails": fails,
          "reuseport": reuseport, "forked": forked_connect,
-         "connected_by_child": connected_by_child}
+         "connected_by_child": connected_by_child, "bound_to_device": bound_to_device}
 TESTS[TOPICS[0]](*TOPICS[1:])
 end()
