@@ -93,6 +93,7 @@ def multicast_if(how):
     choice, address, device = {
         "unset": (None, "0.0.0.0", "one"),
         "by_address": (socket.inet_aton("198.51.100.2"), "198.51.100.2", "two"),
+        "by_address_mreq": (bytes(4) + socket.inet_aton("198.51.100.2"), "198.51.100.2", "two"),
         "by_address_mreqn": (bytes(4) + socket.inet_aton("198.51.100.2") + bytes(4), "198.51.100.2", "two"),
         "by_index": (bytes(8) + two, "0.0.0.0", "two"),
         "by_both": (bytes(4) + socket.inet_aton("198.51.100.1") + two, "198.51.100.1", "two"),
@@ -397,6 +398,22 @@ def reuseport(how):
             os.waitpid(child, 0)
 
 
+def bound_to_device(name):
+    """A socket that is bound to a device. The shim undoes a connect() by AF_UNSPEC, with which the kernel takes the
+    device off as well."""
+    f = family(name)
+    server = f.server()
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo")
+    one, peer_one = meet(f, server, f.second)
+    next_, peer_next = meet(f, server, f.first)
+    for client, peer, asked in ((one, peer_one, f.second), (next_, peer_next, f.first)):
+        server.connect(peer)
+        expect("local address", local(server), f.seen(asked), f.seen(f.route))
+        expect("device", server.getsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, 16).rstrip(b"\0"), b"lo")
+        server.send(b"answer")
+        expect("answered from", source(client), asked, f.route)
+
+
 def forked_connect():
     """The parent hears, a child connects the socket that it inherited (socat UDP-LISTEN,fork)."""
     server = V4.server()
@@ -429,7 +446,7 @@ def connected_by_child():
 
 TESTS = {"first": first, "again": again, "multicast_if": multicast_if,
          "great_multicast_index": great_multicast_index, "interface_down": interface_down,
-         "device_elsewhere": device_elsewhere, "unknown_peer": unknown_peer, "fails": fails,
-         "reuseport": reuseport, "forked": forked_connect, "connected_by_child": connected_by_child}
+         "device_elsewhere": device_elsewhere, "bound_to_device": bound_to_device, "unknown_peer": unknown_peer,
+         "fails": fails, "reuseport": reuseport, "forked": forked_connect, "connected_by_child": connected_by_child}
 TESTS[TOPICS[0]](*TOPICS[1:])
 end()

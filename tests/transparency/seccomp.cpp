@@ -224,6 +224,19 @@ void* filter_of_its_own(void* filtered) {
         pause();
 }
 
+// A filter that does not return, with nothing behind it. The kernel refuses it, and nobody reads on.
+void without_end() {
+    echo(bound("0.0.0.0"));
+    constexpr size_t page = 4096;
+    auto* pages = static_cast<char*>(
+        mmap(nullptr, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    must(pages != MAP_FAILED && mprotect(pages + page, page, PROT_NONE) == 0, "mmap");
+    sock_fprog filter{1, reinterpret_cast<sock_filter*>(pages + page) - 1};
+    *filter.filter = BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr));
+    must(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "PR_SET_NO_NEW_PRIVS");
+    say("a filter without an end", prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter));
+}
+
 // A filter for all threads is not installed where a thread has one that the others do not have.
 void refused_for_all_threads() {
     const int server = bound("0.0.0.0");
@@ -329,6 +342,8 @@ int main(int, char** arguments) {
         }
     } else if (topic == "refused_for_all_threads") {
         refused_for_all_threads();
+    } else if (topic == "without_end") {
+        without_end();
     } else if (topic == "listener") {
         listener();
     } else if (topic == "allowed") {

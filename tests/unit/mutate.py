@@ -37,8 +37,8 @@ NOT_CODE = re.compile(r"^\s*(#|static_assert|template|using|namespace|friend)|op
 LITERAL = re.compile(r"(?<![\w.'])(\d{1,4})(?=[UuLl]*\b)(?![\w']*')")
 CONDITION = re.compile(r"\b(if|while) \(")
 CALL = re.compile(r"^(\s+)(?!return\b|if\b|for\b|while\b|switch\b|case\b)[\w:]+(?:(?:\.|->)\w+|\[\w+\])*\(.*\);$")
-# {} in place of the last three is the same program.
-RETURN = re.compile(r"\breturn (?!true;|false;|\{\};|0;|nullptr;)([^;]+);")
+# {} in place of the last four is the same program.
+RETURN = re.compile(r"\breturn (?!true;|false;|\{\};|0;|nullptr;|local_by_route;)([^;]+);")
 
 
 def blank_comments(text):
