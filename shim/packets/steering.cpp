@@ -50,16 +50,11 @@ struct Attempt {
     void dissolve() const { multihome::dissolve(fd, socket); }
 
     // True where the socket is connected now, from the wanted address if it had none before. Else `touched`
-    // says whether it has got another peer. `device`: its own, which it leaves for the first connect(); 0: it
-    // does not.
-    bool steered(bool& touched, int device) const {
+    // says whether it has got another peer.
+    bool steered(bool& touched) const {
         const bool ipv6 = socket.has(Socket::ipv6);
         const auto by_way_of = [&](const SocketAddress& first) {
-            if (device != 0)
-                multihome::dissolve(fd, socket.with_options(Socket::to_device, 0));
             touched = socket_calls::connect(fd, first.get(), first.length()) == 0;
-            if (device != 0)
-                socket_calls::write(fd, SOL_SOCKET, SO_BINDTOIFINDEX, device);
             return touched && plain() == 0;
         };
         if (!local.address.is_ipv4()) {
@@ -80,20 +75,14 @@ struct Attempt {
     // True where the socket is connected from the wanted address. False leaves it without peer and local
     // address.
     bool steer() const {
-        // Once more where it had an address that we did not know of: another process has connected it. Or
-        // where it is bound to a device: from there no route leads to an own IPv6 address that is on another
-        // one.
-        int device = 0;
+        // Once more where it had an address that we did not know of: another process has connected it.
         for (int time = 0; time < 2; ++time) {
             bool touched = false;
-            if (steered(touched, device) && is_at_local())
+            if (steered(touched) && is_at_local())
                 return true;
-            if (touched)
-                dissolve();
-            if (socket.has(Socket::to_device) && !local.address.is_ipv4())
-                device = socket_calls::read(fd, SOL_SOCKET, SO_BINDTOIFINDEX);
-            else if (!touched)
+            if (!touched)
                 break;
+            dissolve();
         }
         return false;
     }

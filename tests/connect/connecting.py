@@ -5,7 +5,7 @@ import os
 import socket
 import struct
 
-from common import (SHIM, TOPICS, V4, await_addresses, disconnect, end, expect, family, free_port, hear, hears, in_child, ip, local,
+from common import (SHIM, TOPICS, V4, disconnect, end, expect, family, free_port, hear, hears, in_child, ip, local,
                     skip, source)
 from interfaces import IP_MULTICAST_IF, chosen_address, leaves_through, two_interfaces
 
@@ -151,30 +151,6 @@ def interface_down():
     expect("local address", local(server), asked, f.route)
     expect("IP_MULTICAST_IF", chosen_address(server), "0.0.0.0")
     converse(f, server, client, asked)
-
-
-def device_elsewhere():
-    """A socket that is bound to a device, and asked at an address that another one has."""
-    f = family("v6_link_local")
-    asked, hardware = "2001:db8::7", "02:00:00:00:00:07"
-    ip("link", "set", "end0", "address", hardware)
-    ip("route", "add", f"{asked}/128", "dev", "end1")
-    ip("neighbour", "add", asked, "lladdr", hardware, "dev", "end1")
-    ip("address", "add", f"{asked}/128", "dev", "lo", "nodad")
-    await_addresses([asked])
-    server = f.server()
-    port = server.getsockname()[1]
-    server.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"end0")
-    for _ in range(2):
-        client, peer = meet(f, server, asked)
-        server.connect(peer)
-        expect("local address", local(server), asked, f.route)
-        expect("the port", server.getsockname()[1], port)
-        expect("the device", server.getsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, 16), b"end0\0")
-        converse(f, server, client, asked)
-        server.close()
-        server = f.server(port)
-        server.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"end0")
 
 
 def unknown_peer(name):
@@ -446,7 +422,7 @@ def connected_by_child():
 
 TESTS = {"first": first, "again": again, "multicast_if": multicast_if,
          "great_multicast_index": great_multicast_index, "interface_down": interface_down,
-         "device_elsewhere": device_elsewhere, "bound_to_device": bound_to_device, "unknown_peer": unknown_peer,
-         "fails": fails, "reuseport": reuseport, "forked": forked_connect, "connected_by_child": connected_by_child}
+         "bound_to_device": bound_to_device, "unknown_peer": unknown_peer, "fails": fails, "reuseport": reuseport,
+         "forked": forked_connect, "connected_by_child": connected_by_child}
 TESTS[TOPICS[0]](*TOPICS[1:])
 end()
