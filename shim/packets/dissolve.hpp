@@ -14,7 +14,7 @@ namespace multihome {
 // port of a socket for which it chose that itself (udp_disconnect()); those two are put back.
 inline void dissolve(int fd, Socket socket) {
     const int device =
-        socket.has(Socket::to_device) ? socket_calls::read(fd, SOL_SOCKET, SO_BINDTOIFINDEX) : 0;
+        socket.has(Socket::own_route) ? socket_calls::read(fd, SOL_SOCKET, SO_BINDTOIFINDEX) : 0;
     sockaddr none{};
     none.sa_family = AF_UNSPEC;
     socket_calls::connect(fd, &none, sizeof none);

@@ -90,7 +90,7 @@ bool MulticastInterface::set(in_addr address) {
     ip_mreqn wanted{};
     wanted.imr_address = address;
     // A socket that is bound to a device sends multicast through no other.
-    if (socket_.has(Socket::to_device))
+    if (socket_.has(Socket::own_route))
         wanted.imr_ifindex = socket_calls::read(fd_, SOL_SOCKET, SO_BINDTOIFINDEX);
     // The address or the interface that the program chose may be gone since.
     const auto can_put_back = [this] {

@@ -98,7 +98,9 @@ struct Attempt {
             dissolve();
             return steer();
         }
-        if (route.is_local_chosen())
+        // What it chooses for others need not be what it chooses for this one.
+        const bool as_for_others = !socket.has(Socket::own_route);
+        if (as_for_others && route.is_local_chosen())
             return plain() == 0;
         // To undo a connect() takes away a port that the kernel has chosen, so none is tried then.
         if (route.is_another_chosen() || (socket.has(Socket::any_port) && socket.port() != 0))
@@ -106,7 +108,8 @@ struct Attempt {
         if (plain() != 0)
             return false;
         if (is_at_local()) {
-            route.local_is_chosen();
+            if (as_for_others)
+                route.local_is_chosen();
             return true;
         }
         if (!is_usable())

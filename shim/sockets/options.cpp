@@ -107,17 +107,8 @@ uint32_t chosen_interface(const void* value, socklen_t length) {
     return index < Socket::multicast_address ? index : Socket::multicast_too_great;
 }
 
-// The same for a device: a name, which may be empty, or an index.
-bool names_device(int name, const void* value, socklen_t length) {
-    if (name == SO_BINDTODEVICE)
-        return length > 0 && *static_cast<const char*>(value) != '\0';
-    int index = 0;
-    std::memcpy(&index, value, sizeof index);
-    return index != 0;
-}
-
-// The same for a flag (do_ip_setsockopt(), do_ipv6_setsockopt(), sk_setsockopt()): an int, or one byte for
-// IPv4.
+// Whether a flag was switched on. The kernel has just read it (do_ip_setsockopt(), do_ipv6_setsockopt(),
+// sk_setsockopt()): an int, or one byte for IPv4.
 bool is_on(int level, const void* value, socklen_t length) {
     int flag = 0;
     if (value == nullptr)
@@ -182,9 +173,8 @@ void follow(int fd, Socket socket, int level, int name, const void* value, sockl
     case Concern::hidden:
         follow_hidden(fd, socket, find(level, name).asked, is_on(level, value, length));
         break;
-    case Concern::device:
-        sockets::set_options(fd, Socket::to_device,
-                             names_device(name, value, length) ? uint64_t{Socket::to_device} : 0);
+    case Concern::route:
+        sockets::set_options(fd, 0, Socket::own_route);
         break;
     case Concern::multicast_interface:
         sockets::set_multicast_interface(fd, chosen_interface(value, length));

@@ -51,7 +51,7 @@ enum class Concern : uint8_t {
     hidden, // on for us, too: the program sees what it has set itself
     // Not hidden, but remembered, because the kernel does not tell or is not to be asked:
     multicast_interface, // connect has to put it back
-    device,
+    route,
     sticky_source,
     // Announces bind() to a port that others have as well: the time to get ready.
     shared_port,
@@ -61,16 +61,18 @@ constexpr Concern concern(int level, int name) {
     if (level == IPPROTO_IP)
         return name == IP_PKTINFO || name == IP_FREEBIND ? Concern::hidden
                : name == IP_MULTICAST_IF                 ? Concern::multicast_interface
+               : name == IP_UNICAST_IF                   ? Concern::route
                                                          : Concern::none;
     if (level == IPPROTO_IPV6)
         return name == IPV6_RECVPKTINFO || name == IPV6_2292PKTINFO || name == IPV6_FREEBIND ? Concern::hidden
-               : name == IPV6_PKTINFO ? Concern::sticky_source
-                                      : Concern::none;
+               : name == IPV6_PKTINFO    ? Concern::sticky_source
+               : name == IPV6_UNICAST_IF ? Concern::route
+                                         : Concern::none;
     if (level == SOL_SOCKET)
-        return name == SO_OOBINLINE                                  ? Concern::hidden
-               : name == SO_BINDTODEVICE || name == SO_BINDTOIFINDEX ? Concern::device
-               : name == SO_REUSEADDR || name == SO_REUSEPORT        ? Concern::shared_port
-                                                                     : Concern::none;
+        return name == SO_OOBINLINE                                                     ? Concern::hidden
+               : name == SO_BINDTODEVICE || name == SO_BINDTOIFINDEX || name == SO_MARK ? Concern::route
+               : name == SO_REUSEADDR || name == SO_REUSEPORT                           ? Concern::shared_port
+                                                                                        : Concern::none;
     return Concern::none;
 }
 

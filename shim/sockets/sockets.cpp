@@ -99,9 +99,7 @@ void disconnected(int fd, Socket seen) {
         return;
     const uint64_t bits = address_options(seen, own->address);
     change_all(fd, [&](Socket socket) {
-        // The kernel takes the device off as well (udp_disconnect()).
-        return socket.with_options(Socket::has_address | Socket::only_ipv4 | Socket::to_device, bits)
-            .with_port(own->port);
+        return socket.with_options(Socket::has_address | Socket::only_ipv4, bits).with_port(own->port);
     });
 }
 

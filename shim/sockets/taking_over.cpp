@@ -153,8 +153,9 @@ Socket classify(int fd) {
     uint64_t bits = Socket::has_copies;
     if (domain == AF_INET6)
         bits |= Socket::ipv6;
-    if (socket_calls::read(fd, SOL_SOCKET, SO_BINDTOIFINDEX) != 0)
-        bits |= Socket::to_device;
+    if (socket_calls::read(fd, SOL_SOCKET, SO_BINDTOIFINDEX) != 0 ||
+        socket_calls::read(fd, SOL_SOCKET, SO_MARK) != 0)
+        bits |= Socket::own_route;
     const Socket found{Kind::unknown, bits};
     return take_over_bound(fd, found.with_multicast_interface(Socket::multicast_unknown), own, true);
 }

@@ -390,6 +390,21 @@ def bound_to_device(name):
         expect("answered from", source(client), asked, f.route)
 
 
+def marked():
+    """What the routing table chooses for a marked socket is not what it chooses for the next one."""
+    f = family("v4_secondary")
+    ip("rule", "add", "pref", "100", "lookup", "local")
+    ip("rule", "del", "pref", "0")
+    ip("rule", "add", "pref", "50", "fwmark", "1", "lookup", "50")
+    ip("route", "add", "local", f.peer, "dev", "lo", "src", f.second, "table", "50")
+    for mark, bare in (1, f.second), (0, f.route):
+        server = free_port(f)
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark)
+        _, peer = meet(f, server, f.second)
+        server.connect(peer)
+        expect("local address", local(server), f.second, bare)
+
+
 def forked_connect():
     """The parent hears, a child connects the socket that it inherited (socat UDP-LISTEN,fork)."""
     server = V4.server()
@@ -422,7 +437,7 @@ def connected_by_child():
 
 TESTS = {"first": first, "again": again, "multicast_if": multicast_if,
          "great_multicast_index": great_multicast_index, "interface_down": interface_down,
-         "bound_to_device": bound_to_device, "unknown_peer": unknown_peer, "fails": fails, "reuseport": reuseport,
-         "forked": forked_connect, "connected_by_child": connected_by_child}
+         "bound_to_device": bound_to_device, "marked": marked, "unknown_peer": unknown_peer, "fails": fails,
+         "reuseport": reuseport, "forked": forked_connect, "connected_by_child": connected_by_child}
 TESTS[TOPICS[0]](*TOPICS[1:])
 end()
