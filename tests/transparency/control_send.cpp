@@ -7,6 +7,7 @@
 #include <linux/net_tstamp.h>
 #include <netinet/udp.h>
 #include <string_view>
+#include <sys/time.h>
 
 using namespace probe;
 
@@ -352,6 +353,38 @@ void empty() {
     }
 }
 
+// A batch of which a signal ends the waiting for room: half of it goes to a neighbour who does not answer.
+void interrupted() {
+    own_namespace();
+    if (std::system("ip link add one type veth peer name other && ip link set one up && "
+                    "ip link set other up && ip address add 192.0.2.1/24 dev one") != 0)
+        skip("ip(8) cannot make a veth pair");
+    const int server = bound("0.0.0.0");
+    switch_on(server, SOL_SOCKET, SO_SNDBUF, 8192);
+    Client client;
+    client.ask(server);
+    char question[16];
+    Name peer;
+    say("recvfrom", recvfrom(server, question, sizeof question, 0, peer.get(), &peer.length));
+    Name nobody("192.0.2.77", htons(9));
+    constexpr unsigned count = 64;
+    char data[1000]{};
+    iovec part{data, sizeof data};
+    mmsghdr batch[count]{};
+    for (unsigned number = 0; number < count; ++number) {
+        Name& name = number % 2 != 0 ? peer : nobody;
+        batch[number].msg_hdr = {name.get(), name.length, &part, 1, nullptr, 0, 0};
+    }
+    struct sigaction action {};
+    action.sa_handler = [](int) {};
+    must(sigaction(SIGALRM, &action, nullptr) == 0, "sigaction");
+    const itimerval soon{{0, 0}, {0, 500'000}};
+    must(setitimer(ITIMER_REAL, &soon, nullptr) == 0, "setitimer");
+    say_call("sendmmsg", [&] { return sendmmsg(server, batch, count, 0); });
+    say_call("without waiting", [&] { return sendmmsg(server, batch + 1, count - 1, MSG_DONTWAIT); });
+    client.print_answer();
+}
+
 } // namespace
 
 int main(int, char** arguments) {
@@ -374,6 +407,8 @@ int main(int, char** arguments) {
         any_ip_in_batch();
     else if (topic == "empty")
         empty();
+    else if (topic == "interrupted")
+        interrupted();
     else
         return 2;
     return 0;
