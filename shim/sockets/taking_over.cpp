@@ -150,12 +150,10 @@ Socket classify(int fd) {
         [&](Socket seen) { return same = seen.with_options(0, Socket::has_copies); });
     if (same.is(Kind::ours))
         return same;
-    uint64_t bits = Socket::has_copies;
+    // Whoever made it may have given it routes of its own.
+    uint64_t bits = Socket::has_copies | Socket::own_route;
     if (domain == AF_INET6)
         bits |= Socket::ipv6;
-    if (socket_calls::read(fd, SOL_SOCKET, SO_BINDTOIFINDEX) != 0 ||
-        socket_calls::read(fd, SOL_SOCKET, SO_MARK) != 0)
-        bits |= Socket::own_route;
     const Socket found{Kind::unknown, bits};
     return take_over_bound(fd, found.with_multicast_interface(Socket::multicast_unknown), own, true);
 }

@@ -71,6 +71,21 @@ void refuse_options(int level) {
     install(program, false);
 }
 
+// One that kills for getsockopt() of SO_MARK, which the program itself never asks for.
+void refuse_mark() {
+    std::vector<sock_filter> program{
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getsockopt, 0, 5),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args[1])),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SOL_SOCKET, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args[2])),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SO_MARK, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    install(program, false);
+}
+
 // A client asks; then the address that it asked is gone, and the filter forbids to find out why the answer
 // fails.
 void refused_source() {
@@ -301,6 +316,14 @@ int main(int, char** arguments) {
         echo(bound("0.0.0.0"));
         refuse_options(SOL_SOCKET);
         serve(bound("0.0.0.0"));
+    } else if (topic == "unseen_socket") {
+        // What the shim would like to know of a socket that it did not see being made.
+        auto* unseen_socket = reinterpret_cast<int (*)(int, int, int)>(find_in_libc("socket"));
+        refuse_mark();
+        const int server = unseen_socket(AF_INET, SOCK_DGRAM, 0);
+        const Name any("0.0.0.0", 0);
+        must(bind(server, any.get(), sizeof(sockaddr_in)) == 0, "bind");
+        echo(server);
     } else if (topic.starts_with("new_page_")) {
         new_pages(topic);
     } else if (topic == "copies") {
