@@ -45,17 +45,17 @@ struct Messages {
 // By each of the calls. `count`: how many datagrams there are.
 enum class Call : uint8_t { datagram, message, messages, messages_with_room };
 
-long receive_by(Call call, int fd, Messages& messages, unsigned count) {
+long receive_by(Call call, int fd, Messages& messages, unsigned count, int flags = 0) {
     const Socket socket = sockets::get(fd);
     REQUIRE(socket.is(Kind::ours));
     msghdr& first = messages.headers[0].msg_hdr;
     if (call == Call::datagram)
-        return receive::datagram(socket, fd, messages.data[0].data(), messages.data[0].size(), 0,
+        return receive::datagram(socket, fd, messages.data[0].data(), messages.data[0].size(), flags,
                                  static_cast<sockaddr*>(first.msg_name), &first.msg_namelen);
     if (call == Call::message)
-        return receive::message(fd, &first, 0, socket);
-    return receive::messages(fd, messages.headers.data(), call == Call::messages ? count : 3, MSG_DONTWAIT,
-                             nullptr, socket);
+        return receive::message(fd, &first, flags, socket);
+    return receive::messages(fd, messages.headers.data(), call == Call::messages ? count : 3,
+                             flags | MSG_DONTWAIT, nullptr, socket);
 }
 
 long send_by(Call call, int fd, Messages& messages, unsigned count) {
@@ -74,8 +74,8 @@ class Client {
 public:
     Client() { bind_to(fd_, INADDR_LOOPBACK); }
 
-    void ask(int server) const {
-        const sockaddr_in to = name_at(asked, ntohs(port_of(server)));
+    void ask(int server, in_addr_t at = asked) const {
+        const sockaddr_in to = name_at(at, ntohs(port_of(server)));
         REQUIRE(sendto(fd_, "?", 1, 0, reinterpret_cast<const sockaddr*>(&to), sizeof to) == 1);
     }
     // Over loopback a datagram is there when the call that sends it returns.
@@ -137,6 +137,41 @@ TEST_CASE("each datagram is counted once, whichever call brings and takes it") {
                 }
             });
         }
+}
+
+TEST_CASE("whichever call looks at datagrams, what it sees after an answer is another one") {
+    for (const Call seen_by : {Call::datagram, Call::message, Call::messages, Call::messages_with_room}) {
+        CAPTURE(seen_by);
+        const State state;
+        Worker worker;
+        worker.tell([&] {
+            const Descriptor server{udp()};
+            bind_to(server, INADDR_ANY);
+            sockets::get(server);
+            const Client client;
+            const Client other;
+            Messages messages;
+            for (unsigned time = 0; time < 3; ++time) {
+                client.ask(server);
+                CHECK(receive_by(seen_by, server, messages, 1, MSG_PEEK) > 0);
+                CHECK(send_by(Call::datagram, server, messages, 1) > 0);
+                CHECK(client.is_answered());
+                char data[16];
+                CHECK(recv(server, data, sizeof data, MSG_DONTWAIT) == 1); // nobody sees it
+            }
+            const auto serve = [&](const Client& who, in_addr_t at) {
+                who.ask(server, at);
+                CHECK(receive_by(Call::datagram, server, messages, 1) == 1);
+                CHECK(send_by(Call::datagram, server, messages, 1) > 0);
+                CHECK(who.hears());
+            };
+            serve(client, asked + 1); // it may be a stranger
+            serve(other, asked);
+            messages.names[0] = client.name();
+            CHECK(send_by(Call::datagram, server, messages, 1) > 0); // the program's own
+            CHECK(client.is_answered());
+        });
+    }
 }
 
 TEST_CASE("of several that one call takes those are counted that are answers") {
