@@ -37,7 +37,7 @@ bool finds_no_way(int fd, const msghdr& message) {
 
 } // namespace
 
-// Whether there is one the kernel does not say, only that nothing waits to be sent.
+// The kernel does not say whether there is one, only that nothing waits to be sent.
 bool may_be_corked(int fd) {
     const libc::ErrnoGuard keep_errno;
     int queued = 0;
@@ -48,8 +48,8 @@ bool fails(int fd, const msghdr& message) {
     return !may_be_corked(fd) && finds_no_way(fd, message);
 }
 
-// What was being put together is gone: the kernel drops it when a call fails (udp_sendmsg()). Something waits
-// to be sent on every busy socket.
+// What was being put together is gone: the kernel drops it when a call fails (udp_sendmsg()). So this does
+// not ask may_be_corked(), which is true of every busy socket.
 bool fails_after(int fd, const msghdr& message) {
     return may_be_the_source(errno) && finds_no_way(fd, message);
 }

@@ -98,7 +98,7 @@ struct Attempt {
             dissolve();
             return steer();
         }
-        // What it chooses for others need not be what it chooses for this one.
+        // What the routing table chooses for others need not be what it chooses for this one.
         const bool as_for_others = !socket.has(Socket::own_route);
         if (as_for_others && route.is_local_chosen())
             return plain() == 0;

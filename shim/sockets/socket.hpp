@@ -39,7 +39,7 @@ public:
         all_asked = asked_ipv4 | asked_ipv6 | asked_ipv6_2292,
         asked_inline = 1U << 14,    // SO_OOBINLINE, which is our mark (options.cpp)
         asked_free_bind = 1U << 15, // IPV6_FREEBIND
-        own_route = 1U << 16,       // it may be bound to a device, or marked: its routes are its own
+        own_route = 1U << 16,       // it may be bound to a device, or marked: its routes may be its own
         sticky_source = 1U << 17,   // the program chose the source by IPV6_PKTINFO: none of our business
         // Those that we have.
         free_bind = 1U << 18, // IPV6_FREEBIND
