@@ -50,13 +50,12 @@ int interface_of(int fd, const Address& address) {
 
 // The socket comes from elsewhere, and has no local address yet. The kernel tells no index that was set; but
 // connected to a group the socket gets the address of that interface. Where another socket gets the same,
-// none was set, or the one that the routing table chooses. An interface that has no address or is down, or an
-// index beside an address, is not found out.
+// none was set, or the one that the routing table chooses. An interface without an address, or an index
+// beside an address, is not found out; nor is one that is down where no route leads to groups.
 bool MulticastInterface::find_choice() {
     if (!permissions::may(Activity::finding_interfaces))
         return false;
     const SocketAddress group = any_group(socket_.has(Socket::ipv6));
-    // Where it fails, the routing table knows no way to the group, and nobody chose one.
     if (socket_calls::connect(fd_, group.get(), group.length()) == 0) {
         const auto own = socket_calls::own_name(fd_);
         dissolve(fd_, socket_);
@@ -64,6 +63,9 @@ bool MulticastInterface::find_choice() {
             return false;
         if (own->address != address_towards_group())
             choice_.imr_ifindex = interface_of(fd_, own->address);
+    } else if (!socket_calls::is_wildcard(address_towards_group())) {
+        // Others find a way: an interface was chosen, and is down.
+        return false;
     }
     sockets::set_multicast_interface(fd_, static_cast<uint32_t>(choice_.imr_ifindex));
     return true;

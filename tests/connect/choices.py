@@ -22,12 +22,14 @@ def inherited(how):
     f = family("v4_secondary")
     two_interfaces()
     server = free_port(f)
-    if how == "by_index":
+    if how in ("by_index", "interface_down"):
         server.setsockopt(socket.IPPROTO_IP, IP_MULTICAST_IF, bytes(8) + struct.pack("=i", socket.if_nametoindex("two")))
     elif how == "by_address":
         server.setsockopt(socket.IPPROTO_IP, IP_MULTICAST_IF, socket.inet_aton("198.51.100.2"))
     elif how == "no_route":
         ip("route", "delete", "224.0.0.0/4")
+    if how == "interface_down":
+        ip("link", "set", "two", "down")
     server.set_inheritable(True)
     environment = dict(os.environ, INHERITED=str(server.fileno()))
     if "PRELOAD_LATER" in environment:
@@ -41,6 +43,14 @@ def inheriting(number, how):
     server.settimeout(5)
     device = {"unset": "one", "no_route": None}.get(how, "two")
     before = chosen_address(server)
+    if how == "interface_down":
+        # What was chosen cannot be found out now, and is not touched.
+        f.ask(f.client(), server, f.second)
+        server.connect(hear(server))
+        LIBC.connect(server.fileno(), bytes(16), 16)
+        ip("link", "set", "two", "up")
+        expect("up again, multicast leaves through", leaves_through(server), device)
+        return
     if device:
         expect("multicast leaves through", leaves_through(server), device)
     for asked in (f.first, f.second):
