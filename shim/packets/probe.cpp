@@ -6,11 +6,13 @@
 #include "shim/base/libc.hpp"
 #include "shim/base/permissions.hpp"
 #include "shim/sockets/options.hpp"
+#include "shim/sockets/socket_calls.hpp"
 #include "shim/sockets/sockets.hpp"
 
 #include <algorithm>
 #include <array>
 #include <linux/sockios.h>
+#include <netinet/udp.h>
 #include <sys/ioctl.h>
 
 namespace multihome::probe {
@@ -35,14 +37,19 @@ bool finds_no_way(int fd, const msghdr& message) {
     return result < 0 && may_be_the_source(static_cast<int>(-result));
 }
 
-} // namespace
-
-// The kernel does not say whether there is one, only that nothing waits to be sent.
+// The kernel does not say whether a datagram is being put together, only that nothing waits to be sent.
 bool may_be_corked(int fd) {
     const libc::ErrnoGuard keep_errno;
     int queued = 0;
     return permissions::may(Activity::probing) && ioctl(fd, SIOCOUTQ, &queued) == 0 && queued != 0;
 }
+
+bool is_corked(int fd) {
+    const libc::ErrnoGuard keep_errno;
+    return permissions::may(Activity::probing) && socket_calls::read(fd, IPPROTO_UDP, UDP_CORK, 1) != 0;
+}
+
+} // namespace
 
 bool fails(int fd, const msghdr& message) {
     return !may_be_corked(fd) && finds_no_way(fd, message);
@@ -52,6 +59,12 @@ bool fails(int fd, const msghdr& message) {
 // not ask may_be_corked(), which is true of every busy socket.
 bool fails_after(int fd, const msghdr& message) {
     return may_be_the_source(errno) && finds_no_way(fd, message);
+}
+
+// Nothing is being put together behind one that was sent, unless the call or the socket says so. Then it goes
+// where its first part has said, and no source is looked at.
+bool fails_behind(int fd, const msghdr& message, int flags) {
+    return (flags & MSG_MORE) == 0 && !is_corked(fd) && finds_no_way(fd, message);
 }
 
 bool allows_now(int fd, const msghdr& message) {

@@ -341,10 +341,8 @@ unsigned send_prepared(int fd, mmsghdr* messages, mmsghdr* ours, unsigned batch,
     // The message that is sent once more without our source, and what it was with it.
     unsigned again = batch;
     msghdr refused{};
-    int only_now = 0;
     for (;;) {
-        const int sent = libc::sendmmsg(fd, ours + done, batch - done, flags | only_now);
-        only_now = 0;
+        const int sent = libc::sendmmsg(fd, ours + done, batch - done, flags);
         for (int index = 0; index < sent; ++index, ++done) {
             messages[done].msg_len = ours[done].msg_len;
             if (done == again) // then it was the source, and not the way to the peer
@@ -357,16 +355,11 @@ unsigned send_prepared(int fd, mmsghdr* messages, mmsghdr* ours, unsigned batch,
         msghdr& stopped = ours[done].msg_hdr;
         if (!has_source(stopped, messages[done].msg_hdr))
             return done;
-        // Behind one that was sent it does not tell why. Where a probe may not ask, the next call tells. That
-        // one does not wait: it may have been a signal that stopped the program's call.
-        if (sent > 0 && probe::may_be_corked(fd)) {
-            only_now = MSG_DONTWAIT;
-            continue;
-        }
         if (sent < 0 && probe::allows_now(fd, stopped))
             continue;
         const bool filtered = sent < 0 && is_filtered();
-        if (!filtered && !(sent < 0 ? probe::fails_after(fd, stopped) : probe::fails(fd, stopped)))
+        if (!filtered &&
+            !(sent < 0 ? probe::fails_after(fd, stopped) : probe::fails_behind(fd, stopped, flags)))
             return done;
         // Behind one that was sent, the kernel does not tell why it stopped. This is the reason that we can
         // do something about.

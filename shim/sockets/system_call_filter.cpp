@@ -20,6 +20,7 @@
 #include <linux/seccomp.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <optional>
 #include <span>
 #include <sys/auxv.h>
@@ -135,6 +136,7 @@ constexpr Need needs[] = {
     {exact_time, {number_of_clock_gettime, {CLOCK_MONOTONIC, some_memory}}},
 
     {probing, {SYS_ioctl, {some_fd, SIOCOUTQ, some_memory}}},
+    {probing, getsockopt_of(IPPROTO_UDP, UDP_CORK)},
     {probing, {SYS_sendmsg, {some_fd, some_memory, msg_probe | MSG_DONTWAIT | MSG_NOSIGNAL}}},
 
     {log_to_stderr, {number_of_fstat, {STDERR_FILENO, some_memory}}},

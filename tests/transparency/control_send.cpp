@@ -353,34 +353,45 @@ void empty() {
     }
 }
 
-// A batch of which a signal ends the waiting for room: half of it goes to a neighbour who does not answer.
-void interrupted() {
+// A batch stops where the kernel says nothing of the reason: at a signal, or at a part that does not fit into
+// the datagram that is being put together. Something waits to be sent meanwhile, to a neighbour who does not
+// answer.
+void stopped() {
     own_namespace();
     if (std::system("ip link add one type veth peer name other && ip link set one up && "
                     "ip link set other up && ip address add 192.0.2.1/24 dev one") != 0)
         skip("ip(8) cannot make a veth pair");
     const int server = bound("0.0.0.0");
-    switch_on(server, SOL_SOCKET, SO_SNDBUF, 8192);
     Client client;
     client.ask(server);
-    char question[16];
+    static char data[60'000];
     Name peer;
-    say("recvfrom", recvfrom(server, question, sizeof question, 0, peer.get(), &peer.length));
+    say("recvfrom", recvfrom(server, data, sizeof data, 0, peer.get(), &peer.length));
     Name nobody("192.0.2.77", htons(9));
     constexpr unsigned count = 64;
-    char data[1000]{};
-    iovec part{data, sizeof data};
+    iovec parts[count];
     mmsghdr batch[count]{};
-    for (unsigned number = 0; number < count; ++number) {
-        Name& name = number % 2 != 0 ? peer : nobody;
-        batch[number].msg_hdr = {name.get(), name.length, &part, 1, nullptr, 0, 0};
-    }
+    const auto prepare = [&](unsigned number, Name& name, size_t length) {
+        parts[number] = {data, length};
+        batch[number].msg_hdr = {name.get(), name.length, &parts[number], 1, nullptr, 0, 0};
+    };
+    say("to nobody", sendto(server, data, 1, 0, nobody.get(), nobody.length));
+    for (unsigned number = 0; number < 3; ++number)
+        prepare(number, peer, number == 0 ? 1 : sizeof data);
+    say_call("MSG_MORE", [&] { return sendmmsg(server, batch, 3, MSG_MORE); });
+    switch_on(server, IPPROTO_UDP, UDP_CORK);
+    say_call("UDP_CORK", [&] { return sendmmsg(server, batch, 3, 0); });
+    switch_on(server, IPPROTO_UDP, UDP_CORK, 0);
+
+    switch_on(server, SOL_SOCKET, SO_SNDBUF, 8192);
+    for (unsigned number = 0; number < count; ++number)
+        prepare(number, number % 2 != 0 ? peer : nobody, 1000);
     struct sigaction action {};
     action.sa_handler = [](int) {};
     must(sigaction(SIGALRM, &action, nullptr) == 0, "sigaction");
     const itimerval soon{{0, 0}, {0, 500'000}};
     must(setitimer(ITIMER_REAL, &soon, nullptr) == 0, "setitimer");
-    say_call("sendmmsg", [&] { return sendmmsg(server, batch, count, 0); });
+    say_call("a signal", [&] { return sendmmsg(server, batch, count, 0); });
     say_call("without waiting", [&] { return sendmmsg(server, batch + 1, count - 1, MSG_DONTWAIT); });
     client.print_answer();
 }
@@ -407,8 +418,8 @@ int main(int, char** arguments) {
         any_ip_in_batch();
     else if (topic == "empty")
         empty();
-    else if (topic == "interrupted")
-        interrupted();
+    else if (topic == "stopped")
+        stopped();
     else
         return 2;
     return 0;
