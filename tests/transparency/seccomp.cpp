@@ -58,6 +58,20 @@ void refuse(const std::vector<int>& numbers, uint32_t action, bool by_number) {
     install(program, by_number);
 }
 
+// One that lets everything pass but a system call with this option of a socket.
+std::vector<sock_filter> all_but_option(int number, int level, int name, uint32_t action) {
+    return {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<uint32_t>(number), 0, 5),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args[1])),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<uint32_t>(level), 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args[2])),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<uint32_t>(name), 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, action),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+}
+
 // One that kills for getsockopt() at this level alone.
 void refuse_options(int level) {
     std::vector<sock_filter> program{
@@ -65,21 +79,6 @@ void refuse_options(int level) {
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getsockopt, 0, 3),
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args[1])),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<uint32_t>(level), 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    install(program, false);
-}
-
-// One that kills for getsockopt() of SO_MARK, which the program itself never asks for.
-void refuse_mark() {
-    std::vector<sock_filter> program{
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getsockopt, 0, 5),
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args[1])),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SOL_SOCKET, 0, 3),
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args[2])),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SO_MARK, 0, 1),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
@@ -319,7 +318,9 @@ int main(int, char** arguments) {
     } else if (topic == "unseen_socket") {
         // What the shim would like to know of a socket that it did not see being made.
         auto* unseen_socket = reinterpret_cast<int (*)(int, int, int)>(find_in_libc("socket"));
-        refuse_mark();
+        // The program itself never asks for it.
+        auto program = all_but_option(SYS_getsockopt, SOL_SOCKET, SO_MARK, SECCOMP_RET_KILL_PROCESS);
+        install(program, false);
         const int server = unseen_socket(AF_INET, SOCK_DGRAM, 0);
         const Name any("0.0.0.0", 0);
         must(bind(server, any.get(), sizeof(sockaddr_in)) == 0, "bind");
@@ -379,17 +380,9 @@ int main(int, char** arguments) {
         echo(server);
     } else if (topic == "old_kernel") {
         // The options that the shim needs do not exist; the filter behind that is none that it has seen.
-        std::vector<sock_filter> program{
-            BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-            BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_setsockopt, 0, 5),
-            BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args[1])),
-            BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_IP, 0, 3),
-            BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args[2])),
-            BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IP_PKTINFO, 0, 1),
-            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOPROTOOPT),
-            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-        };
-        sock_fprog filter{static_cast<unsigned short>(program.size()), program.data()};
+        auto program =
+            all_but_option(SYS_setsockopt, IPPROTO_IP, IP_PKTINFO, SECCOMP_RET_ERRNO | ENOPROTOOPT);
+        sock_fprog filter = filter_of(program);
         must(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "PR_SET_NO_NEW_PRIVS");
         auto* unseen_prctl = reinterpret_cast<int (*)(int, ...)>(find_in_libc("prctl"));
         if (unseen_prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0)

@@ -11,6 +11,7 @@
 #include <array>
 #include <doctest/doctest.h>
 #include <initializer_list>
+#include <optional>
 #include <string>
 
 namespace multihome::packets_test {
@@ -78,25 +79,38 @@ public:
         const sockaddr_in to = name_at(at, ntohs(port_of(server)));
         REQUIRE(sendto(fd_, "?", 1, 0, reinterpret_cast<const sockaddr*>(&to), sizeof to) == 1);
     }
-    // Over loopback a datagram is there when the call that sends it returns.
-    bool hears() const {
-        char data[16];
-        return recv(fd_, data, sizeof data, MSG_DONTWAIT) >= 0;
-    }
-    bool is_answered() const { // from the address that it asked
-        char data[16];
-        sockaddr_in from{};
-        socklen_t length = sizeof from;
-        return recvfrom(fd_, data, sizeof data, MSG_DONTWAIT, reinterpret_cast<sockaddr*>(&from), &length) >=
-                   0 &&
-               from.sin_addr.s_addr == htonl(asked);
-    }
+    bool hears() const { return hear().has_value(); }
+    bool is_answered() const { return hear() == htonl(asked); } // from the address that it asked
 
     sockaddr_in name() const { return name_at(INADDR_LOOPBACK, ntohs(port_of(fd_))); }
 
 private:
+    // Where a datagram came from. Over loopback it is there when the call that sends it returns.
+    std::optional<in_addr_t> hear() const {
+        char data[16];
+        sockaddr_in from{};
+        socklen_t length = sizeof from;
+        return recvfrom(fd_, data, sizeof data, MSG_DONTWAIT, reinterpret_cast<sockaddr*>(&from), &length) >=
+                       0
+                   ? std::optional{from.sin_addr.s_addr}
+                   : std::nullopt;
+    }
+
     Descriptor fd_{udp()};
 };
+
+// Calls `test` with a state and a server of its own, in a thread that has not received anything yet.
+template <typename Test>
+void with_server(Test test) {
+    const State state;
+    Worker worker;
+    worker.tell([&] {
+        const Descriptor server{udp()};
+        bind_to(server, INADDR_ANY);
+        REQUIRE(sockets::get(server).is(Kind::ours)); // from the first datagram on
+        test(state, server);
+    });
+}
 
 // The client has asked an address that is gone since.
 void hear_at_lost_address(int server, const Client& client) {
@@ -118,12 +132,7 @@ TEST_CASE("each datagram is counted once, whichever call brings and takes it") {
         for (const Call sent_by : {Call::datagram, Call::message, Call::messages}) {
             CAPTURE(received_by);
             CAPTURE(sent_by);
-            const State state;
-            Worker worker;
-            worker.tell([&] {
-                const Descriptor server{udp()};
-                bind_to(server, INADDR_ANY);
-                sockets::get(server);
+            with_server([&](const State& state, int server) {
                 const Client client;
                 // One that is new, one that becomes known, and those of which there is nothing to learn.
                 for (unsigned round = 1; round <= 4; ++round) {
@@ -142,12 +151,7 @@ TEST_CASE("each datagram is counted once, whichever call brings and takes it") {
 TEST_CASE("whichever call looks at datagrams, what it sees after an answer is another one") {
     for (const Call seen_by : {Call::datagram, Call::message, Call::messages, Call::messages_with_room}) {
         CAPTURE(seen_by);
-        const State state;
-        Worker worker;
-        worker.tell([&] {
-            const Descriptor server{udp()};
-            bind_to(server, INADDR_ANY);
-            sockets::get(server);
+        with_server([&](const State&, int server) {
             const Client client;
             const Client other;
             Messages messages;
@@ -177,12 +181,7 @@ TEST_CASE("whichever call looks at datagrams, what it sees after an answer is an
 TEST_CASE("of several that one call takes those are counted that are answers") {
     for (const unsigned answers : {0U, 1U, 2U}) {
         CAPTURE(answers);
-        const State state;
-        Worker worker;
-        worker.tell([&] {
-            const Descriptor server{udp()};
-            bind_to(server, INADDR_ANY);
-            sockets::get(server);
+        with_server([&](const State& state, int server) {
             const std::array<Client, 2> clients;
             for (unsigned number = 0; number < answers; ++number)
                 clients[number].ask(server);
@@ -204,12 +203,7 @@ TEST_CASE("of several that one call takes those are counted that are answers") {
 TEST_CASE("a source that the kernel refuses is forgotten, and the datagram is sent without it") {
     for (const Call sent_by : {Call::datagram, Call::message, Call::messages}) {
         CAPTURE(sent_by);
-        const State state;
-        Worker worker;
-        worker.tell([&] {
-            const Descriptor server{udp()};
-            bind_to(server, INADDR_ANY);
-            sockets::get(server);
+        with_server([&](const State& state, int server) {
             const Client client;
             hear_at_lost_address(server, client);
             Messages messages;
@@ -230,12 +224,7 @@ TEST_CASE("a source that the kernel refuses is forgotten, and the datagram is se
 TEST_CASE("of several that one call takes those are sent without their source whose source is refused") {
     for (unsigned refused = 0; refused < 8; ++refused) {
         CAPTURE(refused); // one bit for each of three
-        const State state;
-        Worker worker;
-        worker.tell([&] {
-            const Descriptor server{udp()};
-            bind_to(server, INADDR_ANY);
-            sockets::get(server);
+        with_server([&](const State& state, int server) {
             const std::array<Client, 3> clients;
             Messages messages;
             unsigned count = 0;
@@ -264,12 +253,7 @@ TEST_CASE("of several that one call takes those are sent without their source wh
 TEST_CASE("what the kernel refuses for another reason has lost nothing of its source") {
     for (const Call sent_by : {Call::datagram, Call::message, Call::messages}) {
         CAPTURE(sent_by);
-        const State state;
-        Worker worker;
-        worker.tell([&] {
-            const Descriptor server{udp()};
-            bind_to(server, INADDR_ANY);
-            sockets::get(server);
+        with_server([&](const State& state, int server) {
             const Client client;
             client.ask(server);
             Messages messages;

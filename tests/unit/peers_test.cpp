@@ -27,6 +27,13 @@ using test::State;
 using test::Way;
 using test::Worker;
 
+// The thread turns to another peer.
+void serve_other() {
+    receive(9, 2);
+    CHECK(answer(9) == local(2));
+    receive(9, 2);
+}
+
 } // namespace
 
 TEST_SUITE_BEGIN("peers");
@@ -218,11 +225,6 @@ TEST_CASE("what was only looked at is what a thread has heard last") {
 }
 
 TEST_CASE("one that is looked at, answered and taken off has asked once") {
-    const auto serve_other = [] {
-        receive(9, 2);
-        CHECK(answer(9) == local(2));
-        receive(9, 2);
-    };
     const Scene strangers([&] {
         settle(1, 2);
         for (const unsigned at : {3U, 4U}) { // strangers
@@ -260,11 +262,6 @@ TEST_CASE("one that is looked at, answered and taken off has asked once") {
 
 // By recv(2) or read(2), or in a child that has been forked for it, as socat does.
 TEST_CASE("what is looked at after an answer is another one, though nobody is seen to take one off") {
-    const auto serve_other = [] {
-        receive(9, 2);
-        CHECK(answer(9) == local(2));
-        receive(9, 2);
-    };
     const Scene client([&] {
         for (unsigned time = 0; time < 3; ++time) {
             test::peek(1, 3);
