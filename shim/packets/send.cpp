@@ -178,6 +178,18 @@ ssize_t send_if_allowed_now(int fd, const msghdr& ours, int flags, int errno_bef
     return sent;
 }
 
+// A call with a source of ours has failed. `send_as_made` is the call as the program made it.
+template <typename Call, typename AsMade>
+ssize_t fail_with_source(const Call& call, AsMade send_as_made) {
+    if (const ssize_t sent = send_if_allowed_now(call.fd, call.ours, call.flags, call.errno_before);
+        sent >= 0)
+        return sent;
+    const bool filtered = is_filtered();
+    return filtered || probe::fails_after(call.fd, call.ours)
+               ? finish_as_made(call.fd, call.ours, call.errno_before, send_as_made(), filtered)
+               : fail_as_made(call.fd, call.ours);
+}
+
 } // namespace
 
 namespace detail {
@@ -197,13 +209,7 @@ static ssize_t send_as_made(const DatagramCall& call) {
             errno = call.errno_before;
         return sent;
     }
-    if (const ssize_t sent = send_if_allowed_now(call.fd, call.ours, call.flags, call.errno_before);
-        sent >= 0)
-        return sent;
-    const bool filtered = is_filtered();
-    return filtered || probe::fails_after(call.fd, call.ours)
-               ? finish_as_made(call.fd, call.ours, call.errno_before, send_as_made(call), filtered)
-               : fail_as_made(call.fd, call.ours);
+    return fail_with_source(call, [&] { return send_as_made(call); });
 }
 
 [[gnu::hot, gnu::noinline]] ssize_t search_and_send(DatagramCall& call) {
@@ -235,14 +241,7 @@ struct MessageCall {
 };
 
 [[gnu::cold, gnu::noinline]] ssize_t fail(const MessageCall& call) {
-    if (const ssize_t sent = send_if_allowed_now(call.fd, call.ours, call.flags, call.errno_before);
-        sent >= 0)
-        return sent;
-    const bool filtered = is_filtered();
-    return filtered || probe::fails_after(call.fd, call.ours)
-               ? finish_as_made(call.fd, call.ours, call.errno_before,
-                                libc::sendmsg(call.fd, call.theirs, call.flags), filtered)
-               : fail_as_made(call.fd, call.ours);
+    return fail_with_source(call, [&] { return libc::sendmsg(call.fd, call.theirs, call.flags); });
 }
 
 [[gnu::always_inline]] inline void begin(MessageCall& call, int fd, const msghdr* theirs, int flags) {
