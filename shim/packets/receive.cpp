@@ -155,12 +155,12 @@ void note_failure(Socket socket, int flags) {
 
 // What has come may change what is known of its conversation.
 template <typename Family>
-[[gnu::noinline]] ssize_t finish_hashed(const Call& call, uint64_t hash) {
+[[gnu::noinline]] ssize_t finish_hashed(const Call& call, uint64_t hash, ConversationTable::Entry found) {
     const Socket socket{call.word};
     {
         peers::Turn turn;
         turn.begin_receiving(socket);
-        if (turn.hear_hashed<Family>(socket, call.fd, call.ours, hash)) [[likely]] {
+        if (turn.hear_hashed<Family>(socket, call.fd, call.ours, hash, found)) [[likely]] {
             turn.count(socket, Counter::requests);
             tell_usual(call.ours, call.theirs, call.name_length);
             return call.received;
@@ -179,12 +179,13 @@ template <typename Family>
 [[gnu::hot, gnu::noinline]] ssize_t finish_form(const Call& call) {
     const Socket socket{call.word};
     uint64_t hash = 0;
-    if (peers::Turn{}.hear_alone<Family>(socket, call.ours, false, hash) != peers::Turn::Heard::not_yet)
-        [[likely]] {
+    ConversationTable::Entry found;
+    if (peers::Turn{}.hear_alone<Family>(socket, call.ours, false, hash, found) !=
+        peers::Turn::Heard::not_yet) [[likely]] {
         tell_usual(call.ours, call.theirs, call.name_length);
         return call.received;
     }
-    return hash != 0 ? finish_hashed<Family>(call, hash) : finish_unusual(call);
+    return hash != 0 ? finish_hashed<Family>(call, hash, found) : finish_unusual(call);
 }
 
 [[gnu::hot, gnu::noinline]] ssize_t finish(const Call& call) {
@@ -306,7 +307,8 @@ namespace {
         message, room,
         [&]<typename Family>(Family) __attribute__((always_inline)) {
             uint64_t hash = 0;
-            return turn.hear_alone<Family>(socket, message, true, hash) != peers::Turn::Heard::not_yet;
+            ConversationTable::Entry found;
+            return turn.hear_alone<Family>(socket, message, true, hash, found) != peers::Turn::Heard::not_yet;
         },
         []() __attribute__((always_inline)) { return false; });
 }

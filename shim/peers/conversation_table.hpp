@@ -65,42 +65,35 @@ public:
 
     // Where a conversation's word lies, and what it held when it was looked at.
     struct Entry {
-        Word* word = nullptr; // null: not recorded
+        Word* word = nullptr;
         uint64_t held = 0;
 
-        explicit operator bool() const { return word != nullptr; }
+        // False where nothing is recorded.
+        explicit operator bool() const { return static_cast<bool>(state()); }
         Conversation state() const { return Conversation{held}; }
         // True where nothing has been stored in it since. Relaxed: only the equality counts.
         bool is_unchanged() const { return word->load(std::memory_order_relaxed) == held; }
     };
 
     // The conversation's entry. Async-signal-safe.
-    [[gnu::always_inline]] Entry find(uint64_t hash) const {
-        for (Word& word : bucket_of(hash).words) {
-            // Acquire pairs with the release of every exchange: who reads the number of a local address reads
-            // its salt too.
-            const uint64_t held = word.load(std::memory_order_acquire);
-            if (is_of(held, hash))
-                return {&word, held};
-        }
-        return {};
+    Entry find(uint64_t hash) const { return find(hash, find_unsalted(hash)); }
+    // The same, of which find_unsalted() has returned `found`.
+    Entry find(uint64_t hash, const Entry& found) const {
+        return locals_->is_any_reused() ? find_salted(hash) : found;
     }
 
-    // The conversation's entry, where it is steady at an address that has had its number from the first; else
-    // false. find() of nothing else: all words are compared with one. Async-signal-safe.
-    [[gnu::always_inline]] bool find_steady(uint64_t hash, Entry& entry) const {
-        constexpr uint64_t steady = Conversation::steady_bits();
-        const uint64_t wanted =
-            (hash & fingerprint_mask) ^ (BasicLocalAddresses<Atomic>::first_salt | steady);
+    // What find() returns on nearly every host: one where no slot has had a second address. On others it is
+    // the conversation's entry where the salts of its addresses are 0. Async-signal-safe.
+    [[gnu::always_inline]] Entry find_unsalted(uint64_t hash) const {
         // A bucket is aligned, so that a word's address tells whether it is the last: one register less.
         for (Word* word = bucket_of(hash).words.data();;) {
-            const uint64_t held = word->load(std::memory_order_acquire); // see find()
-            if (((held ^ wanted) & (fingerprint_mask | steady)) == 0) {
-                entry = {word, held};
-                return locals_->is_first_generation(Conversation{held}.first_index());
-            }
+            // Acquire pairs with the release of every exchange: who reads the number of a local address reads
+            // its salt too.
+            const uint64_t held = word->load(std::memory_order_acquire);
+            if (((held ^ hash) & fingerprint_mask) == 0) [[likely]]
+                return {word, held};
             if (reinterpret_cast<uintptr_t>(++word) % sizeof(Bucket) == 0)
-                return false;
+                return {};
         }
     }
 
@@ -189,14 +182,28 @@ private:
         return *reinterpret_cast<Bucket*>(reinterpret_cast<unsigned char*>(buckets_) + (hash & bucket_mask_));
     }
 
+    // find() where the salts may be others than 0.
+    [[gnu::noinline]] Entry find_salted(uint64_t hash) const {
+        for (Word& word : bucket_of(hash).words) {
+            const uint64_t held = word.load(std::memory_order_acquire); // see find()
+            if (is_of(held, hash))
+                return {&word, held};
+        }
+        return {};
+    }
+
     // The fingerprint of the conversation in this state.
     [[gnu::always_inline]] uint64_t fingerprint(uint64_t hash, Conversation state) const {
+        return (hash & fingerprint_mask) ^ salt_of(state);
+    }
+
+    [[gnu::always_inline]] uint64_t salt_of(Conversation state) const {
         // Where there is no address, the index is local_by_route, whose salt is 0.
-        uint64_t bits = hash ^ locals_->salt(state.first_index());
+        uint64_t salt = locals_->salt(state.first_index());
         // All numbers go through the same salts: were it not shifted, two of the same age would cancel out.
         if (state.kind() == Conversation::Kind::moving)
-            bits ^= locals_->salt(state.second_index()) << 1;
-        return bits & fingerprint_mask;
+            salt ^= locals_->salt(state.second_index()) << 1;
+        return salt & fingerprint_mask;
     }
 
     [[gnu::always_inline]] bool is_of(uint64_t held, uint64_t hash) const {

@@ -42,21 +42,21 @@ public:
     static constexpr unsigned first = local_by_route + 1;
     static constexpr unsigned count = 1U << local_index_bits;
     static constexpr uint64_t salt_mask = ~Conversation::mask;
-    // Of the first generation of every slot.
-    static constexpr uint64_t first_salt = uint64_t{0x9e3779b97f4a7c15} & salt_mask;
 
-    // The salt of the slot, in the bits of the fingerprint; of no slot, where the slot is being filled; 0 for
-    // local_by_route, whose slot is never filled.
-    // Async-signal-safe.
+    // The slot's salt. In the bits of a fingerprint it is 0 for the first address that has the slot, and for
+    // local_by_route, whose slot is never filled. The bits below tell whether it is void. Async-signal-safe.
     uint64_t salt(LocalIndex index) const {
         // Acquire pairs with the release in fill(): who knows the salt reads its address.
         return slots_[index].salt.load(std::memory_order_acquire);
     }
-    static constexpr bool is_void(uint64_t salt) { return (salt & ~salt_mask) != 0 || salt == 0; }
-    // True while no other address has had the slot: what was made of this one is good for ever. Relaxed: who
-    // comes too early for the flag comes too early for the salt as well.
+    // True where the slot is empty, or being filled.
+    static constexpr bool is_void(uint64_t salt) { return (salt & ~salt_mask) != given_bit; }
+    // True once any slot has had more than one address. Relaxed: a thread that reads the flag too early reads
+    // the salt too early as well.
+    bool is_any_reused() const { return is_reused_.load(std::memory_order_relaxed) != 0; }
+    // True while no second address has had the slot: what was made of its address is good for ever.
     bool is_first_generation(LocalIndex index) const {
-        return is_reused_.load(std::memory_order_relaxed) == 0 || salt(index) == first_salt;
+        return !is_any_reused() || (salt(index) & salt_mask) == 0;
     }
 
     // The address under `index`; the empty one where there is none. Async-signal-safe.
@@ -79,7 +79,7 @@ public:
     static constexpr uint8_t generation_of(uint64_t salt) {
         return static_cast<uint8_t>(salt >> Conversation::bits);
     }
-    static constexpr uint8_t first_generation = generation_of(first_salt);
+    static constexpr uint8_t first_generation = 0;
 
     // True where `index` stands for `local`. Async-signal-safe.
     [[gnu::always_inline]] bool is_at(LocalIndex index, const Local& local) const {
@@ -92,40 +92,24 @@ public:
         return equal;
     }
 
-    // The number of `local`, given out now if it is new; local_by_route where every slot that it may have is
-    // being filled. Never waits. Async-signal-safe.
-    LocalIndex intern(const Local& local) {
-        const Window window = window_of(local);
-        const uint32_t order = order_.load(std::memory_order_relaxed);
-        unsigned victim = 0;
-        uint32_t least = ~uint32_t{0};
-        for (unsigned step = 0; step < reach; ++step) {
-            const unsigned index = window.at(step);
-            Slot& slot = slots_[index];
-            const uint64_t salt = slot.salt.load(std::memory_order_acquire);
-            if (salt == 0) {
-                if (fill(slot, salt, local, order))
-                    return static_cast<LocalIndex>(index);
-                continue; // somebody else is filling it
-            }
-            if (is_void(salt))
-                continue;
-            if (is_at(static_cast<LocalIndex>(index), local))
-                return static_cast<LocalIndex>(index);
-            const uint32_t worth = worth_of(slot.uses.load(std::memory_order_relaxed), order);
-            if (worth <= least) {
-                least = worth;
-                victim = index;
-            }
-        }
-        if (victim == 0)
-            return local_by_route;
-        if (least >> order_bits == most_uses)
-            forget_uses(window);
-        Slot& slot = slots_[victim];
-        const uint64_t salt = slot.salt.load(std::memory_order_relaxed);
-        return !is_void(salt) && fill(slot, salt, local, order) ? static_cast<LocalIndex>(victim)
-                                                                : local_by_route;
+    // A number that stood for an address while its slot had this salt.
+    struct Number {
+        LocalIndex index = local_by_route;
+        uint64_t salt = 0;
+    };
+
+    // The number of `local`, given out now if it is new; none where every slot that it may have is being
+    // filled. `likely` is looked at first. Never waits. Async-signal-safe.
+    [[gnu::always_inline]] Number number_of(const Local& local, LocalIndex likely = local_by_route) {
+        const uint64_t salt = this->salt(likely);
+        return !is_void(salt) && is_at(likely, local) ? Number{likely, salt} : search(local);
+    }
+    // True where the number has stood for its address ever since. Async-signal-safe.
+    bool is_still(Number number) const {
+        // Pairs with the fence in fill(): had is_at() read anything of another address, the salt would be
+        // its.
+        detail::fence<Atomic>(std::memory_order_acquire);
+        return slots_[number.index].salt.load(std::memory_order_relaxed) == number.salt;
     }
 
     // Random words, before anything else.
@@ -140,11 +124,46 @@ public:
     }
 
 private:
+    // number_of() behind the likely one.
+    Number search(const Local& local) {
+        const Window window = window_of(local);
+        const uint32_t order = order_.load(std::memory_order_relaxed);
+        unsigned victim = 0;
+        uint32_t least = ~uint32_t{0};
+        for (unsigned step = 0; step < reach; ++step) {
+            const unsigned index = window.at(step);
+            Slot& slot = slots_[index];
+            const uint64_t salt = slot.salt.load(std::memory_order_acquire);
+            if (salt == 0) {
+                if (const Number filled = fill(index, salt, local, order); filled.index != local_by_route)
+                    return filled;
+                continue; // somebody else is filling it
+            }
+            if (is_void(salt))
+                continue;
+            if (is_at(static_cast<LocalIndex>(index), local))
+                return {static_cast<LocalIndex>(index), salt};
+            const uint32_t worth = worth_of(slot.uses.load(std::memory_order_relaxed), order);
+            if (worth <= least) {
+                least = worth;
+                victim = index;
+            }
+        }
+        if (victim == 0)
+            return {};
+        if (least >> order_bits == most_uses)
+            forget_uses(window);
+        const uint64_t salt = slots_[victim].salt.load(std::memory_order_relaxed);
+        return is_void(salt) ? Number{} : fill(victim, salt, local, order);
+    }
+
     // So many slots are looked at for one address.
     static constexpr unsigned reach = 64;
     static constexpr unsigned most_uses = 63;
     static constexpr unsigned order_bits = 26;
+    // Below the salt: another address is about to have the slot; the slot has an address.
     static constexpr uint64_t void_bit = 1;
+    static constexpr uint64_t given_bit = 2;
     // The slots up to this one are for loopback addresses.
     static constexpr unsigned first_beyond = 256;
 
@@ -189,17 +208,21 @@ private:
     // before one comes again.
     static constexpr uint64_t next_salt(uint64_t salt) {
         if (salt == 0)
-            return first_salt;
-        const uint64_t next = salt * 6364136223846793005U + 1442695040888963407U;
-        return (next & salt_mask) != 0 ? next & salt_mask : first_salt;
+            return given_bit;
+        const auto after = [](uint64_t last) {
+            return (last * 6364136223846793005U + 1442695040888963407U) & salt_mask;
+        };
+        const uint64_t next = after(salt & salt_mask);
+        return (next != 0 ? next : after(0)) | given_bit;
     }
 
-    // Puts `local` into a slot that has `salt`. False where another writer has come first.
-    bool fill(Slot& slot, uint64_t salt, const Local& local, uint32_t order) {
+    // Puts `local` into the slot, which has `salt`. No number where another writer has come first.
+    Number fill(unsigned index, uint64_t salt, const Local& local, uint32_t order) {
+        Slot& slot = slots_[index];
         const uint64_t next = next_salt(salt);
         uint64_t expected = salt;
         if (!slot.salt.compare_exchange_strong(expected, next | void_bit, std::memory_order_relaxed))
-            return false;
+            return {};
         if (salt != 0 && is_reused_.load(std::memory_order_relaxed) == 0)
             is_reused_.store(1, std::memory_order_relaxed); // the new salt's release says so to its readers
         // Pairs with the fence in at(): whoever reads what follows finds the salt void, or new.
@@ -211,7 +234,7 @@ private:
         // A hint: two that are filled at the same time may have the same place.
         order_.store(order + 1, std::memory_order_relaxed);
         slot.salt.store(next, std::memory_order_release); // pairs with the acquire in salt()
-        return true;
+        return {static_cast<LocalIndex>(index), next};
     }
 
     // All slots within reach are in use by many: from now on they have to be used again to stay.

@@ -145,20 +145,11 @@ LocalIndex speak(SharedState& state, ThreadMemory* memory, Socket socket, uint64
     return spoken.from;
 }
 
-// Learns from a datagram of the conversation that reached us at `local`. Returns where an answer leaves from.
+// Learns from a datagram of the conversation that reached us at `local`, whose number is `number`. Returns
+// where an answer leaves from.
 LocalIndex learn(SharedState& state, ThreadMemory* memory, Socket socket, int fd, uint64_t hash,
-                 const Peer& peer, const Local& local, const Entry& found) {
-    // Of one that is no question there is nothing to learn.
-    if (is_server_of_ours(peer, socket.port()))
-        return local_by_route;
-    // Of one that names no address to answer from, only that the peer has spoken.
-    if (!local || local == control::group_asked) {
-        state.table().hear(hash, local_by_route, now(), found);
-        return local_by_route;
-    }
-    const LocalIndex likely = found.state().first_index();
-    const LocalIndex at =
-        likely != local_by_route && state.locals.is_at(likely, local) ? likely : state.locals.intern(local);
+                 const Peer& peer, const Local& local, LocalAddresses::Number number, const Entry& found) {
+    const LocalIndex at = number.index;
     if (at == local_by_route)
         return local_by_route;
     const Ticks time = now();
@@ -170,7 +161,7 @@ LocalIndex learn(SharedState& state, ThreadMemory* memory, Socket socket, int fd
         return found.state().kind() == Conversation::Kind::spoke_first ? local_by_route : at;
     const ConversationTable::Heard heard = table.hear(hash, at, time, found);
     // Another address may have taken the number meanwhile: then what was just stored is said of that one.
-    if (state.locals.at(at) != local) [[unlikely]] {
+    if (!state.locals.is_still(number)) [[unlikely]] {
         table.forget(hash);
         return local_by_route;
     }
@@ -230,20 +221,29 @@ bool Turn::becomes_usual(Socket socket) {
 }
 
 void detail::hear_changing(ThreadMemory* memory, Socket socket, int fd, uint64_t hash, const Peer& peer,
-                           const Local& local) {
+                           const Local& local, Entry found) {
     SharedState& state = *shared_state::get();
-    const Entry found = state.table().find(hash);
+    found = state.table().find(hash, found);
     const LocalIndex home = found.state().first_index();
-    const bool is_steady = found.state().is_steady() && state.locals.is_at(home, local);
-    LocalIndex at = is_steady ? home : learn(state, memory, socket, fd, hash, peer, local, found);
-    if (memory == nullptr)
-        return;
-    // First the generation, then whether it is this address's: one that takes the number later has another.
-    const uint8_t generation = state.locals.generation(at);
-    if (!state.locals.is_at(at, local))
-        at = local_by_route;
-    memory->add(local == control::group_asked ? Run::Record::to_group(hash)
-                                              : Run::Record{hash, at, generation, is_steady});
+    const bool is_to_group = local == control::group_asked;
+    LocalAddresses::Number number;
+    LocalIndex at = local_by_route;
+    bool is_steady = false;
+    // Of one that is no question there is nothing to learn.
+    if (!is_server_of_ours(peer, socket.port())) {
+        if (local && !is_to_group) {
+            number = state.locals.number_of(local, home);
+            is_steady = found.state().is_steady() && number.index == home;
+            at = is_steady ? home : learn(state, memory, socket, fd, hash, peer, local, number, found);
+        } else {
+            // It names no address to answer from, and tells only that the peer has spoken.
+            state.table().hear(hash, local_by_route, now(), found);
+        }
+    }
+    if (memory != nullptr)
+        memory->add(is_to_group
+                        ? Run::Record::to_group(hash)
+                        : Run::Record{hash, at, LocalAddresses::generation_of(number.salt), is_steady});
 }
 
 // Where something that is sent leaves from. `record`: what this thread has heard that it may be the answer
@@ -293,7 +293,7 @@ bool Turn::hear(Socket socket, int fd, const msghdr& message, const Local& local
     if (memory_ != nullptr)
         begin_reading(*state, *memory_);
     const uint64_t hash = hash_in(*state, peer, socket.port());
-    detail::hear_changing(memory_, socket, fd, hash, peer, local);
+    detail::hear_changing(memory_, socket, fd, hash, peer, local, state->table().find_unsalted(hash));
     return true;
 }
 

@@ -29,8 +29,9 @@ Counters::Line* choose_line(ThreadMemory* memory, Socket socket);
     if (line != nullptr) [[likely]]
         line->add(counter, amount);
 }
+// `found`: what find_unsalted() says of the conversation.
 void hear_changing(ThreadMemory* memory, Socket socket, int fd, uint64_t hash, const Peer& peer,
-                   const Local& local);
+                   const Local& local, ConversationTable::Entry found);
 LocalIndex send_changing(ThreadMemory* memory, Socket socket, uint64_t hash, const Peer& peer,
                          Run::Record record);
 
@@ -79,14 +80,16 @@ public:
     // A call for one or for many (`is_batch`) has brought one alone, of this family's form. Where nothing
     // changes of what is known, it is heard, and counted: it is the last one over `again`, or its
     // conversation is `steady`. Else it has to be heard by hear_hashed(), where `hash` is written, or by
-    // hear().
+    // hear(). `found` then is what find_unsalted() says of the conversation.
     enum class Heard : uint8_t { not_yet, steady, again };
     template <typename Family>
-    Heard hear_alone(Socket socket, const msghdr& message, bool is_batch, uint64_t& hash);
+    Heard hear_alone(Socket socket, const msghdr& message, bool is_batch, uint64_t& hash,
+                     ConversationTable::Entry& found);
     // `hash`: of its conversation. False: it has to be heard by hear(). The caller has begun to receive, and
     // counts it.
     template <typename Family>
-    bool hear_hashed(Socket socket, int fd, const msghdr& message, uint64_t hash);
+    bool hear_hashed(Socket socket, int fd, const msghdr& message, uint64_t hash,
+                     ConversationTable::Entry found);
 
     // One of a batch, of any form. `room`: for the peer's name. False: it has to be heard by hear(). The
     // caller counts it.

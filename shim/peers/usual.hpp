@@ -68,14 +68,17 @@ struct Steady {
 // False where the conversation is not so, or no message is kept for the address. The datagram's words are put
 // into `raw`, and the conversation's hash into `hash`, which stays as it is where the form is another one.
 template <typename Family>
-[[gnu::always_inline]] inline bool find_steady(SharedState& state, Socket socket, const msghdr& message,
-                                               RawDatagram& raw, uint64_t& hash, Steady& found) {
-    if (!Family::read_words(message.msg_name, message.msg_control, raw)) [[unlikely]]
+[[gnu::always_inline]] inline bool find_steady(SharedState& state, Socket socket, const void* name,
+                                               const void* control, RawDatagram& raw, uint64_t& hash,
+                                               Steady& found) {
+    if (!Family::read_words(name, control, raw)) [[unlikely]]
         return false;
     hash = hash_of(ConversationKey(Family::peer(raw), socket.port()), state.key);
-    if (!state.table().find_steady(hash, found.entry)) [[unlikely]]
+    found.entry = state.table().find_unsalted(hash);
+    const Conversation known = found.entry.state();
+    if (!known.is_steady() || !state.locals.is_first_generation(known.first_index())) [[unlikely]]
         return false;
-    found.source = kept_message_for<Family>(found.entry.state().first_index(), raw);
+    found.source = kept_message_for<Family>(known.first_index(), raw);
     return found.source != nullptr;
 }
 
@@ -83,18 +86,23 @@ template <typename Family>
 
 template <typename Family>
 [[gnu::always_inline]] inline Turn::Heard Turn::hear_alone(Socket socket, const msghdr& message,
-                                                           bool is_batch, uint64_t& hash) {
+                                                           bool is_batch, uint64_t& hash,
+                                                           ConversationTable::Entry& found) {
     if (memory_ == nullptr) [[unlikely]]
         return Heard::not_yet;
-    if (memory_->hear_again<Family>(socket, message.msg_name, message.msg_control))
+    // Once, because the compiler loads them again behind each atomic access.
+    const void* const name = message.msg_name;
+    const void* const control = message.msg_control;
+    if (memory_->hear_again<Family>(socket, name, control))
         return Heard::again;
     if (!memory_->is_usual(socket)) [[unlikely]]
         return Heard::not_yet;
     SharedState& state = *shared_state::get();
     detail::Steady known;
-    if (!detail::find_steady<Family>(state, socket, message, memory_->quick_words(), hash, known))
+    if (!detail::find_steady<Family>(state, socket, name, control, memory_->quick_words(), hash, known))
         [[unlikely]] {
         memory_->close_quick_look();
+        found = known.entry;
         return Heard::not_yet;
     }
     const Run::Record record = known.record(hash);
@@ -104,7 +112,7 @@ template <typename Family>
     } else {
         memory_->close_quick_look();
         if (!is_alone && !memory_->go_on(record)) {
-            hash = 0; // so that it need not be kept beside the record
+            found = known.entry;
             return Heard::not_yet;
         }
     }
@@ -113,14 +121,15 @@ template <typename Family>
 }
 
 template <typename Family>
-[[gnu::noinline]] bool Turn::hear_hashed(Socket socket, int fd, const msghdr& message, uint64_t hash) {
+[[gnu::noinline]] bool Turn::hear_hashed(Socket socket, int fd, const msghdr& message, uint64_t hash,
+                                         ConversationTable::Entry found) {
     RawDatagram raw;
     if (!Family::read(message.msg_name, message.msg_control, raw))
         return false;
     const Local local{Family::local(raw), 0};
     if (local.address.is_group() || !local)
         return false;
-    detail::hear_changing(memory_, socket, fd, hash, Family::peer(raw), local);
+    detail::hear_changing(memory_, socket, fd, hash, Family::peer(raw), local, found);
     return true;
 }
 
@@ -133,9 +142,10 @@ template <typename Family>
         [&]<typename Family>(Family) __attribute__((always_inline)) {
             uint64_t hash = 0;
             detail::Steady known;
-            if (!detail::find_steady<Family>(*shared_state::get(), socket, message, memory_->quick_words(),
-                                             hash, known)) [[unlikely]]
-                return hash != 0 && hear_hashed<Family>(socket, fd, message, hash);
+            if (!detail::find_steady<Family>(*shared_state::get(), socket, message.msg_name,
+                                             message.msg_control, memory_->quick_words(), hash, known))
+                [[unlikely]]
+                return hash != 0 && hear_hashed<Family>(socket, fd, message, hash, known.entry);
             memory_->add(known.record(hash));
             return true;
         },

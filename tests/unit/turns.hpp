@@ -130,11 +130,12 @@ inline Way receive(unsigned from, unsigned at, Socket socket = server, uint16_t 
     peers::Turn turn;
     turn.becomes_usual(socket);
     uint64_t hash = 0;
-    const Heard heard = turn.hear_alone<Ipv4>(socket, message, false, hash);
+    ConversationTable::Entry found;
+    const Heard heard = turn.hear_alone<Ipv4>(socket, message, false, hash, found);
     if (heard != Heard::not_yet)
         return heard == Heard::again ? Way::again : Way::steady;
     turn.begin_receiving(socket);
-    if (hash != 0 && turn.hear_hashed<Ipv4>(socket, -1, message, hash))
+    if (hash != 0 && turn.hear_hashed<Ipv4>(socket, -1, message, hash, found))
         turn.count(socket, Counter::requests);
     else
         hear(turn, socket, datagram);
@@ -165,8 +166,10 @@ inline void receive_batch(std::initializer_list<Request> requests, Socket socket
     if (requests.size() == 1) {
         const Datagram datagram{requests.begin()->from, requests.begin()->at};
         uint64_t hash = 0;
+        ConversationTable::Entry found;
         turn.becomes_usual(socket);
-        if (turn.hear_alone<Ipv4>(socket, datagram.message(), true, hash) != peers::Turn::Heard::not_yet)
+        if (turn.hear_alone<Ipv4>(socket, datagram.message(), true, hash, found) !=
+            peers::Turn::Heard::not_yet)
             return;
     }
     turn.begin_batch(requests.size() > 1);
