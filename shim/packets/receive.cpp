@@ -313,10 +313,10 @@ namespace {
         []() __attribute__((always_inline)) { return false; });
 }
 
-// What has come in `ours` is heard, and written to the program's messages. A function of its own, so that its
-// loop has the registers for itself.
+// What has come in `ours` is heard, and written to the program's messages. `goes_on`: the program's call has
+// brought others before. A function of its own, so that its loop has the registers for itself.
 [[gnu::hot, gnu::noinline]] void finish_batch(Socket socket, int fd, const mmsghdr* ours, mmsghdr* messages,
-                                              unsigned received, int flags) {
+                                              unsigned received, int flags, bool goes_on) {
     if ((flags & MSG_ERRQUEUE) != 0) [[unlikely]] {
         for (unsigned index = 0; index < received; ++index) {
             messages[index].msg_len = ours[index].msg_len;
@@ -326,14 +326,17 @@ namespace {
         return;
     }
     peers::Turn turn;
-    if (msghdr& theirs = messages->msg_hdr; received == 1 && (flags & MSG_PEEK) == 0 &&
+    if (msghdr& theirs = messages->msg_hdr; received == 1 && (flags & MSG_PEEK) == 0 && !goes_on &&
                                             hears_one(turn, socket, ours->msg_hdr, theirs.msg_namelen))
         [[likely]] {
         messages->msg_len = ours->msg_len;
         tell_usual(ours->msg_hdr, &theirs, &theirs.msg_namelen);
         return;
     }
-    turn.begin_batch(received > 1);
+    if (goes_on) [[unlikely]]
+        turn.go_on_with_batch();
+    else
+        turn.begin_batch(received > 1);
     if ((flags & MSG_PEEK) != 0) [[unlikely]]
         turn.begin_peek();
     unsigned heard = 0;
@@ -350,9 +353,9 @@ namespace {
 }
 
 // As recvmmsg(), for as many messages as there is room for: `batch` says how many those are. It is 0 where
-// the call was made as the program made it.
+// the call was made as the program made it. `goes_on`: as for finish_batch().
 [[gnu::always_inline]] inline int receive_batch(Socket socket, int fd, mmsghdr* messages, unsigned count,
-                                                int flags, timespec* timeout, unsigned& batch) {
+                                                int flags, timespec* timeout, bool goes_on, unsigned& batch) {
     batch = std::min(count, maximum_batch);
     if (messages != nullptr && !user_memory::can_write(messages, batch * sizeof *messages))
         // The kernel fills those that it can reach.
@@ -379,7 +382,7 @@ namespace {
     auto* ours = static_cast<mmsghdr*>(memory);
     const int received = libc::recvmmsg(fd, ours, batch, flags, timeout);
     if (received >= 0) {
-        finish_batch(socket, fd, ours, messages, static_cast<unsigned>(received), flags);
+        finish_batch(socket, fd, ours, messages, static_cast<unsigned>(received), flags, goes_on);
     } else {
         note_failure(socket, flags);
     }
@@ -405,7 +408,8 @@ namespace {
     const int errno_before = errno;
     unsigned done = 0;
     for (unsigned batch = 0;;) {
-        const int received = receive_batch(socket, fd, messages + done, count - done, flags, ours, batch);
+        const int received =
+            receive_batch(socket, fd, messages + done, count - done, flags, ours, done != 0, batch);
         if (received > 0)
             done += static_cast<unsigned>(received);
         else if (done == 0)

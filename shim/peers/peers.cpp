@@ -297,6 +297,11 @@ bool Turn::hear(Socket socket, int fd, const msghdr& message, const Local& local
     return true;
 }
 
+void Turn::go_on_with_batch() {
+    if (memory_ != nullptr)
+        memory_->go_on_with_batch();
+}
+
 void Turn::begin_peek() {
     if (memory_ != nullptr)
         memory_->begin_peek();

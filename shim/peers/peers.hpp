@@ -70,6 +70,8 @@ public:
     void begin_receiving(Socket socket);
     // A call for many datagrams has brought one, or `several`, whose answers come in their order.
     void begin_batch(bool several);
+    // The same call has brought more, which come after those in their order.
+    void go_on_with_batch();
 
     // A datagram of one of the usual forms (family.hpp), on a socket whose program is told of no control
     // messages. `message` is as the kernel has written it.

@@ -45,6 +45,8 @@ class ThreadMemory {
         }
         // The last call could bring several. `several`: it has.
         static constexpr Progress batch(bool several) { return Progress{several ? batch_bit : 0U}; }
+        // One more of its parts has come.
+        constexpr Progress batch_goes_on() const { return Progress{word_ | batch_bit}; }
         // A call of this run found nothing.
         constexpr Progress drained() const { return Progress{word_ | drained_bit}; }
         constexpr Progress not_drained() const { return Progress{word_ & ~drained_bit}; }
@@ -146,6 +148,11 @@ public:
         close_quick_look();
         run_.clear();
         progress_ = Progress::batch(several);
+    }
+    // The same call for many has brought more: see receive::messages().
+    void go_on_with_batch() {
+        close_quick_look();
+        progress_ = progress_.batch_goes_on();
     }
 
     // A datagram has come.

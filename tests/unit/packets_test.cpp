@@ -80,7 +80,8 @@ public:
         REQUIRE(sendto(fd_, "?", 1, 0, reinterpret_cast<const sockaddr*>(&to), sizeof to) == 1);
     }
     bool hears() const { return hear().has_value(); }
-    bool is_answered() const { return hear() == htonl(asked); } // from the address that it asked
+    // From the address that it asked.
+    bool is_answered(in_addr_t at = asked) const { return hear() == htonl(at); }
 
     sockaddr_in name() const { return name_at(INADDR_LOOPBACK, ntohs(port_of(fd_))); }
 
@@ -146,6 +147,31 @@ TEST_CASE("each datagram is counted once, whichever call brings and takes it") {
                 }
             });
         }
+}
+
+TEST_CASE("what one call takes in several of ours is answered in its order") {
+    with_server([](const State& /*state*/, int server) {
+        // Two of these fill the memory that one call of ours has.
+        static std::array<std::array<char, 250'000>, 3> control;
+        const std::array<in_addr_t, 3> addresses{asked, asked + 1, asked + 2};
+        const Client client;
+        // The second time the client is known, so that each part may be heard as one datagram alone is.
+        for (const unsigned times : {1, 2}) {
+            CAPTURE(times);
+            Messages messages;
+            for (size_t number = 0; number < addresses.size(); ++number) {
+                messages.headers[number].msg_hdr.msg_control = control[number].data();
+                messages.headers[number].msg_hdr.msg_controllen = control[number].size();
+                client.ask(server, addresses[number]);
+            }
+            REQUIRE(receive_by(Call::messages_with_room, server, messages, 3) == 3);
+            for (mmsghdr& header : messages.headers)
+                header.msg_hdr.msg_controllen = 0;
+            REQUIRE(send_by(Call::messages, server, messages, 3) == 3);
+            for (const in_addr_t address : addresses)
+                CHECK(client.is_answered(address));
+        }
+    });
 }
 
 TEST_CASE("whichever call looks at datagrams, what it sees after an answer is another one") {
