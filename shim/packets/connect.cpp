@@ -41,18 +41,22 @@ Local address_for(Socket socket, const Peer& peer, sa_family_t family) {
 } // namespace
 
 int to(Socket socket, int fd, const sockaddr* address, socklen_t length) {
+    const bool is_connected = steering::begins_with_connect(socket);
+    if (is_connected && libc::connect(fd, address, length) != 0)
+        return -1;
+    const auto plain = [&] { return is_connected ? 0 : libc::connect(fd, address, length); };
     if (!is_readable(address, length))
-        return libc::connect(fd, address, length);
+        return plain();
     Peer peer;
     if (!read_peer(address, length, peer)) {
-        const int result = libc::connect(fd, address, length);
+        const int result = plain();
         if (result == 0 && address->sa_family == AF_UNSPEC && permissions::may(Activity::new_sockets))
             sockets::disconnected(fd, socket);
         return result;
     }
     const Local local = address_for(socket, peer, address->sa_family);
-    const int result = local ? steering::connect(socket, fd, peer, address, length, local)
-                             : libc::connect(fd, address, length);
+    const int result =
+        local ? steering::connect(socket, fd, peer, address, length, local, is_connected) : plain();
     if (result == 0 && !local && socket.is(Socket::Kind::unbound))
         peers::asks(peer);
     else if (result != 0 && socket.is(Socket::Kind::ours))

@@ -21,6 +21,9 @@ public:
     // the address that the socket gets.
     bool is_another_chosen() const;
 
+    // It has chosen another address for any peer so far.
+    static bool is_another_ever_chosen();
+
     void local_is_chosen() const;
     void another_is_chosen() const;
 

@@ -17,6 +17,12 @@ namespace multihome::steering {
 
 namespace {
 
+// To undo a connect() takes away a port that the kernel has chosen: such a socket gets none that may have to
+// be undone.
+bool loses_port(Socket socket) {
+    return socket.has(Socket::any_port) && socket.port() != 0;
+}
+
 // A connect() that is to become steered.
 struct Attempt {
     Socket socket;
@@ -24,6 +30,7 @@ struct Attempt {
     const sockaddr* address;
     socklen_t length;
     const Local& local;
+    bool is_connected;  // to the peer, by the program's connect() alone
     bool may_call_libc; // its connect() is a cancellation point
 
     int plain() const {
@@ -101,11 +108,10 @@ struct Attempt {
         // What the routing table chooses for others need not be what it chooses for this one.
         const bool as_for_others = !socket.has(Socket::own_route);
         if (as_for_others && route.is_local_chosen())
-            return plain() == 0;
-        // To undo a connect() takes away a port that the kernel has chosen, so none is tried then.
-        if (route.is_another_chosen() || (socket.has(Socket::any_port) && socket.port() != 0))
+            return is_connected || plain() == 0;
+        if (!is_connected && (route.is_another_chosen() || loses_port(socket)))
             return steer();
-        if (plain() != 0)
+        if (!is_connected && plain() != 0)
             return false;
         if (is_at_local()) {
             if (as_for_others)
@@ -122,12 +128,18 @@ struct Attempt {
 
 } // namespace
 
+bool begins_with_connect(Socket socket) {
+    return socket.is(Socket::Kind::ours) && !socket.has(Socket::has_address) && !loses_port(socket) &&
+           !RouteMemory::is_another_ever_chosen();
+}
+
 int connect(Socket socket, int fd, const Peer& peer, const sockaddr* address, socklen_t length,
-            const Local& local) {
+            const Local& local, bool is_connected) {
     // Where libc's connect() alone would be cancelled.
-    pthread_testcancel();
+    if (!is_connected)
+        pthread_testcancel();
     const NoCancellation guard;
-    const Attempt attempt{socket, fd, address, length, local, !guard.was_at_any_time()};
+    const Attempt attempt{socket, fd, address, length, local, is_connected, !guard.was_at_any_time()};
     const MulticastTurn turn(socket);
     {
         const libc::ErrnoGuard keep_errno;

@@ -16,10 +16,15 @@
 
 namespace multihome::steering {
 
+// True where a plain connect() comes first, and only then whether it has chosen the right address. Until its
+// first connect() a bound socket takes the datagrams of others: where no socket of this process had to be
+// steered yet, nothing of ours makes that time longer.
+bool begins_with_connect(Socket socket);
+
 // connect() of a socket that is ours or unbound to `peer`, which is what `address` says, from `local` if the
-// kernel takes that, else as the program's connect() alone. Returns what libc returns. A cancellation point,
-// but not in between.
+// kernel takes that, else as the program's connect() alone. `is_connected`: that has succeeded. Returns what
+// libc returns. A cancellation point, but not in between.
 int connect(Socket socket, int fd, const Peer& peer, const sockaddr* address, socklen_t length,
-            const Local& local);
+            const Local& local, bool is_connected);
 
 } // namespace multihome::steering

@@ -72,16 +72,21 @@ bool prepare(int fd, Socket& socket, in_port_t port, bool found = false) {
     return false;
 }
 
-// The socket is prepared and bound: what it is now.
-Socket now_ours(int fd, Socket socket, in_port_t port) {
-    const Socket ours = socket.with_kind(Kind::ours).with_port(port);
+// The socket is ours from now on, as `ours` says: counts it, and says so.
+void announce(int fd, Socket ours) {
     if (ours.has(Socket::unmarked)) {
         int end = unmarked_end.load(std::memory_order_relaxed);
         while (end <= fd && !unmarked_end.compare_exchange_weak(end, fd + 1, std::memory_order_relaxed)) {
         }
     }
-    shared_state::get()->counters.line(port, 0).add(Counter::sockets);
+    shared_state::get()->counters.line(ours.port(), 0).add(Counter::sockets);
     say_taken_over(fd, ours);
+}
+
+// The socket is prepared and bound: what it is now.
+Socket now_ours(int fd, Socket socket, in_port_t port) {
+    const Socket ours = socket.with_kind(Kind::ours).with_port(port);
+    announce(fd, ours);
     return ours;
 }
 
@@ -210,9 +215,11 @@ int bind(int fd, const sockaddr* address, socklen_t length) {
         now = before.with_kind(Kind::other);
     } else if (wanted && (wanted->port == 0 || is_wanted(fd, wanted->port)) && !must_not_change()) {
         const libc::ErrnoGuard keep_errno;
-        Socket ours = before.with_kind(Kind::ours);
-        now = prepare(fd, ours, wanted->port) ? ours : Socket{Kind::other, 0};
+        Socket ours = before.with_kind(Kind::ours).with_port(wanted->port);
+        now = prepare(fd, ours, wanted->port) ? ours.with_options(0, address_options(before, wanted->address))
+                                              : Socket{Kind::other, 0};
     }
+    now = now.with_options(0, before.word() & Socket::has_copies);
     const int result = libc::bind(fd, address, length);
     const libc::ErrnoGuard keep_errno;
     if (result != 0) {
@@ -220,14 +227,10 @@ int bind(int fd, const sockaddr* address, socklen_t length) {
             give_back(fd, before);
         return result;
     }
-    if (!now.is(Kind::ours)) {
-        if (before.has(Socket::prepared))
-            give_back(fd, before);
-    } else {
-        in_port_t port = wanted->port;
-        if (port == 0) {
-            port = socket_calls::own_name(fd).value_or(Peer{}).port;
-            now = now.with_options(0, Socket::any_port);
+    if (now.is(Kind::ours)) {
+        if (now.port() == 0) {
+            const in_port_t port = socket_calls::own_name(fd).value_or(Peer{}).port;
+            now = now.with_port(port).with_options(0, Socket::any_port);
             // Without a port (IP_BIND_ADDRESS_NO_PORT) it is still unbound.
             if (port == 0 || !is_wanted(fd, port)) {
                 give_back(fd, before);
@@ -236,10 +239,14 @@ int bind(int fd, const sockaddr* address, socklen_t length) {
                 return result;
             }
         }
-        now = now_ours(fd, now.with_options(0, address_options(before, wanted->address)), port);
+        store_for_all(fd, now);
+        announce(fd, now);
+        return result;
     }
+    if (before.has(Socket::prepared))
+        give_back(fd, before);
     if (!must_not_change())
-        store_for_all(fd, now.with_options(0, before.word() & Socket::has_copies));
+        store_for_all(fd, now);
     return result;
 }
 
