@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "shim/base/next_definitions.hpp"
 
+#include <algorithm>
+#include <array>
 #include <climits>
+#include <cstdint>
 #include <cstring>
 #include <elf.h>
 #include <link.h>
@@ -89,6 +92,39 @@ private:
     const uint16_t* versions_ = nullptr;
 };
 
+// Where an object lies that has a definition: libc, and what else is preloaded.
+struct Range {
+    uintptr_t first;
+    uintptr_t end;
+
+    bool has(const void* address) const {
+        const auto place = reinterpret_cast<uintptr_t>(address);
+        return first <= place && place < end;
+    }
+};
+struct Definers {
+    unsigned count;
+    std::array<Range, 8> ranges; // of further ones nothing is known
+
+    void add(const dl_phdr_info& object) {
+        if (count == ranges.size())
+            return;
+        Range range{UINTPTR_MAX, 0};
+        for (unsigned index = 0; index < object.dlpi_phnum; ++index) {
+            const ElfW(Phdr)& segment = object.dlpi_phdr[index];
+            if (segment.p_type != PT_LOAD)
+                continue;
+            const uintptr_t first = object.dlpi_addr + segment.p_vaddr;
+            range.first = std::min(range.first, first);
+            range.end = std::max(range.end, first + segment.p_memsz);
+        }
+        ranges[count++] = range;
+    }
+};
+// Written when the library is loaded, and not again. Beside the pointers to the functions, which are written
+// then as well: a page of its own would cost every process a page fault.
+[[gnu::section(".data")]] constinit Definers definers{};
+
 struct Search {
     std::span<WantedFunction> functions;
     bool after_this_object = false;
@@ -110,6 +146,7 @@ int visit(dl_phdr_info* object, size_t, void* argument) {
     if (!symbols.can_be_asked())
         return 1;
     bool all_found = true;
+    bool has_any = false;
     for (WantedFunction& wanted : search.functions) {
         if (wanted.definition != nullptr)
             continue;
@@ -121,13 +158,23 @@ int visit(dl_phdr_info* object, size_t, void* argument) {
         // An IFUNC has to be asked for the function.
         if (ELF64_ST_TYPE(symbol->st_info) != STT_FUNC)
             return 1;
+        has_any = true;
         // NOLINTNEXTLINE(performance-no-int-to-ptr)
         wanted.definition = reinterpret_cast<void*>(object->dlpi_addr + symbol->st_value);
     }
+    if (has_any)
+        definers.add(*object);
     return all_found ? 1 : 0;
 }
 
 } // namespace
+
+bool are_of_one_object(const void* address, const void* other) {
+    for (const Range& definer : definers.ranges)
+        if (definer.has(address) && definer.has(other))
+            return true;
+    return false;
+}
 
 void find_next_definitions(std::span<WantedFunction> functions) {
     Search search{functions};

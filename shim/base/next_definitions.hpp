@@ -30,4 +30,7 @@ struct WantedFunction {
 // Looks for all of them. To be called when the program is loaded, before it may have opened more objects.
 void find_next_definitions(std::span<WantedFunction> functions);
 
+// True where both addresses lie in one of the objects that had a next definition. Async-signal-safe.
+bool are_of_one_object(const void* address, const void* other);
+
 } // namespace multihome::libc

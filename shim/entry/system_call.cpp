@@ -7,6 +7,7 @@
 #include "shim/base/cancellation.hpp"
 #include "shim/base/libc.hpp"
 #include "shim/base/log.hpp"
+#include "shim/base/next_definitions.hpp"
 #include "shim/sockets/process.hpp"
 #include "shim/sockets/system_call_filter.hpp"
 
@@ -64,6 +65,13 @@ Type as(long argument) {
         return static_cast<Type>(argument);
 }
 
+// True where the next definition makes its system call by syscall(2): it is called by us, and must not come
+// to us again.
+template <typename Next>
+bool is_next(const Next& next, const void* caller) {
+    return libc::are_of_one_object(caller, reinterpret_cast<const void*>(next.get()));
+}
+
 // Calls one of the exported functions with the arguments of its system call.
 template <typename Result, typename... Arguments>
 long call(Result (*function)(Arguments...), const long* arguments) {
@@ -97,10 +105,13 @@ int prctl_with_arguments(int option, unsigned long b, unsigned long c, unsigned 
 
 // libuv before 1.45 and others reach recvmmsg() and sendmmsg() this way.
 long syscall_with_arguments(long number, long a, long b, long c, long d, long e, long f) noexcept {
+    const void* const caller = __builtin_return_address(0);
     const long arguments[] = {a, b, c, d, e, f};
     switch (number) {
 #define MULTIHOME_HAND_OVER(name)                                                                            \
     case SYS_##name:                                                                                         \
+        if (is_next(libc::name, caller))                                                                     \
+            break;                                                                                           \
         return call(&::name, arguments)
         MULTIHOME_HAND_OVER(socket);
         MULTIHOME_HAND_OVER(bind);
@@ -123,11 +134,17 @@ long syscall_with_arguments(long number, long a, long b, long c, long d, long e,
         MULTIHOME_HAND_OVER(sendmmsg);
 #undef MULTIHOME_HAND_OVER
     case SYS_fcntl:
+        if (is_next(libc::fcntl, caller))
+            break;
         return call(&fcntl_with_argument, arguments);
 #if __SIZEOF_POINTER__ == 4
     case SYS_fcntl64:
+        if (is_next(libc::fcntl64, caller))
+            break;
         return call(&fcntl64_with_argument, arguments);
     case SYS_recvmmsg_time64:
+        if (is_next(libc::__recvmmsg64, caller))
+            break;
         return call(&__recvmmsg64, arguments);
 #endif
     default:
