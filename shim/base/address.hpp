@@ -29,21 +29,11 @@ struct Address {
         return {0, mapped_prefix | uint64_t{address.s_addr} << address_shift};
     }
 
-    static Address from_ipv6(const in6_addr& address) {
-        Address result;
-        std::memcpy(&result.first, &address, 8);
-        std::memcpy(&result.second, reinterpret_cast<const unsigned char*>(&address) + 8, 8);
-        return result;
-    }
+    static Address from_ipv6(const in6_addr& address) { return std::bit_cast<Address>(address); }
 
     in_addr ipv4() const { return {static_cast<in_addr_t>(second >> address_shift)}; }
 
-    in6_addr ipv6() const {
-        in6_addr address;
-        std::memcpy(&address, &first, 8);
-        std::memcpy(reinterpret_cast<unsigned char*>(&address) + 8, &second, 8);
-        return address;
-    }
+    in6_addr ipv6() const { return std::bit_cast<in6_addr>(*this); }
 
     bool is_ipv4() const {
         return first == 0 && (second & ~(uint64_t{0xffffffff} << address_shift)) == mapped_prefix;
