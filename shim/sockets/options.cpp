@@ -126,6 +126,9 @@ bool names_source(const void* value) {
     return !IN6_IS_ADDR_UNSPECIFIED(&info.ipi6_addr);
 }
 
+// Stands for a port that the program chooses, but has not named yet.
+constexpr in_port_t some_port = 1;
+
 // The packet information alone. False, with errno set, where the kernel refuses.
 bool switch_on_messages(int fd, Socket socket, in_port_t port) {
     const bool ipv6 = socket.has(Socket::ipv6);
@@ -141,7 +144,6 @@ bool switch_on_messages(int fd, Socket socket, in_port_t port) {
 // connect it right after that, and until then it takes other clients' datagrams: whatever is done before
 // takes no time then.
 void prepare(int fd, Socket socket) {
-    const in_port_t some_port = 1;
     if (socket.is(Kind::unbound) && socket.has(Socket::seen_made) && !socket.has(Socket::prepared) &&
         !socket.has(Socket::sticky_source) && permissions::may(Activity::new_sockets) &&
         settings::get().ports == nullptr && switch_on_messages(fd, socket, some_port))
@@ -163,7 +165,7 @@ void follow_hidden(int fd, Socket socket, Socket::Option asked, bool on) {
         restore(fd, now);
         sockets::set_options(fd, Socket::unmarked, 0);
     } else if (socket.has(Socket::prepared)) {
-        switch_on_messages(fd, now, in_port_t{1});
+        switch_on_messages(fd, now, some_port);
     }
 }
 

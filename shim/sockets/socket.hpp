@@ -81,6 +81,8 @@ public:
     constexpr Socket with_options(uint64_t mask, uint64_t options) const {
         return Socket{(word_ & ~mask) | options};
     }
+    // Also has copies if `other` has.
+    constexpr Socket with_copies_of(Socket other) const { return with_options(0, other.word_ & has_copies); }
 
 private:
     constexpr Socket with_field(unsigned shift, uint64_t mask, uint64_t value) const {

@@ -13,9 +13,10 @@
 
 namespace multihome::socket_calls {
 
-// The value of an int option; `otherwise` where the kernel does not tell.
-inline int read(int fd, int level, int name, int otherwise = 0) {
-    int value = 0;
+// The value of an option; `otherwise` where the kernel does not tell.
+template <typename Value = int>
+Value read(int fd, int level, int name, Value otherwise = 0) {
+    Value value = 0;
     socklen_t length = sizeof value;
     return libc::getsockopt(fd, level, name, &value, &length) == 0 ? value : otherwise;
 }
@@ -26,9 +27,7 @@ inline bool write(int fd, int level, int name, int value) {
 
 // SO_COOKIE: the same for every descriptor of the socket, in every process. 0 where there is none.
 inline uint64_t cookie(int fd) {
-    uint64_t cookie = 0;
-    socklen_t length = sizeof cookie;
-    return libc::getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &length) == 0 ? cookie : 0;
+    return read<uint64_t>(fd, SOL_SOCKET, SO_COOKIE);
 }
 
 // The socket's own address and port.
@@ -40,6 +39,11 @@ inline std::optional<Peer> own_name(int fd) {
         !read_peer(reinterpret_cast<const sockaddr*>(&name), length, own))
         return {};
     return own;
+}
+
+// The socket's own port (network byte order); 0 where it has none.
+inline in_port_t own_port(int fd) {
+    return own_name(fd).value_or(Peer{}).port;
 }
 
 // connect() that is no cancellation point: a system call of our own.

@@ -70,7 +70,7 @@ void left_alone(int fd, Socket seen) {
         return;
     if (seen.has(Socket::prepared))
         options::give_back(fd, seen);
-    update(fd, seen, Socket{Kind::other, (seen.word() & Socket::has_copies) | Socket::left_alone});
+    update(fd, seen, Socket{Kind::other, Socket::left_alone}.with_copies_of(seen));
 }
 
 void connected(int fd, Socket seen, bool to_ipv4) {
@@ -163,8 +163,7 @@ void set_sticky_source(int fd, bool chosen) {
     if (chosen && before.is(Kind::ours)) {
         now = now.with_kind(Kind::other);
     } else if (!chosen && before.is(Kind::other) && may(Activity::new_sockets)) {
-        now = take_over_bound(fd, now, socket_calls::own_name(fd), false)
-                  .with_options(0, before.word() & Socket::has_copies);
+        now = take_over_bound(fd, now, socket_calls::own_name(fd), false).with_copies_of(before);
     }
     change_all(fd, [&](Socket) { return now; });
 }
