@@ -64,9 +64,8 @@ EXPORT int bind(int fd, const sockaddr* address, socklen_t length) noexcept {
 }
 
 EXPORT int connect(int fd, const sockaddr* address, socklen_t length) {
-    const Socket socket = sockets::get(fd);
     // A socket that is none of ours may become one again by AF_UNSPEC.
-    return connect::to(socket, fd, address, length);
+    return connect::to(sockets::get(fd), fd, address, length);
 }
 
 EXPORT int close(int fd) {

@@ -135,9 +135,7 @@ EXPORT [[gnu::hot]] ssize_t recvmsg(int fd, msghdr* message, int flags) {
     const Socket socket = sockets::peek_direct(fd);
     if (is_ours(socket)) [[likely]]
         return receive::message(fd, message, flags, socket);
-    if (socket.has(Socket::no_descriptors)) [[likely]]
-        return libc::recvmsg(fd, message, flags);
-    if (is_passed_on(socket) && has_no_control(message))
+    if (socket.has(Socket::no_descriptors) || (is_passed_on(socket) && has_no_control(message))) [[likely]]
         return libc::recvmsg(fd, message, flags);
     return recvmsg_after_look(fd, message, flags);
 }
@@ -166,9 +164,7 @@ EXPORT [[gnu::hot]] ssize_t sendmsg(int fd, const msghdr* message, int flags) {
     const Socket socket = sockets::peek_direct(fd);
     if (is_ours(socket)) [[likely]]
         return send::message(fd, message, flags, socket);
-    if (socket.has(Socket::no_descriptors)) [[likely]]
-        return libc::sendmsg(fd, message, flags);
-    if (is_passed_on(socket) && has_no_control(message))
+    if (socket.has(Socket::no_descriptors) || (is_passed_on(socket) && has_no_control(message))) [[likely]]
         return libc::sendmsg(fd, message, flags);
     return sendmsg_after_look(fd, message, flags);
 }
