@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The exported functions that install a system-call filter, pidfd_getfd(), and syscall(2), which reaches all
-// the others. See entry.hpp.
+// The exported functions that install a system-call filter, pidfd_getfd(), and syscall(2), through which a
+// program reaches all the others. See entry.hpp.
 #include "shim/entry/entry.hpp"
 
 #include "shim/base/cancellation.hpp"
@@ -24,20 +24,21 @@ using namespace multihome; // NOLINT(google-build-using-namespace): this file is
 
 namespace {
 
-// A call that installs a system-call filter. `strict`: read() and write() are all that will be left.
-// `gives_descriptor`: where it succeeds it returns one, and not 0. A filter for all threads that is refused
-// because of one of them makes seccomp(2) return that thread's number.
+// Makes a call that installs a system-call filter: `program`, as the program hands it to the kernel.
+// `strict`: it installs one that leaves nothing but read() and write(). `gives_descriptor`: where it succeeds
+// it returns a descriptor, and not 0. Else a positive result is a failure: seccomp(2) returns the number of a
+// thread that cannot take a filter for all threads.
 template <typename Call>
 [[gnu::cold]] auto filtered(bool strict, const void* program, bool gives_descriptor, Call call) {
     const Activity forbidden = strict ? Activity::all : system_call_filter::judge(program);
-    // A vfork child's filter is not its parent's, whose memory this is. Where it does not let us find out
-    // whose it is, both go on without us.
+    // A vfork child runs in its parent's memory, and its filter is not its parent's. Where the filter does
+    // not let us find out which of them runs, both go on without us.
     if (process::is_vfork_child() && !overlap(forbidden, Activity::naming_process))
         return call();
     const auto forbids_now = [&](Activity activity) {
         return overlap(forbidden, activity) && permissions::may(activity);
     };
-    // Before the call: afterwards it may be forbidden.
+    // Before the call, because afterwards it may be forbidden.
     if (forbids_now(Activity::packets)) {
         log::write(LogLevel::warn,
                    FMT_COMPILE("the program's system-call filter does not allow what multihome does for each "
@@ -75,8 +76,8 @@ bool is_next(const Next& next, const void* caller) {
 // Calls one of the exported functions with the arguments of its system call.
 template <typename Result, typename... Arguments>
 long call(Result (*function)(Arguments...), const long* arguments) {
-    // syscall(2) is no cancellation point, the functions that we hand over to are. A thread that may be
-    // cancelled at any time may be cancelled here as well.
+    // syscall(2) is no cancellation point, but the function that we call may be one. A thread that may be
+    // cancelled at any time may be cancelled here too.
     std::optional<NoCancellation> guard(std::in_place);
     if (guard->was_at_any_time())
         guard.reset();
@@ -103,7 +104,7 @@ int prctl_with_arguments(int option, unsigned long b, unsigned long c, unsigned 
     return filtered(b == SECCOMP_MODE_STRICT, reinterpret_cast<const void*>(c), false, pass_on); // NOLINT
 }
 
-// libuv before 1.45 and others reach recvmmsg() and sendmmsg() this way.
+// libuv before 1.45 calls recvmmsg() and sendmmsg() like this, and so do others.
 long syscall_with_arguments(long number, long a, long b, long c, long d, long e, long f) noexcept {
     const void* const caller = __builtin_return_address(0);
     const long arguments[] = {a, b, c, d, e, f};
