@@ -17,10 +17,11 @@ using detail::Word;
 constexpr size_t block_count = size_t{1} << (32 - block_bits);
 
 using BlockPointer = std::atomic<Word*>;
-// The list of the blocks, mapped when there is a first one.
+// The list of the blocks, which is mapped for the first of them.
 constinit std::atomic<BlockPointer*> blocks{nullptr};
 
-// Zeroed memory published in `where`; null where it is refused. Release pairs with the acquire loads below.
+// Maps zeroed memory and publishes it in `where`. Returns what is published there; null where the kernel
+// refuses. Release pairs with the acquire loads below.
 template <typename Type>
 Type* publish_memory(std::atomic<Type*>& where, size_t size) {
     auto* created = static_cast<Type*>(mapping::create(size, MAP_PRIVATE));
@@ -68,7 +69,7 @@ Word* find_word(int fd, bool create) {
 Socket peek_high(unsigned fd) {
     if (Word* word = find_word(static_cast<int>(fd), false))
         return Socket{word->load(std::memory_order_relaxed)};
-    // A negative number is nobody's descriptor; libc says so.
+    // A negative number is nobody's descriptor, and libc says so.
     return static_cast<int>(fd) < 0 ? Socket{Socket::Kind::other, 0} : Socket{};
 }
 

@@ -13,14 +13,15 @@ namespace multihome {
 
 namespace {
 
-// Whether somebody has the turn, by the socket's number. Sockets that share a place wait for each other,
+// True where somebody has the turn, by the socket's number. Sockets that share a place wait for each other,
 // which does no harm.
 constexpr unsigned turn_places = 64;
 constinit std::array<std::atomic<bool>, turn_places> taken{};
-// This thread has a turn, or is about to take one.
+// True where this thread has a turn, or is about to take one.
 constinit thread_local volatile bool within = false;
 
-// A turn takes some ten system calls; the thread that has it may have to wait for a processor.
+// How often to try. A turn takes some ten system calls, and the thread that has it may have to wait for a
+// processor.
 constexpr int patience = 2000;
 
 } // namespace
@@ -31,7 +32,7 @@ MulticastTurn::MulticastTurn(Socket socket)
         return;
     within = true;
     for (int attempt = 0; attempt < patience; ++attempt) {
-        // Acquire pairs with the release in the destructor: what the other one did is done.
+        // Acquire pairs with the release in the destructor: all that the last one did is done.
         if (!taken[place_].exchange(true, std::memory_order_acquire)) {
             has_ = true;
             return;

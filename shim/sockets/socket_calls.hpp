@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What the kernel says of a socket: a system call each, by the next definitions of libc's functions. On
-// failure errno says why.
+// What the kernel says of a socket. Each function makes a system call, by the next definition of libc's
+// function. On failure errno says why.
 #pragma once
 
 #include "shim/base/address.hpp"
@@ -30,7 +30,7 @@ inline uint64_t cookie(int fd) {
     return read<uint64_t>(fd, SOL_SOCKET, SO_COOKIE);
 }
 
-// The socket's own address and port.
+// The socket's own address and port; empty where the kernel does not tell.
 inline std::optional<Peer> own_name(int fd) {
     sockaddr_storage name{};
     socklen_t length = sizeof name;
@@ -46,12 +46,12 @@ inline in_port_t own_port(int fd) {
     return own_name(fd).value_or(Peer{}).port;
 }
 
-// connect() that is no cancellation point: a system call of our own.
+// connect() by a raw system call, which is no cancellation point.
 inline int connect(int fd, const sockaddr* address, socklen_t length) {
     return static_cast<int>(libc::checked_syscall(SYS_connect, fd, address, length));
 }
 
-// The wildcard of either family; ::ffff:0.0.0.0 is that of an AF_INET6 socket that takes IPv4 only.
+// True for the wildcard of either family. ::ffff:0.0.0.0 is that of an AF_INET6 socket that takes IPv4 only.
 inline bool is_wildcard(const Address& address) {
     return address.is_ipv4() ? address.ipv4().s_addr == htonl(INADDR_ANY) : address == Address{};
 }

@@ -21,10 +21,11 @@ namespace {
 using Kind = Socket::Kind;
 using permissions::may;
 
-// A system-call filter leaves nothing to do. Relaxed: set by the thread that is about to be filtered.
+// True where a system-call filter leaves us nothing to do. Relaxed: the thread that sets it is the one that
+// is about to be filtered.
 constinit std::atomic<bool> nothing_is_ours{false};
 
-// The number of a socket that is made now.
+// Returns the number of a socket that is made now; 0 where there is no shared state.
 uint16_t next_number() {
     SharedState* state = shared_state::get();
     if (state == nullptr)
@@ -89,7 +90,7 @@ void connected(int fd, Socket seen, bool to_ipv4) {
 
 void disconnected(int fd, Socket seen) {
     const libc::ErrnoGuard keep_errno;
-    // The wildcard may be back: look at the socket anew when it is used next.
+    // The wildcard may be back. Looks at the socket anew when it is used next.
     if (seen.is(Kind::other) && !seen.has(Socket::sticky_source))
         arrived(fd);
     if (!seen.is(Kind::ours) || must_not_change())
@@ -116,9 +117,9 @@ void duplicated(int fd, int copy) {
 }
 
 void forget(int fd) {
-    // "None of our business" may stay: what else the number can come to stand for is told to us (created(),
-    // bind(), duplicated(), arrived()) or is still none of our business. It saves a system call for each TCP
-    // connection.
+    // "None of our business" may stay, which saves a system call for each TCP connection. We are told what
+    // else the number can come to stand for (created(), bind(), duplicated(), arrived()), or it still is none
+    // of our business.
     const Socket socket = peek(fd);
     if (socket.has(Socket::no_descriptors))
         store(fd, Socket{Kind::other, 0});
@@ -136,7 +137,8 @@ void forget_range(unsigned first, unsigned last) {
 }
 
 void arrived(int fd) {
-    // What is done to one of its copies before anybody looks at this one is then true of this one as well.
+    // It may be a copy: what is done to another descriptor of the socket before anybody looks at this one is
+    // then noted for this one too.
     const Socket unknown{Kind::unknown, Socket::has_copies};
     if (peek(fd).word() != unknown.word() && !must_not_change())
         store(fd, unknown);

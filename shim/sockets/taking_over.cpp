@@ -25,7 +25,7 @@ namespace {
 using Kind = Socket::Kind;
 using permissions::may;
 
-// Descriptors from here on have no sockets of ours without the mark (options.cpp). Relaxed throughout: a
+// Descriptors from this one on have no socket of ours without the mark (options.cpp). Relaxed throughout: a
 // hint, for the thread that is about to hand descriptors over.
 constinit std::atomic<int> unmarked_end{0};
 
@@ -52,8 +52,8 @@ bool is_wanted(int fd, in_port_t port) {
     return false;
 }
 
-// The memory for peers, which the first socket makes, and packet information on, which the word says then.
-// False where one of them is not to be had. `found`: see take_over_bound().
+// Sets a socket up: makes the memory for peers, if this is the first, and switches packet information on.
+// Notes in `socket` what is on. False where one of them is not to be had. `found`: see take_over_bound().
 bool set_up(int fd, Socket& socket, in_port_t port, bool found = false) {
     const size_t peers = settings::get().peers;
     if (shared_state::create(peers) == nullptr) {
@@ -72,7 +72,7 @@ bool set_up(int fd, Socket& socket, in_port_t port, bool found = false) {
     return false;
 }
 
-// The socket is ours from now on, as `ours` says: counts it, and says so.
+// Counts a socket that is ours from now on, as `ours` says, and tells the log.
 void announce(int fd, Socket ours) {
     if (ours.has(Socket::unmarked)) {
         int end = unmarked_end.load(std::memory_order_relaxed);
@@ -83,14 +83,14 @@ void announce(int fd, Socket ours) {
     say_taken_over(fd, ours);
 }
 
-// The socket is prepared and bound: what it is now.
+// Makes a socket ours, now that it is set up and bound. Returns its word.
 Socket now_ours(int fd, Socket socket, in_port_t port) {
     const Socket ours = socket.with_kind(Kind::ours).with_port(port);
     announce(fd, ours);
     return ours;
 }
 
-// The address that bind() is asked for; empty where it is none that a socket of ours can have.
+// Reads the address that bind() is asked for; empty where a socket of ours cannot have it.
 std::optional<Peer> read_name(const sockaddr* address, socklen_t length) {
     Peer name;
     if (address == nullptr || length < sizeof(sockaddr_in) || length > sizeof(sockaddr_storage) ||
@@ -107,7 +107,8 @@ std::optional<Peer> read_name(const sockaddr* address, socklen_t length) {
     return socket_calls::is_wildcard(name.address) ? std::optional{name} : std::nullopt;
 }
 
-// What a found descriptor is. Unknown where it is none (so that nothing is stored for it).
+// Looks at a descriptor that we did not see being made, and returns what it is; unknown where it is no
+// descriptor, so that nothing is stored.
 Socket classify(int fd) {
     if (settings::get().disabled || !may(Activity::new_sockets))
         return {Kind::other, 0};
@@ -118,7 +119,7 @@ Socket classify(int fd) {
     if (type != SOCK_DGRAM || (domain != AF_INET && domain != AF_INET6) ||
         socket_calls::read(fd, SOL_SOCKET, SO_PROTOCOL) != IPPROTO_UDP)
         return other_socket(domain);
-    // What the program has asked for on another descriptor of this socket only that one's word can tell.
+    // Only the word of another descriptor of this socket tells what the program has asked for there.
     const auto own = socket_calls::own_name(fd);
     Socket same;
     change_copies(
@@ -140,7 +141,7 @@ void give_back_unbound(int fd, Socket socket) {
     set_options(fd, Socket::prepared, 0);
 }
 
-// bind() of a socket that was not seen being made, or of one that has no port any more.
+// bind() of a socket that we did not see being made, or that has lost its port.
 int bind_found(int fd, Socket before, const sockaddr* address, socklen_t length) {
     const int result = libc::bind(fd, address, length);
     if (result != 0 || must_not_change())
@@ -150,7 +151,7 @@ int bind_found(int fd, Socket before, const sockaddr* address, socklen_t length)
         return result;
     Socket now;
     if (before.is(Kind::ours)) {
-        // Its name is another one now, and the mark goes by the port.
+        // Its port may be another one now, and the mark depends on the port.
         options::give_back(fd, before);
         constexpr uint64_t not_any_more = Socket::has_address | Socket::only_ipv4 | Socket::unmarked;
         now = take_over_bound(fd, before.with_options(not_any_more, 0), socket_calls::own_name(fd), false);
@@ -202,7 +203,7 @@ uint64_t address_options(Socket socket, const Address& own) {
 Socket take_over_bound(int fd, Socket socket, const std::optional<Peer>& own, bool found) {
     if (!own)
         return {};
-    // What carries our mark came to us from where it was ours, connected or without a port as it may be now.
+    // A socket with our mark was ours where it came from, even if it is connected or without a port now.
     const bool marked = found && options::is_marked(fd, socket.has(Socket::ipv6));
     if (!socket_calls::is_wildcard(own->address) && !marked)
         return other_socket(AF_INET);
@@ -213,7 +214,7 @@ Socket take_over_bound(int fd, Socket socket, const std::optional<Peer>& own, bo
     if (!set_up(fd, socket, own->port, found))
         return {Kind::other, 0};
     uint64_t bits = address_options(socket, own->address);
-    // Whether the program chose the port itself nobody tells.
+    // Nobody tells whether the program chose the port itself.
     if (found && ntohs(own->port) >= 32768)
         bits |= Socket::any_port;
     return now_ours(fd, socket.with_options(0, bits), own->port);
@@ -288,7 +289,7 @@ void mark_all() {
         const auto is_unmarked = [](Socket socket) {
             return socket.is(Kind::ours) && socket.has(Socket::unmarked);
         };
-        // The number may be that of something else by now, of which we have not heard.
+        // The number may stand for something else by now, of which we have not heard.
         if (const Socket seen = peek(fd); is_unmarked(seen))
             verify(fd, seen);
         const Socket socket = peek(fd);
