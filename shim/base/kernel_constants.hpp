@@ -6,6 +6,7 @@
 
 #include <climits>
 #include <cstddef>
+#include <cstdint>
 #include <sys/syscall.h>
 
 namespace multihome {
@@ -33,6 +34,9 @@ constexpr long number_of_clock_gettime = SYS_clock_gettime;
 // MSG_CMSG_COMPAT (include/linux/socket.h), and the other one ignores it.
 constexpr size_t maximum_length = INT_MAX & ~4095;
 constexpr int msg_cmsg_compat = INT_MIN;
+
+// The first of the ports that the kernel chooses from, as it is set at first (net.ipv4.ip_local_port_range).
+constexpr uint16_t first_given_port = 32768;
 
 // MSG_PROBE, from the same header: looks up the route, then stops before it sends anything and before it
 // takes a pending error from the socket (ip_make_skb(), ip6_make_skb()).

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "shim/sockets/options.hpp"
 
+#include "shim/base/kernel_constants.hpp"
 #include "shim/base/libc.hpp"
 #include "shim/base/permissions.hpp"
 #include "shim/base/settings.hpp"
@@ -45,7 +46,7 @@ constexpr Flag free_bind{IPPROTO_IPV6, IPV6_FREEBIND, Socket::asked_free_bind};
 constexpr Flag the_mark{SOL_SOCKET, SO_OOBINLINE, Socket::asked_inline};
 
 bool is_marked_later(bool ipv6, in_port_t port) {
-    return ipv6 || port == 0 || ntohs(port) >= 32768;
+    return ipv6 || port == 0 || ntohs(port) >= first_given_port;
 }
 
 // The option that is on for each socket of ours.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "shim/sockets/taking_over.hpp"
 
+#include "shim/base/kernel_constants.hpp"
 #include "shim/base/libc.hpp"
 #include "shim/base/log.hpp"
 #include "shim/base/permissions.hpp"
@@ -215,7 +216,7 @@ Socket take_over_bound(int fd, Socket socket, const std::optional<Peer>& own, bo
         return {Kind::other, 0};
     uint64_t bits = address_options(socket, own->address);
     // Nobody tells whether the program chose the port itself.
-    if (found && ntohs(own->port) >= 32768)
+    if (found && ntohs(own->port) >= first_given_port)
         bits |= Socket::any_port;
     return now_ours(fd, socket.with_options(0, bits), own->port);
 }
