@@ -97,8 +97,8 @@ inline Peer ipv4_peer(uint64_t first_bytes) {
     return {Address::from_ipv4(name.address), 0, name.port};
 }
 
-// The conversation of that peer with a port of ours, in one word. From the high end: the address, the peer's
-// port, the local port.
+// The conversation of that peer with a port of ours. From the high end: its address, its port, the local
+// port.
 inline uint64_t ipv4_conversation(uint64_t first_bytes, in_port_t local_port) {
     static_assert(Address::little_endian && offsetof(sockaddr_in, sin_port) == 2 &&
                   offsetof(sockaddr_in, sin_addr) == 4); // the local port replaces the family

@@ -19,8 +19,7 @@ public:
         pthread_setcancelstate(state_, nullptr);
         pthread_setcanceltype(type_, nullptr);
     }
-    // True where the thread may be cancelled at any time. Then no cancellation point of glibc may be called
-    // while this lives.
+    // True where the thread may be cancelled at any time. Then call no cancellation point of glibc meanwhile.
     bool was_at_any_time() const { return type_ == PTHREAD_CANCEL_ASYNCHRONOUS; }
 
     NoCancellation(const NoCancellation&) = delete;

@@ -60,8 +60,7 @@ Local local_from(const in6_pktinfo& info, Choice choice) {
 
 Local local_from(const in_pktinfo& info, Choice choice) {
     const uint32_t interface = choice.with_interface ? static_cast<uint32_t>(info.ipi_ifindex) : 0;
-    // A datagram that was queued before the option was on brings ipi_addr alone. We ourselves write
-    // ipi_spec_dst alone.
+    // A datagram that was queued before the option was on has ipi_addr alone. We write ipi_spec_dst alone.
     const in_addr_t sent_to = info.ipi_addr.s_addr;
     const in_addr_t specific = info.ipi_spec_dst.s_addr;
     const Address address = Address::from_ipv4({sent_to != INADDR_ANY ? sent_to : specific});

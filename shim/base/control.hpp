@@ -15,8 +15,7 @@
 
 namespace multihome::control {
 
-// The space that our messages take in a buffer. On a dual-stack socket both come, IP_PKTINFO and
-// IPV6_PKTINFO.
+// The space that our messages take in a buffer. On a dual-stack socket both kinds come.
 constexpr size_t own_space = CMSG_SPACE(sizeof(in_pktinfo)) + CMSG_SPACE(sizeof(in6_pktinfo));
 
 // The kinds of packet information.
@@ -42,8 +41,8 @@ struct Choice {
     bool with_interface = false; // the answer leaves through the interface that the datagram came in on
 };
 
-// The header of a control message. It has no flexible array at its end, as a cmsghdr has, so that it can
-// start a structure.
+// The header of a control message without the flexible array that ends a cmsghdr, so that it can start a
+// structure.
 struct Header {
     size_t length;
     int level;
@@ -51,8 +50,7 @@ struct Header {
 };
 static_assert(sizeof(Header) == sizeof(cmsghdr) && sizeof(Header) == CMSG_LEN(0));
 
-// Reads the packet information in the `length` bytes that the kernel has written to `buffer` (aligned as a
-// cmsghdr).
+// Reads packet information in `length` bytes that the kernel has written to `buffer` (aligned as a cmsghdr).
 Arrival read(const void* buffer, size_t length, Choice choice);
 
 // Hands over to the program what the kernel has written for it.
@@ -71,9 +69,9 @@ size_t hand_over(const void* source, size_t source_length, unsigned hide, void* 
 // True where hand_over() would write to the program's buffer.
 bool has_visible(const void* source, size_t source_length, unsigned hide);
 
-// Returns where a source may be appended to the program's own control messages, which take `length` readable
-// bytes of any alignment: the end of the last one, aligned. Empty where they choose the source themselves, or
-// where the kernel will refuse them.
+// Returns where a source may be appended to the program's own control messages: the aligned end of the last
+// one. They take `length` readable bytes of any alignment. Empty where they choose the source, or where the
+// kernel will refuse them.
 std::optional<size_t> end_without_source(const void* buffer, size_t length);
 
 // Makes `ours` the program's message with another control buffer. Leaves msg_flags as it is.

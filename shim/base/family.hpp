@@ -60,8 +60,7 @@ struct Ipv4 {
         raw.name[0] = word_at(name, 0);
         return kind_at(control, 0) == ipv4_kind;
     }
-    // False also where the datagram has another form in other ways. No conversation of such datagrams becomes
-    // steady.
+    // False also where the datagram has another form in other ways. Such conversations never become steady.
     [[gnu::always_inline]] static bool read(const void* name, const void* control, RawDatagram& raw) {
         return read_words(name, control, raw) && address_family(raw.name[0]) == AF_INET && is_to_one(raw);
     }
@@ -100,8 +99,7 @@ struct Ipv6 {
         return kind_at(control, 0) == ipv6_kind;
     }
     [[gnu::always_inline]] static bool read(const void* name, const void* control, RawDatagram& raw) {
-        // A link-local address needs its interface, and a link-local peer its scope. The words of this form
-        // have neither.
+        // A link-local address needs its interface, and such a peer its scope. These words have neither.
         return read_words(name, control, raw) && address_family(raw.name[0]) == AF_INET6 &&
                !Address{raw.name[1], raw.name[2]}.is_link_local() && !local(raw).is_link_local();
     }
@@ -121,8 +119,7 @@ struct Ipv6 {
         if (message.length() == CMSG_LEN(sizeof(in6_pktinfo))) [[likely]]
             return ((message.word_at(CMSG_LEN(0)) ^ raw.arrival[0]) |
                     (message.word_at(CMSG_LEN(8)) ^ raw.arrival[1])) == 0;
-        // An IPv4 datagram on a socket without IP_PKTINFO has a mapped address, whose bytes lie as in Ipv4's
-        // word.
+        // An IPv4 datagram on a socket without IP_PKTINFO: a mapped address, with its bytes as in Ipv4.
         return local(raw).is_ipv4() && Ipv4::is_source({{}, {raw.arrival[1], 0}}, message);
     }
 
@@ -160,8 +157,7 @@ struct Mapped : Ipv6 {
 };
 
 // True where `name`, of this length, is that of the datagram. The family in the first word tells the form of
-// the name. With another length, the name is none that a program can send to, or one whose other words do not
-// count.
+// the name. With another length, a name cannot be sent to, or its other words do not count.
 [[gnu::always_inline]] inline bool is_name(const RawDatagram& raw, const void* name, socklen_t length) {
     using namespace family_detail;
     return word_at(name, 0) == raw.name[0] &&

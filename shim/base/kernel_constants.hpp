@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Constants of the kernel's interface that headers for programs lack, or do not name alike for all
-// processors.
+// Constants of the kernel's interface. Headers for programs lack them, or name them by processor.
 #pragma once
 
 #include <climits>

@@ -35,8 +35,8 @@ long detail::system_call(long number, long a, long b, long c, long d, long e, lo
     asm volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory");
     return x0;
 #elif defined(__i386__)
-    // The sixth argument goes in ebp, which may be the compiler's frame pointer. So this saves ebp and puts
-    // it back.
+    // The sixth argument goes in ebp. That may be the compiler's frame pointer, so this saves it and puts it
+    // back.
     long result = number;
     asm volatile("pushl %6\n\t"
                  "pushl %%ebp\n\t"

@@ -16,8 +16,7 @@ namespace detail {
 long system_call(long number, long a = 0, long b = 0, long c = 0, long d = 0, long e = 0, long f = 0);
 }
 
-// Makes the system call itself, without any libc function. Returns the kernel's result: -errno on failure.
-// Async-signal-safe.
+// Makes the system call without libc. Returns the kernel's result: -errno on failure. Async-signal-safe.
 template <typename... Arguments>
 long raw_syscall(long number, Arguments... arguments) {
     // C-style casts, because the arguments are pointers and integers of all widths.
@@ -56,10 +55,9 @@ public:
 
     // Async-signal-safe once resolved. Not noexcept: glibc unwinds a cancelled thread through this frame.
     Result operator()(Arguments... arguments) const {
-        // A plain load, which becomes part of the call. It is safe for three reasons: every processor reads
-        // an aligned pointer whole; the code behind it was mapped before dlsym() could return it; and every
-        // thread that resolves stores the same value, nearly always before there is a second thread
-        // (resolve_all()).
+        // A plain load, which becomes part of the call. Every processor reads an aligned pointer whole. The
+        // code behind it was mapped before dlsym() could return it. Every thread that resolves stores the
+        // same value, nearly always before there is a second thread (resolve_all()).
         return function(arguments...);
     }
 
@@ -71,8 +69,7 @@ public:
             resolve();
     }
 
-    // Returns the function itself, for a caller that jumps to it. Leaves errno alone, and dlerror() too once
-    // the function is resolved.
+    // Returns the function, for a jump to it. Leaves errno alone, and dlerror() too once it is resolved.
     Function* get() const { return function != resolve_and_call ? function : resolve(); }
 
     Function* resolve() const {

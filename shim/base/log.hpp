@@ -31,8 +31,8 @@ inline bool wanted(LogLevel level) {
     return level >= settings::get().log_level && level != LogLevel::off;
 }
 
-// Remembers which file standard error is. A daemon that closes it may get its number for a data file, and no
-// line of ours must land there.
+// Remembers which file standard error is. A daemon may close it and get its number for a data file, which
+// must get no line of ours.
 void remember_standard_error();
 
 constexpr size_t longest_text = 400; // a longer text is cut

@@ -37,8 +37,7 @@ bool memory_is_locked() {
     const libc::ErrnoGuard keep_errno;
     const auto page_size = static_cast<size_t>(sysconf(_SC_PAGESIZE));
     void* page = map(page_size, MAP_PRIVATE);
-    // Where the kernel refuses even one page, there is no memory, or RLIMIT_MEMLOCK is used up (EAGAIN,
-    // mmap(2)).
+    // EAGAIN: RLIMIT_MEMLOCK is used up (mmap(2)). Otherwise there is no memory even for a page.
     if (page == MAP_FAILED)
         return errno == EAGAIN;
     // A page that nobody has touched is in memory only if the kernel has locked it there.

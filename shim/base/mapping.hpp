@@ -9,8 +9,8 @@
 
 namespace multihome::mapping {
 
-// Maps `size` bytes. `sharing`: MAP_PRIVATE, or MAP_SHARED with forked children. Null where the kernel or the
-// program's system-call filter refuses.
+// `sharing`: MAP_PRIVATE, or MAP_SHARED with forked children. Null where the kernel or a system-call filter
+// refuses.
 void* create(size_t size, int sharing);
 void destroy(void* memory, size_t size);
 

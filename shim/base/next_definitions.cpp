@@ -130,8 +130,7 @@ struct Search {
     bool after_this_object = false;
 };
 
-// Called for each loaded object, in the order in which they are searched. Returns other than 0 to stop:
-// dlsym() tells the rest.
+// Called for each loaded object, in the order of the search. Other than 0 is a stop: dlsym() tells the rest.
 int visit(dl_phdr_info* object, size_t, void* argument) {
     auto& search = *static_cast<Search*>(argument);
     if (!search.after_this_object) {

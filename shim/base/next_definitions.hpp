@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Finds what dlsym(RTLD_NEXT) finds, for a list of functions at once. Every process that loads the library
-// pays for this, so it costs a small part of what dlsym() does. It walks once over the loaded objects that
-// come after this one. In each it asks the table of hashes (DT_GNU_HASH) for the names that are still
-// missing.
+// pays for this, so it costs a small part of what dlsym() does. It walks once over the objects that come
+// after this one, and asks the table of hashes (DT_GNU_HASH) of each for the names that are still missing.
 #pragma once
 
 #include <cstddef>

@@ -38,8 +38,8 @@ pthread_once_t key_once = PTHREAD_ONCE_INIT;
 pthread_key_t key;
 bool has_key = false;
 
-// Returns the area of this thread, with `size` bytes at least; null where there is no memory, or nothing that
-// would unmap it.
+// The area of this thread, with `size` bytes at least; null where there is no memory, or nothing would unmap
+// it.
 void* area_of_thread(size_t size) {
     if (thread_area.size >= size)
         return thread_area.memory;

@@ -13,8 +13,7 @@ namespace multihome {
 // interrupts a call that uses the thread's. Async-signal-safe after a thread's first use.
 class Scratch {
 public:
-    // Room for the largest call that the kernel takes (UIO_MAXIOV, 1024 messages) with common control
-    // buffers.
+    // Holds the largest call that the kernel takes (UIO_MAXIOV, 1024 messages) with common control buffers.
     static constexpr size_t size = size_t{512} * 1024;
 
     Scratch() = default;
@@ -25,8 +24,7 @@ public:
     Scratch(const Scratch&) = delete;
     Scratch& operator=(const Scratch&) = delete;
 
-    // Returns `wanted` bytes, aligned for any type; null where there is no memory, or where `wanted` is
-    // beyond `size`.
+    // Returns `wanted` bytes, aligned for any type; null beyond `size`, and where there is no memory.
     void* take(size_t wanted);
 
 private:

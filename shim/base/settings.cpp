@@ -17,15 +17,13 @@ namespace multihome::settings {
 
 namespace {
 
-// Among the initialized data, to which each process writes at its start already. Untouched memory costs
-// nothing.
+// Among the initialized data, which each process writes to at its start. Untouched memory costs nothing.
 constinit Settings current;
 constinit std::bitset<65536> ports;
 constinit char log_file[PATH_MAX];
 
-// True where one of our variables is set. In most processes that load the library none is, and this goes
-// through the environment once, and not once for each variable. The first letter tells nearly all others
-// apart.
+// True where one of our variables is set. Most processes that load the library have none, and go through the
+// environment once instead of once for each variable. The first letter tells nearly all others apart.
 bool is_anything_set() {
     for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry)
         if ((**entry == 'M' || **entry == 'J') &&

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The settings. They come from environment variables, are read and checked once, when the library is loaded,
-// and are constant from then on.
+// The settings: environment variables, read once when the library is loaded, checked, and then constant.
 #pragma once
 
 #include <bitset>
@@ -26,12 +25,11 @@ struct Settings {
 
         friend bool operator==(const Timeouts&, const Timeouts&) = default;
     };
-    // The clock of conversations goes round after 4096 s (conversation.hpp). What has run out must stay run
-    // out for longer than it counted.
+    // The clock of conversations goes round after 4096 s (conversation.hpp). What runs out must stay so for
+    // longer than it counted.
     static constexpr unsigned maximum_timeout = 1800;
 
-    // The file that JOURNAL_STREAM names (systemd.exec(5)); none where the inode is 0. Where standard error
-    // is this file, it leads to the journal.
+    // The file that JOURNAL_STREAM names (systemd.exec(5)): the journal. None where the inode is 0.
     struct JournalStream {
         uint64_t device = 0;
         uint64_t inode = 0;
@@ -55,8 +53,8 @@ namespace settings {
 // Returns the settings of this process. Before load() they are the defaults. Async-signal-safe.
 const Settings& get();
 
-// Reads the environment. Logs each bad value, and keeps the default for it. Called once, when the library is
-// loaded and there are no threads yet.
+// Reads the environment, when the library is loaded and there are no threads yet. Logs each bad value, and
+// keeps the default for it.
 void load();
 
 // The readers of single values. False where `text` is not a value. `result` is untouched then, unless it is a

@@ -16,8 +16,7 @@ constinit std::array<std::atomic<uintptr_t>, remembered_pages> good_pages[2]{};
 
 namespace {
 
-// Both probes are system calls that every program with threads makes, so that a filter will allow them. Both
-// leave everything as it is.
+// Every program with threads makes both system calls, so that a filter will allow them. Both change nothing.
 
 // rt_sigprocmask() reads the set before it looks at what to do with it. Then it refuses to do -1.
 bool probe_read(uintptr_t address) {
@@ -26,8 +25,7 @@ bool probe_read(uintptr_t address) {
     return libc::raw_syscall(SYS_rt_sigprocmask, no_such_action, address, 0, set_size) != -EFAULT;
 }
 
-// FUTEX_WAKE_OP sets no bit of the word, atomically, which needs the right to write. Nobody waits on either
-// word.
+// FUTEX_WAKE_OP sets no bit of the word, atomically, which needs the right to write. Nobody waits on either.
 bool probe_write(uintptr_t address) {
     static uint32_t nobody_waits_here;
     constexpr long operation = FUTEX_OP(FUTEX_OP_OR, 0, FUTEX_OP_CMP_LT, -2048);

@@ -16,8 +16,7 @@ using namespace multihome::entry; // NOLINT(google-build-using-namespace)
 
 namespace {
 
-// True where nothing is known of `fd`, or nothing but that it is none of our business. Then its number can be
-// used anew as it is.
+// True where nothing is known of `fd`, or just that it is none of our business.
 bool is_nothing_to_forget(int fd) {
     return sockets::is_direct(fd) && sockets::peek_direct(fd).word() <= uint64_t{1};
 }

@@ -31,8 +31,8 @@ inline Socket socket_for_receiving(int fd) {
 // Notes the descriptors that a message brought.
 void look_for_descriptors(const msghdr& message);
 
-// Call `next`, which is libc's recvmsg() or recvmmsg(), on what may be a UNIX socket. Look for descriptors
-// only where control messages came.
+// Call `next`, libc's function, on what may be a UNIX socket. Look for descriptors where control messages
+// came.
 template <typename Next>
 ssize_t recvmsg_with_descriptors(const Next& next, int fd, msghdr* message, int flags) {
     const ssize_t received = next(fd, message, flags);

@@ -78,8 +78,8 @@ Socket socket_for_sending(int fd, const msghdr* message) {
                            : recvmmsg_with_descriptors(libc::recvmmsg, fd, messages, count, flags, timeout);
 }
 
-// True where the message has no control messages, nor room for any: it carries no descriptors. False also
-// where finding out takes a system call.
+// True where a quick look shows that the message has no control messages, nor room for any, so no
+// descriptors.
 [[gnu::always_inline]] inline bool has_no_control(const msghdr* message) {
     return user_memory::is_known_readable(message, sizeof *message) && message->msg_controllen == 0;
 }

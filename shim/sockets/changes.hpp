@@ -14,8 +14,8 @@ namespace multihome::sockets {
 bool must_not_change();
 
 // Calls `change` with what is known of each other descriptor of the socket behind `fd`, and stores what it
-// returns. For each descriptor that `may_be` one, a system call asks the kernel whether it is. Where we may
-// not ask, changes none.
+// returns. A system call asks of each descriptor that `may_be` one whether it is. Where we may not ask,
+// changes none.
 template <typename MayBe, typename Change>
 void change_copies(int fd, MayBe may_be, Change change) {
     if (!permissions::may(Activity::new_sockets))
@@ -39,8 +39,7 @@ void change_all(int fd, Change change) {
         change_copies(fd, may_be, change);
 }
 
-// Stores `socket` as what is known of every descriptor of the socket behind `fd`, also of those of which
-// nothing was known yet.
+// Stores `socket` for every descriptor of the socket behind `fd`, also where nothing was known yet.
 void store_for_all(int fd, Socket socket);
 
 // The word of what is none of our business.

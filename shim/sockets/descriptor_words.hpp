@@ -38,8 +38,7 @@ Word* find_word(int fd, bool create);
     return static_cast<unsigned>(fd) < detail::direct_count;
 }
 
-// Returns what is known of `fd`, without a look at the socket and without a call. Descriptors from
-// direct_count on are unknown to it.
+// Returns what is known of `fd`, without a call. To it, descriptors from direct_count on are unknown.
 [[gnu::always_inline]] inline Socket peek_direct(int fd) {
     if (!is_direct(fd)) [[unlikely]]
         return Socket{};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Tells whether an IPv6 address is local by a route ("ip -6 route add local 2001:db8::/64 dev lo") although
-// it is on no interface.
+// Tells whether an IPv6 address on no interface is local by a route ("ip -6 route add local 2001:db8::/64 dev
+// lo").
 #pragma once
 
 #include <cstddef>

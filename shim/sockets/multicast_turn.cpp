@@ -13,15 +13,14 @@ namespace multihome {
 
 namespace {
 
-// True where somebody has the turn, by the socket's number. Sockets that share a place wait for each other,
-// which does no harm.
+// True where somebody has the turn, by the socket's number. Sockets may share a place: one waits for the
+// other.
 constexpr unsigned turn_places = 64;
 constinit std::array<std::atomic<bool>, turn_places> taken{};
 // True where this thread has a turn, or is about to take one.
 constinit thread_local volatile bool within = false;
 
-// How often to try. A turn takes some ten system calls, and the thread that has it may have to wait for a
-// processor.
+// A turn takes some ten system calls, and the thread that has it may have to wait for a processor.
 constexpr int patience = 2000;
 
 } // namespace

@@ -62,8 +62,7 @@ bool is_ipv4_on(Socket socket, in_port_t port) {
            (port != 0 && !socket.has(Socket::all_asked));
 }
 
-// The flag of an option that is Concern::hidden. (IP_FREEBIND is the same bit of the socket as
-// IPV6_FREEBIND.)
+// The flag of an option that is Concern::hidden. The kernel keeps one bit for IP_FREEBIND and IPV6_FREEBIND.
 const Flag& find(int level, int name) {
     if (level == SOL_SOCKET)
         return the_mark;
@@ -72,8 +71,7 @@ const Flag& find(int level, int name) {
     return name == IPV6_RECVPKTINFO ? ipv6_messages : name == IPV6_FREEBIND ? free_bind : ipv6_2292_messages;
 }
 
-// Switches on again what we need, and sets the mark right, after the program has changed an option of a
-// socket of ours.
+// The program has changed an option of a socket of ours. Switches on what we need, and sets the mark right.
 void restore(int fd, Socket socket) {
     const bool ipv6 = socket.has(Socket::ipv6);
     main_messages(ipv6).set(fd, true);
@@ -144,8 +142,7 @@ bool switch_on_messages(int fd, Socket socket, in_port_t port) {
 }
 
 // Prepares a socket that the program is going to bind to a shared port. Servers with a socket for each client
-// connect it right after bind(), and until then it takes other clients' datagrams. What is done before bind()
-// takes no time then.
+// connect it right after bind(). Until then it takes other clients' datagrams, so that we take no time there.
 void prepare(int fd, Socket socket) {
     if (socket.is(Kind::unbound) && socket.has(Socket::seen_made) && !socket.has(Socket::prepared) &&
         !socket.has(Socket::sticky_source) && permissions::may(Activity::new_sockets) &&
@@ -157,8 +154,7 @@ bool is_known(Socket socket) {
     return socket.is(Kind::ours) || socket.is(Kind::unbound) || socket.has(Socket::sticky_source);
 }
 
-// Notes that the program has set a hidden option. Ours may have been switched on or off with it, and is put
-// right.
+// Notes that the program has set a hidden option, and puts ours right, which may have changed with it.
 void follow_hidden(int fd, Socket socket, Socket::Option asked, bool on) {
     const uint64_t bit = on ? uint64_t{asked} : 0;
     sockets::set_options(fd, asked, bit);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The options of sockets. We need packet information switched on. The program sees what it has asked for
-// itself.
+// The options of sockets. We need packet information on. The program sees what it has asked for itself.
 #pragma once
 
 #include "shim/sockets/socket.hpp"
@@ -17,32 +16,30 @@ namespace multihome::options {
 // still missing. False, with errno set, where the kernel refuses.
 bool switch_on(int fd, Socket& socket, in_port_t port);
 
-// The same for a socket that comes from elsewhere and is bound already. Asks the kernel what the program has
-// asked for, and adds it to `socket`.
+// The same for a bound socket from elsewhere. Asks the kernel what the program has asked for, and notes it
+// too.
 bool switch_on_found(int fd, Socket& socket, in_port_t port);
 
-// True where what we need is on for us alone: another process, or another part of this one, has switched it
-// on.
+// True where somebody has switched on what we need, for us alone: another process, or another part of this
+// one.
 bool is_marked(int fd, bool ipv6);
 
 // Sets the mark, which switch_on() left for later.
 void mark(int fd);
 
-// Makes the socket's options what they would be without us, as far as the program's system-call filter lets
-// us. Leaves errno alone.
+// Leaves the socket as it would be without us, as far as a system-call filter lets us. Leaves errno alone.
 void give_back(int fd, Socket socket);
 
 // True where packet information is on, as on each socket of ours. If it is not, the descriptor stands for
 // something else by now. Leaves errno alone.
 bool is_switched_on(int fd, Socket socket);
 
-// Allows sources on this socket that are local by a route and on no interface ("AnyIP"). To be called when
-// the kernel has refused `source` with EINVAL, as it does with these. True where the same call is worth
+// To be called when the kernel has refused `source` with EINVAL, as it does with one that is local by a route
+// and on no interface ("AnyIP"). Allows such sources on this socket. True where the same call is worth
 // another try. Leaves errno alone.
 bool allow_local_route(int fd, Socket socket, const in6_addr& source);
 
-// setsockopt() and getsockopt() with an option that concerns us. They take the program's arguments and return
-// libc's results.
+// setsockopt() and getsockopt() with an option that concerns us: the program's arguments, and libc's results.
 [[gnu::noinline]] int set(int fd, int level, int name, const void* value, socklen_t length);
 [[gnu::noinline]] int get(int fd, int level, int name, void* value, socklen_t* length);
 

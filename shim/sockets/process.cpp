@@ -50,8 +50,7 @@ void start() {
 
 void before_vfork() {
     sockets::mark_all();
-    // A vfork child's own child shares the same memory. Where we may not ask who runs, nothing is ours any
-    // more.
+    // A vfork child's child shares the same memory. Where we may not ask who runs, nothing is ours any more.
     if (permissions::may(Activity::naming_process) && !is_vfork_child())
         vfork_caller = current_pid();
 }

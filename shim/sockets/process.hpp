@@ -9,8 +9,7 @@ namespace multihome::process {
 // Called once, when the library is loaded.
 void start();
 
-// Notes that this thread is about to call vfork(). The child runs in it next, and the parent when the child
-// has ended.
+// Notes that this thread is about to call vfork(). First the child runs in it, then the parent again.
 void before_vfork();
 
 // True in a vfork child. Makes a system call only after a vfork() of this thread: one in the parent, and one

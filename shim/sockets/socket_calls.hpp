@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// What the kernel says of a socket. Each function makes a system call, by the next definition of libc's
-// function. On failure errno says why.
+// What the kernel says of a socket: a system call each, through libc's function. On failure errno says why.
 #pragma once
 
 #include "shim/base/address.hpp"

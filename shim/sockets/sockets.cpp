@@ -21,8 +21,7 @@ namespace {
 using Kind = Socket::Kind;
 using permissions::may;
 
-// True where a system-call filter leaves us nothing to do. Relaxed: the thread that sets it is the one that
-// is about to be filtered.
+// True where a system-call filter leaves us nothing to do. Relaxed: the thread that it filters sets it.
 constinit std::atomic<bool> nothing_is_ours{false};
 
 // Returns the number of a socket that is made now; 0 where there is no shared state.
@@ -117,9 +116,9 @@ void duplicated(int fd, int copy) {
 }
 
 void forget(int fd) {
-    // "None of our business" may stay, which saves a system call for each TCP connection. We are told what
-    // else the number can come to stand for (created(), bind(), duplicated(), arrived()), or it still is none
-    // of our business.
+    // "None of our business" may stay, which saves a system call for each TCP connection. If the number comes
+    // to stand for something else, we are told (created(), bind(), duplicated(), arrived()), or that is none
+    // of our business either.
     const Socket socket = peek(fd);
     if (socket.has(Socket::no_descriptors))
         store(fd, Socket{Kind::other, 0});
@@ -137,8 +136,8 @@ void forget_range(unsigned first, unsigned last) {
 }
 
 void arrived(int fd) {
-    // It may be a copy: what is done to another descriptor of the socket before anybody looks at this one is
-    // then noted for this one too.
+    // It may be a copy. What is done to the socket before anybody looks at this descriptor is then noted for
+    // it too.
     const Socket unknown{Kind::unknown, Socket::has_copies};
     if (peek(fd).word() != unknown.word() && !must_not_change())
         store(fd, unknown);

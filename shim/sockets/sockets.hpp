@@ -18,8 +18,7 @@ inline Socket get(int fd) {
     return socket.kind() != Socket::Kind::unknown ? socket : examine(fd);
 }
 
-// Returns the same, and makes sure that the number still stands for the same socket, as far as a system call
-// tells.
+// Returns the same, and makes sure by a system call that the number still stands for the same socket.
 Socket get_current(int fd);
 
 // Notes that socket() has returned a new descriptor, and what its arguments say of it.
@@ -30,20 +29,17 @@ void created(int fd, int domain, int type, int protocol);
 int bind(int fd, const sockaddr* address, socklen_t length);
 
 // Looks at an unbound socket that is about to receive. If it has a port, it was bound where we do not see it
-// (glibc's bindresvport(), a library that is preloaded before us), and is examined anew. Returns what it is
-// now. Leaves errno alone.
+// (glibc's bindresvport(), a library that is preloaded before us): examines it anew. Returns its word. Leaves
+// errno alone.
 [[gnu::cold]] Socket bound_unseen(int fd);
 
-// An unbound socket is about to answer for one of ours: makes it ours. Returns what it is now. Leaves errno
-// alone.
+// An unbound socket is about to answer for one of ours: makes it ours. Returns its word. Leaves errno alone.
 Socket take_over_unbound(int fd);
 
-// Notes that an unbound socket has sent or connected on its own. It is a client: sending never makes it ours.
-// Leaves errno alone.
+// Notes that an unbound socket is a client: it never becomes ours by sending. Leaves errno alone.
 void left_alone(int fd, Socket seen);
 
-// Note that connect() has given the socket a peer, of IPv4 or not, or has taken its peer away. Both leave
-// errno alone.
+// Note that connect() has given the socket a peer, of IPv4 or not, or has taken it away. Leave errno alone.
 void connected(int fd, Socket seen, bool to_ipv4);
 void disconnected(int fd, Socket seen);
 
@@ -54,12 +50,10 @@ void duplicated(int fd, int copy);
 void forget(int fd);
 void forget_range(unsigned first, unsigned last);
 
-// Notes that a descriptor has come from elsewhere (SCM_RIGHTS, pidfd_getfd). Forgets what was known of its
-// number.
+// Forgets what was known of a number whose descriptor has come from elsewhere (SCM_RIGHTS, pidfd_getfd).
 void arrived(int fd);
 
-// Changes the options in the word of every descriptor of the socket behind `fd` (dup() and its kin make
-// several).
+// Changes the options in the word of every descriptor of the socket behind `fd`.
 void set_options(int fd, uint64_t mask, uint64_t options);
 // Notes that the program chose this interface with IP_MULTICAST_IF (see socket.hpp).
 void set_multicast_interface(int fd, uint32_t index);
@@ -79,9 +73,9 @@ void give_prepared_back();
 // From now on nothing is our business, and we make no system call for anything.
 void leave_all_alone();
 
-// Forgets the descriptor if it stands for another socket by now, because it was closed where we do not see
-// it. To be called when a datagram came without packet information, which is on for each socket of ours.
-// Leaves errno alone.
+// To be called when a datagram came without packet information, which is on for each socket of ours. Forgets
+// the descriptor if it stands for another socket by now: it was closed where we do not see it. Leaves errno
+// alone.
 [[gnu::cold]] void verify(int fd, Socket seen);
 
 } // namespace multihome::sockets

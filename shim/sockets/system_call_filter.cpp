@@ -44,8 +44,7 @@ constexpr uint32_t this_architecture = AUDIT_ARCH_I386;
 constexpr uint32_t this_architecture = AUDIT_ARCH_ARM;
 #endif
 
-// A system call, with the arguments that a filter may look at. For an argument that differs from call to
-// call, one value stands for all.
+// A system call. Where an argument differs from call to call, one value stands for all.
 struct SystemCall {
     long number;
     uint64_t arguments[6];
@@ -274,8 +273,7 @@ bool allows(Program program, const SystemCall& call) {
 } // namespace
 
 Activity judge(const void* program) {
-    // The kernel refuses a filter that cannot be read. Where we may not ask whether it can, it may forbid
-    // anything.
+    // The kernel refuses a filter that cannot be read. One that we may not look at may forbid anything.
     const Activity unreadable = permissions::may(asking_for_pages) ? none : all;
     sock_fprog given;
     if (program == nullptr || !user_memory::can_read(program, sizeof given))

@@ -108,8 +108,8 @@ std::optional<Peer> read_name(const sockaddr* address, socklen_t length) {
     return socket_calls::is_wildcard(name.address) ? std::optional{name} : std::nullopt;
 }
 
-// Looks at a descriptor that we did not see being made, and returns what it is; unknown where it is no
-// descriptor, so that nothing is stored.
+// Returns what a descriptor is that was not seen being made; unknown where it is none, so that nothing is
+// stored.
 Socket classify(int fd) {
     if (settings::get().disabled || !may(Activity::new_sockets))
         return {Kind::other, 0};
