@@ -87,14 +87,9 @@ inline sa_family_t address_family(uint64_t first_bytes) {
 
 // The peer whose sockaddr_in starts with these bytes.
 inline Peer ipv4_peer(uint64_t first_bytes) {
-    struct {
-        sa_family_t family;
-        in_port_t port;
-        in_addr address;
-    } name;
-    static_assert(sizeof name == sizeof first_bytes);
-    std::memcpy(&name, &first_bytes, sizeof name);
-    return {Address::from_ipv4(name.address), 0, name.port};
+    sockaddr_in name;
+    std::memcpy(&name, &first_bytes, sizeof first_bytes);
+    return {Address::from_ipv4(name.sin_addr), 0, name.sin_port};
 }
 
 // The conversation of that peer with a port of ours. From the high end: its address, its port, the local

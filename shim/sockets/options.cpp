@@ -150,10 +150,6 @@ void prepare(int fd, Socket socket) {
         sockets::set_options(fd, 0, Socket::prepared);
 }
 
-bool is_known(Socket socket) {
-    return socket.is(Kind::ours) || socket.is(Kind::unbound) || socket.has(Socket::sticky_source);
-}
-
 // Notes that the program has set a hidden option, and puts ours right, which may have changed with it.
 void follow_hidden(int fd, Socket socket, Socket::Option asked, bool on) {
     const uint64_t bit = on ? uint64_t{asked} : 0;
@@ -256,7 +252,7 @@ bool allow_local_route(int fd, Socket socket, const in6_addr& source) {
 
 int set(int fd, int level, int name, const void* value, socklen_t length) {
     const Socket socket = sockets::get_current(fd);
-    if (!is_known(socket))
+    if (!socket.is(Kind::ours) && !socket.is(Kind::unbound) && !socket.has(Socket::sticky_source))
         return libc::setsockopt(fd, level, name, value, length);
     std::optional<MulticastTurn> turn;
     if (concern(level, name) == Concern::multicast_interface)
