@@ -31,7 +31,7 @@ struct Message {
     }
 };
 
-// Calls `visit` with each message, as the kernel writes them.
+// Calls `visit` with each message that the kernel has written.
 template <typename Visit>
 void for_each(const void* buffer, size_t length, Visit visit) {
     Message message{{}, static_cast<const unsigned char*>(buffer), 0};

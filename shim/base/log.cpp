@@ -40,7 +40,7 @@ unsigned priority_of(const log_msg& message) {
                                                   : 7;
 }
 
-// Asked of the kernel each time: a forked child has another number.
+// Asks the kernel each time, because a forked child has another number.
 long process_number() {
     return raw_syscall(SYS_getpid);
 }

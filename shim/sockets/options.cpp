@@ -110,7 +110,7 @@ uint32_t chosen_interface(const void* value, socklen_t length) {
 
 // True where a flag was switched on. The kernel has just read it (do_ip_setsockopt(), do_ipv6_setsockopt(),
 // sk_setsockopt()): an int, or one byte for IPv4.
-bool is_on(int level, const void* value, socklen_t length) {
+bool switches_on(int level, const void* value, socklen_t length) {
     int flag = 0;
     if (value == nullptr)
         return false;
@@ -169,7 +169,7 @@ void follow_hidden(int fd, Socket socket, Socket::Option asked, bool on) {
 void follow(int fd, Socket socket, int level, int name, const void* value, socklen_t length) {
     switch (concern(level, name)) {
     case Concern::hidden:
-        follow_hidden(fd, socket, find(level, name).asked, is_on(level, value, length));
+        follow_hidden(fd, socket, find(level, name).asked, switches_on(level, value, length));
         break;
     case Concern::route:
         sockets::set_options(fd, 0, Socket::own_route);
@@ -181,7 +181,7 @@ void follow(int fd, Socket socket, int level, int name, const void* value, sockl
         sockets::set_sticky_source(fd, names_source(value));
         break;
     case Concern::shared_port:
-        if (is_on(level, value, length))
+        if (switches_on(level, value, length))
             prepare(fd, socket);
         break;
     case Concern::none:
