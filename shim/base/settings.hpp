@@ -18,9 +18,9 @@ struct Settings {
     static constexpr size_t minimum_peers = 64;
     static constexpr size_t maximum_peers = 8'388'608;
 
-    // For how many seconds it counts what a stranger may have sent, and what the program has sent.
+    // How long these count, in seconds.
     struct Timeouts {
-        unsigned question = 30;     // an unanswered question
+        unsigned question = 30;     // an unanswered question, which a stranger may have sent
         unsigned spoke_first = 120; // silence after which it no longer counts that the program spoke first
 
         friend bool operator==(const Timeouts&, const Timeouts&) = default;

@@ -23,8 +23,7 @@ extern std::array<std::atomic<uintptr_t>, remembered_pages> good_pages[2]; // to
 
 bool ask_kernel(uintptr_t address, size_t length, bool write);
 
-// Where the page is remembered. Neighbouring pages, and buffers a power of two apart, lie in different
-// places.
+// Where the page is remembered. Neighbouring pages, and buffers a power of two apart, have different places.
 [[gnu::always_inline]] inline size_t place_of(uintptr_t page) {
     return static_cast<size_t>(uint64_t{page} * 0x9e3779b97f4a7c15U >> (64 - remembered_bits));
 }

@@ -14,8 +14,8 @@ namespace multihome::sockets {
 bool must_not_change();
 
 // Calls `change` with what is known of each other descriptor of the socket behind `fd`, and stores what it
-// returns. A system call asks of each descriptor that `may_be` one whether it is. Where we may not ask,
-// changes none.
+// returns. Asks the kernel about each descriptor that `may_be` one, by a system call each. Where we may not
+// ask, changes none.
 template <typename MayBe, typename Change>
 void change_copies(int fd, MayBe may_be, Change change) {
     if (!permissions::may(Activity::new_sockets))

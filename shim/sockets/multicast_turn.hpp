@@ -25,7 +25,7 @@ public:
 
     explicit operator bool() const { return has_; }
 
-    // Takes every turn back, in a forked child, where no thread has one.
+    // Takes every turn back: in a forked child no thread has one.
     static void forget_all();
 
 private:

@@ -16,12 +16,10 @@ namespace multihome::options {
 // still missing. False, with errno set, where the kernel refuses.
 bool switch_on(int fd, Socket& socket, in_port_t port);
 
-// The same for a bound socket from elsewhere. Asks the kernel what the program has asked for, and notes it
-// too.
+// The same for a bound socket from elsewhere. Asks the kernel what the program has asked for, and notes it.
 bool switch_on_found(int fd, Socket& socket, in_port_t port);
 
-// True where somebody has switched on what we need, for us alone: another process, or another part of this
-// one.
+// True where somebody has switched on what we need, for us alone: another process, or a part of this one.
 bool is_marked(int fd, bool ipv6);
 
 // Sets the mark, which switch_on() left for later.
@@ -47,7 +45,7 @@ bool allow_local_route(int fd, Socket socket, const in6_addr& source);
 enum class Concern : uint8_t {
     none,
     hidden, // may be on for us: the program sees what it has set itself
-    // Not hidden, but remembered, because the kernel does not tell, or we do not ask:
+    // Not hidden, but remembered, because the kernel does not tell, or we do not ask it:
     multicast_interface, // connect() puts it back
     route,
     sticky_source,

@@ -21,7 +21,7 @@ namespace {
 using Kind = Socket::Kind;
 using permissions::may;
 
-// True where a system-call filter leaves us nothing to do. Relaxed: the thread that it filters sets it.
+// A system-call filter leaves us nothing to do. Relaxed: set by the thread that is about to be filtered.
 constinit std::atomic<bool> nothing_is_ours{false};
 
 // Returns the number of a socket that is made now; 0 where there is no shared state.

@@ -57,8 +57,8 @@ void arrived(int fd);
 void set_options(int fd, uint64_t mask, uint64_t options);
 // Notes that the program chose this interface with IP_MULTICAST_IF (see socket.hpp).
 void set_multicast_interface(int fd, uint32_t index);
-// Notes whether the program now chooses the source itself, once for all (IPV6_PKTINFO by setsockopt(), RFC
-// 3542). While it does, the socket is none of our business.
+// Notes whether the program chooses the source itself for all that it sends (IPV6_PKTINFO by setsockopt(),
+// RFC 3542). While it does, the socket is none of our business.
 void set_sticky_source(int fd, bool chosen);
 
 // Sets the mark on the sockets that were left without it (options.cpp), because descriptors may be about to
@@ -73,9 +73,8 @@ void give_prepared_back();
 // From now on nothing is our business, and we make no system call for anything.
 void leave_all_alone();
 
-// To be called when a datagram came without packet information, which is on for each socket of ours. Forgets
-// the descriptor if it stands for another socket by now: it was closed where we do not see it. Leaves errno
-// alone.
+// A datagram came without packet information, which is on for each socket of ours. Forgets the descriptor if
+// it stands for another socket by now: it was closed where we do not see it. Leaves errno alone.
 [[gnu::cold]] void verify(int fd, Socket seen);
 
 } // namespace multihome::sockets
