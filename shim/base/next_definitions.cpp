@@ -92,7 +92,7 @@ private:
     const uint16_t* versions_ = nullptr;
 };
 
-// Where an object lies that has a definition: libc, and what else is preloaded.
+// The memory of an object that defines an interposed function: libc, or another preloaded one.
 struct Range {
     uintptr_t first;
     uintptr_t end;
@@ -104,7 +104,7 @@ struct Range {
 };
 struct Definers {
     unsigned count;
-    std::array<Range, 8> ranges; // of further ones nothing is known
+    std::array<Range, 8> ranges; // of more objects we know nothing
 
     void add(const dl_phdr_info& object) {
         if (count == ranges.size())
@@ -121,8 +121,8 @@ struct Definers {
         ranges[count++] = range;
     }
 };
-// Written when the library is loaded, and not again. Beside the pointers to the functions, which are written
-// then as well: a page of its own would cost every process a page fault.
+// Written once, when the library is loaded, as are the pointers to the functions. It lies beside them,
+// because a page of its own would cost every process a page fault.
 [[gnu::section(".data")]] constinit Definers definers{};
 
 struct Search {

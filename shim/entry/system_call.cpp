@@ -66,8 +66,8 @@ Type as(long argument) {
         return static_cast<Type>(argument);
 }
 
-// True where the next definition makes its system call by syscall(2): it is called by us, and must not come
-// to us again.
+// True where the next definition calls us: it makes its system call by syscall(2), and must not come to us
+// again.
 template <typename Next>
 bool is_next(const Next& next, const void* caller) {
     return libc::are_of_one_object(caller, reinterpret_cast<const void*>(next.get()));
