@@ -109,11 +109,12 @@ long syscall_with_arguments(long number, long a, long b, long c, long d, long e,
     const void* const caller = __builtin_return_address(0);
     const long arguments[] = {a, b, c, d, e, f};
     switch (number) {
-#define MULTIHOME_HAND_OVER(name)                                                                            \
-    case SYS_##name:                                                                                         \
+#define MULTIHOME_HAND_OVER_TO(number, name, function)                                                       \
+    case SYS_##number:                                                                                       \
         if (is_next(libc::name, caller))                                                                     \
             break;                                                                                           \
-        return call(&::name, arguments)
+        return call(&::function, arguments)
+#define MULTIHOME_HAND_OVER(name) MULTIHOME_HAND_OVER_TO(name, name, name)
         MULTIHOME_HAND_OVER(socket);
         MULTIHOME_HAND_OVER(bind);
         MULTIHOME_HAND_OVER(connect);
@@ -133,21 +134,13 @@ long syscall_with_arguments(long number, long a, long b, long c, long d, long e,
         MULTIHOME_HAND_OVER(sendto);
         MULTIHOME_HAND_OVER(sendmsg);
         MULTIHOME_HAND_OVER(sendmmsg);
-#undef MULTIHOME_HAND_OVER
-    case SYS_fcntl:
-        if (is_next(libc::fcntl, caller))
-            break;
-        return call(&fcntl_with_argument, arguments);
+        MULTIHOME_HAND_OVER_TO(fcntl, fcntl, fcntl_with_argument);
 #if __SIZEOF_POINTER__ == 4
-    case SYS_fcntl64:
-        if (is_next(libc::fcntl64, caller))
-            break;
-        return call(&fcntl64_with_argument, arguments);
-    case SYS_recvmmsg_time64:
-        if (is_next(libc::__recvmmsg64, caller))
-            break;
-        return call(&__recvmmsg64, arguments);
+        MULTIHOME_HAND_OVER_TO(fcntl64, fcntl64, fcntl64_with_argument);
+        MULTIHOME_HAND_OVER_TO(recvmmsg_time64, __recvmmsg64, __recvmmsg64);
 #endif
+#undef MULTIHOME_HAND_OVER
+#undef MULTIHOME_HAND_OVER_TO
     default:
         break;
     }
