@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <spdlog/details/log_msg.h>
+#include <spdlog/sinks/sink.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -231,44 +232,52 @@ log_msg at_time_of(const log_msg& other, spdlog::level::level_enum level, std::s
     return {other.time, {}, other.logger_name, level, {text.data(), text.size()}};
 }
 
-void log_without_file(const log_msg& message) {
-    Line line;
-    if (may_use_standard_error()) {
-        const Settings::JournalStream& journal = settings::get().journal;
-        const bool is_journal =
-            journal.inode == standard_error.inode && journal.device == standard_error.device;
-        write_without_signal(STDERR_FILENO, standard_error.mode,
-                             is_journal ? line_for_journal(line, message) : line_for_file(line, message));
-    } else if (may(Activity::log_to_syslog)) {
-        static std::atomic<bool> told{false};
-        if (settings::get().log_file == nullptr && is_first(told)) {
-            const char* why = standard_error_is_network
-                                  ? "standard error is a network connection: lines go to syslog instead"
-                                  : "standard error is closed, or another file than at the start: lines "
-                                    "go to syslog instead";
-            send_to_syslog(line_for_syslog(line, at_time_of(message, spdlog::level::info, why)));
+class Sink final : public spdlog::sinks::sink {
+public:
+    void log(const log_msg& message) override {
+        if (const char* file = settings::get().log_file; file != nullptr && may(Activity::log_to_file)) {
+            Line line;
+            const long result = append_to_file(file, line_for_file(line, message));
+            if (result >= 0)
+                return;
+            static std::atomic<bool> told{false};
+            if (is_first(told)) {
+                char notice[longest_text];
+                const auto text = put_together(
+                    notice, FMT_COMPILE("cannot write to the log file {} ({}): lines go to {} instead"), file,
+                    describe(result), may_use_standard_error() ? "standard error" : "syslog");
+                log_without_file(at_time_of(message, spdlog::level::err, text));
+            }
         }
-        send_to_syslog(line_for_syslog(line, message));
+        log_without_file(message);
     }
-}
 
-// False where there is no log file, or the line cannot go there.
-bool log_to_file(const log_msg& message) {
-    const char* file = settings::get().log_file;
-    if (file == nullptr || !may(Activity::log_to_file))
-        return false;
-    Line line;
-    const long result = append_to_file(file, line_for_file(line, message));
-    static std::atomic<bool> told{false};
-    if (result < 0 && is_first(told)) {
-        char notice[longest_text];
-        const auto text =
-            put_together(notice, FMT_COMPILE("cannot write to the log file {} ({}): lines go to {} instead"),
-                         file, describe(result), may_use_standard_error() ? "standard error" : "syslog");
-        log_without_file(at_time_of(message, spdlog::level::err, text));
+    void flush() override {}
+    void set_pattern(const std::string&) override {}
+    void set_formatter(std::unique_ptr<spdlog::formatter>) override {}
+
+private:
+    static void log_without_file(const log_msg& message) {
+        Line line;
+        if (may_use_standard_error()) {
+            const Settings::JournalStream& journal = settings::get().journal;
+            const bool is_journal =
+                journal.inode == standard_error.inode && journal.device == standard_error.device;
+            write_without_signal(STDERR_FILENO, standard_error.mode,
+                                 is_journal ? line_for_journal(line, message) : line_for_file(line, message));
+        } else if (may(Activity::log_to_syslog)) {
+            static std::atomic<bool> told{false};
+            if (settings::get().log_file == nullptr && is_first(told)) {
+                const char* why = standard_error_is_network
+                                      ? "standard error is a network connection: lines go to syslog instead"
+                                      : "standard error is closed, or another file than at the start: lines "
+                                        "go to syslog instead";
+                send_to_syslog(line_for_syslog(line, at_time_of(message, spdlog::level::info, why)));
+            }
+            send_to_syslog(line_for_syslog(line, message));
+        }
     }
-    return result >= 0;
-}
+};
 
 } // namespace
 
@@ -285,9 +294,9 @@ void remember_standard_error() {
 
 void write_line(LogLevel level, std::string_view text) {
     const libc::ErrnoGuard keep_errno;
-    const log_msg message{now(), {}, "multihome", to_spdlog(level), {text.data(), text.size()}};
-    if (!log_to_file(message))
-        log_without_file(message);
+    // Made for each line, so that no interrupted or forked thread leaves it half made.
+    Sink sink;
+    sink.log({now(), {}, "multihome", to_spdlog(level), {text.data(), text.size()}});
 }
 
 AddressText::AddressText(const Address& address) {
