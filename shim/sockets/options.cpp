@@ -71,12 +71,17 @@ const Flag& find(int level, int name) {
     return name == IPV6_RECVPKTINFO ? ipv6_messages : name == IPV6_FREEBIND ? free_bind : ipv6_2292_messages;
 }
 
-// The program has changed an option of a socket of ours. Switches on what we need, and sets the mark right.
-void restore(int fd, Socket socket) {
+// Sets packet information to what we need, whatever it was.
+void restore_messages(int fd, Socket socket, in_port_t port) {
     const bool ipv6 = socket.has(Socket::ipv6);
     main_messages(ipv6).set(fd, true);
     if (ipv6)
-        ipv4_messages.set(fd, is_ipv4_on(socket, socket.port()));
+        ipv4_messages.set(fd, is_ipv4_on(socket, port));
+}
+
+// The program has changed an option of a socket of ours. Switches on what we need, and sets the mark right.
+void restore(int fd, Socket socket) {
+    restore_messages(fd, socket, socket.port());
     the_mark.set(fd, !socket.has(Socket::all_asked));
     if (socket.has(Socket::free_bind) && permissions::may(Activity::finding_routes))
         free_bind.set(fd, true);
@@ -161,7 +166,7 @@ void follow_hidden(int fd, Socket socket, Socket::Option asked, bool on) {
         restore(fd, now);
         sockets::set_options(fd, Socket::unmarked, 0);
     } else if (socket.has(Socket::prepared)) {
-        switch_on_messages(fd, now, some_port);
+        restore_messages(fd, now, some_port);
     }
 }
 
