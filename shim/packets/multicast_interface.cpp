@@ -3,6 +3,7 @@
 
 #include "shim/base/libc.hpp"
 #include "shim/base/permissions.hpp"
+#include "shim/base/scratch.hpp"
 #include "shim/packets/dissolve.hpp"
 #include "shim/sockets/socket_calls.hpp"
 #include "shim/sockets/sockets.hpp"
@@ -30,20 +31,34 @@ Address address_towards_group() {
     return own ? own->address : Address{};
 }
 
-// The interface that has this address; 0 where there is none.
-int interface_of(int fd, const Address& address) {
-    std::array<ifreq, 64> interfaces{};
+// The interface that has this address, by the list that the kernel puts into `room`; 0 where there is none in
+// it. `is_full`: it may have been too long.
+int find_interface(int fd, const Address& address, std::span<ifreq> room, bool& is_full) {
     ifconf list{};
-    list.ifc_len = sizeof interfaces;
-    list.ifc_req = interfaces.data();
+    list.ifc_len = static_cast<int>(room.size_bytes());
+    list.ifc_req = room.data();
     if (ioctl(fd, SIOCGIFCONF, &list) != 0)
         return 0;
-    for (ifreq& interface : std::span(interfaces).first(static_cast<size_t>(list.ifc_len) / sizeof(ifreq))) {
+    const size_t count = static_cast<size_t>(list.ifc_len) / sizeof(ifreq);
+    is_full = count == room.size();
+    for (ifreq& interface : room.first(count)) {
         Peer own;
         if (read_peer(&interface.ifr_addr, sizeof(sockaddr_in), own) && own.address == address)
             return ioctl(fd, SIOCGIFINDEX, &interface) == 0 ? interface.ifr_ifindex : 0;
     }
     return 0;
+}
+
+// The interface that has this address; 0 where there is none.
+int interface_of(int fd, const Address& address) {
+    std::array<ifreq, 64> few{};
+    bool is_full = false;
+    const int found = find_interface(fd, address, few, is_full);
+    if (found != 0 || !is_full)
+        return found;
+    Scratch scratch;
+    auto* const many = static_cast<ifreq*>(scratch.take(Scratch::size));
+    return many != nullptr ? find_interface(fd, address, {many, Scratch::size / sizeof(ifreq)}, is_full) : 0;
 }
 
 } // namespace
@@ -61,8 +76,11 @@ bool MulticastInterface::find_choice() {
         dissolve(fd_, socket_);
         if (!own)
             return false;
-        if (own->address != address_towards_group())
+        if (own->address != address_towards_group()) {
             choice_.imr_ifindex = interface_of(fd_, own->address);
+            if (choice_.imr_ifindex == 0)
+                return false;
+        }
     } else if (!socket_calls::is_wildcard(address_towards_group())) {
         // Others find a way: an interface was chosen, and is down.
         return false;

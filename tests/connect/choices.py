@@ -20,9 +20,12 @@ IPV6_PKTINFO, IPV6_FREEBIND, IPV6_RECVPKTINFO, IP_FREEBIND = 50, 78, 49, 15
 def inherited(how):
     """A socket that comes from a program without the shim, which has chosen an interface by its index."""
     f = family("v4_secondary")
+    if how == "by_index_of_many":
+        for last in range(1, 101):
+            ip("address", "add", f"10.77.0.{last}/32", "dev", "many")
     two_interfaces()
     server = free_port(f)
-    if how in ("by_index", "interface_down"):
+    if how in ("by_index", "by_index_of_many", "interface_down"):
         server.setsockopt(socket.IPPROTO_IP, IP_MULTICAST_IF, bytes(8) + struct.pack("=i", socket.if_nametoindex("two")))
     elif how == "by_address":
         server.setsockopt(socket.IPPROTO_IP, IP_MULTICAST_IF, socket.inet_aton("198.51.100.2"))
