@@ -10,6 +10,7 @@
 
 #include <array>
 #include <net/if.h>
+#include <optional>
 #include <span>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
@@ -19,8 +20,9 @@ namespace multihome {
 namespace {
 
 // The local address of an IPv4 socket without choices that is connected to a group; the wildcard where there
-// is none. By system calls of our own, so that no interposed function sees the descriptor.
-Address address_towards_group() {
+// is none. Empty where no socket is to be had. By system calls of our own, so that no interposed function
+// sees the descriptor.
+std::optional<Address> address_towards_group() {
     const long fd = libc::raw_syscall(SYS_socket, AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return {};
@@ -70,18 +72,21 @@ int interface_of(int fd, const Address& address) {
 bool MulticastInterface::find_choice() {
     if (!permissions::may(Activity::finding_interfaces))
         return false;
+    const auto others = address_towards_group();
+    if (!others)
+        return false;
     const SocketAddress group = any_group(socket_.has(Socket::ipv6));
     if (socket_calls::connect(fd_, group.get(), group.length()) == 0) {
         const auto own = socket_calls::own_name(fd_);
         dissolve(fd_, socket_);
         if (!own)
             return false;
-        if (own->address != address_towards_group()) {
+        if (own->address != *others) {
             choice_.imr_ifindex = interface_of(fd_, own->address);
             if (choice_.imr_ifindex == 0)
                 return false;
         }
-    } else if (!socket_calls::is_wildcard(address_towards_group())) {
+    } else if (!socket_calls::is_wildcard(*others)) {
         // Others find a way: an interface was chosen, and is down.
         return false;
     }
