@@ -8,6 +8,7 @@
 #include "shim/base/libc.hpp"
 #include "shim/base/log.hpp"
 #include "shim/base/next_definitions.hpp"
+#include "shim/base/permissions.hpp"
 #include "shim/sockets/process.hpp"
 #include "shim/sockets/system_call_filter.hpp"
 
@@ -58,6 +59,15 @@ template <typename Call>
     return result;
 }
 
+// prctl(PR_SET_TSC): the vdso reads the exact clock by the processor's counter, which then ends the program.
+template <typename Call>
+[[gnu::cold]] auto counter_set(unsigned long how, Call call) {
+    const auto result = call();
+    if (result == 0 && how == PR_TSC_SIGSEGV)
+        permissions::forbid(Activity::exact_time);
+    return result;
+}
+
 template <typename Type>
 Type as(long argument) {
     if constexpr (std::is_pointer_v<Type>)
@@ -99,6 +109,8 @@ EXPORT int pidfd_getfd(int pidfd, int fd, unsigned int flags) noexcept {
 int prctl_with_arguments(int option, unsigned long b, unsigned long c, unsigned long d,
                          unsigned long e) noexcept {
     const auto pass_on = [&] { return libc::prctl(option, b, c, d, e); };
+    if (option == PR_SET_TSC)
+        return counter_set(b, pass_on);
     if (option != PR_SET_SECCOMP)
         return pass_on();
     return filtered(b == SECCOMP_MODE_STRICT, reinterpret_cast<const void*>(c), false, pass_on); // NOLINT
@@ -145,6 +157,8 @@ long syscall_with_arguments(long number, long a, long b, long c, long d, long e,
         break;
     }
     const auto pass_on = [=] { return libc::syscall(number, a, b, c, d, e, f); };
+    if (number == SYS_prctl && a == PR_SET_TSC)
+        return counter_set(static_cast<unsigned long>(b), pass_on);
     if (number == SYS_prctl && a == PR_SET_SECCOMP)
         return filtered(b == SECCOMP_MODE_STRICT, as<const void*>(c), false, pass_on);
     if (number == SYS_seccomp && (a == SECCOMP_SET_MODE_STRICT || a == SECCOMP_SET_MODE_FILTER))

@@ -7,7 +7,9 @@ namespace multihome::sockets {
 
 namespace detail {
 constinit std::array<Word, direct_count> direct{};
-}
+// Among the initialized data, as in log.cpp: a page less.
+[[gnu::section(".data")]] constinit std::atomic<unsigned> end{0};
+} // namespace detail
 
 namespace {
 
@@ -51,8 +53,10 @@ Word* find_block(size_t block) {
     return list != nullptr ? list[block].load(std::memory_order_acquire) : nullptr;
 }
 
-size_t used_blocks() {
-    return blocks.load(std::memory_order_acquire) != nullptr ? block_count : 1;
+void raise_end(unsigned fd) {
+    unsigned seen = end.load(std::memory_order_relaxed);
+    while (seen <= fd && !end.compare_exchange_weak(seen, fd + 1, std::memory_order_relaxed)) {
+    }
 }
 
 Word* find_word(int fd, bool create) {

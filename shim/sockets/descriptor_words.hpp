@@ -10,6 +10,7 @@
 
 #include "shim/sockets/socket.hpp"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -26,8 +27,9 @@ extern std::array<Word, direct_count> direct;
 [[gnu::cold]] Socket peek_high(unsigned fd);
 // Returns the words of a block; null where no word has been stored in it.
 Word* find_block(size_t block);
-// Returns how many blocks may have words: 1 while all descriptors have been below direct_count.
-size_t used_blocks();
+// Nothing has ever been known of the descriptors from here on.
+extern std::atomic<unsigned> end;
+[[gnu::cold]] void raise_end(unsigned fd);
 // Returns the word of `fd`. `create`: maps memory for it where there is none. Null where there is none then,
 // and for a number that cannot be a descriptor.
 Word* find_word(int fd, bool create);
@@ -54,8 +56,13 @@ Word* find_word(int fd, bool create);
 
 inline void store(int fd, Socket socket) {
     // Where there is no word, nothing is known already.
-    if (detail::Word* word = detail::find_word(fd, socket.word() != 0))
-        word->store(socket.word(), std::memory_order_relaxed);
+    detail::Word* word = detail::find_word(fd, socket.word() != 0);
+    if (word == nullptr)
+        return;
+    const auto number = static_cast<unsigned>(fd);
+    if (socket.word() != 0 && number >= detail::end.load(std::memory_order_relaxed)) [[unlikely]]
+        detail::raise_end(number);
+    word->store(socket.word(), std::memory_order_relaxed);
 }
 
 // Stores `wanted` if the word still is what `seen` says. If not, somebody else knows better by now.
@@ -66,20 +73,22 @@ inline void update(int fd, Socket seen, Socket wanted) {
 }
 
 // Calls `visit` with the number and the word of each descriptor of which something is known. Stores what it
-// returns, unless that is the same or the word has changed meanwhile. For rare calls.
+// returns, unless that is the same or the word has changed meanwhile. For rare calls: it looks at every
+// number up to the highest that a socket has had.
 template <typename Visit>
 void change_each(Visit visit) {
-    const size_t count = detail::used_blocks();
-    for (size_t block = 0; block < count; ++block) {
-        detail::Word* words = detail::find_block(block);
+    const unsigned end = detail::end.load(std::memory_order_relaxed);
+    for (unsigned first = 0; first < end; first += detail::direct_count) {
+        detail::Word* words = detail::find_block(first >> detail::block_bits);
         if (words == nullptr)
             continue;
-        for (unsigned index = 0; index < detail::direct_count; ++index) {
+        const unsigned count = std::min(end - first, detail::direct_count);
+        for (unsigned index = 0; index < count; ++index) {
             uint64_t word = words[index].load(std::memory_order_relaxed);
             // Looks before storing: an untouched page stays untouched.
             if (word == 0)
                 continue;
-            const auto fd = static_cast<int>(block << detail::block_bits | index);
+            const auto fd = static_cast<int>(first + index);
             const uint64_t wanted = visit(fd, Socket{word}).word();
             if (wanted != word)
                 words[index].compare_exchange_strong(word, wanted, std::memory_order_relaxed);
