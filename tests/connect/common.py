@@ -53,10 +53,8 @@ class Family:
             return (address, port)
         return (address, port, 0, socket.if_nametoindex(device) if device else 0)
 
-    def server(self, port=0, shared=False):
+    def server(self, port=0):
         server = socket.socket(self.domain, socket.SOCK_DGRAM)
-        if shared:
-            server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if self.domain == socket.AF_INET6:
             server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if self.mapped else 1)
         server.bind((self.wildcard, port))

@@ -2,10 +2,8 @@
 """A server that connects its socket to the peer that it has just heard."""
 import errno
 import os
-import resource
 import socket
 import struct
-import time
 
 from common import (SHIM, TOPICS, V4, disconnect, end, expect, family, free_port, hear, hears, in_child, ip, local,
                     skip, source)
@@ -392,45 +390,6 @@ def bound_to_device(name):
         expect("answered from", source(client), asked, f.route)
 
 
-def many(name):
-    """A socket for each of many clients, all of one port. Since Linux 6.13 the kernel need not look through all of them
-    for each datagram."""
-    f = family(name)
-    count = 3000
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if most != resource.RLIM_INFINITY and most < 2 * count + 100:
-        skip("too few descriptors")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (2 * count + 100, most))
-    took = {}
-    for asked in (f.route, f.second):
-        listener = f.server(shared=True)
-        port = listener.getsockname()[1]
-        pairs = []
-        for _ in range(count):
-            client, peer = meet(f, listener, asked)
-            server = f.server(port, shared=True)
-            server.connect(peer)
-            server.setblocking(False)
-            pairs.append((client, server))
-        rounds = []
-        heard = 0
-        name_asked = f.name(asked, port)
-        for _ in range(5):
-            start = time.monotonic()
-            for client, server in pairs[::10]:
-                client.sendto(b"more", name_asked)
-                heard += hears_now(server) == b"more"
-            rounds.append(time.monotonic() - start)
-        expect(f"heard at {asked}", heard, count // 2, 0 if asked == f.second else None)
-        took[asked] = min(rounds)
-        print(f"a datagram: {took[asked] * 1e7 / count:.1f} us")
-        listener.close()
-        for pair in pairs:
-            for sock in pair:
-                sock.close()
-    expect("as fast at either address", took[f.second] < 3 * took[f.route], True)
-
-
 def marked():
     """What the routing table chooses for a marked socket is not what it chooses for the next one."""
     f = family("v4_secondary")
@@ -479,6 +438,6 @@ def connected_by_child():
 TESTS = {"first": first, "again": again, "multicast_if": multicast_if,
          "great_multicast_index": great_multicast_index, "interface_down": interface_down,
          "bound_to_device": bound_to_device, "marked": marked, "unknown_peer": unknown_peer, "fails": fails,
-         "reuseport": reuseport, "many": many, "forked": forked_connect, "connected_by_child": connected_by_child}
+         "reuseport": reuseport, "forked": forked_connect, "connected_by_child": connected_by_child}
 TESTS[TOPICS[0]](*TOPICS[1:])
 end()
