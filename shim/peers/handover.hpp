@@ -78,15 +78,16 @@ public:
 
     // The question has been answered.
     Change withdraw(uint64_t hash, const LocalAddresses& locals) {
+        Change newest;
         for (unsigned way = 0; way < ways; ++way) {
             std::atomic<uint64_t>& place = slot(hash, way).offer;
             uint64_t word = place.load(std::memory_order_acquire);
             // A failed exchange means a newer offer.
             if (is_of(word, hash, locals) &&
-                place.compare_exchange_strong(word, 0, std::memory_order_relaxed))
-                return {&place, word, 0};
+                place.compare_exchange_strong(word, 0, std::memory_order_relaxed) && newest.word == nullptr)
+                newest = {&place, word, 0};
         }
-        return {};
+        return newest;
     }
 
     // The program has asked this peer. Relaxed: the word is the whole truth.
@@ -132,18 +133,25 @@ private:
         return at != local_by_route && ((word ^ fingerprint(hash, at, locals)) & fingerprint_mask) == 0;
     }
 
-    // Where the peer's offer stands; else where none does, or the oldest.
-    std::atomic<uint64_t>& place_for(uint64_t hash, uint16_t made, Ticks now, const LocalAddresses& locals) {
+    // The first place that is empty or has an offer of this peer's; else that of the oldest offer. So where a
+    // peer has two, find() comes to the newer one first.
+    [[gnu::always_inline]] std::atomic<uint64_t>& place_for(uint64_t hash, uint16_t made, Ticks now,
+                                                            const LocalAddresses& locals) {
+        std::atomic<uint64_t>& first = slot(hash).offer;
+        return first.load(std::memory_order_relaxed) == 0 ? first : search_place(hash, made, now, locals);
+    }
+    [[gnu::noinline]] std::atomic<uint64_t>& search_place(uint64_t hash, uint16_t made, Ticks now,
+                                                          const LocalAddresses& locals) {
         std::atomic<uint64_t>* chosen = nullptr;
         uint64_t chosen_age = 0;
         for (unsigned way = 0; way < ways; ++way) {
             std::atomic<uint64_t>& place = slot(hash, way).offer;
             const uint64_t word = place.load(std::memory_order_acquire);
-            if (is_of(word, hash, locals))
+            if (word == 0 || is_of(word, hash, locals))
                 return place;
             // Among those of one time, the one since which most sockets were made.
             const auto since = static_cast<uint16_t>(made - (word >> made_shift));
-            const uint64_t its_age = word != 0 ? age(word, now) << 16 | since : ~uint64_t{0};
+            const uint64_t its_age = age(word, now) << 16 | since;
             if (chosen == nullptr || its_age > chosen_age) {
                 chosen = &place;
                 chosen_age = its_age;
