@@ -258,7 +258,8 @@ LocalIndex detail::send_changing(ThreadMemory* memory, Socket socket, uint64_t h
         record.forget_address();
     if (record && record.at() != local_by_route) {
         // Another thread may have heard the peer since, at another address.
-        const bool may_be_for_another = questions_change_threads(state);
+        const bool may_be_for_another =
+            questions_change_threads(state) || memory->may_answer_for_parent(record);
         const bool is_ours = !may_be_for_another || !found || known.asked_last() == memory->heard_last(hash);
         if (is_ours && is_answer(*memory, record, known, state.table().lifetimes())) {
             remember(memory, hash, ThreadMemory::in_table,
@@ -270,7 +271,7 @@ LocalIndex detail::send_changing(ThreadMemory* memory, Socket socket, uint64_t h
         return speak(state, memory, socket, hash, peer, found, may_be_for_another);
     }
     // Also where the peer is known at an address, or has asked at one.
-    if (record.is_to_group() && !questions_change_threads(state) &&
+    if (record.is_to_group() && !questions_change_threads(state) && !memory->may_answer_for_parent(record) &&
         memory->answers_at(exactly_now(), record.is_answered())) {
         count(memory, socket, Counter::spoke_first);
         return local_by_route;

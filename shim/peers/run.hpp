@@ -52,6 +52,7 @@ public:
         constexpr void answer() { word_ |= answered_bit; }
         constexpr void give_back() { word_ &= ~answered_bit; }
         constexpr void forget_address() { word_ &= ~(index_mask | steady_bit); }
+        constexpr void forget_steady() { word_ &= ~steady_bit; }
 
     private:
         static constexpr uint64_t index_mask = (1U << local_index_bits) - 1;
@@ -156,6 +157,12 @@ public:
             if (record.is_of(hash) && record.at() != local_by_route && is_gone(record.at()))
                 record.forget_address();
         }
+    }
+
+    // What is known of its conversations may change from now on without this thread.
+    void change_unseen() {
+        for (unsigned index = 0; index < count_; ++index)
+            records_[index].forget_steady();
     }
 
     // The last datagram like this one that has no answer has been answered.

@@ -253,6 +253,16 @@ public:
         return true;
     }
 
+    // True in a forked child that has received nothing itself, and sends what may be the answer to something
+    // that its parent has heard since, even if the child remembers the peer. Its first answer to what the
+    // parent had heard last is what it was forked for. `record`: what it seems to answer, as it was before.
+    bool may_answer_for_parent(Run::Record record) {
+        if (is_reader_)
+            return false;
+        const bool is_first = std::exchange(answers_first_, false);
+        return !is_first || record.is_answered() || (run_.count() != 0 && !run_.last().is_like(record));
+    }
+
     // Where this thread has heard the conversation last; local_by_route where it has not.
     LocalIndex heard_last(uint64_t hash) {
         if (const Run::Record* const record = run_.latest(hash); record != nullptr)
@@ -315,9 +325,12 @@ public:
     unsigned thread_number() const { return thread_number_; }
     void set_thread_number(unsigned number) { thread_number_ = number; }
 
-    // This is the only thread of a forked child: what its parent's thread was is another one.
+    // This is the only thread of a forked child: what its parent's thread was is another one, and goes on to
+    // hear the same peers.
     void forked() {
         close_quick_look();
+        run_.change_unseen();
+        answers_first_ = true;
         thread_number_ = 0;
         line_socket_ = 0;
         usual_socket_ = 0;
@@ -386,6 +399,7 @@ private:
     bool is_entered_ = false;
     bool is_reader_ = false;
     bool is_peeked_taken_ = false; // see takes_peeked()
+    bool answers_first_ = false;   // see may_answer_for_parent()
     // See give_back(): where there is something stored, and on_its_own_bit.
     uint8_t last_sent_ = 0;
     static constexpr uint8_t on_its_own_bit = 4;

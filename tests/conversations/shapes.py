@@ -8,6 +8,7 @@ shim most do not.
 """
 import asyncio
 import os
+import pickle
 import queue
 import random
 import select
@@ -73,6 +74,27 @@ def handing_over():
         waiting.put(server.recvfrom(99))
 
 
+def pooling():
+    """One process reads, and hands the requests to a worker, which it replaces now and then."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    server = open_server()
+    tell_port(server)
+    while True:
+        request = server.recvfrom(99)
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        if os.fork() == 0:
+            ours.close()
+            while message := theirs.recv(999):
+                server.sendto(*pickle.loads(message))
+            os._exit(0)
+        theirs.close()
+        for _ in range(40):
+            ours.send(pickle.dumps(request))
+            request = server.recvfrom(99)
+        ours.send(pickle.dumps(request))
+        ours.close()
+
+
 def asynchronous():
     """One thread, which answers after a while, in any order."""
 
@@ -134,6 +156,7 @@ SHAPES = {
     "forking": forking,
     "threading": threading_server,
     "handing_over": handing_over,
+    "pooling": pooling,
     "asynchronous": asynchronous,
     "relaying": relaying,
     "looking_first": looking_first,
