@@ -96,8 +96,10 @@ void log_new_peer(int fd, const Peer& peer, const Local& local) {
 bool is_answer(ThreadMemory& memory, const Run::Record& record, Conversation known,
                const Lifetimes& lifetimes) {
     const Conversation::Kind kind = known.kind();
+    // What has its answer is not the question that another thread has heard since.
     if (kind == Conversation::Kind::question)
-        return known.counts(now(), lifetimes);
+        return known.counts(now(), lifetimes) &&
+               (record.at() == known.first_index() || !record.is_answered());
     // What was heard has lapsed, or was pushed out of the table before the program spoke.
     if (kind == Conversation::Kind::spoke_first)
         return false;

@@ -26,6 +26,11 @@ namespace multihome::peers {
     return answers_late(state) && state.readers.load(std::memory_order_relaxed) > 1;
 }
 
+// This thread goes on to send to a peer after its answer. Another one may have heard it elsewhere since.
+[[gnu::always_inline]] inline bool may_have_moved(const SharedState& state, Run::Record record) {
+    return record.is_answered() && state.readers.load(std::memory_order_relaxed) > 1;
+}
+
 // Returns what `use` returns of the form that this message's lengths tell. Where it is none, or has no name
 // that the program had `room` for, what `otherwise` returns.
 template <typename Use, typename Otherwise>
@@ -159,7 +164,7 @@ template <typename Family>
     if (state == nullptr || !hash_of_name(name, length, socket.port(), state->key, hash)) [[unlikely]]
         return {};
     const Run::Record record = memory_ != nullptr ? memory_->record_to_answer(hash) : Run::Record{};
-    if (record.is_steady() && !questions_change_threads(*state)) [[likely]]
+    if (record.is_steady() && !questions_change_threads(*state) && !may_have_moved(*state, record)) [[likely]]
         if (const Source kept = kept_source_at(state->locals, record.at())) [[likely]]
             return kept;
     Peer peer;

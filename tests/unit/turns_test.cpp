@@ -175,6 +175,32 @@ TEST_CASE("what a thread has looked at, and another one has taken off, is not wh
     CHECK(answer_by(c, 1) == local(2));
 }
 
+TEST_CASE("a thread that goes on to send follows a peer that another one hears elsewhere") {
+    const State state;
+    Worker sender;
+    Worker reader;
+    // Known where it asked first.
+    sender.tell([] {
+        settle(1, 2);
+        receive(1, 2);
+        receive(2, 2);
+        CHECK(answer(1) == local(2));
+    });
+    receive_by(reader, 1, 3);
+    CHECK(answer_by(sender, 1) == local(2)); // it may be a stranger
+    CHECK(answer_by(reader, 1) == local(3));
+    receive_by(reader, 1, 3);
+    CHECK(answer_by(reader, 1) == local(3));
+    CHECK(answer_by(sender, 1) == local(3));
+    // Answered once where it asked first.
+    sender.tell([] {
+        receive(4, 2);
+        CHECK(answer(4) == local(2));
+    });
+    receive_by(reader, 4, 3);
+    CHECK(answer_by(sender, 4) == local(3));
+}
+
 TEST_CASE("a batch that is more than a thread remembers is no late one") {
     const State state{1024}; // with room for all of them
     Worker worker;
