@@ -249,6 +249,10 @@ public:
     constexpr bool is_answered() const {
         return kind() == Kind::question ? sends() != 0 : (word_ & answered_bit) != 0;
     }
+    // A moving one, to which the first datagram of an answer was sent a short while ago.
+    constexpr bool has_moving_answer(Ticks now, const Lifetimes& lifetimes) const {
+        return kind() == Kind::moving && word_ != 0 && is_answered() && counts(now, lifetimes);
+    }
     // The peer has asked, and nothing was sent to it since.
     constexpr bool waits(Ticks now, const Lifetimes& lifetimes) const {
         return (kind() == Kind::question || kind() == Kind::moving) && !is_answered() &&

@@ -132,7 +132,14 @@ LocalIndex speak(SharedState& state, ThreadMemory* memory, Socket socket, uint64
             return offered;
         }
     }
+    const Conversation known = found.state();
+    if (memory != nullptr && known.has_moving_answer(time, table.lifetimes()) &&
+        memory->goes_on_with_late_answer(hash, exactly_now()))
+        return known.second_index();
     const ConversationTable::Spoken spoken = table.speak(hash, time, found, late);
+    if (memory != nullptr && spoken.change.word != nullptr && known.kind() == Conversation::Kind::moving &&
+        spoken.from == known.second_index())
+        memory->begin_late_answer(hash, exactly_now());
     remember(memory, hash, ThreadMemory::in_table, spoken.change);
     if (spoken.is_late_answer) {
         // What the thread does not remember is answered at once all the same.

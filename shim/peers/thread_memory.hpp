@@ -253,6 +253,16 @@ public:
         return true;
     }
 
+    // The same for an answer to a question that another thread has heard: the first datagram of it, and the
+    // next ones to that conversation.
+    void begin_late_answer(uint64_t hash, uint64_t now) {
+        answers_at(now, false);
+        late_answer_to_ = static_cast<uint32_t>(hash >> 32);
+    }
+    bool goes_on_with_late_answer(uint64_t hash, uint64_t now) {
+        return late_answer_to_ == static_cast<uint32_t>(hash >> 32) && answers_at(now, true);
+    }
+
     // True in a forked child that has received nothing itself, and sends what may be the answer to something
     // that its parent has heard since, even if the child remembers the peer. Its first answer to what the
     // parent had heard last is what it was forked for. `record`: what it seems to answer, as it was before.
@@ -405,6 +415,7 @@ private:
     static constexpr uint8_t on_its_own_bit = 4;
     Progress progress_;
     unsigned thread_number_ = 0;
+    uint32_t late_answer_to_ = 0; // a part of the conversation's hash
     // The first sockets read to their end in this run, none unless is_drained, and the run's length by then.
     std::array<uint8_t, 4> drained_count_{};
     static_assert(Run::capacity <= UINT8_MAX);

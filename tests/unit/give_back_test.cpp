@@ -205,6 +205,7 @@ TEST_CASE("an answer to what another thread has heard is to be given once more")
         CHECK_FALSE(known(1).is_answered());
         CHECK(answer(1) == local(3));
         // What the program sends on its own next is none.
+        std::this_thread::sleep_for(std::chrono::milliseconds{2}); // longer than an answer pauses
         CHECK(answer(1) == local(2));
         give_back(1);
         CHECK(known(1).is_answered());
