@@ -267,9 +267,10 @@ LocalIndex detail::send_changing(ThreadMemory* memory, Socket socket, uint64_t h
         record.forget_address();
     if (record && record.at() != local_by_route) {
         // Another thread may have heard the peer since, at another address.
-        const bool may_be_for_another =
-            questions_change_threads(state) || memory->may_answer_for_parent(record);
-        const bool is_ours = !may_be_for_another || !found || known.asked_last() == memory->heard_last(hash);
+        const bool for_thread = questions_change_threads(state);
+        const bool for_parent = memory->may_answer_for_parent(record);
+        const bool is_ours =
+            (!for_thread && !for_parent) || !found || known.asked_last() == memory->heard_last(hash);
         if (is_ours && is_answer(*memory, record, known, state.table().lifetimes())) {
             remember(memory, hash, ThreadMemory::in_table,
                      note_answer(state, memory, hash, peer, record.at(), found));
@@ -277,7 +278,10 @@ LocalIndex detail::send_changing(ThreadMemory* memory, Socket socket, uint64_t h
         }
         if (record.is_answered())
             memory->set_on_its_own();
-        return speak(state, memory, socket, hash, peer, found, may_be_for_another);
+        // A child may also be there to send to this peer on its own: then a stranger's datagram is no reason
+        // to give up where the peer was answered, if that was before it was known.
+        return speak(state, memory, socket, hash, peer, found,
+                     for_thread || (for_parent && known.is_settled()));
     }
     // Also where the peer is known at an address, or has asked at one.
     if (record.is_to_group() && !questions_change_threads(state) && !memory->may_answer_for_parent(record) &&

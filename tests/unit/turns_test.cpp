@@ -7,6 +7,7 @@
 #include "child.hpp"
 #include "turns.hpp"
 
+#include <array>
 #include <csignal>
 #include <doctest/doctest.h>
 #include <sys/wait.h>
@@ -161,6 +162,37 @@ TEST_CASE("strangers' datagrams that nobody answers do not steer what a thread s
             CHECK(answer(1) == local(2));
         }
     });
+}
+
+TEST_CASE("strangers' datagrams that a parent hears do not steer what its child sends on its own") {
+    const State state;
+    Worker parent;
+    bool good = false;
+    parent.tell([&] {
+        receive(1, 2);
+        std::array<int, 2> told{};
+        std::array<int, 2> heard{};
+        REQUIRE(pipe(told.data()) == 0);
+        REQUIRE(pipe(heard.data()) == 0);
+        const pid_t child = test::fork_clean();
+        char byte = 0;
+        if (child == 0) {
+            peers::forked();
+            bool stays = answer(1) == local(2) && answer(1) == local(2);
+            stays = write(told[1], &byte, 1) == 1 && read(heard[0], &byte, 1) == 1 && stays;
+            for (unsigned time = 0; time < 3; ++time)
+                stays = answer(1) == local(2) && stays;
+            _exit(stays ? 0 : 1);
+        }
+        CHECK(read(told[0], &byte, 1) == 1);
+        receive(1, 3);
+        CHECK(write(heard[1], &byte, 1) == 1);
+        int status = -1;
+        good = waitpid(child, &status, 0) == child && status == 0;
+        for (const int fd : {told[0], told[1], heard[0], heard[1]})
+            close(fd);
+    });
+    CHECK(good);
 }
 
 TEST_CASE("what a thread has looked at, and another one has taken off, is not what it receives later") {
