@@ -143,7 +143,7 @@ private:
                 continue;
             if (is_at(static_cast<LocalIndex>(index), local))
                 return {static_cast<LocalIndex>(index), salt};
-            const uint32_t worth = worth_of(slot.uses.load(std::memory_order_relaxed), order);
+            const uint32_t worth = worth_of(slot.uses.load(std::memory_order_relaxed), order, window.young());
             if (worth <= least) {
                 least = worth;
                 victim = index;
@@ -177,6 +177,8 @@ private:
             const unsigned place = start + step;
             return first + (place < count ? place : place - count);
         }
+        // So many that were given out last are spared: more than a run (run.hpp), and not all.
+        unsigned young() const { return count < 512 ? count / 2 : 256; }
     };
 
     struct alignas(32) Slot {
@@ -193,8 +195,7 @@ private:
     // How much a slot is worth keeping, when the next one will be given out in this order: for its uses, and
     // among equals for its youth. One that was given out just now counts as used, because what asked there is
     // still to be answered.
-    static constexpr uint32_t worth_of(uint32_t word, uint32_t order) {
-        constexpr uint32_t young = 256; // more than two runs (run.hpp)
+    static constexpr uint32_t worth_of(uint32_t word, uint32_t order, uint32_t young) {
         uint32_t age = (order - (word >> order_shift)) & order_mask;
         if (age > order_mask / 2)
             age = 0; // given out by another thread since `order` was read

@@ -176,6 +176,16 @@ TEST_CASE("one answer keeps an address, however many others are asked and not an
     CHECK(locals->at(given) == local_address(1));
 }
 
+TEST_CASE("one answer keeps a loopback address, however many others are asked and not answered") {
+    const Memory locals;
+    const Local resolver{Address::from_ipv4({htonl(0x7f000035)}), 0};
+    const LocalIndex given = locals->number_of(resolver).index;
+    locals->use(given);
+    for (uint32_t number = 0x100; number < 100'000; ++number)
+        locals->number_of({Address::from_ipv4({htonl(0x7f000000 + number)}), 0});
+    CHECK(locals->at(given) == resolver);
+}
+
 TEST_CASE("hundreds of addresses have a number each, also where both halves are alike") {
     const Memory locals;
     std::array<Local, 500> all;
