@@ -28,14 +28,13 @@ bool read_destination(Socket socket, const msghdr& ours, Peer& peer) {
 
 } // namespace
 
-[[gnu::noinline]] Source find_source_without_family(peers::Turn& turn, Socket socket, const void* address,
-                                                    SourceRoom& room) {
+Source find_source_without_family(peers::Turn& turn, Socket socket, const void* address, SourceRoom& room) {
     sockaddr_in name;
     return has_no_family(socket, address, name) ? turn.source_for(socket, &name, sizeof name, room)
                                                 : Source{};
 }
 
-[[gnu::noinline]] bool append_source(msghdr& message, const Source& source, unsigned char* room) {
+bool append_source(msghdr& message, const Source& source, unsigned char* room) {
     // The kernel copies the buffer before it looks at it. So a bad pointer is the kernel's to refuse.
     if (message.msg_controllen > maximum_control ||
         !user_memory::can_read(message.msg_control, message.msg_controllen))
@@ -60,7 +59,7 @@ void give_back(peers::Turn& turn, int fd, const msghdr& ours, bool was_last) {
         turn.give_back(socket, peer, was_last);
 }
 
-[[gnu::cold]] void note_refusal(int fd, const msghdr& ours) {
+void note_refusal(int fd, const msghdr& ours) {
     const Socket socket = sockets::peek(fd);
     if (Peer peer; read_destination(socket, ours, peer))
         peers::refused(socket, peer, control::read_source(ours.msg_control, ours.msg_controllen));

@@ -43,7 +43,8 @@ inline size_t control_space(const msghdr& message) {
 }
 
 // find_source() where the address tells no peer.
-Source find_source_without_family(peers::Turn& turn, Socket socket, const void* address, SourceRoom& room);
+[[gnu::noinline]] Source find_source_without_family(peers::Turn& turn, Socket socket, const void* address,
+                                                    SourceRoom& room);
 
 // Returns the source of a datagram to `address`; none where the routing table chooses it. The address passes
 // may_be_answered(). `room`: see source_at(). The caller counts what is answered.
@@ -59,7 +60,7 @@ Source find_source_without_family(peers::Turn& turn, Socket socket, const void* 
 }
 
 // add_source() where the program has control messages of its own.
-bool append_source(msghdr& message, const Source& source, unsigned char* room);
+[[gnu::noinline]] bool append_source(msghdr& message, const Source& source, unsigned char* room);
 
 // Adds the source to `message`, whose control messages are still the program's. `room`: control_space()
 // bytes, aligned, for the messages of both. False where the program's messages must go as they are: they
@@ -77,7 +78,7 @@ void give_back(peers::Turn& turn, int fd, const msghdr& ours, bool was_last);
 
 // The kernel refused the source of this message of ours, and took the message as the program made it. Forgets
 // the source for this peer.
-void note_refusal(int fd, const msghdr& ours);
+[[gnu::cold]] void note_refusal(int fd, const msghdr& ours);
 
 // True where the call failed because a packet filter dropped the datagram. The filter may have gone by the
 // source or by anything else, and a probe does not meet it. So nobody can tell whether the source was the

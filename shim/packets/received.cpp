@@ -50,8 +50,8 @@ size_t writable_bytes(void* memory, size_t length) {
     return done;
 }
 
-[[gnu::noinline]] bool hear_unusual(peers::Turn& turn, Socket socket, int fd, const msghdr& ours,
-                                    msghdr* theirs, socklen_t* name_length) {
+bool hear_unusual(peers::Turn& turn, Socket socket, int fd, const msghdr& ours, msghdr* theirs,
+                  socklen_t* name_length) {
     const socklen_t room = *name_length;
     *name_length = ours.msg_namelen;
     if (theirs != nullptr)
@@ -65,7 +65,7 @@ size_t writable_bytes(void* memory, size_t length) {
     return ours.msg_name != nullptr && ours.msg_namelen <= room && turn.hear(socket, fd, ours, arrival.local);
 }
 
-[[gnu::cold]] void finish_error(Socket socket, const msghdr& ours, msghdr* theirs, socklen_t* name_length) {
+void finish_error(Socket socket, const msghdr& ours, msghdr* theirs, socklen_t* name_length) {
     *name_length = ours.msg_namelen;
     if (theirs != nullptr)
         hand_over_control(socket, ours, *theirs);

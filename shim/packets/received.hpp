@@ -49,12 +49,12 @@ size_t writable_bytes(void* memory, size_t length);
 }
 
 // Hears a datagram of any form, and tells the program what came. True: the caller counts it as a request.
-bool hear_unusual(peers::Turn& turn, Socket socket, int fd, const msghdr& ours, msghdr* theirs,
-                  socklen_t* name_length);
+[[gnu::noinline]] bool hear_unusual(peers::Turn& turn, Socket socket, int fd, const msghdr& ours,
+                                    msghdr* theirs, socklen_t* name_length);
 
 // Tells the program what came out of the error queue (MSG_ERRQUEUE). Nothing is heard: it is no datagram of a
 // peer's.
-void finish_error(Socket socket, const msghdr& ours, msghdr* theirs, socklen_t* name_length);
+[[gnu::cold]] void finish_error(Socket socket, const msghdr& ours, msghdr* theirs, socklen_t* name_length);
 
 // Notes that a receive call failed, for the reason that errno gives.
 void note_failure(Socket socket, int flags);
