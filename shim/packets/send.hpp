@@ -50,7 +50,7 @@ template <typename Call>
 
 } // namespace detail
 
-// `socket`: the descriptor's word. The quick look (thread_memory.hpp) stands here, all else behind it.
+// `socket`: the descriptor's word. The quick look (quick_look.hpp) stands here, all else behind it.
 [[gnu::always_inline]] inline ssize_t datagram(Socket socket, int fd, const void* buffer, size_t length,
                                                int flags, const sockaddr* address, socklen_t address_length) {
     detail::DatagramCall call;

@@ -51,7 +51,7 @@ public:
     Turn(const Turn&) = delete;
     Turn& operator=(const Turn&) = delete;
 
-    // --- the quick look, see thread_memory.hpp ---
+    // --- the quick look, see quick_look.hpp ---
 
     // A datagram to `name`, which can be read, answers the last one. True: it leaves from `source`, and
     // counts as answered. `errno_before`: what errno is now.

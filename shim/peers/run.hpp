@@ -35,6 +35,8 @@ public:
         constexpr bool is_like(Record other) const {
             return ((word_ ^ other.word_) & (conversation_mask | index_mask)) == 0;
         }
+        // Not answered yet.
+        constexpr bool is_question() const { return (word_ & (present_bit | answered_bit)) == present_bit; }
         // Of this conversation, and not answered yet.
         constexpr bool is_question_of(uint64_t hash) const {
             return ((word_ ^ ((hash & conversation_mask) | present_bit)) &
@@ -122,7 +124,7 @@ public:
                 ++next_;
                 return mark_answered(&record);
             }
-            if (record && !record.is_answered())
+            if (record.is_question())
                 break;
         }
         return mark_answered(search_first(hash));
