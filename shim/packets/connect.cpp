@@ -24,7 +24,7 @@ bool is_readable(const sockaddr* address, socklen_t length) {
 Local address_for(Socket socket, const Peer& peer, sa_family_t family) {
     Local local;
     if (socket.is(Socket::Kind::ours))
-        local = peers::source_for_connection(socket, peer);
+        local = peers::Turn{}.source_for_connection(socket, peer);
     else if (socket.is(Socket::Kind::unbound))
         local = peers::handed_over(socket, peer);
     // An IPv4 socket does not connect to the IPv6 form of an IPv4 address. A socket that has an IPv4 address

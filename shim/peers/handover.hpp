@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: MIT
 //
-// Peers that wait for an answer which may come from another port than the one they asked: a TFTP server makes
-// a socket for each transfer.
+// Peers that wait for an answer from another port than the one they asked. A TFTP server makes a socket for
+// each transfer.
 //
 // This is the one case in which a stranger could steer what a program sends to somebody else, so the rule is
 // one of cause and effect. A socket answers for another one if
 //  - it was made after the question was heard (`made`, the sequence number of sockets),
 //  - the question waits, unanswered, and its time has not run out,
 //  - this program has not itself asked the peer lately, from whatever port, and
-//  - the peer's port is not one that servers answer from (answers_from()): then it is rather one whom we ask.
-// What is left for an attacker: to choose the source of the first datagram that a program sends to a port
-// above 1023 that it has not sent to for two minutes, from a socket that it makes within the question's 30 s.
+//  - the peer's port is not one that servers answer from (answers_from()): such a peer is one that we ask.
+// What is left for an attacker: to choose the source of the first datagram that a program sends to a peer's
+// port above 1023. The program must not have sent to that port for two minutes, and must make the socket
+// within the question's 30 s.
 //
-// A direct-mapped array of words, each the whole truth about one peer, written by plain stores: an offer that
-// is overwritten by another peer's is lost, and that transfer leaves from where the routing table says.
+// A direct-mapped array of words. Each is the whole truth about one peer, and is written by a plain store. So
+// an offer is lost when another peer's takes its place, and that transfer leaves from where the routing table
+// says.
 #pragma once
 
 #include "shim/peers/conversation_table.hpp"
@@ -30,9 +32,9 @@ namespace multihome {
 
 class Handover {
 public:
-    // True where a peer with this port (network byte order) is a server, as far as one can tell: the ports
-    // below 1024, and those above it that hosts ask from many programs. None of those that Linux gives to
-    // clients (net.ipv4.ip_local_port_range): any client may have one.
+    // True where a peer with this port (network byte order) is a server, as far as one can tell. These are
+    // the ports below 1024, and those above that many programs of a host ask. None of them is a port that
+    // Linux gives to clients (net.ipv4.ip_local_port_range): any client may have such a one.
     static bool answers_from(in_port_t port) {
         // OpenVPN, RADIUS, SSDP, STUN, IPsec behind NAT, SIP, NAT-PMP, mDNS, LLMNR, CoAP, memcached.
         static constexpr uint16_t servers[] = {1194, 1812, 1813, 1900, 3478, 4500, 5060,
@@ -43,8 +45,8 @@ public:
         return number < IPPORT_RESERVED || std::binary_search(std::begin(servers), std::end(servers), number);
     }
 
-    // A question was heard from the peer with this hash (of its address and port alone). `made`: the number
-    // of the last socket that was made. Async-signal-safe, as all of these.
+    // A question was heard at `at`, from the peer with this hash (of its address and port alone). `made`: the
+    // number of the last socket that was made. Async-signal-safe, as all of these.
     void offer(uint64_t hash, LocalIndex at, uint16_t made, Ticks now, const LocalAddresses& locals,
                const Lifetimes& lifetimes) {
         if (was_asked(hash, now, lifetimes))
@@ -55,14 +57,13 @@ public:
         slot(hash).offer.store(word, std::memory_order_release);
     }
 
-    // Where the peer waits for an answer from; local_by_route where no offer stands for a socket with this
-    // number.
+    // Returns where the peer waits for an answer from; local_by_route where no offer stands for a socket with
+    // the number `made`.
     LocalIndex find(uint64_t hash, uint16_t made, Ticks now, const LocalAddresses& locals,
                     const Lifetimes& lifetimes) const {
-        const uint64_t word = slot(hash).offer.load(std::memory_order_acquire);
-        const auto at = static_cast<LocalIndex>(word >> index_shift & index_mask);
-        if (at == local_by_route || made == 0 ||
-            ((word ^ fingerprint(hash, at, locals)) & fingerprint_mask) != 0)
+        const uint64_t word = slot(hash).offer.load(std::memory_order_acquire); // pairs with the release in offer()
+        const LocalIndex at = index_in(word);
+        if (at == local_by_route || made == 0 || !is_of(word, hash, locals))
             return local_by_route;
         // The numbers wrap; half of them are enough for the time of an offer.
         const auto since = static_cast<int16_t>(static_cast<uint16_t>(made - (word >> made_shift)));
@@ -71,21 +72,20 @@ public:
                                                                                           : local_by_route;
     }
 
-    // Both return what that has changed, which can be taken back.
+    // The following two return what they changed. It can be taken back.
     using Change = ConversationTable::Change;
 
-    // The question has been answered.
+    // Withdraws the offer: the question was answered.
     Change withdraw(uint64_t hash, const LocalAddresses& locals) {
         uint64_t word = slot(hash).offer.load(std::memory_order_relaxed);
-        const auto at = static_cast<LocalIndex>(word >> index_shift & index_mask);
         // Relaxed: there is nothing to read behind an empty word. A failed exchange means a newer offer.
-        if (word == 0 || ((word ^ fingerprint(hash, at, locals)) & fingerprint_mask) != 0 ||
+        if (word == 0 || !is_of(word, hash, locals) ||
             !slot(hash).offer.compare_exchange_strong(word, 0, std::memory_order_relaxed))
             return {};
         return {&slot(hash).offer, word, 0};
     }
 
-    // The program has asked this peer. Relaxed: the word is the whole truth.
+    // Notes that the program asked this peer. Relaxed: the word is the whole truth.
     Change ask(uint64_t hash, Ticks now) {
         const uint64_t word = (hash & ~asked_time_mask) | (now & asked_time_mask);
         std::atomic<uint64_t>& asked = slot(hash).asked;
@@ -117,15 +117,24 @@ private:
         return (hash ^ locals.salt(at)) & fingerprint_mask;
     }
 
+    static LocalIndex index_in(uint64_t word) {
+        return static_cast<LocalIndex>(word >> index_shift & index_mask);
+    }
+    // True where this word is an offer to the peer with this hash.
+    static bool is_of(uint64_t word, uint64_t hash, const LocalAddresses& locals) {
+        return ((word ^ fingerprint(hash, index_in(word), locals)) & fingerprint_mask) == 0;
+    }
+
+    // True where the program has asked this peer lately.
     bool was_asked(uint64_t hash, Ticks now, const Lifetimes& lifetimes) const {
         const uint64_t word = slot(hash).asked.load(std::memory_order_relaxed);
         return word != 0 && ((word ^ hash) & ~asked_time_mask) == 0 &&
                ((now - static_cast<Ticks>(word)) & asked_time_mask) <= lifetimes.spoke_first;
     }
 
-    static size_t index(uint64_t hash) { return hash & ((size_t{1} << slot_bits) - 1); }
-    Slot& slot(uint64_t hash) { return slots_[index(hash)]; }
-    const Slot& slot(uint64_t hash) const { return slots_[index(hash)]; }
+    static size_t place_of(uint64_t hash) { return hash & ((size_t{1} << slot_bits) - 1); }
+    Slot& slot(uint64_t hash) { return slots_[place_of(hash)]; }
+    const Slot& slot(uint64_t hash) const { return slots_[place_of(hash)]; }
 
     std::array<Slot, size_t{1} << slot_bits> slots_;
 };
