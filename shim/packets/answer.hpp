@@ -30,7 +30,9 @@ inline size_t readable_length(socklen_t length) {
 }
 // True where `name` may be a peer's address, and can be read.
 [[gnu::always_inline]] inline bool may_be_answered(const void* name, socklen_t length) {
-    return may_be_peer(length) && user_memory::can_read(name, readable_length(length));
+    if (!may_be_peer(length) || !user_memory::can_read(name, readable_length(length))) [[unlikely]]
+        return false;
+    return true;
 }
 
 // The program's control messages up to this size travel with ours: more than the kernel takes (optmem_max).

@@ -152,8 +152,12 @@ struct MessageCall {
         return libc::sendmsg(fd, theirs, flags);
     int errno_before = 0;
     const Source source = find_source_alone(fd, theirs->msg_name, theirs->msg_namelen, room, errno_before);
+    if (!source) {
+        const ssize_t sent = libc::sendmsg(fd, theirs, flags);
+        return sent >= 0 ? sent : fail_as_made(fd, *theirs);
+    }
     msghdr ours = *theirs;
-    if (source && detail::add_source(ours, source, control)) [[likely]] {
+    if (detail::add_source(ours, source, control)) [[likely]] {
         MessageCall call;
         begin(call, fd, theirs, flags);
         return detail::send(call, fd, flags, {ours.msg_control, ours.msg_controllen}, errno_before);
