@@ -126,10 +126,7 @@ public:
 
     // The peer was heard at `at`. `found`: what find() returned. Async-signal-safe.
     [[gnu::always_inline]] Heard hear(uint64_t hash, LocalIndex at, Ticks now, Entry found) {
-        Heard result;
-        result.entry = change(hash, now, found, result,
-                              [&](Conversation state) { return state.heard(at, now, lifetimes_); });
-        return result;
+        return change(hash, now, found, [&](Conversation state) { return state.heard(at, now, lifetimes_); });
     }
 
     // The thread that heard the peer at `at` has sent it something. `entry`: what find() returned. Returns
@@ -150,10 +147,9 @@ public:
     // If nothing is known, we have spoken first. Async-signal-safe.
     Spoken speak(uint64_t hash, Ticks now, Entry found, bool late) {
         const Conversation::Spoken spoken = found.state().spoken(now, lifetimes_, late);
-        Heard result;
-        change(hash, now, found, result,
-               [&](Conversation state) { return state.after_spoken(now, lifetimes_, late); });
-        return {spoken, result.change};
+        const Heard heard = change(
+            hash, now, found, [&](Conversation state) { return state.after_spoken(now, lifetimes_, late); });
+        return {spoken, heard.change};
     }
 
     // Forgets the addresses that `is_gone` as sources for this conversation. Async-signal-safe.
@@ -229,28 +225,23 @@ private:
     // Applies an event to the conversation. One that is not there begins. Bounded: each failed exchange means
     // that another writer changed this very word.
     template <typename Event>
-    [[gnu::always_inline]] Entry change(uint64_t hash, Ticks now, Entry entry, Heard& heard, Event event) {
+    [[gnu::always_inline]] Heard change(uint64_t hash, Ticks now, Entry entry, Event event) {
         for (unsigned attempt = 0; attempt < ways; ++attempt) {
             if (!entry) {
                 entry = victim(bucket_of(hash), now);
-                const Conversation next = event(Conversation{});
-                const Entry stored = exchange(entry, hash, next);
+                const Entry stored = exchange(entry, hash, event(Conversation{}));
                 if (stored.held != entry.held) {
-                    heard.change = {entry.word, entry.held, stored.held};
-                    heard.is_new = true;
-                    heard.is_crowded = is_crowded(entry.state(), now);
                     remove_duplicates(hash);
-                    return stored;
+                    return {stored, Change{entry.word, entry.held, stored.held}, true,
+                            is_crowded(entry.state(), now)};
                 }
             } else {
                 const Conversation next = event(entry.state());
                 if (next == entry.state())
-                    return entry;
+                    return {entry, {}, false, false};
                 const Entry stored = exchange(entry, hash, next);
-                if (stored.held != entry.held) {
-                    heard.change = {entry.word, entry.held, stored.held};
-                    return stored;
-                }
+                if (stored.held != entry.held)
+                    return {stored, Change{entry.word, entry.held, stored.held}, false, false};
             }
             entry = find(hash);
         }
