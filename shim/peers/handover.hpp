@@ -61,7 +61,8 @@ public:
     // the number `made`.
     LocalIndex find(uint64_t hash, uint16_t made, Ticks now, const LocalAddresses& locals,
                     const Lifetimes& lifetimes) const {
-        const uint64_t word = slot(hash).offer.load(std::memory_order_acquire); // pairs with the release in offer()
+        // Acquire pairs with the release in offer().
+        const uint64_t word = slot(hash).offer.load(std::memory_order_acquire);
         const LocalIndex at = index_in(word);
         if (at == local_by_route || made == 0 || !is_of(word, hash, locals))
             return local_by_route;

@@ -38,7 +38,7 @@ public:
 
     // The last datagram was answered here. It may come once more.
     void set_answered(Socket socket) { answered_on_ = socket.word(); }
-    // Its answer is not the last thing that was sent, or not here.
+    // The last datagram waits for its answer, or something else was sent since.
     void set_not_answered() { answered_on_ = 0; }
     bool is_answered() const { return answered_on_ != 0; }
 

@@ -40,6 +40,7 @@ public:
     constexpr bool was_peeked() const { return (word_ & peeked_bit) != 0; }
     // Answers come in the order of the requests.
     constexpr bool is_ordered() const { return (word_ & (batch_bit | drained_bit)) != 0; }
+    // The run's length before the last call.
     constexpr unsigned count_before() const { return word_ >> count_shift; }
 
 private:
