@@ -23,7 +23,7 @@ namespace multihome::receive::detail {
 // bytes becomes a message of 24. The old form (RFC 2292) adds four messages of up to 2 KiB. All others are
 // small.
 constexpr size_t enough_control = (size_t{3} * 64 + size_t{4} * 2 + 4) * 1024;
-static_assert(CMSG_SPACE(8) == 3 * 8 || sizeof(size_t) == 4);
+static_assert(CMSG_SPACE(8) == 24 || sizeof(size_t) == 4);
 
 // The bytes that we give the kernel for the control messages of the program's `message` and ours.
 inline size_t control_length(const msghdr& message) {
