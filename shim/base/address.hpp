@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Peers and local addresses in one form for both families: an IPv4 address is kept v4-mapped (RFC
-// 4291, 2.5.5.2), so that a peer is the same peer whether an AF_INET or a dual-stack socket hears it.
+// Peers and local addresses in one form for both families. An IPv4 address is kept v4-mapped (RFC 4291,
+// 2.5.5.2), so that a peer is the same whether an AF_INET or a dual-stack socket hears it.
 #pragma once
 
 #include <bit>
@@ -19,8 +19,7 @@ struct Address {
 
     friend bool operator==(const Address&, const Address&) = default;
 
-    // ::ffff:0:0/96, as the second word has it: the prefix in its first four bytes, the address in the last
-    // four.
+    // ::ffff:0:0/96 in the second word: the prefix in its first four bytes, the address in the last four.
     static constexpr bool little_endian = std::endian::native == std::endian::little;
     static constexpr uint64_t mapped_prefix = little_endian ? 0xffff0000U : uint64_t{0x0000ffff} << 32;
     static constexpr unsigned address_shift = little_endian ? 32 : 0;
@@ -29,21 +28,11 @@ struct Address {
         return {0, mapped_prefix | uint64_t{address.s_addr} << address_shift};
     }
 
-    static Address from_ipv6(const in6_addr& address) {
-        Address result;
-        std::memcpy(&result.first, &address, 8);
-        std::memcpy(&result.second, reinterpret_cast<const unsigned char*>(&address) + 8, 8);
-        return result;
-    }
+    static Address from_ipv6(const in6_addr& address) { return std::bit_cast<Address>(address); }
 
     in_addr ipv4() const { return {static_cast<in_addr_t>(second >> address_shift)}; }
 
-    in6_addr ipv6() const {
-        in6_addr address;
-        std::memcpy(&address, &first, 8);
-        std::memcpy(reinterpret_cast<unsigned char*>(&address) + 8, &second, 8);
-        return address;
-    }
+    in6_addr ipv6() const { return std::bit_cast<in6_addr>(*this); }
 
     bool is_ipv4() const {
         return first == 0 && (second & ~(uint64_t{0xffffffff} << address_shift)) == mapped_prefix;
@@ -56,10 +45,10 @@ struct Address {
         return (first & mask) == prefix;
     }
 
-    // 127/8, of which each address is this host's.
+    // 127/8. Each of its addresses is this host's.
     bool is_ipv4_loopback() const { return is_ipv4() && ntohl(ipv4().s_addr) >> 24 == IN_LOOPBACKNET; }
 
-    // A multicast group of either family, or 255.255.255.255: never a source.
+    // A multicast group of either family, or 255.255.255.255. It is never a source.
     bool is_group() const {
         if (is_ipv4()) {
             const in_addr_t host_order = ntohl(ipv4().s_addr);
@@ -79,7 +68,7 @@ struct Peer {
     friend bool operator==(const Peer&, const Peer&) = default;
 };
 
-// Where an answer leaves from. The empty address means: as the routing table prefers.
+// The address that an answer leaves from. The empty address means: as the routing table prefers.
 struct Local {
     Address address;
     uint32_t interface_index = 0; // 0: as the routing table prefers
@@ -98,30 +87,25 @@ inline sa_family_t address_family(uint64_t first_bytes) {
 
 // The peer whose sockaddr_in starts with these bytes.
 inline Peer ipv4_peer(uint64_t first_bytes) {
-    struct {
-        sa_family_t family;
-        in_port_t port;
-        in_addr address;
-    } name;
-    static_assert(sizeof name == sizeof first_bytes);
-    std::memcpy(&name, &first_bytes, sizeof name);
-    return {Address::from_ipv4(name.address), 0, name.port};
+    sockaddr_in name;
+    std::memcpy(&name, &first_bytes, sizeof first_bytes);
+    return {Address::from_ipv4(name.sin_addr), 0, name.sin_port};
 }
 
-// The conversation of that peer with a port of ours, in one word: the address, the peer's port, the local
-// port, from the high end.
+// The conversation of that peer with a port of ours. From the high end: its address, its port, the local
+// port.
 inline uint64_t ipv4_conversation(uint64_t first_bytes, in_port_t local_port) {
     static_assert(Address::little_endian && offsetof(sockaddr_in, sin_port) == 2 &&
-                  offsetof(sockaddr_in, sin_addr) == 4); // the family makes place for the local port
+                  offsetof(sockaddr_in, sin_addr) == 4); // the local port replaces the family
     return (first_bytes & ~uint64_t{0xffff}) | local_port;
 }
 
-// Reads a peer from a socket address of `length` bytes that is known to be readable. False where there is
-// none (too short, another family). Async-signal-safe.
+// Reads a peer from a socket address of `length` bytes, which must be readable. False where there is none
+// (too short, another family). Async-signal-safe.
 inline bool read_peer(const sockaddr* address, socklen_t length, Peer& peer) {
     if (length < sizeof(sockaddr_in))
         return false;
-    // Without a look through the pointer's type: the address may lie anywhere.
+    // Copies the bytes, because the address may be unaligned.
     const auto* bytes = reinterpret_cast<const unsigned char*>(address);
     uint64_t first_bytes = 0;
     std::memcpy(&first_bytes, bytes, sizeof first_bytes);

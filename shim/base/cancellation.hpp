@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// No cancellation of the thread while this lives (pthread_setcancelstate(3)).
+// Holds off the cancellation of this thread while it lives (pthread_setcancelstate(3)).
 #pragma once
 
 #include <pthread.h>
@@ -9,8 +9,8 @@ namespace multihome {
 
 class NoCancellation {
 public:
-    // The type as well: where a thread may be cancelled at any time, glibc (2.36, sigcancel_handler()) looks
-    // at the type alone when a signal comes that was sent before.
+    // Sets the type as well. When a signal comes that was sent before, glibc (2.36, sigcancel_handler())
+    // looks at the type alone: it cancels a thread that may be cancelled at any time.
     NoCancellation() {
         pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, &type_);
         pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state_);
@@ -19,7 +19,7 @@ public:
         pthread_setcancelstate(state_, nullptr);
         pthread_setcanceltype(type_, nullptr);
     }
-    // Then no cancellation point of glibc may be called meanwhile.
+    // True where the thread may be cancelled at any time. Then call no cancellation point of glibc meanwhile.
     bool was_at_any_time() const { return type_ == PTHREAD_CANCEL_ASYNCHRONOUS; }
 
     NoCancellation(const NoCancellation&) = delete;

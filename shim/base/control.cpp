@@ -19,9 +19,9 @@ unsigned kind_of(const Header& header) {
 struct Message {
     Header header;
     const unsigned char* start;
-    size_t present; // the bytes of it that are there: the last one may be cut
+    size_t present; // how many of its bytes are there: the last message may be cut
 
-    // Reads the data of a message of this kind; false for another one, and where it is cut.
+    // Reads the data of a message of this kind. False for another kind, and where the message is cut.
     template <typename Data>
     bool read(Kinds kind, Data& data) const {
         if (kind_of(header) != kind || present < CMSG_LEN(sizeof data))
@@ -31,7 +31,7 @@ struct Message {
     }
 };
 
-// Calls `visit` with each message, as the kernel writes them.
+// Calls `visit` with each message that the kernel has written.
 template <typename Visit>
 void for_each(const void* buffer, size_t length, Visit visit) {
     Message message{{}, static_cast<const unsigned char*>(buffer), 0};
@@ -60,13 +60,13 @@ Local local_from(const in6_pktinfo& info, Choice choice) {
 
 Local local_from(const in_pktinfo& info, Choice choice) {
     const uint32_t interface = choice.with_interface ? static_cast<uint32_t>(info.ipi_ifindex) : 0;
-    // A datagram that was queued before the option was on has ipi_addr alone, what we write ipi_spec_dst.
+    // A datagram that was queued before the option was on has ipi_addr alone. We write ipi_spec_dst alone.
     const in_addr_t sent_to = info.ipi_addr.s_addr;
     const in_addr_t specific = info.ipi_spec_dst.s_addr;
     const Address address = Address::from_ipv4({sent_to != INADDR_ANY ? sent_to : specific});
     const bool to_group =
         address.is_group() || (sent_to != specific && sent_to != INADDR_ANY && specific != INADDR_ANY);
-    // Through an interface, the kernel chooses among that one's addresses.
+    // Through an interface, the kernel chooses among the addresses of that interface.
     if (interface != 0)
         return {to_group ? Address::from_ipv4({INADDR_ANY}) : address, interface};
     return to_group ? group_asked : address.ipv4().s_addr != INADDR_ANY ? Local{address, 0} : Local{};
@@ -80,7 +80,7 @@ Arrival read(const void* buffer, size_t length, Choice choice) {
         in_pktinfo info;
         in6_pktinfo info6;
         if (message.read(ipv4, info)) {
-            // Wins over a v4-mapped IPV6_PKTINFO, which cannot tell the address to answer a broadcast from.
+            // Wins over a v4-mapped IPV6_PKTINFO, which does not tell the address to answer a broadcast from.
             arrival.local = local_from(info, choice);
             arrival.found |= ipv4;
         } else if (message.read(ipv6, info6)) {
@@ -106,11 +106,11 @@ size_t hand_over(const void* source, size_t source_length, unsigned hide, void* 
             return;
         header.length = std::min(header.length, room);
         const size_t written = std::min(header.length, message.present);
-        // What the kernel cannot write it leaves out, without a word.
+        // The kernel leaves out what it cannot write, and says nothing.
         if (static_cast<size_t>(out - static_cast<unsigned char*>(target)) + written > target_writable)
             return;
         const size_t space = std::min(CMSG_ALIGN(header.length), room);
-        // memmove, because the two buffers may be one; what is handed over only ever moves forward.
+        // memmove, because the two buffers may be one. Messages only ever move towards the start.
         std::memmove(out, message.start, written);
         std::memcpy(out, &header, sizeof header);
         out += space;
@@ -129,7 +129,7 @@ bool has_visible(const void* source, size_t source_length, unsigned hide) {
 std::optional<size_t> end_without_source(const void* buffer, size_t length) {
     const auto* bytes = static_cast<const unsigned char*>(buffer);
     size_t position = 0;
-    // As for_each_cmsghdr() and CMSG_OK() in the kernel's include/linux/socket.h.
+    // Walks as for_each_cmsghdr() and CMSG_OK() do in the kernel's include/linux/socket.h.
     while (length >= sizeof(Header) && position <= length - sizeof(Header)) {
         Header header;
         std::memcpy(&header, bytes + position, sizeof header);

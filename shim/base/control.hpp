@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Control messages (cmsg(3)): read ours, hide ours, append ours. Pure functions over buffers: no socket, no
-// state, no allocation. Async-signal-safe.
+// Control messages (cmsg(3)): reads ours, hides ours, appends ours. Pure functions over buffers: no socket,
+// no state, no allocation. Async-signal-safe.
 #pragma once
 
 #include "shim/base/address.hpp"
@@ -15,8 +15,7 @@
 
 namespace multihome::control {
 
-// The space that our messages take in a buffer: IP_PKTINFO and IPV6_PKTINFO, which on a dual-stack socket
-// both come.
+// The space that our messages take in a buffer. On a dual-stack socket both kinds come.
 constexpr size_t own_space = CMSG_SPACE(sizeof(in_pktinfo)) + CMSG_SPACE(sizeof(in6_pktinfo));
 
 // The kinds of packet information.
@@ -28,21 +27,21 @@ enum Kinds : unsigned {
 
 // Where a datagram reached us.
 struct Arrival {
-    unsigned found = none; // the kinds of packet information that were there
-    // The address to answer from; empty where the datagram names none; group_asked where it went to a group.
+    unsigned found = none; // the kinds of packet information that came
+    // The address to answer from; empty where the datagram names none, group_asked where it went to a group.
     Local local;
 };
 
-// Who asks a group, or broadcasts, expects no particular source: the routing table chooses. The kernel's
-// ipi_spec_dst would be another choice, which heeds no device, mark, port or interface of the socket's.
+// A peer that asks a group, or broadcasts, expects no particular source: the routing table chooses. We could
+// choose the kernel's ipi_spec_dst instead, but that heeds no device, mark, port or interface of the socket.
 inline constexpr Local group_asked{Address::from_ipv4({INADDR_BROADCAST}), 0};
 
-// How an Arrival's local address is to be chosen.
+// How to choose the local address of an Arrival.
 struct Choice {
     bool with_interface = false; // the answer leaves through the interface that the datagram came in on
 };
 
-// A control message's header without the flexible array that ends a cmsghdr, so that it can start a
+// The header of a control message without the flexible array that ends a cmsghdr, so that it can start a
 // structure.
 struct Header {
     size_t length;
@@ -51,32 +50,31 @@ struct Header {
 };
 static_assert(sizeof(Header) == sizeof(cmsghdr) && sizeof(Header) == CMSG_LEN(0));
 
-// Reads the packet information in `length` bytes that the kernel has written to `buffer` (aligned as a
-// cmsghdr).
+// Reads packet information in `length` bytes that the kernel has written to `buffer` (aligned as a cmsghdr).
 Arrival read(const void* buffer, size_t length, Choice choice);
 
 // Hands over to the program what the kernel has written for it.
 //
-//  - `source`, `source_length`: all messages, ours among them, as the kernel wrote them (aligned).
-//  - `hide`: the kinds that the program has not asked for.
-//  - `target`, `target_room`: the program's buffer and its length. May be null, may be `source` itself.
-//  - `flags`: the message's flags; MSG_CTRUNC is set if a message did not fit.
-//  - `target_writable`: so many of the buffer's bytes can be written.
+//   - `source`, `source_length`: all messages, ours among them, as the kernel wrote them (aligned).
+//   - `hide`: the kinds that the program has not asked for.
+//   - `target`, `target_room`: the program's buffer and its length. May be null, may be `source` itself.
+//   - `flags`: the message's flags. Sets MSG_CTRUNC if a message did not fit.
+//   - `target_writable`: how many bytes of the buffer can be written.
 //
-// Returns the msg_controllen that the kernel would have reported. Messages are cut and padded as put_cmsg()
-// in the kernel's net/core/scm.c does it.
+// Returns the msg_controllen that the kernel would have reported. Cuts and pads messages as put_cmsg() in the
+// kernel's net/core/scm.c does.
 size_t hand_over(const void* source, size_t source_length, unsigned hide, void* target, size_t target_room,
                  int& flags, size_t target_writable = SIZE_MAX);
 
 // True where hand_over() would write to the program's buffer.
 bool has_visible(const void* source, size_t source_length, unsigned hide);
 
-// Where a source may be appended to the program's own control messages, in `length` readable bytes of any
-// alignment: the end of the last one, aligned. Empty where they choose the source themselves, or where the
+// Returns where a source may be appended to the program's own control messages: the aligned end of the last
+// one. They take `length` readable bytes of any alignment. Empty where they choose the source, or where the
 // kernel will refuse them.
 std::optional<size_t> end_without_source(const void* buffer, size_t length);
 
-// Makes `ours` the program's message with another control buffer, but for msg_flags.
+// Makes `ours` the program's message with another control buffer. Leaves msg_flags as it is.
 [[gnu::always_inline]] inline void replace_control(const msghdr& theirs, msghdr& ours, void* buffer,
                                                    size_t length) {
     static_assert(offsetof(msghdr, msg_name) == 0 &&
@@ -86,7 +84,7 @@ std::optional<size_t> end_without_source(const void* buffer, size_t length);
     ours.msg_controllen = length;
 }
 
-// Writes a whole message, padding and all, and returns the bytes it takes.
+// Writes a whole message with its padding. Returns the bytes that it takes.
 template <typename Data>
 size_t write_message(void* buffer, int level, int type, const Data& data) {
     struct {
@@ -101,8 +99,8 @@ size_t write_message(void* buffer, int level, int type, const Data& data) {
     return sizeof message;
 }
 
-// Writes the message that makes `local` the source to `buffer`, which has room for own_space bytes (aligned).
-// Returns the bytes it takes.
+// Writes to `buffer` the message that makes `local` the source. `buffer` has room for own_space bytes
+// (aligned). Returns the bytes that the message takes.
 inline size_t write_source(void* buffer, const Local& local) {
     if (local.address.is_ipv4()) [[likely]]
         return write_message(buffer, IPPROTO_IP, IP_PKTINFO,
@@ -111,10 +109,10 @@ inline size_t write_source(void* buffer, const Local& local) {
                          in6_pktinfo{local.address.ipv6(), local.interface_index});
 }
 
-// True where what write_source() has written names an IPv4 address.
+// True where a message from write_source() names an IPv4 address.
 bool is_ipv4_source(const void* message);
 
-// Reads back what write_source() has written as the last of `length` bytes of messages.
+// Reads back the source that write_source() has written as the last of `length` bytes of messages.
 Local read_source(const void* buffer, size_t length);
 
 } // namespace multihome::control

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT
 //
-// What tells one datagram from another, as the kernel has written it: the peer's name and our control
-// message, as few words as can be, and as cheap to compare as can be. A trait for each form that these come
-// in.
+// The words that tell one datagram from another: the peer's name and our control message, as the kernel has
+// written them. They are as few as can be, and as cheap to compare as can be. Each form that these come in
+// has a trait.
 //
 //   Ipv4    an AF_INET socket
 //   Ipv6    an IPv6 datagram on an AF_INET6 socket
 //   Mapped  an IPv4 datagram on an AF_INET6 socket: ip6_datagram_recv_common_ctl() writes its message, then
 //           ip_cmsg_recv() does
 //
-// `name_length` and `control_length` tell which it is. Of a datagram that reached us anywhere else, or
-// brought other messages, none of them is true.
+// `name_length` and `control_length` tell which form it is. A datagram has none of these forms if it reached
+// us anywhere else, or brought other messages.
 #pragma once
 
 #include "shim/base/address.hpp"
@@ -31,7 +31,7 @@ namespace family_detail {
     std::memcpy(&word, static_cast<const unsigned char*>(memory) + position, sizeof word);
     return word;
 }
-// The level and the type of a control message, which lie behind its length.
+// The level and the type of a control message, which follow its length.
 [[gnu::always_inline]] inline uint64_t kind_at(const void* control, size_t position) {
     return word_at(control, position + offsetof(control::Header, level));
 }
@@ -42,7 +42,7 @@ constexpr size_t ipv6_space = CMSG_SPACE(sizeof(in6_pktinfo));
 
 } // namespace family_detail
 
-// The words of one datagram. Those that a form does not use are not written.
+// The words of one datagram. A form does not write those that it does not use.
 struct RawDatagram {
     std::array<uint64_t, 3> name;
     std::array<uint64_t, 2> arrival;
@@ -52,7 +52,7 @@ struct Ipv4 {
     static constexpr socklen_t name_length = sizeof(sockaddr_in);
     static constexpr size_t control_length = family_detail::ipv4_space;
 
-    // False where the messages are others after all.
+    // False where the messages turn out to be others.
     [[gnu::always_inline]] static bool read_words(const void* name, const void* control, RawDatagram& raw) {
         using namespace family_detail;
         // The family, the port, the address; ipi_spec_dst and ipi_addr.
@@ -60,15 +60,15 @@ struct Ipv4 {
         raw.name[0] = word_at(name, 0);
         return kind_at(control, 0) == ipv4_kind;
     }
-    // Also false where it is another form in other ways, of which no conversation becomes steady.
+    // False also where the datagram has another form in other ways. Such conversations never become steady.
     [[gnu::always_inline]] static bool read(const void* name, const void* control, RawDatagram& raw) {
         return read_words(name, control, raw) && address_family(raw.name[0]) == AF_INET && is_to_one(raw);
     }
-    // False where the datagram was sent to a group, or was queued before the option was on.
+    // False where the datagram went to a group, or was queued before the option was on.
     static bool is_to_one(const RawDatagram& raw) {
         return raw.arrival[0] >> 32 == (raw.arrival[0] & 0xffffffff) && raw.arrival[0] != 0;
     }
-    // Nothing else that takes so much space comes alone on a socket of ours.
+    // Does not look at the kind: on a socket of ours, no other message of this length comes alone.
     [[gnu::always_inline]] static bool is_arrival(const RawDatagram& raw, const void* control) {
         return family_detail::word_at(control, addresses_at) == raw.arrival[0];
     }
@@ -76,8 +76,8 @@ struct Ipv4 {
     [[gnu::always_inline]] static Address local(const RawDatagram& raw) {
         return Address::from_ipv4({static_cast<in_addr_t>(raw.arrival[0] >> 32)});
     }
-    // True where the control message that chooses a source (control::write_source()) names the address that
-    // this datagram was sent to. `message` tells its length and its words.
+    // True where a control message that chooses a source (control::write_source()) names the address that
+    // this datagram went to. `message` tells its length and its words.
     template <typename Message>
     [[gnu::always_inline]] static bool is_source(const RawDatagram& raw, const Message& message) {
         return message.length() == CMSG_LEN(sizeof(in_pktinfo)) &&
@@ -99,7 +99,7 @@ struct Ipv6 {
         return kind_at(control, 0) == ipv6_kind;
     }
     [[gnu::always_inline]] static bool read(const void* name, const void* control, RawDatagram& raw) {
-        // A link-local address takes its interface, and the peer's its scope: none of this form's words.
+        // A link-local address needs its interface, and such a peer its scope. These words have neither.
         return read_words(name, control, raw) && address_family(raw.name[0]) == AF_INET6 &&
                !Address{raw.name[1], raw.name[2]}.is_link_local() && !local(raw).is_link_local();
     }
@@ -119,8 +119,7 @@ struct Ipv6 {
         if (message.length() == CMSG_LEN(sizeof(in6_pktinfo))) [[likely]]
             return ((message.word_at(CMSG_LEN(0)) ^ raw.arrival[0]) |
                     (message.word_at(CMSG_LEN(8)) ^ raw.arrival[1])) == 0;
-        // An IPv4 datagram on a socket without IP_PKTINFO: a mapped address, whose bytes lie as in Ipv4's
-        // word.
+        // An IPv4 datagram on a socket without IP_PKTINFO: a mapped address, with its bytes as in Ipv4.
         return local(raw).is_ipv4() && Ipv4::is_source({{}, {raw.arrival[1], 0}}, message);
     }
 
@@ -157,8 +156,8 @@ struct Mapped : Ipv6 {
     }
 };
 
-// True where `name`, of this length, is that of the datagram. The family, in the first word, tells the name's
-// form: of another length it is none that is sent to, or one of which no more is looked at.
+// True where `name`, of this length, is that of the datagram. The family in the first word tells the form of
+// the name. With another length, a name cannot be sent to, or its other words do not count.
 [[gnu::always_inline]] inline bool is_name(const RawDatagram& raw, const void* name, socklen_t length) {
     using namespace family_detail;
     return word_at(name, 0) == raw.name[0] &&

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT
 //
-// The kernel's interface, as far as headers for programs do not have it, or not under one name for all
-// processors.
+// Constants of the kernel's interface. Headers for programs lack them, or name them by processor.
 #pragma once
 
 #include <climits>
 #include <cstddef>
+#include <cstdint>
 #include <sys/syscall.h>
 
 namespace multihome {
 
-// What libc calls for fstat() and mmap(): 32-bit kernels have older calls of these names, and that fstat()
-// fills in another structure.
+// The numbers of what libc calls for fstat(), mmap() and clock_gettime(). 32-bit kernels have older calls of
+// these names, and their old fstat() fills in another structure.
 #if defined(SYS_fstat64)
 constexpr long number_of_fstat = SYS_fstat64;
 #else
@@ -28,14 +28,17 @@ constexpr long number_of_clock_gettime = SYS_clock_gettime64;
 constexpr long number_of_clock_gettime = SYS_clock_gettime;
 #endif
 
-// What tells recvfrom() from recvmsg(), and sendto() from sendmsg(): the lengths that both treat alike, where
-// the kernel cuts longer ones (MAX_RW_COUNT) in one of them; and MSG_CMSG_COMPAT (include/linux/socket.h), a
-// flag that the call for messages refuses and the other one ignores.
+// Where recvfrom() differs from recvmsg(), and sendto() from sendmsg(). Both treat lengths up to this one
+// alike; the kernel cuts longer ones in one of them (MAX_RW_COUNT). The call for messages refuses the flag
+// MSG_CMSG_COMPAT (include/linux/socket.h), and the other one ignores it.
 constexpr size_t maximum_length = INT_MAX & ~4095;
 constexpr int msg_cmsg_compat = INT_MIN;
 
-// MSG_PROBE, the same header: look up the route, then stop before anything is sent and before a pending error
-// is taken from the socket (ip_make_skb(), ip6_make_skb()).
+// The first of the ports that the kernel chooses from, as it is set at first (net.ipv4.ip_local_port_range).
+constexpr uint16_t first_given_port = 32768;
+
+// MSG_PROBE, from the same header: looks up the route, then stops before it sends anything and before it
+// takes a pending error from the socket (ip_make_skb(), ip6_make_skb()).
 constexpr int msg_probe = 0x10;
 
 } // namespace multihome

@@ -4,6 +4,7 @@
 #include "shim/base/next_definitions.hpp"
 
 #include <climits>
+#include <csignal>
 #include <cstdlib>
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -34,7 +35,8 @@ long detail::system_call(long number, long a, long b, long c, long d, long e, lo
     asm volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory");
     return x0;
 #elif defined(__i386__)
-    // The sixth argument goes in ebp, which may be the compiler's frame pointer: it is changed inside only.
+    // The sixth argument goes in ebp. That may be the compiler's frame pointer, so this saves it and puts it
+    // back.
     long result = number;
     asm volatile("pushl %6\n\t"
                  "pushl %%ebp\n\t"
@@ -53,7 +55,7 @@ long detail::system_call(long number, long a, long b, long c, long d, long e, lo
     register long r3 asm("r3") = d;
     register long r4 asm("r4") = e;
     register long r5 asm("r5") = f;
-    // The number goes in r7, which is the frame pointer of Thumb code: it is changed inside only.
+    // The number goes in r7, which is the frame pointer of Thumb code. So this saves r7 and puts it back.
     long kept;
     asm volatile("mov %1, r7\n\t"
                  "mov r7, %2\n\t"
@@ -70,13 +72,13 @@ long detail::system_call(long number, long a, long b, long c, long d, long e, lo
 
 namespace {
 
-// A system call as a function of the type of `next`.
+// Returns a function of the type of `next` that makes a system call.
 template <long number, typename Definition, typename Result, typename... Arguments>
 constexpr auto* call(const Next<Definition, Result(Arguments...)>& /*next*/) {
     return +[](Arguments... arguments) { return static_cast<Result>(checked_syscall(number, arguments...)); };
 }
 
-// What is called where there is no next definition (yet): one for each line of symbols.def.
+// The functions to call where there is no next definition (yet): one for each line of symbols.def.
 namespace raw {
 
 constexpr auto* socket = call<SYS_socket>(libc::socket);
@@ -98,7 +100,7 @@ int dup2(int old_fd, int new_fd) {
 constexpr auto* fcntl = call<SYS_fcntl>(libc::fcntl);
 constexpr auto* fcntl64 = call<SYS_fcntl>(libc::fcntl64);
 constexpr auto* pidfd_getfd = call<SYS_pidfd_getfd>(libc::pidfd_getfd);
-// Where there is no other, fork() is one (POSIX.1-2001).
+// fork() may stand in for vfork() (POSIX.1-2001).
 constexpr auto* vfork = ::fork;
 constexpr auto* setsockopt = call<SYS_setsockopt>(libc::setsockopt);
 constexpr auto* getsockopt = call<SYS_getsockopt>(libc::getsockopt);

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// The next definitions of the interposed functions: what the program would have called without the shim,
-// another preloaded object's function included. Everything that leaves the shim leaves through here.
+// The next definitions of the interposed functions: what the program would have called without the shim. This
+// may be another preloaded object's function. Everything that leaves the shim leaves through here.
 #pragma once
 
 #include <cerrno>
-#include <csignal>
 #include <cstdint>
 #include <ctime>
 #include <sys/socket.h>
@@ -17,15 +16,14 @@ namespace detail {
 long system_call(long number, long a = 0, long b = 0, long c = 0, long d = 0, long e = 0, long f = 0);
 }
 
-// Makes the system call itself, without any libc function, and returns the kernel's word for it (-errno on
-// failure). Async-signal-safe.
+// Makes the system call without libc. Returns the kernel's result: -errno on failure. Async-signal-safe.
 template <typename... Arguments>
 long raw_syscall(long number, Arguments... arguments) {
     // C-style casts, because the arguments are pointers and integers of all widths.
     return detail::system_call(number, ((long)arguments)...);
 }
 
-// The same as libc would make it: -1 and errno on failure.
+// Makes the same call as libc would: -1 and errno on failure.
 template <typename... Arguments>
 long checked_syscall(long number, Arguments... arguments) {
     const long result = raw_syscall(number, arguments...);
@@ -36,17 +34,17 @@ long checked_syscall(long number, Arguments... arguments) {
     return result;
 }
 
-// The definition of `name` that comes after ours, or `raw` where there is none. Called from inside itself
-// (see Next) it returns `raw` and sets `final` to false. Leaves errno alone.
+// Returns the definition of `name` that comes after ours, or `raw` where there is none. When called from
+// inside itself (see Next), returns `raw` and sets `final` to false. Leaves errno alone.
 void* find_next(const char* name, void* raw, bool& final);
 
-// A function's next definition, resolved on first use, so that it works before any constructor has run.
+// A function's next definition. It is resolved on first use, so that it works before any constructor has run.
 //
-// dlsym() may call an allocator, and that may be a preloaded one that makes interposed calls of its own while
-// it starts. Such nested calls, and functions that this libc does not have, go to `raw`, which makes the
-// system call directly.
+// dlsym() may call an allocator. A preloaded one may make interposed calls of its own while it starts. Such
+// nested calls go to `raw`, which makes the system call directly. So do the functions that this libc does not
+// have.
 //
-// After the first call a call is one jump through a pointer.
+// After the first, each call is one jump through a pointer.
 template <typename Definition, typename Signature>
 class Next;
 
@@ -57,13 +55,13 @@ public:
 
     // Async-signal-safe once resolved. Not noexcept: glibc unwinds a cancelled thread through this frame.
     Result operator()(Arguments... arguments) const {
-        // A plain load, which becomes part of the call: an aligned pointer is read whole on every processor,
-        // the pointed-to code was mapped before dlsym() could return it, and every thread that resolves
-        // stores the same value, nearly always before there is a second thread (resolve_all()).
+        // A plain load, which becomes part of the call. Every processor reads an aligned pointer whole. The
+        // code behind it was mapped before dlsym() could return it. Every thread that resolves stores the
+        // same value, nearly always before there is a second thread (resolve_all()).
         return function(arguments...);
     }
 
-    // With a definition that is known already, or else with dlsym()'s.
+    // Takes `definition`; where that is null, asks dlsym().
     void resolve(void* definition) const {
         if (definition != nullptr)
             __atomic_store_n(&function, reinterpret_cast<Function*>(definition), __ATOMIC_RELAXED);
@@ -71,8 +69,7 @@ public:
             resolve();
     }
 
-    // The function itself, for who has to jump to it. Leaves errno alone, and once it is resolved dlerror()
-    // too.
+    // Returns the function, for a jump to it. Leaves errno alone, and dlerror() too once it is resolved.
     Function* get() const { return function != resolve_and_call ? function : resolve(); }
 
     Function* resolve() const {
@@ -92,7 +89,7 @@ private:
 };
 
 #if __SIZEOF_POINTER__ == 4
-// A time in programs that were compiled with _TIME_BITS=64.
+// A time, in programs that were compiled with _TIME_BITS=64.
 struct Time64 {
     int64_t seconds;
     int32_t nanoseconds;

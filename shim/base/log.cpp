@@ -8,6 +8,7 @@
 #include <arpa/inet.h>
 #include <atomic>
 #include <chrono>
+#include <csignal>
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <spdlog/details/log_msg.h>
@@ -20,12 +21,12 @@ namespace multihome::log {
 
 namespace {
 
-// What a line takes are system calls of our own, which the program's interposed functions do not see.
+// A line needs raw system calls only, which the program's interposed functions do not see.
 using libc::raw_syscall;
 using permissions::may;
 using spdlog::details::log_msg;
 
-// The same numbers, but for that of `off`, which no line has.
+// The numbers are the same but for `off`, which no line has.
 constexpr spdlog::level::level_enum to_spdlog(LogLevel level) {
     return static_cast<spdlog::level::level_enum>(level);
 }
@@ -40,13 +41,12 @@ unsigned priority_of(const log_msg& message) {
                                                   : 7;
 }
 
-// Asked of the kernel each time: a forked child has another number.
+// Asks the kernel each time, because a forked child has another number.
 long process_number() {
     return raw_syscall(SYS_getpid);
 }
 
-// The kernel's clock that the vdso reads on every machine. Not with ::now(), which brings more of libstdc++
-// along.
+// Reads the clock that the vdso reads on every machine. Not by ::now(), which brings more of libstdc++ along.
 spdlog::log_clock::time_point now() {
     timespec time{};
     clock_gettime(CLOCK_REALTIME_COARSE, &time);
@@ -55,16 +55,16 @@ spdlog::log_clock::time_point now() {
         duration_cast<spdlog::log_clock::duration>(seconds{time.tv_sec} + nanoseconds{time.tv_nsec})};
 }
 
-// A line as one of the targets wants it: a text, and what stands before it.
+// Room for a line: a text, and what a target wants before it.
 using Line = char[longest_text + 100];
 
-// Puts the last `width` digits of `number` there. (A width in a pattern brings most of fmt along.)
+// Writes the last `width` digits of `number` to `at`. (A width in a pattern brings most of fmt along.)
 void put_digits(char* at, int width, int64_t number) {
     for (; width > 0; number /= 10)
         at[--width] = static_cast<char>('0' + number % 10);
 }
 
-// In UTC, because localtime() takes a lock and reads files.
+// The time is in UTC, because localtime() takes a lock and reads files.
 std::string_view line_for_file(Line& line, const log_msg& message) {
     using namespace std::chrono;
     const auto day = floor<days>(message.time);
@@ -82,39 +82,39 @@ std::string_view line_for_file(Line& line, const log_msg& message) {
                         spdlog::level::to_string_view(message.level), message.payload);
 }
 
-// sd-daemon(3): the journal adds time and process itself.
+// The form of sd-daemon(3). The journal adds time and process itself.
 std::string_view line_for_journal(Line& line, const log_msg& message) {
     return put_together(line, FMT_COMPILE("<{}>multihome: {}\n"), priority_of(message), message.payload);
 }
 
-// RFC 3164 without the time, which the receiver adds.
+// The form of RFC 3164 without the time, which the receiver adds.
 std::string_view line_for_syslog(Line& line, const log_msg& message) {
     constexpr unsigned daemon = 3U << 3;
     return put_together(line, FMT_COMPILE("<{}>multihome[{}]: {}"), daemon | priority_of(message),
                         process_number(), message.payload);
 }
 
-// What a descriptor stands for.
+// Tells which file a descriptor stands for.
 struct FileIdentity {
     uint64_t device = 0;
     uint64_t inode = 0;
     mode_t mode = 0; // 0: nothing
 
-    // Whose rights have changed is still the same.
+    // A file whose permissions have changed is still the same.
     bool is_same(const FileIdentity& other) const {
         return device == other.device && inode == other.inode && ((mode ^ other.mode) & S_IFMT) == 0;
     }
 };
 
 FileIdentity identity_of(int fd) {
-    struct stat64 status; // as the kernel fills it in on all of our architectures
+    struct stat64 status; // the kernel fills it in like this on all of our architectures
     if (raw_syscall(number_of_fstat, fd, &status) != 0)
         return {};
     return {status.st_dev, status.st_ino, status.st_mode};
 }
 
-// Written once, by the loader's call, before there are threads. Among the initialized data, because each
-// process writes there at its start already: a page less.
+// Written once, from the constructor, before there are threads. It is among the initialized data, to which
+// each process writes at its start already: a page less.
 [[gnu::section(".data")]] constinit FileIdentity standard_error;
 [[gnu::section(".data")]] constinit bool standard_error_is_network = false;
 
@@ -123,14 +123,14 @@ bool may_use_standard_error() {
            identity_of(STDERR_FILENO).is_same(standard_error);
 }
 
-// Signals as the kernel's sigset_t has them.
+// A set of signals, as the kernel's sigset_t has it.
 using SignalSet = uint64_t;
 constexpr SignalSet set_of(int signal) {
     return SignalSet{1} << (signal - 1);
 }
 
-// Writes `line` by one write(2). The signal that this kind of file may raise for it is held back, and taken
-// back where it was raised. Returns the kernel's word for it.
+// Writes `line` by one write(2), and returns the kernel's result. Holds back the signal that a write to this
+// kind of file may raise, and takes it back if it was raised.
 long write_without_signal(int fd, mode_t mode, std::string_view line) {
     const SignalSet held = S_ISFIFO(mode) || S_ISSOCK(mode) ? set_of(SIGPIPE) // nobody reads
                            : S_ISREG(mode)                  ? set_of(SIGXFSZ) // RLIMIT_FSIZE
@@ -140,7 +140,7 @@ long write_without_signal(int fd, mode_t mode, std::string_view line) {
     SignalSet before = 0;
     SignalSet waiting = 0;
     raw_syscall(SYS_rt_sigprocmask, SIG_BLOCK, &held, &before, sizeof held);
-    // One that the program itself holds back may be waiting already, and is the program's.
+    // The program may hold the signal back itself. One that is waiting then is the program's.
     const bool program_holds_it = (before & held) != 0;
     if (program_holds_it)
         raw_syscall(SYS_rt_sigpending, &waiting, sizeof waiting);
@@ -154,8 +154,8 @@ long write_without_signal(int fd, mode_t mode, std::string_view line) {
     return result;
 }
 
-// Root follows no symbolic link: whoever may write to a directory on the way could lead it to any file.
-// O_NONBLOCK: opening a FIFO must not wait for a reader.
+// Opens the log file. Root follows no symbolic link: whoever may write to a directory on the way could lead
+// it to any file. O_NONBLOCK, because opening a FIFO must not wait for a reader.
 long open_file(const char* name) {
     constexpr int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
     constexpr long mode = 0640;
@@ -167,7 +167,7 @@ long open_file(const char* name) {
         how.resolve = RESOLVE_NO_SYMLINKS;
         opened = raw_syscall(SYS_openat2, AT_FDCWD, name, &how, sizeof how);
     }
-    // Before Linux 5.6 only the last part of the name is looked at.
+    // Before Linux 5.6 the kernel can check only the last part of the name.
     if (opened == -ENOSYS)
         opened = raw_syscall(SYS_openat, AT_FDCWD, name, flags | O_NOFOLLOW, mode);
     if (opened == -ELOOP && raw_syscall(SYS_geteuid) != 0)
@@ -175,14 +175,14 @@ long open_file(const char* name) {
     return opened;
 }
 
-// Appends `line` to a regular file, which is made if it is not there. Negative: why not.
+// Appends `line` to a regular file, which it makes if there is none. Returns -errno on failure.
 long append_to_file(const char* name, std::string_view line) {
     const long opened = open_file(name);
     if (opened < 0)
         return opened;
     const int fd = static_cast<int>(opened);
     const mode_t mode = identity_of(fd).mode;
-    // ENXIO is also what the kernel says of a FIFO that nobody reads.
+    // ENXIO, as the kernel says of a FIFO that nobody reads.
     const long result = S_ISREG(mode) ? write_without_signal(fd, mode, line) : -ENXIO;
     raw_syscall(SYS_close, fd);
     return result;
@@ -227,7 +227,7 @@ bool is_first(std::atomic<bool>& told) {
     return !told.exchange(true, std::memory_order_relaxed);
 }
 
-// A line about lines.
+// Returns a line about lines, with the time of `other`.
 log_msg at_time_of(const log_msg& other, spdlog::level::level_enum level, std::string_view text) {
     return {other.time, {}, other.logger_name, level, {text.data(), text.size()}};
 }
@@ -285,7 +285,7 @@ void remember_standard_error() {
     standard_error = identity_of(STDERR_FILENO);
     if (!S_ISSOCK(standard_error.mode))
         return;
-    // What is written to a socket of the internet goes to the other end.
+    // A socket of the internet would carry our lines to the other end.
     int domain = AF_UNSPEC;
     socklen_t length = sizeof domain;
     raw_syscall(SYS_getsockopt, STDERR_FILENO, SOL_SOCKET, SO_DOMAIN, &domain, &length);
@@ -294,7 +294,7 @@ void remember_standard_error() {
 
 void write_line(LogLevel level, std::string_view text) {
     const libc::ErrnoGuard keep_errno;
-    // Made for each line: there is nothing that an interrupted or forked thread could leave half made.
+    // Made for each line, so that no interrupted or forked thread leaves it half made.
     Sink sink;
     sink.log({now(), {}, "multihome", to_spdlog(level), {text.data(), text.size()}});
 }

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: MIT
 //
-// What an operator reads. Off the packet path unless the operator asks for `debug`. A line takes no memory
-// but the stack and no lock, and is written by one write(2), so that it may come from a signal handler or a
-// forked child.
+// What an operator reads. It stays off the packet path unless the operator asks for `debug`. A line takes no
+// lock, and no memory but the stack, and one write(2) writes it. So a signal handler or a forked child may
+// write one.
 //
-// It goes to the first of these that can be written:
+// A line goes to the first of these that can be written:
 //
-//  1. MULTIHOME_LOG_FILE, a regular file, opened for each line: no descriptor is kept, because the program
-//     may close it, or be surprised by it. What a later chroot() or setuid() makes of the name holds for the
-//     next line.
-//  2. Standard error, while that still is the file that it was when the program started, and no network
+//  1. MULTIHOME_LOG_FILE, a regular file, opened for each line. No descriptor is kept, because the program
+//     may close it, or be surprised by it. If a chroot() or setuid() later changes what the name means, that
+//     holds for the next line.
+//  2. Standard error, while it still is the file that it was when the program started, and no network
 //     connection. In the journal (JOURNAL_STREAM) a line carries its priority instead of the time.
 //  3. Syslog (/dev/log).
 //
-// The first line that cannot be written where it should says so, and why, where it goes instead.
+// The first line that cannot go where it should says why, and where lines go instead.
 //
-// A line never kills: SIGPIPE and SIGXFSZ, which a write may raise, are taken back.
+// A line never kills: we take back SIGPIPE and SIGXFSZ, which a write may raise.
 #pragma once
 
 #include "shim/base/address.hpp"
@@ -26,28 +26,28 @@
 
 namespace multihome::log {
 
-// True where lines of this level are wanted. Async-signal-safe.
+// True where the operator wants lines of this level. Async-signal-safe.
 inline bool wanted(LogLevel level) {
     return level >= settings::get().log_level && level != LogLevel::off;
 }
 
-// Remembers what standard error is. A daemon that closes it may get its number for a data file, and a line of
-// ours must not land there.
+// Remembers which file standard error is. A daemon may close it and get its number for a data file, which
+// must get no line of ours.
 void remember_standard_error();
 
-constexpr size_t longest_text = 400; // what is beyond is cut
+constexpr size_t longest_text = 400; // a longer text is cut
 
-// Puts `text` together in `room`, cut where that is full. `pattern`: an FMT_COMPILE(), which takes no memory
-// and brings nothing of fmt along but what this text needs.
+// Formats a text into `room`, and cuts it where that is full. `pattern`: an FMT_COMPILE(), which takes no
+// memory and brings along only what this text needs of fmt.
 template <size_t Size, typename Pattern, typename... Arguments>
 std::string_view put_together(char (&room)[Size], const Pattern& pattern, const Arguments&... arguments) {
     return {room, fmt::format_to_n(room, Size, pattern, arguments...).out};
 }
 
-// Writes a line, whether it is wanted or not. Leaves errno alone.
+// Writes a line, wanted or not. Leaves errno alone.
 [[gnu::cold]] void write_line(LogLevel level, std::string_view text);
 
-// Writes a line if it is wanted, see put_together(). Leaves errno alone.
+// Writes a line if it is wanted (see put_together()). Leaves errno alone.
 template <typename Pattern, typename... Arguments>
 [[gnu::cold]] void write(LogLevel level, const Pattern& pattern, const Arguments&... arguments) {
     if (!wanted(level))

@@ -37,10 +37,10 @@ bool memory_is_locked() {
     const libc::ErrnoGuard keep_errno;
     const auto page_size = static_cast<size_t>(sysconf(_SC_PAGESIZE));
     void* page = map(page_size, MAP_PRIVATE);
-    // Where even a page is refused there is no memory, or RLIMIT_MEMLOCK is used up (EAGAIN, mmap(2)).
+    // EAGAIN: RLIMIT_MEMLOCK is used up (mmap(2)). Otherwise there is no memory even for a page.
     if (page == MAP_FAILED)
         return errno == EAGAIN;
-    // A page that nobody has touched is in memory only where the kernel has put it there to lock it.
+    // A page that nobody has touched is in memory only if the kernel has locked it there.
     unsigned char resident = 0;
     const bool locked = mincore(page, page_size, &resident) == 0 && (resident & 1) != 0;
     munmap(page, page_size);

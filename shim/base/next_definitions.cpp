@@ -10,7 +10,7 @@
 #include <link.h>
 #include <sys/auxv.h>
 
-// The header of this object, from the linker.
+// The header of this object. The linker defines it.
 extern "C"
     [[gnu::visibility("hidden")]] const ElfW(Ehdr) __ehdr_start; // NOLINT(bugprone-reserved-identifier)
 
@@ -18,7 +18,7 @@ namespace multihome::libc {
 
 namespace {
 
-// The dynamic symbols of a loaded object, see "Hash Table" in the System V ABI and glibc's elf/dl-lookup.c.
+// The dynamic symbols of a loaded object. See "Hash Table" in the System V ABI, and glibc's elf/dl-lookup.c.
 class Symbols {
 public:
     explicit Symbols(const dl_phdr_info& object) : base_(object.dlpi_addr) {
@@ -27,7 +27,7 @@ public:
                 read_dynamic(at<ElfW(Dyn)>(base_ + object.dlpi_phdr[index].p_vaddr));
     }
 
-    // False where the object can only be asked by dlsym().
+    // False where only dlsym() can ask the object.
     bool can_be_asked() const { return hashes_ != nullptr && symbols_ != nullptr && names_ != nullptr; }
 
     // Null where the object has no such symbol.
@@ -63,7 +63,7 @@ private:
 
     void read_dynamic(const ElfW(Dyn) * entry) {
         for (; entry->d_tag != DT_NULL; ++entry) {
-            // glibc's loader has added where the object lies, others have not.
+            // glibc's loader has added the object's base address, others have not.
             const ElfW(Addr) value = entry->d_un.d_ptr;
             const ElfW(Addr) address = value < base_ ? base_ + value : value;
             if (entry->d_tag == DT_GNU_HASH)
@@ -77,7 +77,7 @@ private:
         }
     }
 
-    // A definition that is there for old programs only (its version is hidden) is none.
+    // A definition with a hidden version is there for old programs only, and does not count.
     bool is(uint32_t symbol, const char* name) const {
         constexpr uint16_t hidden = 0x8000;
         return symbols_[symbol].st_shndx != SHN_UNDEF &&
@@ -92,7 +92,7 @@ private:
     const uint16_t* versions_ = nullptr;
 };
 
-// Where an object lies that has a definition: libc, and what else is preloaded.
+// The memory of an object that defines an interposed function: libc, or another preloaded one.
 struct Range {
     uintptr_t first;
     uintptr_t end;
@@ -104,7 +104,7 @@ struct Range {
 };
 struct Definers {
     unsigned count;
-    std::array<Range, 8> ranges; // of further ones nothing is known
+    std::array<Range, 8> ranges; // of more objects we know nothing
 
     void add(const dl_phdr_info& object) {
         if (count == ranges.size())
@@ -121,8 +121,8 @@ struct Definers {
         ranges[count++] = range;
     }
 };
-// Written when the library is loaded, and not again. Beside the pointers to the functions, which are written
-// then as well: a page of its own would cost every process a page fault.
+// Written once, when the library is loaded, as are the pointers to the functions. It lies beside them,
+// because a page of its own would cost every process a page fault.
 [[gnu::section(".data")]] constinit Definers definers{};
 
 struct Search {
@@ -130,8 +130,7 @@ struct Search {
     bool after_this_object = false;
 };
 
-// Called for each loaded object, in the order in which they are searched. Not 0: no more, dlsym() has to tell
-// the rest.
+// Called for each loaded object, in the order of the search. Other than 0 is a stop: dlsym() tells the rest.
 int visit(dl_phdr_info* object, size_t, void* argument) {
     auto& search = *static_cast<Search*>(argument);
     if (!search.after_this_object) {
@@ -139,7 +138,7 @@ int visit(dl_phdr_info* object, size_t, void* argument) {
                                    reinterpret_cast<const char*>(&__ehdr_start) + __ehdr_start.e_phoff;
         return 0;
     }
-    // The kernel's own object is not searched by dlsym() either.
+    // dlsym() does not search the kernel's own object either.
     if (object->dlpi_addr == getauxval(AT_SYSINFO_EHDR))
         return 0;
     const Symbols symbols(*object);
@@ -155,7 +154,7 @@ int visit(dl_phdr_info* object, size_t, void* argument) {
             all_found = false;
             continue;
         }
-        // An IFUNC has to be asked for the function.
+        // An IFUNC has to be called to tell the function.
         if (ELF64_ST_TYPE(symbol->st_info) != STT_FUNC)
             return 1;
         has_any = true;

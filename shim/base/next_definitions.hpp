@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// What dlsym(RTLD_NEXT) finds, for a list of functions at once and at a small part of its cost, which every
-// process pays that loads the library: one walk over the loaded objects that come after this one, and in each
-// its table of hashes (DT_GNU_HASH) asked for those names that are still missing.
+// Finds what dlsym(RTLD_NEXT) finds, for a list of functions at once. Every process that loads the library
+// pays for this, so it costs a small part of what dlsym() does. It walks once over the objects that come
+// after this one, and asks the table of hashes (DT_GNU_HASH) of each for the names that are still missing.
 #pragma once
 
 #include <cstddef>
@@ -12,9 +12,9 @@
 namespace multihome::libc {
 
 struct WantedFunction {
-    char name[20]; // in here, because a pointer would have to be relocated at each start
+    char name[20]; // no pointer, because that would have to be relocated at each start
     uint32_t hash;
-    void* definition; // null where it has not been found: dlsym() has to tell
+    void* definition; // null where it was not found: dlsym() tells
 
     template <size_t Size>
     constexpr explicit WantedFunction(const char (&text)[Size]) : name{}, hash(5381), definition(nullptr) {
@@ -27,7 +27,7 @@ struct WantedFunction {
     }
 };
 
-// Looks for all of them. To be called when the program is loaded, before it may have opened more objects.
+// Looks for all of them. Call this when the program is loaded, before it may have opened more objects.
 void find_next_definitions(std::span<WantedFunction> functions);
 
 // True where both addresses lie in one of the objects that had a next definition. Async-signal-safe.

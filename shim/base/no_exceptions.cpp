@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// Nothing is thrown and nothing allocated in here, but the headers of the standard library and of fmt refer
-// to what would do so. These are the functions of the C++ ABI behind that, hidden as all that we do not
-// export. Without them libstdc++'s own would be linked in: an unwinder, a demangler, and a constructor that
-// allocates 72 KiB in each process. They are never called; if one were, the program would end as it does for
-// an exception that nobody catches.
+// Stand-ins for the functions of the C++ ABI that throw and allocate. Nothing in here throws or allocates,
+// but the headers of the standard library and of fmt refer to these functions. Without the stand-ins, the
+// linker would take in libstdc++'s own: an unwinder, a demangler, and a constructor that allocates 72 KiB in
+// each process.
+//
+// They are hidden, as is all that we do not export, and are never called. If one were, the program would end
+// as it does for an exception that nobody catches.
 #include <cstddef>
 #include <cstdlib>
 #include <new>

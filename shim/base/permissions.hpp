@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // What the program's system-call filters (seccomp(2)) have left us to do. Everything that we do beside the
-// program's own calls is one of these activities, and is not done where one of its system calls is forbidden;
-// which calls those are says sockets/system_call_filter.cpp.
+// program's own calls is one of these activities. We do not do one if a filter forbids any of its system
+// calls, which sockets/system_call_filter.cpp lists.
 #pragma once
 
 #include <atomic>
@@ -10,10 +10,10 @@
 
 namespace multihome {
 
-// A bit each; a value may stand for several.
+// One bit each. A value may stand for several.
 enum class Activity : uint32_t {
     none = 0,
-    packets = 1U << 0,             // the packet path: recvmsg() for recvfrom(), and what it takes beside that
+    packets = 1U << 0,             // the packet path: recvmsg() for recvfrom(), and what else it needs
     mapping = 1U << 1,             // memory of our own (base/mapping)
     asking_for_locks = 1U << 2,    // is memory locked? (base/mapping)
     random_key = 1U << 3,          // the key of the peer table from getrandom(2)
@@ -37,7 +37,7 @@ enum class Activity : uint32_t {
 constexpr Activity operator|(Activity one, Activity other) {
     return static_cast<Activity>(static_cast<uint32_t>(one) | static_cast<uint32_t>(other));
 }
-// True where `some` has an activity that `others` has too.
+// True where both have an activity in common.
 constexpr bool overlap(Activity some, Activity others) {
     return (static_cast<uint32_t>(some) & static_cast<uint32_t>(others)) != 0;
 }
@@ -45,16 +45,16 @@ constexpr bool overlap(Activity some, Activity others) {
 namespace permissions {
 
 namespace detail {
-// Relaxed throughout: set by the thread that is about to be filtered.
+// Relaxed throughout: the thread that sets it is the one that is about to be filtered.
 inline constinit std::atomic<uint32_t> forbidden{0};
 } // namespace detail
 
-// Async-signal-safe.
+// True where no filter forbids the activity. Async-signal-safe.
 inline bool may(Activity activity) {
     return !overlap(static_cast<Activity>(detail::forbidden.load(std::memory_order_relaxed)), activity);
 }
 
-// From now on, for good, as the filters are.
+// Forbids activities for good: a filter is never taken back.
 inline void forbid(Activity activities) {
     detail::forbidden.fetch_or(static_cast<uint32_t>(activities), std::memory_order_relaxed);
 }

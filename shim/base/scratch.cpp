@@ -27,8 +27,8 @@ void unmap_thread_area() {
     thread_area.size = 0;
 }
 
-// The thread has ended but for the destructors of others, which may still send: each of their calls maps an
-// area of its own, because nobody would unmap one that is kept.
+// The thread has ended, but for other destructors, which may still send. Each of their calls maps an area of
+// its own, because nobody would unmap one that is kept.
 void thread_ended(void*) {
     unmap_thread_area();
     thread_area.in_use = true;
@@ -38,13 +38,13 @@ pthread_once_t key_once = PTHREAD_ONCE_INIT;
 pthread_key_t key;
 bool has_key = false;
 
-// The area of this thread, with `size` bytes at least; null where there is no memory, or nothing that would
-// unmap it.
+// The area of this thread, with `size` bytes at least; null where there is no memory, or nothing would unmap
+// it.
 void* area_of_thread(size_t size) {
     if (thread_area.size >= size)
         return thread_area.memory;
     pthread_once(&key_once, [] { has_key = pthread_key_create(&key, thread_ended) == 0; });
-    // The value says only that there is something to do when the thread ends.
+    // The value only says that there is something to do when the thread ends.
     if (!has_key || pthread_setspecific(key, &thread_area) != 0)
         return nullptr;
     unmap_thread_area();
@@ -59,12 +59,12 @@ void* area_of_thread(size_t size) {
 void* Scratch::take(size_t wanted) {
     if (wanted > size || area_ != nullptr)
         return nullptr;
-    // By powers of two, so that a thread whose calls grow maps a few times only.
+    // Grows by powers of two, so that a thread whose calls grow maps only a few times.
     size_ = std::max(smallest_area, std::bit_ceil(wanted));
     of_thread_ = !thread_area.in_use;
     if (!of_thread_)
         return area_ = mapping::create(size_, MAP_PRIVATE);
-    // Before the area is looked for: a signal handler must not change it meanwhile.
+    // Takes the area before it looks for it: a signal handler must not change it meanwhile.
     thread_area.in_use = true;
     area_ = area_of_thread(size_);
     if (area_ == nullptr)

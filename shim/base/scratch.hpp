@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Memory for calls that carry many messages, where a thread's stack may be too small for our copies of them.
-// A thread maps its area when it first needs one, and keeps it until it ends.
+// Memory for calls that carry many messages. A thread's stack may be too small for our copies of them. A
+// thread maps its area when it first needs one, and keeps it until it ends.
 #pragma once
 
 #include <cstddef>
@@ -9,12 +9,11 @@
 namespace multihome {
 
 // An area for the length of one call. A thread that is cancelled inside the call never gets to the
-// destructor; its area is unmapped when the thread has ended. A signal handler that needs one while the call
-// it interrupted does gets one of its own. Async-signal-safe after a thread's first use.
+// destructor; its area is unmapped when the thread has ended. A signal handler gets an area of its own if it
+// interrupts a call that uses the thread's. Async-signal-safe after a thread's first use.
 class Scratch {
 public:
-    // Room for the largest call that the kernel takes (UIO_MAXIOV, 1024 messages) with common control
-    // buffers.
+    // Holds the largest call that the kernel takes (UIO_MAXIOV, 1024 messages) with common control buffers.
     static constexpr size_t size = size_t{512} * 1024;
 
     Scratch() = default;
@@ -25,7 +24,7 @@ public:
     Scratch(const Scratch&) = delete;
     Scratch& operator=(const Scratch&) = delete;
 
-    // `wanted` bytes aligned for any type; null where there is no memory, or where that is beyond `size`.
+    // Returns `wanted` bytes, aligned for any type; null beyond `size`, and where there is no memory.
     void* take(size_t wanted);
 
 private:
@@ -33,7 +32,7 @@ private:
 
     void* area_ = nullptr;
     size_t size_ = 0;
-    bool of_thread_ = false; // else mapped for this call alone
+    bool of_thread_ = false; // it is the thread's; else it is mapped for this call alone
 };
 
 } // namespace multihome

@@ -17,14 +17,13 @@ namespace multihome::settings {
 
 namespace {
 
-// Among the initialized data, which each process writes to at its start already; untouched memory costs
-// nothing.
+// Among the initialized data, which each process writes to at its start. Untouched memory costs nothing.
 constinit Settings current;
 constinit std::bitset<65536> ports;
 constinit char log_file[PATH_MAX];
 
-// Most processes that load the library have nothing to set: they go through the environment once, and not
-// once for each variable. The first letter tells nearly all others apart.
+// True where one of our variables is set. Most processes that load the library have none, and go through the
+// environment once instead of once for each variable. The first letter tells nearly all others apart.
 bool is_anything_set() {
     for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry)
         if ((**entry == 'M' || **entry == 'J') &&
@@ -33,14 +32,14 @@ bool is_anything_set() {
     return false;
 }
 
-// The value that the environment has; null where it has none, or an empty one.
+// Returns the value of a variable; null where it is not set, or empty.
 const char* value_of(const char* name) {
     const char* value = std::getenv(name); // NOLINT(concurrency-mt-unsafe): there are no threads yet
     return value != nullptr && *value != '\0' ? value : nullptr;
 }
 
-// What stands before and after the first `separator`; false where there is none, and all of it stands before
-// it. (With substr() comes an exception.)
+// Splits a text at the first `separator`. False where there is none; then all of the text is in `before`.
+// (substr() would bring an exception along.)
 bool split(std::string_view text, char separator, std::string_view& before, std::string_view& after) {
     const size_t at = text.find(separator);
     before = text;
@@ -61,7 +60,7 @@ std::string_view without_spaces(std::string_view text) {
     return text;
 }
 
-// A whole number without sign, and nothing behind it.
+// Reads a whole number without sign, and nothing behind it.
 template <std::unsigned_integral Number>
 bool parse_number(std::string_view text, uint64_t minimum, uint64_t maximum, Number& result) {
     text = without_spaces(text);
@@ -74,7 +73,7 @@ bool parse_number(std::string_view text, uint64_t minimum, uint64_t maximum, Num
     return true;
 }
 
-// Two such numbers from 1 on. The results are untouched where one of them is bad.
+// Reads two such numbers, from 1 on. Leaves the results untouched where one of them is bad.
 template <std::unsigned_integral Number>
 bool parse_two_numbers(std::string_view text, char separator, uint64_t maximum, Number& first,
                        Number& second) {
@@ -87,7 +86,7 @@ bool parse_two_numbers(std::string_view text, char separator, uint64_t maximum, 
     return true;
 }
 
-// Reads one variable, if it is set, with one of the readers below. True where it has a good value.
+// Reads one variable, if it is set, with one of the readers below. True where its value is good.
 template <typename Value>
 bool read(const char* name, bool (*parse)(std::string_view, Value&), Value& result, const char* expected) {
     const char* text = value_of(name);
@@ -112,7 +111,7 @@ bool parse_switch(std::string_view text, bool& result) {
 
 bool parse_log_level(std::string_view text, LogLevel& result) {
     constexpr std::string_view levels[] = {"trace", "debug", "info", "warn", "error", "off"};
-    // The program's locale is not ours to ask: a capital and its small letter differ in the bit of a space.
+    // The program's locale is not ours to ask. A capital and its small letter differ in the bit of a space.
     const auto is_same = [](char any, char small) { return (any | ' ') == small; };
     text = without_spaces(text);
     for (size_t level = 0; level < std::size(levels); ++level)
@@ -140,7 +139,7 @@ bool parse_ports(std::string_view text, std::bitset<65536>& result) {
         if (has_two_ends && !parse_number(highest, low, 65535, high))
             return false;
         for (size_t port = low; port <= high; ++port)
-            result[port] = true; // set() has an exception
+            result[port] = true; // set() may throw
     }
     return true;
 }
@@ -160,16 +159,16 @@ const Settings& get() {
 void load() {
     if (!is_anything_set())
         return;
-    // First those that say where a line about the others goes.
+    // First those that say where a line about another one goes.
     if (const char* file = value_of("MULTIHOME_LOG_FILE"); file != nullptr) {
-        // Copied, because programs that set their title write over the environment.
+        // Copied, because some programs write over the environment to set their title.
         if (const size_t length = std::strlen(file); length < sizeof log_file)
             current.log_file = static_cast<const char*>(std::memcpy(log_file, file, length + 1));
         else
             log::write(LogLevel::error,
                        FMT_COMPILE("MULTIHOME_LOG_FILE is longer than a file name can be; going on without"));
     }
-    // No line about a bad one: it is not ours.
+    // No line about a bad value: the variable is not ours.
     if (const char* journal = value_of("JOURNAL_STREAM"); journal != nullptr)
         parse_journal_stream(journal, current.journal);
     read("MULTIHOME_LOG", parse_log_level, current.log_level, "one of off, error, warn, info, debug, trace");

@@ -18,18 +18,18 @@ struct Settings {
     static constexpr size_t minimum_peers = 64;
     static constexpr size_t maximum_peers = 8'388'608;
 
-    // How long what a stranger may have sent, and what the program has sent, counts: in seconds.
+    // How long these count, in seconds.
     struct Timeouts {
-        unsigned question = 30;     // an unanswered question
+        unsigned question = 30;     // an unanswered question, which a stranger may have sent
         unsigned spoke_first = 120; // silence after which it no longer counts that the program spoke first
 
         friend bool operator==(const Timeouts&, const Timeouts&) = default;
     };
-    // The clock of conversations goes round after 4096 s (conversation.hpp): what has run out has to stay so
-    // for longer than it counted.
+    // The clock of conversations goes round after 4096 s (conversation.hpp). What runs out must stay so for
+    // longer than it counted.
     static constexpr unsigned maximum_timeout = 1800;
 
-    // The file that JOURNAL_STREAM names (systemd.exec(5)); none where the inode is 0.
+    // The file that JOURNAL_STREAM names (systemd.exec(5)): the journal. None where the inode is 0.
     struct JournalStream {
         uint64_t device = 0;
         uint64_t inode = 0;
@@ -41,7 +41,7 @@ struct Settings {
     const char* log_file = nullptr;            // MULTIHOME_LOG_FILE; null: standard error
     size_t peers = default_peers;              // MULTIHOME_PEERS
     Timeouts timeouts;                         // MULTIHOME_TIMEOUTS
-    JournalStream journal;                     // standard error leads to the journal where it is this file
+    JournalStream journal;                     // JOURNAL_STREAM
     const std::bitset<65536>* ports = nullptr; // MULTIHOME_PORTS; null: all of them
 
     // `port` in network byte order.
@@ -50,14 +50,14 @@ struct Settings {
 
 namespace settings {
 
-// The settings of this process. Before load() they are the defaults. Async-signal-safe.
+// Returns the settings of this process. Before load() they are the defaults. Async-signal-safe.
 const Settings& get();
 
-// Reads the environment. Tells the log about each bad value, which leaves the default in force. Called once,
-// when the library is loaded and there are no threads yet.
+// Reads the environment, when the library is loaded and there are no threads yet. Logs each bad value, and
+// keeps the default for it.
 void load();
 
-// The readers of single values: false where `text` is not a value; `result` is untouched then, unless it is a
+// The readers of single values. False where `text` is not a value. `result` is untouched then, unless it is a
 // list. Spaces around a value, and around the items of a list, do not count.
 bool parse_switch(std::string_view text, bool& result); // 0 or 1
 // off, error, warn, info, debug, trace, in small letters or capitals

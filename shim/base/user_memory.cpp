@@ -16,18 +16,16 @@ constinit std::array<std::atomic<uintptr_t>, remembered_pages> good_pages[2]{};
 
 namespace {
 
-// Both probes are system calls that every program with threads makes, so that a filter will know them, and
-// both leave everything as it is.
+// Every program with threads makes both system calls, so that a filter will allow them. Both change nothing.
 
-// rt_sigprocmask() reads the set before it looks at what to do with it, and then refuses to do -1.
+// rt_sigprocmask() reads the set before it looks at what to do with it. Then it refuses to do -1.
 bool probe_read(uintptr_t address) {
     constexpr long no_such_action = -1;
     constexpr long set_size = 8;
     return libc::raw_syscall(SYS_rt_sigprocmask, no_such_action, address, 0, set_size) != -EFAULT;
 }
 
-// FUTEX_WAKE_OP sets no bit of the word, atomically, which needs the right to write; nobody waits on either
-// word.
+// FUTEX_WAKE_OP sets no bit of the word, atomically, which needs the right to write. Nobody waits on either.
 bool probe_write(uintptr_t address) {
     static uint32_t nobody_waits_here;
     constexpr long operation = FUTEX_OP(FUTEX_OP_OR, 0, FUTEX_OP_CMP_LT, -2048);
@@ -38,7 +36,7 @@ bool probe_write(uintptr_t address) {
 } // namespace
 
 bool detail::ask_kernel(uintptr_t address, size_t length, bool write) {
-    // Page 0 is never there, and the probes take a null pointer for none at all.
+    // Page 0 is never there, and the probes take a null pointer as no pointer at all.
     if (address >> page_bits == 0 || address + length < address ||
         !permissions::may(Activity::asking_for_pages))
         return false;
@@ -46,8 +44,8 @@ bool detail::ask_kernel(uintptr_t address, size_t length, bool write) {
     for (uintptr_t page = address >> page_bits; page <= last_page; ++page) {
         if (is_remembered(page, write))
             continue;
-        // Any aligned word of the page speaks for all of it. Of the first page one that the pointer names:
-        // others need not be the program's, which valgrind would tell it.
+        // Any aligned word of the page speaks for all of it. On the first page we take one that the pointer
+        // names: the others need not be the program's, and valgrind would say so.
         const uintptr_t word = std::max(page << page_bits, address & ~uintptr_t{7});
         if (write ? !probe_write(word) : !probe_read(word))
             return false;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The program's pointers. The kernel answers a bad one with EFAULT; we must not crash on it. So before we
-// look at memory that a pointer names we make sure that it is there, without a system call in the usual
-// cases: it lies on this thread's stack, or on a page that an earlier call has found good.
+// The program's pointers. The kernel answers a bad one with EFAULT, and we must not crash on it. So we make
+// sure that memory is there before we look at it. In the usual cases this takes no system call: the memory
+// lies on this thread's stack, or on a page that an earlier call has found good.
 #pragma once
 
 #include <array>
@@ -14,8 +14,8 @@ namespace multihome::user_memory {
 
 namespace detail {
 
-// Pages found good, by a hash of their number: 4 MiB of buffers. A page that the program unmaps later stays
-// in here: a program that hands over a pointer into it then crashes instead of getting EFAULT.
+// The pages that were found good, by a hash of their number: 4 MiB of buffers. A page that the program unmaps
+// later stays in here. A program that hands over a pointer into it then crashes instead of getting EFAULT.
 constexpr unsigned remembered_bits = 10;
 constexpr size_t remembered_pages = size_t{1} << remembered_bits;
 constexpr unsigned page_bits = 12;
@@ -23,27 +23,26 @@ extern std::array<std::atomic<uintptr_t>, remembered_pages> good_pages[2]; // to
 
 bool ask_kernel(uintptr_t address, size_t length, bool write);
 
-// Where the page is remembered. Neighbouring pages, and those of buffers a power of two apart, lie in
-// different places.
+// Where the page is remembered. Neighbouring pages, and buffers a power of two apart, have different places.
 [[gnu::always_inline]] inline size_t place_of(uintptr_t page) {
     return static_cast<size_t>(uint64_t{page} * 0x9e3779b97f4a7c15U >> (64 - remembered_bits));
 }
 
 [[gnu::always_inline]] inline bool is_remembered(uintptr_t page, bool write) {
-    // Relaxed: a hint for which the value itself is all there is.
+    // Relaxed: a hint. The value itself is all there is.
     return good_pages[write ? 1 : 0][place_of(page)].load(std::memory_order_relaxed) == page;
 }
 
 constexpr uintptr_t stack_reach = uintptr_t{16} * 1024;
 
-// The callers' frames lie right above ours. So near to them there is nothing but this thread's stack.
+// The callers' frames lie right above ours. So close to them there is only this thread's stack.
 [[gnu::always_inline]] inline bool is_on_stack(uintptr_t address, size_t length) {
     const char here = 0; // a place in the frame of the function that this is inlined into
-    // 0 < address - here < stack_reach, turned round, which takes one instruction less.
+    // 0 < address - here < stack_reach, turned round: one instruction less.
     return reinterpret_cast<uintptr_t>(&here) - address > -stack_reach && length < stack_reach;
 }
 
-// On one page, which is known.
+// True where the memory lies on one page, and that page is known.
 [[gnu::always_inline]] inline bool is_on_known_page(uintptr_t address, size_t length, bool write) {
     const uintptr_t page = address >> page_bits;
     return page != 0 && page == (address + length - 1) >> page_bits && is_remembered(page, write);
@@ -61,9 +60,8 @@ constexpr uintptr_t stack_reach = uintptr_t{16} * 1024;
 
 } // namespace detail
 
-// Quick answers for a structure of `length` bytes, less than a page: true where it lies on this thread's
-// stack, near to the callers' frames, or on a page that is known. False means that it takes can_read() or
-// can_write().
+// Quick answers for a structure of `length` bytes, less than a page. True where it lies on this thread's
+// stack, near to the callers' frames, or on a page that is known. Where false, ask can_read() or can_write().
 [[gnu::always_inline]] inline bool is_known_readable(const void* pointer, size_t length) {
     return detail::is_known(reinterpret_cast<uintptr_t>(pointer), length, false);
 }
@@ -71,8 +69,8 @@ constexpr uintptr_t stack_reach = uintptr_t{16} * 1024;
     return detail::is_known(reinterpret_cast<uintptr_t>(pointer), length, true);
 }
 
-// True where `length` (at least 1) bytes can be read. False as well where the program's system-call filter
-// does not let us ask: then nothing is ours, and the program's own call is made. Async-signal-safe.
+// True where `length` (at least 1) bytes can be read. False also where the program's system-call filter does
+// not let us ask: then nothing is ours, and the program's own call is made. Async-signal-safe.
 [[gnu::always_inline]] inline bool can_read(const void* pointer, size_t length) {
     return detail::is_there(pointer, length, false);
 }

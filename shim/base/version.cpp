@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// The library's version, where strings(1) and multihomectl find it in the file and in a process that has it
-// loaded:
+// The library's version. strings(1) and multihomectl find it in the file, and in a process that has loaded
+// it:
 //
 //   $ strings libmultihome.so | grep '^multihome-version '
 //
-// Nothing in the library reads it, so the compiler and the linker have to be told to keep it.
+// Nothing in the library reads it, so we tell the compiler and the linker to keep it.
 
 namespace {
 

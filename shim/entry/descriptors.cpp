@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The exported functions of a descriptor's life and options. See entry.hpp.
+// The exported functions for the life of a descriptor and for its options. See entry.hpp.
 #include "shim/entry/entry.hpp"
 
 #include "shim/base/libc.hpp"
@@ -16,7 +16,7 @@ using namespace multihome::entry; // NOLINT(google-build-using-namespace)
 
 namespace {
 
-// Nothing is known of what `fd` stands for, or nothing that the number's next use would have to be told from.
+// True where nothing is known of `fd`, or just that it is none of our business.
 bool is_nothing_to_forget(int fd) {
     return sockets::is_direct(fd) && sockets::peek_direct(fd).word() <= uint64_t{1};
 }
@@ -43,7 +43,8 @@ template <typename Next>
     return next(fd, command, argument);
 }
 
-// An option that is nothing to us, or one of what is none of our business and what no option could make so.
+// True where the call goes straight to libc: the option does not concern us, or the descriptor is none of our
+// business and no option can change that.
 bool is_passed_on_for_good(int fd, int level, int name) {
     const uint64_t word = sockets::peek_direct(fd).word() & ~uint64_t{Socket::no_descriptors};
     return word == static_cast<uint64_t>(Socket::Kind::other) ||
@@ -64,9 +65,8 @@ EXPORT int bind(int fd, const sockaddr* address, socklen_t length) noexcept {
 }
 
 EXPORT int connect(int fd, const sockaddr* address, socklen_t length) {
-    const Socket socket = sockets::get(fd);
-    // A socket that is none of ours may become one again by AF_UNSPEC.
-    return connect::to(socket, fd, address, length);
+    // Looks at the word of every socket: AF_UNSPEC may make one ours that is not.
+    return connect::to(sockets::get(fd), fd, address, length);
 }
 
 EXPORT int close(int fd) {
@@ -76,10 +76,10 @@ EXPORT int close(int fd) {
 }
 
 EXPORT int close_range(unsigned int first, unsigned int last, int flags) noexcept {
-    // Another thread goes on with these, and finds out anew what they are.
+    // The other threads keep these descriptors and look at them anew. Then the mark says what is ours.
     if (flags == CLOSE_RANGE_UNSHARE)
         sockets::mark_all();
-    // Nothing is closed where the kernel refuses the flags.
+    // The kernel closes nothing where it refuses the flags.
     if ((static_cast<unsigned>(flags) & ~unsigned{CLOSE_RANGE_UNSHARE}) == 0)
         sockets::forget_range(first, last);
     return libc::close_range(first, last, flags);
@@ -92,12 +92,12 @@ EXPORT void closefrom(int first) noexcept {
 
 EXPORT int dup(int fd) noexcept {
     const int copy = libc::dup(fd);
-    // A failure's -1 is not direct either. Two tests: gcc makes more of one for both.
+    // A failure's -1 is not direct either. There are two tests, because gcc makes more instructions of one.
     if (!sockets::is_direct(copy)) [[unlikely]]
         return note_copy(fd, copy);
     if (!sockets::is_direct(fd)) [[unlikely]]
         return note_copy(fd, copy);
-    // Nothing is known of either: nothing to tell of the one for the other.
+    // Where nothing is known of either, there is nothing to note.
     if ((sockets::peek_direct(copy).word() | sockets::peek_direct(fd).word()) != 0) [[unlikely]]
         return note_copy(fd, copy);
     return copy;

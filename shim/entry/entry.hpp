@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// What the files with the exported functions share. Those are named like libc's, a few lines each: is this
-// descriptor ours? Then the room that knows what to do, else straight on to libc. Their exception
-// specifications are those of glibc's headers; the cancellation points must not be noexcept, because glibc
-// unwinds a cancelled thread through them.
+// What the files with the exported functions share. An exported function is named like libc's and is a few
+// lines long. It asks whether the descriptor is ours, and calls the room that knows what to do, or else libc.
+//
+// The exception specifications are those of glibc's headers. A cancellation point must not be noexcept,
+// because glibc unwinds a cancelled thread through it.
 #pragma once
 
 #include "shim/base/libc.hpp"
@@ -21,17 +22,17 @@ inline bool is_passed_on(Socket socket) {
     return socket.is(Socket::Kind::other);
 }
 
-// What the descriptor is once it is about to receive: what receives is bound.
+// What the descriptor is, now that it is about to receive. A socket that receives is bound.
 inline Socket socket_for_receiving(int fd) {
     const Socket socket = sockets::get(fd);
     return socket.is(Socket::Kind::unbound) ? sockets::bound_unseen(fd) : socket;
 }
 
-// Notes the descriptors that came over a UNIX socket.
+// Notes the descriptors that a message brought.
 void look_for_descriptors(const msghdr& message);
 
-// recvmsg() and recvmmsg() on what may be a UNIX socket: `next` is libc's function. Descriptors are only
-// looked for where control messages came at all.
+// Call `next`, libc's function, on what may be a UNIX socket. Look for descriptors where control messages
+// came.
 template <typename Next>
 ssize_t recvmsg_with_descriptors(const Next& next, int fd, msghdr* message, int flags) {
     const ssize_t received = next(fd, message, flags);
@@ -51,10 +52,10 @@ int recvmmsg_with_descriptors(const Next& next, int fd, mmsghdr* messages, unsig
 
 } // namespace multihome::entry
 
-// Variadic functions in libc. Their arguments may be an int, a long or a pointer, or missing. On every system
-// that we know the ABI of, a long holds all of them, a missing one reads as whatever is there, which the
-// kernel then ignores, and an argument of a variadic function lies where a named one would: so these are no
-// variadic functions, which would save all registers first.
+// These are variadic functions in libc, whose arguments may be an int, a long or a pointer, or missing. Here
+// they have named arguments, because a variadic function saves all registers first. This holds on every
+// system whose ABI we know: a long holds each of these types, a variadic argument lies where a named one
+// does, and a missing one reads as whatever is there, which the kernel ignores.
 EXPORT int fcntl_with_argument(int fd, int command, long argument) asm("fcntl");
 EXPORT int fcntl64_with_argument(int fd, int command, long argument) asm("fcntl64");
 EXPORT int prctl_with_arguments(int option, unsigned long b, unsigned long c, unsigned long d,

@@ -19,7 +19,7 @@ using namespace multihome::entry; // NOLINT(google-build-using-namespace)
 
 // The loader runs this before the program's own constructors; calls that come even earlier see the defaults.
 [[gnu::constructor]] static void start() {
-    // Now, and not on first use, which may be in a signal handler or between dlopen() and dlerror().
+    // Resolves them now: their first use may be in a signal handler, or between dlopen() and dlerror().
     libc::resolve_all();
     log::remember_standard_error();
     settings::load();
@@ -41,12 +41,12 @@ void entry::look_for_descriptors(const msghdr& message) {
 
 namespace {
 
-// What the descriptor is once it is about to send: an unbound socket's first datagram decides that.
+// What the descriptor is, now that it is about to send. The first datagram of an unbound socket decides it.
 Socket socket_for_sending(int fd, const void* address, socklen_t length) {
     const Socket socket = sockets::get(fd);
-    return socket.kind() != Socket::Kind::unbound
-               ? socket
-               : connect::before_first_send(socket, fd, static_cast<const sockaddr*>(address), length);
+    return socket.is(Socket::Kind::unbound)
+               ? connect::before_first_send(socket, fd, static_cast<const sockaddr*>(address), length)
+               : socket;
 }
 
 Socket socket_for_sending(int fd, const msghdr* message) {
@@ -55,8 +55,8 @@ Socket socket_for_sending(int fd, const msghdr* message) {
     return socket_for_sending(fd, message->msg_name, message->msg_namelen);
 }
 
-// The ways on where a quick look at the descriptor's word does not tell: functions of their own with the same
-// arguments, so that the compiler makes a jump of each way on, and saves no registers before.
+// Where a quick look at the descriptor's word does not tell, these functions look closer. They take the same
+// arguments as their callers, so that the compiler jumps to each and saves no registers before.
 
 [[gnu::cold, gnu::noinline]] ssize_t recvfrom_after_look(int fd, void* buffer, size_t length, int flags,
                                                          sockaddr* address, socklen_t* address_length) {
@@ -78,8 +78,8 @@ Socket socket_for_sending(int fd, const msghdr* message) {
                            : recvmmsg_with_descriptors(libc::recvmmsg, fd, messages, count, flags, timeout);
 }
 
-// What has no control messages, or no room for them, brings and takes no descriptors. False where it takes
-// more to look there.
+// True where a quick look shows that the message has no control messages, nor room for any, so no
+// descriptors.
 [[gnu::always_inline]] inline bool has_no_control(const msghdr* message) {
     return user_memory::is_known_readable(message, sizeof *message) && message->msg_controllen == 0;
 }
@@ -122,7 +122,7 @@ EXPORT [[gnu::hot]] ssize_t recvfrom(int fd, void* buffer, size_t length, int fl
     return recvfrom_after_look(fd, buffer, length, flags, address, address_length);
 }
 
-// What recvfrom() is called in programs built with _FORTIFY_SOURCE.
+// recvfrom() of programs that were built with _FORTIFY_SOURCE.
 EXPORT ssize_t __recvfrom_chk(int fd, void* buffer, size_t length, size_t buffer_length, int flags,
                               sockaddr* address, socklen_t* address_length) {
     const Socket socket = socket_for_receiving(fd);
@@ -135,9 +135,7 @@ EXPORT [[gnu::hot]] ssize_t recvmsg(int fd, msghdr* message, int flags) {
     const Socket socket = sockets::peek_direct(fd);
     if (is_ours(socket)) [[likely]]
         return receive::message(fd, message, flags, socket);
-    if (socket.has(Socket::no_descriptors)) [[likely]]
-        return libc::recvmsg(fd, message, flags);
-    if (is_passed_on(socket) && has_no_control(message))
+    if (socket.has(Socket::no_descriptors) || (is_passed_on(socket) && has_no_control(message))) [[likely]]
         return libc::recvmsg(fd, message, flags);
     return recvmsg_after_look(fd, message, flags);
 }
@@ -166,9 +164,7 @@ EXPORT [[gnu::hot]] ssize_t sendmsg(int fd, const msghdr* message, int flags) {
     const Socket socket = sockets::peek_direct(fd);
     if (is_ours(socket)) [[likely]]
         return send::message(fd, message, flags, socket);
-    if (socket.has(Socket::no_descriptors)) [[likely]]
-        return libc::sendmsg(fd, message, flags);
-    if (is_passed_on(socket) && has_no_control(message))
+    if (socket.has(Socket::no_descriptors) || (is_passed_on(socket) && has_no_control(message))) [[likely]]
         return libc::sendmsg(fd, message, flags);
     return sendmsg_after_look(fd, message, flags);
 }

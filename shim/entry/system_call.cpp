@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
-// The exported functions that install a system-call filter, pidfd_getfd(), and syscall(2), which reaches all
-// the others. See entry.hpp.
+// The exported functions that install a system-call filter, pidfd_getfd(), and syscall(2), through which a
+// program reaches all the others. See entry.hpp.
 #include "shim/entry/entry.hpp"
 
 #include "shim/base/cancellation.hpp"
 #include "shim/base/libc.hpp"
 #include "shim/base/log.hpp"
 #include "shim/base/next_definitions.hpp"
+#include "shim/base/permissions.hpp"
 #include "shim/sockets/process.hpp"
 #include "shim/sockets/system_call_filter.hpp"
 
@@ -24,20 +25,21 @@ using namespace multihome; // NOLINT(google-build-using-namespace): this file is
 
 namespace {
 
-// A call that installs a system-call filter. `strict`: read() and write() are all that will be left.
-// `gives_descriptor`: where it succeeds it returns one, and not 0. A filter for all threads that is refused
-// because of one of them makes seccomp(2) return that thread's number.
+// Makes a call that installs a system-call filter: `program`, as the program hands it to the kernel.
+// `strict`: it installs one that leaves nothing but read() and write(). `gives_descriptor`: where it succeeds
+// it returns a descriptor, and not 0. Else a positive result is a failure: seccomp(2) returns the number of a
+// thread that cannot take a filter for all threads.
 template <typename Call>
 [[gnu::cold]] auto filtered(bool strict, const void* program, bool gives_descriptor, Call call) {
     const Activity forbidden = strict ? Activity::all : system_call_filter::judge(program);
-    // A vfork child's filter is not its parent's, whose memory this is. Where it does not let us find out
-    // whose it is, both go on without us.
+    // A vfork child runs in its parent's memory, and its filter is not its parent's. Where the filter does
+    // not let us find out which of them runs, both go on without us.
     if (process::is_vfork_child() && !overlap(forbidden, Activity::naming_process))
         return call();
     const auto forbids_now = [&](Activity activity) {
         return overlap(forbidden, activity) && permissions::may(activity);
     };
-    // Before the call: afterwards it may be forbidden.
+    // Before the call, because afterwards it may be forbidden.
     if (forbids_now(Activity::packets)) {
         log::write(LogLevel::warn,
                    FMT_COMPILE("the program's system-call filter does not allow what multihome does for each "
@@ -57,6 +59,15 @@ template <typename Call>
     return result;
 }
 
+// prctl(PR_SET_TSC): the vdso reads the exact clock by the processor's counter, which then ends the program.
+template <typename Call>
+[[gnu::cold]] auto counter_set(unsigned long how, Call call) {
+    const auto result = call();
+    if (result == 0 && how == PR_TSC_SIGSEGV)
+        permissions::forbid(Activity::exact_time);
+    return result;
+}
+
 template <typename Type>
 Type as(long argument) {
     if constexpr (std::is_pointer_v<Type>)
@@ -65,8 +76,8 @@ Type as(long argument) {
         return static_cast<Type>(argument);
 }
 
-// True where the next definition makes its system call by syscall(2): it is called by us, and must not come
-// to us again.
+// True where the next definition calls us: it makes its system call by syscall(2), and must not come to us
+// again.
 template <typename Next>
 bool is_next(const Next& next, const void* caller) {
     return libc::are_of_one_object(caller, reinterpret_cast<const void*>(next.get()));
@@ -75,8 +86,8 @@ bool is_next(const Next& next, const void* caller) {
 // Calls one of the exported functions with the arguments of its system call.
 template <typename Result, typename... Arguments>
 long call(Result (*function)(Arguments...), const long* arguments) {
-    // syscall(2) is no cancellation point, the functions that we hand over to are. A thread that may be
-    // cancelled at any time may be cancelled here as well.
+    // syscall(2) is no cancellation point, but the function that we call may be one. A thread that may be
+    // cancelled at any time may be cancelled here too.
     std::optional<NoCancellation> guard(std::in_place);
     if (guard->was_at_any_time())
         guard.reset();
@@ -98,21 +109,24 @@ EXPORT int pidfd_getfd(int pidfd, int fd, unsigned int flags) noexcept {
 int prctl_with_arguments(int option, unsigned long b, unsigned long c, unsigned long d,
                          unsigned long e) noexcept {
     const auto pass_on = [&] { return libc::prctl(option, b, c, d, e); };
+    if (option == PR_SET_TSC)
+        return counter_set(b, pass_on);
     if (option != PR_SET_SECCOMP)
         return pass_on();
     return filtered(b == SECCOMP_MODE_STRICT, reinterpret_cast<const void*>(c), false, pass_on); // NOLINT
 }
 
-// libuv before 1.45 and others reach recvmmsg() and sendmmsg() this way.
+// libuv before 1.45 calls recvmmsg() and sendmmsg() like this, and so do others.
 long syscall_with_arguments(long number, long a, long b, long c, long d, long e, long f) noexcept {
     const void* const caller = __builtin_return_address(0);
     const long arguments[] = {a, b, c, d, e, f};
     switch (number) {
-#define MULTIHOME_HAND_OVER(name)                                                                            \
-    case SYS_##name:                                                                                         \
+#define MULTIHOME_HAND_OVER_TO(number, name, function)                                                       \
+    case SYS_##number:                                                                                       \
         if (is_next(libc::name, caller))                                                                     \
             break;                                                                                           \
-        return call(&::name, arguments)
+        return call(&::function, arguments)
+#define MULTIHOME_HAND_OVER(name) MULTIHOME_HAND_OVER_TO(name, name, name)
         MULTIHOME_HAND_OVER(socket);
         MULTIHOME_HAND_OVER(bind);
         MULTIHOME_HAND_OVER(connect);
@@ -132,25 +146,19 @@ long syscall_with_arguments(long number, long a, long b, long c, long d, long e,
         MULTIHOME_HAND_OVER(sendto);
         MULTIHOME_HAND_OVER(sendmsg);
         MULTIHOME_HAND_OVER(sendmmsg);
-#undef MULTIHOME_HAND_OVER
-    case SYS_fcntl:
-        if (is_next(libc::fcntl, caller))
-            break;
-        return call(&fcntl_with_argument, arguments);
+        MULTIHOME_HAND_OVER_TO(fcntl, fcntl, fcntl_with_argument);
 #if __SIZEOF_POINTER__ == 4
-    case SYS_fcntl64:
-        if (is_next(libc::fcntl64, caller))
-            break;
-        return call(&fcntl64_with_argument, arguments);
-    case SYS_recvmmsg_time64:
-        if (is_next(libc::__recvmmsg64, caller))
-            break;
-        return call(&__recvmmsg64, arguments);
+        MULTIHOME_HAND_OVER_TO(fcntl64, fcntl64, fcntl64_with_argument);
+        MULTIHOME_HAND_OVER_TO(recvmmsg_time64, __recvmmsg64, __recvmmsg64);
 #endif
+#undef MULTIHOME_HAND_OVER
+#undef MULTIHOME_HAND_OVER_TO
     default:
         break;
     }
     const auto pass_on = [=] { return libc::syscall(number, a, b, c, d, e, f); };
+    if (number == SYS_prctl && a == PR_SET_TSC)
+        return counter_set(static_cast<unsigned long>(b), pass_on);
     if (number == SYS_prctl && a == PR_SET_SECCOMP)
         return filtered(b == SECCOMP_MODE_STRICT, as<const void*>(c), false, pass_on);
     if (number == SYS_seccomp && (a == SECCOMP_SET_MODE_STRICT || a == SECCOMP_SET_MODE_FILTER))

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// On 32-bit processors: the exported functions of programs for which a time has 64 bits (_TIME_BITS=64).
-// glibc gives them names of their own even where nothing in them is a time. See entry.hpp and symbols.def.
+// The exported functions, on 32-bit processors, of programs in which a time has 64 bits (_TIME_BITS=64).
+// glibc gives them names of their own even where they handle no time. See entry.hpp and symbols.def.
 //
-// They do for our sockets what the functions of the usual names do. So what glibc has for them on kernels
-// older than Linux 5.1, a second time of 64 bits beside SO_TIMESTAMP's of 32, does not come to our sockets.
+// On our sockets they do what the functions of the usual names do. On a kernel older than Linux 5.1, glibc
+// adds a second time of 64 bits to the one of 32 bits that SO_TIMESTAMP brings. Our sockets do not get that.
 #include "shim/entry/entry.hpp"
 
 #if __SIZEOF_POINTER__ == 4
@@ -33,7 +33,7 @@ EXPORT int __recvmmsg64(int fd, mmsghdr* messages, unsigned int count, int flags
         return receive::messages(fd, messages, count, flags, nullptr, socket);
     if (!user_memory::can_read(timeout, sizeof *timeout))
         return libc::__recvmmsg64(fd, messages, count, flags, timeout);
-    // What 32 bits do not hold is so far off that nobody sees the difference.
+    // A time that 32 bits do not hold is so far off that nobody sees the difference.
     using Seconds = std::numeric_limits<time_t>;
     const int64_t seconds = std::clamp<int64_t>(timeout->seconds, Seconds::min(), Seconds::max());
     timespec left{static_cast<time_t>(seconds), timeout->nanoseconds};
@@ -48,7 +48,7 @@ EXPORT int __recvmmsg64(int fd, mmsghdr* messages, unsigned int count, int flags
     return received;
 }
 
-// The others are the usual functions, in glibc, too. See entry.hpp for those that are variadic there.
+// In glibc, too, the others are the usual functions. See entry.hpp for the variadic ones.
 
 EXPORT ssize_t __sendmsg64(int fd, const msghdr* message, int flags) {
     return sendmsg(fd, message, flags);

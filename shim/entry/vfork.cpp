@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// vfork(2) returns twice into the caller's frame, so no function of ours may stand in between: this one tells
-// that it is called, and jumps on. Compiled without link-time optimization, which does not look into the
+// vfork(2) returns twice into the caller's frame, so no frame of ours may stand in between. This one notes
+// the call and jumps on. It is compiled without link-time optimization, which does not look into the
 // assembler text.
 #include "shim/base/libc.hpp"
 #include "shim/sockets/process.hpp"
 
-// What to jump to. Leaves errno alone.
+// Returns the function to jump to. Leaves errno alone.
 extern "C" [[gnu::used, gnu::visibility("hidden")]] void* multihome_before_vfork() {
     multihome::process::before_vfork();
     return reinterpret_cast<void*>(multihome::libc::vfork.get());
@@ -69,5 +69,5 @@ vfork:
 #endif
     ".size vfork, .-vfork");
 #ifdef __thumb__
-asm(".thumb"); // as the compiler goes on
+asm(".thumb"); // the compiler goes on in it
 #endif

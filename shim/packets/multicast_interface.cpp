@@ -3,12 +3,14 @@
 
 #include "shim/base/libc.hpp"
 #include "shim/base/permissions.hpp"
+#include "shim/base/scratch.hpp"
 #include "shim/packets/dissolve.hpp"
 #include "shim/sockets/socket_calls.hpp"
 #include "shim/sockets/sockets.hpp"
 
 #include <array>
 #include <net/if.h>
+#include <optional>
 #include <span>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
@@ -18,9 +20,9 @@ namespace multihome {
 namespace {
 
 // Returns the local address that the routing table chooses towards a group: a fresh IPv4 socket gets it when
-// it connects to one. The wildcard where it gets none. These are system calls of our own, so that no
-// interposed function sees the descriptor.
-Address address_towards_group() {
+// it connects to one. The wildcard where it gets none; empty where we get no socket. These are system calls
+// of our own, so that no interposed function sees the descriptor.
+std::optional<Address> address_towards_group() {
     const long fd = libc::raw_syscall(SYS_socket, AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return {};
@@ -31,20 +33,34 @@ Address address_towards_group() {
     return own ? own->address : Address{};
 }
 
-// Returns the index of the interface that has this address; 0 where there is none.
-int interface_of(int fd, const Address& address) {
-    std::array<ifreq, 64> interfaces{};
+// Returns the index of the interface that has this address; 0 where the list that the kernel writes to `room`
+// has none. `is_full`: the list may have been too long for the room.
+int find_interface(int fd, const Address& address, std::span<ifreq> room, bool& is_full) {
     ifconf list{};
-    list.ifc_len = sizeof interfaces;
-    list.ifc_req = interfaces.data();
+    list.ifc_len = static_cast<int>(room.size_bytes());
+    list.ifc_req = room.data();
     if (ioctl(fd, SIOCGIFCONF, &list) != 0)
         return 0;
-    for (ifreq& interface : std::span(interfaces).first(static_cast<size_t>(list.ifc_len) / sizeof(ifreq))) {
+    const size_t count = static_cast<size_t>(list.ifc_len) / sizeof(ifreq);
+    is_full = count == room.size();
+    for (ifreq& interface : room.first(count)) {
         Peer own;
         if (read_peer(&interface.ifr_addr, sizeof(sockaddr_in), own) && own.address == address)
             return ioctl(fd, SIOCGIFINDEX, &interface) == 0 ? interface.ifr_ifindex : 0;
     }
     return 0;
+}
+
+// Returns the index of the interface that has this address; 0 where there is none.
+int interface_of(int fd, const Address& address) {
+    std::array<ifreq, 64> few{};
+    bool is_full = false;
+    const int found = find_interface(fd, address, few, is_full);
+    if (found != 0 || !is_full)
+        return found;
+    Scratch scratch;
+    auto* const many = static_cast<ifreq*>(scratch.take(Scratch::size));
+    return many != nullptr ? find_interface(fd, address, {many, Scratch::size / sizeof(ifreq)}, is_full) : 0;
 }
 
 } // namespace
@@ -59,15 +75,21 @@ int interface_of(int fd, const Address& address) {
 bool MulticastInterface::find_choice() {
     if (!permissions::may(Activity::finding_interfaces))
         return false;
+    const auto others = address_towards_group();
+    if (!others)
+        return false;
     const SocketAddress group = any_group(socket_.has(Socket::ipv6));
     if (socket_calls::connect(fd_, group.get(), group.length()) == 0) {
         const auto own = socket_calls::own_name(fd_);
         dissolve(fd_, socket_);
         if (!own)
             return false;
-        if (own->address != address_towards_group())
+        if (own->address != *others) {
             choice_.imr_ifindex = interface_of(fd_, own->address);
-    } else if (!socket_calls::is_wildcard(address_towards_group())) {
+            if (choice_.imr_ifindex == 0)
+                return false;
+        }
+    } else if (!socket_calls::is_wildcard(*others)) {
         // A fresh socket finds a way: so an interface was chosen on this one, and is down.
         return false;
     }

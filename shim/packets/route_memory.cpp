@@ -10,12 +10,13 @@ namespace multihome {
 namespace {
 
 // Each word is the whole truth: 32 bits of a hash, and what is known. Relaxed throughout.
-constexpr unsigned place_bits = 7;
+constexpr unsigned place_bits = 8;
 constinit std::array<std::atomic<uint64_t>, 1U << place_bits> memory{};
 // Relaxed: a thread that reads it too early makes a connect() that has to be undone, and no more.
 constinit std::atomic<bool> another_ever_chosen{false};
 constexpr uint64_t fingerprint_mask = ~uint64_t{0} << 32;
-constexpr uint64_t another = 0xffffffff; // else a time
+constexpr uint64_t another = 0xffffffff;
+constexpr uint64_t wanted = 0xfffffffe; // else a time
 
 uint64_t hash_of(const Local& local, uint64_t first, uint64_t second) {
     uint64_t hash = 0;
@@ -26,7 +27,7 @@ uint64_t hash_of(const Local& local, uint64_t first, uint64_t second) {
     return hash;
 }
 
-// Never 0 and never `another`.
+// Never 0, and neither of the two.
 uint64_t this_second() {
     timespec now{};
     clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
@@ -53,6 +54,7 @@ RouteMemory::RouteMemory(const Local& local, const Peer& peer) {
     // The first 24 bits of an IPv4 address, 64 of an IPv6 one.
     const uint64_t network = ipv4 ? ntohl(peer.address.ipv4().s_addr) >> 8 : peer.address.first;
     network_hash_ = hash_of(local, network, ipv4 ? 1 : 2);
+    others_hash_ = hash_of(local, 0, 3);
 }
 
 bool RouteMemory::is_local_chosen() const {
@@ -60,7 +62,14 @@ bool RouteMemory::is_local_chosen() const {
 }
 
 bool RouteMemory::is_another_chosen() const {
-    return says(network_hash_, another);
+    if (says(network_hash_, another))
+        return true;
+    if (says(network_hash_, wanted) || !says(others_hash_, another))
+        return false;
+    // Most networks are behind the default route. Every eighth one is looked at all the same, so that those
+    // that are not become known.
+    constinit static std::atomic<unsigned> asked{0};
+    return asked.fetch_add(1, std::memory_order_relaxed) % 8 != 0;
 }
 
 bool RouteMemory::is_another_ever_chosen() {
@@ -69,10 +78,15 @@ bool RouteMemory::is_another_ever_chosen() {
 
 void RouteMemory::note_local() const {
     store(peer_hash_, this_second());
+    if (says(network_hash_, wanted))
+        return;
+    store(network_hash_, wanted);
+    store(others_hash_, wanted);
 }
 
 void RouteMemory::note_another() const {
     store(network_hash_, another);
+    store(others_hash_, another);
     another_ever_chosen.store(true, std::memory_order_relaxed);
 }
 

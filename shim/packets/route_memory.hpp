@@ -17,8 +17,9 @@ public:
     // True where the kernel chose `local` for this very peer within this second. Then nobody need look at
     // what it chooses now. Where a route changes meanwhile, we follow it a second later.
     bool is_local_chosen() const;
-    // True where the kernel chose another address for a peer of that network. Only a hint: who acts upon it
-    // looks at the address that the socket gets.
+    // True where the kernel chose another address for a peer of that network. Where nothing is known of that
+    // network: for one of the network that was looked at last. Only a hint: who acts upon it looks at the
+    // address that the socket gets.
     bool is_another_chosen() const;
 
     // True once the kernel has chosen another address for any peer.
@@ -31,6 +32,7 @@ public:
 private:
     uint64_t peer_hash_;
     uint64_t network_hash_;
+    uint64_t others_hash_; // of all networks
 };
 
 } // namespace multihome

@@ -56,6 +56,17 @@ struct Attempt {
 
     void dissolve() const { multihome::dissolve(fd, socket); }
 
+    // Since Linux 6.13 the kernel finds a connected socket by both its ends (udp_lib_hash4() in its
+    // net/ipv4/udp.c). It notes them when connect() sets the local address, which here had another peer: then
+    // it looks through all sockets of this address and port for each datagram. It notes them anew when the
+    // socket is bound to the device that it has, which may be none. A link-local peer gives it one.
+    void note_both_ends() const {
+        const bool may_have_device = socket.has(Socket::own_route) || !local.address.is_ipv4();
+        const int device = may_have_device ? socket_calls::read(fd, SOL_SOCKET, SO_BINDTOIFINDEX, -1) : 0;
+        if (device >= 0)
+            socket_calls::write(fd, SOL_SOCKET, SO_BINDTOIFINDEX, device);
+    }
+
     // Connects the socket, from the wanted address if it had none before. True where that succeeded.
     // Otherwise `touched` says whether the socket has another peer now.
     bool steered(bool& touched) const {
@@ -86,8 +97,10 @@ struct Attempt {
         // connected it.
         for (int time = 0; time < 2; ++time) {
             bool touched = false;
-            if (steered(touched) && is_at_local())
+            if (steered(touched) && is_at_local()) {
+                note_both_ends();
                 return true;
+            }
             if (!touched)
                 break;
             dissolve();

@@ -13,9 +13,9 @@
 // port above 1023. The program must not have sent to that port for two minutes, and must make the socket
 // within the question's 30 s.
 //
-// A direct-mapped array of words. Each is the whole truth about one peer, and is written by a plain store. So
-// an offer is lost when another peer's takes its place, and that transfer leaves from where the routing table
-// says.
+// An array of words. Each is the whole truth about one peer, and is written by a plain store. Four peers may
+// wait in one place. A fifth one overwrites the oldest offer, and that transfer leaves from where the routing
+// table says.
 #pragma once
 
 #include "shim/peers/conversation_table.hpp"
@@ -53,24 +53,25 @@ public:
             return;
         const uint64_t word = fingerprint(hash, at, locals) | uint64_t{made} << made_shift |
                               uint64_t{at} << index_shift | (now & time_mask);
-        // Release pairs with the acquire in find(): who reads the number of the address reads its salt too.
-        slot(hash).offer.store(word, std::memory_order_release);
+        // Release pairs with the acquire in is_of(): who reads the number of the address reads its salt too.
+        place_for(hash, made, now, locals).store(word, std::memory_order_release);
     }
 
     // Returns where the peer waits for an answer from; local_by_route where no offer stands for a socket with
     // the number `made`.
     LocalIndex find(uint64_t hash, uint16_t made, Ticks now, const LocalAddresses& locals,
                     const Lifetimes& lifetimes) const {
-        // Acquire pairs with the release in offer().
-        const uint64_t word = slot(hash).offer.load(std::memory_order_acquire);
-        const LocalIndex at = index_in(word);
-        if (at == local_by_route || made == 0 || !is_of(word, hash, locals))
-            return local_by_route;
-        // The numbers wrap; half of them are enough for the time of an offer.
-        const auto since = static_cast<int16_t>(static_cast<uint16_t>(made - (word >> made_shift)));
-        const uint64_t age = (now - static_cast<Ticks>(word)) & time_mask;
-        return since > 0 && age <= lifetimes.question && !was_asked(hash, now, lifetimes) ? at
-                                                                                          : local_by_route;
+        for (unsigned way = 0; way < ways && made != 0; ++way) {
+            const uint64_t word = slot(hash, way).offer.load(std::memory_order_acquire);
+            if (!is_of(word, hash, locals))
+                continue;
+            // The numbers wrap; half of them are enough for the time of an offer.
+            const auto since = static_cast<int16_t>(static_cast<uint16_t>(made - (word >> made_shift)));
+            return since > 0 && age(word, now) <= lifetimes.question && !was_asked(hash, now, lifetimes)
+                       ? index_of(word)
+                       : local_by_route;
+        }
+        return local_by_route;
     }
 
     // The following two return what they changed. It can be taken back.
@@ -78,12 +79,16 @@ public:
 
     // Withdraws the offer: the question was answered.
     Change withdraw(uint64_t hash, const LocalAddresses& locals) {
-        uint64_t word = slot(hash).offer.load(std::memory_order_relaxed);
-        // Relaxed: there is nothing to read behind an empty word. A failed exchange means a newer offer.
-        if (word == 0 || !is_of(word, hash, locals) ||
-            !slot(hash).offer.compare_exchange_strong(word, 0, std::memory_order_relaxed))
-            return {};
-        return {&slot(hash).offer, word, 0};
+        Change newest;
+        for (unsigned way = 0; way < ways; ++way) {
+            std::atomic<uint64_t>& place = slot(hash, way).offer;
+            uint64_t word = place.load(std::memory_order_acquire);
+            // A failed exchange means a newer offer.
+            if (is_of(word, hash, locals) &&
+                place.compare_exchange_strong(word, 0, std::memory_order_relaxed) && newest.word == nullptr)
+                newest = {&place, word, 0};
+        }
+        return newest;
     }
 
     // Notes that the program asked this peer. Relaxed: the word is the whole truth.
@@ -98,10 +103,11 @@ public:
 
 private:
     //         0-13  14-23  24-39  40-63
-    //   offer time  index  made   fingerprint. With the slot's 12 bits, a false match takes 36 equal bits.
+    //   offer time  index  made   fingerprint. With the place's 10 bits, a false match takes 34 equal bits.
     //         0-29        30-63
     //   asked time        fingerprint
     static constexpr unsigned slot_bits = 12;
+    static constexpr unsigned ways = 4;           // slots for one place
     static constexpr uint64_t time_mask = 0x3fff; // 68 minutes; then an old offer stands once more
     static constexpr uint64_t asked_time_mask = 0x3fffffff;
     static constexpr unsigned index_shift = 14;
@@ -118,12 +124,42 @@ private:
         return (hash ^ locals.salt(at)) & fingerprint_mask;
     }
 
-    static LocalIndex index_in(uint64_t word) {
+    static LocalIndex index_of(uint64_t word) {
         return static_cast<LocalIndex>(word >> index_shift & index_mask);
     }
-    // True where this word is an offer to the peer with this hash.
+    static uint64_t age(uint64_t word, Ticks now) { return (now - static_cast<Ticks>(word)) & time_mask; }
+    // True where this word is an offer to the peer with this hash. The word was loaded by acquire: see
+    // offer().
     static bool is_of(uint64_t word, uint64_t hash, const LocalAddresses& locals) {
-        return ((word ^ fingerprint(hash, index_in(word), locals)) & fingerprint_mask) == 0;
+        const LocalIndex at = index_of(word);
+        return at != local_by_route && ((word ^ fingerprint(hash, at, locals)) & fingerprint_mask) == 0;
+    }
+
+    // Returns the first slot that is empty or has an offer to this peer; else that of the oldest offer. So
+    // where a peer has two offers, find() comes to the newer one first.
+    [[gnu::always_inline]] std::atomic<uint64_t>& place_for(uint64_t hash, uint16_t made, Ticks now,
+                                                            const LocalAddresses& locals) {
+        std::atomic<uint64_t>& first = slot(hash).offer;
+        return first.load(std::memory_order_relaxed) == 0 ? first : search_place(hash, made, now, locals);
+    }
+    [[gnu::noinline]] std::atomic<uint64_t>& search_place(uint64_t hash, uint16_t made, Ticks now,
+                                                          const LocalAddresses& locals) {
+        std::atomic<uint64_t>* chosen = nullptr;
+        uint64_t chosen_age = 0;
+        for (unsigned way = 0; way < ways; ++way) {
+            std::atomic<uint64_t>& place = slot(hash, way).offer;
+            const uint64_t word = place.load(std::memory_order_acquire);
+            if (word == 0 || is_of(word, hash, locals))
+                return place;
+            // Among offers of the same time, the one since which most sockets were made is the oldest.
+            const auto since = static_cast<uint16_t>(made - (word >> made_shift));
+            const uint64_t its_age = age(word, now) << 16 | since;
+            if (chosen == nullptr || its_age > chosen_age) {
+                chosen = &place;
+                chosen_age = its_age;
+            }
+        }
+        return *chosen;
     }
 
     // True where the program has asked this peer lately.
@@ -133,9 +169,14 @@ private:
                ((now - static_cast<Ticks>(word)) & asked_time_mask) <= lifetimes.spoke_first;
     }
 
-    static size_t place_of(uint64_t hash) { return hash & ((size_t{1} << slot_bits) - 1); }
-    Slot& slot(uint64_t hash) { return slots_[place_of(hash)]; }
-    const Slot& slot(uint64_t hash) const { return slots_[place_of(hash)]; }
+    // The slots of one place follow each other in a ring. The hash says at which one a peer begins. In that
+    // one also lies when the program asked the peer.
+    static size_t index(uint64_t hash, unsigned way) {
+        const size_t first = hash & ((size_t{1} << slot_bits) - 1);
+        return (first & ~size_t{ways - 1}) | ((first + way) & (ways - 1));
+    }
+    Slot& slot(uint64_t hash, unsigned way = 0) { return slots_[index(hash, way)]; }
+    const Slot& slot(uint64_t hash, unsigned way = 0) const { return slots_[index(hash, way)]; }
 
     std::array<Slot, size_t{1} << slot_bits> slots_;
 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Changing what is known of descriptors. dup() and its kin make several of one socket: what is known of the
-// socket is true of all of them. For this room alone.
+// Changes what is known of descriptors. dup() and its kin give one socket several of them, and what is known
+// of the socket is true of each. For this room alone.
 #pragma once
 
 #include "shim/base/permissions.hpp"
@@ -10,12 +10,12 @@
 
 namespace multihome::sockets {
 
-// True where no word may be changed: in a vfork child, and where no word says anything that matters.
+// True where no word may be changed: in a vfork child, and after leave_all_alone().
 bool must_not_change();
 
 // Calls `change` with what is known of each other descriptor of the socket behind `fd`, and stores what it
-// returns. The kernel tells copies from other sockets: a system call for each descriptor that `may_be` one.
-// Where we may not ask, they stay as they are.
+// returns. Asks the kernel about each descriptor that `may_be` one, by a system call each. Where we may not
+// ask, changes none.
 template <typename MayBe, typename Change>
 void change_copies(int fd, MayBe may_be, Change change) {
     if (!permissions::may(Activity::new_sockets))
@@ -27,7 +27,7 @@ void change_copies(int fd, MayBe may_be, Change change) {
     });
 }
 
-// The same with each descriptor of the socket.
+// The same for all descriptors of the socket, `fd` among them.
 template <typename Change>
 void change_all(int fd, Change change) {
     const Socket socket = peek(fd);
@@ -39,10 +39,10 @@ void change_all(int fd, Change change) {
         change_copies(fd, may_be, change);
 }
 
-// What is known of the socket is true of all its descriptors, also of those that nothing was known of yet.
+// Stores `socket` for every descriptor of the socket behind `fd`, also where nothing was known yet.
 void store_for_all(int fd, Socket socket);
 
-// What is none of our business.
+// The word of what is none of our business.
 inline Socket other_socket(int domain) {
     return {Socket::Kind::other, domain == AF_UNIX ? 0 : uint64_t{Socket::no_descriptors}};
 }

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: MIT
 //
-// The one store of what we know of descriptors: an atomic word for each number (socket.hpp). Those below
-// direct_count lie in one array, the others in blocks that are mapped when a word is first stored in them.
-// Untouched pages cost nothing.
+// The one store of what we know of descriptors: an atomic word for each number (socket.hpp). The words below
+// direct_count lie in one array. The others lie in blocks, which are mapped when a word is first stored in
+// them. Untouched pages cost nothing.
 //
-// Relaxed throughout: a word is the whole truth; what it lets us use (shared_state) is published by an atomic
+// Relaxed throughout: a word is the whole truth. What it lets us use (shared_state) is published by an atomic
 // of its own. All of this is async-signal-safe and leaves errno alone.
 #pragma once
 
 #include "shim/sockets/socket.hpp"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -24,29 +25,29 @@ constexpr unsigned direct_count = 1U << block_bits;
 extern std::array<Word, direct_count> direct;
 
 [[gnu::cold]] Socket peek_high(unsigned fd);
-// The words of a block; null where no word has been stored in it.
+// Returns the words of a block; null where no word has been stored in it.
 Word* find_block(size_t block);
-// The number of blocks that there may be words in: 1 while all descriptors have been below direct_count.
-size_t used_blocks();
-// The word of `fd`; null for a number that cannot be a descriptor, and where there is no memory for it.
-// `create`: there is to be memory for it.
+// Nothing has ever been known of the descriptors from here on.
+extern std::atomic<unsigned> end;
+[[gnu::cold]] void raise_end(unsigned fd);
+// Returns the word of `fd`. `create`: maps memory for it where there is none. Null where there is none then,
+// and for a number that cannot be a descriptor.
 Word* find_word(int fd, bool create);
 } // namespace detail
 
-// A descriptor whose word a quick look finds.
+// True where peek_direct() finds the word.
 [[gnu::always_inline]] inline bool is_direct(int fd) {
     return static_cast<unsigned>(fd) < detail::direct_count;
 }
 
-// What is known of `fd` without looking at the socket, and without a call; unknown for descriptors from
-// direct_count on.
+// Returns what is known of `fd`, without a call. To it, descriptors from direct_count on are unknown.
 [[gnu::always_inline]] inline Socket peek_direct(int fd) {
     if (!is_direct(fd)) [[unlikely]]
         return Socket{};
     return Socket{detail::direct[static_cast<unsigned>(fd)].load(std::memory_order_relaxed)};
 }
 
-// The same for all descriptors.
+// Returns the same for any descriptor.
 [[gnu::always_inline]] inline Socket peek(int fd) {
     if (!is_direct(fd)) [[unlikely]]
         return detail::peek_high(static_cast<unsigned>(fd));
@@ -54,33 +55,40 @@ Word* find_word(int fd, bool create);
 }
 
 inline void store(int fd, Socket socket) {
-    // Of what has no word nothing is known already.
-    if (detail::Word* word = detail::find_word(fd, socket.word() != 0))
-        word->store(socket.word(), std::memory_order_relaxed);
+    // Where there is no word, nothing is known already.
+    detail::Word* word = detail::find_word(fd, socket.word() != 0);
+    if (word == nullptr)
+        return;
+    const auto number = static_cast<unsigned>(fd);
+    if (socket.word() != 0 && number >= detail::end.load(std::memory_order_relaxed)) [[unlikely]]
+        detail::raise_end(number);
+    word->store(socket.word(), std::memory_order_relaxed);
 }
 
-// Stores `wanted`, if the word still is what `seen` says: else somebody else knows better by now.
+// Stores `wanted` if the word still is what `seen` says. If not, somebody else knows better by now.
 inline void update(int fd, Socket seen, Socket wanted) {
     uint64_t expected = seen.word();
     if (detail::Word* word = detail::find_word(fd, false))
         word->compare_exchange_strong(expected, wanted.word(), std::memory_order_relaxed);
 }
 
-// Calls `visit` with the number and the word of each descriptor of which something is known, and stores what
-// it returns where that is another one and the word has not changed meanwhile. For rare calls.
+// Calls `visit` with the number and the word of each descriptor of which something is known. Stores what it
+// returns, unless that is the same or the word has changed meanwhile. For rare calls: it looks at every
+// number up to the highest that a socket has had.
 template <typename Visit>
 void change_each(Visit visit) {
-    const size_t count = detail::used_blocks();
-    for (size_t block = 0; block < count; ++block) {
-        detail::Word* words = detail::find_block(block);
+    const unsigned end = detail::end.load(std::memory_order_relaxed);
+    for (unsigned first = 0; first < end; first += detail::direct_count) {
+        detail::Word* words = detail::find_block(first >> detail::block_bits);
         if (words == nullptr)
             continue;
-        for (unsigned index = 0; index < detail::direct_count; ++index) {
+        const unsigned count = std::min(end - first, detail::direct_count);
+        for (unsigned index = 0; index < count; ++index) {
             uint64_t word = words[index].load(std::memory_order_relaxed);
-            // Look before storing: an untouched page stays untouched.
+            // Looks before storing: an untouched page stays untouched.
             if (word == 0)
                 continue;
-            const auto fd = static_cast<int>(block << detail::block_bits | index);
+            const auto fd = static_cast<int>(first + index);
             const uint64_t wanted = visit(fd, Socket{word}).word();
             if (wanted != word)
                 words[index].compare_exchange_strong(word, wanted, std::memory_order_relaxed);

@@ -3,7 +3,6 @@
 
 #include "shim/base/libc.hpp"
 
-#include <cstring>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
@@ -27,7 +26,7 @@ bool covers(const in6_addr& address) {
     question.attribute = {RTA_LENGTH(sizeof address), RTA_DST};
     question.destination = address;
 
-    // By system calls of our own: no interposed function is to see this descriptor.
+    // By raw system calls, so that no interposed function sees this descriptor.
     const long fd = libc::raw_syscall(SYS_socket, AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
     if (fd < 0)
         return false;
@@ -42,7 +41,7 @@ bool covers(const in6_addr& address) {
         libc::raw_syscall(SYS_recvfrom, fd, &answer, sizeof answer, MSG_DONTWAIT) >=
             long{NLMSG_LENGTH(sizeof(rtmsg))};
     libc::raw_syscall(SYS_close, fd);
-    // The routes of addresses on interfaces are the kernel's own.
+    // The kernel itself makes the routes of addresses on interfaces (RTPROT_KERNEL).
     return answered && answer.header.nlmsg_type == RTM_NEWROUTE && answer.route.rtm_type == RTN_LOCAL &&
            answer.route.rtm_protocol != RTPROT_KERNEL;
 }

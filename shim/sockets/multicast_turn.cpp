@@ -7,20 +7,31 @@
 
 #include <array>
 #include <atomic>
+#include <cstdint>
 #include <sys/syscall.h>
 
 namespace multihome {
 
 namespace {
 
-// Whether somebody has the turn, by the socket's number. Sockets that share a place wait for each other,
-// which does no harm.
-constexpr unsigned turn_places = 64;
-constinit std::array<std::atomic<bool>, turn_places> taken{};
-// This thread has a turn, or is about to take one.
+// A bit for each turn, which is set while somebody has it. The socket's number says which turn is its own.
+// The thread that has one may have to wait for a processor, and others do not wait as long. So there are more
+// turns than sockets are made meanwhile: only sockets that share one wait for each other.
+constexpr unsigned turn_places = 4096;
+constexpr unsigned word_bits = 64;
+constinit std::array<std::atomic<uint64_t>, turn_places / word_bits> taken{};
+
+std::atomic<uint64_t>& word_of(unsigned place) {
+    return taken[place / word_bits];
+}
+uint64_t bit_of(unsigned place) {
+    return uint64_t{1} << place % word_bits;
+}
+
+// True where this thread has a turn, or is about to take one.
 constinit thread_local volatile bool within = false;
 
-// A turn takes some ten system calls; the thread that has it may have to wait for a processor.
+// A turn takes some ten system calls.
 constexpr int patience = 2000;
 
 } // namespace
@@ -31,8 +42,8 @@ MulticastTurn::MulticastTurn(Socket socket)
         return;
     within = true;
     for (int attempt = 0; attempt < patience; ++attempt) {
-        // Acquire pairs with the release in the destructor: what the other one did is done.
-        if (!taken[place_].exchange(true, std::memory_order_acquire)) {
+        // Acquire pairs with the release in the destructor: all that the last one did is done.
+        if ((word_of(place_).fetch_or(bit_of(place_), std::memory_order_acquire) & bit_of(place_)) == 0) {
             has_ = true;
             return;
         }
@@ -45,14 +56,14 @@ MulticastTurn::MulticastTurn(Socket socket)
 MulticastTurn::~MulticastTurn() {
     if (!has_)
         return;
-    taken[place_].store(false, std::memory_order_release);
+    word_of(place_).fetch_and(~bit_of(place_), std::memory_order_release);
     within = false;
 }
 
 void MulticastTurn::forget_all() {
-    for (std::atomic<bool>& place : taken)
-        if (place.load(std::memory_order_relaxed))
-            place.store(false, std::memory_order_relaxed);
+    for (std::atomic<uint64_t>& word : taken)
+        if (word.load(std::memory_order_relaxed) != 0)
+            word.store(0, std::memory_order_relaxed);
     within = false;
 }
 

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: MIT
 //
-// Who may change a socket's IP_MULTICAST_IF. connect changes it for a moment and puts the program's choice
-// back.
+// The right to change a socket's IP_MULTICAST_IF. connect() changes it for a moment, and puts the program's
+// choice back.
 //
-// The invariant: IP_MULTICAST_IF of a socket, and what its word says of it, are changed only by the thread
-// that has the turn at the socket, and are the program's choice whenever nobody has it. So two threads that
-// connect at once cannot take each other's address for the program's.
+// The invariant: only the thread that has the turn at a socket changes its IP_MULTICAST_IF, and what its word
+// says of it. Both are the program's choice whenever nobody has the turn. So of two threads that connect at
+// once, neither takes the other's address for the program's.
 //
-// A turn is no lock that a signal handler could wait for in vain: a handler that has interrupted a turn of
-// its own thread gets none, and nobody waits for long. Who gets none connects as without us.
+// No signal handler waits in vain for a turn, as it could for a lock. A handler that interrupts its own
+// thread's turn gets none, and nobody waits for long. A thread that gets none connects as without us.
 #pragma once
 
 #include "shim/sockets/socket.hpp"
 
 namespace multihome {
 
-// Async-signal-safe. Nothing that may be cancelled is called while it lives.
+// Async-signal-safe. While it lives, no function is called that may be cancelled.
 class MulticastTurn {
 public:
     explicit MulticastTurn(Socket socket);
@@ -25,7 +25,7 @@ public:
 
     explicit operator bool() const { return has_; }
 
-    // In a forked child there is no thread that has a turn.
+    // Takes every turn back: in a forked child no thread has one.
     static void forget_all();
 
 private:

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "shim/sockets/options.hpp"
 
+#include "shim/base/kernel_constants.hpp"
 #include "shim/base/libc.hpp"
 #include "shim/base/permissions.hpp"
 #include "shim/base/settings.hpp"
@@ -19,11 +20,11 @@ namespace {
 
 using Kind = Socket::Kind;
 
-// An option that is on for us as well as for the program.
+// An option that we switch on for ourselves, and that the program may have asked for.
 struct Flag {
     int level;
     int name;
-    Socket::Option asked; // what the program has asked for, which is all that it sees
+    Socket::Option asked; // the program has asked for it: this is what it sees
 
     bool is_on(int fd) const { return socket_calls::read(fd, level, name) != 0; }
     bool set(int fd, bool on) const { return socket_calls::write(fd, level, name, on ? 1 : 0); }
@@ -34,34 +35,34 @@ constexpr Flag ipv6_messages{IPPROTO_IPV6, IPV6_RECVPKTINFO, Socket::asked_ipv6}
 constexpr Flag ipv6_2292_messages{IPPROTO_IPV6, IPV6_2292PKTINFO, Socket::asked_ipv6_2292};
 constexpr Flag free_bind{IPPROTO_IPV6, IPV6_FREEBIND, Socket::asked_free_bind};
 
-// The mark. A socket may be handed to another program (exec, a UNIX socket) that runs under the shim as well,
-// which then finds packet information on and must know whether a program had asked for it. SO_OOBINLINE does
-// nothing on a UDP socket (the kernel reads SOCK_URGINLINE in TCP alone), and is kept with the socket;
-// getsockopt() hides it.
+// The mark of a socket of ours. A socket may be handed to another program (exec, a UNIX socket) that runs
+// under the shim as well. That one finds packet information on, and must know whether a program had asked for
+// it. The mark is SO_OOBINLINE: it is kept with the socket and does nothing on a UDP socket (the kernel reads
+// SOCK_URGINLINE in TCP alone). getsockopt() hides it.
 //
-// A socket that is bound for one question costs a system call less without it. So where the kernel chooses
-// ports from, and on AF_INET6 sockets, which take another call, it is set when the socket may be about to be
-// handed on.
+// Without it, a socket that is bound for one question costs a system call less. So two kinds of sockets get
+// the mark only when they may be about to be handed on: those on the ports that the kernel chooses from, and
+// AF_INET6 sockets, which cost another call already.
 constexpr Flag the_mark{SOL_SOCKET, SO_OOBINLINE, Socket::asked_inline};
 
 bool is_marked_later(bool ipv6, in_port_t port) {
-    return ipv6 || port == 0 || ntohs(port) >= 32768;
+    return ipv6 || port == 0 || ntohs(port) >= first_given_port;
 }
 
-// The one that is on on each socket of ours.
+// The option that is on for each socket of ours.
 const Flag& main_messages(bool ipv6) {
     return ipv6 ? ipv6_messages : ipv4_messages;
 }
 
-// Whether IP_PKTINFO is on. On an AF_INET6 socket it only betters the answer to an IPv4 broadcast; nobody
-// broadcasts to a port that the kernel chooses, and a program that asks for IPV6_RECVPKTINFO alone has to
-// find it alone where it hands the socket to.
+// True where IP_PKTINFO is on. An AF_INET6 socket needs it only to answer IPv4 broadcasts better. Nobody
+// broadcasts to a port that the kernel chooses. And where a program asks for IPV6_RECVPKTINFO alone, the one
+// that it hands the socket to has to find it alone.
 bool is_ipv4_on(Socket socket, in_port_t port) {
     return !socket.has(Socket::ipv6) || socket.has(Socket::asked_ipv4) ||
            (port != 0 && !socket.has(Socket::all_asked));
 }
 
-// That of an option which is Concern::hidden. (IP_FREEBIND is the same bit of the socket as IPV6_FREEBIND.)
+// The flag of an option that is Concern::hidden. The kernel keeps one bit for IP_FREEBIND and IPV6_FREEBIND.
 const Flag& find(int level, int name) {
     if (level == SOL_SOCKET)
         return the_mark;
@@ -70,20 +71,25 @@ const Flag& find(int level, int name) {
     return name == IPV6_RECVPKTINFO ? ipv6_messages : name == IPV6_FREEBIND ? free_bind : ipv6_2292_messages;
 }
 
-// The program has changed an option of a socket of ours: what we need is on again, and the mark right.
-void restore(int fd, Socket socket) {
+// Sets packet information to what we need, whatever it was.
+void restore_messages(int fd, Socket socket, in_port_t port) {
     const bool ipv6 = socket.has(Socket::ipv6);
     main_messages(ipv6).set(fd, true);
     if (ipv6)
-        ipv4_messages.set(fd, is_ipv4_on(socket, socket.port()));
+        ipv4_messages.set(fd, is_ipv4_on(socket, port));
+}
+
+// The program has changed an option of a socket of ours. Switches on what we need, and sets the mark right.
+void restore(int fd, Socket socket) {
+    restore_messages(fd, socket, socket.port());
     the_mark.set(fd, !socket.has(Socket::all_asked));
     if (socket.has(Socket::free_bind) && permissions::may(Activity::finding_routes))
         free_bind.set(fd, true);
 }
 
-// What the kernel's answer to getsockopt() has to be changed to.
+// Changes the kernel's answer to getsockopt() to what the program has asked for.
 void overwrite(void* value, const socklen_t* length, bool asked) {
-    // The kernel has just written here: an int, or one byte where the program gave room for less.
+    // The kernel has just written here an int, or one byte where the program gave less room.
     const int flag = asked ? 1 : 0;
     if (*length >= sizeof flag)
         std::memcpy(value, &flag, sizeof flag);
@@ -91,8 +97,8 @@ void overwrite(void* value, const socklen_t* length, bool asked) {
         *static_cast<unsigned char*>(value) = static_cast<unsigned char>(flag);
 }
 
-// What the program chose with IP_MULTICAST_IF. The kernel has just read it (do_ip_setsockopt()): an address
-// alone, one behind that of a group, or both and an index.
+// Returns what the program chose with IP_MULTICAST_IF, as socket.hpp has it. The kernel has just read it
+// (do_ip_setsockopt()): an address, an address behind that of a group, or both of these and an index.
 uint32_t chosen_interface(const void* value, socklen_t length) {
     ip_mreqn chosen{};
     if (length >= sizeof chosen)
@@ -107,9 +113,9 @@ uint32_t chosen_interface(const void* value, socklen_t length) {
     return index < Socket::multicast_address ? index : Socket::multicast_too_great;
 }
 
-// Whether a flag was switched on. The kernel has just read it (do_ip_setsockopt(), do_ipv6_setsockopt(),
+// True where a flag was switched on. The kernel has just read it (do_ip_setsockopt(), do_ipv6_setsockopt(),
 // sk_setsockopt()): an int, or one byte for IPv4.
-bool is_on(int level, const void* value, socklen_t length) {
+bool switches_on(int level, const void* value, socklen_t length) {
     int flag = 0;
     if (value == nullptr)
         return false;
@@ -126,7 +132,10 @@ bool names_source(const void* value) {
     return !IN6_IS_ADDR_UNSPECIFIED(&info.ipi6_addr);
 }
 
-// The packet information alone. False, with errno set, where the kernel refuses.
+// Stands for a port that the program chooses, but has not named yet.
+constexpr in_port_t some_port = 1;
+
+// Switches on packet information, and no mark. False, with errno set, where the kernel refuses.
 bool switch_on_messages(int fd, Socket socket, in_port_t port) {
     const bool ipv6 = socket.has(Socket::ipv6);
     const Flag& messages = main_messages(ipv6);
@@ -137,22 +146,16 @@ bool switch_on_messages(int fd, Socket socket, in_port_t port) {
     return true;
 }
 
-// The program is going to bind the socket to a port that it shares. Servers with a socket for each client
-// connect it right after that, and until then it takes other clients' datagrams: whatever is done before
-// takes no time then.
+// Prepares a socket that the program is going to bind to a shared port. Servers with a socket for each client
+// connect it right after bind(). Until then it takes other clients' datagrams, so that we take no time there.
 void prepare(int fd, Socket socket) {
-    const in_port_t some_port = 1;
     if (socket.is(Kind::unbound) && socket.has(Socket::seen_made) && !socket.has(Socket::prepared) &&
         !socket.has(Socket::sticky_source) && permissions::may(Activity::new_sockets) &&
         settings::get().ports == nullptr && switch_on_messages(fd, socket, some_port))
         sockets::set_options(fd, 0, Socket::prepared);
 }
 
-bool is_known(Socket socket) {
-    return socket.is(Kind::ours) || socket.is(Kind::unbound) || socket.has(Socket::sticky_source);
-}
-
-// The program has set an option that is hidden from it, and ours may have been switched on or off with it.
+// Notes that the program has set a hidden option, and puts ours right, which may have changed with it.
 void follow_hidden(int fd, Socket socket, Socket::Option asked, bool on) {
     const uint64_t bit = on ? uint64_t{asked} : 0;
     sockets::set_options(fd, asked, bit);
@@ -163,15 +166,15 @@ void follow_hidden(int fd, Socket socket, Socket::Option asked, bool on) {
         restore(fd, now);
         sockets::set_options(fd, Socket::unmarked, 0);
     } else if (socket.has(Socket::prepared)) {
-        switch_on_messages(fd, now, in_port_t{1});
+        restore_messages(fd, now, some_port);
     }
 }
 
-// The program has set an option of the socket: the word says so, and what we need is on.
+// Notes that the program has set an option of the socket, and switches on again what we need.
 void follow(int fd, Socket socket, int level, int name, const void* value, socklen_t length) {
     switch (concern(level, name)) {
     case Concern::hidden:
-        follow_hidden(fd, socket, find(level, name).asked, is_on(level, value, length));
+        follow_hidden(fd, socket, find(level, name).asked, switches_on(level, value, length));
         break;
     case Concern::route:
         sockets::set_options(fd, 0, Socket::own_route);
@@ -183,7 +186,7 @@ void follow(int fd, Socket socket, int level, int name, const void* value, sockl
         sockets::set_sticky_source(fd, names_source(value));
         break;
     case Concern::shared_port:
-        if (is_on(level, value, length))
+        if (switches_on(level, value, length))
             prepare(fd, socket);
         break;
     case Concern::none:
@@ -254,7 +257,7 @@ bool allow_local_route(int fd, Socket socket, const in6_addr& source) {
 
 int set(int fd, int level, int name, const void* value, socklen_t length) {
     const Socket socket = sockets::get_current(fd);
-    if (!is_known(socket))
+    if (!socket.is(Kind::ours) && !socket.is(Kind::unbound) && !socket.has(Socket::sticky_source))
         return libc::setsockopt(fd, level, name, value, length);
     std::optional<MulticastTurn> turn;
     if (concern(level, name) == Concern::multicast_interface)
@@ -273,7 +276,7 @@ int get(int fd, int level, int name, void* value, socklen_t* length) {
         !(socket.is(Kind::ours) || socket.has(Socket::prepared)))
         return result;
     const Flag& flag = find(level, name);
-    // Of this one the word knows only while we have it on.
+    // The word knows of IPV6_FREEBIND only while we have it on.
     if (flag.asked != Socket::asked_free_bind || socket.has(Socket::free_bind))
         overwrite(value, length, socket.has(flag.asked));
     return 0;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The options of sockets. We need packet information switched on; the program sees what it has asked for
-// itself.
+// The options of sockets. We need packet information on. The program sees what it has asked for itself.
 #pragma once
 
 #include "shim/sockets/socket.hpp"
@@ -12,48 +11,45 @@
 
 namespace multihome::options {
 
-// Switches on what we need on a socket that will be, or is, bound to `port`; 0 while the kernel has not
-// chosen it. What the program has asked for is in the word; whether the mark is still missing is put there.
-// False, with errno set, where the kernel refuses.
+// Switches on what we need, on a socket that is bound to `port` (network byte order) or will be; 0 while the
+// kernel has not chosen it. `socket` says what the program has asked for. Notes there whether the mark is
+// still missing. False, with errno set, where the kernel refuses.
 bool switch_on(int fd, Socket& socket, in_port_t port);
 
-// The same for a socket that comes from elsewhere, bound already: reads what was asked for, and adds it to
-// the word.
+// The same for a bound socket from elsewhere. Asks the kernel what the program has asked for, and notes it.
 bool switch_on_found(int fd, Socket& socket, in_port_t port);
 
-// True where another process, or another part of this one, has switched on what we need, for us alone.
+// True where somebody has switched on what we need, for us alone: another process, or a part of this one.
 bool is_marked(int fd, bool ipv6);
 
-// Sets the mark, which was left for later.
+// Sets the mark, which switch_on() left for later.
 void mark(int fd);
 
-// Leaves the socket as it would be without us, as far as the program's system-call filter lets us. Leaves
-// errno alone.
+// Leaves the socket as it would be without us, as far as a system-call filter lets us. Leaves errno alone.
 void give_back(int fd, Socket socket);
 
-// True where packet information is on, as it is on each socket of ours: where it is not, the descriptor
-// stands for something else by now. Leaves errno alone.
+// True where packet information is on, as on each socket of ours. If it is not, the descriptor stands for
+// something else by now. Leaves errno alone.
 bool is_switched_on(int fd, Socket socket);
 
-// The kernel refused an IPv6 source with EINVAL, as it does for an address of a local route that is on no
-// interface ("AnyIP"): allows such sources on this socket from now on. True where the same call is worth
+// To be called when the kernel has refused `source` with EINVAL, as it does with one that is local by a route
+// and on no interface ("AnyIP"). Allows such sources on this socket. True where the same call is worth
 // another try. Leaves errno alone.
 bool allow_local_route(int fd, Socket socket, const in6_addr& source);
 
-// setsockopt() and getsockopt() with one of the options that concern us, with the program's arguments and
-// libc's results.
+// setsockopt() and getsockopt() with an option that concerns us: the program's arguments, and libc's results.
 [[gnu::noinline]] int set(int fd, int level, int name, const void* value, socklen_t length);
 [[gnu::noinline]] int get(int fd, int level, int name, void* value, socklen_t* length);
 
 // What an option is to us.
 enum class Concern : uint8_t {
     none,
-    hidden, // on for us, too: the program sees what it has set itself
-    // Not hidden, but remembered, because the kernel does not tell or is not to be asked:
-    multicast_interface, // connect has to put it back
+    hidden, // may be on for us: the program sees what it has set itself
+    // Not hidden, but remembered, because the kernel does not tell, or we do not ask it:
+    multicast_interface, // connect() puts it back
     route,
     sticky_source,
-    // Announces bind() to a port that others have as well: the time to get ready.
+    // Announces a bind() to a port that other sockets have too. Time to get ready.
     shared_port,
 };
 

@@ -17,7 +17,7 @@ namespace multihome::process {
 
 namespace {
 
-// The process whose vfork() this thread has called last; 0 once that process is known to run again. Parent
+// The process that has called vfork() in this thread last; 0 once that process is known to run again. Parent
 // and child run one after the other, and both see it.
 constinit thread_local volatile int vfork_caller = 0;
 
@@ -25,10 +25,10 @@ int current_pid() {
     return static_cast<int>(libc::raw_syscall(SYS_getpid));
 }
 
-// The service manager has passed sockets (sd_listen_fds(3)), which nobody need have used yet.
+// True where the service manager has passed sockets (sd_listen_fds(3)). Nobody need have used them yet.
 constinit bool is_activated = false;
 
-// Children that use such sockets share what they know.
+// The children that use such sockets share what they know.
 void before_fork() {
     if (is_activated && permissions::may(Activity::new_sockets))
         shared_state::create(settings::get().peers);
@@ -50,7 +50,7 @@ void start() {
 
 void before_vfork() {
     sockets::mark_all();
-    // A vfork child's own child shares the same memory. Where we may not ask, nothing is ours any more.
+    // A vfork child's child shares the same memory. Where we may not ask who runs, nothing is ours any more.
     if (permissions::may(Activity::naming_process) && !is_vfork_child())
         vfork_caller = current_pid();
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Whose memory this is. A vfork child shares the parent's memory but not its descriptors: what it closes or
-// opens is no business of the words (descriptor_words.hpp).
+// Tells in which process we run. A vfork child shares its parent's memory but not its descriptors. So what it
+// opens and closes must not change the words (descriptor_words.hpp).
 #pragma once
 
 namespace multihome::process {
@@ -9,12 +9,12 @@ namespace multihome::process {
 // Called once, when the library is loaded.
 void start();
 
-// This thread is about to call vfork(): afterwards the child runs in it, and when that has ended, the parent.
+// Notes that this thread is about to call vfork(). First the child runs in it, then the parent again.
 void before_vfork();
 
-// True in a vfork child. Makes no system call but after a vfork() of this thread: one in the parent, and one
-// each time in the child. A child that is made by clone(2) itself, with the parent's memory, goes unnoticed:
-// what it closes the parent finds out anew, as it does with a socket that it has inherited.
+// True in a vfork child. Makes a system call only after a vfork() of this thread: one in the parent, and one
+// each time in the child. Does not notice a child that clone(2) itself has made in the parent's memory. The
+// parent finds out anew what such a child closes, as with a socket that it has inherited.
 bool is_vfork_child();
 
 } // namespace multihome::process

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// What we know of a descriptor, in one word: 0 while nothing is known, so that forgetting is a store.
+// What we know of a descriptor, in one word. The word is 0 while nothing is known, so that forgetting is a
+// store.
 //
 // A descriptor is ours when it is an AF_INET or AF_INET6 UDP socket that is bound to the wildcard address. We
-// learn that from bind(), or on first use of a descriptor that we did not see being made.
+// learn that from bind(), or when a descriptor is first used that we did not see being made.
 #pragma once
 
 #include <cstdint>
@@ -11,10 +12,10 @@
 
 namespace multihome {
 
-// A descriptor's word, taken apart.
+// The parts of a descriptor's word.
 class Socket {
 public:
-    // One bit each, so that one instruction tells whether it is this one.
+    // One bit each, so that is() takes one instruction.
     enum class Kind : uint8_t {
         unknown = 0, // not looked at yet
         other = 1,   // none of our business
@@ -23,13 +24,13 @@ public:
     };
     enum Option : uint64_t {
         // Of the descriptor.
-        no_descriptors = 1U << 3, // no UNIX socket: what it receives brings no descriptors
-        has_copies = 1U << 4,     // other descriptors may be this socket too
-        seen_made = 1U << 5,      // it came out of socket() here, so that we know all that was set since
-        left_alone = 1U << 6,     // was unbound; where nothing came of its first call it still is
+        no_descriptors = 1U << 3, // it is no UNIX socket: its messages bring no descriptors
+        has_copies = 1U << 4,     // other descriptors may stand for this socket too
+        seen_made = 1U << 5,      // we saw socket() make it, so that we know all that was set since
+        left_alone = 1U << 6,     // it was unbound, and still is if its first call failed
         // Of the socket.
         ipv6 = 1U << 7,        // AF_INET6
-        only_ipv4 = 1U << 8,   // and its own address is an IPv4 one
+        only_ipv4 = 1U << 8,   // AF_INET6, and its own address is an IPv4 one
         has_address = 1U << 9, // connect() has given it a local address
         any_port = 1U << 10,   // the kernel chose its port, and takes it away with the peer
         // Options that the program itself has switched on, so that it sees their messages.
@@ -39,12 +40,12 @@ public:
         all_asked = asked_ipv4 | asked_ipv6 | asked_ipv6_2292,
         asked_inline = 1U << 14,    // SO_OOBINLINE, which is our mark (options.cpp)
         asked_free_bind = 1U << 15, // IPV6_FREEBIND
-        own_route = 1U << 16,       // it may be bound to a device, or marked: its routes may be its own
+        own_route = 1U << 16,       // a device or SO_MARK may give it routes of its own
         sticky_source = 1U << 17,   // the program chose the source by IPV6_PKTINFO: none of our business
-        // Those that we have.
+        // Options that we have switched on.
         free_bind = 1U << 18, // IPV6_FREEBIND
-        prepared = 1U << 19,  // of an unbound one: packet information is on already
-        unmarked = 1U << 19,  // of one of ours: our mark is not on yet (options.cpp)
+        prepared = 1U << 19,  // of an unbound socket: packet information is on already
+        unmarked = 1U << 19,  // of a socket of ours: our mark is not on yet (options.cpp)
     };
 
     constexpr Socket() = default;
@@ -53,7 +54,7 @@ public:
 
     constexpr uint64_t word() const { return word_; }
     constexpr Kind kind() const { return static_cast<Kind>(word_ & kind_mask); }
-    // The same as kind() == wanted, for any but `unknown`.
+    // The same as kind() == wanted, but not for `unknown`.
     constexpr bool is(Kind wanted) const { return (word_ & static_cast<uint64_t>(wanted)) != 0; }
     constexpr bool has(Option option) const { return (word_ & option) != 0; }
     // The local port that the socket is bound to (network byte order); 0 while it has none.
@@ -61,11 +62,11 @@ public:
     // The socket's number in the order in which sockets were made; 0 where that is not known.
     constexpr uint16_t made() const { return static_cast<uint16_t>(word_ >> made_shift); }
 
-    // What the program has chosen with IP_MULTICAST_IF: the index of an interface, which the kernel does not
-    // tell again, or 0 for none, or one of the following.
+    // What the program has chosen with IP_MULTICAST_IF: the index of an interface, 0 for none, or one of the
+    // following. The kernel does not tell the index.
     static constexpr uint32_t multicast_unknown = 0xfff;   // not seen: the socket came from elsewhere
     static constexpr uint32_t multicast_too_great = 0xffe; // an index that does not fit in here
-    static constexpr uint32_t multicast_address = 0xffd;   // an address, which the kernel does tell
+    static constexpr uint32_t multicast_address = 0xffd;   // an address, which the kernel tells
     constexpr uint32_t multicast_interface() const {
         return static_cast<uint32_t>(word_ >> interface_shift & multicast_unknown);
     }
@@ -81,6 +82,8 @@ public:
     constexpr Socket with_options(uint64_t mask, uint64_t options) const {
         return Socket{(word_ & ~mask) | options};
     }
+    // Also has copies if `other` has.
+    constexpr Socket with_copies_of(Socket other) const { return with_options(0, other.word_ & has_copies); }
 
 private:
     constexpr Socket with_field(unsigned shift, uint64_t mask, uint64_t value) const {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// What the kernel says of a socket: a system call each, by the next definitions of libc's functions. On
-// failure errno says why.
+// What the kernel says of a socket: a system call each, through libc's function. On failure errno says why.
 #pragma once
 
 #include "shim/base/address.hpp"
@@ -13,9 +12,10 @@
 
 namespace multihome::socket_calls {
 
-// The value of an int option; `otherwise` where the kernel does not tell.
-inline int read(int fd, int level, int name, int otherwise = 0) {
-    int value = 0;
+// The value of an option; `otherwise` where the kernel does not tell.
+template <typename Value = int>
+Value read(int fd, int level, int name, Value otherwise = 0) {
+    Value value = 0;
     socklen_t length = sizeof value;
     return libc::getsockopt(fd, level, name, &value, &length) == 0 ? value : otherwise;
 }
@@ -26,12 +26,10 @@ inline bool write(int fd, int level, int name, int value) {
 
 // SO_COOKIE: the same for every descriptor of the socket, in every process. 0 where there is none.
 inline uint64_t cookie(int fd) {
-    uint64_t cookie = 0;
-    socklen_t length = sizeof cookie;
-    return libc::getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &length) == 0 ? cookie : 0;
+    return read<uint64_t>(fd, SOL_SOCKET, SO_COOKIE);
 }
 
-// The socket's own address and port.
+// The socket's own address and port; empty where the kernel does not tell.
 inline std::optional<Peer> own_name(int fd) {
     sockaddr_storage name{};
     socklen_t length = sizeof name;
@@ -42,12 +40,17 @@ inline std::optional<Peer> own_name(int fd) {
     return own;
 }
 
-// connect() that is no cancellation point: a system call of our own.
+// The socket's own port (network byte order); 0 where it has none.
+inline in_port_t own_port(int fd) {
+    return own_name(fd).value_or(Peer{}).port;
+}
+
+// connect() by a raw system call, which is no cancellation point.
 inline int connect(int fd, const sockaddr* address, socklen_t length) {
     return static_cast<int>(libc::checked_syscall(SYS_connect, fd, address, length));
 }
 
-// The wildcard of either family; ::ffff:0.0.0.0 is that of an AF_INET6 socket that takes IPv4 only.
+// True for the wildcard of either family. ::ffff:0.0.0.0 is that of an AF_INET6 socket that takes IPv4 only.
 inline bool is_wildcard(const Address& address) {
     return address.is_ipv4() ? address.ipv4().s_addr == htonl(INADDR_ANY) : address == Address{};
 }

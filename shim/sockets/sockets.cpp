@@ -21,10 +21,10 @@ namespace {
 using Kind = Socket::Kind;
 using permissions::may;
 
-// A system-call filter leaves nothing to do. Relaxed: set by the thread that is about to be filtered.
+// A system-call filter leaves us nothing to do. Relaxed: set by the thread that is about to be filtered.
 constinit std::atomic<bool> nothing_is_ours{false};
 
-// The number of a socket that is made now.
+// Returns the number of a socket that is made now; 0 where there is no shared state.
 uint16_t next_number() {
     SharedState* state = shared_state::get();
     if (state == nullptr)
@@ -70,7 +70,7 @@ void left_alone(int fd, Socket seen) {
         return;
     if (seen.has(Socket::prepared))
         options::give_back(fd, seen);
-    update(fd, seen, Socket{Kind::other, (seen.word() & Socket::has_copies) | Socket::left_alone});
+    update(fd, seen, Socket{Kind::other, Socket::left_alone}.with_copies_of(seen));
 }
 
 void connected(int fd, Socket seen, bool to_ipv4) {
@@ -89,7 +89,7 @@ void connected(int fd, Socket seen, bool to_ipv4) {
 
 void disconnected(int fd, Socket seen) {
     const libc::ErrnoGuard keep_errno;
-    // The wildcard may be back: look at the socket anew when it is used next.
+    // The wildcard may be back. Looks at the socket anew when it is used next.
     if (seen.is(Kind::other) && !seen.has(Socket::sticky_source))
         arrived(fd);
     if (!seen.is(Kind::ours) || must_not_change())
@@ -116,9 +116,9 @@ void duplicated(int fd, int copy) {
 }
 
 void forget(int fd) {
-    // "None of our business" may stay: what else the number can come to stand for is told to us (created(),
-    // bind(), duplicated(), arrived()) or is still none of our business. It saves a system call for each TCP
-    // connection.
+    // "None of our business" may stay, which saves a system call for each TCP connection. If the number comes
+    // to stand for something else, we are told (created(), bind(), duplicated(), arrived()), or that is none
+    // of our business either.
     const Socket socket = peek(fd);
     if (socket.has(Socket::no_descriptors))
         store(fd, Socket{Kind::other, 0});
@@ -136,7 +136,8 @@ void forget_range(unsigned first, unsigned last) {
 }
 
 void arrived(int fd) {
-    // What is done to one of its copies before anybody looks at this one is then true of this one as well.
+    // It may be a copy. What is done to the socket before anybody looks at this descriptor is then noted for
+    // it too.
     const Socket unknown{Kind::unknown, Socket::has_copies};
     if (peek(fd).word() != unknown.word() && !must_not_change())
         store(fd, unknown);
@@ -163,8 +164,7 @@ void set_sticky_source(int fd, bool chosen) {
     if (chosen && before.is(Kind::ours)) {
         now = now.with_kind(Kind::other);
     } else if (!chosen && before.is(Kind::other) && may(Activity::new_sockets)) {
-        now = take_over_bound(fd, now, socket_calls::own_name(fd), false)
-                  .with_options(0, before.word() & Socket::has_copies);
+        now = take_over_bound(fd, now, socket_calls::own_name(fd), false).with_copies_of(before);
     }
     change_all(fd, [&](Socket) { return now; });
 }

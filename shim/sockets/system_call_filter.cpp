@@ -44,8 +44,7 @@ constexpr uint32_t this_architecture = AUDIT_ARCH_I386;
 constexpr uint32_t this_architecture = AUDIT_ARCH_ARM;
 #endif
 
-// A system call with the arguments that a filter may look at. Those that differ from call to call stand for
-// the others.
+// A system call. Where an argument differs from call to call, one value stands for all.
 struct SystemCall {
     long number;
     uint64_t arguments[6];
@@ -74,7 +73,7 @@ constexpr SystemCall datagram_socket(uint64_t domain, uint64_t flags) {
     return {SYS_socket, {domain, SOCK_DGRAM | flags, 0}};
 }
 
-// A system call, and the activities that make it. To be completed wherever a call is added.
+// A system call, and the activities that make it. Add a row for each call that you add.
 struct Need {
     Activity activities;
     SystemCall call;
@@ -85,7 +84,7 @@ using enum Activity;
 constexpr Need needs[] = {
     {packets, {SYS_recvmsg, {some_fd, some_memory, 0}}},
     {packets, {SYS_sendmsg, {some_fd, some_memory, 0}}},
-    // Is this a vfork child? (sockets) And a line of the log names the process.
+    // Is this a vfork child? (sockets/process) And a line of the log names the process.
     {packets | naming_process | log_to_stderr | log_to_file | log_to_syslog, {SYS_getpid, {}}},
     // Bad pointers (user_memory).
     {packets | asking_for_pages, {SYS_rt_sigprocmask, {~uint64_t{0}, some_memory, 0, set_size}}},
@@ -132,7 +131,7 @@ constexpr Need needs[] = {
     {finding_routes, setsockopt_of(IPPROTO_IPV6, IPV6_FREEBIND)},
     {finding_interfaces | finding_routes | log_to_file | log_to_syslog, {SYS_close, {some_fd}}},
 
-    // A system call where the kernel's clock is none that the vdso can read (xen, hpet, acpi_pm).
+    // A system call only where the vdso cannot read the kernel's clock (xen, hpet, acpi_pm).
     {exact_time, {number_of_clock_gettime, {CLOCK_MONOTONIC, some_memory}}},
 
     {probing, {SYS_ioctl, {some_fd, SIOCOUTQ, some_memory}}},
@@ -158,11 +157,11 @@ constexpr Need needs[] = {
      {SYS_sendto,
       {some_fd, some_memory, 100, MSG_NOSIGNAL | MSG_DONTWAIT, some_memory, sizeof(sockaddr_un)}}},
 };
-static_assert(length_of_ipv4 == sizeof(sockaddr)); // AF_UNSPEC, to take a peer off
+static_assert(length_of_ipv4 == sizeof(sockaddr)); // connect() with AF_UNSPEC, which takes a peer off
 
-// The coarse clocks are read from memory whatever the kernel's clock is (do_coarse() in its
-// lib/vdso/gettimeofday.c). They are a system call where there is no vdso to do without. That of 32-bit ARM
-// has no clocks on processors without the timer that it reads (arch/arm/kernel/vdso.c).
+// The vdso reads the coarse clocks from memory, whatever the kernel's clock is (do_coarse() in its
+// lib/vdso/gettimeofday.c). Without a vdso to do so, they are a system call. The vdso of 32-bit ARM has no
+// clocks on processors without the timer that it reads (arch/arm/kernel/vdso.c).
 #if defined(__arm__)
 constexpr bool vdso_may_lack_clocks = true;
 #else
@@ -179,7 +178,7 @@ constexpr Need needs_without_vdso[] = {
 using Program = std::span<const sock_filter>;
 using Memory = std::array<uint32_t, BPF_MEMWORDS>;
 
-// What an instruction loads; empty where the kernel refuses it.
+// Returns what an instruction loads; empty where the kernel refuses the instruction.
 std::optional<uint32_t> load(const sock_filter& step, const seccomp_data& data, const Memory& memory) {
     const unsigned mode = BPF_MODE(step.code);
     if (mode == BPF_IMM)
@@ -196,7 +195,7 @@ std::optional<uint32_t> load(const sock_filter& step, const seccomp_data& data, 
     return word;
 }
 
-// Empty where the kernel refuses the operation, or ends the program with it.
+// Returns the result of an operation; empty where the kernel refuses it, or ends the program with it.
 std::optional<uint32_t> calculate(unsigned operation, uint32_t a, uint32_t operand) {
     if ((operation == BPF_DIV && operand == 0) || operation == BPF_MOD || operation > BPF_XOR)
         return std::nullopt;
@@ -219,8 +218,8 @@ bool holds(unsigned operation, uint32_t a, uint32_t operand) {
                                   : (a & operand) != 0; // BPF_JSET
 }
 
-// The action for a call. The kernel has the last word on whether the program is valid; what it would refuse
-// counts as "not allowed" here, and nothing comes of it.
+// Returns the filter's action for a call. Where the kernel would refuse the program, this is "not allowed",
+// and nothing comes of it: the kernel has the last word.
 uint32_t run(Program program, const SystemCall& call) {
     seccomp_data data{};
     data.nr = static_cast<int>(call.number);
@@ -274,7 +273,7 @@ bool allows(Program program, const SystemCall& call) {
 } // namespace
 
 Activity judge(const void* program) {
-    // What cannot be read the kernel refuses. Where we may not ask, it may be there, and forbid anything.
+    // The kernel refuses a filter that cannot be read. One that we may not look at may forbid anything.
     const Activity unreadable = permissions::may(asking_for_pages) ? none : all;
     sock_fprog given;
     if (program == nullptr || !user_memory::can_read(program, sizeof given))
@@ -292,7 +291,7 @@ Activity judge(const void* program) {
     check(needs);
     if (vdso_may_lack_clocks || getauxval(AT_SYSINFO_EHDR) == 0)
         check(needs_without_vdso);
-    // Then a socket of ours would be one that we can do nothing for.
+    // Without packets, a socket of ours is one that we can do nothing for.
     if (overlap(forbidden, packets))
         forbidden = forbidden | new_sockets | steering;
     return forbidden;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "shim/sockets/taking_over.hpp"
 
+#include "shim/base/kernel_constants.hpp"
 #include "shim/base/libc.hpp"
 #include "shim/base/log.hpp"
 #include "shim/base/permissions.hpp"
@@ -25,7 +26,7 @@ namespace {
 using Kind = Socket::Kind;
 using permissions::may;
 
-// Descriptors from here on have no sockets of ours without the mark (options.cpp). Relaxed throughout: a
+// Descriptors from this one on have no socket of ours without the mark (options.cpp). Relaxed throughout: a
 // hint, for the thread that is about to hand descriptors over.
 constinit std::atomic<int> unmarked_end{0};
 
@@ -52,9 +53,9 @@ bool is_wanted(int fd, in_port_t port) {
     return false;
 }
 
-// The memory for peers, which the first socket makes, and packet information on, which the word says then.
-// False where one of them is not to be had. `found`: see take_over_bound().
-bool prepare(int fd, Socket& socket, in_port_t port, bool found = false) {
+// Sets a socket up: makes the memory for peers, if this is the first, and switches packet information on.
+// Notes in `socket` what is on. False where one of them is not to be had. `found`: see take_over_bound().
+bool set_up(int fd, Socket& socket, in_port_t port, bool found = false) {
     const size_t peers = settings::get().peers;
     if (shared_state::create(peers) == nullptr) {
         log::write(LogLevel::warn,
@@ -72,7 +73,7 @@ bool prepare(int fd, Socket& socket, in_port_t port, bool found = false) {
     return false;
 }
 
-// The socket is ours from now on, as `ours` says: counts it, and says so.
+// Counts a socket that is ours from now on, as `ours` says, and tells the log.
 void announce(int fd, Socket ours) {
     if (ours.has(Socket::unmarked)) {
         int end = unmarked_end.load(std::memory_order_relaxed);
@@ -83,43 +84,14 @@ void announce(int fd, Socket ours) {
     say_taken_over(fd, ours);
 }
 
-// The socket is prepared and bound: what it is now.
+// Makes a socket ours, now that it is set up and bound. Returns its word.
 Socket now_ours(int fd, Socket socket, in_port_t port) {
     const Socket ours = socket.with_kind(Kind::ours).with_port(port);
     announce(fd, ours);
     return ours;
 }
 
-} // namespace
-
-uint64_t address_options(Socket socket, const Address& own) {
-    return (socket_calls::is_wildcard(own) ? 0 : uint64_t{Socket::has_address}) |
-           (socket.has(Socket::ipv6) && own.is_ipv4() ? uint64_t{Socket::only_ipv4} : 0);
-}
-
-Socket take_over_bound(int fd, Socket socket, const std::optional<Peer>& own, bool found) {
-    if (!own)
-        return {};
-    // What carries our mark came to us from where it was ours, connected or without a port as it may be now.
-    const bool marked = found && options::is_marked(fd, socket.has(Socket::ipv6));
-    if (!socket_calls::is_wildcard(own->address) && !marked)
-        return other_socket(AF_INET);
-    if (own->port == 0 && !marked)
-        return socket.with_kind(Kind::unbound);
-    if (!marked && !is_wanted(fd, own->port))
-        return {Kind::other, 0};
-    if (!prepare(fd, socket, own->port, found))
-        return {Kind::other, 0};
-    uint64_t bits = address_options(socket, own->address);
-    // Whether the program chose the port itself nobody tells.
-    if (found && ntohs(own->port) >= 32768)
-        bits |= Socket::any_port;
-    return now_ours(fd, socket.with_options(0, bits), own->port);
-}
-
-namespace {
-
-// The address that bind() is asked for; empty where it is none that a socket of ours can have.
+// Reads the address that bind() is asked for; empty where a socket of ours cannot have it.
 std::optional<Peer> read_name(const sockaddr* address, socklen_t length) {
     Peer name;
     if (address == nullptr || length < sizeof(sockaddr_in) || length > sizeof(sockaddr_storage) ||
@@ -136,7 +108,8 @@ std::optional<Peer> read_name(const sockaddr* address, socklen_t length) {
     return socket_calls::is_wildcard(name.address) ? std::optional{name} : std::nullopt;
 }
 
-// What a found descriptor is. Unknown where it is none (so that nothing is stored for it).
+// Returns what a descriptor is that was not seen being made; unknown where it is none, so that nothing is
+// stored.
 Socket classify(int fd) {
     if (settings::get().disabled || !may(Activity::new_sockets))
         return {Kind::other, 0};
@@ -147,7 +120,7 @@ Socket classify(int fd) {
     if (type != SOCK_DGRAM || (domain != AF_INET && domain != AF_INET6) ||
         socket_calls::read(fd, SOL_SOCKET, SO_PROTOCOL) != IPPROTO_UDP)
         return other_socket(domain);
-    // What the program has asked for on another descriptor of this socket only that one's word can tell.
+    // Only the word of another descriptor of this socket tells what the program has asked for there.
     const auto own = socket_calls::own_name(fd);
     Socket same;
     change_copies(
@@ -163,13 +136,13 @@ Socket classify(int fd) {
     return take_over_bound(fd, found.with_multicast_interface(Socket::multicast_unknown), own, true);
 }
 
-// An unbound socket as it was before, prepared or not.
-void give_back(int fd, Socket socket) {
+// Leaves an unbound socket as it was before, prepared or not.
+void give_back_unbound(int fd, Socket socket) {
     options::give_back(fd, socket);
     set_options(fd, Socket::prepared, 0);
 }
 
-// bind() of a socket that was not seen being made, or of one that has no port any more.
+// bind() of a socket that we did not see being made, or that has lost its port.
 int bind_found(int fd, Socket before, const sockaddr* address, socklen_t length) {
     const int result = libc::bind(fd, address, length);
     if (result != 0 || must_not_change())
@@ -179,18 +152,74 @@ int bind_found(int fd, Socket before, const sockaddr* address, socklen_t length)
         return result;
     Socket now;
     if (before.is(Kind::ours)) {
-        // Its name is another one now, and the mark goes by the port.
+        // Its port may be another one now, and the mark depends on the port.
         options::give_back(fd, before);
         constexpr uint64_t not_any_more = Socket::has_address | Socket::only_ipv4 | Socket::unmarked;
         now = take_over_bound(fd, before.with_options(not_any_more, 0), socket_calls::own_name(fd), false);
     } else {
         now = classify(fd);
     }
-    store_for_all(fd, now.with_options(0, before.word() & Socket::has_copies));
+    store_for_all(fd, now.with_copies_of(before));
     return result;
 }
 
+// Sets up an unbound socket for bind() to `wanted`. Returns what it will be if the kernel binds it.
+Socket before_bind(int fd, Socket before, const std::optional<Peer>& wanted) {
+    if (before.has(Socket::sticky_source))
+        return before.with_kind(Kind::other);
+    if (!wanted || (wanted->port != 0 && !is_wanted(fd, wanted->port)) || must_not_change())
+        return other_socket(AF_INET);
+    const libc::ErrnoGuard keep_errno;
+    Socket ours = before.with_kind(Kind::ours).with_port(wanted->port);
+    if (!set_up(fd, ours, wanted->port))
+        return {Kind::other, 0};
+    return ours.with_options(0, address_options(before, wanted->address));
+}
+
+// The kernel has bound the socket. `planned`: what before_bind() returned. Returns what it is now.
+Socket after_bind(int fd, Socket before, Socket planned) {
+    if (!planned.is(Kind::ours)) {
+        if (before.has(Socket::prepared))
+            give_back_unbound(fd, before);
+        return planned;
+    }
+    if (planned.port() != 0)
+        return planned;
+    const in_port_t port = socket_calls::own_port(fd);
+    if (port != 0 && is_wanted(fd, port))
+        return planned.with_port(port).with_options(0, Socket::any_port);
+    give_back_unbound(fd, before);
+    // Without a port (IP_BIND_ADDRESS_NO_PORT) it is still unbound.
+    return port == 0 ? before.with_options(Socket::prepared, 0)
+                     : Socket{Kind::other, 0}.with_copies_of(before);
+}
+
 } // namespace
+
+uint64_t address_options(Socket socket, const Address& own) {
+    return (socket_calls::is_wildcard(own) ? 0 : uint64_t{Socket::has_address}) |
+           (socket.has(Socket::ipv6) && own.is_ipv4() ? uint64_t{Socket::only_ipv4} : 0);
+}
+
+Socket take_over_bound(int fd, Socket socket, const std::optional<Peer>& own, bool found) {
+    if (!own)
+        return {};
+    // A socket with our mark was ours where it came from, even if it is connected or without a port now.
+    const bool marked = found && options::is_marked(fd, socket.has(Socket::ipv6));
+    if (!socket_calls::is_wildcard(own->address) && !marked)
+        return other_socket(AF_INET);
+    if (own->port == 0 && !marked)
+        return socket.with_kind(Kind::unbound);
+    if (!marked && !is_wanted(fd, own->port))
+        return {Kind::other, 0};
+    if (!set_up(fd, socket, own->port, found))
+        return {Kind::other, 0};
+    uint64_t bits = address_options(socket, own->address);
+    // Nobody tells whether the program chose the port itself.
+    if (found && ntohs(own->port) >= first_given_port)
+        bits |= Socket::any_port;
+    return now_ours(fd, socket.with_options(0, bits), own->port);
+}
 
 Socket examine(int fd) {
     const libc::ErrnoGuard keep_errno;
@@ -209,44 +238,21 @@ int bind(int fd, const sockaddr* address, socklen_t length) {
         return libc::bind(fd, address, length);
     if (!before.is(Kind::unbound) || !before.has(Socket::seen_made) || !may(Activity::new_sockets))
         return bind_found(fd, before, address, length);
-    const std::optional<Peer> wanted = read_name(address, length);
-    Socket now = other_socket(AF_INET);
-    if (before.has(Socket::sticky_source)) {
-        now = before.with_kind(Kind::other);
-    } else if (wanted && (wanted->port == 0 || is_wanted(fd, wanted->port)) && !must_not_change()) {
-        const libc::ErrnoGuard keep_errno;
-        Socket ours = before.with_kind(Kind::ours).with_port(wanted->port);
-        now = prepare(fd, ours, wanted->port) ? ours.with_options(0, address_options(before, wanted->address))
-                                              : Socket{Kind::other, 0};
-    }
-    now = now.with_options(0, before.word() & Socket::has_copies);
+    const Socket planned = before_bind(fd, before, read_name(address, length)).with_copies_of(before);
     const int result = libc::bind(fd, address, length);
     const libc::ErrnoGuard keep_errno;
     if (result != 0) {
-        if (now.is(Kind::ours))
-            give_back(fd, before);
+        if (planned.is(Kind::ours))
+            give_back_unbound(fd, before);
         return result;
     }
+    const Socket now = after_bind(fd, before, planned);
     if (now.is(Kind::ours)) {
-        if (now.port() == 0) {
-            const in_port_t port = socket_calls::own_name(fd).value_or(Peer{}).port;
-            now = now.with_port(port).with_options(0, Socket::any_port);
-            // Without a port (IP_BIND_ADDRESS_NO_PORT) it is still unbound.
-            if (port == 0 || !is_wanted(fd, port)) {
-                give_back(fd, before);
-                if (port != 0)
-                    store_for_all(fd, {Kind::other, before.word() & Socket::has_copies});
-                return result;
-            }
-        }
         store_for_all(fd, now);
         announce(fd, now);
-        return result;
-    }
-    if (before.has(Socket::prepared))
-        give_back(fd, before);
-    if (!must_not_change())
+    } else if (!must_not_change()) {
         store_for_all(fd, now);
+    }
     return result;
 }
 
@@ -256,7 +262,7 @@ Socket bound_unseen(int fd) {
         must_not_change())
         return before;
     const libc::ErrnoGuard keep_errno;
-    if (socket_calls::own_name(fd).value_or(Peer{}).port == 0)
+    if (socket_calls::own_port(fd) == 0)
         return before;
     if (before.has(Socket::prepared))
         options::give_back(fd, before);
@@ -268,7 +274,7 @@ Socket take_over_unbound(int fd) {
     const Socket before = peek(fd);
     Socket ours = before;
     if (!before.is(Kind::unbound) || !may(Activity::new_sockets) || must_not_change() ||
-        before.has(Socket::sticky_source) || !prepare(fd, ours, 0))
+        before.has(Socket::sticky_source) || !set_up(fd, ours, 0))
         return before;
     const Socket socket = now_ours(fd, ours.with_options(0, Socket::any_port), 0);
     store_for_all(fd, socket);
@@ -284,7 +290,7 @@ void mark_all() {
         const auto is_unmarked = [](Socket socket) {
             return socket.is(Kind::ours) && socket.has(Socket::unmarked);
         };
-        // The number may be that of something else by now, of which we have not heard.
+        // The number may stand for something else by now, of which we have not heard.
         if (const Socket seen = peek(fd); is_unmarked(seen))
             verify(fd, seen);
         const Socket socket = peek(fd);

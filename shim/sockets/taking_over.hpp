@@ -11,11 +11,11 @@
 
 namespace multihome::sockets {
 
-// What the address that the kernel says is the socket's own makes of its word.
+// Returns the options that a socket's word has because of its own address, which the kernel has told.
 uint64_t address_options(Socket socket, const Address& own);
 
-// The socket is bound, to where the kernel says it is, and not prepared yet: what it is now. `found`: it
-// comes from elsewhere, with options that we have not seen.
+// Takes over a bound socket that is not set up yet, if it can be ours. Returns what it is now. `own`: where
+// the kernel says that it is bound. `found`: it comes from elsewhere, with options that we have not seen.
 Socket take_over_bound(int fd, Socket socket, const std::optional<Peer>& own, bool found);
 
 } // namespace multihome::sockets

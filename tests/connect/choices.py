@@ -4,6 +4,7 @@ by a route alone, or not any more."""
 import ctypes
 import fcntl
 import os
+import resource
 import socket
 import struct
 import sys
@@ -20,9 +21,12 @@ IPV6_PKTINFO, IPV6_FREEBIND, IPV6_RECVPKTINFO, IP_FREEBIND = 50, 78, 49, 15
 def inherited(how):
     """A socket that comes from a program without the shim, which has chosen an interface by its index."""
     f = family("v4_secondary")
+    if how == "by_index_of_many":
+        for last in range(1, 101):
+            ip("address", "add", f"10.77.0.{last}/32", "dev", "many")
     two_interfaces()
     server = free_port(f)
-    if how in ("by_index", "interface_down"):
+    if how in ("by_index", "by_index_of_many", "interface_down"):
         server.setsockopt(socket.IPPROTO_IP, IP_MULTICAST_IF, bytes(8) + struct.pack("=i", socket.if_nametoindex("two")))
     elif how == "by_address":
         server.setsockopt(socket.IPPROTO_IP, IP_MULTICAST_IF, socket.inet_aton("198.51.100.2"))
@@ -41,7 +45,7 @@ def inheriting(number, how):
     f = FAMILIES["v4_secondary"]  # its addresses are there
     server = socket.socket(fileno=number)
     server.settimeout(5)
-    device = {"unset": "one", "no_route": None}.get(how, "two")
+    device = {"unset": "one", "at_limit": "one", "no_route": None}.get(how, "two")
     before = chosen_address(server)
     if how == "interface_down":
         # What was chosen cannot be found out now, and is not touched.
@@ -53,6 +57,21 @@ def inheriting(number, how):
         return
     if device:
         expect("multicast leaves through", leaves_through(server), device)
+    if how == "at_limit":
+        # Whether anything was chosen cannot be found out without one more descriptor.
+        client = f.client()
+        f.ask(client, server, f.second)
+        peer = hear(server)
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        next_number = os.dup(server.fileno())
+        os.close(next_number)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (next_number, limits[1]))
+        server.connect(peer)
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        LIBC.connect(server.fileno(), bytes(16), 16)
+        ip("route", "replace", "224.0.0.0/4", "dev", "two")
+        expect("multicast follows the route to", leaves_through(server), "two")
+        return
     for asked in (f.first, f.second):
         client = f.client()
         f.ask(client, server, asked)

@@ -5,6 +5,7 @@
 //
 //   under_load right|steered COUNT                 compares the shim with what stands for it here, in turn
 //   under_load right|steered COUNT METHOD          that method alone, without load: strace counts its calls
+//   under_load networks COUNT METHOD               steered, and each client is in a network of its own
 //   under_load right|steered COUNT METHOD figures  that method alone, for the bench: prints the median of the
 //                                                  nanoseconds, and the strays of a socket
 //
@@ -51,7 +52,7 @@ void connect_reference(int fd, const sockaddr_in& peer, const sockaddr_in& asked
 
 class Server {
 public:
-    explicit Server(unsigned asked_last) {
+    Server(unsigned asked_last, bool many_networks) : many_networks_(many_networks) {
         const int on = 1;
         fd_ = socket(AF_INET, SOCK_DGRAM, 0);
         must(setsockopt(fd_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0, "SO_REUSEADDR");
@@ -59,9 +60,7 @@ public:
         must(bind(fd_, any(any_name), sizeof any_name) == 0, "bind");
         own_ = name_at(0, name_of(fd_).sin_port);
         asked_ = name_at(asked_last, own_.sin_port);
-        client_ = socket(AF_INET, SOCK_DGRAM, 0);
-        const sockaddr_in client = name_at(client_last);
-        must(bind(client_, any(client), sizeof client) == 0, "bind");
+        make_client(client_last);
     }
 
     const sockaddr_in& asked() const { return asked_; }
@@ -69,6 +68,10 @@ public:
     // One client: its question, and a socket for it.
     void serve(std::string_view method, Result& result) {
         char data[64];
+        if (many_networks_) {
+            close(client_);
+            make_client(client_last + 256 * ++networks_);
+        }
         const sockaddr_in own_client = name_of(client_);
         sockaddr_in peer{};
         // Among the datagrams of the load, which may have left no room for it.
@@ -108,8 +111,16 @@ public:
     }
 
 private:
+    void make_client(unsigned last) {
+        client_ = socket(AF_INET, SOCK_DGRAM, 0);
+        const sockaddr_in client = name_at(last);
+        must(bind(client_, any(client), sizeof client) == 0, "bind");
+    }
+
+    bool many_networks_;
+    unsigned networks_ = 0;
     int fd_;
-    int client_;
+    int client_ = -1;
     sockaddr_in own_;
     sockaddr_in asked_;
 };
@@ -136,9 +147,10 @@ bool are_few(const Result& shim, const Result& standard, double ratio) {
 int main(int count, char** arguments) {
     if (count < 3)
         return 2;
-    const bool steered = std::string_view{arguments[1]} == "steered";
+    const bool many_networks = std::string_view{arguments[1]} == "networks";
+    const bool steered = many_networks || std::string_view{arguments[1]} == "steered";
     const int times = std::atoi(arguments[2]);
-    Server server(steered ? 2 : client_last);
+    Server server(steered ? 2 : client_last, many_networks);
     Result standard;
     Result shim;
     if (count == 4) {

@@ -65,6 +65,17 @@ int inherited(std::string_view role) {
     return 0;
 }
 
+// A dual-stack socket that is made ready before its bind(), because it shares its port, and then asks for
+// packet information itself.
+int ready_and_asking() {
+    const int server = socket(AF_INET6, SOCK_DGRAM, 0);
+    switch_on(server, SOL_SOCKET, SO_REUSEADDR);
+    switch_on(server, IPPROTO_IPV6, IPV6_RECVPKTINFO);
+    const Name any("::", 0);
+    must(bind(server, any.get(), any.length) == 0, "bind");
+    return server;
+}
+
 // Sets LD_PRELOAD for the next program. In the bare run the shim is nowhere.
 void choose_shim(bool with_shim) {
     const char* shim = std::getenv("SHIM"); // from compare.sh
@@ -154,8 +165,8 @@ int main(int count, char** arguments) {
         execv("/proc/self/exe", arguments);
         return 127;
     }
-    const int server = bound("0.0.0.0");
-    if (topic.ends_with("_asking"))
+    const int server = topic.ends_with("_ready_and_asking") ? ready_and_asking() : bound("0.0.0.0");
+    if (topic.ends_with("_to_shim_asking"))
         switch_on(server, IPPROTO_IP, IP_PKTINFO);
     look("first", server, !first_is_bare);
     Client waiting;

@@ -174,6 +174,23 @@ void serve_locked(rlim_t limit) {
     echo(server);
 }
 
+long page_faults() {
+    rusage usage{};
+    getrusage(RUSAGE_SELF, &usage);
+    return usage.ru_minflt;
+}
+
+// What a worker or a helper does after fork(): it closes all that it may have inherited.
+void close_the_rest() {
+    const int server = bound("0.0.0.0");
+    echo(server);
+    page_faults();
+    const long before = page_faults();
+    say("close_range", close_range(static_cast<unsigned>(server) + 1, ~0U, 0));
+    std::printf("many page faults: %s\n", page_faults() - before > 8 ? "yes" : "no");
+    echo(server);
+}
+
 } // namespace
 
 int main(int, char** arguments) {
@@ -205,6 +222,8 @@ int main(int, char** arguments) {
         many_addresses();
     } else if (topic == "flood") {
         flood();
+    } else if (topic == "close_the_rest") {
+        close_the_rest();
     } else {
         return 2;
     }

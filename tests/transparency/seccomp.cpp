@@ -280,6 +280,19 @@ void listener() {
     serve(server);
 }
 
+// A known peer asks at another address: was it the answer that took so long?
+void ask_elsewhere(int server) {
+    Client client;
+    for (const char* asked : {asked_address, asked_address, other_address}) {
+        client.ask(server, asked);
+        char data[64];
+        Name peer;
+        say("recvfrom", recvfrom(server, data, sizeof data, 0, peer.get(), &peer.length));
+        say("sendto", sendto(server, data, 1, 0, peer.get(), peer.length));
+        client.print_answer(asked);
+    }
+}
+
 } // namespace
 
 int main(int, char** arguments) {
@@ -352,18 +365,17 @@ int main(int, char** arguments) {
     } else if (topic == "filter_in_vfork_child_without_getpid") {
         filter_in_vfork_child(SYS_getpid);
     } else if (topic == "clock") {
-        // A known peer asks at another address: was it the answer that took so long?
         const int server = bound("0.0.0.0");
         refuse({SYS_clock_gettime}, SECCOMP_RET_KILL_PROCESS, false);
-        Client client;
-        for (const char* asked : {asked_address, asked_address, other_address}) {
-            client.ask(server, asked);
-            char data[64];
-            Name peer;
-            say("recvfrom", recvfrom(server, data, sizeof data, 0, peer.get(), &peer.length));
-            say("sendto", sendto(server, data, 1, 0, peer.get(), peer.length));
-            client.print_answer(asked);
-        }
+        ask_elsewhere(server);
+    } else if (topic == "no_counter" || topic == "no_counter_by_number") {
+        // Not a filter, but it forbids an instruction by which the vdso reads a clock.
+        const int server = bound("0.0.0.0");
+        const bool by_number = topic == "no_counter_by_number";
+        if ((by_number ? static_cast<int>(syscall(SYS_prctl, PR_SET_TSC, PR_TSC_SIGSEGV, 0, 0, 0))
+                       : prctl(PR_SET_TSC, PR_TSC_SIGSEGV, 0, 0, 0)) != 0)
+            skip("this processor has no such counter");
+        ask_elsewhere(server);
     } else if (topic == "refused_for_all_threads") {
         refused_for_all_threads();
     } else if (topic == "without_end") {

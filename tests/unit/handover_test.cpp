@@ -89,7 +89,7 @@ TEST_CASE("what has run out stays so for as long again, even with the longest ti
     constexpr Ticks longest = Settings::maximum_timeout * ticks_a_second;
     constexpr Lifetimes times{longest, longest};
     const Scene scene;
-    constexpr uint64_t asked = peer + 1; // elsewhere
+    constexpr uint64_t asked = peer + 4; // elsewhere
     scene.offer(peer, scene.x);
     scene.handover->ask(asked, start);
     for (Ticks later = 0; later <= 2 * longest; ++later) {
@@ -112,7 +112,7 @@ TEST_CASE("a question that was answered is offered no more") {
     // Another one's answer leaves it alone, though it lies in the same place.
     scene.handover->withdraw(peer ^ uint64_t{1} << 63, *scene.locals);
     CHECK(scene.find(peer) == scene.x);
-    scene.handover->withdraw(peer + 1, *scene.locals);
+    scene.handover->withdraw(peer + 4, *scene.locals);
     CHECK(scene.find(peer) == scene.x);
 }
 
@@ -178,8 +178,8 @@ TEST_CASE("an offer is its peer's alone") {
     for (unsigned bit = 0; bit < 64; ++bit)
         if (scene.find(peer ^ uint64_t{1} << bit) != local_by_route)
             ++taken_for_it;
-    // 12 bits choose the place and 24 are compared; the other 28 do not count.
-    CHECK(taken_for_it == 28);
+    // 10 bits choose the place and 24 are compared; the other 30 do not count.
+    CHECK(taken_for_it == 30);
 }
 
 TEST_CASE("every local address, every number and every time can be offered") {
@@ -202,13 +202,33 @@ TEST_CASE("every local address, every number and every time can be offered") {
     }
 }
 
-TEST_CASE("where two peers meet in one place the later one is offered") {
+TEST_CASE("four peers wait in one place, and a fifth one takes that of the oldest offer") {
     const Scene scene;
-    const uint64_t second = 0xfedcba9876543ef0; // the same twelve low bits
-    scene.offer(peer, scene.x);
-    scene.offer(second, scene.y);
-    CHECK(scene.find(peer) == local_by_route);
-    CHECK(scene.find(second) == scene.y);
+    const auto peer_number = [](unsigned number) { return peer ^ (uint64_t{number} << 40 | number % 4); };
+    Ticks each = 0; // time between two of them
+    SUBCASE("of different times") {
+        each = 1;
+    }
+    SUBCASE("of the same time, for sockets that were made meanwhile") {}
+    const auto offer = [&](unsigned number) {
+        scene.offer(peer_number(number), scene.x, static_cast<uint16_t>(0xfffd + number),
+                    start + number * each);
+    };
+    const auto find = [&](unsigned number) { return scene.find(peer_number(number), 9, start + 6 * each); };
+    for (unsigned number = 0; number < 4; ++number) {
+        offer(number);
+        offer(number); // the same one once more
+    }
+    for (unsigned number = 0; number < 4; ++number)
+        CHECK(find(number) == scene.x);
+    offer(4);
+    CHECK(find(0) == local_by_route);
+    CHECK(find(4) == scene.x);
+    // One that is answered makes room.
+    scene.handover->withdraw(peer_number(3), *scene.locals);
+    offer(5);
+    for (const unsigned number : {1, 2, 4, 5})
+        CHECK(find(number) == scene.x);
 }
 
 TEST_CASE("an offer at an address that has lost its number stands for nothing") {

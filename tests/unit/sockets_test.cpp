@@ -3,6 +3,7 @@
 
 #include "shim/base/settings.hpp"
 #include "shim/peers/shared_state.hpp"
+#include "shim/sockets/multicast_turn.hpp"
 #include "shim/sockets/process.hpp"
 
 #include "child.hpp"
@@ -15,6 +16,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/wait.h>
+#include <thread>
 #include <unistd.h>
 
 namespace multihome::sockets_test {
@@ -125,6 +127,23 @@ TEST_CASE("sockets are numbered as they are made") {
     CHECK(static_cast<uint16_t>(sockets::peek(second).made() - sockets::peek(first).made()) == 1);
     REQUIRE(bind_seen(first, INADDR_ANY) == 0);
     CHECK(static_cast<uint16_t>(sockets::peek(second).made() - sockets::peek(first).made()) == 1);
+}
+
+TEST_CASE("who steers one socket keeps nobody from steering another") {
+    const auto numbered = [](unsigned number) {
+        return Socket{Kind::ours, 0}.with_made(static_cast<uint16_t>(number));
+    };
+    const MulticastTurn turn(numbered(1));
+    CHECK(static_cast<bool>(turn));
+    bool same = true;
+    unsigned others = 0;
+    std::thread([&] {
+        same = static_cast<bool>(MulticastTurn(numbered(1)));
+        for (unsigned number = 2; number <= 1000; ++number)
+            others += static_cast<bool>(MulticastTurn(numbered(number))) ? 1 : 0;
+    }).join();
+    CHECK_FALSE(same);
+    CHECK(others == 999);
 }
 
 TEST_CASE("a number that is no descriptor is not remembered") {

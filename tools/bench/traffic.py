@@ -177,3 +177,20 @@ def measure_connections(bench):
         for column, what, unit in (0, "from bind to connect", "ns"), (1, "others' datagrams that it took", "strays"):
             bench.figures.compare(f"{title}: {what}", unit, mine, itemgetter(column), measured_by,
                                   {"shim": Budget("ratio at most", limits[column])})
+    measure_many_connections(bench)
+
+
+MANY_CONNECTIONS = "1,500 sockets of one port, each connected to a client"
+
+
+def measure_many_connections(bench):
+    """How long a datagram takes to a socket that is connected, as many others of that port are. With the shim they are
+    steered to an address at which bare none of them would hear its client: bare the clients ask another one."""
+    def run(_, __, kind):
+        where = "steered" if kind == "shim" else "right"
+        command = [bench.program("many-connected"), where, "1500"]
+        return float(Program(command, bench.environment(kind)).finish())
+
+    for title, mine in bench.take_turns(bench.wanted([MANY_CONNECTIONS]), ("bare", "shim"), 9, run).items():
+        bench.figures.compare(f"{title}: a datagram to one of them", "ns", mine, float, "bare",
+                              {"shim": Budget("ratio at most", 1.2)})
