@@ -44,7 +44,6 @@ public:
     struct alignas(std::bit_ceil(ways * sizeof(Word))) Bucket {
         std::array<Word, ways> words;
     };
-    static_assert(alignof(Bucket) == sizeof(Bucket));
 
     // How many buckets `peers` peers need at two words each, as an exponent of two.
     static constexpr unsigned bucket_bits_for(size_t peers) {
