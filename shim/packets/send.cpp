@@ -163,7 +163,7 @@ struct MessageCall {
         return detail::send(call, fd, flags, {ours.msg_control, ours.msg_controllen}, errno_before);
     }
     const ssize_t sent = libc::sendmsg(fd, theirs, flags);
-    return sent >= 0 ? sent : fail_as_made(fd, *theirs);
+    return sent >= 0 ? sent : fail_as_made(fd, ours);
 }
 
 } // namespace
