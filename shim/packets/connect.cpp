@@ -19,17 +19,17 @@ bool is_readable(const sockaddr* address, socklen_t length) {
            user_memory::can_read(address, std::min<size_t>(length, sizeof(sockaddr_in6)));
 }
 
-// Where the socket has to have its address; empty where that is the routing table's choice, or `local` cannot
-// be its address.
+// Returns the local address that the socket has to get. Empty where the routing table chooses it, or where
+// the socket cannot get it.
 Local address_for(Socket socket, const Peer& peer, sa_family_t family) {
     Local local;
     if (socket.is(Socket::Kind::ours))
-        local = peers::source_for_connection(socket, peer);
+        local = peers::Turn{}.source_for_connection(socket, peer);
     else if (socket.is(Socket::Kind::unbound))
         local = peers::handed_over(socket, peer);
-    // No IPv4 socket connects to the IPv6 form of an IPv4 address. Nor does a socket that has got an IPv4
-    // address connect to an IPv6 peer before AF_UNSPEC takes it away, though the kernel would take a datagram
-    // to that peer from our source.
+    // An IPv4 socket does not connect to the IPv6 form of an IPv4 address. A socket that has an IPv4 address
+    // does not connect to an IPv6 peer before AF_UNSPEC takes that address away, though the kernel would send
+    // a datagram to that peer from our source.
     const bool impossible = socket.has(Socket::ipv6)
                                 ? socket.has(Socket::only_ipv4) && !local.address.is_ipv4()
                                 : family != AF_INET;
@@ -72,12 +72,12 @@ Socket before_first_send(Socket socket, int fd, const sockaddr* address, socklen
         return socket;
     if (peers::handed_over(socket, peer) && permissions::may(Activity::new_sockets)) {
         const libc::ErrnoGuard keep_errno;
-        // Another descriptor of it may have been connected meanwhile.
+        // Somebody may have connected another descriptor of this socket meanwhile.
         const auto own = socket_calls::own_name(fd);
         if (own && socket_calls::is_wildcard(own->address))
             return sockets::take_over_unbound(fd);
     }
-    // Also where the send fails: nobody sees the next one.
+    // Even if this send fails: we do not see the next one.
     peers::asks(peer);
     sockets::left_alone(fd, socket);
     return {Socket::Kind::other, 0};

@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: MIT
 //
-// The local address of a connected socket. connect() on a wildcard socket makes the kernel choose it by
-// route, and the socket then hears nothing that is sent to another one. So before we connect a socket to a
-// peer that has been heard, we make the address that the peer used the socket's own.
+// Gives a connected socket the right local address. connect() on a wildcard socket makes the kernel choose
+// that address by route. From then on the socket hears nothing that is sent to another one. So a socket that
+// connects to a peer which we have heard gets the address that the peer asked.
 #pragma once
 
 #include "shim/sockets/sockets.hpp"
 
 namespace multihome::connect {
 
-// connect() on a socket of ours, or on an unbound one that may be about to answer for one of ours. Takes the
-// interposed function's arguments, returns what libc returns.
+// Makes a connect() on a socket of ours, or on an unbound one that may be about to answer for one of ours.
+// `socket`: the descriptor's word. The other arguments are those of the interposed function. Returns what
+// libc returns. A cancellation point, and async-signal-safe, as connect() is.
 int to(Socket socket, int fd, const sockaddr* address, socklen_t length);
 
-// An unbound socket is about to send to `address` for the first time: takes it over if it answers for a
-// socket of ours. Returns what the socket is now. Leaves errno alone.
+// Called before an unbound socket sends to `address` for the first time. Takes the socket over if it answers
+// for a socket of ours. Returns the descriptor's new word. Leaves errno alone. Async-signal-safe.
 Socket before_first_send(Socket socket, int fd, const sockaddr* address, socklen_t length);
 
 } // namespace multihome::connect

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// What connect() has made of a socket, undone.
+// Undoes a connect().
 #pragma once
 
 #include "shim/base/libc.hpp"
@@ -10,8 +10,9 @@
 
 namespace multihome {
 
-// Takes the peer and the local address off a connected socket. The kernel takes the device as well, and the
-// port of a socket for which it chose that itself (udp_disconnect()); those two are put back.
+// Takes the peer and the local address off a connected socket. The kernel takes off the device as well, and
+// the port if the kernel itself chose it (udp_disconnect()). Puts these two back. May change errno.
+// Async-signal-safe.
 inline void dissolve(int fd, Socket socket) {
     const int device =
         socket.has(Socket::own_route) ? socket_calls::read(fd, SOL_SOCKET, SO_BINDTOIFINDEX) : 0;
@@ -21,7 +22,7 @@ inline void dissolve(int fd, Socket socket) {
     if (device != 0)
         socket_calls::write(fd, SOL_SOCKET, SO_BINDTOIFINDEX, device);
     if (socket.has(Socket::any_port) && socket.port() != 0) {
-        // The wildcard is all zero bytes for both families. It fails where the port has stayed.
+        // The wildcard is all zero bytes in both families. This fails where the socket has kept its port.
         const SocketAddress wildcard(socket.has(Socket::ipv6), Address{}, socket.port());
         libc::bind(fd, wildcard.get(), wildcard.length());
     }

@@ -19,9 +19,9 @@ namespace multihome {
 
 namespace {
 
-// The local address of an IPv4 socket without choices that is connected to a group; the wildcard where there
-// is none. Empty where no socket is to be had. By system calls of our own, so that no interposed function
-// sees the descriptor.
+// Returns the local address that the routing table chooses towards a group: a fresh IPv4 socket gets it when
+// it connects to one. The wildcard where it gets none; empty where we get no socket. These are system calls
+// of our own, so that no interposed function sees the descriptor.
 std::optional<Address> address_towards_group() {
     const long fd = libc::raw_syscall(SYS_socket, AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
@@ -33,8 +33,8 @@ std::optional<Address> address_towards_group() {
     return own ? own->address : Address{};
 }
 
-// The interface that has this address, by the list that the kernel puts into `room`; 0 where there is none in
-// it. `is_full`: it may have been too long.
+// Returns the index of the interface that has this address; 0 where the list that the kernel writes to `room`
+// has none. `is_full`: the list may have been too long for the room.
 int find_interface(int fd, const Address& address, std::span<ifreq> room, bool& is_full) {
     ifconf list{};
     list.ifc_len = static_cast<int>(room.size_bytes());
@@ -51,7 +51,7 @@ int find_interface(int fd, const Address& address, std::span<ifreq> room, bool& 
     return 0;
 }
 
-// The interface that has this address; 0 where there is none.
+// Returns the index of the interface that has this address; 0 where there is none.
 int interface_of(int fd, const Address& address) {
     std::array<ifreq, 64> few{};
     bool is_full = false;
@@ -65,10 +65,13 @@ int interface_of(int fd, const Address& address) {
 
 } // namespace
 
-// The socket comes from elsewhere, and has no local address yet. The kernel tells no index that was set; but
-// connected to a group the socket gets the address of that interface. Where another socket gets the same,
-// none was set, or the one that the routing table chooses. An interface without an address, or an index
-// beside an address, is not found out; nor is one that is down where no route leads to groups.
+// Finds the interface that was chosen on a socket that comes from elsewhere and has no local address yet. The
+// kernel does not tell an index that was set. But when the socket connects to a group, it gets the address of
+// that interface. If a fresh socket gets the same address, no interface was chosen, or the one that the
+// routing table chooses.
+//
+// This does not find an interface without an address, an index that was set together with an address, or,
+// where no route leads to groups, an interface that is down.
 bool MulticastInterface::find_choice() {
     if (!permissions::may(Activity::finding_interfaces))
         return false;
@@ -87,7 +90,7 @@ bool MulticastInterface::find_choice() {
                 return false;
         }
     } else if (!socket_calls::is_wildcard(*others)) {
-        // Others find a way: an interface was chosen, and is down.
+        // A fresh socket finds a way: so an interface was chosen on this one, and is down.
         return false;
     }
     sockets::set_multicast_interface(fd_, static_cast<uint32_t>(choice_.imr_ifindex));
@@ -104,7 +107,7 @@ bool MulticastInterface::read_choice() {
     if (libc::getsockopt(fd_, IPPROTO_IP, IP_MULTICAST_IF, &choice_.imr_address, &length) != 0)
         return false;
     if (known == Socket::multicast_unknown)
-        // An address that was set stands for its interface.
+        // To put an address back is enough: it stands for its interface.
         return choice_.imr_address.s_addr != 0 || find_choice();
     if (known != Socket::multicast_address)
         choice_.imr_ifindex = static_cast<int>(known);
@@ -117,7 +120,7 @@ bool MulticastInterface::set(in_addr address) {
     // A socket that is bound to a device sends multicast through no other.
     if (socket_.has(Socket::own_route))
         wanted.imr_ifindex = socket_calls::read(fd_, SOL_SOCKET, SO_BINDTOIFINDEX);
-    // The address or the interface that the program chose may be gone since.
+    // The address or the interface that the program chose may be gone by now.
     const auto can_put_back = [this] {
         return (choice_.imr_ifindex == 0 && choice_.imr_address.s_addr == 0) || put_back();
     };

@@ -19,8 +19,8 @@ namespace multihome::probe {
 
 namespace {
 
-// The errors that a source can be the reason of; so can a pending error, the destination or another control
-// message.
+// True for the errors that a source can cause. A pending error, the destination or another control message
+// can cause them too.
 bool may_be_the_source(int error) {
     constexpr std::array errors{
         EINVAL, ENETUNREACH, EHOSTUNREACH, EADDRNOTAVAIL,
@@ -29,15 +29,16 @@ bool may_be_the_source(int error) {
 }
 
 bool finds_no_way(int fd, const msghdr& message) {
-    // Where it cannot be asked, the program's own call decides: nothing has been sent.
+    // Where we may not ask, the program's own call decides. Nothing has been sent yet.
     if (!permissions::may(Activity::probing))
         return true;
-    // By a system call of our own: libc's function is a cancellation point.
+    // A system call of our own, because libc's function is a cancellation point.
     const long result = libc::raw_syscall(SYS_sendmsg, fd, &message, msg_probe | MSG_DONTWAIT | MSG_NOSIGNAL);
     return result < 0 && may_be_the_source(static_cast<int>(-result));
 }
 
-// The kernel does not say whether a datagram is being put together, only that nothing waits to be sent.
+// True where a datagram may be in the making. The kernel does not say so, but it says whether anything waits
+// to be sent.
 bool may_be_corked(int fd) {
     const libc::ErrnoGuard keep_errno;
     int queued = 0;
@@ -55,14 +56,14 @@ bool fails(int fd, const msghdr& message) {
     return !may_be_corked(fd) && finds_no_way(fd, message);
 }
 
-// What was being put together is gone: the kernel drops it when a call fails (udp_sendmsg()). So this does
-// not ask may_be_corked(), which is true of every busy socket.
+// The kernel drops a datagram in the making when a call fails (udp_sendmsg()). So this does not ask
+// may_be_corked(), which is true of every busy socket.
 bool fails_after(int fd, const msghdr& message) {
     return may_be_the_source(errno) && finds_no_way(fd, message);
 }
 
-// Nothing is being put together behind one that was sent, unless the call or the socket says so. Then it goes
-// where its first part has said, and no source is looked at.
+// Behind a message that was sent, no datagram is in the making unless the call or the socket says so. If one
+// is, it goes where its first part said, and the kernel looks at no source.
 bool fails_behind(int fd, const msghdr& message, int flags) {
     return (flags & MSG_MORE) == 0 && !is_corked(fd) && finds_no_way(fd, message);
 }
@@ -73,7 +74,8 @@ bool allows_now(int fd, const msghdr& message) {
     const Local source = control::read_source(message.msg_control, message.msg_controllen);
     if (source.address.is_ipv4())
         return false;
-    // What the kernel refuses without our source as well (an answer to port 0) is not about the source.
+    // Where the kernel refuses the message without our source as well (an answer to port 0), the source is
+    // not the reason.
     msghdr theirs = message;
     theirs.msg_controllen -= std::min<size_t>(theirs.msg_controllen, CMSG_SPACE(sizeof(in6_pktinfo)));
     return !finds_no_way(fd, theirs) &&

@@ -7,21 +7,22 @@
 
 namespace multihome::probe {
 
-// True where the kernel finds no way for this message, be it because of the source in its control messages or
-// because of the destination. Errors that neither can be the reason of do not count. False as well where a
-// datagram may be being put together (MSG_MORE, UDP_CORK), which a probe would send. Leaves errno alone.
-// Async-signal-safe.
+// True where the kernel finds no way for this message. The reason may be the source in its control messages
+// or the destination: errors that neither can cause do not count. True as well where we may not ask the
+// kernel. False where a datagram may be in the making (MSG_MORE, UDP_CORK), because a probe would send that.
+// Leaves errno alone. Async-signal-safe, as all of these.
 bool fails(int fd, const msghdr& message);
 
-// The same after a call that failed, with errno as it left it: saves the system call for other errors.
+// The same after a call that failed, with errno as that call left it. Asks the kernel only if a source can
+// cause this error.
 bool fails_after(int fd, const msghdr& message);
 
-// The same after a call with these flags that has sent others, and stopped at this message.
+// The same after a call with these flags that sent other messages, and stopped at this one.
 bool fails_behind(int fd, const msghdr& message, int flags);
 
-// A call with `message`, whose last control message is a source of ours, has failed with errno as it left it:
-// true where the same call is worth another try, because the source is local by a route only and is allowed
-// now.
+// Called after a call with `message` failed, with errno as that call left it. The message's last control
+// message is a source of ours. True where the same call is worth another try: the source is local by a route
+// only, and the socket may use it from now on.
 bool allows_now(int fd, const msghdr& message);
 
 } // namespace multihome::probe

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// Receiving on a socket of ours: one real call with room for our control message, which is read, hidden, and
-// remembered for the answer.
+// Receives on a socket of ours: makes one real call with room for our control message, reads that, hides it
+// from the program and remembers it for the answer.
 //
-// The descriptor's word says that it is ours. Each function takes the interposed function's arguments and
-// returns what libc returns. They may be cancelled where the libc function may be, and are async-signal-safe
-// where it is.
+// Each function takes the descriptor's word, which says that it is ours, and the interposed function's
+// arguments. It returns what libc returns. It may be cancelled where the libc function may be, and is
+// async-signal-safe where that is.
 #pragma once
 
 #include "shim/base/control.hpp"
@@ -24,38 +24,42 @@ namespace multihome::receive {
 
 namespace detail {
 
-// Room for what a program can make the kernel say before our message comes (timestamps, drop counts, ...),
-// beside what the program itself has room for. The kernel cuts what does not fit, so this may be too large
-// but not too small.
+// Room for our message, and for those that a program can make the kernel write before it (timestamps, drop
+// counts, ...). The program's own room comes on top. The kernel cuts what does not fit, so this may be too
+// large but not too small.
 constexpr size_t control_room = 256;
 static_assert(control_room >= control::own_space + CMSG_SPACE(64) + 3 * CMSG_SPACE(16));
 
-// A call for one datagram under way, in memory from the start, so that there are no registers to save across
-// the real call.
+// A call for one datagram under way. It lies in memory from the start, so that there are no registers to save
+// across the real call.
 struct Call {
     uint64_t word;          // the descriptor's
     msghdr* theirs;         // recvmsg(): the program's message; null for recvfrom()
-    socklen_t* name_length; // where the program has the room for the peer's address, and gets its length
+    socklen_t* name_length; // before the call the program's room for the peer's address, then its length
     int fd;
     int flags;
     ssize_t received; // what the real call has returned
     msghdr ours;      // msg_flags is the kernel's to write
 };
 
+// Finishes a call that received something.
 ssize_t finish(const Call& call);
+// The same where its lengths are those of this family's form (family.hpp).
 template <typename Family>
 [[gnu::hot]] ssize_t finish_form(const Call& call);
+// Finishes a call that failed, with errno as it left it.
 ssize_t fail(const Call& call);
+// As recvfrom(): for calls that datagram() does not take.
 ssize_t check_and_receive(int fd, void* buffer, size_t length, int flags, sockaddr* address,
                           socklen_t* address_length);
 
-// The lengths of a peer's address that we look at; a shorter one tells no peer. The kernel refuses negative
-// ones.
+// True where the program's room takes a peer's address. A shorter address tells no peer. The kernel refuses a
+// negative length.
 inline bool takes_address(socklen_t room) {
     return static_cast<int>(room) >= static_cast<int>(sizeof(sockaddr_in));
 }
 
-// A recvfrom(), as the recvmsg() that it becomes. `control`: control_room bytes.
+// Begins a recvfrom(), as the recvmsg() that it becomes. `control`: control_room bytes.
 [[gnu::always_inline]] inline void begin(Call& call, Socket socket, int fd, int flags, sockaddr* address,
                                          socklen_t* address_length, iovec& data, void* control) {
     call.word = socket.word();
@@ -71,7 +75,8 @@ inline bool takes_address(socklen_t room) {
     call.ours.msg_controllen = control_room;
 }
 
-// The real call. `is_usual`: the program has given room for a peer's address, and takes the datagram.
+// Makes the real call, and finishes it. `is_usual`: the program gives room for a peer's address, and takes
+// the datagram out of the queue.
 [[gnu::always_inline]] inline ssize_t receive(Call& call, bool is_usual) {
     call.received = libc::recvmsg(call.fd, &call.ours, call.flags);
     if (call.received < 0) [[unlikely]]
@@ -84,10 +89,9 @@ inline bool takes_address(socklen_t room) {
 
 } // namespace detail
 
-// `socket`: the descriptor's word.
 [[gnu::always_inline]] inline ssize_t datagram(Socket socket, int fd, void* buffer, size_t length, int flags,
                                                sockaddr* address, socklen_t* address_length) {
-    // What is only looked at, or is no datagram of a peer's, is not usual.
+    // A call that only looks (MSG_PEEK), or reads the error queue, is not usual.
     if ((flags & (MSG_PEEK | MSG_ERRQUEUE | msg_cmsg_compat)) != 0 || length > maximum_length ||
         address == nullptr || !user_memory::is_known_writable(address_length, sizeof *address_length) ||
         !detail::takes_address(*address_length)) [[unlikely]]

@@ -12,7 +12,7 @@ namespace {
 // Each word is the whole truth: 32 bits of a hash, and what is known. Relaxed throughout.
 constexpr unsigned place_bits = 8;
 constinit std::array<std::atomic<uint64_t>, 1U << place_bits> memory{};
-// Relaxed: who reads it too early only makes a connect() that has to be undone.
+// Relaxed: a thread that reads it too early makes a connect() that has to be undone, and no more.
 constinit std::atomic<bool> another_ever_chosen{false};
 constexpr uint64_t fingerprint_mask = ~uint64_t{0} << 32;
 constexpr uint64_t another = 0xffffffff;
@@ -76,7 +76,7 @@ bool RouteMemory::is_another_ever_chosen() {
     return another_ever_chosen.load(std::memory_order_relaxed);
 }
 
-void RouteMemory::local_is_chosen() const {
+void RouteMemory::note_local() const {
     store(peer_hash_, this_second());
     if (says(network_hash_, wanted))
         return;
@@ -84,7 +84,7 @@ void RouteMemory::local_is_chosen() const {
     store(others_hash_, wanted);
 }
 
-void RouteMemory::another_is_chosen() const {
+void RouteMemory::note_another() const {
     store(network_hash_, another);
     store(others_hash_, another);
     another_ever_chosen.store(true, std::memory_order_relaxed);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Which local address a plain connect() chooses for a peer, as far as it has been seen: saves system calls,
-// and a connect() that would have to be undone.
+// Remembers which local address a plain connect() chose for a peer. That saves system calls, and a connect()
+// that would have to be undone. All functions are async-signal-safe.
 #pragma once
 
 #include "shim/base/address.hpp"
@@ -14,19 +14,20 @@ class RouteMemory {
 public:
     RouteMemory(const Local& local, const Peer& peer);
 
-    // The kernel has chosen `local` for this very peer within this second: what it chooses now need not be
-    // looked at. A route that is changed meanwhile is followed a second later.
+    // True where the kernel chose `local` for this very peer within this second. Then nobody need look at
+    // what it chooses now. Where a route changes meanwhile, we follow it a second later.
     bool is_local_chosen() const;
-    // It has chosen another address for a peer of that network; where nothing is known of that, for one of
-    // the network that was looked at last. Only a hint: who acts upon it makes sure of the address that the
-    // socket gets.
+    // True where the kernel chose another address for a peer of that network. Where nothing is known of that
+    // network: for one of the network that was looked at last. Only a hint: who acts upon it looks at the
+    // address that the socket gets.
     bool is_another_chosen() const;
 
-    // It has chosen another address for any peer so far.
+    // True once the kernel has chosen another address for any peer.
     static bool is_another_ever_chosen();
 
-    void local_is_chosen() const;
-    void another_is_chosen() const;
+    // Notes that the kernel chose `local`, or another address, just now.
+    void note_local() const;
+    void note_another() const;
 
 private:
     uint64_t peer_hash_;

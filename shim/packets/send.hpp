@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// Sending on a socket of ours: finds where the peer reached us and adds that as the source. Whatever is in
-// the way, the program's own call is made as the program made it.
+// Sends on a socket of ours: finds where the peer reached us, and adds that as the source. If anything is in
+// the way, the call goes out as the program made it.
 //
-// The descriptor's word says that it is ours. Each function takes the interposed function's arguments and
-// returns what libc returns. They may be cancelled where the libc function may be, and are async-signal-safe
-// where it is.
+// Each function takes the descriptor's word, which says that it is ours, and the interposed function's
+// arguments. It returns what libc returns. It may be cancelled where the libc function may be, and is
+// async-signal-safe where that is.
 #pragma once
 
 #include "shim/base/control.hpp"
@@ -22,8 +22,8 @@ namespace multihome::send {
 
 namespace detail {
 
-// A sendto() under way, as the sendmsg() that it becomes. In memory from the start, so that the quick look
-// has no registers to save across the real call.
+// A sendto() under way, as the sendmsg() that it becomes. It lies in memory from the start, so that the quick
+// look has no registers to save across the real call.
 struct DatagramCall {
     int fd;
     int flags;
@@ -32,10 +32,12 @@ struct DatagramCall {
     msghdr ours; // the kernel does not read msg_flags
 };
 
+// Finishes a call with a source that failed, with errno as it left it.
 ssize_t fail(const DatagramCall& call);
+// As sendto(): for what the quick look does not answer.
 ssize_t search_and_send(DatagramCall& call);
 
-// The real call, whose `ours` has everything but the source.
+// Makes the real call. Its `ours` has everything but the source.
 template <typename Call>
 [[gnu::always_inline]] inline ssize_t send(Call& call, int fd, int flags, const Source& source,
                                            int errno_before) {
@@ -50,7 +52,7 @@ template <typename Call>
 
 } // namespace detail
 
-// `socket`: the descriptor's word. The quick look (thread_memory.hpp) stands here, all else behind it.
+// The quick look (quick_look.hpp) stands here, all else behind it.
 [[gnu::always_inline]] inline ssize_t datagram(Socket socket, int fd, const void* buffer, size_t length,
                                                int flags, const sockaddr* address, socklen_t address_length) {
     detail::DatagramCall call;

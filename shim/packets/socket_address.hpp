@@ -10,15 +10,15 @@
 
 namespace multihome {
 
-// A port to connect to where nothing is sent; any will do.
+// A port to connect to where nothing is sent. Any port does.
 inline in_port_t discard_port() {
     return htons(9);
 }
 
 class SocketAddress {
 public:
-    // `address` and `port` (network byte order) for a socket of the given family; IPv4 is mapped for an IPv6
-    // one.
+    // For a socket of this family: an IPv6 one gets an IPv4 address in its mapped form. `port`: network byte
+    // order. `scope`: the interface of a link-local address.
     SocketAddress(bool ipv6, const Address& address, in_port_t port, uint32_t scope = 0) : is_ipv6_(ipv6) {
         if (ipv6)
             name_.ipv6 = {AF_INET6, port, 0, address.ipv6(), scope};

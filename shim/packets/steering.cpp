@@ -17,8 +17,8 @@ namespace multihome::steering {
 
 namespace {
 
-// To undo a connect() takes away a port that the kernel has chosen: such a socket gets none that may have to
-// be undone.
+// True where undoing a connect() would take away the port, because the kernel chose it. Such a socket gets no
+// connect() that may have to be undone.
 bool loses_port(Socket socket) {
     return socket.has(Socket::any_port) && socket.port() != 0;
 }
@@ -30,7 +30,7 @@ struct Attempt {
     const sockaddr* address;
     socklen_t length;
     const Local& local;
-    bool is_connected;  // to the peer, by the program's connect() alone
+    bool is_connected;  // the program's connect() alone has been made, and has succeeded
     bool may_call_libc; // its connect() is a cancellation point
 
     int plain() const {
@@ -67,8 +67,8 @@ struct Attempt {
             socket_calls::write(fd, SOL_SOCKET, SO_BINDTOIFINDEX, device);
     }
 
-    // True where the socket is connected now, from the wanted address if it had none before. Else `touched`
-    // says whether it has got another peer.
+    // Connects the socket, from the wanted address if it had none before. True where that succeeded.
+    // Otherwise `touched` says whether the socket has another peer now.
     bool steered(bool& touched) const {
         const bool ipv6 = socket.has(Socket::ipv6);
         const auto by_way_of = [&](const SocketAddress& first) {
@@ -83,17 +83,18 @@ struct Attempt {
         if (!chosen.set(local.address.ipv4()))
             return false;
         bool connected = by_way_of(any_group(ipv6));
-        // Through an interface that is down no route leads, though others bring what is sent to its address.
+        // No route leads through an interface that is down, though other interfaces bring what is sent to its
+        // address.
         if (!touched && chosen.set_on_loopback(local.address.ipv4()))
             connected = by_way_of(any_group(ipv6));
         chosen.put_back();
         return connected;
     }
 
-    // True where the socket is connected from the wanted address. False leaves it without peer and local
-    // address.
+    // Connects the socket from the wanted address. False leaves it without peer and local address.
     bool steer() const {
-        // Once more where it had an address that we did not know of: another process has connected it.
+        // A second time where the socket had an address that we did not know of: another process had
+        // connected it.
         for (int time = 0; time < 2; ++time) {
             bool touched = false;
             if (steered(touched) && is_at_local()) {
@@ -107,18 +108,19 @@ struct Attempt {
         return false;
     }
 
-    // True where the socket is connected to the peer. Where it is not, it is as the program's connect() alone
+    // True where the socket is connected to the peer now. False leaves it as the program's connect() alone
     // would find it.
     bool connects(const RouteMemory& route) const {
         if (socket.has(Socket::has_address)) {
-            // What the kernel would refuse is seen before the peer and the address that the socket has are
-            // gone. So is what could not be put back.
+            // Finds out what the kernel would refuse, and what could not be put back, before the socket's
+            // peer and address are gone.
             if (socket.multicast_interface() == Socket::multicast_too_great || is_at_local() || !is_usable())
                 return false;
             dissolve();
             return steer();
         }
-        // What the routing table chooses for others need not be what it chooses for this one.
+        // What the routing table chooses for other sockets, it need not choose for one with routes of its
+        // own.
         const bool as_for_others = !socket.has(Socket::own_route);
         if (as_for_others && route.is_local_chosen())
             return is_connected || plain() == 0;
@@ -128,12 +130,12 @@ struct Attempt {
             return false;
         if (is_at_local()) {
             if (as_for_others)
-                route.local_is_chosen();
+                route.note_local();
             return true;
         }
         if (!is_usable())
             return true;
-        route.another_is_chosen();
+        route.note_another();
         dissolve();
         return steer();
     }
@@ -148,7 +150,7 @@ bool begins_with_connect(Socket socket) {
 
 int connect(Socket socket, int fd, const Peer& peer, const sockaddr* address, socklen_t length,
             const Local& local, bool is_connected) {
-    // Where libc's connect() alone would be cancelled.
+    // Here libc's connect() alone would be cancelled.
     if (!is_connected)
         pthread_testcancel();
     const NoCancellation guard;

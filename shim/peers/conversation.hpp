@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// What is known of one conversation, in one word: the state, and how each event changes it. Pure functions;
-// the table (conversation_table.hpp) stores the word, and knows whose it is by the fingerprint above it.
+// What is known of one conversation, in one word: its state, and how each event changes it. These are pure
+// functions. The table (conversation_table.hpp) stores the word. The fingerprint above the state's bits tells
+// whose word it is.
 //
 //   state            is sent from        heard at Y                how long it counts
 //   nothing          by route            question(Y)
@@ -23,27 +24,27 @@
 //                    is answered, by
 //                    route
 //
-// Heard once more at X, all but "we spoke first" become known(X) if X has been answered or has lapsed. What
-// names no address to answer from changes nothing of what still counts.
+// Heard once more at X, every state but "we spoke first" becomes known(X) if X was answered or has lapsed. A
+// datagram that names no address to answer from changes nothing of what still counts.
 //
-// So it takes two questions, with something that is sent between, to be known at an address. Anybody can send
-// one datagram in a stranger's name; that one gets its answer, and moves nobody. Where a peer was answered
-// once at each of two addresses, either may be the stranger's: then nothing is known, and the routing table
-// chooses as it does without us.
+// So a peer becomes known at an address by two questions, with something sent between them. Anybody can send
+// one datagram in a stranger's name. That one gets its answer, and moves nobody. Where a peer was answered
+// once at each of two addresses, either may be the stranger's. Then nothing is known, and the routing table
+// chooses, as it does without us.
 //
-// An address that turns out to be no source any more leaves what is known of the others. Where there is none,
-// or where what was heard names no address to answer from, the peer has asked all the same: what the program
-// sends it is no first word. Nor is it where the question has run out: that has lapsed, and whoever comes
-// back to the same address has asked it twice.
+// Where an address turns out to be no source any more, what is known of the others stays. If there is no
+// other, or if a datagram names no address to answer from, the peer has asked all the same: what the program
+// sends it is no first word. Nor is it a first word where the question has run out. That has lapsed, and
+// whoever comes back to the same address has asked it twice.
 //
-// Whom we spoke to first may be a server that we ask every now and then, with longer silence in between. What
-// is heard after that may be a stranger's: it gets its answer, and moves nothing of what we ask.
+// A peer to which we spoke first may be a server that we ask now and then, with a longer silence between.
+// What is heard after such a silence may be a stranger's. It gets its answer, and does not move what we ask.
 //
-// What is an answer? What the thread that heard the question sends first, certainly. What another thread
-// sends, or this one later, is one where the program is known to answer so (`late`). Where it is not, it
-// depends on what went before. question(X) that had one answer, as the program gives them, becomes
-// question(Y), whoever answers that. After more than one datagram the program may be sending to this peer on
-// its own, and what is heard at Y may be a stranger's: that is contested.
+// What is an answer? Certainly what the thread that heard the question sends first. What another thread
+// sends, or this one later, is an answer if the program is known to answer so (`late`). If it is not, it
+// depends on what went before. A question(X) that had one datagram for an answer, as is usual, becomes
+// question(Y), whoever answers that. After more than one, the program may be sending to this peer on its own,
+// and what is heard at Y may be a stranger's: that is contested.
 //
 // The times are those of connection tracking (nf_conntrack_udp_timeout, 30 s, and
 // nf_conntrack_udp_timeout_stream, 120 s), which operators know.
@@ -53,17 +54,17 @@
 
 namespace multihome {
 
-// The index of a local address, see local_addresses.hpp.
+// The number of a local address (local_addresses.hpp).
 using LocalIndex = uint16_t;
 constexpr unsigned local_index_bits = 10;
-// Leave the choice to the routing table.
+// No address: the routing table chooses.
 constexpr LocalIndex local_by_route = 0;
 
 // A time in quarters of a second. Only differences count.
 using Ticks = uint32_t;
 constexpr Ticks ticks_a_second = 4;
 
-// How long what is not confirmed counts.
+// How long a state counts that is not confirmed.
 struct Lifetimes {
     Ticks question = 30 * ticks_a_second;
     Ticks spoke_first = 120 * ticks_a_second;
@@ -71,7 +72,7 @@ struct Lifetimes {
 
 class Conversation {
 public:
-    // In the lowest bits of the word. No word is 0 but the empty one: a moving conversation has asked
+    // In the lowest bits of the word. Only the empty word is 0, because a moving conversation has asked
     // somewhere.
     enum class Kind : uint8_t { moving = 0, question = 1, spoke_first = 2, known = 3 };
 
@@ -101,10 +102,10 @@ public:
     constexpr Kind kind() const { return static_cast<Kind>(word_ & 3); }
     friend constexpr bool operator==(Conversation, Conversation) = default;
 
-    // The address of a question, also of one that has lapsed; the home of one that is known or moving;
+    // Where a question asked, also a lapsed one; where a known or moving conversation is at home;
     // local_by_route where we spoke first.
     constexpr LocalIndex first_index() const { return index_at(first_index_shift); }
-    // Where one that is moving asked last; else local_by_route.
+    // Where a moving conversation asked last; else local_by_route.
     constexpr LocalIndex second_index() const {
         return kind() == Kind::moving ? index_at(second_index_shift) : local_by_route;
     }
@@ -116,7 +117,7 @@ public:
 
     // --- events ---
 
-    // The peer was heard at `at`; local_by_route: at no address that an answer can leave from.
+    // The peer was heard at `at`. local_by_route: the datagram names no address to answer from.
     constexpr Conversation heard(LocalIndex at, Ticks now, const Lifetimes& lifetimes) const {
         if (at == local_by_route)
             return heard_nowhere(now, lifetimes);
@@ -173,8 +174,8 @@ public:
         LocalIndex from = local_by_route;
         bool is_late_answer = false; // to a question that nobody had answered
     };
-    // `late`: this program is known to answer questions late, or in other threads than hear them. One that is
-    // not sends on its own.
+    // `late`: the program is known to answer questions late, or in other threads than those that hear them.
+    // Else it sends on its own.
     constexpr Spoken spoken(Ticks now, const Lifetimes& lifetimes, bool late) const {
         switch (kind()) {
         case Kind::question:
@@ -205,7 +206,7 @@ public:
         }
         if (word_ == 0)
             return spoke_first(now);
-        // Nor will what is at Y count when the clock has gone round.
+        // The question at Y has run out. Stored as it is, it would count again when the clock has gone round.
         if (!is_answered() && !is_contested() && !counts(now, lifetimes))
             return known(first_index(), now);
         return is_answered_by_speaking(now, lifetimes, late) ? Conversation{word_ | answered_bit} : *this;
@@ -213,11 +214,11 @@ public:
 
     // --- what it is worth ---
 
-    // False where it is as good as gone.
+    // False where the state is as good as gone.
     constexpr bool counts(Ticks now, const Lifetimes& lifetimes) const {
         switch (kind()) {
         case Kind::question:
-            // One that was answered is believed for good, unless the program has gone on to send without
+            // An answered question is believed for good, unless the program has gone on sending without
             // hearing from the peer.
             return age(now, lifetimes) <= lifetimes.question || (sends() != 0 && sends() < maximum_sends);
         case Kind::spoke_first:
@@ -229,23 +230,23 @@ public:
         }
         return quarters(now, lifetimes) <= lifetimes.question / moving_unit(lifetimes);
     }
-    // A question without an address that an answer could leave from.
+    // A question without an address to answer from.
     constexpr bool has_lost_its_address() const {
         return word_ != 0 && kind() != Kind::spoke_first && asked_last() == local_by_route;
     }
-    // Heard once more at home, it stays as it is.
+    // True where it stays as it is when the peer is heard once more at home.
     constexpr bool is_steady() const { return (word_ & steady_bits()) == steady_bits(); }
-    // All of these are set where it is steady, and only there.
+    // All of these are set in a steady conversation, and in no other.
     static constexpr uint64_t steady_bits() { return kind_bits(Kind::known) | used_bit; }
-    // Known at an address, whether or not the peer is about to move.
+    // True where the peer is known at an address, whether or not it is about to move.
     constexpr bool is_settled() const {
         return kind() == Kind::known || (kind() == Kind::moving && !is_contested());
     }
-    // A moving one whose home was answered only once, or that has none.
+    // A moving conversation that has no home, or whose home was answered only once.
     constexpr bool is_contested() const {
         return kind() == Kind::moving && word_ != 0 && (word_ & contested_bit) != 0;
     }
-    // A question or a moving one: something was sent since.
+    // True where something was sent since the question was heard. For a question or a moving conversation.
     constexpr bool is_answered() const {
         return kind() == Kind::question ? sends() != 0 : (word_ & answered_bit) != 0;
     }
@@ -253,14 +254,15 @@ public:
     constexpr bool has_moving_answer(Ticks now, const Lifetimes& lifetimes) const {
         return kind() == Kind::moving && word_ != 0 && is_answered() && counts(now, lifetimes);
     }
-    // The peer has asked, and nothing was sent to it since.
+    // True where the peer has asked, and nothing was sent to it since.
     constexpr bool waits(Ticks now, const Lifetimes& lifetimes) const {
         return (kind() == Kind::question || kind() == Kind::moving) && !is_answered() &&
                counts(now, lifetimes);
     }
-    // Since the question was heard, or since we spoke. It wraps: then what nobody has come back to counts
-    // once more. Of a question after 68 minutes; since we spoke, in whole seconds, after 18 hours; of a
-    // moving one after four lives of a question, in quarters of one.
+    // The time since the question was heard, or since we spoke. It wraps, and then a state that nobody has
+    // come back to counts once more. A question's age wraps after 68 minutes. Since we spoke, it has whole
+    // seconds and wraps after 18 hours. A moving conversation's has quarters of a question's life and wraps
+    // after four lives.
     constexpr Ticks age(Ticks now, const Lifetimes& lifetimes) const {
         switch (kind()) {
         case Kind::spoke_first:
@@ -272,14 +274,13 @@ public:
             return (now - static_cast<Ticks>(word_ >> time_shift)) & time_mask;
         }
     }
-    // Since a known one became known, or was looked at by the replacement; in quarters of a second, whole
-    // minutes.
+    // The time since a known conversation became known, in units of 64 s. multihomectl tells it.
     constexpr Ticks age_when_known(Ticks now) const {
         return (((now >> known_unit_shift) - static_cast<Ticks>(word_ >> time_shift)) & time_mask)
                << known_unit_shift;
     }
 
-    // Replacement (see conversation_table.hpp): heard since it was looked at last.
+    // For replacement (conversation_table.hpp): true where it was heard since replacement last came by.
     constexpr bool is_used() const { return kind() != Kind::known || (word_ & used_bit) != 0; }
     constexpr Conversation used() const { return Conversation{word_ | used_bit}; }
     constexpr Conversation unused() const { return Conversation{word_ & ~used_bit}; }
@@ -324,14 +325,13 @@ private:
         return static_cast<LocalIndex>(word_ >> shift & ((1U << local_index_bits) - 1));
     }
 
-    // Of a moving one: what is sent is taken for the answer to its question. Of a homeless one, whichever
-    // thread sends it: if it is no answer after all, this one datagram goes astray.
+    // For a moving conversation: true where what is sent counts as the answer to its question. In a homeless
+    // one that is so whichever thread sends it. If it is no answer after all, this one datagram goes astray.
     constexpr bool is_answered_by_speaking(Ticks now, const Lifetimes& lifetimes, bool late) const {
         return (late || first_index() == local_by_route) && !is_answered() && counts(now, lifetimes);
     }
 
-    // Four bits of time are four lives of a question. Then one that nobody has come back to counts once
-    // more.
+    // The unit of a moving conversation's time: a quarter of a question's life. See age().
     static constexpr Ticks moving_unit(const Lifetimes& lifetimes) {
         return lifetimes.question >= 4 ? lifetimes.question / 4 : 1;
     }

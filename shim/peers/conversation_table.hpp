@@ -16,9 +16,9 @@
 //  - An entry names local addresses by number; the salts of those numbers are part of its fingerprint
 //    (local_addresses.hpp).
 //
-// Replacement. While a bucket holds at least `probation` entries that are no settled conversations, the
-// oldest of those makes room: so a flood of peers that nobody answers pushes out its own. Else a settled one
-// does that has not been heard since replacement last came by (the clock algorithm).
+// Replacement. While a bucket holds at least `probation` entries that are not settled, the oldest of those
+// makes room. So a flood of peers that nobody answers pushes out its own entries. Else a settled entry makes
+// room that has not been heard since replacement last came by (the clock algorithm).
 #pragma once
 
 #include "shim/peers/conversation.hpp"
@@ -44,9 +44,8 @@ public:
     struct alignas(std::bit_ceil(ways * sizeof(Word))) Bucket {
         std::array<Word, ways> words;
     };
-    static_assert(alignof(Bucket) == sizeof(Bucket));
 
-    // Buckets for `peers` peers at two words each, as a power of two.
+    // How many buckets `peers` peers need at two words each, as an exponent of two.
     static constexpr unsigned bucket_bits_for(size_t peers) {
         unsigned bits = 1;
         while (bits < maximum_bucket_bits && (size_t{1} << bits) * (ways / 2) < peers)
@@ -54,14 +53,14 @@ public:
         return bits;
     }
 
-    // The bits of a hash that say at which byte of 2^`bucket_bits` buckets its own is.
+    // The bits of a hash that are the byte offset of its bucket among 2^`bucket_bits` buckets.
     static constexpr uint64_t bucket_mask_for(unsigned bucket_bits) {
         return ((uint64_t{1} << bucket_bits) - 1) * sizeof(Bucket);
     }
     // Bucket and fingerprint share no bits of the hash.
     static_assert((bucket_mask_for(maximum_bucket_bits) & ~Conversation::mask) == 0);
 
-    // `buckets`: zeroed, as many as `bucket_mask` is for. Nothing is owned.
+    // `buckets`: zeroed, as many as `bucket_mask` is for. The table owns nothing.
     BasicConversationTable(Bucket* buckets, uint64_t bucket_mask, BasicLocalAddresses<Atomic>* locals,
                            const Lifetimes& lifetimes)
         : buckets_(buckets), bucket_mask_(bucket_mask), locals_(locals), lifetimes_(lifetimes) {}
@@ -80,15 +79,16 @@ public:
 
     // The conversation's entry. Async-signal-safe.
     Entry find(uint64_t hash) const { return find(hash, find_unsalted(hash)); }
-    // The same, of which find_unsalted() has returned `found`.
+    // The same. `found`: what find_unsalted() returned.
     Entry find(uint64_t hash, const Entry& found) const {
         return locals_->is_any_reused() ? find_salted(hash) : found;
     }
 
-    // What find() returns on nearly every host: one where no slot has had a second address. On others it is
-    // the conversation's entry where the salts of its addresses are 0. Async-signal-safe.
+    // The conversation's entry where the salts of its addresses are 0. That is what find() returns while no
+    // slot has had a second address, as on nearly every host. Async-signal-safe.
     [[gnu::always_inline]] Entry find_unsalted(uint64_t hash) const {
-        // A bucket is aligned, so that a word's address tells whether it is the last: one register less.
+        // A bucket is aligned to its size, so a word's address tells whether it is the last: one register
+        // less.
         for (Word* word = bucket_of(hash).words.data();;) {
             // Acquire pairs with the release of every exchange: who reads the number of a local address reads
             // its salt too.
@@ -100,13 +100,14 @@ public:
         }
     }
 
-    // What an event has stored: `after` in the place of `before`.
+    // What an event stored: `after` in the place of `before`.
     struct Change {
         Word* word = nullptr; // null: nothing
         uint64_t before = 0;
         uint64_t after = 0;
 
-        // It is not so after all. A lost race means that something has happened since. Async-signal-safe.
+        // Puts back what was there before. A lost race means that something has happened since.
+        // Async-signal-safe.
         void take_back() const {
             uint64_t expected = after;
             if (word != nullptr)
@@ -122,16 +123,13 @@ public:
         bool is_crowded = false; // and pushed out a question that had hardly been asked
     };
 
-    // The peer was heard at `at`. `found`: what find() said. Async-signal-safe.
+    // The peer was heard at `at`. `found`: what find() returned. Async-signal-safe.
     [[gnu::always_inline]] Heard hear(uint64_t hash, LocalIndex at, Ticks now, Entry found) {
-        Heard result;
-        result.entry = change(hash, now, found, result,
-                              [&](Conversation state) { return state.heard(at, now, lifetimes_); });
-        return result;
+        return change(hash, now, found, [&](Conversation state) { return state.heard(at, now, lifetimes_); });
     }
 
-    // The thread that heard the peer at `at`, as `entry` has it, has sent it something. Async-signal-safe.
-    // Returns the entry as it is now, if it still is what that thread knows; else `entry`.
+    // The thread that heard the peer at `at` has sent it something. `entry`: what find() returned. Returns
+    // the entry as it is now; `entry` itself where nothing was stored. Async-signal-safe.
     Entry answer(uint64_t hash, LocalIndex at, const Entry& entry) {
         const Conversation next = entry.state().answered(at);
         if (next == entry.state())
@@ -144,17 +142,16 @@ public:
         Change change;
     };
 
-    // Something is sent that is no answer to what this thread has just heard: where it leaves from. If
-    // nothing is known, we have spoken first. Async-signal-safe.
+    // Something is sent that is no answer to what this thread has just heard. Returns where it leaves from.
+    // If nothing is known, we have spoken first. Async-signal-safe.
     Spoken speak(uint64_t hash, Ticks now, Entry found, bool late) {
         const Conversation::Spoken spoken = found.state().spoken(now, lifetimes_, late);
-        Heard result;
-        change(hash, now, found, result,
-               [&](Conversation state) { return state.after_spoken(now, lifetimes_, late); });
-        return {spoken, result.change};
+        const Heard heard = change(
+            hash, now, found, [&](Conversation state) { return state.after_spoken(now, lifetimes_, late); });
+        return {spoken, heard.change};
     }
 
-    // The addresses that `is_gone` turned out to be no source for this conversation. Async-signal-safe.
+    // Forgets the addresses that `is_gone` as sources for this conversation. Async-signal-safe.
     template <typename IsGone>
     void forget_addresses(uint64_t hash, Ticks now, IsGone is_gone) {
         const Entry entry = find(hash);
@@ -185,7 +182,7 @@ private:
         return *reinterpret_cast<Bucket*>(reinterpret_cast<unsigned char*>(buckets_) + (hash & bucket_mask_));
     }
 
-    // find() where the salts may be others than 0.
+    // find() where a salt may be other than 0.
     [[gnu::noinline]] Entry find_salted(uint64_t hash) const {
         for (Word& word : bucket_of(hash).words) {
             const uint64_t held = word.load(std::memory_order_acquire); // see find()
@@ -201,9 +198,9 @@ private:
     }
 
     [[gnu::always_inline]] uint64_t salt_of(Conversation state) const {
-        // Where there is no address, the index is local_by_route, whose salt is 0.
+        // Without an address the number is local_by_route, whose salt is 0.
         uint64_t salt = locals_->salt(state.first_index());
-        // All numbers go through the same salts: were it not shifted, two of the same age would cancel out.
+        // Shifted, because all numbers go through the same salts: else two equal ones would cancel out.
         if (state.kind() == Conversation::Kind::moving)
             salt ^= locals_->salt(state.second_index()) << 1;
         return salt & fingerprint_mask;
@@ -214,7 +211,7 @@ private:
         return state && fingerprint(hash, state) == (held & fingerprint_mask);
     }
 
-    // Stores `next` where `entry` lies, if that still is what it was. Returns the entry as it is now.
+    // Stores `next` in place of `entry`, if nobody has changed that. Returns what was stored, or `entry`.
     Entry exchange(const Entry& entry, uint64_t hash, Conversation next) const {
         uint64_t expected = entry.held;
         const uint64_t wanted = fingerprint(hash, next) | next.word();
@@ -224,31 +221,26 @@ private:
                    : entry;
     }
 
-    // Applies an event to the conversation, which begins if it is not there. Bounded: each failed exchange
-    // means that another writer changed this very word.
+    // Applies an event to the conversation. One that is not there begins. Bounded: each failed exchange means
+    // that another writer changed this very word.
     template <typename Event>
-    [[gnu::always_inline]] Entry change(uint64_t hash, Ticks now, Entry entry, Heard& heard, Event event) {
+    [[gnu::always_inline]] Heard change(uint64_t hash, Ticks now, Entry entry, Event event) {
         for (unsigned attempt = 0; attempt < ways; ++attempt) {
             if (!entry) {
                 entry = victim(bucket_of(hash), now);
-                const Conversation next = event(Conversation{});
-                const Entry stored = exchange(entry, hash, next);
+                const Entry stored = exchange(entry, hash, event(Conversation{}));
                 if (stored.held != entry.held) {
-                    heard.change = {entry.word, entry.held, stored.held};
-                    heard.is_new = true;
-                    heard.is_crowded = is_crowded(entry.state(), now);
                     remove_duplicates(hash);
-                    return stored;
+                    return {stored, Change{entry.word, entry.held, stored.held}, true,
+                            is_crowded(entry.state(), now)};
                 }
             } else {
                 const Conversation next = event(entry.state());
                 if (next == entry.state())
-                    return entry;
+                    return {entry, {}, false, false};
                 const Entry stored = exchange(entry, hash, next);
-                if (stored.held != entry.held) {
-                    heard.change = {entry.word, entry.held, stored.held};
-                    return stored;
-                }
+                if (stored.held != entry.held)
+                    return {stored, Change{entry.word, entry.held, stored.held}, false, false};
             }
             entry = find(hash);
         }
@@ -282,7 +274,8 @@ private:
         return unused ? unused : second_chance(bucket);
     }
 
-    // All settled ones have been heard since replacement came by. It comes by now, and takes one of them.
+    // All settled entries have been heard since replacement last came by. It comes by now, and takes one of
+    // them.
     Entry second_chance(Bucket& bucket) const {
         Entry chosen;
         for (Word& word : bucket.words) {
@@ -305,9 +298,9 @@ private:
                out.age(now, lifetimes_) <= ticks_a_second;
     }
 
-    // Two threads that hear a new peer at the same time may both insert it. Both keep the entry that look-ups
-    // find first; were each to keep its own, both could go. On processors that let each miss the other's
-    // store, two may stay: look-ups and forget() cope with that.
+    // Two threads that hear a new peer at the same time may both insert it. Each then keeps the entry that
+    // look-ups find first: if each kept its own, both entries could go. On processors where each may miss the
+    // other's store, two may stay. Look-ups and forget() cope with that.
     void remove_duplicates(uint64_t hash) {
         bool is_first = true;
         for (Word& word : bucket_of(hash).words) {
@@ -329,5 +322,6 @@ private:
 };
 
 using ConversationTable = BasicConversationTable<>;
+static_assert(sizeof(ConversationTable::Bucket) == 64, "a cache line");
 
 } // namespace multihome

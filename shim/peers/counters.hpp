@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What an operator can count. The layout is fixed: multihomectl reads it out of another process's memory.
+// The counters that an operator can read. The layout is fixed: multihomectl reads it out of another process's
+// memory.
 #pragma once
 
 #include <array>
@@ -24,8 +25,8 @@ enum class Counter : unsigned {
     count
 };
 
-// Each thread counts in cache lines of its own, one for each port, so that threads and processes do not wait
-// for each other's; a reader adds up.
+// Each thread counts in cache lines of its own, one for each port. So threads and processes do not wait for
+// each other's lines. A reader adds them up.
 class Counters {
 public:
     static constexpr unsigned threads = 16;
@@ -42,11 +43,11 @@ public:
     };
     static_assert(sizeof(Line) == 64);
 
-    // The line of a thread for a port (network byte order). `thread`: any number, best another one for each
-    // thread and process. Async-signal-safe.
+    // Returns the line of a thread for a port (network byte order). `thread`: any number, best another one
+    // for each thread and process. Async-signal-safe.
     Line& line(in_port_t port, unsigned thread) { return lines_[place_of(port)][thread % threads]; }
 
-    // The port (network byte order) that a place counts for; 0 where it counts for none, or for many.
+    // Returns the port (network byte order) for which a place counts; 0 where it counts for none or for many.
     in_port_t port_at(unsigned place) const {
         return static_cast<in_port_t>(ports_[place].load(std::memory_order_relaxed));
     }

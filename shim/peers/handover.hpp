@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: MIT
 //
-// Peers that wait for an answer which may come from another port than the one they asked: a TFTP server makes
-// a socket for each transfer.
+// Peers that wait for an answer from another port than the one they asked. A TFTP server makes a socket for
+// each transfer.
 //
 // This is the one case in which a stranger could steer what a program sends to somebody else, so the rule is
 // one of cause and effect. A socket answers for another one if
 //  - it was made after the question was heard (`made`, the sequence number of sockets),
 //  - the question waits, unanswered, and its time has not run out,
 //  - this program has not itself asked the peer lately, from whatever port, and
-//  - the peer's port is not one that servers answer from (answers_from()): then it is rather one whom we ask.
-// What is left for an attacker: to choose the source of the first datagram that a program sends to a port
-// above 1023 that it has not sent to for two minutes, from a socket that it makes within the question's 30 s.
+//  - the peer's port is not one that servers answer from (answers_from()): such a peer is one that we ask.
+// What is left for an attacker: to choose the source of the first datagram that a program sends to a peer's
+// port above 1023. The program must not have sent to that port for two minutes, and must make the socket
+// within the question's 30 s.
 //
-// An array of words, each the whole truth about one peer, written by plain stores. Four peers may wait in one
-// place; a fifth one overwrites the oldest offer, which is lost: that transfer leaves from where the routing
+// An array of words. Each is the whole truth about one peer, and is written by a plain store. Four peers may
+// wait in one place. A fifth one overwrites the oldest offer, and that transfer leaves from where the routing
 // table says.
 #pragma once
 
@@ -31,9 +32,9 @@ namespace multihome {
 
 class Handover {
 public:
-    // True where a peer with this port (network byte order) is a server, as far as one can tell: the ports
-    // below 1024, and those above it that hosts ask from many programs. None of those that Linux gives to
-    // clients (net.ipv4.ip_local_port_range): any client may have one.
+    // True where a peer with this port (network byte order) is a server, as far as one can tell. These are
+    // the ports below 1024, and those above that many programs of a host ask. None of them is a port that
+    // Linux gives to clients (net.ipv4.ip_local_port_range): any client may have such a one.
     static bool answers_from(in_port_t port) {
         // OpenVPN, RADIUS, SSDP, STUN, IPsec behind NAT, SIP, NAT-PMP, mDNS, LLMNR, CoAP, memcached.
         static constexpr uint16_t servers[] = {1194, 1812, 1813, 1900, 3478, 4500, 5060,
@@ -44,8 +45,8 @@ public:
         return number < IPPORT_RESERVED || std::binary_search(std::begin(servers), std::end(servers), number);
     }
 
-    // A question was heard from the peer with this hash (of its address and port alone). `made`: the number
-    // of the last socket that was made. Async-signal-safe, as all of these.
+    // A question was heard at `at`, from the peer with this hash (of its address and port alone). `made`: the
+    // number of the last socket that was made. Async-signal-safe, as all of these.
     void offer(uint64_t hash, LocalIndex at, uint16_t made, Ticks now, const LocalAddresses& locals,
                const Lifetimes& lifetimes) {
         if (was_asked(hash, now, lifetimes))
@@ -56,8 +57,8 @@ public:
         place_for(hash, made, now, locals).store(word, std::memory_order_release);
     }
 
-    // Where the peer waits for an answer from; local_by_route where no offer stands for a socket with this
-    // number.
+    // Returns where the peer waits for an answer from; local_by_route where no offer stands for a socket with
+    // the number `made`.
     LocalIndex find(uint64_t hash, uint16_t made, Ticks now, const LocalAddresses& locals,
                     const Lifetimes& lifetimes) const {
         for (unsigned way = 0; way < ways && made != 0; ++way) {
@@ -73,10 +74,10 @@ public:
         return local_by_route;
     }
 
-    // Both return what that has changed, which can be taken back.
+    // The following two return what they changed. It can be taken back.
     using Change = ConversationTable::Change;
 
-    // The question has been answered.
+    // Withdraws the offer: the question was answered.
     Change withdraw(uint64_t hash, const LocalAddresses& locals) {
         Change newest;
         for (unsigned way = 0; way < ways; ++way) {
@@ -90,7 +91,7 @@ public:
         return newest;
     }
 
-    // The program has asked this peer. Relaxed: the word is the whole truth.
+    // Notes that the program asked this peer. Relaxed: the word is the whole truth.
     Change ask(uint64_t hash, Ticks now) {
         const uint64_t word = (hash & ~asked_time_mask) | (now & asked_time_mask);
         std::atomic<uint64_t>& asked = slot(hash).asked;
@@ -127,14 +128,15 @@ private:
         return static_cast<LocalIndex>(word >> index_shift & index_mask);
     }
     static uint64_t age(uint64_t word, Ticks now) { return (now - static_cast<Ticks>(word)) & time_mask; }
-    // The word was loaded by acquire: see offer().
+    // True where this word is an offer to the peer with this hash. The word was loaded by acquire: see
+    // offer().
     static bool is_of(uint64_t word, uint64_t hash, const LocalAddresses& locals) {
         const LocalIndex at = index_of(word);
         return at != local_by_route && ((word ^ fingerprint(hash, at, locals)) & fingerprint_mask) == 0;
     }
 
-    // The first place that is empty or has an offer of this peer's; else that of the oldest offer. So where a
-    // peer has two, find() comes to the newer one first.
+    // Returns the first slot that is empty or has an offer to this peer; else that of the oldest offer. So
+    // where a peer has two offers, find() comes to the newer one first.
     [[gnu::always_inline]] std::atomic<uint64_t>& place_for(uint64_t hash, uint16_t made, Ticks now,
                                                             const LocalAddresses& locals) {
         std::atomic<uint64_t>& first = slot(hash).offer;
@@ -149,7 +151,7 @@ private:
             const uint64_t word = place.load(std::memory_order_acquire);
             if (word == 0 || is_of(word, hash, locals))
                 return place;
-            // Among those of one time, the one since which most sockets were made.
+            // Among offers of the same time, the one since which most sockets were made is the oldest.
             const auto since = static_cast<uint16_t>(made - (word >> made_shift));
             const uint64_t its_age = age(word, now) << 16 | since;
             if (chosen == nullptr || its_age > chosen_age) {
@@ -160,13 +162,15 @@ private:
         return *chosen;
     }
 
+    // True where the program has asked this peer lately.
     bool was_asked(uint64_t hash, Ticks now, const Lifetimes& lifetimes) const {
         const uint64_t word = slot(hash).asked.load(std::memory_order_relaxed);
         return word != 0 && ((word ^ hash) & ~asked_time_mask) == 0 &&
                ((now - static_cast<Ticks>(word)) & asked_time_mask) <= lifetimes.spoke_first;
     }
 
-    // Of the slots of its place each peer has another one as the first, in which it also is what was asked.
+    // The slots of one place follow each other in a ring. The hash says at which one a peer begins. In that
+    // one also lies when the program asked the peer.
     static size_t index(uint64_t hash, unsigned way) {
         const size_t first = hash & ((size_t{1} << slot_bits) - 1);
         return (first & ~size_t{ways - 1}) | ((first + way) & (ways - 1));

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// The keyed hash of a conversation. Keyed, because peers choose their own addresses and must not be able to
-// choose where they land in the table.
+// The hash of a conversation, under a key. Peers choose their own addresses, and must not be able to choose
+// where they land in the table.
 //
-// Each word is multiplied by a random factor of 128 bits, and the high halves of the products are added up:
+// The hash multiplies each word by a random factor of 128 bits, and adds up the high halves of the products:
 // M. Dietzfelbinger and others, "A reliable randomized algorithm for the closest-pair problem" (1997). Under
-// a random key any two conversations have equal sums with a probability of at most 2^-63, whoever chose them:
-// where they differ in a word, the product of the difference and its factor is random, and its high half
+// a random key any two conversations have equal sums with a probability of at most 2^-63, whoever chose them.
+// Where they differ in a word, the product of the difference and its factor is random, and its high half
 // would have to be one of two values. The fold at the end hides the linear sum from somebody who watches
 // which of their entries are pushed out.
 #pragma once
@@ -19,8 +19,8 @@
 
 namespace multihome {
 
-// A conversation is who talks to which of our ports. Which of our sockets, threads and processes answers, and
-// at which of our addresses the peer asks, is no part of it.
+// A conversation is a peer and one of our ports. It does not say which of our sockets, threads or processes
+// answers, nor at which of our addresses the peer asks.
 struct ConversationKey {
     ConversationKey(const Peer& peer, in_port_t local_port)
         : address(peer.address),
@@ -31,9 +31,9 @@ struct ConversationKey {
 };
 
 struct HashKey {
-    // Random. For IPv4 the first five: what is added, the factor of a word, the two of the fold. For IPv6 the
-    // others, with a factor for each of three words. The last factors of either family are odd, because an
-    // even one would lose bits (make_odd()).
+    // Random. IPv4 has the first five: what is added, the factor of the word (two), the two words of the
+    // fold. IPv6 has the others, with a factor for each of three words. The last word of either family is
+    // odd, because an even factor would lose bits (make_odd()).
     std::array<uint64_t, 14> words;
 
     void make_odd() {
@@ -49,7 +49,7 @@ struct Halves {
     uint64_t low = 0;
     uint64_t high = 0;
 
-    // For processors that have none.
+    // For processors without such a product.
     static constexpr Halves of_limbs(uint64_t a, uint64_t b) {
         const uint64_t a_low = a & 0xffffffff;
         const uint64_t a_high = a >> 32;
@@ -70,7 +70,7 @@ inline Halves product(uint64_t a, uint64_t b) {
 #endif
 }
 
-// The high half of the product with a 128-bit factor.
+// Returns the high half of the product with a 128-bit factor.
 inline uint64_t high_product(uint64_t word, uint64_t factor_low, uint64_t factor_high) {
     return product(word, factor_low).high + word * factor_high;
 }
@@ -78,12 +78,12 @@ inline uint64_t high_product(uint64_t word, uint64_t factor_low, uint64_t factor
 inline uint64_t fold(uint64_t sum, uint64_t first, uint64_t second) {
     const Halves folded = product(sum ^ first, second);
     uint64_t result = folded.low ^ folded.high;
-    // Hidden from the compiler, which would else keep the halves, and fold them again where it needs it.
+    // Hides the result from the compiler, which would keep the halves and fold them wherever it needs them.
     asm("" : "+r"(result));
     return result;
 }
 
-// Any number of words from two random ones.
+// Makes any number of words from two random ones.
 struct SecretWords {
     std::array<uint64_t, 2> seed{};
 
@@ -103,8 +103,8 @@ struct SecretWords {
 
 } // namespace detail
 
-// The hash of an IPv4 conversation, which is one word: the address, the peer's port and the local port, from
-// the high end. Async-signal-safe.
+// The hash of an IPv4 conversation. `conversation`: the address, the peer's port and the local port, from the
+// high end. Async-signal-safe.
 [[gnu::always_inline]] inline uint64_t hash_of_ipv4(uint64_t conversation, const HashKey& key) {
     const auto& random = key.words;
     return detail::fold(random[0] + detail::high_product(conversation, random[1], random[2]), random[3],
@@ -118,8 +118,9 @@ inline uint64_t hash_of(const ConversationKey& conversation, const HashKey& key)
     return detail::hash_of_ipv6(conversation, key);
 }
 
-// The hash of the conversation that the peer with this name has with a port of ours. `name`: `length`
-// readable bytes. False where it is no peer's (see read_peer()). Async-signal-safe.
+// Writes the hash of the conversation that a peer has with a port of ours. `name`: the peer's socket address,
+// `length` readable bytes. `local_port`: network byte order. False where the address is no peer's (see
+// read_peer()). Async-signal-safe.
 [[gnu::always_inline]] inline bool hash_of_name(const void* name, socklen_t length, in_port_t local_port,
                                                 const HashKey& key, uint64_t& hash) {
     uint64_t first_bytes = 0;

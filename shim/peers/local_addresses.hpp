@@ -3,12 +3,14 @@
 // The local addresses that peers have used, each under a small number that fits into an entry of the table.
 //
 // Local addresses are few, but 127/8 and AnyIP routes make them many. So a slot is taken back when another
-// address needs it: from those at which the fewest conversations were answered, the one that was given out
-// first, so that what was asked just now can still be answered. Where an address may lie depends on a secret,
-// and 127/8, at which any user of the host can ask, has slots of its own: so who asks at many addresses
-// pushes out their own. What the table still says of the old address must not be taken for the new one: each
-// generation of a slot has a random-looking *salt*, which is part of the fingerprint of every entry that
-// names the slot. An entry of an old generation is nobody's entry any more, and nobody has to look for it.
+// address needs it. Among the slots where the fewest conversations were answered, it is the one that was
+// given out first: then what was asked just now can still be answered. Which slots an address may have
+// depends on a secret, and 127/8, at which any user of the host can ask, has slots of its own. So whoever
+// asks at many addresses pushes out their own.
+//
+// What the table still says of the old address must not be taken for the new one. So each generation of a
+// slot has a random-looking *salt*, which is part of the fingerprint of every entry that names the slot. An
+// entry of an old generation is nobody's entry any more, and nobody has to look for it.
 //
 // Invariants
 //  - The salt is written last, and made void before anything else of a slot is changed. So whoever reads the
@@ -28,7 +30,7 @@ namespace multihome {
 
 namespace detail {
 
-// A fence for this kind of atomics: the kind of the tests' explorer has its own.
+// A fence for this kind of atomics. The atomics of the tests' explorer have a fence of their own.
 template <template <typename> class Atomic>
 [[gnu::always_inline]] inline void fence(std::memory_order order) {
     std::atomic_thread_fence(order);
@@ -43,7 +45,7 @@ public:
     static constexpr unsigned count = 1U << local_index_bits;
     static constexpr uint64_t salt_mask = ~Conversation::mask;
 
-    // The slot's salt. In the bits of a fingerprint it is 0 for the first address that has the slot, and for
+    // The slot's salt. In the bits of a fingerprint it is 0 for the first address in the slot, and for
     // local_by_route, whose slot is never filled. The bits below tell whether it is void. Async-signal-safe.
     uint64_t salt(LocalIndex index) const {
         // Acquire pairs with the release in fill(): who knows the salt reads its address.
@@ -54,7 +56,7 @@ public:
     // True once any slot has had more than one address. Relaxed: a thread that reads the flag too early reads
     // the salt too early as well.
     bool is_any_reused() const { return is_reused_.load(std::memory_order_relaxed) != 0; }
-    // True while no second address has had the slot: what was made of its address is good for ever.
+    // True while no second address has had the slot. What somebody made from the first one is good for ever.
     bool is_first_generation(LocalIndex index) const {
         return !is_any_reused() || (salt(index) & salt_mask) == 0;
     }
@@ -73,7 +75,7 @@ public:
         return slot.salt.load(std::memory_order_relaxed) == before ? local : Local{};
     }
 
-    // Tells 256 addresses that a slot has had one after the other from each other: see next_salt().
+    // A number for the slot's generation: different for 256 generations in a row (see next_salt()).
     // Async-signal-safe.
     uint8_t generation(LocalIndex index) const { return generation_of(salt(index)); }
     static constexpr uint8_t generation_of(uint64_t salt) {
@@ -87,32 +89,32 @@ public:
         const bool equal = slot.second.load(std::memory_order_relaxed) == local.address.second &&
                            slot.first.load(std::memory_order_relaxed) == local.address.first &&
                            slot.interface_index.load(std::memory_order_relaxed) == local.interface_index;
-        // The salt was matched before. One that has changed since would have to be checked again; but then a
-        // writer stands in fill(), and what it puts in is not yet anybody's answer.
+        // The salt was matched before, and is not checked again. If it has changed since, a writer stands in
+        // fill(), and what it puts in is not yet anybody's answer.
         return equal;
     }
 
-    // A number that stood for an address while its slot had this salt.
+    // A number, and the salt of its slot while it stood for an address.
     struct Number {
         LocalIndex index = local_by_route;
         uint64_t salt = 0;
     };
 
-    // The number of `local`, given out now if it is new; none where every slot that it may have is being
-    // filled. `likely` is looked at first. Never waits. Async-signal-safe.
+    // Returns the number of `local`, and gives it out now if `local` is new. None where every slot that it
+    // may have is being filled. Looks at `likely` first. Never waits. Async-signal-safe.
     [[gnu::always_inline]] Number number_of(const Local& local, LocalIndex likely = local_by_route) {
         const uint64_t salt = this->salt(likely);
         return !is_void(salt) && is_at(likely, local) ? Number{likely, salt} : search(local);
     }
     // True where the number has stood for its address ever since. Async-signal-safe.
     bool is_still(Number number) const {
-        // Pairs with the fence in fill(): had is_at() read anything of another address, the salt would be
-        // its.
+        // Pairs with the fence in fill(): had is_at() read anything of another address, this salt would be
+        // that one's.
         detail::fence<Atomic>(std::memory_order_acquire);
         return slots_[number.index].salt.load(std::memory_order_relaxed) == number.salt;
     }
 
-    // Random words, before anything else.
+    // Sets the secret: random words. Before anything else.
     void set_secret(const std::array<uint64_t, 2>& secret) { secret_ = secret; }
 
     // A conversation at this address is answered for the first time. Relaxed: a hint for the replacement.
@@ -124,7 +126,7 @@ public:
     }
 
 private:
-    // number_of() behind the likely one.
+    // number_of() where it is not the likely one.
     Number search(const Local& local) {
         const Window window = window_of(local);
         const uint32_t order = order_.load(std::memory_order_relaxed);
@@ -157,11 +159,11 @@ private:
         return is_void(salt) ? Number{} : fill(victim, salt, local, order);
     }
 
-    // So many slots are looked at for one address.
+    // How many slots an address may have.
     static constexpr unsigned reach = 64;
     static constexpr unsigned most_uses = 63;
     static constexpr unsigned order_bits = 26;
-    // Below the salt: another address is about to have the slot; the slot has an address.
+    // The bits below the salt: another address is about to have the slot; the slot has an address.
     static constexpr uint64_t void_bit = 1;
     static constexpr uint64_t given_bit = 2;
     // The slots up to this one are for loopback addresses.
@@ -192,9 +194,9 @@ private:
     static constexpr uint32_t uses_mask = (1U << order_shift) - 1;
     static constexpr uint32_t order_mask = (uint32_t{1} << order_bits) - 1;
 
-    // How much a slot is worth keeping, when the next one will be given out in this order: for its uses, and
-    // among equals for its youth. One that was given out just now counts as used, because what asked there is
-    // still to be answered.
+    // How much a slot is worth keeping: first for its uses, among equals for its youth. `order`: the place of
+    // the next slot that is given out. A slot that was given out just now counts as used, because what asked
+    // there is still to be answered.
     static constexpr uint32_t worth_of(uint32_t word, uint32_t order, uint32_t young) {
         uint32_t age = (order - (word >> order_shift)) & order_mask;
         if (age > order_mask / 2)
@@ -205,8 +207,8 @@ private:
         return uses << order_bits | (order_mask - age);
     }
 
-    // A linear congruential generator (D. Knuth, MMIX), whose lowest 8 bits, too, go through all values
-    // before one comes again.
+    // A linear congruential generator (D. Knuth, MMIX). Its lowest 8 bits, too, go through all values before
+    // one comes again.
     static constexpr uint64_t next_salt(uint64_t salt) {
         if (salt == 0)
             return given_bit;
@@ -217,7 +219,7 @@ private:
         return (next != 0 ? next : after(0)) | given_bit;
     }
 
-    // Puts `local` into the slot, which has `salt`. No number where another writer has come first.
+    // Puts `local` into the slot, which has `salt`. Returns no number where another writer came first.
     Number fill(unsigned index, uint64_t salt, const Local& local, uint32_t order) {
         Slot& slot = slots_[index];
         const uint64_t next = next_salt(salt);
@@ -226,7 +228,8 @@ private:
             return {};
         if (salt != 0 && is_reused_.load(std::memory_order_relaxed) == 0)
             is_reused_.store(1, std::memory_order_relaxed); // the new salt's release says so to its readers
-        // Pairs with the fence in at(): whoever reads what follows finds the salt void, or new.
+        // Pairs with the fences in at() and is_still(): whoever reads what follows finds the salt void, or
+        // new.
         detail::fence<Atomic>(std::memory_order_release);
         slot.first.store(local.address.first, std::memory_order_relaxed);
         slot.second.store(local.address.second, std::memory_order_relaxed);
@@ -238,7 +241,8 @@ private:
         return {static_cast<LocalIndex>(index), next};
     }
 
-    // All slots within reach are in use by many: from now on they have to be used again to stay.
+    // Called when all slots within reach have been used often: from now on they have to be used again to
+    // stay.
     void forget_uses(const Window& window) {
         for (unsigned step = 0; step < reach; ++step) {
             Atomic<uint32_t>& uses = slots_[window.at(step)].uses;
@@ -248,8 +252,8 @@ private:
 
     Window window_of(const Local& local) const {
         const Address& address = local.address;
-        // An address's last bytes, in which neighbours differ, are the word's highest, of which a product
-        // keeps least.
+        // Neighbours differ in an address's last bytes. Those are the word's highest, and a product keeps
+        // least of them. So they are folded into the lower ones.
         const uint64_t mixed =
             (address.first ^ address.first >> 32) * ((secret_[0] ^ 0x9e3779b97f4a7c15U) | 1) +
             (address.second ^ address.second >> 32) * ((secret_[1] ^ 0xc2b2ae3d27d4eb4fU) | 1) +

@@ -16,8 +16,8 @@ namespace {
 
 using Entry = ConversationTable::Entry;
 
-// Read where something is stored, and where the age of something matters. CLOCK_MONOTONIC_COARSE is read
-// without a system call (vdso(7)).
+// Called where something is stored, and where the age of something matters. It makes no system call
+// (vdso(7)).
 Ticks now() {
     timespec time{};
     clock_gettime(CLOCK_MONOTONIC_COARSE, &time);
@@ -36,13 +36,13 @@ uint64_t exactly_now() {
 uint64_t hash_in(const SharedState& state, const Peer& peer, in_port_t local_port) {
     return hash_of(ConversationKey(peer, local_port), state.key);
 }
-// Of the peer alone, whichever port of ours it talks to.
+// The hash of the peer alone, whichever port of ours it talks to.
 uint64_t hash_in(const SharedState& state, const Peer& peer) {
     return hash_in(state, peer, 0);
 }
 
-// A peer that is a server, heard on a port that the kernel gave to one of its clients: it answers us, and
-// does not ask. Where both ports are the same, they are two of a kind.
+// True where the peer is a server, and our port is one that the kernel gives to clients: then the peer
+// answers us, and does not ask. Where both ports are the same, neither is a client of the other.
 bool is_server_of_ours(const Peer& peer, in_port_t local_port) {
     constexpr uint16_t first_given = 32768; // net.ipv4.ip_local_port_range
     return ntohs(local_port) >= first_given && Handover::answers_from(peer.port) && peer.port != local_port;
@@ -68,14 +68,14 @@ void log_new_peer(int fd, const Peer& peer, const Local& local) {
                    settings::get().peers);
 }
 
-// What is sent now has made this change. `memory` is null where the thread has none.
+// Notes that what is sent now made this change. `memory`: null where the thread has no turn.
 [[gnu::always_inline]] inline void remember(ThreadMemory* memory, uint64_t hash, ThreadMemory::Place place,
                                             const ConversationTable::Change& change) {
     if (memory != nullptr)
         memory->set_stored(hash, place, change);
 }
 
-// An answer leaves from `at`, where the peer was heard. Returns what that has changed in the table.
+// An answer leaves from `at`, where the peer was heard. Returns what that changed in the table.
 [[gnu::always_inline]] inline ConversationTable::Change note_answer(SharedState& state, ThreadMemory* memory,
                                                                     uint64_t hash, const Peer& peer,
                                                                     LocalIndex at, const Entry& entry) {
@@ -91,8 +91,8 @@ void log_new_peer(int fd, const Peer& peer, const Local& local) {
     return {entry.word, entry.held, after.held};
 }
 
-// Something is sent to a peer of which this thread has heard `record`, and of which `known` is known. A
-// program that goes on to send is not answering any more.
+// True where what is sent to a peer is the answer to `record`, which this thread has heard. `known`: what is
+// known of the conversation. A program that goes on to send is not answering any more.
 bool is_answer(ThreadMemory& memory, const Run::Record& record, Conversation known,
                const Lifetimes& lifetimes) {
     const Conversation::Kind kind = known.kind();
@@ -103,7 +103,7 @@ bool is_answer(ThreadMemory& memory, const Run::Record& record, Conversation kno
     // What was heard has lapsed, or was pushed out of the table before the program spoke.
     if (kind == Conversation::Kind::spoke_first)
         return false;
-    // Where the peer is known it is sent to as well.
+    // The peer is known there: answer or not, the source is the same.
     if (record.at() == known.first_index())
         return true;
     if (known && kind == Conversation::Kind::moving && !known.counts(now(), lifetimes))
@@ -111,14 +111,14 @@ bool is_answer(ThreadMemory& memory, const Run::Record& record, Conversation kno
     return memory.answers_at(exactly_now(), record.is_answered());
 }
 
-// Something is sent to a peer that this thread has not just heard: where it leaves from. `late`: see
+// Something is sent to a peer that this thread has not just heard. Returns where it leaves from. `late`: see
 // Conversation::spoken().
 LocalIndex speak(SharedState& state, ThreadMemory* memory, Socket socket, uint64_t hash, const Peer& peer,
                  const Entry& found, bool late) {
     ConversationTable table = state.table();
     const Ticks time = now();
-    // Sockets that have no port yet have one conversation with a peer for all: who else made a transfer for
-    // it is found there.
+    // All sockets without a port share one conversation with a peer. So what was found may be another
+    // socket's transfer to this peer, and an offer counts all the same.
     if (!found || socket.port() == 0) {
         // A group is nobody that could have spoken first.
         if (peer.address.is_group())
@@ -126,8 +126,8 @@ LocalIndex speak(SharedState& state, ThreadMemory* memory, Socket socket, uint64
         const LocalIndex offered =
             state.handover.find(hash_in(state, peer), socket.made(), time, state.locals, table.lifetimes());
         if (offered != local_by_route) {
-            // If it is not sent after all, the table goes on to say that it was: else it would seem late
-            // then.
+            // If it is not sent after all, the table goes on saying that it was: else the next try would seem
+            // late.
             note_answer(state, memory, hash, peer, offered, table.hear(hash, offered, time, found).entry);
             return offered;
         }
@@ -142,7 +142,8 @@ LocalIndex speak(SharedState& state, ThreadMemory* memory, Socket socket, uint64
         memory->begin_late_answer(hash, exactly_now());
     remember(memory, hash, ThreadMemory::in_table, spoken.change);
     if (spoken.is_late_answer) {
-        // What the thread does not remember is answered at once all the same.
+        // A thread that does not remember everything may have answered at once: that is no sign of late
+        // answers.
         if (memory == nullptr || !memory->has_lost_some())
             set_answers_late(state);
         remember(memory, hash, ThreadMemory::in_handover,
@@ -154,8 +155,8 @@ LocalIndex speak(SharedState& state, ThreadMemory* memory, Socket socket, uint64
     return spoken.from;
 }
 
-// Learns from a datagram of the conversation that reached us at `local`, whose number is `number`. Returns
-// where an answer leaves from.
+// Learns from a datagram that reached us at `local`, whose number is `number`. Returns where an answer leaves
+// from.
 LocalIndex learn(SharedState& state, ThreadMemory* memory, Socket socket, int fd, uint64_t hash,
                  const Peer& peer, const Local& local, LocalAddresses::Number number, const Entry& found) {
     const LocalIndex at = number.index;
@@ -163,13 +164,15 @@ LocalIndex learn(SharedState& state, ThreadMemory* memory, Socket socket, int fd
         return local_by_route;
     const Ticks time = now();
     ConversationTable table = state.table();
-    // Where another thread has heard the peer since, this is another datagram. So it is where it is looked at
-    // once more after an answer, or when its question has run out: who takes one off is not always seen.
+    // This datagram was looked at before, and has been learnt from. But it is another one where another
+    // thread has heard the peer since. The same goes for a second look after an answer, or when the question
+    // has run out: we do not always see who takes a datagram out of the queue.
     if (memory != nullptr && memory->takes_peeked(hash, at) && found.state().asked_last() == at &&
         !(memory->is_looking() && !found.state().waits(time, table.lifetimes()))) [[unlikely]]
         return found.state().kind() == Conversation::Kind::spoke_first ? local_by_route : at;
     const ConversationTable::Heard heard = table.hear(hash, at, time, found);
-    // Another address may have taken the number meanwhile: then what was just stored is said of that one.
+    // Another address may have taken the number meanwhile. Then what was just stored says something of that
+    // one.
     if (!state.locals.is_still(number)) [[unlikely]] {
         table.forget(hash);
         return local_by_route;
@@ -190,7 +193,7 @@ LocalIndex learn(SharedState& state, ThreadMemory* memory, Socket socket, int fd
     return heard.entry && kind == Conversation::Kind::spoke_first ? local_by_route : at;
 }
 
-// This thread receives something.
+// Notes that this thread receives something.
 void begin_reading(SharedState& state, ThreadMemory& memory) {
     if (memory.is_reader())
         return;
@@ -198,8 +201,8 @@ void begin_reading(SharedState& state, ThreadMemory& memory) {
     state.readers.fetch_add(1, std::memory_order_relaxed); // a hint
 }
 
-// False where a program asks for packet information itself: it is to see it on every datagram. And where
-// answers take the interface of the question: no form tells which that was.
+// False where the program asks for packet information itself, because it has to see that on every datagram.
+// False as well where answers take the interface of the question, because no form tells which that was.
 bool may_be_usual(Socket socket) {
     return (socket.word() & Socket::all_asked) == 0 && !settings::get().same_interface;
 }
@@ -238,14 +241,14 @@ void detail::hear_changing(ThreadMemory* memory, Socket socket, int fd, uint64_t
     LocalAddresses::Number number;
     LocalIndex at = local_by_route;
     bool is_steady = false;
-    // Of one that is no question there is nothing to learn.
+    // A datagram that is no question teaches nothing.
     if (!is_server_of_ours(peer, socket.port())) {
         if (local && !is_to_group) {
             number = state.locals.number_of(local, home);
             is_steady = found.state().is_steady() && number.index == home;
             at = is_steady ? home : learn(state, memory, socket, fd, hash, peer, local, number, found);
         } else {
-            // It names no address to answer from, and tells only that the peer has spoken.
+            // The datagram names no address to answer from. It says only that the peer has spoken.
             state.table().hear(hash, local_by_route, now(), found);
         }
     }
@@ -255,18 +258,18 @@ void detail::hear_changing(ThreadMemory* memory, Socket socket, int fd, uint64_t
                         : Run::Record{hash, at, LocalAddresses::generation_of(number.salt), is_steady});
 }
 
-// Where something that is sent leaves from. `record`: what this thread has heard that it may be the answer
-// to.
+// Returns where something that is sent leaves from. `record`: the datagram that it may answer, as this thread
+// heard it.
 LocalIndex detail::send_changing(ThreadMemory* memory, Socket socket, uint64_t hash, const Peer& peer,
                                  Run::Record record) {
     SharedState& state = *shared_state::get();
     const Entry found = state.table().find(hash);
     const Conversation known = found.state();
-    // Another address may have taken the number since.
+    // Another address may have taken the number of the record's address since.
     if (record.generation() != state.locals.generation(record.at())) [[unlikely]]
         record.forget_address();
     if (record && record.at() != local_by_route) {
-        // Another thread may have heard the peer since, at another address.
+        // Another thread may have heard the peer since, at another address: then this may answer that.
         const bool for_thread = questions_change_threads(state);
         const bool for_parent = memory->may_answer_for_parent(record);
         const bool is_ours =
@@ -283,14 +286,15 @@ LocalIndex detail::send_changing(ThreadMemory* memory, Socket socket, uint64_t h
         return speak(state, memory, socket, hash, peer, found,
                      for_thread || (for_parent && known.is_settled()));
     }
-    // Also where the peer is known at an address, or has asked at one.
+    // The answer to what was sent to a group goes by route, even where the peer is known at an address or has
+    // asked at one.
     if (record.is_to_group() && !questions_change_threads(state) && !memory->may_answer_for_parent(record) &&
         memory->answers_at(exactly_now(), record.is_answered())) {
         count(memory, socket, Counter::spoke_first);
         return local_by_route;
     }
-    // What has no record may still be an answer: what a signal handler sends, and what a thread sends that
-    // has received more than it remembers.
+    // Without a record, this may still be an answer: of a signal handler, or of a thread that has received
+    // more than it remembers.
     const bool late = answers_late(state) || memory == nullptr || memory->has_lost_some();
     const LocalIndex at = speak(state, memory, socket, hash, peer, found, late);
     if (at == local_by_route)
@@ -331,13 +335,14 @@ void Turn::drained(Socket socket) {
         memory_->drained(socket);
 }
 
-LocalIndex Turn::find_source(Socket socket, const Peer& peer) {
+Local Turn::source_for_connection(Socket socket, const Peer& peer) {
     SharedState* const state = shared_state::get();
     if (state == nullptr)
-        return local_by_route;
+        return {};
     const uint64_t hash = hash_in(*state, peer, socket.port());
     const Run::Record record = memory_ != nullptr ? memory_->record_to_answer(hash) : Run::Record{};
-    return detail::send_changing(memory_, socket, hash, peer, record);
+    const LocalIndex at = detail::send_changing(memory_, socket, hash, peer, record);
+    return at != local_by_route ? state->locals.at(at) : Local{};
 }
 
 void Turn::give_back(Socket socket, const Peer& peer, bool was_last) {
@@ -349,12 +354,6 @@ void Turn::give_back(Socket socket, const Peer& peer, bool was_last) {
 
 void forked() {
     detail::this_thread.forked();
-}
-
-Local source_for_connection(Socket socket, const Peer& peer) {
-    Turn turn;
-    const LocalIndex at = turn.find_source(socket, peer);
-    return at != local_by_route ? shared_state::get()->locals.at(at) : Local{};
 }
 
 Local handed_over(Socket socket, const Peer& peer) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// From a datagram that came in to the source of the datagram that goes out: what `packets` tells and asks.
-// Joins the two memories: what this thread has just heard, and the table of conversations for all else.
+// Leads from a datagram that came in to the source of the datagram that goes out. `packets` tells it the one
+// and asks it for the other. It joins two memories: what this thread has just heard, and the table of
+// conversations for all else.
 //
 // All functions are async-signal-safe, and leave errno alone.
 #pragma once
@@ -19,8 +20,8 @@ namespace detail {
 
 extern constinit thread_local ThreadMemory this_thread;
 
-// What stands behind the inline part of a turn. `memory`: of the turn, null where it has none. By value, and
-// not the turn, which would have to lie in memory for that.
+// What stands behind the inline part of a turn. `memory`: the turn's; null where it has none. Passed instead
+// of the turn, which would have to lie in memory for that.
 Counters::Line* choose_line(ThreadMemory* memory, Socket socket);
 [[gnu::always_inline]] inline void count(ThreadMemory* memory, Socket socket, Counter counter,
                                          uint64_t amount = 1) {
@@ -29,7 +30,7 @@ Counters::Line* choose_line(ThreadMemory* memory, Socket socket);
     if (line != nullptr) [[likely]]
         line->add(counter, amount);
 }
-// `found`: what find_unsalted() says of the conversation.
+// Learns from a datagram that may change what is known. `found`: what find_unsalted() returned.
 void hear_changing(ThreadMemory* memory, Socket socket, int fd, uint64_t hash, const Peer& peer,
                    const Local& local, ConversationTable::Entry found);
 LocalIndex send_changing(ThreadMemory* memory, Socket socket, uint64_t hash, const Peer& peer,
@@ -37,9 +38,9 @@ LocalIndex send_changing(ThreadMemory* memory, Socket socket, uint64_t hash, con
 
 } // namespace detail
 
-// A thread's turn at its memory. A signal handler that interrupts one has none: what it hears goes to the
-// table alone, and it asks that alone, so that nobody finds the memory half-written. Not kept across a call
-// that may block or be cancelled.
+// A thread's turn at its memory. A signal handler that interrupts a turn gets none: it tells the table alone
+// what it hears, and asks that alone. So nobody finds the memory half-written. Nobody keeps a turn across a
+// call that may block or be cancelled.
 class Turn {
 public:
     [[gnu::always_inline]] Turn()
@@ -51,10 +52,10 @@ public:
     Turn(const Turn&) = delete;
     Turn& operator=(const Turn&) = delete;
 
-    // --- the quick look, see thread_memory.hpp ---
+    // --- the quick look, see quick_look.hpp ---
 
-    // A datagram to `name`, which can be read, answers the last one. True: it leaves from `source`, and
-    // counts as answered. `errno_before`: what errno is now.
+    // True where a datagram to `name`, which can be read, answers the last one. Then it counts as answered,
+    // and leaves from `source`. Writes what errno is now to `errno_before`.
     [[gnu::always_inline]] bool answer_again(Socket socket, const void* name, socklen_t length,
                                              Source& source, int& errno_before) {
         if (memory_ == nullptr || !memory_->answer_again(socket, name, length)) [[unlikely]]
@@ -66,42 +67,43 @@ public:
 
     // --- receiving ---
 
-    // A call for one datagram has brought one on this socket. Once more for the same call does no harm.
+    // A call for one datagram brought one on this socket. To say so twice does no harm.
     void begin_receiving(Socket socket);
-    // A call for many datagrams has brought one, or `several`, whose answers come in their order.
+    // A call for many datagrams brought one, or `several`, whose answers come in their order.
     void begin_batch(bool several);
-    // The same call has brought more, which come after those in their order.
+    // The same call brought more. They come after those in the order.
     void go_on_with_batch();
 
-    // A datagram of one of the usual forms (family.hpp), on a socket whose program is told of no control
-    // messages. `message` is as the kernel has written it.
+    // The next four are for datagrams of a usual form (family.hpp), on a socket whose program gets no control
+    // messages of ours. `message` is as the kernel wrote it.
 
-    // This is not the socket that was usual last. False where nothing that it receives is.
+    // Makes this socket the usual one of this thread. False where it is that already, or cannot be.
     bool becomes_usual(Socket socket);
 
-    // A call for one or for many (`is_batch`) has brought one alone, of this family's form. Where nothing
-    // changes of what is known, it is heard, and counted: it is the last one over `again`, or its
-    // conversation is `steady`. Else it has to be heard by hear_hashed(), where `hash` is written, or by
-    // hear(). `found` then is what find_unsalted() says of the conversation.
+    // A call for one or for many (`is_batch`) brought one alone, of this family's form. Hears and counts it
+    // where that changes nothing of what is known: it is the last one once more (`again`), or its
+    // conversation is `steady`. Else (`not_yet`) the caller has to hear it: by hear_hashed() where this wrote
+    // `hash`, with the `found` that it wrote, or by hear().
     enum class Heard : uint8_t { not_yet, steady, again };
     template <typename Family>
     Heard hear_alone(Socket socket, const msghdr& message, bool is_batch, uint64_t& hash,
                      ConversationTable::Entry& found);
-    // `hash`: of its conversation. False: it has to be heard by hear(). The caller has begun to receive, and
-    // counts it.
+    // Hears a datagram after hear_alone(), which wrote `hash` and `found`. False: hear() has to hear it. The
+    // caller has begun to receive, and counts the datagram.
     template <typename Family>
     bool hear_hashed(Socket socket, int fd, const msghdr& message, uint64_t hash,
                      ConversationTable::Entry found);
 
-    // One of a batch, of any form. `room`: for the peer's name. False: it has to be heard by hear(). The
-    // caller counts it.
+    // Hears one of a batch, of any form. `room`: for the peer's address. False: hear() has to hear it. The
+    // caller counts the datagram.
     bool hear_usual(Socket socket, int fd, const msghdr& message, socklen_t room);
 
-    // Any datagram. `local`: where it reached us, as control::Arrival has it. True: the caller counts it.
+    // Hears any datagram. `local`: where it reached us, as control::Arrival has it. True: the caller counts
+    // it.
     bool hear(Socket socket, int fd, const msghdr& message, const Local& local);
 
-    // What the call has brought is only looked at (MSG_PEEK): after begin_receiving() or begin_batch(), and
-    // when it has been heard.
+    // The call only looks (MSG_PEEK). begin_peek() comes after begin_receiving() or begin_batch(), end_peek()
+    // when all is heard.
     void begin_peek();
     void end_peek();
 
@@ -110,17 +112,18 @@ public:
 
     // --- sending ---
 
-    // The source of a datagram to `name`, which is a peer's socket address and can be read; none where that
-    // is the routing table's choice. `room`: see source_at(). The caller counts what is answered.
+    // Returns the source of a datagram to `name`, a peer's socket address that can be read. None where the
+    // routing table chooses it. `room`: see source_at(). The caller counts what is answered.
     Source source_for(Socket socket, const void* name, socklen_t length, SourceRoom& room);
 
-    // What source_for() was asked for was not sent after all: the next answer is the same one. `was_last`: it
-    // is what this thread has sent last, and not one of several by one call. What all threads know is undone
-    // of the last one.
+    // A datagram for which source_for() was asked was not sent after all: the next answer is the same one.
+    // `was_last`: it is what this thread sent last, alone in its call. Undoes what the last sending changed
+    // for all threads.
     void give_back(Socket socket, const Peer& peer, bool was_last);
 
-    // The number of the source of what is sent to this peer, as source_for() finds it, to be given back too.
-    LocalIndex find_source(Socket socket, const Peer& peer);
+    // Returns where a socket that is about to be connected to `peer` has to have its address. Empty where the
+    // routing table chooses it. If the socket is not connected, that is to be given back too.
+    Local source_for_connection(Socket socket, const Peer& peer);
 
     // The addresses that `is_gone` are no source for this conversation any more.
     template <typename IsGone>
@@ -129,7 +132,7 @@ public:
             memory_->forget(hash, is_gone);
     }
 
-    // Counts in this thread's share of the counters.
+    // Adds `amount` to this thread's share of a counter.
     [[gnu::always_inline]] void count(Socket socket, Counter counter, uint64_t amount = 1) {
         detail::count(memory_, socket, counter, amount);
     }
@@ -138,22 +141,18 @@ private:
     ThreadMemory* memory_;
 };
 
-// The only thread of a forked child calls this.
+// Called by the only thread of a forked child.
 void forked();
 
-// Where a socket of ours that is about to be connected to `peer` has to have its address; empty where that is
-// the routing table's choice.
-Local source_for_connection(Socket socket, const Peer& peer);
-
-// The same for a socket that has no address yet, and may be about to answer for another one: the program's
-// own, a parent's or a sibling's. Empty where no peer waits for that.
+// Returns where a socket that has no address yet has to have it, if it is about to answer `peer` for another
+// socket: the program's own, a parent's or a sibling's. Empty where the peer does not wait for that.
 Local handed_over(Socket socket, const Peer& peer);
 
-// A socket that is none of ours has sent to `peer` for the first time: what the program asks, a stranger's
-// question must not steer.
+// A socket that is none of ours sends to `peer` for the first time: the program asks, and a stranger's
+// question must not steer that.
 void asks(const Peer& peer);
 
-// The kernel refused `local` as the source: do not try again until the peer is heard again.
+// The kernel refused `local` as the source for this peer. Forgets it until the peer is heard there again.
 void refused(Socket socket, const Peer& peer, const Local& local);
 
 } // namespace multihome::peers

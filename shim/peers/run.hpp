@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The datagrams that one thread has received in a row, in the order of their arrival: of which conversation,
-// and at which of our addresses. So that answers can be matched with requests: each conversation has an order
+// The datagrams that one thread has received in a row, in the order of their arrival: the conversation of
+// each, and which of our addresses it reached. So answers find their requests. Each conversation has an order
 // of its own.
 #pragma once
 
@@ -21,7 +21,8 @@ public:
     class Record {
     public:
         constexpr Record() = default;
-        // `generation`: of the address's number (LocalAddresses::generation()).
+        // `at`: the number of the address that it reached. `generation`: of that number
+        // (LocalAddresses::generation()). `is_steady`: see is_steady().
         constexpr Record(uint64_t hash, LocalIndex at, uint8_t generation, bool is_steady)
             : word_((hash & conversation_mask) | present_bit | (is_steady ? steady_bit : 0) |
                     uint64_t{generation} << generation_shift | at) {}
@@ -35,19 +36,21 @@ public:
         constexpr bool is_like(Record other) const {
             return ((word_ ^ other.word_) & (conversation_mask | index_mask)) == 0;
         }
+        // Not answered yet.
+        constexpr bool is_question() const { return (word_ & (present_bit | answered_bit)) == present_bit; }
         // Of this conversation, and not answered yet.
         constexpr bool is_question_of(uint64_t hash) const {
             return ((word_ ^ ((hash & conversation_mask) | present_bit)) &
                     (conversation_mask | present_bit | answered_bit)) == 0;
         }
-        // It was sent to a group, so that the routing table chooses where its answer leaves from.
+        // A datagram that was sent to a group: the routing table chooses where its answer leaves from.
         static constexpr Record to_group(uint64_t hash) {
             Record record{hash, local_by_route, 0, false};
             record.word_ |= group_bit;
             return record;
         }
         constexpr bool is_to_group() const { return (word_ & group_bit) != 0; }
-        // An answer changes nothing of what is known of the conversation.
+        // True where an answer changes nothing of what is known of the conversation.
         constexpr bool is_steady() const { return (word_ & steady_bit) != 0; }
         constexpr void answer() { word_ |= answered_bit; }
         constexpr void give_back() { word_ &= ~answered_bit; }
@@ -61,7 +64,7 @@ public:
         static constexpr uint64_t steady_bit = present_bit << 1;
         static constexpr uint64_t group_bit = steady_bit << 1;
         static constexpr unsigned generation_shift = local_index_bits + 4;
-        // 42 bits: another conversation of the run is not taken for this one.
+        // 42 bits: enough to tell the conversations of one run from each other.
         static constexpr uint64_t conversation_mask = ~uint64_t{0} << (generation_shift + 8);
 
         uint64_t word_ = 0;
@@ -74,29 +77,29 @@ public:
         next_ = 0;
     }
 
-    // A new one, with its first record.
+    // Begins a new run with its first record.
     void begin_with(Record record) {
         count_ = 1;
         next_ = 0;
         records_[0] = record;
     }
-    // What there is no room for the table alone knows.
+    // Drops the record where there is no room: then only the table knows of the datagram.
     void add(Record record) {
         if (count_ < capacity)
             records_[count_++] = record;
     }
 
-    // Of a full one: makes room, and keeps the first half and the last quarter.
+    // Makes room in a full run: keeps the first half and the last quarter.
     void forget_middle() {
         constexpr unsigned last = capacity / 4;
         std::copy_n(records_.end() - last, last, records_.begin() + capacity / 2);
         count_ = capacity / 2 + last;
     }
 
-    // Takes back what came after the first `count`.
+    // Keeps the first `count` records, and drops the others.
     void drop(unsigned count) { count_ = static_cast<uint16_t>(count < count_ ? count : count_); }
 
-    // Forgets the first `count`, and leaves the others their places.
+    // Forgets the first `count` records. The others keep their places.
     void forget_first(unsigned count) {
         if (count >= count_)
             return clear();
@@ -105,17 +108,17 @@ public:
     }
 
     unsigned count() const { return count_; }
-    // Of one that is not empty.
+    // The run must not be empty.
     Record last() const { return records_[count_ - 1U]; }
     bool is_full() const { return count_ == capacity; }
 
-    // The run's only datagram has come over again.
+    // The run's only datagram has come once more.
     void ask_again() { records_[0].give_back(); }
 
-    // Both answer a datagram of this conversation, and return it as it was before; the empty record where
-    // there is none.
+    // The following two answer a datagram of this conversation. They return its record as it was before, or
+    // the empty one where there is none.
 
-    // In order: the first one that nobody has answered yet; where all have been answered, the last of them.
+    // In order: answers the first that is not answered yet. Where all are answered, it is the last one again.
     [[gnu::always_inline]] Record answer_first(uint64_t hash) {
         for (; next_ < count_; ++next_) {
             Record& record = records_[next_];
@@ -123,20 +126,21 @@ public:
                 ++next_;
                 return mark_answered(&record);
             }
-            if (record && !record.is_answered())
+            if (record.is_question())
                 break;
         }
         return mark_answered(search_first(hash));
     }
 
-    // The last one; where that has been answered, one at the same address that has not, if there is one.
+    // Answers the last one. Where that is answered already, an unanswered one at the same address, if there
+    // is any.
     [[gnu::always_inline]] Record answer_latest(uint64_t hash) {
         if (count_ != 0 && records_[count_ - 1U].is_question_of(hash)) [[likely]]
             return mark_answered(&records_[count_ - 1U]);
         return mark_answered(search_latest(hash));
     }
 
-    // An answer to this conversation was not sent after all: the next one is the answer to the same datagram.
+    // An answer to this conversation was not sent after all. The next one answers the same datagram.
     void give_back(uint64_t hash) {
         for (unsigned index = count_; index > 0; --index) {
             Record& record = records_[index - 1];
@@ -148,8 +152,8 @@ public:
         }
     }
 
-    // No answer to this conversation leaves from the addresses that `is_gone`. What asked there keeps its
-    // place in the order.
+    // Forgets the addresses that `is_gone` as sources for this conversation. A datagram that reached one
+    // keeps its place in the order.
     template <typename IsGone>
     void forget(uint64_t hash, IsGone is_gone) {
         for (unsigned index = 0; index < count_; ++index) {
@@ -165,14 +169,14 @@ public:
             records_[index].forget_steady();
     }
 
-    // The last datagram like this one that has no answer has been answered.
+    // Marks the last unanswered datagram like this one as answered.
     void answer_like(Record answered) {
         for (unsigned index = count_; index > 0; --index)
             if (Record& record = records_[index - 1]; record.is_like(answered) && !record.is_answered())
                 return record.answer();
     }
 
-    // The last datagram of this conversation; null where there is none.
+    // Returns the last datagram of this conversation; null where there is none.
     Record* latest(uint64_t hash) {
         for (unsigned index = count_; index > 0; --index)
             if (records_[index - 1].is_of(hash))

@@ -23,8 +23,9 @@ constinit Lifetimes lifetimes;
 
 namespace {
 
-// GRND_NONBLOCK, because a daemon started early in boot must not hang in its first bind(). The 16 random
-// bytes that the kernel gave the process (getauxval(3), AT_RANDOM) are good enough for a hash table.
+// With GRND_NONBLOCK, because a daemon that starts early in boot must not hang in its first bind(). Else the
+// 16 random bytes that the kernel gave the process (getauxval(3), AT_RANDOM) are good enough for a hash
+// table.
 struct Secrets {
     HashKey key;
     std::array<uint64_t, 2> local_addresses;
@@ -46,13 +47,13 @@ Secrets draw_secrets() {
     return secrets;
 }
 
-// What is mapped, zeroed, for a table with this many buckets; null where it is refused.
+// Maps the state, zeroed, for a table of 2^`bucket_bits` buckets. Null where the kernel refuses.
 SharedState* map_state(unsigned bucket_bits) {
     return static_cast<SharedState*>(mapping::create(SharedState::size_for(bucket_bits), MAP_SHARED));
 }
 
-// The state for `peers` peers or fewer. All pages of a locked mapping cost memory, and its size counts
-// against RLIMIT_MEMLOCK: there the table is a small one.
+// Maps the state for `peers` peers or fewer, and writes `bucket_bits`. All pages of a locked mapping cost
+// memory, and its size counts against RLIMIT_MEMLOCK: so a program that locks its memory gets a small table.
 SharedState* map_state_for(size_t peers, unsigned& bucket_bits) {
     constexpr size_t few_peers = 4096; // 64 KiB
     const bool locked = peers > few_peers && mapping::memory_is_locked();
@@ -81,7 +82,8 @@ SharedState* create(size_t peers) {
     SharedState* created = map_state_for(peers, bucket_bits);
     if (created == nullptr)
         return nullptr;
-    // Two threads that get here may have found different sizes: the first one's counts.
+    // Two threads that get here may have found different sizes. The first one's counts. Relaxed: see
+    // bucket_mask.
     const uint64_t mask = ConversationTable::bucket_mask_for(bucket_bits);
     uint64_t chosen = 0;
     if (!detail::bucket_mask.compare_exchange_strong(chosen, mask, std::memory_order_relaxed) &&

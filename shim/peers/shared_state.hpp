@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // The memory that threads and forked children share: counters, local addresses and the table of
-// conversations, in one anonymous shared mapping that is made when the first socket is taken over.
+// conversations. It is one anonymous shared mapping, made when the first socket is taken over.
 #pragma once
 
 #include "shim/peers/conversation_table.hpp"
@@ -15,8 +15,8 @@
 
 namespace multihome {
 
-// The mapping's first bytes. Fixed layout, for a reader in another process that looks for `magic` at the
-// start of each shared anonymous mapping.
+// The mapping's first bytes. The layout is fixed: a reader in another process looks for `magic` at the start
+// of each shared anonymous mapping.
 struct SharedState { // NOLINT(clang-analyzer-optin.performance.Padding): the order is that of the reader
     static constexpr char expected_magic[16] = "multihome-state";
     static constexpr uint32_t expected_version = 3;
@@ -33,11 +33,11 @@ struct SharedState { // NOLINT(clang-analyzer-optin.performance.Padding): the or
     alignas(64) HashKey key;
 
     // Written now and then.
-    alignas(64) std::atomic<uint32_t> threads; // that have counted
+    alignas(64) std::atomic<uint32_t> threads; // threads that have counted
     std::atomic<uint32_t> readers;             // threads that have received something
     // The number of UDP sockets that were made, see handover.hpp.
     std::atomic<uint32_t> sockets_made;
-    // This program answers questions late, or in other threads than hear them: see peers.cpp.
+    // Not 0 where this program answers questions late, or in other threads: see answers_late() in usual.hpp.
     std::atomic<uint32_t> answers_late;
 
     alignas(64) LocalAddresses locals;
@@ -56,20 +56,21 @@ namespace shared_state {
 
 namespace detail {
 extern std::atomic<SharedState*> state;
-// In memory of our own: a worker with fewer rights than its parent shares the state, and must not be able to
+// In memory of our own. A worker with fewer rights than its parent shares the state, and must not be able to
 // make the parent look beyond it.
 extern std::atomic<uint64_t> bucket_mask;
 extern Lifetimes lifetimes;
 } // namespace detail
 
-// The state; null until create() has succeeded. Async-signal-safe.
+// Returns the state; null until create() has succeeded. Async-signal-safe.
 inline SharedState* get() {
     // Acquire pairs with the release in create(): the header is complete.
     return detail::state.load(std::memory_order_acquire);
 }
 
-// Makes the state for a table of `peers` peers if it is not there yet, or for fewer where the program's
-// memory is locked or short. Null where the memory is refused.
+// Makes the state for a table of `peers` peers, or for fewer where the program's memory is locked or short.
+// Returns the state that is there already, if any; null where the kernel refuses the memory.
+// Async-signal-safe.
 SharedState* create(size_t peers);
 
 } // namespace shared_state

@@ -8,7 +8,7 @@ constinit std::array<SourceMessage, LocalAddresses::count> detail::source_messag
 Source SourceMessage::make(const Local& local) {
     std::array<size_t, word_count> wanted{};
     control::write_source(wanted.data(), local);
-    // Relaxed, but for the length, which comes last. Whoever else makes it stores the same.
+    // Relaxed, except the length, which comes last. Whoever else makes it stores the same.
     for (size_t word = 1; word < word_count; ++word)
         words_[word].store(wanted[word], std::memory_order_relaxed);
     words_[0].store(wanted[0], std::memory_order_release); // pairs with the acquire in get()

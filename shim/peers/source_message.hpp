@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// The control messages that choose a source, one for each local address, made once: so the kernel can read
-// them where they lie, and whatever interrupts a call between our choice and the kernel's look at it (a
+// The control messages that choose a source, one for each local address. Each is made once, and the kernel
+// reads it where it lies. So whatever interrupts a call between our choice and the kernel's look at it (a
 // signal handler, another thread) finds nothing to change.
 //
-// In memory of our own and not in the shared state: a worker with fewer rights shares that, and must not be
-// able to have its parent send messages of other kinds.
+// They lie in memory of our own, not in the shared state. A worker with fewer rights shares that state, and
+// must not be able to make its parent send messages of other kinds.
 #pragma once
 
 #include "shim/base/control.hpp"
@@ -19,7 +19,7 @@
 
 namespace multihome {
 
-// Control messages for msg_control and msg_controllen. None: as the program made the call.
+// Control messages for msg_control and msg_controllen. None: the call goes out as the program made it.
 struct Source {
     const void* messages = nullptr;
     size_t length = 0;
@@ -27,7 +27,7 @@ struct Source {
     explicit operator bool() const { return messages != nullptr; }
 };
 
-// Room for a source that no message is kept for: see source_at().
+// Room for a source for which no message is kept: see source_at().
 struct SourceRoom {
     alignas(cmsghdr) unsigned char bytes[control::own_space];
 };
@@ -40,13 +40,14 @@ public:
         const size_t length = this->length();
         return length != 0 ? Source{words_.data(), length} : Source{};
     }
-    // Where it is known to have been made.
+    // The same where it is known to have been made.
     Source kept() const { return {words_.data(), length()}; }
+    // Makes it, for good.
     Source make(const Local& local);
 
     // 0 where it has not been made. Acquire pairs with the release in make(): then the rest is there as well.
     size_t length() const { return words_[0].load(std::memory_order_acquire); }
-    // The bytes from `position` on, which is a multiple of the words' size. Relaxed: length() comes first.
+    // The eight bytes from `position` on, a multiple of a word's size. Relaxed: length() comes first.
     uint64_t word_at(size_t position) const {
         const auto* const word = words_.data() + position / sizeof(size_t);
         if constexpr (sizeof(size_t) == sizeof(uint64_t))
@@ -74,14 +75,14 @@ Source make_source(const LocalAddresses& locals, LocalIndex index, SourceRoom& r
 
 } // namespace detail
 
-// The source at the local address `index` that is kept for good; none where none is kept, because it has not
-// been asked for yet, or because another address had the slot before. Async-signal-safe.
+// Returns the source at the local address `index` that is kept for good. None where nobody has asked for it
+// yet, or where another address had the slot before. Async-signal-safe.
 [[gnu::always_inline]] inline Source kept_source_at(const LocalAddresses& locals, LocalIndex index) {
     return locals.is_first_generation(index) ? detail::source_messages[index].get() : Source{};
 }
 
-// The same for one that is known to be in its first generation, where it is the address that this datagram
-// reached; else null.
+// The message for that source, where it is the address that this datagram reached; else null. `index` must be
+// in its first generation. Async-signal-safe.
 template <typename Family>
 [[gnu::always_inline]] inline const SourceMessage* kept_message_for(LocalIndex index,
                                                                     const RawDatagram& raw) {
@@ -89,8 +90,8 @@ template <typename Family>
     return Family::is_source(raw, message) ? &message : nullptr;
 }
 
-// The source at the local address `index`; none where there is no such address. One that is not kept is
-// written to `room`. Async-signal-safe.
+// Returns the source at the local address `index`; none where there is no such address. Writes a source that
+// is not kept to `room`. Async-signal-safe.
 inline Source source_at(const LocalAddresses& locals, LocalIndex index, SourceRoom& room) {
     const Source kept = kept_source_at(locals, index);
     return kept ? kept : detail::make_source(locals, index, room);

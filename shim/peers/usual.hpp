@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The usual datagram, in and out: one of the forms that family.hpp knows, which is looked up in one cache
-// line of the table, and an answer to what this thread has heard, which looks at none. Where the conversation
-// is steady nothing is stored in the table. All else goes on into peers.cpp from here.
+// The usual datagram, in and out. One that comes in has a form that family.hpp knows, and is looked up in one
+// cache line of the table. One that goes out answers what this thread has heard, and looks at none. Where the
+// conversation is steady, nothing is stored in the table. All else goes on into peers.cpp from here.
 //
 // A header, so that it becomes a part of the functions that receive and send.
 #pragma once
@@ -13,15 +13,15 @@
 
 namespace multihome::peers {
 
-// Somebody has answered a question that the thread which heard it has not: here, answers come late, or from
-// other threads. Relaxed: a hint that is true for good once it is true.
+// True once somebody has answered a question, and not at once in the thread that heard it: this program
+// answers late, or in other threads. Relaxed: a hint that is true for good once it is true.
 [[gnu::always_inline]] inline bool answers_late(const SharedState& state) {
     return state.answers_late.load(std::memory_order_relaxed) != 0;
 }
 
-// Questions go from thread to thread: more than one reads, and answers come from others than heard them. Then
-// a thread that answers a peer it has heard itself may be answering for another thread, which has heard that
-// peer since.
+// True where questions go from thread to thread: more than one thread reads, and others answer. Then a thread
+// that answers a peer which it has heard may do that for another thread, which has heard the peer since.
+// Relaxed: a hint.
 [[gnu::always_inline]] inline bool questions_change_threads(const SharedState& state) {
     return answers_late(state) && state.readers.load(std::memory_order_relaxed) > 1;
 }
@@ -31,8 +31,8 @@ namespace multihome::peers {
     return record.is_answered() && state.readers.load(std::memory_order_relaxed) > 1;
 }
 
-// Returns what `use` returns of the form that this message's lengths tell. Where it is none, or has no name
-// that the program had `room` for, what `otherwise` returns.
+// Calls `use` with the form that this message's lengths tell, and `otherwise` where they tell none, or where
+// the program had no `room` for the peer's address. Returns what that returns.
 template <typename Use, typename Otherwise>
 [[gnu::always_inline]] inline auto with_form(const msghdr& message, socklen_t room, Use use,
                                              Otherwise otherwise) {
@@ -59,8 +59,8 @@ template <typename Use, typename Otherwise>
 
 namespace detail {
 
-// A conversation that is steady, and known at the address that a datagram reached: to hear that changes
-// nothing.
+// A conversation that is steady, and known at the address that a datagram reached. To hear that datagram
+// changes nothing.
 struct Steady {
     ConversationTable::Entry entry;
     const SourceMessage* source = nullptr;
@@ -70,8 +70,9 @@ struct Steady {
     }
 };
 
-// False where the conversation is not so, or no message is kept for the address. The datagram's words are put
-// into `raw`, and the conversation's hash into `hash`, which stays as it is where the form is another one.
+// Finds such a conversation. False where it is not so, or where no message is kept for the address. Writes
+// the datagram's words to `raw`, and the conversation's hash to `hash`; not the hash where the form is
+// another one.
 template <typename Family>
 [[gnu::always_inline]] inline bool find_steady(SharedState& state, Socket socket, const void* name,
                                                const void* control, RawDatagram& raw, uint64_t& hash,
@@ -95,7 +96,7 @@ template <typename Family>
                                                            ConversationTable::Entry& found) {
     if (memory_ == nullptr) [[unlikely]]
         return Heard::not_yet;
-    // Once, because the compiler loads them again behind each atomic access.
+    // Read once, because the compiler loads them again behind each atomic access.
     const void* const name = message.msg_name;
     const void* const control = message.msg_control;
     if (memory_->hear_again<Family>(socket, name, control))

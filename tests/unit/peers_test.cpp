@@ -342,8 +342,8 @@ TEST_CASE(
 TEST_CASE("a socket that is about to be connected to its peer has its address where that asked") {
     Scene([] {
         receive(1, 2);
-        CHECK(peers::source_for_connection(server, test::peer(1)) == local(2));
-        CHECK(peers::source_for_connection(server, test::peer(2)) == Local{});
+        CHECK(peers::Turn{}.source_for_connection(server, test::peer(1)) == local(2));
+        CHECK(peers::Turn{}.source_for_connection(server, test::peer(2)) == Local{});
     });
 }
 

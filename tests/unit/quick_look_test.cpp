@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The quick look (thread_memory.hpp) gives the answers that the way behind it would give.
+// The quick look (quick_look.hpp) gives the answers that the way behind it would give.
 
 #include "shim/peers/peers.hpp"
 

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT
+//
+// What makes the program's message an answer, the same for one message and for each of several: finds its
+// source, adds that to its control messages, and takes it back where the message was not sent.
+//
+// For the send functions alone. All functions are async-signal-safe.
+#pragma once
+
+#include "shim/base/control.hpp"
+#include "shim/base/user_memory.hpp"
+#include "shim/peers/peers.hpp"
+#include "shim/peers/usual.hpp"
+#include "shim/sockets/sockets.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstddef>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+namespace multihome::send::detail {
+
+// True where this may be the length of a peer's address.
+inline bool may_be_peer(socklen_t length) {
+    return length - sizeof(sockaddr_in) <= sizeof(sockaddr_storage) - sizeof(sockaddr_in);
+}
+// How many bytes we read of an address of this length.
+inline size_t readable_length(socklen_t length) {
+    return std::min<size_t>(length, sizeof(sockaddr_in6));
+}
+// True where `name` may be a peer's address, and can be read.
+[[gnu::always_inline]] inline bool may_be_answered(const void* name, socklen_t length) {
+    if (!may_be_peer(length) || !user_memory::can_read(name, readable_length(length))) [[unlikely]]
+        return false;
+    return true;
+}
+
+// The program's control messages up to this size travel with ours: more than the kernel takes (optmem_max).
+constexpr size_t maximum_control = size_t{256} * 1024;
+
+// The bytes that the program's control messages and a source take together.
+inline size_t control_space(const msghdr& message) {
+    const size_t theirs = message.msg_controllen <= maximum_control ? message.msg_controllen : 0;
+    return control::own_space + CMSG_ALIGN(theirs);
+}
+
+// find_source() where the address tells no peer.
+[[gnu::noinline]] Source find_source_without_family(peers::Turn& turn, Socket socket, const void* address,
+                                                    SourceRoom& room);
+
+// Returns the source of a datagram to `address`; none where the routing table chooses it. The address passes
+// may_be_answered(). `room`: see source_at(). The caller counts what is answered.
+[[gnu::always_inline]] inline Source find_source(peers::Turn& turn, Socket socket, const void* address,
+                                                 socklen_t length, SourceRoom& room) {
+    const Source source = turn.source_for(socket, address, length, room);
+    if (!source) [[unlikely]]
+        return find_source_without_family(turn, socket, address, room);
+    // The kernel refuses an IPv6 peer on a socket that has an IPv4 address. With our source it would not.
+    if (socket.has(Socket::only_ipv4) && !control::is_ipv4_source(source.messages)) [[unlikely]]
+        return {};
+    return source;
+}
+
+// add_source() where the program has control messages of its own.
+[[gnu::noinline]] bool append_source(msghdr& message, const Source& source, unsigned char* room);
+
+// Adds the source to `message`, whose control messages are still the program's. `room`: control_space()
+// bytes, aligned, for the messages of both. False where the program's messages must go as they are: they
+// choose the source themselves, they are malformed, or they are too many.
+[[gnu::always_inline]] inline bool add_source(msghdr& message, const Source& source, unsigned char* room) {
+    if (message.msg_controllen != 0) [[unlikely]]
+        return append_source(message, source, room);
+    message.msg_control = const_cast<void*>(source.messages);
+    message.msg_controllen = source.length;
+    return true;
+}
+
+// This message, for which find_source() looked, was not sent after all. `was_last`: see Turn::give_back().
+void give_back(peers::Turn& turn, int fd, const msghdr& ours, bool was_last);
+
+// The kernel refused the source of this message of ours, and took the message as the program made it. Forgets
+// the source for this peer.
+[[gnu::cold]] void note_refusal(int fd, const msghdr& ours);
+
+// True where the call failed because a packet filter dropped the datagram. The filter may have gone by the
+// source or by anything else, and a probe does not meet it. So nobody can tell whether the source was the
+// reason: it is tried again next time.
+inline bool is_filtered() {
+    return errno == EPERM;
+}
+
+} // namespace multihome::send::detail

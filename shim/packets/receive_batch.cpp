@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: MIT
+//
+// recvmmsg(): the way of receive.cpp, for several messages at once.
+#include "shim/packets/receive.hpp"
+
+#include "shim/base/control.hpp"
+#include "shim/base/kernel_constants.hpp"
+#include "shim/base/libc.hpp"
+#include "shim/base/scratch.hpp"
+#include "shim/base/user_memory.hpp"
+#include "shim/packets/received.hpp"
+#include "shim/peers/peers.hpp"
+#include "shim/peers/usual.hpp"
+
+#include <algorithm>
+#include <cerrno>
+
+namespace multihome::receive {
+
+namespace {
+
+using detail::control_room;
+
+// We copy up to this many messages on the stack.
+constexpr unsigned small_batch = 8;
+// We hand up to this many to the kernel at once. The kernel itself knows no limit here.
+constexpr unsigned maximum_batch = 1024;
+// There is room for all of them where the program takes no control messages, and always for one that does.
+static_assert(maximum_batch * (sizeof(mmsghdr) + control_room) <= Scratch::size);
+static_assert(detail::enough_control + control_room + maximum_batch * sizeof(mmsghdr) <= Scratch::size);
+
+// Copies the messages to `memory`, each with a control buffer of ours behind them. Returns how many fit into
+// `size` bytes. All fit where the program has no room for control messages.
+[[gnu::hot]] unsigned prepare(const mmsghdr* messages, unsigned count, void* memory, size_t size) {
+    auto* const ours = static_cast<mmsghdr*>(memory);
+    auto* control = static_cast<unsigned char*>(memory) + count * sizeof(mmsghdr);
+    const unsigned char* const end = static_cast<unsigned char*>(memory) + size;
+    // Most programs have no room for control messages. For those this loop looks for no end of the memory.
+    const mmsghdr* from = messages;
+    mmsghdr* to = ours;
+    for (; from != messages + count && from->msg_hdr.msg_controllen == 0; ++from, ++to) {
+        control::replace_control(from->msg_hdr, to->msg_hdr, control, control_room);
+        control += control_room;
+    }
+    for (auto index = static_cast<unsigned>(from - messages); index < count; ++index) {
+        const msghdr& theirs = messages[index].msg_hdr;
+        const size_t room = theirs.msg_controllen == 0 ? control_room : detail::control_length(theirs);
+        if (room > static_cast<size_t>(end - control))
+            return index;
+        control::replace_control(theirs, ours[index].msg_hdr, control, room);
+        control += room;
+    }
+    return count;
+}
+
+// Hears the only datagram that a call for many brought, and counts it. False: it has to be heard in another
+// way. `room`: for the peer's address.
+[[gnu::always_inline]] inline bool hears_one(peers::Turn& turn, Socket socket, const msghdr& message,
+                                             socklen_t room) {
+    return peers::with_form(
+        message, room,
+        [&]<typename Family>(Family) __attribute__((always_inline)) {
+            uint64_t hash = 0;
+            ConversationTable::Entry found;
+            return turn.hear_alone<Family>(socket, message, true, hash, found) != peers::Turn::Heard::not_yet;
+        },
+        []() __attribute__((always_inline)) { return false; });
+}
+
+// Hears one of several datagrams, and tells the program what came. True: the caller counts it as a request.
+[[gnu::always_inline]] inline bool finish_datagram(peers::Turn& turn, Socket socket, int fd,
+                                                   const msghdr& ours, msghdr* theirs,
+                                                   socklen_t* name_length) {
+    if (!turn.hear_usual(socket, fd, ours, *name_length)) [[unlikely]]
+        return detail::hear_unusual(turn, socket, fd, ours, theirs, name_length);
+    detail::tell_usual(ours, theirs, name_length);
+    return true;
+}
+
+// Hears what came in `ours`, and tells the program in its `messages`. `goes_on`: the program's call has
+// brought others before. A function of its own, so that its loop has the registers for itself.
+[[gnu::hot, gnu::noinline]] void finish_batch(Socket socket, int fd, const mmsghdr* ours, mmsghdr* messages,
+                                              unsigned received, int flags, bool goes_on) {
+    if ((flags & MSG_ERRQUEUE) != 0) [[unlikely]] {
+        for (unsigned index = 0; index < received; ++index) {
+            messages[index].msg_len = ours[index].msg_len;
+            msghdr& theirs = messages[index].msg_hdr;
+            detail::finish_error(socket, ours[index].msg_hdr, &theirs, &theirs.msg_namelen);
+        }
+        return;
+    }
+    peers::Turn turn;
+    if (msghdr& theirs = messages->msg_hdr; received == 1 && (flags & MSG_PEEK) == 0 && !goes_on &&
+                                            hears_one(turn, socket, ours->msg_hdr, theirs.msg_namelen))
+        [[likely]] {
+        messages->msg_len = ours->msg_len;
+        detail::tell_usual(ours->msg_hdr, &theirs, &theirs.msg_namelen);
+        return;
+    }
+    if (goes_on) [[unlikely]]
+        turn.go_on_with_batch();
+    else
+        turn.begin_batch(received > 1);
+    if ((flags & MSG_PEEK) != 0) [[unlikely]]
+        turn.begin_peek();
+    unsigned heard = 0;
+    for (unsigned index = 0; index < received; ++index) {
+        messages[index].msg_len = ours[index].msg_len;
+        msghdr& theirs = messages[index].msg_hdr;
+        if (finish_datagram(turn, socket, fd, ours[index].msg_hdr, &theirs, &theirs.msg_namelen)) [[likely]]
+            ++heard;
+    }
+    if (heard != 0)
+        turn.count(socket, Counter::requests, heard);
+    if ((flags & MSG_PEEK) != 0) [[unlikely]]
+        turn.end_peek();
+}
+
+// As recvmmsg(), for as many messages as there is room for. Writes that number to `batch`; 0 where it made
+// the call as the program made it. `goes_on`: as for finish_batch().
+[[gnu::always_inline]] inline int receive_batch(Socket socket, int fd, mmsghdr* messages, unsigned count,
+                                                int flags, timespec* timeout, bool goes_on, unsigned& batch) {
+    batch = std::min(count, maximum_batch);
+    if (messages != nullptr && !user_memory::can_write(messages, batch * sizeof *messages))
+        // The kernel fills those that it can reach.
+        batch = static_cast<unsigned>(detail::writable_bytes(messages, batch * sizeof *messages) /
+                                      sizeof *messages);
+    struct Small {
+        mmsghdr messages[small_batch];
+        alignas(cmsghdr) unsigned char control[small_batch * control_room];
+    } small;
+    Scratch scratch;
+    void* memory = &small;
+    const unsigned wanted = messages != nullptr ? batch : 0;
+    batch = wanted <= small_batch ? prepare(messages, wanted, memory, sizeof small) : 0;
+    if (batch < wanted) {
+        if (void* area = scratch.take(Scratch::size); area != nullptr) {
+            memory = area;
+            batch = prepare(messages, wanted, memory, Scratch::size);
+        } else {
+            batch = prepare(messages, std::min(wanted, small_batch), memory, sizeof small);
+        }
+    }
+    if (batch == 0)
+        return libc::recvmmsg(fd, messages, count, flags, timeout);
+
+    auto* ours = static_cast<mmsghdr*>(memory);
+    const int received = libc::recvmmsg(fd, ours, batch, flags, timeout);
+    if (received >= 0) {
+        finish_batch(socket, fd, ours, messages, static_cast<unsigned>(received), flags, goes_on);
+    } else {
+        detail::note_failure(socket, flags);
+    }
+    // The kernel may have stopped at a message whose name it could not write: see detail::fail().
+    const unsigned next = received < 0 ? 0 : static_cast<unsigned>(received);
+    if (next < batch && messages[next].msg_hdr.msg_namelen != ours[next].msg_hdr.msg_namelen)
+        messages[next].msg_hdr.msg_namelen = ours[next].msg_hdr.msg_namelen;
+    return received;
+}
+
+// As recvmmsg().
+[[gnu::hot, gnu::noinline]] int several_messages(int fd, mmsghdr* messages, unsigned count, int flags,
+                                                 timespec* timeout, Socket socket) {
+    // The kernel gets a copy of the time. Where it cannot write back what is left, the call fails although
+    // messages have come, and nobody tells us how many.
+    timespec left;
+    timespec* const ours = timeout != nullptr ? &left : nullptr;
+    if (timeout != nullptr) {
+        if (!user_memory::can_read(timeout, sizeof *timeout))
+            return libc::recvmmsg(fd, messages, count, flags, timeout);
+        left = *timeout;
+    }
+    const int errno_before = errno;
+    unsigned done = 0;
+    for (unsigned batch = 0;;) {
+        const int received =
+            receive_batch(socket, fd, messages + done, count - done, flags, ours, done != 0, batch);
+        if (received > 0)
+            done += static_cast<unsigned>(received);
+        else if (done == 0)
+            return received;
+        // There is more to do only if we had no room for all of them.
+        if (received <= 0 || static_cast<unsigned>(received) < batch || batch == 0 || done == count ||
+            (timeout != nullptr && left.tv_sec == 0 && left.tv_nsec == 0)) [[likely]]
+            break;
+        if ((flags & MSG_WAITFORONE) != 0)
+            flags |= MSG_DONTWAIT;
+    }
+    if (timeout != nullptr && !user_memory::can_write(timeout, sizeof *timeout)) {
+        errno = EFAULT;
+        return -1;
+    }
+    if (timeout != nullptr)
+        *timeout = left;
+    errno = errno_before;
+    return static_cast<int>(done);
+}
+
+} // namespace
+
+[[gnu::hot]] int messages(int fd, mmsghdr* messages, unsigned count, int flags, timespec* timeout,
+                          Socket socket) {
+    // As the kernel does it: room for one message is a recvmsg() (do_recvmmsg() in its net/socket.c).
+    if (count != 1 || timeout != nullptr || messages == nullptr ||
+        (flags & (MSG_PEEK | MSG_ERRQUEUE | msg_cmsg_compat)) != 0 ||
+        !user_memory::can_write(messages, sizeof *messages))
+        return several_messages(fd, messages, count, flags, timeout, socket);
+    const ssize_t received = message(fd, &messages->msg_hdr, flags & ~MSG_WAITFORONE, socket);
+    if (received < 0)
+        return -1;
+    messages->msg_len = static_cast<unsigned>(received);
+    return 1;
+}
+
+} // namespace multihome::receive

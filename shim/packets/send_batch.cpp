@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: MIT
+//
+// sendmmsg(): the way of send.cpp, for several messages at once.
+#include "shim/packets/send.hpp"
+
+#include "shim/base/control.hpp"
+#include "shim/base/kernel_constants.hpp"
+#include "shim/base/libc.hpp"
+#include "shim/base/scratch.hpp"
+#include "shim/base/user_memory.hpp"
+#include "shim/packets/answer.hpp"
+#include "shim/packets/probe.hpp"
+#include "shim/peers/peers.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+namespace multihome::send {
+
+namespace {
+
+// We copy up to this many messages on the stack.
+constexpr unsigned small_batch = 4;
+constexpr unsigned maximum_batch = 1024; // UIO_MAXIOV: the kernel looks at no more
+
+bool has_source(const msghdr& ours, const msghdr& theirs) {
+    return ours.msg_control != theirs.msg_control;
+}
+
+// Copies the messages to `ours`, each with its source where it has one. `control` has control_space() bytes
+// for each. A function of its own, so that its loop has the registers for itself.
+[[gnu::hot, gnu::noinline]] void prepare(Socket socket, const mmsghdr* messages, mmsghdr* ours,
+                                         unsigned batch, unsigned char* control) {
+    peers::Turn turn;
+    unsigned answered = 0;
+    user_memory::ReadablePage page;
+    for (unsigned index = 0; index < batch; ++index) {
+        ours[index] = messages[index];
+        const msghdr& theirs = messages[index].msg_hdr;
+        if (!detail::may_be_peer(theirs.msg_namelen) ||
+            !page.can_read(theirs.msg_name, detail::readable_length(theirs.msg_namelen)))
+            continue;
+        SourceRoom room;
+        const Source source = detail::find_source(turn, socket, theirs.msg_name, theirs.msg_namelen, room);
+        if (!source)
+            continue;
+        ++answered;
+        msghdr& message = ours[index].msg_hdr;
+        if (!detail::add_source(message, source, control))
+            continue;
+        if (message.msg_control == source.messages) {
+            if (source.messages != room.bytes) [[likely]]
+                continue; // it is kept where it lies
+            std::memcpy(control, room.bytes, source.length);
+            message.msg_control = control;
+        }
+        control += detail::control_space(messages[index].msg_hdr);
+    }
+    if (answered != 0)
+        turn.count(socket, Counter::answered, answered);
+}
+
+// As sendmmsg(), for the messages with their sources in `ours`. Returns how many it sent.
+unsigned send_prepared(int fd, mmsghdr* messages, mmsghdr* ours, unsigned batch, int flags) {
+    unsigned done = 0;
+    // The index of a message that goes once more as the program made it, and that message with its source.
+    unsigned again = batch;
+    msghdr refused{};
+    for (;;) {
+        const int sent = libc::sendmmsg(fd, ours + done, batch - done, flags);
+        for (int index = 0; index < sent; ++index, ++done) {
+            messages[done].msg_len = ours[done].msg_len;
+            if (done == again) // then the reason was the source, and not the way to the peer
+                detail::note_refusal(fd, refused);
+        }
+        if (done == batch)
+            return done;
+        // The kernel stopped at a message. If the source that we added is the reason, the program's own call
+        // would have gone on.
+        msghdr& stopped = ours[done].msg_hdr;
+        if (!has_source(stopped, messages[done].msg_hdr))
+            return done;
+        if (sent < 0 && probe::allows_now(fd, stopped))
+            continue;
+        const bool filtered = sent < 0 && detail::is_filtered();
+        if (!filtered &&
+            !(sent < 0 ? probe::fails_after(fd, stopped) : probe::fails_behind(fd, stopped, flags)))
+            return done;
+        // Where it had sent others, the kernel does not tell why it stopped. allows_now() handles this one
+        // error.
+        if (sent >= 0) {
+            errno = EINVAL;
+            if (probe::allows_now(fd, stopped))
+                continue;
+        }
+        again = filtered ? batch : done;
+        refused = stopped;
+        stopped = messages[done].msg_hdr;
+    }
+}
+
+// The messages from `done` on were not sent.
+[[gnu::cold]] void give_back_rest(int fd, const mmsghdr* ours, unsigned done, unsigned batch) {
+    const libc::ErrnoGuard keep_errno;
+    peers::Turn turn;
+    // Backwards, because each takes back the last answer of its conversation.
+    for (unsigned index = batch; index > done; --index)
+        if (const msghdr& unsent = ours[index - 1].msg_hdr;
+            detail::may_be_answered(unsent.msg_name, unsent.msg_namelen))
+            detail::give_back(turn, fd, unsent, false);
+}
+
+// As sendmmsg(), for `batch` messages that can all be written.
+[[gnu::hot, gnu::noinline]] int several_messages(int fd, mmsghdr* messages, unsigned batch, int flags,
+                                                 Socket socket) {
+    size_t control_total = batch * control::own_space;
+    for (unsigned index = 0; index < batch; ++index)
+        if (messages[index].msg_hdr.msg_controllen != 0) [[unlikely]]
+            control_total += detail::control_space(messages[index].msg_hdr) - control::own_space;
+    struct Small {
+        mmsghdr messages[small_batch];
+        alignas(cmsghdr) unsigned char control[small_batch * control::own_space];
+    } small;
+    Scratch scratch;
+    const size_t wanted = batch * sizeof(mmsghdr) + control_total;
+    void* memory = wanted <= sizeof small ? &small : scratch.take(wanted);
+    if (memory == nullptr)
+        return libc::sendmmsg(fd, messages, batch, flags);
+
+    auto* ours = static_cast<mmsghdr*>(memory);
+    prepare(socket, messages, ours, batch, static_cast<unsigned char*>(memory) + batch * sizeof(mmsghdr));
+
+    const int errno_before = errno;
+    const unsigned done = send_prepared(fd, messages, ours, batch, flags);
+    if (done < batch)
+        give_back_rest(fd, ours, done, batch);
+    if (done == 0)
+        return -1;
+    errno = errno_before;
+    return static_cast<int>(done);
+}
+
+} // namespace
+
+[[gnu::hot]] int messages(int fd, mmsghdr* messages, unsigned count, int flags, Socket socket) {
+    const unsigned batch = std::min(count, maximum_batch);
+    if ((flags & msg_cmsg_compat) != 0 || batch == 0 || messages == nullptr ||
+        !user_memory::can_write(messages, batch * sizeof *messages)) [[unlikely]]
+        return libc::sendmmsg(fd, messages, count, flags);
+    // As the kernel does it: one message is a sendmsg() (__sys_sendmmsg() in its net/socket.c).
+    if (count != 1)
+        return several_messages(fd, messages, batch, flags, socket);
+    const ssize_t sent = message(fd, &messages->msg_hdr, flags, socket);
+    if (sent < 0)
+        return -1;
+    messages->msg_len = static_cast<unsigned>(sent);
+    return 1;
+}
+
+} // namespace multihome::send

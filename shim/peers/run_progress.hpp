@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT
+//
+// How far a thread's run has come (thread_memory.hpp).
+#pragma once
+
+#include "shim/peers/run.hpp"
+#include "shim/sockets/socket.hpp"
+
+#include <array>
+#include <cstdint>
+
+namespace multihome::peers {
+
+// One word, so that one store sets it.
+class RunProgress {
+public:
+    constexpr RunProgress() = default;
+    // A call for one datagram received, and nothing was sent since.
+    static constexpr RunProgress receiving() { return RunProgress{receiving_bit}; }
+    // One more such call received. `count`: the run's length before it.
+    constexpr RunProgress goes_on(unsigned count) const {
+        return RunProgress{(word_ & (drained_bit | lost_bit)) | receiving_bit | count << count_shift};
+    }
+    // A call for many received. `several`: it brought more than one.
+    static constexpr RunProgress batch(bool several) { return RunProgress{several ? batch_bit : 0U}; }
+    // The same call brought more.
+    constexpr RunProgress batch_goes_on() const { return RunProgress{word_ | batch_bit}; }
+    // A call found nothing.
+    constexpr RunProgress drained() const { return RunProgress{word_ | drained_bit}; }
+    constexpr RunProgress not_drained() const { return RunProgress{word_ & ~drained_bit}; }
+    // The run does not remember everything that was received.
+    constexpr RunProgress lost() const { return RunProgress{word_ | lost_bit}; }
+    // The call, this one or the last one, only looked (MSG_PEEK).
+    constexpr RunProgress peeked() const { return RunProgress{word_ | peeked_bit}; }
+    constexpr RunProgress sent() const { return RunProgress{word_ & ~receiving_bit}; }
+
+    constexpr bool is_receiving() const { return (word_ & receiving_bit) != 0; }
+    constexpr bool is_drained() const { return (word_ & drained_bit) != 0; }
+    constexpr bool has_lost() const { return (word_ & lost_bit) != 0; }
+    constexpr bool was_peeked() const { return (word_ & peeked_bit) != 0; }
+    // Answers come in the order of the requests.
+    constexpr bool is_ordered() const { return (word_ & (batch_bit | drained_bit)) != 0; }
+    // The run's length before the last call.
+    constexpr unsigned count_before() const { return word_ >> count_shift; }
+
+private:
+    static constexpr uint32_t receiving_bit = 1;
+    static constexpr uint32_t batch_bit = 2;
+    static constexpr uint32_t drained_bit = 4;
+    static constexpr uint32_t lost_bit = 8;
+    static constexpr uint32_t peeked_bit = 16;
+    static constexpr unsigned count_shift = 8;
+
+    constexpr explicit RunProgress(uint32_t word) : word_(word) {}
+    uint32_t word_ = 0;
+};
+
+// The first sockets that a run has read to their end, and the run's length by then.
+class DrainedSockets {
+public:
+    void clear() { sockets_ = {}; }
+
+    void add(Socket socket, unsigned length) {
+        for (unsigned index = 0; index < sockets_.size(); ++index)
+            if (sockets_[index] == 0 || sockets_[index] == socket.word()) {
+                sockets_[index] = socket.word();
+                lengths_[index] = static_cast<uint8_t>(length);
+                break;
+            }
+    }
+
+    // The run's length when this socket had been read to its end; null where it has not been.
+    uint8_t* length_at_end_of(Socket socket) {
+        for (unsigned index = 0; index < sockets_.size(); ++index)
+            if (sockets_[index] == socket.word())
+                return &lengths_[index];
+        return nullptr;
+    }
+
+private:
+    std::array<uint64_t, 4> sockets_{}; // their descriptors' words; 0: none
+    std::array<uint8_t, 4> lengths_{};
+    static_assert(Run::capacity <= UINT8_MAX);
+};
+
+} // namespace multihome::peers
