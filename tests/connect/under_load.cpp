@@ -19,6 +19,7 @@
 #include <atomic>
 #include <cmath>
 #include <ctime>
+#include <random>
 #include <string_view>
 #include <thread>
 #include <vector>
@@ -27,6 +28,8 @@ namespace {
 
 // The routing table's choice for a peer at 127.0.0.1 is 127.0.0.1.
 constexpr unsigned client_last = 1;
+// Of the load, in nanoseconds: several times what it takes to send a datagram.
+constexpr double mean_pause = 5000;
 
 struct Result {
     std::vector<long> nanoseconds;
@@ -163,8 +166,16 @@ int main(int count, char** arguments) {
         const int fd = kernel::socket();
         must(kernel::connect(fd, server.asked()) == 0, "connect");
         char data[16] = "load";
-        while (!ended.load(std::memory_order_relaxed))
+        // In its own time: with pauses of random length, so that it does not matter how long the server takes
+        // for what it does before. Without any, it would send more where the server has no room left.
+        std::minstd_rand random;
+        std::exponential_distribution<double> pause(1.0 / mean_pause);
+        while (!ended.load(std::memory_order_relaxed)) {
+            const long next = now() + static_cast<long>(pause(random));
             kernel::call(SYS_write, fd, reinterpret_cast<long>(data), sizeof data);
+            while (now() < next) {
+            }
+        }
         kernel::close(fd);
     });
     const char* standard_name = steered ? "reference" : "plain";
