@@ -15,8 +15,8 @@ constinit std::array<std::atomic<uint64_t>, 1U << place_bits> memory{};
 // Relaxed: a thread that reads it too early makes a connect() that has to be undone, and no more.
 constinit std::atomic<bool> another_ever_chosen{false};
 constexpr uint64_t fingerprint_mask = ~uint64_t{0} << 32;
-constexpr uint64_t another = 0xffffffff;
-constexpr uint64_t wanted = 0xfffffffe; // else a time
+constexpr uint64_t another_chosen = 0xffffffff;
+constexpr uint64_t local_chosen = 0xfffffffe; // else a time
 
 uint64_t hash_of(const Local& local, uint64_t first, uint64_t second) {
     uint64_t hash = 0;
@@ -62,9 +62,9 @@ bool RouteMemory::is_local_chosen() const {
 }
 
 bool RouteMemory::is_another_chosen() const {
-    if (says(network_hash_, another))
+    if (says(network_hash_, another_chosen))
         return true;
-    if (says(network_hash_, wanted) || !says(others_hash_, another))
+    if (says(network_hash_, local_chosen) || !says(others_hash_, another_chosen))
         return false;
     // Most networks are behind the default route. Every eighth one is looked at all the same, so that those
     // that are not become known.
@@ -78,15 +78,15 @@ bool RouteMemory::is_another_ever_chosen() {
 
 void RouteMemory::note_local() const {
     store(peer_hash_, this_second());
-    if (says(network_hash_, wanted))
+    if (says(network_hash_, local_chosen))
         return;
-    store(network_hash_, wanted);
-    store(others_hash_, wanted);
+    store(network_hash_, local_chosen);
+    store(others_hash_, local_chosen);
 }
 
 void RouteMemory::note_another() const {
-    store(network_hash_, another);
-    store(others_hash_, another);
+    store(network_hash_, another_chosen);
+    store(others_hash_, another_chosen);
     another_ever_chosen.store(true, std::memory_order_relaxed);
 }
 

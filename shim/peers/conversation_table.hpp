@@ -40,7 +40,8 @@ public:
     static constexpr unsigned maximum_bucket_bits = 21;
 
     using Word = Atomic<uint64_t>;
-    // Aligned to its size: see find_unsalted(). The tests' words are larger than those of std::atomic.
+    // Aligned to its size: see find_unsalted(). The tests' words are larger than those of std::atomic, and
+    // may leave room at the end.
     struct alignas(std::bit_ceil(ways * sizeof(Word))) Bucket {
         std::array<Word, ways> words;
     };
@@ -89,13 +90,14 @@ public:
     [[gnu::always_inline]] Entry find_unsalted(uint64_t hash) const {
         // A bucket is aligned to its size, so a word's address tells whether it is the last: one register
         // less.
+        constexpr size_t end = sizeof(Bucket::words) % sizeof(Bucket);
         for (Word* word = bucket_of(hash).words.data();;) {
             // Acquire pairs with the release of every exchange: who reads the number of a local address reads
             // its salt too.
             const uint64_t held = word->load(std::memory_order_acquire);
             if (((held ^ hash) & fingerprint_mask) == 0) [[likely]]
                 return {word, held};
-            if (reinterpret_cast<uintptr_t>(++word) % sizeof(Bucket) == 0)
+            if (reinterpret_cast<uintptr_t>(++word) % sizeof(Bucket) == end)
                 return {};
         }
     }

@@ -227,7 +227,7 @@ TEST_CASE("four peers wait in one place, and a fifth one takes that of the oldes
     // One that is answered makes room.
     scene.handover->withdraw(peer_number(3), *scene.locals);
     offer(5);
-    for (const unsigned number : {1, 2, 4, 5})
+    for (const unsigned number : {1U, 2U, 4U, 5U})
         CHECK(find(number) == scene.x);
 }
 

@@ -156,7 +156,7 @@ TEST_CASE("what one call takes in several of ours is answered in its order") {
         const std::array<in_addr_t, 3> addresses{asked, asked + 1, asked + 2};
         const Client client;
         // The second time the client is known, so that each part may be heard as one datagram alone is.
-        for (const unsigned times : {1, 2}) {
+        for (const unsigned times : {1U, 2U}) {
             CAPTURE(times);
             Messages messages;
             for (size_t number = 0; number < addresses.size(); ++number) {
