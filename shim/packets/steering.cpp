@@ -124,10 +124,12 @@ struct Attempt {
         const bool as_for_others = !socket.has(Socket::own_route);
         if (as_for_others && route.is_local_chosen())
             return is_connected || plain() == 0;
-        if (!is_connected && (route.is_another_chosen() || loses_port(socket)))
-            return steer();
-        if (!is_connected && plain() != 0)
-            return false;
+        if (!is_connected) {
+            if (route.is_another_chosen() || loses_port(socket))
+                return steer();
+            if (plain() != 0)
+                return false;
+        }
         if (is_at_local()) {
             if (as_for_others)
                 route.note_local();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "shim/peers/peers.hpp"
 
+#include "shim/base/kernel_constants.hpp"
 #include "shim/base/log.hpp"
 #include "shim/base/permissions.hpp"
 #include "shim/base/settings.hpp"
@@ -44,8 +45,8 @@ uint64_t hash_in(const SharedState& state, const Peer& peer) {
 // True where the peer is a server, and our port is one that the kernel gives to clients: then the peer
 // answers us, and does not ask. Where both ports are the same, neither is a client of the other.
 bool is_server_of_ours(const Peer& peer, in_port_t local_port) {
-    constexpr uint16_t first_given = 32768; // net.ipv4.ip_local_port_range
-    return ntohs(local_port) >= first_given && Handover::answers_from(peer.port) && peer.port != local_port;
+    return ntohs(local_port) >= first_given_port && Handover::answers_from(peer.port) &&
+           peer.port != local_port;
 }
 
 void set_answers_late(SharedState& state) {

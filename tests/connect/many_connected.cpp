@@ -8,9 +8,8 @@
 // Prints the median of the nanoseconds. `right`: the clients ask where the routing table has the sockets
 // connected from. `steered`: they ask another address, and without the shim no socket hears them.
 #include "names.hpp"
+#include "nanoseconds.hpp"
 
-#include <algorithm>
-#include <ctime>
 #include <string_view>
 #include <sys/resource.h>
 #include <vector>
@@ -28,12 +27,6 @@ int bound_socket(const sockaddr_in& name, bool shares_port) {
     must(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &value, sizeof value) == 0, "SO_REUSEADDR");
     must(bind(fd, any(name), sizeof name) == 0, "bind");
     return fd;
-}
-
-long now() {
-    timespec time{};
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return time.tv_sec * 1'000'000'000L + time.tv_nsec;
 }
 
 } // namespace
@@ -70,8 +63,6 @@ int main(int count, char** arguments) {
                  "the client's socket hears it");
             nanoseconds.push_back(now() - start);
         }
-    const auto median = nanoseconds.begin() + static_cast<long>(nanoseconds.size() / 2);
-    std::nth_element(nanoseconds.begin(), median, nanoseconds.end());
-    std::printf("%ld\n", *median);
+    std::printf("%ld\n", median(nanoseconds));
     return 0;
 }

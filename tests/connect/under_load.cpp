@@ -14,11 +14,10 @@
 // what is judged is the sockets' names, and the number of system calls (connect.calls).
 #include "kernel_calls.hpp"
 #include "names.hpp"
+#include "nanoseconds.hpp"
 
-#include <algorithm>
 #include <atomic>
 #include <cmath>
-#include <ctime>
 #include <random>
 #include <string_view>
 #include <thread>
@@ -36,12 +35,6 @@ struct Result {
     unsigned strays = 0;
     unsigned wrong = 0;
 };
-
-long now() {
-    timespec time{};
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return time.tv_sec * 1'000'000'000L + time.tv_nsec;
-}
 
 void connect_reference(int fd, const sockaddr_in& peer, const sockaddr_in& asked) {
     ip_mreqn choice{};
@@ -128,14 +121,9 @@ private:
     sockaddr_in asked_;
 };
 
-long median(Result& result) {
-    std::sort(result.nanoseconds.begin(), result.nanoseconds.end());
-    return result.nanoseconds[result.nanoseconds.size() / 2];
-}
-
 void report(const char* name, Result& result) {
-    std::printf("%s: median %ld ns from bind() to connect(), %u strays, %u wrong\n", name, median(result),
-                result.strays, result.wrong);
+    std::printf("%s: median %ld ns from bind() to connect(), %u strays, %u wrong\n", name,
+                median(result.nanoseconds), result.strays, result.wrong);
 }
 
 // Strays are counted, and chance has its part in them: three standard deviations of both counts.
@@ -187,7 +175,7 @@ int main(int count, char** arguments) {
     ended = true;
     load.join();
     if (count > 3) {
-        std::printf("%ld %f\n", median(standard), static_cast<double>(standard.strays) / times);
+        std::printf("%ld %f\n", median(standard.nanoseconds), static_cast<double>(standard.strays) / times);
         return 0;
     }
     report(standard_name, standard);

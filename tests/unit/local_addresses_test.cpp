@@ -94,6 +94,8 @@ TEST_CASE("an address that takes another's number has another salt") {
     CHECK(locals->salt(index) != before);
     CHECK_FALSE(LocalAddresses::is_void(locals->salt(index)));
     CHECK_FALSE(locals->is_first_generation(index));
+    // Only in bits of the fingerprint.
+    CHECK(((locals->salt(index) ^ before) & Conversation::mask) == 0);
     // The old one gets a number again, and is found there.
     CHECK(locals->at(locals->number_of(local_address(1)).index) == local_address(1));
 }
