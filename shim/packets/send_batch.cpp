@@ -111,9 +111,13 @@ unsigned send_prepared(int fd, mmsghdr* messages, mmsghdr* ours, unsigned batch,
             detail::give_back(turn, fd, unsent, false);
 }
 
-// As sendmmsg(), for `batch` messages that can all be written.
-[[gnu::hot, gnu::noinline]] int several_messages(int fd, mmsghdr* messages, unsigned batch, int flags,
+// As sendmmsg().
+[[gnu::hot, gnu::noinline]] int several_messages(int fd, mmsghdr* messages, unsigned count, int flags,
                                                  Socket socket) {
+    const unsigned batch = std::min(count, maximum_batch);
+    if ((flags & msg_cmsg_compat) != 0 || batch == 0 || messages == nullptr ||
+        !user_memory::can_write(messages, batch * sizeof *messages)) [[unlikely]]
+        return libc::sendmmsg(fd, messages, count, flags);
     size_t control_total = batch * control::own_space;
     for (unsigned index = 0; index < batch; ++index)
         if (messages[index].msg_hdr.msg_controllen != 0) [[unlikely]]
@@ -144,13 +148,10 @@ unsigned send_prepared(int fd, mmsghdr* messages, mmsghdr* ours, unsigned batch,
 } // namespace
 
 [[gnu::hot]] int messages(int fd, mmsghdr* messages, unsigned count, int flags, Socket socket) {
-    const unsigned batch = std::min(count, maximum_batch);
-    if ((flags & msg_cmsg_compat) != 0 || batch == 0 || messages == nullptr ||
-        !user_memory::can_write(messages, batch * sizeof *messages)) [[unlikely]]
-        return libc::sendmmsg(fd, messages, count, flags);
     // As the kernel does it: one message is a sendmsg() (__sys_sendmmsg() in its net/socket.c).
-    if (count != 1)
-        return several_messages(fd, messages, batch, flags, socket);
+    if (count != 1 || (flags & msg_cmsg_compat) != 0 ||
+        !user_memory::is_known_writable(messages, sizeof *messages))
+        return several_messages(fd, messages, count, flags, socket);
     const ssize_t sent = message(fd, &messages->msg_hdr, flags, socket);
     if (sent < 0)
         return -1;
