@@ -57,13 +57,15 @@ void* area_of_thread(size_t size) {
 } // namespace
 
 void* Scratch::take(size_t wanted) {
-    if (wanted > size || area_ != nullptr)
+    if (area_ != nullptr)
         return nullptr;
+    of_thread_ = wanted <= size && !thread_area.in_use;
+    if (!of_thread_) {
+        size_ = wanted;
+        return area_ = mapping::create(size_, MAP_PRIVATE);
+    }
     // Grows by powers of two, so that a thread whose calls grow maps only a few times.
     size_ = std::max(smallest_area, std::bit_ceil(wanted));
-    of_thread_ = !thread_area.in_use;
-    if (!of_thread_)
-        return area_ = mapping::create(size_, MAP_PRIVATE);
     // Takes the area before it looks for it: a signal handler must not change it meanwhile.
     thread_area.in_use = true;
     area_ = area_of_thread(size_);

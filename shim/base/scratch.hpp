@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Memory for calls that carry many messages. A thread's stack may be too small for our copies of them. A
-// thread maps its area when it first needs one, and keeps it until it ends.
+// thread maps its area when it first needs one, and keeps it until it ends. A call that needs more than that
+// has an area of its own.
 #pragma once
 
 #include <cstddef>
@@ -13,7 +14,8 @@ namespace multihome {
 // interrupts a call that uses the thread's. Async-signal-safe after a thread's first use.
 class Scratch {
 public:
-    // Holds the largest call that the kernel takes (UIO_MAXIOV, 1024 messages) with common control buffers.
+    // The largest area that a thread keeps. It holds the largest call that the kernel takes (UIO_MAXIOV, 1024
+    // messages) with common control buffers.
     static constexpr size_t size = size_t{512} * 1024;
 
     Scratch() = default;
@@ -24,7 +26,7 @@ public:
     Scratch(const Scratch&) = delete;
     Scratch& operator=(const Scratch&) = delete;
 
-    // Returns `wanted` bytes, aligned for any type; null beyond `size`, and where there is no memory.
+    // Returns `wanted` bytes, aligned for any type; null where there is no memory, and the second time.
     void* take(size_t wanted);
 
 private:

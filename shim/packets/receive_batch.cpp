@@ -26,14 +26,15 @@ constexpr unsigned small_batch = 8;
 // We hand up to this many to the kernel at once. The kernel itself knows no limit here.
 constexpr unsigned maximum_batch = 1024;
 // There is room for all of them where the program takes no control messages, and always for one that does.
-static_assert(maximum_batch * (sizeof(mmsghdr) + control_room) <= Scratch::size);
-static_assert(detail::enough_control + control_room + maximum_batch * sizeof(mmsghdr) <= Scratch::size);
+constexpr size_t all_headers = (maximum_batch + 1) * sizeof(mmsghdr);
+static_assert(maximum_batch * control_room + all_headers <= Scratch::size);
+static_assert(detail::enough_control + control_room + all_headers <= Scratch::size);
 
-// Copies the messages to `memory`, each with a control buffer of ours behind them. Returns how many fit into
-// `size` bytes. All fit where the program has no room for control messages.
+// Copies the messages to `memory`, and leaves room for one more. The control buffers, which are ours, follow.
+// Returns how many fit into `size` bytes. All fit where the program has no room for control messages.
 [[gnu::hot]] unsigned prepare(const mmsghdr* messages, unsigned count, void* memory, size_t size) {
     auto* const ours = static_cast<mmsghdr*>(memory);
-    auto* control = static_cast<unsigned char*>(memory) + count * sizeof(mmsghdr);
+    auto* control = static_cast<unsigned char*>(memory) + (count + size_t{1}) * sizeof(mmsghdr);
     const unsigned char* const end = static_cast<unsigned char*>(memory) + size;
     // Most programs have no room for control messages. For those this loop looks for no end of the memory.
     const mmsghdr* from = messages;
@@ -51,6 +52,14 @@ static_assert(detail::enough_control + control_room + maximum_batch * sizeof(mms
         control += room;
     }
     return count;
+}
+
+// Returns the memory in which all of them fit.
+size_t space_for(const mmsghdr* messages, unsigned count) {
+    size_t space = all_headers;
+    for (unsigned index = 0; index < count; ++index)
+        space += detail::control_length(messages[index].msg_hdr);
+    return space;
 }
 
 // Hears the only datagram that a call for many brought, and counts it. False: it has to be heard in another
@@ -116,35 +125,52 @@ static_assert(detail::enough_control + control_room + maximum_batch * sizeof(mms
         turn.end_peek();
 }
 
-// As recvmmsg(), for as many messages as there is room for. Writes that number to `batch`; 0 where it made
-// the call as the program made it. `goes_on`: as for finish_batch().
+// Makes `message` one that the kernel cannot reach. It stops there, and where it has received others, it
+// keeps the error for the socket's next call (do_recvmmsg() in its net/socket.c).
+void make_unreachable(mmsghdr& message) {
+    message = {};
+    message.msg_hdr.msg_iovlen = 1;
+}
+
+// As recvmmsg(), for as many messages as there is room for. Writes that number to `batch`, and one more where
+// the next message cannot be reached; 0 where it made the call as the program made it. `goes_on`: as for
+// finish_batch().
 [[gnu::always_inline]] inline int receive_batch(Socket socket, int fd, mmsghdr* messages, unsigned count,
                                                 int flags, timespec* timeout, bool goes_on, unsigned& batch) {
-    batch = std::min(count, maximum_batch);
-    if (messages != nullptr && !user_memory::can_write(messages, batch * sizeof *messages))
+    unsigned wanted = messages != nullptr ? std::min(count, maximum_batch) : 0;
+    bool is_cut = false;
+    if (wanted != 0 && !user_memory::can_write(messages, wanted * sizeof *messages)) {
         // The kernel fills those that it can reach.
-        batch = static_cast<unsigned>(detail::writable_bytes(messages, batch * sizeof *messages) /
-                                      sizeof *messages);
+        wanted = static_cast<unsigned>(detail::writable_bytes(messages, wanted * sizeof *messages) /
+                                       sizeof *messages);
+        is_cut = true;
+    }
     struct Small {
-        mmsghdr messages[small_batch];
+        mmsghdr messages[small_batch + 1];
         alignas(cmsghdr) unsigned char control[small_batch * control_room];
     } small;
-    Scratch scratch;
+    Scratch usual;
+    Scratch large;
     void* memory = &small;
-    const unsigned wanted = messages != nullptr ? batch : 0;
     batch = wanted <= small_batch ? prepare(messages, wanted, memory, sizeof small) : 0;
-    if (batch < wanted) {
-        if (void* area = scratch.take(Scratch::size); area != nullptr) {
+    const auto prepare_in = [&](Scratch& scratch, size_t size) {
+        if (void* area = scratch.take(size); area != nullptr) {
             memory = area;
-            batch = prepare(messages, wanted, memory, Scratch::size);
-        } else {
-            batch = prepare(messages, std::min(wanted, small_batch), memory, sizeof small);
+            batch = prepare(messages, wanted, memory, size);
         }
-    }
+    };
+    if (batch < wanted)
+        prepare_in(usual, Scratch::size);
+    if (batch < wanted) [[unlikely]]
+        prepare_in(large, space_for(messages, wanted));
+    if (batch == 0)
+        batch = prepare(messages, std::min(wanted, small_batch), memory, sizeof small);
     if (batch == 0)
         return libc::recvmmsg(fd, messages, count, flags, timeout);
 
     auto* ours = static_cast<mmsghdr*>(memory);
+    if (is_cut && batch == wanted) [[unlikely]]
+        make_unreachable(ours[batch++]);
     const int received = libc::recvmmsg(fd, ours, batch, flags, timeout);
     if (received >= 0) {
         finish_batch(socket, fd, ours, messages, static_cast<unsigned>(received), flags, goes_on);
@@ -153,7 +179,7 @@ static_assert(detail::enough_control + control_room + maximum_batch * sizeof(mms
     }
     // The kernel may have stopped at a message whose name it could not write: see detail::fail().
     const unsigned next = received < 0 ? 0 : static_cast<unsigned>(received);
-    if (next < batch && messages[next].msg_hdr.msg_namelen != ours[next].msg_hdr.msg_namelen)
+    if (next < wanted && next < batch && messages[next].msg_hdr.msg_namelen != ours[next].msg_hdr.msg_namelen)
         messages[next].msg_hdr.msg_namelen = ours[next].msg_hdr.msg_namelen;
     return received;
 }
@@ -201,9 +227,8 @@ static_assert(detail::enough_control + control_room + maximum_batch * sizeof(mms
 [[gnu::hot]] int messages(int fd, mmsghdr* messages, unsigned count, int flags, timespec* timeout,
                           Socket socket) {
     // As the kernel does it: room for one message is a recvmsg() (do_recvmmsg() in its net/socket.c).
-    if (count != 1 || timeout != nullptr || messages == nullptr ||
-        (flags & (MSG_PEEK | MSG_ERRQUEUE | msg_cmsg_compat)) != 0 ||
-        !user_memory::can_write(messages, sizeof *messages))
+    if (count != 1 || timeout != nullptr || (flags & (MSG_PEEK | MSG_ERRQUEUE | msg_cmsg_compat)) != 0 ||
+        !user_memory::is_known_writable(messages, sizeof *messages))
         return several_messages(fd, messages, count, flags, timeout, socket);
     const ssize_t received = message(fd, &messages->msg_hdr, flags & ~MSG_WAITFORONE, socket);
     if (received < 0)

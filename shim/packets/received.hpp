@@ -13,6 +13,7 @@
 #include "shim/sockets/sockets.hpp"
 
 #include <algorithm>
+#include <climits>
 #include <cstddef>
 #include <sys/socket.h>
 
@@ -25,10 +26,11 @@ namespace multihome::receive::detail {
 constexpr size_t enough_control = (size_t{3} * 64 + size_t{4} * 2 + 4) * 1024;
 static_assert(CMSG_SPACE(8) == 24 || sizeof(size_t) == 4);
 
-// The bytes that we give the kernel for the control messages of the program's `message` and ours.
+// The bytes that we give the kernel for the control messages of the program's `message` and ours. Nobody has
+// as much room as some claim: where that is no message at all, the call fails there.
 inline size_t control_length(const msghdr& message) {
-    const size_t theirs =
-        message.msg_control != nullptr ? std::min(message.msg_controllen, enough_control) : 0;
+    const bool has_room = message.msg_control != nullptr && message.msg_controllen <= INT_MAX;
+    const size_t theirs = has_room ? std::min(message.msg_controllen, enough_control) : 0;
     return CMSG_ALIGN(theirs + control_room);
 }
 

@@ -210,12 +210,6 @@ private:
             step.set(Field::bad, 1 + random_.below(step.get(Field::count)));
         if (step.op == Op::sendmmsg)
             return;
-        // Where the kernel fills some messages and then meets one that is not there, it returns what it has
-        // and keeps EFAULT for the next call. That a socket's pending error can be set from outside is not
-        // so.
-        if (step.pointer(Field::message) == Pointer::cross ||
-            (step.pointer(Field::message) == Pointer::edge && step.get(Field::count) < 0))
-            step.set(Field::message, 0);
         step.set(Field::time, static_cast<std::int64_t>(Pointer::null));
         if (random_.chance(20)) {
             step.set(Field::timeout, random_.pick(List<4>{0, -1, -2, 3600}));
