@@ -151,8 +151,10 @@ bool switch_on_messages(int fd, Socket socket, in_port_t port) {
 void prepare(int fd, Socket socket) {
     if (socket.is(Kind::unbound) && socket.has(Socket::seen_made) && !socket.has(Socket::prepared) &&
         !socket.has(Socket::sticky_source) && permissions::may(Activity::new_sockets) &&
-        settings::get().ports == nullptr && switch_on_messages(fd, socket, some_port))
+        settings::get().ports == nullptr && switch_on_messages(fd, socket, some_port)) {
         sockets::set_options(fd, 0, Socket::prepared);
+        sockets::mark_later(fd);
+    }
 }
 
 // Notes that the program has set a hidden option, and puts ours right, which may have changed with it.
@@ -170,6 +172,15 @@ void follow_hidden(int fd, Socket socket, Socket::Option asked, bool on) {
     }
 }
 
+// Notes that the socket is an IPv4 one from now on. The kernel has kept its options of IPv4.
+void follow_family(int fd, Socket socket) {
+    constexpr uint64_t of_ipv6 =
+        Socket::ipv6 | Socket::only_ipv4 | Socket::asked_ipv6 | Socket::asked_ipv6_2292 | Socket::unmarked;
+    sockets::set_options(fd, of_ipv6, 0);
+    if (socket.is(Kind::ours) && permissions::may(Activity::new_sockets))
+        restore(fd, socket.with_options(of_ipv6, 0));
+}
+
 // Notes that the program has set an option of the socket, and switches on again what we need.
 void follow(int fd, Socket socket, int level, int name, const void* value, socklen_t length) {
     switch (concern(level, name)) {
@@ -184,6 +195,9 @@ void follow(int fd, Socket socket, int level, int name, const void* value, sockl
         break;
     case Concern::sticky_source:
         sockets::set_sticky_source(fd, names_source(value));
+        break;
+    case Concern::family:
+        follow_family(fd, socket);
         break;
     case Concern::shared_port:
         if (switches_on(level, value, length))

@@ -49,6 +49,8 @@ enum class Concern : uint8_t {
     multicast_interface, // connect() puts it back
     route,
     sticky_source,
+    // Makes an IPv4 socket of one that is connected to an IPv4 peer.
+    family,
     // Announces a bind() to a port that other sockets have too. Time to get ready.
     shared_port,
 };
@@ -63,6 +65,7 @@ constexpr Concern concern(int level, int name) {
         return name == IPV6_RECVPKTINFO || name == IPV6_2292PKTINFO || name == IPV6_FREEBIND ? Concern::hidden
                : name == IPV6_PKTINFO    ? Concern::sticky_source
                : name == IPV6_UNICAST_IF ? Concern::route
+               : name == IPV6_ADDRFORM   ? Concern::family
                                          : Concern::none;
     if (level == SOL_SOCKET)
         return name == SO_OOBINLINE                                                     ? Concern::hidden
