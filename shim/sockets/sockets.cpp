@@ -113,6 +113,9 @@ void duplicated(int fd, int copy) {
     }
     if (peek(copy).word() != socket.word())
         store(copy, socket);
+    // The bit is that of a prepared socket, too.
+    if (socket.has(Socket::unmarked))
+        mark_later(copy);
 }
 
 void forget(int fd) {
@@ -183,6 +186,9 @@ void give_prepared_back() {
     change_each([](int fd, Socket seen) {
         if (!seen.is(Kind::unbound) || !seen.has(Socket::prepared))
             return seen;
+        // The number may stand for something else by now, of which we have not heard.
+        if (!options::is_switched_on(fd, seen))
+            return Socket{};
         options::give_back(fd, seen);
         return seen.with_options(Socket::prepared, 0);
     });

@@ -26,8 +26,8 @@ namespace {
 using Kind = Socket::Kind;
 using permissions::may;
 
-// Descriptors from this one on have no socket of ours without the mark (options.cpp). Relaxed throughout: a
-// hint, for the thread that is about to hand descriptors over.
+// mark_all() has nothing to do for descriptors from this one on. Relaxed throughout: a hint, for the thread
+// that is about to hand descriptors over.
 constinit std::atomic<int> unmarked_end{0};
 
 void say_taken_over(int fd, Socket socket) {
@@ -75,11 +75,8 @@ bool set_up(int fd, Socket& socket, in_port_t port, bool found = false) {
 
 // Counts a socket that is ours from now on, as `ours` says, and tells the log.
 void announce(int fd, Socket ours) {
-    if (ours.has(Socket::unmarked)) {
-        int end = unmarked_end.load(std::memory_order_relaxed);
-        while (end <= fd && !unmarked_end.compare_exchange_weak(end, fd + 1, std::memory_order_relaxed)) {
-        }
-    }
+    if (ours.has(Socket::unmarked))
+        mark_later(fd);
     shared_state::get()->counters.line(ours.port(), 0).add(Counter::sockets);
     say_taken_over(fd, ours);
 }
@@ -229,6 +226,8 @@ Socket examine(int fd) {
     if (socket.kind() == Kind::unknown)
         return {Kind::other, 0};
     store_for_all(fd, socket);
+    if (socket.has(Socket::unmarked))
+        mark_later(fd);
     return socket;
 }
 
@@ -281,11 +280,18 @@ Socket take_over_unbound(int fd) {
     return socket;
 }
 
+void mark_later(int fd) {
+    int end = unmarked_end.load(std::memory_order_relaxed);
+    while (end <= fd && !unmarked_end.compare_exchange_weak(end, fd + 1, std::memory_order_relaxed)) {
+    }
+}
+
 void mark_all() {
     if (unmarked_end.load(std::memory_order_relaxed) == 0 || !may(Activity::new_sockets) || must_not_change())
         return;
     const libc::ErrnoGuard keep_errno;
     const int end = unmarked_end.exchange(0, std::memory_order_relaxed);
+    give_prepared_back();
     for (int fd = 0; fd < end; ++fd) {
         const auto is_unmarked = [](Socket socket) {
             return socket.is(Kind::ours) && socket.has(Socket::unmarked);
