@@ -202,10 +202,11 @@ void begin_reading(SharedState& state, ThreadMemory& memory) {
     state.readers.fetch_add(1, std::memory_order_relaxed); // a hint
 }
 
-// False where the program asks for packet information itself, because it has to see that on every datagram.
-// False as well where answers take the interface of the question, because no form tells which that was.
+// False where the program asks for packet information itself, because it has to see that on every datagram;
+// where a source is not good for each peer, because the quick look does not ask whose it is; and where
+// answers take the interface of the question, because no form tells which that was.
 bool may_be_usual(Socket socket) {
-    return (socket.word() & Socket::all_asked) == 0 && !settings::get().same_interface;
+    return (socket.word() & (Socket::all_asked | Socket::only_ipv4)) == 0 && !settings::get().same_interface;
 }
 
 } // namespace
