@@ -68,9 +68,11 @@ void created(int fd, int domain, int type, int protocol) {
 void left_alone(int fd, Socket seen) {
     if (must_not_change())
         return;
+    const libc::ErrnoGuard keep_errno;
     if (seen.has(Socket::prepared))
         options::give_back(fd, seen);
-    update(fd, seen, Socket{Kind::other, Socket::left_alone}.with_copies_of(seen));
+    const Socket client = Socket{Kind::other, Socket::left_alone}.with_copies_of(seen);
+    change_all(fd, [&](Socket) { return client; });
 }
 
 void connected(int fd, Socket seen, bool to_ipv4) {
