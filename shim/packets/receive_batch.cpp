@@ -6,11 +6,13 @@
 #include "shim/base/control.hpp"
 #include "shim/base/kernel_constants.hpp"
 #include "shim/base/libc.hpp"
+#include "shim/base/permissions.hpp"
 #include "shim/base/scratch.hpp"
 #include "shim/base/user_memory.hpp"
 #include "shim/packets/received.hpp"
 #include "shim/peers/peers.hpp"
 #include "shim/peers/usual.hpp"
+#include "shim/sockets/socket_calls.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -222,6 +224,17 @@ void make_unreachable(mmsghdr& message) {
     return static_cast<int>(done);
 }
 
+// The recvmsg() failed that stands for a recvmmsg(). That one looks for a pending error first, and then at
+// the message.
+[[gnu::cold, gnu::noinline]] int fail_alone(int fd) {
+    if (errno == EAGAIN || errno == EINTR || !permissions::may(Activity::new_sockets))
+        return -1;
+    const int failed = errno;
+    const int pending = socket_calls::read(fd, SOL_SOCKET, SO_ERROR);
+    errno = pending != 0 ? pending : failed;
+    return -1;
+}
+
 } // namespace
 
 [[gnu::hot]] int messages(int fd, mmsghdr* messages, unsigned count, int flags, timespec* timeout,
@@ -231,8 +244,8 @@ void make_unreachable(mmsghdr& message) {
         !user_memory::is_known_writable(messages, sizeof *messages))
         return several_messages(fd, messages, count, flags, timeout, socket);
     const ssize_t received = message(fd, &messages->msg_hdr, flags & ~MSG_WAITFORONE, socket);
-    if (received < 0)
-        return -1;
+    if (received < 0) [[unlikely]]
+        return fail_alone(fd);
     messages->msg_len = static_cast<unsigned>(received);
     return 1;
 }

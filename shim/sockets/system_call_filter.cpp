@@ -103,6 +103,7 @@ constexpr Need needs[] = {
     {new_sockets, getsockopt_of(SOL_SOCKET, SO_DOMAIN)},
     {new_sockets, getsockopt_of(SOL_SOCKET, SO_PROTOCOL)},
     {new_sockets, getsockopt_of(SOL_SOCKET, SO_COOKIE)},
+    {new_sockets, getsockopt_of(SOL_SOCKET, SO_ERROR)},
     {steering, getsockopt_of(SOL_SOCKET, SO_BINDTOIFINDEX)},
     {new_sockets, getsockopt_of(SOL_SOCKET, SO_OOBINLINE)},
     {new_sockets, setsockopt_of(SOL_SOCKET, SO_OOBINLINE)},
