@@ -134,7 +134,8 @@ constexpr SignalSet set_of(int signal) {
 long write_without_signal(int fd, mode_t mode, std::string_view line) {
     const SignalSet held = S_ISFIFO(mode) || S_ISSOCK(mode) ? set_of(SIGPIPE) // nobody reads
                            : S_ISREG(mode)                  ? set_of(SIGXFSZ) // RLIMIT_FSIZE
-                                                            : 0;
+                           : S_ISCHR(mode) ? set_of(SIGTTOU) // a terminal, from the background (stty tostop)
+                                           : 0;
     if (held == 0)
         return raw_syscall(SYS_write, fd, line.data(), line.size());
     SignalSet before = 0;

@@ -3,12 +3,14 @@
 """log.py SERVER TOPIC: the log never kills, never writes where it should not, and says where it goes."""
 import os
 import pathlib
+import pty
 import re
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import termios
 
 server, topic = sys.argv[1:3]
 library = os.environ["MULTIHOME_LIBRARY"]
@@ -73,6 +75,33 @@ def file_size():
     run("file_size", variables={"MULTIHOME_LOG_FILE": str(work / "log")})
     with open(work / "stderr", "wb") as file:
         run("file_size", stderr=file)
+
+
+def terminal():
+    """In the background of a terminal that stops those who write from there."""
+    leader, screen = pty.fork()
+    if leader == 0:
+        attributes = termios.tcgetattr(2)
+        attributes[3] |= termios.TOSTOP
+        termios.tcsetattr(2, termios.TCSANOW, attributes)
+        environment = {"MULTIHOME_LOG": "debug", "LD_PRELOAD": f"{runtime}:{library}" if runtime else library}
+        background = os.fork()
+        if background == 0:
+            os.setpgid(0, 0)
+            os.execve(server, [server, "plain"], environment)
+        _, status = os.waitpid(background, os.WUNTRACED)
+        if os.WIFSTOPPED(status):
+            os.kill(background, signal.SIGKILL)
+        os._exit(0 if status == 0 else 1)
+    shown = b""
+    try:
+        while more := os.read(screen, 10000):
+            shown += more
+    except OSError:  # all have closed the terminal
+        pass
+    _, status = os.waitpid(leader, 0)
+    check(status == 0, "the server was stopped")
+    check(b"multihome" in shown, f"nothing on the terminal: {shown}")
 
 
 def network():
@@ -194,8 +223,8 @@ def main():
     global work
     signal.alarm(120)
     topics = {function.__name__: function for function in (
-        lines_in_order, no_reader, blocked_signals, no_memory, file_size, network, no_link, no_file, change_of_root,
-        replaced, journal, syslog)}
+        lines_in_order, no_reader, blocked_signals, no_memory, file_size, terminal, network, no_link, no_file,
+        change_of_root, replaced, journal, syslog)}
     with tempfile.TemporaryDirectory() as directory:
         work = pathlib.Path(os.path.realpath(directory))
         topics[topic]()
