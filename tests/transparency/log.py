@@ -25,8 +25,9 @@ def run(*arguments, expect=0, **options):
     environment.update(options.pop("variables", {}))
     environment["LD_PRELOAD"] = f"{runtime}:{library}" if runtime else library
     options.setdefault("stderr", subprocess.PIPE)
-    done = subprocess.run([server, *arguments], env=environment, stdin=subprocess.DEVNULL, timeout=60, check=False,
-                          stdout=sys.stdout, restore_signals=True, **options)
+    options.setdefault("stdin", subprocess.DEVNULL)
+    done = subprocess.run([server, *arguments], env=environment, timeout=60, check=False, stdout=sys.stdout,
+                          restore_signals=True, **options)
     if done.returncode != expect:
         sys.exit(f"FAILED: {arguments} ended with {done.returncode}: {done.stderr}")
     return done.stderr.decode().splitlines() if done.stderr is not None else []
@@ -123,6 +124,11 @@ def network():
     one, other = socket.socketpair()
     run("plain", stderr=one)
     check(b"multihome" in other.recv(10000), "nothing came through a UNIX socket")
+    # But not one that a client talks to.
+    one, other = socket.socketpair()
+    run("plain", stdin=one, stderr=one)
+    one.close()
+    check(other.recv(1000) == b"", "a client was told something through a UNIX socket")
 
 
 def refused(name, why):
