@@ -32,9 +32,11 @@ bool is_anything_set() {
     return false;
 }
 
-// Returns the value of a variable; null where it is not set, or empty.
+// Returns the value of a variable; null where it is not set, or empty. Null as well where the program gains
+// privileges (AT_SECURE), which /etc/ld.so.preload reaches too: whoever starts it may not choose the file
+// that it writes to.
 const char* value_of(const char* name) {
-    const char* value = std::getenv(name); // NOLINT(concurrency-mt-unsafe): there are no threads yet
+    const char* value = secure_getenv(name);
     return value != nullptr && *value != '\0' ? value : nullptr;
 }
 

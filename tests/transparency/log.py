@@ -5,6 +5,7 @@ import os
 import pathlib
 import pty
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -225,12 +226,38 @@ def syslog():
     check("standard error is closed, or another file" in lines[0], f"not told: {lines}")
 
 
+def set_user_id():
+    """A program that gains privileges takes no file's name from whoever starts it. Preloaded by /etc/ld.so.preload."""
+    skip_unless_root()
+    if os.statvfs(work).f_flag & os.ST_NOSUID:
+        print(f"SKIP: {work} is mounted nosuid")
+        sys.exit(77)
+    if len(sys.argv) < 4:
+        made = subprocess.run(["unshare", "--mount", sys.executable, __file__, server, topic, "inside"], check=False)
+        sys.exit(made.returncode)
+    work.chmod(0o755)
+    shutil.copy(library, work / "library.so")
+    shutil.copy(server, work / "server")
+    (work / "server").chmod(0o4755)
+    if subprocess.run(["mount", "-t", "tmpfs", "none", "/etc"], check=False).returncode != 0:
+        print("SKIP: may not mount")
+        sys.exit(77)
+    pathlib.Path("/etc/ld.so.preload").write_text(f"{work}/library.so\n")
+    to_file = {"MULTIHOME_LOG": "debug", "MULTIHOME_LOG_FILE": str(work / "log")}
+    for variables in {}, to_file, {"MULTIHOME_DISABLE": "1"}:
+        done = subprocess.run([work / "server", "plain"], env=variables, user=65534, group=65534, extra_groups=[],
+                              stderr=subprocess.PIPE, check=False, timeout=60)
+        check(done.returncode == 0, f"not answered right with {variables}: {done.stderr}")
+        check(done.stderr == b"", f"said with {variables}: {done.stderr}")
+    check(not (work / "log").exists(), "wrote to a file that a user chose")
+
+
 def main():
     global work
     signal.alarm(120)
     topics = {function.__name__: function for function in (
         lines_in_order, no_reader, blocked_signals, no_memory, file_size, terminal, network, no_link, no_file,
-        change_of_root, replaced, journal, syslog)}
+        change_of_root, replaced, journal, syslog, set_user_id)}
     with tempfile.TemporaryDirectory() as directory:
         work = pathlib.Path(os.path.realpath(directory))
         topics[topic]()
