@@ -173,6 +173,13 @@ def change_of_root():
     check(len(told) == 1 and len(lines) > 1, f"one line that says it in {lines}")
 
 
+def relative_name():
+    (work / "other").mkdir()
+    run("chdir", str(work / "other"), cwd=work, variables={"MULTIHOME_LOG_FILE": "log"})
+    check(not list((work / "other").iterdir()), "another file where the server went")
+    check(len((work / "log").read_text().splitlines()) > 2, "lines are missing")
+
+
 def replaced():
     (work / "before").touch()
     with open(work / "before", "wb") as before:
@@ -257,7 +264,7 @@ def main():
     signal.alarm(120)
     topics = {function.__name__: function for function in (
         lines_in_order, no_reader, blocked_signals, no_memory, file_size, terminal, network, no_link, no_file,
-        change_of_root, replaced, journal, syslog, set_user_id)}
+        change_of_root, relative_name, replaced, journal, syslog, set_user_id)}
     with tempfile.TemporaryDirectory() as directory:
         work = pathlib.Path(os.path.realpath(directory))
         topics[topic]()
