@@ -116,10 +116,10 @@ FileIdentity identity_of(int fd) {
 // Written once, from the constructor, before there are threads. It is among the initialized data, to which
 // each process writes at its start already: a page less.
 [[gnu::section(".data")]] constinit FileIdentity standard_error;
-[[gnu::section(".data")]] constinit bool standard_error_is_network = false;
+[[gnu::section(".data")]] constinit bool standard_error_is_client = false;
 
 bool may_use_standard_error() {
-    return standard_error.mode != 0 && !standard_error_is_network && may(Activity::log_to_stderr) &&
+    return standard_error.mode != 0 && !standard_error_is_client && may(Activity::log_to_stderr) &&
            identity_of(STDERR_FILENO).is_same(standard_error);
 }
 
@@ -134,7 +134,8 @@ constexpr SignalSet set_of(int signal) {
 long write_without_signal(int fd, mode_t mode, std::string_view line) {
     const SignalSet held = S_ISFIFO(mode) || S_ISSOCK(mode) ? set_of(SIGPIPE) // nobody reads
                            : S_ISREG(mode)                  ? set_of(SIGXFSZ) // RLIMIT_FSIZE
-                                                            : 0;
+                           : S_ISCHR(mode) ? set_of(SIGTTOU) // a terminal, from the background (stty tostop)
+                                           : 0;
     if (held == 0)
         return raw_syscall(SYS_write, fd, line.data(), line.size());
     SignalSet before = 0;
@@ -268,8 +269,8 @@ private:
         } else if (may(Activity::log_to_syslog)) {
             static std::atomic<bool> told{false};
             if (settings::get().log_file == nullptr && is_first(told)) {
-                const char* why = standard_error_is_network
-                                      ? "standard error is a network connection: lines go to syslog instead"
+                const char* why = standard_error_is_client
+                                      ? "standard error is a client's connection: lines go to syslog instead"
                                       : "standard error is closed, or another file than at the start: lines "
                                         "go to syslog instead";
                 send_to_syslog(line_for_syslog(line, at_time_of(message, spdlog::level::info, why)));
@@ -285,11 +286,13 @@ void remember_standard_error() {
     standard_error = identity_of(STDERR_FILENO);
     if (!S_ISSOCK(standard_error.mode))
         return;
-    // A socket of the internet would carry our lines to the other end.
+    // A socket of the internet would carry our lines to the other end. So would the UNIX socket that a
+    // service manager has made standard input as well. Those who collect lines (the journal) have one of
+    // their own.
     int domain = AF_UNSPEC;
     socklen_t length = sizeof domain;
     raw_syscall(SYS_getsockopt, STDERR_FILENO, SOL_SOCKET, SO_DOMAIN, &domain, &length);
-    standard_error_is_network = domain != AF_UNIX;
+    standard_error_is_client = domain != AF_UNIX || identity_of(STDIN_FILENO).is_same(standard_error);
 }
 
 void write_line(LogLevel level, std::string_view text) {

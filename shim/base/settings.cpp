@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "shim/base/settings.hpp"
 
+#include "shim/base/libc.hpp"
 #include "shim/base/log.hpp"
 
 #include <algorithm>
@@ -32,10 +33,23 @@ bool is_anything_set() {
     return false;
 }
 
-// Returns the value of a variable; null where it is not set, or empty.
+// Returns the value of a variable; null where it is not set, or empty. Null as well where the program gains
+// privileges (AT_SECURE), which /etc/ld.so.preload reaches too: whoever starts it may not choose the file
+// that it writes to.
 const char* value_of(const char* name) {
-    const char* value = std::getenv(name); // NOLINT(concurrency-mt-unsafe): there are no threads yet
+    const char* value = secure_getenv(name);
     return value != nullptr && *value != '\0' ? value : nullptr;
+}
+
+// Writes the working directory, with a slash behind it. Returns its length; 0 where it has no name.
+size_t write_working_directory(char (&text)[PATH_MAX]) {
+    const libc::ErrnoGuard keep_errno;
+    // One that cannot be reached from the root has a name that begins with a word in brackets.
+    if (getcwd(text, sizeof text - 1) == nullptr || *text != '/')
+        return 0;
+    const size_t length = std::strlen(text);
+    text[length] = '/';
+    return length + 1;
 }
 
 // Splits a text at the first `separator`. False where there is none; then all of the text is in `before`.
@@ -161,12 +175,16 @@ void load() {
         return;
     // First those that say where a line about another one goes.
     if (const char* file = value_of("MULTIHOME_LOG_FILE"); file != nullptr) {
+        // Completed, because servers change their working directory, and the file is opened for each line.
         // Copied, because some programs write over the environment to set their title.
-        if (const size_t length = std::strlen(file); length < sizeof log_file)
-            current.log_file = static_cast<const char*>(std::memcpy(log_file, file, length + 1));
-        else
+        const size_t directory = *file != '/' ? write_working_directory(log_file) : 0;
+        if (const size_t length = std::strlen(file); length < sizeof log_file - directory) {
+            std::memcpy(log_file + directory, file, length + 1);
+            current.log_file = log_file;
+        } else {
             log::write(LogLevel::error,
                        FMT_COMPILE("MULTIHOME_LOG_FILE is longer than a file name can be; going on without"));
+        }
     }
     // No line about a bad value: the variable is not ours.
     if (const char* journal = value_of("JOURNAL_STREAM"); journal != nullptr)

@@ -63,6 +63,20 @@ environment() {
 environment sh -c 'exec env' >before
 environment "$launcher" env | grep -v '^LD_PRELOAD=' >after
 cmp -s before after || complain "the environment was changed: $(diff before after)"
+# Nor do variables whose names no shell can use get lost, whatever is in them.
+odd_names() {
+    env -i PATH="$PATH" server.port=5000 'a-b=two
+lines' "it's=it's \"\$HOME\" \`id\` \\" 0=zero %= "$@"
+}
+odd_names env | grep -v '^LD_PRELOAD=' >before
+odd_names "$launcher" env | grep -v -e '^LD_PRELOAD=' -e '^PWD=' >after
+sort -o before before
+sort -o after after
+cmp -s before after || complain "variables were lost: $(diff before after)"
+odd_names "$launcher" env | grep -qx "LD_PRELOAD=$library" || complain 'odd names: not preloaded'
+env -i PATH="$PATH" server.port=5000 "$launcher" sh -c 'echo $$' >process &
+wait
+grep -qx $! process || complain 'odd names: the program runs in another process than the launcher'
 environment env MULTIHOME_DISABLE=1 "$launcher" env | grep -q '^LD_PRELOAD=' || complain 'disabled: not preloaded'
 
 # The library: another one, a missing one, one that LD_PRELOAD cannot name.

@@ -3,12 +3,15 @@
 """log.py SERVER TOPIC: the log never kills, never writes where it should not, and says where it goes."""
 import os
 import pathlib
+import pty
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import termios
 
 server, topic = sys.argv[1:3]
 library = os.environ["MULTIHOME_LIBRARY"]
@@ -23,8 +26,9 @@ def run(*arguments, expect=0, **options):
     environment.update(options.pop("variables", {}))
     environment["LD_PRELOAD"] = f"{runtime}:{library}" if runtime else library
     options.setdefault("stderr", subprocess.PIPE)
-    done = subprocess.run([server, *arguments], env=environment, stdin=subprocess.DEVNULL, timeout=60, check=False,
-                          stdout=sys.stdout, restore_signals=True, **options)
+    options.setdefault("stdin", subprocess.DEVNULL)
+    done = subprocess.run([server, *arguments], env=environment, timeout=60, check=False, stdout=sys.stdout,
+                          restore_signals=True, **options)
     if done.returncode != expect:
         sys.exit(f"FAILED: {arguments} ended with {done.returncode}: {done.stderr}")
     return done.stderr.decode().splitlines() if done.stderr is not None else []
@@ -75,6 +79,33 @@ def file_size():
         run("file_size", stderr=file)
 
 
+def terminal():
+    """In the background of a terminal that stops those who write from there."""
+    leader, screen = pty.fork()
+    if leader == 0:
+        attributes = termios.tcgetattr(2)
+        attributes[3] |= termios.TOSTOP
+        termios.tcsetattr(2, termios.TCSANOW, attributes)
+        environment = {"MULTIHOME_LOG": "debug", "LD_PRELOAD": f"{runtime}:{library}" if runtime else library}
+        background = os.fork()
+        if background == 0:
+            os.setpgid(0, 0)
+            os.execve(server, [server, "plain"], environment)
+        _, status = os.waitpid(background, os.WUNTRACED)
+        if os.WIFSTOPPED(status):
+            os.kill(background, signal.SIGKILL)
+        os._exit(0 if status == 0 else 1)
+    shown = b""
+    try:
+        while more := os.read(screen, 10000):
+            shown += more
+    except OSError:  # all have closed the terminal
+        pass
+    _, status = os.waitpid(leader, 0)
+    check(status == 0, "the server was stopped")
+    check(b"multihome" in shown, f"nothing on the terminal: {shown}")
+
+
 def network():
     for kind in socket.SOCK_DGRAM, socket.SOCK_STREAM:
         listener = socket.socket(socket.AF_INET, kind)
@@ -94,6 +125,11 @@ def network():
     one, other = socket.socketpair()
     run("plain", stderr=one)
     check(b"multihome" in other.recv(10000), "nothing came through a UNIX socket")
+    # But not one that a client talks to.
+    one, other = socket.socketpair()
+    run("plain", stdin=one, stderr=one)
+    one.close()
+    check(other.recv(1000) == b"", "a client was told something through a UNIX socket")
 
 
 def refused(name, why):
@@ -135,6 +171,13 @@ def change_of_root():
     check("multihome[" in (work / "log").read_text(), "nothing in the file before")
     told = [line for line in lines if "cannot write to the log file" in line]
     check(len(told) == 1 and len(lines) > 1, f"one line that says it in {lines}")
+
+
+def relative_name():
+    (work / "other").mkdir()
+    run("chdir", str(work / "other"), cwd=work, variables={"MULTIHOME_LOG_FILE": "log"})
+    check(not list((work / "other").iterdir()), "another file where the server went")
+    check(len((work / "log").read_text().splitlines()) > 2, "lines are missing")
 
 
 def replaced():
@@ -190,12 +233,38 @@ def syslog():
     check("standard error is closed, or another file" in lines[0], f"not told: {lines}")
 
 
+def set_user_id():
+    """A program that gains privileges takes no file's name from whoever starts it. Preloaded by /etc/ld.so.preload."""
+    skip_unless_root()
+    if os.statvfs(work).f_flag & os.ST_NOSUID:
+        print(f"SKIP: {work} is mounted nosuid")
+        sys.exit(77)
+    if len(sys.argv) < 4:
+        made = subprocess.run(["unshare", "--mount", sys.executable, __file__, server, topic, "inside"], check=False)
+        sys.exit(made.returncode)
+    work.chmod(0o755)
+    shutil.copy(library, work / "library.so")
+    shutil.copy(server, work / "server")
+    (work / "server").chmod(0o4755)
+    if subprocess.run(["mount", "-t", "tmpfs", "none", "/etc"], check=False).returncode != 0:
+        print("SKIP: may not mount")
+        sys.exit(77)
+    pathlib.Path("/etc/ld.so.preload").write_text(f"{work}/library.so\n")
+    to_file = {"MULTIHOME_LOG": "debug", "MULTIHOME_LOG_FILE": str(work / "log")}
+    for variables in {}, to_file, {"MULTIHOME_DISABLE": "1"}:
+        done = subprocess.run([work / "server", "plain"], env=variables, user=65534, group=65534, extra_groups=[],
+                              stderr=subprocess.PIPE, check=False, timeout=60)
+        check(done.returncode == 0, f"not answered right with {variables}: {done.stderr}")
+        check(done.stderr == b"", f"said with {variables}: {done.stderr}")
+    check(not (work / "log").exists(), "wrote to a file that a user chose")
+
+
 def main():
     global work
     signal.alarm(120)
     topics = {function.__name__: function for function in (
-        lines_in_order, no_reader, blocked_signals, no_memory, file_size, network, no_link, no_file, change_of_root,
-        replaced, journal, syslog)}
+        lines_in_order, no_reader, blocked_signals, no_memory, file_size, terminal, network, no_link, no_file,
+        change_of_root, relative_name, replaced, journal, syslog, set_user_id)}
     with tempfile.TemporaryDirectory() as directory:
         work = pathlib.Path(os.path.realpath(directory))
         topics[topic]()

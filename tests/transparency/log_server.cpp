@@ -119,6 +119,11 @@ int main(int, char** arguments) {
         must(chroot(arguments[2]) == 0 && chdir("/") == 0, "chroot");
         serve();
         serve();
+    } else if (topic == "chdir") {
+        open_server();
+        serve();
+        must(chdir(arguments[2]) == 0, "chdir");
+        serve();
     } else if (topic == "replaced") {
         open_server();
         serve();
