@@ -117,11 +117,17 @@ Socket classify(int fd) {
     if (type != SOCK_DGRAM || (domain != AF_INET && domain != AF_INET6) ||
         socket_calls::read(fd, SOL_SOCKET, SO_PROTOCOL) != IPPROTO_UDP)
         return other_socket(domain);
-    // Only the word of another descriptor of this socket tells what the program has asked for there.
+    // Only the word of another descriptor of this socket tells what the program has asked for there. A server
+    // may have taken over thousands of sockets of one port, hardly two of which are the same.
     const auto own = socket_calls::own_name(fd);
+    constexpr int most_asked = 64;
+    int asked = 0;
     Socket same;
     change_copies(
-        fd, [&](Socket seen) { return seen.is(Kind::ours) && own && seen.port() == own->port; },
+        fd,
+        [&](Socket seen) {
+            return seen.is(Kind::ours) && own && seen.port() == own->port && asked++ < most_asked;
+        },
         [&](Socket seen) { return same = seen.with_options(0, Socket::has_copies); });
     if (same.is(Kind::ours))
         return same;
@@ -225,7 +231,12 @@ Socket examine(int fd) {
     const Socket socket = classify(fd);
     if (socket.kind() == Kind::unknown)
         return {Kind::other, 0};
-    store_for_all(fd, socket);
+    store(fd, socket);
+    // Those that are ours were asked about before.
+    if (socket.has(Socket::has_copies))
+        change_copies(
+            fd, [](Socket seen) { return seen.has(Socket::has_copies) && !seen.is(Kind::ours); },
+            [&](Socket) { return socket; });
     if (socket.has(Socket::unmarked))
         mark_later(fd);
     return socket;

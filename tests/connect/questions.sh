@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: MIT
 #
 # Counts the system calls for a socket that is made for one question, bare and under the shim: at most two more for each
-# socket, none for each datagram; and those that connect() takes.
+# socket, none for each datagram; those that connect() takes; and those for sockets that come from another process.
 #
 #   questions.sh PROGRAM FAMILY PORT
 #   questions.sh PROGRAM right|steered|networks
+#   questions.sh PROGRAM handed
 #
 # In a network namespace of its own, where nobody else has the port.
 set -u
@@ -56,6 +57,14 @@ expect() { # WHAT NUMBER LIMIT
         status=1
     fi
 }
+
+if [ "$1" = handed ]; then
+    few=$(calls "$library" 300) || exit "$?"
+    many=$(calls "$library" 400) || exit "$?"
+    # Of the 300 sockets that are there already, each may be the one that has come.
+    expect "calls for 100 more sockets of one port" $((many - few)) 10000
+    exit "$status"
+fi
 
 if [ $# -eq 1 ]; then
     # One more socket for each of 40 clients than for each of 20; the reference is in under_load.cpp.
