@@ -38,6 +38,9 @@ struct Address {
         return first == 0 && (second & ~(uint64_t{0xffffffff} << address_shift)) == mapped_prefix;
     }
 
+    // That of either family. ::ffff:0.0.0.0 is that of an AF_INET6 socket that takes IPv4 only.
+    bool is_wildcard() const { return is_ipv4() ? ipv4().s_addr == htonl(INADDR_ANY) : *this == Address{}; }
+
     // fe80::/10
     bool is_link_local() const {
         constexpr uint64_t prefix = little_endian ? 0x80fe : uint64_t{0xfe80} << 48;

@@ -33,9 +33,8 @@ Local address_for(Socket socket, const Peer& peer, sa_family_t family) {
     const bool impossible = socket.has(Socket::ipv6)
                                 ? socket.has(Socket::only_ipv4) && !local.address.is_ipv4()
                                 : family != AF_INET;
-    return impossible || socket_calls::is_wildcard(local.address) || !permissions::may(Activity::steering)
-               ? Local{}
-               : local;
+    return impossible || local.address.is_wildcard() || !permissions::may(Activity::steering) ? Local{}
+                                                                                              : local;
 }
 
 } // namespace
@@ -74,7 +73,7 @@ Socket before_first_send(Socket socket, int fd, const sockaddr* address, socklen
         const libc::ErrnoGuard keep_errno;
         // Somebody may have connected another descriptor of this socket meanwhile.
         const auto own = socket_calls::own_name(fd);
-        if (own && socket_calls::is_wildcard(own->address))
+        if (own && own->address.is_wildcard())
             return sockets::take_over_unbound(fd);
     }
     // Even if this send fails: we do not see the next one.

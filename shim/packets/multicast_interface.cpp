@@ -89,7 +89,7 @@ bool MulticastInterface::find_choice() {
             if (choice_.imr_ifindex == 0)
                 return false;
         }
-    } else if (!socket_calls::is_wildcard(*others)) {
+    } else if (!others->is_wildcard()) {
         // A fresh socket finds a way: so an interface was chosen on this one, and is down.
         return false;
     }

@@ -50,9 +50,4 @@ inline int connect(int fd, const sockaddr* address, socklen_t length) {
     return static_cast<int>(libc::checked_syscall(SYS_connect, fd, address, length));
 }
 
-// True for the wildcard of either family. ::ffff:0.0.0.0 is that of an AF_INET6 socket that takes IPv4 only.
-inline bool is_wildcard(const Address& address) {
-    return address.is_ipv4() ? address.ipv4().s_addr == htonl(INADDR_ANY) : address == Address{};
-}
-
 } // namespace multihome::socket_calls

@@ -102,7 +102,7 @@ std::optional<Peer> read_name(const sockaddr* address, socklen_t length) {
     } else if (!read_peer(address, length, name)) {
         return {};
     }
-    return socket_calls::is_wildcard(name.address) ? std::optional{name} : std::nullopt;
+    return name.address.is_wildcard() ? std::optional{name} : std::nullopt;
 }
 
 // Returns what a descriptor is that was not seen being made; unknown where it is none, so that nothing is
@@ -200,7 +200,7 @@ Socket after_bind(int fd, Socket before, Socket planned) {
 } // namespace
 
 uint64_t address_options(Socket socket, const Address& own) {
-    return (socket_calls::is_wildcard(own) ? 0 : uint64_t{Socket::has_address}) |
+    return (own.is_wildcard() ? 0 : uint64_t{Socket::has_address}) |
            (socket.has(Socket::ipv6) && own.is_ipv4() ? uint64_t{Socket::only_ipv4} : 0);
 }
 
@@ -209,7 +209,7 @@ Socket take_over_bound(int fd, Socket socket, const std::optional<Peer>& own, bo
         return {};
     // A socket with our mark was ours where it came from, even if it is connected or without a port now.
     const bool marked = found && options::is_marked(fd, socket.has(Socket::ipv6));
-    if (!socket_calls::is_wildcard(own->address) && !marked)
+    if (!own->address.is_wildcard() && !marked)
         return other_socket(AF_INET);
     if (own->port == 0 && !marked)
         return socket.with_kind(Kind::unbound);
