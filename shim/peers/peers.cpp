@@ -284,8 +284,9 @@ LocalIndex detail::send_changing(ThreadMemory* memory, Socket socket, uint64_t h
             memory->set_on_its_own();
         // A child may also be there to send to this peer on its own: then a stranger's datagram is no reason
         // to give up where the peer was answered, if that was before it was known.
+        const bool for_more = answers_late(state) && known.has_more();
         return speak(state, memory, socket, hash, peer, found,
-                     for_thread || (for_parent && known.is_settled()));
+                     for_thread || for_more || (for_parent && known.is_settled()));
     }
     // The answer to what was sent to a group goes by route, even where the peer is known at an address or has
     // asked at one.
