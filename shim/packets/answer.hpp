@@ -78,8 +78,9 @@ inline size_t control_space(const msghdr& message) {
     return true;
 }
 
-// This message, for which find_source() looked, was not sent after all. `was_last`: see Turn::give_back().
-void give_back(peers::Turn& turn, int fd, const msghdr& ours, bool was_last);
+// This message, for which find_source() looked, was not sent after all. `was_last`, `source`: see
+// Turn::give_back().
+void give_back(peers::Turn& turn, int fd, const msghdr& ours, bool was_last, const Local& source = {});
 
 // The kernel refused the source of this message of ours, and took the message as the program made it. Forgets
 // the source for this peer.

@@ -159,6 +159,11 @@ public:
         return *this;
     }
 
+    // What was sent to a moving peer as an answer was not sent after all.
+    constexpr Conversation not_answered() const {
+        return kind() == Kind::moving ? Conversation{word_ & ~answered_bit} : *this;
+    }
+
     // The address `at` is no source for this peer any more.
     constexpr Conversation without(LocalIndex at, Ticks now, const Lifetimes& lifetimes) const {
         if (kind() == Kind::spoke_first || word_ == 0)
