@@ -42,11 +42,10 @@
 //
 // What is an answer? Certainly what the thread that heard the question sends first. What another thread
 // sends, or this one later, is an answer if the program is known to answer so (`late`). If it is not, it
-// depends on what went before. Where a peer with a home has asked twice at Y before it got an answer there,
-// there are two answers: a name server's client asks so for both families' addresses. A question(X) that had
-// one datagram for an answer, as is usual, becomes question(Y), whoever answers that. After more than one,
-// the program may be sending to this peer on its own, and what is heard at Y may be a stranger's: that is
-// contested.
+// depends on what went before. A question(X) that had one datagram for an answer, as is usual, becomes
+// question(Y), whoever answers that. After more than one, the program may be sending to this peer on its own,
+// and what is heard at Y may be a stranger's: that is contested. Where a peer with a home has asked twice at
+// Y, there may be two late answers: a name server's client asks so for both families' addresses.
 //
 // The times are those of connection tracking (nf_conntrack_udp_timeout, 30 s, and
 // nf_conntrack_udp_timeout_stream, 120 s), which operators know.

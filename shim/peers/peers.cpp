@@ -282,9 +282,10 @@ LocalIndex detail::send_changing(ThreadMemory* memory, Socket socket, uint64_t h
         }
         if (record.is_answered())
             memory->set_on_its_own();
+        // What this thread has heard last is answered, and one more question may wait.
+        const bool for_more = answers_late(state) && known.has_more();
         // A child may also be there to send to this peer on its own: then a stranger's datagram is no reason
         // to give up where the peer was answered, if that was before it was known.
-        const bool for_more = answers_late(state) && known.has_more();
         return speak(state, memory, socket, hash, peer, found,
                      for_thread || for_more || (for_parent && known.is_settled()));
     }
