@@ -55,8 +55,11 @@ inline size_t control_space(const msghdr& message) {
     const Source source = turn.source_for(socket, address, length, room);
     if (!source) [[unlikely]]
         return find_source_without_family(turn, socket, address, room);
-    // The kernel refuses an IPv6 peer on a socket that has an IPv4 address. With our source it would not.
-    if (socket.has(Socket::only_ipv4) && !control::is_ipv4_source(source.messages)) [[unlikely]]
+    // A connected socket gets what was sent to its address, and the kernel sends from there. What its peer
+    // asks elsewhere is for another socket. The kernel refuses an IPv6 peer on a socket that has an IPv4
+    // address. With our source it would not.
+    if ((socket.word() & (Socket::has_address | Socket::only_ipv4)) != 0 &&
+        (socket.has(Socket::has_address) || !control::is_ipv4_source(source.messages))) [[unlikely]]
         return {};
     return source;
 }
@@ -75,8 +78,9 @@ inline size_t control_space(const msghdr& message) {
     return true;
 }
 
-// This message, for which find_source() looked, was not sent after all. `was_last`: see Turn::give_back().
-void give_back(peers::Turn& turn, int fd, const msghdr& ours, bool was_last);
+// This message, for which find_source() looked, was not sent after all. `was_last`, `source`: see
+// Turn::give_back().
+void give_back(peers::Turn& turn, int fd, const msghdr& ours, bool was_last, const Local& source = {});
 
 // The kernel refused the source of this message of ours, and took the message as the program made it. Forgets
 // the source for this peer.

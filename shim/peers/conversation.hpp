@@ -44,7 +44,8 @@
 // sends, or this one later, is an answer if the program is known to answer so (`late`). If it is not, it
 // depends on what went before. A question(X) that had one datagram for an answer, as is usual, becomes
 // question(Y), whoever answers that. After more than one, the program may be sending to this peer on its own,
-// and what is heard at Y may be a stranger's: that is contested.
+// and what is heard at Y may be a stranger's: that is contested. Where a peer with a home has asked twice at
+// Y, there may be two late answers: a name server's client asks so for both families' addresses.
 //
 // The times are those of connection tracking (nf_conntrack_udp_timeout, 30 s, and
 // nf_conntrack_udp_timeout_stream, 120 s), which operators know.
@@ -143,7 +144,9 @@ public:
             return question(at, now);
         if (at == first_index() || (at == second_index() && is_answered()))
             return known(at, now);
-        return moving(at, is_contested(), now, lifetimes);
+        const bool is_one_more =
+            at == second_index() && first_index() != local_by_route && counts(now, lifetimes);
+        return Conversation{moving(at, is_contested(), now, lifetimes).word_ | (is_one_more ? more_bit : 0)};
     }
 
     // The thread that heard the peer at `at` has sent it something.
@@ -151,8 +154,13 @@ public:
         if (kind() == Kind::question && at == first_index())
             return sent_once_more();
         if (kind() == Kind::moving && at == second_index())
-            return Conversation{word_ | answered_bit};
+            return one_answered();
         return *this;
+    }
+
+    // What was sent to a moving peer as an answer was not sent after all.
+    constexpr Conversation not_answered() const {
+        return kind() == Kind::moving ? Conversation{word_ & ~answered_bit} : *this;
     }
 
     // The address `at` is no source for this peer any more.
@@ -207,9 +215,10 @@ public:
         if (word_ == 0)
             return spoke_first(now);
         // The question at Y has run out. Stored as it is, it would count again when the clock has gone round.
-        if (!is_answered() && !is_contested() && !counts(now, lifetimes))
-            return known(first_index(), now);
-        return is_answered_by_speaking(now, lifetimes, late) ? Conversation{word_ | answered_bit} : *this;
+        if (!counts(now, lifetimes))
+            return !is_answered() && !is_contested() ? known(first_index(), now)
+                                                     : Conversation{word_ & ~more_bit};
+        return is_answered_by_speaking(now, lifetimes, late) ? one_answered() : *this;
     }
 
     // --- what it is worth ---
@@ -228,7 +237,7 @@ public:
         case Kind::moving:
             break;
         }
-        return quarters(now, lifetimes) <= lifetimes.question / moving_unit(lifetimes);
+        return units(now, lifetimes) <= lifetimes.question / moving_unit(lifetimes);
     }
     // A question without an address to answer from.
     constexpr bool has_lost_its_address() const {
@@ -250,18 +259,21 @@ public:
     constexpr bool is_answered() const {
         return kind() == Kind::question ? sends() != 0 : (word_ & answered_bit) != 0;
     }
-    // A moving one, to which the first datagram of an answer was sent a short while ago.
+    // A moving one, where a second question was heard before the first was answered, and waits for its own
+    // answer.
+    constexpr bool has_more() const { return kind() == Kind::moving && (word_ & more_bit) != 0; }
+    // A moving one, to which the first datagram of the last answer was sent a short while ago.
     constexpr bool has_moving_answer(Ticks now, const Lifetimes& lifetimes) const {
-        return kind() == Kind::moving && word_ != 0 && is_answered() && counts(now, lifetimes);
+        return kind() == Kind::moving && word_ != 0 && is_answered() && !has_more() && counts(now, lifetimes);
     }
     // True where the peer has asked, and nothing was sent to it since.
     constexpr bool waits(Ticks now, const Lifetimes& lifetimes) const {
-        return (kind() == Kind::question || kind() == Kind::moving) && !is_answered() &&
+        return word_ != 0 && (kind() == Kind::question || kind() == Kind::moving) && !is_answered() &&
                counts(now, lifetimes);
     }
     // The time since the question was heard, or since we spoke. It wraps, and then a state that nobody has
     // come back to counts once more. A question's age wraps after 68 minutes. Since we spoke, it has whole
-    // seconds and wraps after 18 hours. A moving conversation's has quarters of a question's life and wraps
+    // seconds and wraps after 18 hours. A moving conversation's has halves of a question's life and wraps
     // after four lives.
     constexpr Ticks age(Ticks now, const Lifetimes& lifetimes) const {
         switch (kind()) {
@@ -269,7 +281,7 @@ public:
             return ((now / ticks_a_second - static_cast<Ticks>(word_ >> seconds_shift)) & seconds_mask) *
                    ticks_a_second;
         case Kind::moving:
-            return quarters(now, lifetimes) * moving_unit(lifetimes);
+            return units(now, lifetimes) * moving_unit(lifetimes);
         default:
             return (now - static_cast<Ticks>(word_ >> time_shift)) & time_mask;
         }
@@ -291,8 +303,8 @@ private:
     //                             12-27
     //   spoke first   kind  asked  time, in seconds
     //   known         kind  home    used          time, in units of 64 s
-    //                 0-1   2-11    12-21         22        23         24-27
-    //   moving        kind  home    asked         answered  contested  time, in quarters of a question's life
+    //                 0-1   2-11    12-21         22        23         24    25-27
+    //   moving        kind  home    asked         answered  contested  more  time, in half lives
     static constexpr unsigned first_index_shift = 2;
     static constexpr unsigned second_index_shift = first_index_shift + local_index_bits;
     static constexpr unsigned sends_shift = second_index_shift;
@@ -305,7 +317,8 @@ private:
     static constexpr Ticks seconds_mask = (Ticks{1} << (bits - seconds_shift)) - 1;
     static constexpr uint64_t answered_bit = uint64_t{1} << (second_index_shift + local_index_bits);
     static constexpr uint64_t contested_bit = answered_bit << 1;
-    static constexpr unsigned moving_time_shift = second_index_shift + local_index_bits + 2;
+    static constexpr uint64_t more_bit = contested_bit << 1;
+    static constexpr unsigned moving_time_shift = second_index_shift + local_index_bits + 3;
     static constexpr uint64_t moving_time_mask = (uint64_t{1} << (bits - moving_time_shift)) - 1;
 
     constexpr Conversation heard_nowhere(Ticks now, const Lifetimes& lifetimes) const {
@@ -328,14 +341,19 @@ private:
     // For a moving conversation: true where what is sent counts as the answer to its question. In a homeless
     // one that is so whichever thread sends it. If it is no answer after all, this one datagram goes astray.
     constexpr bool is_answered_by_speaking(Ticks now, const Lifetimes& lifetimes, bool late) const {
-        return (late || first_index() == local_by_route) && !is_answered() && counts(now, lifetimes);
+        return (late || first_index() == local_by_route) && (!is_answered() || has_more()) &&
+               counts(now, lifetimes);
     }
 
-    // The unit of a moving conversation's time: a quarter of a question's life. See age().
-    static constexpr Ticks moving_unit(const Lifetimes& lifetimes) {
-        return lifetimes.question >= 4 ? lifetimes.question / 4 : 1;
+    constexpr Conversation one_answered() const {
+        return Conversation{is_answered() ? word_ & ~more_bit : word_ | answered_bit};
     }
-    constexpr Ticks quarters(Ticks now, const Lifetimes& lifetimes) const {
+
+    // The unit of a moving conversation's time: half a question's life. See age().
+    static constexpr Ticks moving_unit(const Lifetimes& lifetimes) {
+        return lifetimes.question >= 2 ? lifetimes.question / 2 : 1;
+    }
+    constexpr Ticks units(Ticks now, const Lifetimes& lifetimes) const {
         return static_cast<Ticks>((now / moving_unit(lifetimes) - (word_ >> moving_time_shift)) &
                                   moving_time_mask);
     }

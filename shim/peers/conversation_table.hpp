@@ -166,6 +166,15 @@ public:
             exchange(entry, hash, next);
     }
 
+    // What was to answer the peer at the address that `is_source` was not sent. Async-signal-safe.
+    template <typename IsSource>
+    void take_back_answer(uint64_t hash, IsSource is_source) {
+        const Entry entry = find(hash);
+        const Conversation next = entry.state().not_answered();
+        if (next != entry.state() && is_source(next.second_index()))
+            exchange(entry, hash, next);
+    }
+
     // Forgets the conversation. Async-signal-safe.
     void forget(uint64_t hash) {
         for (Word& word : bucket_of(hash).words) {

@@ -283,10 +283,12 @@ LocalIndex detail::send_changing(ThreadMemory* memory, Socket socket, uint64_t h
         }
         if (record.is_answered())
             memory->set_on_its_own();
+        // What this thread has heard last is answered, and one more question may wait.
+        const bool for_more = answers_late(state) && known.has_more();
         // A child may also be there to send to this peer on its own: then a stranger's datagram is no reason
         // to give up where the peer was answered, if that was before it was known.
         return speak(state, memory, socket, hash, peer, found,
-                     for_thread || (for_parent && known.is_settled()));
+                     for_thread || for_more || (for_parent && known.is_settled()));
     }
     // The answer to what was sent to a group goes by route, even where the peer is known at an address or has
     // asked at one.
@@ -347,11 +349,14 @@ Local Turn::source_for_connection(Socket socket, const Peer& peer) {
     return at != local_by_route ? state->locals.at(at) : Local{};
 }
 
-void Turn::give_back(Socket socket, const Peer& peer, bool was_last) {
+void Turn::give_back(Socket socket, const Peer& peer, bool was_last, const Local& source) {
     SharedState* state = shared_state::get();
     if (memory_ == nullptr || state == nullptr)
         return;
-    memory_->give_back(hash_in(*state, peer, socket.port()), was_last);
+    const uint64_t hash = hash_in(*state, peer, socket.port());
+    // Of a batch, the thread remembers only what it stored last.
+    if (!memory_->give_back(hash, was_last) && source)
+        state->table().take_back_answer(hash, [&](LocalIndex at) { return state->locals.is_at(at, source); });
 }
 
 void forked() {

@@ -233,21 +233,22 @@ public:
     // What is sent now is no answer, though this thread has heard the peer.
     void set_on_its_own() { last_sent_ |= on_its_own_bit; }
     // Something was not sent to this conversation after all: the next answer is the same one. `was_last`: it
-    // is what was sent last, alone in its call. Undoes what the last sending to this conversation stored.
-    void give_back(uint64_t hash, bool was_last) {
+    // is what was sent last, alone in its call. Undoes what the last sending to this conversation stored;
+    // false where it does not know that any more.
+    bool give_back(uint64_t hash, bool was_last) {
         // An answer by the quick look has changed nothing.
         if (quick_.is_answered() && run_.count() != 0 && run_.last().is_of(hash))
-            return;
+            return true;
         if (!was_last || (last_sent_ & on_its_own_bit) == 0)
             run_.give_back(hash);
         if (is_peeked(hash))
             peeked_.give_back();
         if (stored_for_ != hash)
-            return;
+            return false;
         for (const Place place : {in_table, in_handover})
             if ((last_sent_ & 1U << place) != 0)
                 stored_[place].take_back();
-        last_sent_ = 0;
+        return std::exchange(last_sent_, uint8_t{0}) != 0;
     }
 
     // The addresses that `is_gone` are no source for this conversation any more.

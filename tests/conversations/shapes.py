@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """Servers of many shapes, which Python's own library or a few lines make, and clients that stay at one of the server's
-addresses for a while and then go over to another. Each answer has to leave from where its client has asked. Without the
-shim most do not.
+addresses for a while and then go over to another. They ask one question or two at once, as a name server's clients do.
+Each answer has to leave from where its client has asked. Without the shim most do not.
 
     shapes.py SHAPE LIBRARY
 """
@@ -164,16 +164,20 @@ SHAPES = {
 }
 
 
-def ask(client, number, address, port, silent):
-    """Where the answer came from."""
+def ask(client, numbers, address, port, silent):
+    """Where the answers came from. All questions are under way at once."""
     for _ in range(silent):
         silent_one.sendto(b"silent", (ADDRESSES[0], port))
-    question = b"%d" % number
-    client.sendto(question, (address, port))
-    while True:
+    waiting = {b"%d" % number for number in numbers}
+    for question in waiting:
+        client.sendto(question, (address, port))
+    sources = []
+    while waiting:
         data, server = client.recvfrom(99)
-        if data == question:
-            return server[0]
+        if data in waiting:
+            waiting.remove(data)
+            sources.append(server[0])
+    return sources
 
 
 silent_one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -193,12 +197,13 @@ def play(shape, port):
             for _ in range(STAYS):
                 address = choose.choice(ADDRESSES)
                 for _ in range(choose.randrange(1, 20)):
-                    number += 1
+                    numbers = range(number + 1, number + choose.choice((2, 3)))
+                    number = numbers[-1]
                     silent = SILENT if shape == "collecting" and seed == 0 and number % 4 == 0 else 0
-                    source = ask(client, number, address, port, silent)
-                    answers.append(source)
-                    if source != address:
-                        wrong.append((seed, number, address, source))
+                    for source in ask(client, numbers, address, port, silent):
+                        answers.append(source)
+                        if source != address:
+                            wrong.append((seed, number, address, source))
 
     strangers = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(STRANGERS)]
     # A few at a time: where all ask at once, the server may have heard all before it answers one.

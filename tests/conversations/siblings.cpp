@@ -83,10 +83,80 @@ void reuse_port(Program& program, Family family, Tally& tally, uint32_t question
     }
 }
 
+int open_connected(Actor& actor, Family family, in_port_t port, const Name& peer) {
+    const int fd = actor.open(family, {Flag::reuse_address}, port);
+    Order connect = actor.order(Verb::connect, fd);
+    connect.name = peer;
+    actor.carry_out(connect);
+    return fd;
+}
+
+// A peer has a session at each of two addresses, and the server a connected socket for each. It sends to the
+// peer by name all the same.
+void two_sessions(Program& program, Family family, Tally& tally) {
+    Actor& reader = program.main();
+    Actor& pusher = program.start_thread();
+    const int listener = reader.open(family, {Flag::reuse_address});
+    const in_port_t port = reader.port_of(listener);
+    Peer peer{peer_address(family, 0)};
+    const std::string asked[] = {addresses(family)[1], addresses(family)[2]};
+    std::vector<int> sessions;
+    for (const std::string& address : asked) {
+        const Question hello = peer.ask(address, port);
+        reader.receive(listener);
+        reader.send(listener, peer.name(), hello.token);
+        tally.judge(hello, peer.hear(hello.token));
+        peer.ask(address, port);
+        reader.receive(listener);
+        sessions.push_back(open_connected(reader, family, port, peer.name()));
+    }
+    for (unsigned round = 0; round < 5; ++round) {
+        std::vector<Question> questions;
+        for (size_t number = 0; number < sessions.size(); ++number) {
+            questions.push_back(peer.ask(asked[number], port));
+            Order receive = reader.order(Verb::receive, listener); // without the shim it hears them all
+            receive.count = 2;
+            std::copy(sessions.begin(), sessions.end(), std::begin(receive.others));
+            reader.carry_out(receive);
+        }
+        for (Actor* const actor : {&reader, &pusher})
+            for (size_t number = 0; number < sessions.size(); ++number) {
+                actor->send(sessions[number], peer.name(), questions[number].token);
+                tally.judge(questions[number], peer.hear(questions[number].token));
+            }
+    }
+}
+
+// A peer that works without the shim has a connected socket. A stranger asks the listener in its name.
+void stranger_at_listener(Program& program, Family family, Tally& tally) {
+    Actor& reader = program.main();
+    Actor& pusher = program.start_thread();
+    const auto& [primary, second, third] = addresses(family);
+    const int listener = reader.open(family, {Flag::reuse_address});
+    const in_port_t port = reader.port_of(listener);
+    Peer peer{peer_address(family, 0)};
+    for (unsigned number = 0; number < 3; ++number) {
+        const Question question = peer.ask(primary, port);
+        reader.receive(listener);
+        pusher.send(listener, peer.name(), question.token); // this program answers late
+        tally.judge(question, peer.hear(question.token));
+    }
+    const int session = open_connected(reader, family, port, peer.name());
+    uint64_t push = uint64_t{1} << 63; // no question's token
+    for (const std::string& address : {second, third, second}) {
+        peer.ask(address, port);
+        reader.receive(listener);
+        pusher.send(session, peer.name(), ++push);
+        tally.expect(name_of(primary, port), peer.hear(push));
+    }
+}
+
 } // namespace
 
 std::vector<Case> cases_of_siblings() {
-    std::vector<Case> cases{{"siblings.dtls", Bare::wrong, dtls}};
+    std::vector<Case> cases{{"siblings.dtls", Bare::wrong, dtls},
+                            {"siblings.connected.two_sessions", Bare::wrong, two_sessions},
+                            {"siblings.connected.stranger", Bare::all_right, stranger_at_listener}};
     for (const bool by_thread : {false, true})
         cases.push_back({by_thread ? "siblings.reuse_port.by_thread" : "siblings.reuse_port.at_once",
                          Bare::wrong, [=](Program& program, Family family, Tally& tally) {

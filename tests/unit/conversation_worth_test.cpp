@@ -44,9 +44,9 @@ TEST_CASE("what is settled, and where a peer asked last") {
     CHECK(moving(x, y).state().is_used());
 }
 
-TEST_CASE("the age of a moving one is that of its question, in quarters of its life") {
+TEST_CASE("the age of a moving one is that of its question, in halves of its life") {
     for (const Ticks waited : {Ticks{0}, Ticks{30}, Ticks{120}, Ticks{400}})
-        CHECK(contested(x, y).state().age(start + waited, lifetimes) / 30 == (start % 30 + waited) / 30);
+        CHECK(contested(x, y).state().age(start + waited, lifetimes) / 60 == (start % 60 + waited) / 60);
 }
 
 TEST_CASE("the age of a question and of a known one, in any part of the clock's round") {
@@ -77,7 +77,7 @@ TEST_CASE("what has run out stays so for as long again, even with the longest ti
             while (state.counts(begin + later, times))
                 ++later;
             CHECK(later >= longest);
-            CHECK(later <= longest + longest / 4 + 1); // the time of a moving one has quarters
+            CHECK(later <= longest + longest / 2 + 1); // the time of a moving one has halves
             for (; later <= 2 * longest; ++later)
                 REQUIRE_FALSE(state.counts(begin + later, times));
         }

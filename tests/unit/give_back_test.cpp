@@ -212,6 +212,31 @@ TEST_CASE("an answer to what another thread has heard is to be given once more")
     });
 }
 
+TEST_CASE("a batch that another thread has not sent is to be given once more") {
+    const State state;
+    Worker reader;
+    Worker sender;
+    constexpr unsigned peers = 3;
+    for (unsigned round = 0; round < 3; ++round)
+        for (unsigned peer = 1; peer <= peers; ++peer) {
+            reader.tell([=] { receive(peer, 2); });
+            sender.tell([=] { CHECK(answer(peer) == local(2)); });
+        }
+    for (unsigned peer = 1; peer <= peers; ++peer)
+        reader.tell([=] { receive(peer, 3); });
+    sender.tell([] {
+        for (unsigned peer = 1; peer <= peers; ++peer)
+            CHECK(answer(peer) == local(3));
+        for (unsigned peer = peers; peer >= 1; --peer) {
+            // Where the message left from elsewhere, it was no answer.
+            peers::Turn{}.give_back(server, test::peer(peer), false, test::local(peer == 1 ? 2 : 3));
+            CHECK(known(peer).is_answered() == (peer == 1));
+        }
+        for (unsigned peer = peers; peer >= 2; --peer)
+            CHECK(answer(peer) == local(3));
+    });
+}
+
 TEST_SUITE_END();
 
 } // namespace multihome::give_back_test
