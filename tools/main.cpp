@@ -79,8 +79,9 @@ int run(int argument_count, char** arguments) {
 } // namespace
 
 int main(int argument_count, char** arguments) {
+    multihome::tools::open_standard_streams();
     try {
-        return run(argument_count, arguments);
+        return multihome::tools::flush_output(run(argument_count, arguments));
     } catch (const std::exception& error) {
         std::fputs("multihomectl: ", stderr);
         std::fputs(harmless_lines(error.what()).c_str(), stderr);

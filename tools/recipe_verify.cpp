@@ -388,7 +388,7 @@ int verify(const Plan& plan, const Host& host, const OutputOptions& output) {
     if (child == 0) {
         int status = bad_usage;
         try {
-            status = try_in_copy(plan, host, output);
+            status = flush_output(try_in_copy(plan, host, output));
         } catch (const std::exception& error) {
             fmt::print(stderr, "multihomectl: {}\n", error.what());
         }
