@@ -40,6 +40,9 @@ REFUSED = [[], ["nonsense"], ["doctor", "nonsense"], ["doctor", "--netns"], ["do
            ["peers", "--limit", "-1"], ["ask"], ["ask", "127.0.0.1", "--port", "x"], ["ask", "127.0.0.1", "--port", "0"],
            ["attach"], ["attach", "--pid", "0"], ["attach", "--all", "--peers", "1"], ["attach", "--all", "--ports", "53,"],
            ["attach", "--all", "a"], ["detach"], ["detach", "--all", "a"], ["list", "x"], ["recipe"], ["recipe", "x"],
+           ["doctor", "--netns", ""], ["stats", ""], ["peers", ""], ["peers", "--peer", ""], ["check", "--unit", ""],
+           ["check", "--user", "", "true"], ["check", "--library", "", "true"], ["attach", ""], ["detach", "--cgroup", ""],
+           ["run", "--ports", "", "--dry-run", "--", "true"], ["ask", "127.0.0.1", "--payload", ""],
            ["recipe", "routing", "--format", "x"], ["run"], ["run", "--"], ["run", "--peers", "1", "--", "true"]]
 faults = 0
 
