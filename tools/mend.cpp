@@ -58,7 +58,18 @@ void find_mend(Server& server, const LibraryPresence& presence, const LibraryFil
     if (process.in_container)
         server.obstacles.emplace_back("in a container");
 
-    if (process.is_system_service && is_reachable && !process.in_container) {
+    // It is loaded, and nothing keeps it from serving but that it does not see what the program does.
+    if (presence.mapped && !presence.alive && server.setting.empty())
+        is_reachable = false;
+
+    if (process.is_system_service && !server.setting.empty()) {
+        server.command = fmt::format("sudo systemctl edit {}", shell_command({process.unit}));
+        server.remark = fmt::format("change or remove {}, then restart it", server.setting);
+    } else if (!server.setting.empty() && !process.in_container && !process.arguments.empty()) {
+        server.command =
+            fmt::format("env -u {} multihome {}", server.setting, shell_command(process.arguments));
+        server.remark = "instead of starting it with that setting";
+    } else if (process.is_system_service && is_reachable && !process.in_container) {
         server.command = fmt::format("sudo multihomectl enable --now {}", shell_command({process.unit}));
     } else if (process.is_system_service && has_engine && !server.made_in.empty()) {
         server.command = fmt::format("sudo multihomectl attach --cgroup {}", shell_command({server.made_in}));
