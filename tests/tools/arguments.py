@@ -89,6 +89,18 @@ with tempfile.TemporaryDirectory() as directory:
     os.chmod(systemctl, 0o755)
     done = subprocess.run(["/bin/sh", "-c", 'exec "$0" enable --dry-run a <&- >&-', TOOL], stderr=subprocess.PIPE,
                           env=dict(os.environ, PATH=f"{directory}:/usr/bin:/bin"), timeout=60, check=False)
+    with open(systemctl, "w", encoding="utf-8") as script:
+        script.write("#!/bin/sh\necho LoadState=loaded\necho 'ExecStart={ path=/bin/true ; }'\n")
+    os.chmod(directory, 0o755)
+    user = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
+    try:
+        denied = subprocess.run([TOOL, "enable", "multihome-test-a"], capture_output=True, timeout=60, check=False,
+                                env=dict(os.environ, PATH=f"{directory}:/usr/bin:/bin"), **user)
+        if denied.returncode != 2 or b"zz-multihome.conf: Permission denied: run this as root" not in denied.stderr:
+            faults += 1
+            print(f"FAIL: enable as an ordinary user: exit status {denied.returncode}: {denied.stderr!r}", flush=True)
+    except PermissionError:
+        print("not tried: enable as an ordinary user, who may not run", TOOL)
 if done.returncode != 2 or b"(masked)" not in done.stderr:
     faults += 1
     print(f"FAIL: with stdin and stdout closed: exit status {done.returncode}: {done.stderr!r}", flush=True)
