@@ -71,13 +71,15 @@ int report(const ProgramCheck& check, const CheckOptions& options) {
         print_as_json(check);
         return check.status;
     }
-    const std::string subject = check.subject.empty() ? "''" : check.subject;
+    // A script's #! line is as untrusted as a name.
+    const std::string subject = check.subject.empty() ? "''" : harmless(check.subject);
+    const std::string problem = harmless(check.problem);
     switch (check.status) {
     case not_found:
-        fmt::print(stderr, "multihomectl: {}: {}\n", subject, check.problem);
+        fmt::print(stderr, "multihomectl: {}: {}\n", subject, problem);
         break;
     case not_executable:
-        fmt::print(stderr, "multihomectl: {}: cannot be started: {}\n", subject, check.problem);
+        fmt::print(stderr, "multihomectl: {}: cannot be started: {}\n", subject, problem);
         break;
     case not_reachable:
         fmt::print(stderr, "multihomectl: {}: LD_PRELOAD cannot reach this program\n", subject);
