@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "tools/mend.hpp"
 
+#include <sys/stat.h>
+
 #include <fmt/core.h>
 #include <set>
 
@@ -25,13 +27,22 @@ std::vector<Obstacle> obstacles_in_file(const Process& process, const LibraryFil
     return obstacles;
 }
 
-/// Of several uplinks or of one: the recipes differ.
-std::string recipe_for(const HostNetwork& network) {
+bool is_in_our_network(pid_t process) {
+    struct stat ours {};
+    struct stat theirs {};
+    return stat("/proc/self/ns/net", &ours) != 0 ||
+           stat(fmt::format("/proc/{}/ns/net", process).c_str(), &theirs) != 0 ||
+           ours.st_ino == theirs.st_ino;
+}
+
+/// Of several uplinks or of one: the recipes differ. A recipe is applied where the process is.
+std::string recipe_for(const HostNetwork& network, pid_t process) {
     std::set<std::uint32_t> interfaces;
     for (const OwnAddress& own : network.addresses())
         interfaces.insert(own.interface);
-    return interfaces.size() > 1 ? "sudo multihomectl recipe two-interfaces --apply"
-                                 : "sudo multihomectl recipe one-interface --apply";
+    return fmt::format("sudo {}multihomectl recipe {} --apply",
+                       is_in_our_network(process) ? "" : fmt::format("nsenter --target {} --net ", process),
+                       interfaces.size() > 1 ? "two-interfaces" : "one-interface");
 }
 
 } // namespace
@@ -84,7 +95,7 @@ void find_mend(Server& server, const LibraryPresence& presence, const LibraryFil
         server.command = fmt::format("sudo multihome --engine kernel {}", shell_command(process.arguments));
         server.remark = "instead of starting it alone; preloading cannot reach it";
     } else {
-        server.command = recipe_for(network);
+        server.command = recipe_for(network, process.number);
         server.remark = "preloading cannot reach it";
     }
 }
