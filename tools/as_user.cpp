@@ -64,7 +64,7 @@ Identity find_identity(const std::string& name, const std::string& group) {
             setuid(identity.user) != 0)
             throw Impossible(fmt::format("cannot become user {}: {}: run this as root", identity.name,
                                          std::strerror(errno)));
-        status = work();
+        status = flush_output(work());
     } catch (const std::exception& error) {
         fmt::print(stderr, "multihomectl: {}\n", error.what());
     }

@@ -71,13 +71,15 @@ int report(const ProgramCheck& check, const CheckOptions& options) {
         print_as_json(check);
         return check.status;
     }
-    const std::string subject = check.subject.empty() ? "''" : check.subject;
+    // A script's #! line is as untrusted as a name.
+    const std::string subject = check.subject.empty() ? "''" : harmless(check.subject);
+    const std::string problem = harmless(check.problem);
     switch (check.status) {
     case not_found:
-        fmt::print(stderr, "multihomectl: {}: {}\n", subject, check.problem);
+        fmt::print(stderr, "multihomectl: {}: {}\n", subject, problem);
         break;
     case not_executable:
-        fmt::print(stderr, "multihomectl: {}: cannot be started: {}\n", subject, check.problem);
+        fmt::print(stderr, "multihomectl: {}: cannot be started: {}\n", subject, problem);
         break;
     case not_reachable:
         fmt::print(stderr, "multihomectl: {}: LD_PRELOAD cannot reach this program\n", subject);
@@ -102,9 +104,11 @@ int report(const ProgramCheck& check, const CheckOptions& options) {
 /// The program that the unit starts, as its user, under what the unit says of it.
 int check_unit(const CheckOptions& options) {
     const Unit unit = read_unit(valid_unit_name(options.unit));
+    if (unit.program().empty())
+        throw Impossible(fmt::format("{} has no ExecStart=, and starts no program", unit.name));
     const std::string note = note_on_musl(unit.preload(), unit.get("RootDirectory"), processes_of(unit.name));
-    const std::string user = options.user.empty() ? unit.get("User") : options.user;
-    return as_user(user, options.user.empty() ? unit.get("Group") : "", [&] {
+    const std::string user = options.user.empty() ? unit.user() : options.user;
+    return as_user(user, options.user.empty() ? unit.group() : "", [&] {
         ProgramCheck check = check_program(unit.program(), options.library);
         for (const UnitObstacle& obstacle : obstacles_of_unit(unit, find_library(options.library)))
             if (obstacle.lines.empty()) // what a drop-in can mend is none

@@ -13,7 +13,11 @@ void report_unusable(const std::string& name, const Resolution& resolution, Prog
     check.status = program.result == Lookup::Result::not_found ? not_found : not_executable;
     if (!resolution.scripts.empty()) {
         // The script exists, so this is never "not found", whatever its interpreter is.
-        check.problem = fmt::format("it is a script for {}: {}", check.subject, program.problem);
+        if (check.subject.ends_with('\r')) {
+            check.subject.pop_back();
+            check.problem += ", because the script's first line ends with a carriage return: take it away";
+        }
+        check.problem = fmt::format("it is a script for {}: {}", check.subject, check.problem);
         check.subject = resolution.scripts.front();
         check.status = not_executable;
     }

@@ -79,6 +79,10 @@ std::string drop_in_text(const std::string& unit, const std::string& preload,
 void write_file(const std::string& path, const std::string& text) {
     std::error_code error;
     std::filesystem::create_directories(std::filesystem::path{path}.parent_path(), error);
+    if (error) {
+        errno = error.value();
+        fail(path);
+    }
     // A name that systemd and AppArmor do not read.
     std::string temporary = path + ".XXXXXX";
     const Descriptor file{mkostemp(temporary.data(), O_CLOEXEC)};

@@ -85,7 +85,7 @@ bool has_obstacle(const Unit& unit, const std::vector<UnitObstacle>& of_unit, co
     // With RootDirectory= the program is another file than here.
     if (has_own_root(unit))
         return has_any;
-    const int status = as_user(unit.get("User"), unit.get("Group"), [&] {
+    const int status = as_user(unit.user(), unit.group(), [&] {
         const ProgramCheck check = check_program(unit.program(), library);
         if (check.status != success)
             fmt::print(stderr, "multihomectl: {}: {}: {}\n", unit.name, harmless(check.subject),
@@ -106,6 +106,8 @@ EnablePlan make_plan(const EnableOptions& options, bool& is_possible) {
     plan.unit = read_unit(valid_unit_name(options.unit));
     if (!plan.unit.name.ends_with(".service"))
         throw Impossible(fmt::format("{} starts no program: name the service", plan.unit.name));
+    if (plan.unit.program().empty())
+        throw Impossible(fmt::format("{} has no ExecStart=, and starts no program", plan.unit.name));
     plan.library = usable_library(options);
     const std::vector<UnitObstacle> obstacles = obstacles_of_unit(plan.unit, plan.library);
     is_possible = !has_obstacle(plan.unit, obstacles, plan.library);
@@ -178,14 +180,14 @@ int restart_and_verify(const EnablePlan& plan, const EnableOptions& options) {
     const Presence presence = restarted.status == 0 ? await_presence(name) : Presence::absent;
     if (presence == Presence::absent) {
         undo(plan);
-        const bool was_active = plan.unit.get("ActiveState") == "active";
-        if (was_active)
-            run_command({"systemctl", "restart", name});
+        const std::string state = plan.unit.get("ActiveState");
+        const bool was_running = state != "inactive" && state != "failed";
+        run_command({"systemctl", was_running ? "restart" : "stop", name});
         fmt::print(stderr, "multihomectl: {}: {}, so the drop-in was taken back{}. See: journalctl -u {}\n",
                    name,
                    restarted.status != 0 ? "it does not start with the library"
                                          : "the library is not in its processes",
-                   was_active ? " and the service restarted" : "", name);
+                   was_running ? " and the service restarted" : " and the service stopped", name);
         return failure;
     }
     if (!options.output.quiet && !options.output.json)

@@ -31,6 +31,17 @@ std::string harmless_lines(std::string_view text) {
     }
 }
 
+/// No value is empty: that of a script's variable that is not set would stand for all ports, or for all
+/// processes. Only a program's name may be: it is not found.
+void refuse_empty_values(CLI::App& command) {
+    const auto problem = [](const std::string& value) { return value.empty() ? "the value is empty" : ""; };
+    for (CLI::Option* option : command.get_options())
+        if (option->get_name() != "PROGRAM")
+            option->check(problem);
+    for (CLI::App* subcommand : command.get_subcommands({}))
+        refuse_empty_values(*subcommand);
+}
+
 int run(int argument_count, char** arguments) {
     using namespace multihome::tools;
 
@@ -64,6 +75,7 @@ int run(int argument_count, char** arguments) {
     add_run(application, exit_status, behind_dashes);
     add_selftest(application, exit_status);
     add_stats(application, exit_status);
+    refuse_empty_values(application);
     try {
         application.parse(argument_count, arguments);
     } catch (const CLI::Success& request) {
@@ -79,8 +91,9 @@ int run(int argument_count, char** arguments) {
 } // namespace
 
 int main(int argument_count, char** arguments) {
+    multihome::tools::open_standard_streams();
     try {
-        return run(argument_count, arguments);
+        return multihome::tools::flush_output(run(argument_count, arguments));
     } catch (const std::exception& error) {
         std::fputs("multihomectl: ", stderr);
         std::fputs(harmless_lines(error.what()).c_str(), stderr);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "tools/mend.hpp"
 
+#include <sys/stat.h>
+
 #include <fmt/core.h>
 #include <set>
 
@@ -25,13 +27,22 @@ std::vector<Obstacle> obstacles_in_file(const Process& process, const LibraryFil
     return obstacles;
 }
 
-/// Of several uplinks or of one: the recipes differ.
-std::string recipe_for(const HostNetwork& network) {
+bool is_in_our_network(pid_t process) {
+    struct stat ours {};
+    struct stat theirs {};
+    return stat("/proc/self/ns/net", &ours) != 0 ||
+           stat(fmt::format("/proc/{}/ns/net", process).c_str(), &theirs) != 0 ||
+           ours.st_ino == theirs.st_ino;
+}
+
+/// Of several uplinks or of one: the recipes differ. A recipe is applied where the process is.
+std::string recipe_for(const HostNetwork& network, pid_t process) {
     std::set<std::uint32_t> interfaces;
     for (const OwnAddress& own : network.addresses())
         interfaces.insert(own.interface);
-    return interfaces.size() > 1 ? "sudo multihomectl recipe two-interfaces --apply"
-                                 : "sudo multihomectl recipe one-interface --apply";
+    return fmt::format("sudo {}multihomectl recipe {} --apply",
+                       is_in_our_network(process) ? "" : fmt::format("nsenter --target {} --net ", process),
+                       interfaces.size() > 1 ? "two-interfaces" : "one-interface");
 }
 
 } // namespace
@@ -58,7 +69,18 @@ void find_mend(Server& server, const LibraryPresence& presence, const LibraryFil
     if (process.in_container)
         server.obstacles.emplace_back("in a container");
 
-    if (process.is_system_service && is_reachable && !process.in_container) {
+    // It is loaded, and nothing keeps it from serving but that it does not see what the program does.
+    if (presence.mapped && !presence.alive && server.setting.empty())
+        is_reachable = false;
+
+    if (process.is_system_service && !server.setting.empty()) {
+        server.command = fmt::format("sudo systemctl edit {}", shell_command({process.unit}));
+        server.remark = fmt::format("change or remove {}, then restart it", server.setting);
+    } else if (!server.setting.empty() && !process.in_container && !process.arguments.empty()) {
+        server.command =
+            fmt::format("env -u {} multihome {}", server.setting, shell_command(process.arguments));
+        server.remark = "instead of starting it with that setting";
+    } else if (process.is_system_service && is_reachable && !process.in_container) {
         server.command = fmt::format("sudo multihomectl enable --now {}", shell_command({process.unit}));
     } else if (process.is_system_service && has_engine && !server.made_in.empty()) {
         server.command = fmt::format("sudo multihomectl attach --cgroup {}", shell_command({server.made_in}));
@@ -73,7 +95,7 @@ void find_mend(Server& server, const LibraryPresence& presence, const LibraryFil
         server.command = fmt::format("sudo multihome --engine kernel {}", shell_command(process.arguments));
         server.remark = "instead of starting it alone; preloading cannot reach it";
     } else {
-        server.command = recipe_for(network);
+        server.command = recipe_for(network, process.number);
         server.remark = "preloading cannot reach it";
     }
 }

@@ -4,13 +4,18 @@
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
 #include <utility>
+
+#include "tools/subcommands.hpp"
 
 namespace multihome::tools {
 namespace {
@@ -49,6 +54,20 @@ Json json_document() {
 
 void print_json(const Json& document) {
     fmt::print("{}\n", document.dump(2, ' ', false, Json::error_handler_t::replace));
+}
+
+void open_standard_streams() {
+    for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+        if (fcntl(stream, F_GETFD) < 0)
+            open("/dev/null", O_RDWR | O_CLOEXEC); // the lowest number that is free
+}
+
+int flush_output(int status) {
+    if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0)
+        return status;
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): this program has one thread
+    fmt::print(stderr, "multihomectl: its output cannot be written: {}\n", std::strerror(errno));
+    return bad_usage;
 }
 
 bool wants_colour(std::FILE* stream) {

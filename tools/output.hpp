@@ -39,6 +39,13 @@ Json json_document();
 /// Prints one document to stdout. Bytes that are no UTF-8 become U+FFFD.
 void print_json(const Json& document);
 
+/// Gives a closed stdin, stdout or stderr /dev/null: else the next file that is opened would be taken for it.
+void open_standard_streams();
+
+/// Writes out what has been printed. `status`, or bad_usage where not all of it could be written, which is
+/// said.
+int flush_output(int status);
+
 enum class Emphasis { none, good, bad, dim };
 
 /// Whether `stream` may be sent colours: a terminal, not a dumb one, and NO_COLOR is not set (no-color.org).

@@ -180,7 +180,10 @@ int peers(const PeersOptions& options) {
     if (options.output.json) {
         print_json(document);
     } else if (!options.output.quiet) {
-        table.print();
+        if (table.empty())
+            fmt::print("No conversation is held{}.\n", root_sees_more());
+        else
+            table.print();
         if (left_out != 0)
             fmt::print("{} more; --limit 0 shows all.\n", left_out);
     }

@@ -44,7 +44,7 @@ RecipeKind kind_of(const std::string& name) {
 
 void need_root(const char* what) {
     if (geteuid() != 0)
-        throw Impossible(fmt::format("{} changes this host's network and needs root", what));
+        throw Impossible(fmt::format("{} needs root: run this as root", what));
 }
 
 void need_commands(const Plan& plan) {

@@ -53,7 +53,8 @@ void read_addresses(Host& host) {
             const std::string family = text_of(one, "family");
             if (family == "inet" || family == "inet6")
                 host.addresses.push_back({family == "inet" ? Family::ipv4 : Family::ipv6,
-                                          text_of(one, "local"), one.value("prefixlen", 0U), name});
+                                          text_of(one, "local"), one.value("prefixlen", 0U), name,
+                                          one.contains("deprecated")});
         }
     }
 }

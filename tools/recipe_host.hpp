@@ -16,6 +16,7 @@ struct HostAddress {
     std::string address;
     unsigned prefix = 0;
     std::string interface;
+    bool deprecated = false; ///< the kernel prefers others as sources
 };
 
 struct HostRoute {
@@ -45,8 +46,9 @@ struct BoundSocket {
 };
 
 struct Host {
-    std::vector<HostAddress> addresses; ///< global ones that a server may be asked at, without those of lo
-    std::vector<HostRoute> routes;      ///< unicast routes of all tables
+    /// Global ones that a server may be asked at, without those of lo; in the kernel's order.
+    std::vector<HostAddress> addresses;
+    std::vector<HostRoute> routes; ///< unicast routes of all tables
     std::vector<HostRule> rules;
     std::vector<BoundSocket> bound;
     std::map<std::string, int>

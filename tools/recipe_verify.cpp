@@ -139,7 +139,12 @@ public:
             if (!links_.contains(one.interface))
                 add_link(one.interface);
         for (const HostAddress& one : host.addresses)
-            add_address(one);
+            if (one.family == Family::ipv4)
+                add_address(one);
+        // The kernel prefers the first of them, and puts a new one in front of the others.
+        for (auto one = host.addresses.rbegin(); one != host.addresses.rend(); ++one)
+            if (one->family == Family::ipv6)
+                add_address(*one);
         // What lies on the links comes first: gateways have to be reachable.
         for (const bool gateways : {false, true})
             for (const HostRoute& route : host.routes)
@@ -221,6 +226,8 @@ private:
                         "dev", one.interface};
         if (one.family == Family::ipv6)
             command.emplace_back("nodad");
+        if (one.family == Family::ipv6 && one.deprecated)
+            command.insert(command.end(), {"preferred_lft", "0"});
         run(command);
         if (const std::string client = client_address(one.family); !client.empty())
             run_client({"ip", family_option(one.family), "route", "replace", one.address, "dev", peer, "src",
@@ -381,7 +388,7 @@ int verify(const Plan& plan, const Host& host, const OutputOptions& output) {
     if (child == 0) {
         int status = bad_usage;
         try {
-            status = try_in_copy(plan, host, output);
+            status = flush_output(try_in_copy(plan, host, output));
         } catch (const std::exception& error) {
             fmt::print(stderr, "multihomectl: {}\n", error.what());
         }

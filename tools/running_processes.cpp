@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "tools/running_processes.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <charconv>
 #include <fmt/core.h>
@@ -88,13 +90,16 @@ std::vector<Running> find_among(const std::vector<pid_t>& processes, const std::
 
 } // namespace
 
+const char* root_sees_more() {
+    return geteuid() != 0 ? "; run this as root to see those of other users" : "";
+}
+
 std::vector<Running> find_running(const std::string& target, bool may_be_none) {
     std::vector<Running> all = find_among(list_processes(), target);
     if (all.empty() && !target.empty() && !may_be_none)
-        throw Impossible(
-            fmt::format("'{}': no process with multihome in it that may be read is that process, unit or "
-                        "port: 'multihomectl stats' shows all of them",
-                        target));
+        throw Impossible(fmt::format(
+            "'{}' is no process, unit or port with multihome in it: 'multihomectl stats' shows all{}", target,
+            root_sees_more()));
     return all;
 }
 

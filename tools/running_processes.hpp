@@ -22,6 +22,9 @@ struct Running {
     std::string problem; ///< why it cannot be read
 };
 
+/// The end of a sentence that says that nothing was found: for an ordinary user, that root may find more.
+const char* root_sees_more();
+
 /// `target`: empty for all, a unit, ":PORT", a PID, or a number that is a port because no such process has
 /// the library. Throws Impossible where there is none, unless there `may_be_none`.
 std::vector<Running> find_running(const std::string& target, bool may_be_none = false);

@@ -188,7 +188,7 @@ void print_table(const std::vector<Running>& all, const std::vector<engine::Atta
         add_rows(table, running, before, seconds, now);
     before = std::move(now);
     if (table.empty() && attached.empty())
-        fmt::print("No process that may be read has multihome in it.\n");
+        fmt::print("No process has multihome in it{}.\n", root_sees_more());
     else if (!table.empty())
         table.print();
 }

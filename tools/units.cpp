@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "tools/units.hpp"
 
+#include <pwd.h>
+
 #include <algorithm>
 #include <fmt/core.h>
 #include <string_view>
@@ -79,6 +81,20 @@ std::string Unit::program() const {
     return text.substr(begin, text.find(" ;", begin) - begin);
 }
 
+bool Unit::has_made_up_user() const {
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): this program has one thread
+    return get("DynamicUser") == "yes" && getpwnam(get("User").c_str()) == nullptr;
+}
+
+std::string Unit::user() const {
+    constexpr const char* first_made_up_user = "61184"; // systemd.exec(5), DynamicUser=
+    return has_made_up_user() ? first_made_up_user : get("User");
+}
+
+std::string Unit::group() const {
+    return has_made_up_user() ? std::string{} : get("Group");
+}
+
 std::string Unit::preload() const {
     std::string preload;
     constexpr std::string_view key = "LD_PRELOAD=";
@@ -108,7 +124,18 @@ Unit read_unit(const std::string& name) {
     if (unit.get("LoadState") != "loaded")
         throw Impossible(fmt::format("there is no unit {} that could be started ({})", name,
                                      unit.get("LoadState").empty() ? "unknown" : unit.get("LoadState")));
+    // What its drop-ins and its control group are called.
+    if (const std::string true_name = unit.get("Id"); !true_name.empty())
+        unit.name = true_name;
     return unit;
+}
+
+std::string true_unit_name(const std::string& name) {
+    try {
+        return read_unit(name).name;
+    } catch (const Impossible&) {
+        return name;
+    }
 }
 
 std::vector<int> processes_of(const std::string& unit) {

@@ -19,12 +19,22 @@ struct Unit {
     [[nodiscard]] std::string get(const std::string& property) const;
     /// The program of the first ExecStart=, empty where there is none.
     [[nodiscard]] std::string program() const;
+    /// Of the user and the group whom it runs as: names or numbers, empty for root. Stand-ins where systemd
+    /// makes up the user as the unit starts.
+    [[nodiscard]] std::string user() const;
+    [[nodiscard]] std::string group() const;
     /// The values of LD_PRELOAD in Environment=, as the unit has them.
     [[nodiscard]] std::string preload() const;
+
+private:
+    [[nodiscard]] bool has_made_up_user() const;
 };
 
-/// Throws Impossible where systemd cannot be asked, or has no such unit.
+/// Throws Impossible where systemd cannot be asked, or has no such unit. Of an alias, the unit itself.
 Unit read_unit(const std::string& name);
+
+/// What an alias stands for; `name` where systemd does not know better.
+std::string true_unit_name(const std::string& name);
 
 /// The words of a property in which systemd separates by blanks and quotes as a shell does ("A=1" "B=two
 /// words").

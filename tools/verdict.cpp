@@ -15,8 +15,10 @@
 #include <utility>
 
 #include "tools/ip_address.hpp"
+#include "tools/kernel_engine/request.hpp"
 #include "tools/mend.hpp"
 #include "tools/musl.hpp"
+#include "tools/output.hpp"
 
 namespace multihome::tools {
 namespace {
@@ -41,6 +43,25 @@ std::pair<unsigned, unsigned> read_client_ports() {
     // NOLINTNEXTLINE(cert-err34-c): a line that the kernel wrote
     std::sscanf(text.c_str(), "%u %u", &range.first, &range.second);
     return range;
+}
+
+/// Which of the library's settings leaves out the port, in the process's environment; empty where none does.
+std::string setting_that_leaves_out(pid_t process, std::uint16_t port) {
+    const std::string environment = read_whole(fmt::format("/proc/{}/environ", process));
+    std::string value;
+    const auto read = [&](const char* name) {
+        const bool is_set = find_variable(environment, name, value);
+        value.erase(std::remove(value.begin(), value.end(), ' '), value.end());
+        return is_set && !value.empty();
+    };
+    if (read("MULTIHOME_DISABLE") && value == "1")
+        return "MULTIHOME_DISABLE";
+    try {
+        if (read("MULTIHOME_PORTS") && !engine::parse_ports(value).test(port))
+            return "MULTIHOME_PORTS";
+    } catch (const Impossible&) { // NOLINT(bugprone-empty-catch): the library passes over a bad value
+    }
+    return {};
 }
 
 /// Rows of one program on one port become one; the worst verdict is the row's.
@@ -129,16 +150,14 @@ bool Judge::is_right_by_library(const UdpSocket& socket, const Owner& owner, Ser
     const LibraryPresence& library = known(owner.process).library;
     if (!library.mapped)
         return false;
-    if (!library.alive) {
-        server.reason = "multihome is loaded, but has taken over no socket";
-        return false;
-    }
     // What it has taken over, it has switched packet information on for. A socket that was inherited is taken
     // over when the program first uses it.
-    std::string ports;
-    if (asks_for_packet_information(owner, socket) == Asks::no &&
-        find_variable(read_whole(fmt::format("/proc/{}/environ", owner.process)), "MULTIHOME_PORTS", ports)) {
-        server.reason = "MULTIHOME_PORTS leaves it out";
+    if (!library.alive || asks_for_packet_information(owner, socket) == Asks::no)
+        server.setting = setting_that_leaves_out(owner.process, socket.port);
+    if (!server.setting.empty() || !library.alive) {
+        server.reason = server.setting.empty()
+                            ? "multihome is loaded, but has taken over no socket"
+                            : fmt::format("multihome is loaded, but {} leaves it out", server.setting);
         return false;
     }
     server.reason = "multihome";

@@ -29,6 +29,7 @@ struct Server {
     std::string reason;
     std::vector<std::string> wrong_at;
     std::vector<std::string> obstacles; ///< what preloading would meet
+    std::string setting;                ///< of the library's that leaves it out
     std::string made_in;                ///< the control group of its socket, where that is not the process's
     std::string command;                ///< that mends it
     std::string remark;                 ///< on the command

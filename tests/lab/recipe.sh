@@ -26,6 +26,12 @@ two-interfaces)
     ;;
 *) fail "unknown recipe $kind" ;;
 esac
+# Where no route names it, the kernel chooses among IPv6 addresses by the order in which they came. The copy on which
+# --verify tries the recipe has to have the same order.
+on_server ip address add 2001:db8:1::4/64 dev eth0 nodad
+on_server ip -6 route replace default via 2001:db8:1::1 dev eth0
+addresses+=(2001:db8:1::4)
+lab_await_addresses
 
 asked() { # STATUS: what ask has to exit with
     local status=0

@@ -7,6 +7,10 @@ expect 0 '^Usage: multihome' "$launcher" --help
 expect 0 '^Usage: multihome' "$launcher" -h
 expect 0 "^multihome $LAUNCHER_VERSION\$" "$launcher" --version
 expect 0 "^multihomectl $LAUNCHER_VERSION\$" "$tool" --version
+# shellcheck disable=SC2016 # for the inner shell
+for words in --help --version '-n true'; do
+    expect 125 '' sh -c 'exec "$0" $1 >/dev/full' "$launcher" "$words"
+done
 expect 125 'no command given' "$launcher"
 expect 125 'no command given' "$launcher" --
 expect 125 'no command given' "$launcher" -v

@@ -100,6 +100,9 @@ script no_interpreter '#!/no/such/interpreter\n'
 both 126 'it is a script for /no/such/interpreter: not found' ./no_interpreter
 script two_words_by_env '#!/usr/bin/env sh -e\n'
 both 126 'it is a script for sh -e: not found in PATH' ./two_words_by_env
+printf '#!/bin/sh\r\nexit 0\r\n' >windows
+chmod +x windows
+both 126 'it is a script for /bin/sh: not found, because .* carriage return' ./windows
 script endless "#!$scratch/endless\n"
 both 126 'from script to script' ./endless
 

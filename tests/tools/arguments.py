@@ -1,12 +1,15 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""Wrong arguments: each subcommand answers with an exit status that it states, and with words instead of a crash.
+"""Wrong arguments: each subcommand answers with an exit status that it states, and with words instead of a crash. And
+streams that are full, or closed.
 
 enable and disable are only asked what they would do. Usage: arguments.py TOOL
 """
+import os
 import random
 import subprocess
 import sys
+import tempfile
 
 TOOL = sys.argv[1]
 STATUS = {0, 1, 2, 125, 126, 127}
@@ -37,6 +40,9 @@ REFUSED = [[], ["nonsense"], ["doctor", "nonsense"], ["doctor", "--netns"], ["do
            ["peers", "--limit", "-1"], ["ask"], ["ask", "127.0.0.1", "--port", "x"], ["ask", "127.0.0.1", "--port", "0"],
            ["attach"], ["attach", "--pid", "0"], ["attach", "--all", "--peers", "1"], ["attach", "--all", "--ports", "53,"],
            ["attach", "--all", "a"], ["detach"], ["detach", "--all", "a"], ["list", "x"], ["recipe"], ["recipe", "x"],
+           ["doctor", "--netns", ""], ["stats", ""], ["peers", ""], ["peers", "--peer", ""], ["check", "--unit", ""],
+           ["check", "--user", "", "true"], ["check", "--library", "", "true"], ["attach", ""], ["detach", "--cgroup", ""],
+           ["run", "--ports", "", "--dry-run", "--", "true"], ["ask", "127.0.0.1", "--payload", ""],
            ["recipe", "routing", "--format", "x"], ["run"], ["run", "--"], ["run", "--peers", "1", "--", "true"]]
 faults = 0
 
@@ -66,5 +72,37 @@ for subcommand, options in SUBCOMMANDS.items():
         if subcommand == "check":  # what stands behind -- is a program's name
             words = [word for word in words if word != "--"]
         run([subcommand, *ALWAYS.get(subcommand, []), *(word for word in words if "\0" not in word)], STATUS)
+# What cannot be written is no success.
+for call in [["doctor"], ["doctor", "-j"], ["stats", "--prometheus"], ["recipe", "routing", "-j"], ["check", "true"],
+             ["check", "--user", "4242", "true"] if os.geteuid() == 0 else ["list"], ["--version"], ["check", "--help"]]:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([TOOL, *call], stdin=subprocess.DEVNULL, stdout=full, stderr=subprocess.PIPE, timeout=60,
+                              check=False)
+    if done.returncode != 2 or b"No space left" not in done.stderr:
+        faults += 1
+        print(f"FAIL: {call} with a full stdout: exit status {done.returncode}: {done.stderr!r}", flush=True)
+# Files that are opened where stdin and stdout are closed are not taken for them.
+with tempfile.TemporaryDirectory() as directory:
+    systemctl = os.path.join(directory, "systemctl")
+    with open(systemctl, "w", encoding="utf-8") as script:
+        script.write("#!/bin/sh\necho LoadState=masked\n")
+    os.chmod(systemctl, 0o755)
+    done = subprocess.run(["/bin/sh", "-c", 'exec "$0" enable --dry-run a <&- >&-', TOOL], stderr=subprocess.PIPE,
+                          env=dict(os.environ, PATH=f"{directory}:/usr/bin:/bin"), timeout=60, check=False)
+    with open(systemctl, "w", encoding="utf-8") as script:
+        script.write("#!/bin/sh\necho LoadState=loaded\necho 'ExecStart={ path=/bin/true ; }'\n")
+    os.chmod(directory, 0o755)
+    user = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
+    try:
+        denied = subprocess.run([TOOL, "enable", "multihome-test-a"], capture_output=True, timeout=60, check=False,
+                                env=dict(os.environ, PATH=f"{directory}:/usr/bin:/bin"), **user)
+        if denied.returncode != 2 or b"zz-multihome.conf: Permission denied: run this as root" not in denied.stderr:
+            faults += 1
+            print(f"FAIL: enable as an ordinary user: exit status {denied.returncode}: {denied.stderr!r}", flush=True)
+    except PermissionError:
+        print("not tried: enable as an ordinary user, who may not run", TOOL)
+if done.returncode != 2 or b"(masked)" not in done.stderr:
+    faults += 1
+    print(f"FAIL: with stdin and stdout closed: exit status {done.returncode}: {done.stderr!r}", flush=True)
 print(f"{len(REFUSED) + 12 * len(SUBCOMMANDS)} calls, {faults} faults")
 sys.exit(1 if faults else 0)

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# Eight servers on a host with two addresses. doctor names each rightly, what it prints mends each that is wrong, and the
+# Eleven servers on a host with two addresses. doctor names each rightly, what it prints mends each that is wrong, and the
 # client agrees before and after.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=../lab/lab.sh
@@ -20,7 +20,7 @@ cp "$MULTIHOME_LIBRARY" "$LAB_DIR/libmultihome.so"
 chmod 755 "$LAB_DIR"/*
 setcap cap_net_bind_service=ep "$LAB_DIR/capable" || skip "no file capabilities on the file system of $LAB_DIR"
 
-say "Eight servers"
+say "Eleven servers"
 start_server -p 5301 bound "${LAB_ECHO[@]}" --port 5301 --bind 192.0.2.3
 start_server -p 5302 right dnsmasq --keep-in-foreground --conf-file=/dev/null --port=5302 --no-resolv --no-hosts \
     --user=root --pid-file=
@@ -35,9 +35,13 @@ start_server -p 5307 confined unshare --mount sh -c 'mount -t tmpfs tmpfs /mnt &
 start_server -p 5308 capabilities setpriv --reuid=65534 --regid=65534 --clear-groups \
     env LD_PRELOAD="$LAB_DIR/libmultihome.so" "$LAB_DIR/capable" 5308
 
+start_server -p 5311 container unshare --pid --fork --kill-child --mount-proc "$echo" 5311
+MULTIHOME_DISABLE=1 with_shim start_server -p 5309 disabled "$echo" 5309
+MULTIHOME_PORTS=53,5000-5100 with_shim start_server -p 5310 excluded "$echo" 5310
+
 LAB_PORT=5304 expect_right 192.0.2.3
 [ "$(LAB_PORT=5302 ask 192.0.2.3 --dns example.org)" = 192.0.2.3 ] || fail "dnsmasq does not answer rightly"
-for port in 5303 5305 5306 5307 5308; do LAB_PORT=$port expect_bare_wrong 192.0.2.3; done
+for port in 5303 5305 5306 5307 5308 5309 5310 5311; do LAB_PORT=$port expect_bare_wrong 192.0.2.3; done
 
 look() {
     status=0
@@ -54,6 +58,9 @@ expect_verdict 5305 'wrong .*preloading failed'
 expect_verdict 5306 'wrong .*statically linked'
 expect_verdict 5307 'wrong .*preloading failed'
 expect_verdict 5308 'wrong .*file capabilities'
+expect_verdict 5309 'wrong .*but MULTIHOME_DISABLE leaves it out'
+expect_verdict 5310 'wrong .*but MULTIHOME_PORTS leaves it out'
+expect_verdict 5311 'wrong .*in a container'
 
 # A full path ends programs of musl's that inherit it.
 note=
@@ -65,7 +72,7 @@ say "The table says the same"
 look
 grep -q "^Note on 5304 (echo): $note" "$LAB_DIR/doctor.log" || [ -z "$note" ] || fail "no note on 5304 below the table"
 grep -q '^5303 .*WRONG  at 192.0.2.3' "$LAB_DIR/doctor.log" || fail "the table has no line for 5303"
-grep -q '^5 of 8 servers answer from the wrong address' "$LAB_DIR/doctor.log" || fail "the table does not count the servers"
+grep -q '^8 of 11 servers answer from the wrong address' "$LAB_DIR/doctor.log" || fail "the table does not count the servers"
 if grep -q "$(printf '\033')" "$LAB_DIR/doctor.log"; then fail "colours in a file"; fi
 look -q
 [ ! -s "$LAB_DIR/doctor.log" ] || fail "doctor -q speaks"
@@ -74,23 +81,27 @@ look -j
 say "What it prints mends each"
 PATH=$TOOLS_SCRIPTS:${TOOLS_CTL%/*}:$PATH
 export PATH
-for name in wrong failed confined; do
+for name in wrong failed confined disabled excluded; do
     port=${LAB_PIDS[$name]#* }
     command=$(field "$port" command)
-    [[ $command == "multihome "* ]] || fail "$port: the command is '$command'"
+    [[ $command == *"multihome "* ]] || fail "$port: the command is '$command'"
     stop_server "$name"
     start_server -p "$port" "$name" sh -c "exec $command"
     LAB_PORT=$port expect_right 192.0.2.3
     LAB_PORT=$port expect_right 192.0.2.2
 done
 look -j
-for port in 5303 5305 5307; do expect_verdict "$port" 'ok multihome [0-9.]+'; done
+for port in 5303 5305 5307 5309 5310; do expect_verdict "$port" 'ok multihome [0-9.]+'; done
+
+# In the network of the server, and not in this one.
+[[ $(field 5311 command) =~ ^sudo\ nsenter\ --target\ [0-9]+\ --net\ multihomectl\ recipe\ one-interface\ --apply$ ]] ||
+    fail "5311: the command is '$(field 5311 command)'"
 
 # What preloading cannot reach: the kernel engine, or a recipe where there is none.
 command=$(field 5306 command)
-if [[ $command == 'sudo multihomectl recipe one-interface --apply' ]]; then
+if [[ $command == *' multihomectl recipe one-interface --apply' ]]; then
     # shellcheck disable=SC2086 # a command line
-    on_server ${command#sudo } >"$LAB_DIR/recipe.log" 2>&1 || fail "$command"
+    ${command#sudo } >"$LAB_DIR/recipe.log" 2>&1 || fail "$command"
     for port in 5306 5308; do LAB_PORT=$port expect_right 192.0.2.3; done
     exit 0
 fi

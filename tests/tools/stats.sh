@@ -95,4 +95,9 @@ if command -v setpriv >/dev/null; then
     status=0
     setpriv --reuid=65534 --regid=65534 --clear-groups "$TOOLS_CTL" stats "$first" >"$LAB_DIR/nobody.log" 2>&1 || status=$?
     [ "$status" -eq 2 ] || fail "exit status $status where nothing may be read"
+    grep -q 'run this as root' "$LAB_DIR/nobody.log" || fail "a user who may read nothing is not told so"
+    for subcommand in stats peers; do
+        setpriv --reuid=65534 --regid=65534 --clear-groups "$TOOLS_CTL" "$subcommand" >"$LAB_DIR/nobody.log" 2>&1 || true
+        grep -q '^No .*run this as root\|^[0-9]' "$LAB_DIR/nobody.log" || fail "$subcommand as a user: $(cat "$LAB_DIR/nobody.log")"
+    done
 fi

@@ -128,6 +128,25 @@ if [ -d /opt/package ]; then
     systemctl stop helper
 fi
 
+# An alias is the unit that it stands for, and a user that systemd makes up is nobody yet.
+ln -s plain.service "$units/alias.service"
+systemctl daemon-reload
+expect 0 'plain.service: restarted; multihome works in it' "$ctl" enable --now alias
+expect 0 'LD_PRELOAD reaches' "$ctl" check --unit alias
+expect 0 "^# rm $units/plain.service.d/zz-multihome.conf\$" "$ctl" disable --dry-run alias
+if "$ctl" run -- true 2>/dev/null; then # not every machine lets anybody attach
+    expect 0 'attached to .*/plain.service' "$ctl" attach alias
+    expect 0 'detached from .*/plain.service' "$ctl" detach alias
+fi
+rm "$units/alias.service"
+mkdir "$units/overridden.service.d"
+printf '[Service]\nDynamicUser=yes\n' >"$units/overridden.service.d/a.conf"
+systemctl daemon-reload
+expect 0 'zz-multihome.conf' "$ctl" enable --dry-run overridden
+expect 0 'LD_PRELOAD reaches' "$ctl" check --unit overridden
+rm -r "$units/overridden.service.d"
+systemctl daemon-reload
+
 # What stands in the way: said, and nothing is written.
 middle=$(files)
 expect 1 'attach static.service' "$ctl" enable --now static
@@ -159,6 +178,15 @@ systemctl start broken || complain "broken.service does not start"
 expect 1 'it does not start with the library, so the drop-in was taken back and the service restarted' \
     "$ctl" enable --now broken
 expect 0 '^active$' systemctl is-active broken
+# What did not run before does not run after.
+systemctl stop broken
+expect 1 'the drop-in was taken back and the service stopped' "$ctl" enable --now broken
+! systemctl is-active --quiet broken || complain "broken.service runs, and did not before"
+printf '[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStop=/bin/true\n' >"$units/nothing.service"
+systemctl daemon-reload
+expect 2 'nothing.service has no ExecStart=' "$ctl" enable nothing
+expect 2 'nothing.service has no ExecStart=' "$ctl" check --unit nothing
+rm "$units/nothing.service"
 expect 2 'no unit absent.service' "$ctl" enable absent
 expect 2 'it is no library' "$ctl" enable --library /etc/passwd plain
 expect 2 'no such library' "$ctl" enable --library /nowhere plain

@@ -15,6 +15,7 @@
 
 #include "tools/output.hpp"
 #include "tools/program.hpp"
+#include "tools/units.hpp"
 
 namespace multihome::tools {
 namespace {
@@ -92,7 +93,7 @@ ControlGroup control_group_of_process(pid_t process) {
 }
 
 std::string unit_name(const std::string& unit) {
-    return unit.find('.') == std::string::npos ? unit + ".service" : unit;
+    return true_unit_name(unit.find('.') == std::string::npos ? unit + ".service" : unit);
 }
 
 ControlGroup control_group_of_unit(const std::string& unit) {
