@@ -13,13 +13,15 @@
 // port above 1023. The program must not have sent to that port for two minutes, and must make the socket
 // within the question's 30 s.
 //
+// What is noted here is which port of ours a peer asked, and when. Whether it still waits there, and at which
+// address, the table of conversations says. So a word that is taken for another peer's does no harm.
+//
 // An array of words. Each is the whole truth about one peer, and is written by a plain store. Four peers may
 // wait in one place. A fifth one overwrites the oldest offer, and that transfer leaves from where the routing
 // table says.
 #pragma once
 
 #include "shim/peers/conversation_table.hpp"
-#include "shim/peers/local_addresses.hpp"
 
 #include <algorithm>
 #include <array>
@@ -45,50 +47,46 @@ public:
         return number < IPPORT_RESERVED || std::binary_search(std::begin(servers), std::end(servers), number);
     }
 
-    // A question was heard at `at`, from the peer with this hash (of its address and port alone). `made`: the
-    // number of the last socket that was made. Async-signal-safe, as all of these.
-    void offer(uint64_t hash, LocalIndex at, uint16_t made, Ticks now, const LocalAddresses& locals,
-               const Lifetimes& lifetimes) {
+    // A question was heard at `port` of ours (network byte order, not 0), from the peer with this hash (of
+    // its address and port alone). `made`: the number of the last socket that was made. Async-signal-safe, as
+    // all of these.
+    void offer(uint64_t hash, in_port_t port, uint16_t made, Ticks now, const Lifetimes& lifetimes) {
         if (was_asked(hash, now, lifetimes))
             return;
-        const uint64_t word = fingerprint(hash, at, locals) | uint64_t{made} << made_shift |
-                              uint64_t{at} << index_shift | (now & time_mask);
-        // Release pairs with the acquire in is_of(): who reads the number of the address reads its salt too.
-        place_for(hash, made, now, locals).store(word, std::memory_order_release);
+        const uint64_t word = (hash & fingerprint_mask) | uint64_t{made} << made_shift |
+                              uint64_t{port} << port_shift | (now & time_mask);
+        // Release pairs with the acquire in find(): who reads the word finds the question in the table.
+        place_for(hash, made, now).store(word, std::memory_order_release);
     }
 
-    // Returns where the peer waits for an answer from; local_by_route where no offer stands for a socket with
-    // the number `made`.
-    LocalIndex find(uint64_t hash, uint16_t made, Ticks now, const LocalAddresses& locals,
-                    const Lifetimes& lifetimes) const {
+    // Returns the port that the peer asked; 0 where no offer stands for a socket with the number `made`.
+    in_port_t find(uint64_t hash, uint16_t made, Ticks now, const Lifetimes& lifetimes) const {
         for (unsigned way = 0; way < ways && made != 0; ++way) {
             const uint64_t word = slot(hash, way).offer.load(std::memory_order_acquire);
-            if (!is_of(word, hash, locals))
+            if (!is_of(word, hash))
                 continue;
             // The numbers wrap; half of them are enough for the time of an offer.
             const auto since = static_cast<int16_t>(static_cast<uint16_t>(made - (word >> made_shift)));
             return since > 0 && age(word, now) <= lifetimes.question && !was_asked(hash, now, lifetimes)
-                       ? index_of(word)
-                       : local_by_route;
+                       ? static_cast<in_port_t>(word >> port_shift)
+                       : in_port_t{0};
         }
-        return local_by_route;
+        return 0;
     }
 
     // The following two return what they changed. It can be taken back.
     using Change = ConversationTable::Change;
 
-    // Withdraws the offer: the question was answered.
-    Change withdraw(uint64_t hash, const LocalAddresses& locals) {
-        Change newest;
+    // Withdraws the offer: another socket answers. Relaxed: the word is the whole truth.
+    Change withdraw(uint64_t hash) {
         for (unsigned way = 0; way < ways; ++way) {
             std::atomic<uint64_t>& place = slot(hash, way).offer;
-            uint64_t word = place.load(std::memory_order_acquire);
+            uint64_t word = place.load(std::memory_order_relaxed);
             // A failed exchange means a newer offer.
-            if (is_of(word, hash, locals) &&
-                place.compare_exchange_strong(word, 0, std::memory_order_relaxed) && newest.word == nullptr)
-                newest = {&place, word, 0};
+            if (is_of(word, hash) && place.compare_exchange_strong(word, 0, std::memory_order_relaxed))
+                return {&place, word, 0};
         }
-        return newest;
+        return {};
     }
 
     // Notes that the program asked this peer. Relaxed: the word is the whole truth.
@@ -102,17 +100,16 @@ public:
     }
 
 private:
-    //         0-13  14-23  24-39  40-63
-    //   offer time  index  made   fingerprint. With the place's 10 bits, a false match takes 34 equal bits.
-    //         0-29        30-63
-    //   asked time        fingerprint
+    //         0-13  14-29  30-45  46-63
+    //   offer time  port   made   fingerprint
+    //         0-29              30-63
+    //   asked time              fingerprint
     static constexpr unsigned slot_bits = 12;
     static constexpr unsigned ways = 4;           // slots for one place
     static constexpr uint64_t time_mask = 0x3fff; // 68 minutes; then an old offer stands once more
     static constexpr uint64_t asked_time_mask = 0x3fffffff;
-    static constexpr unsigned index_shift = 14;
-    static constexpr uint64_t index_mask = (1U << local_index_bits) - 1;
-    static constexpr unsigned made_shift = index_shift + local_index_bits;
+    static constexpr unsigned port_shift = 14;
+    static constexpr unsigned made_shift = port_shift + 16;
     static constexpr uint64_t fingerprint_mask = ~uint64_t{0} << (made_shift + 16);
 
     struct Slot {
@@ -120,36 +117,21 @@ private:
         std::atomic<uint64_t> asked;
     };
 
-    static uint64_t fingerprint(uint64_t hash, LocalIndex at, const LocalAddresses& locals) {
-        return (hash ^ locals.salt(at)) & fingerprint_mask;
-    }
-
-    static LocalIndex index_of(uint64_t word) {
-        return static_cast<LocalIndex>(word >> index_shift & index_mask);
-    }
     static uint64_t age(uint64_t word, Ticks now) { return (now - static_cast<Ticks>(word)) & time_mask; }
-    // True where this word is an offer to the peer with this hash. The word was loaded by acquire: see
-    // offer().
-    static bool is_of(uint64_t word, uint64_t hash, const LocalAddresses& locals) {
-        const LocalIndex at = index_of(word);
-        return at != local_by_route && ((word ^ fingerprint(hash, at, locals)) & fingerprint_mask) == 0;
+    // True where this word is an offer to the peer with this hash, as far as its bits tell.
+    static bool is_of(uint64_t word, uint64_t hash) {
+        return word != 0 && ((word ^ hash) & fingerprint_mask) == 0;
     }
 
     // Returns the first slot that is empty or has an offer to this peer; else that of the oldest offer. So
     // where a peer has two offers, find() comes to the newer one first.
-    [[gnu::always_inline]] std::atomic<uint64_t>& place_for(uint64_t hash, uint16_t made, Ticks now,
-                                                            const LocalAddresses& locals) {
-        std::atomic<uint64_t>& first = slot(hash).offer;
-        return first.load(std::memory_order_relaxed) == 0 ? first : search_place(hash, made, now, locals);
-    }
-    [[gnu::noinline]] std::atomic<uint64_t>& search_place(uint64_t hash, uint16_t made, Ticks now,
-                                                          const LocalAddresses& locals) {
+    std::atomic<uint64_t>& place_for(uint64_t hash, uint16_t made, Ticks now) {
         std::atomic<uint64_t>* chosen = nullptr;
         uint64_t chosen_age = 0;
         for (unsigned way = 0; way < ways; ++way) {
             std::atomic<uint64_t>& place = slot(hash, way).offer;
-            const uint64_t word = place.load(std::memory_order_acquire);
-            if (word == 0 || is_of(word, hash, locals))
+            const uint64_t word = place.load(std::memory_order_relaxed);
+            if (word == 0 || is_of(word, hash))
                 return place;
             // Among offers of the same time, the one since which most sockets were made is the oldest.
             const auto since = static_cast<uint16_t>(made - (word >> made_shift));

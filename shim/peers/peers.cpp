@@ -77,19 +77,28 @@ void log_new_peer(int fd, const Peer& peer, const Local& local) {
 }
 
 // An answer leaves from `at`, where the peer was heard. Returns what that changed in the table.
-[[gnu::always_inline]] inline ConversationTable::Change note_answer(SharedState& state, ThreadMemory* memory,
-                                                                    uint64_t hash, const Peer& peer,
+[[gnu::always_inline]] inline ConversationTable::Change note_answer(SharedState& state, uint64_t hash,
                                                                     LocalIndex at, const Entry& entry) {
     const Conversation before = entry.state();
     if (!before)
         return {};
     const Entry after = state.table().answer(hash, at, entry);
-    if (before.kind() == Conversation::Kind::question && !before.is_answered()) {
-        remember(memory, hash, ThreadMemory::in_handover,
-                 state.handover.withdraw(hash_in(state, peer), state.locals));
+    if (before.kind() == Conversation::Kind::question && !before.is_answered())
         state.locals.use(at);
-    }
     return {entry.word, entry.held, after.held};
+}
+
+// Returns where the peer waits for an answer from another port than the one it asked (handover.hpp);
+// local_by_route where it does not. `hash`: the peer's alone.
+LocalIndex find_offer(SharedState& state, Socket socket, uint64_t hash, const Peer& peer, Ticks time) {
+    const ConversationTable table = state.table();
+    const in_port_t port = state.handover.find(hash, socket.made(), time, table.lifetimes());
+    if (port == 0)
+        return local_by_route;
+    const Conversation asked = table.find(hash_in(state, peer, port)).state();
+    return asked.kind() == Conversation::Kind::question && asked.waits(time, table.lifetimes())
+               ? asked.first_index()
+               : local_by_route;
 }
 
 // True where what is sent to a peer is the answer to `record`, which this thread has heard. `known`: what is
@@ -124,13 +133,13 @@ LocalIndex speak(SharedState& state, ThreadMemory* memory, Socket socket, uint64
         // A group is nobody that could have spoken first.
         if (peer.address.is_group())
             return local_by_route;
-        const LocalIndex offered =
-            state.handover.find(hash_in(state, peer), socket.made(), time, state.locals, table.lifetimes());
-        if (offered != local_by_route) {
+        const uint64_t peer_hash = hash_in(state, peer);
+        if (const LocalIndex at = find_offer(state, socket, peer_hash, peer, time); at != local_by_route) {
+            remember(memory, hash, ThreadMemory::in_handover, state.handover.withdraw(peer_hash));
             // If it is not sent after all, the table goes on saying that it was: else the next try would seem
             // late.
-            note_answer(state, memory, hash, peer, offered, table.hear(hash, offered, time, found).entry);
-            return offered;
+            note_answer(state, hash, at, table.hear(hash, at, time, found).entry);
+            return at;
         }
     }
     const Conversation known = found.state();
@@ -147,8 +156,6 @@ LocalIndex speak(SharedState& state, ThreadMemory* memory, Socket socket, uint64
         // answers.
         if (memory == nullptr || !memory->has_lost_some())
             set_answers_late(state);
-        remember(memory, hash, ThreadMemory::in_handover,
-                 state.handover.withdraw(hash_in(state, peer), state.locals));
         state.locals.use(spoken.from);
     }
     if (spoken.from == local_by_route && !found.state().has_lost_its_address())
@@ -187,10 +194,11 @@ LocalIndex learn(SharedState& state, ThreadMemory* memory, Socket socket, int fd
         log_crowded();
     }
     const Conversation::Kind kind = heard.entry.state().kind();
-    if (heard.entry && kind == Conversation::Kind::question && !Handover::answers_from(peer.port))
-        state.handover.offer(hash_in(state, peer), at,
+    if (heard.entry && kind == Conversation::Kind::question && socket.port() != 0 &&
+        !Handover::answers_from(peer.port))
+        state.handover.offer(hash_in(state, peer), socket.port(),
                              static_cast<uint16_t>(state.sockets_made.load(std::memory_order_relaxed)), time,
-                             state.locals, table.lifetimes());
+                             table.lifetimes());
     return heard.entry && kind == Conversation::Kind::spoke_first ? local_by_route : at;
 }
 
@@ -277,8 +285,7 @@ LocalIndex detail::send_changing(ThreadMemory* memory, Socket socket, uint64_t h
         const bool is_ours =
             (!for_thread && !for_parent) || !found || known.asked_last() == memory->heard_last(hash);
         if (is_ours && is_answer(*memory, record, known, state.table().lifetimes())) {
-            remember(memory, hash, ThreadMemory::in_table,
-                     note_answer(state, memory, hash, peer, record.at(), found));
+            remember(memory, hash, ThreadMemory::in_table, note_answer(state, hash, record.at(), found));
             return record.at();
         }
         if (record.is_answered())
@@ -367,8 +374,7 @@ Local handed_over(Socket socket, const Peer& peer) {
     SharedState* state = shared_state::get();
     if (state == nullptr)
         return {};
-    const LocalIndex at = state->handover.find(hash_in(*state, peer), socket.made(), now(), state->locals,
-                                               state->table().lifetimes());
+    const LocalIndex at = find_offer(*state, socket, hash_in(*state, peer), peer, now());
     return at != local_by_route ? state->locals.at(at) : Local{};
 }
 
@@ -389,7 +395,6 @@ void refused(Socket socket, const Peer& peer, const Local& local) {
         turn.forget(hash, is_gone);
     }
     state->table().forget_addresses(hash, now(), is_gone);
-    state->handover.withdraw(hash_in(*state, peer), state->locals);
     if (log::wanted(LogLevel::debug))
         log::write(LogLevel::debug, FMT_COMPILE("{} is no source for {} any more: sent as without multihome"),
                    log::AddressText{local.address}.text, log::AddressText{peer}.text);

@@ -6,6 +6,7 @@
 
 #include "turns.hpp"
 
+#include <ctime>
 #include <doctest/doctest.h>
 
 namespace multihome::handed_over_test {
@@ -72,6 +73,33 @@ TEST_CASE("nothing is handed over of a question that was answered, or to a peer 
         CHECK(is_by_route(answer(3, transfer))); // asks
         receive(3, 2, sibling);
         CHECK(peers::handed_over(test::socket_on(50002, 5), test::peer(3)) == Local{});
+    });
+}
+
+TEST_CASE("an offer that is taken for another peer's tells that one nothing") {
+    Scene([] {
+        const Socket transfer = test::socket_on(50000, 3);
+        receive(1, 2, sibling);
+        // As if their bits were alike: the table knows of no question of this peer's.
+        SharedState& state = *shared_state::get();
+        const auto hash_of_peer = [&](unsigned number) {
+            return hash_of(ConversationKey(test::peer(number), 0), state.key);
+        };
+        timespec time{};
+        clock_gettime(CLOCK_MONOTONIC_COARSE, &time);
+        const auto now = static_cast<Ticks>(time.tv_sec) * ticks_a_second;
+        state.handover.offer(hash_of_peer(2), sibling.port(), 1, now, state.table().lifetimes());
+        CHECK(state.handover.find(hash_of_peer(2), 3, now, state.table().lifetimes()) == sibling.port());
+        CHECK(is_by_route(peers::handed_over(transfer, test::peer(2))));
+        CHECK(peers::handed_over(transfer, test::peer(1)) == local(2));
+    });
+}
+
+TEST_CASE("an address that was refused is not handed over") {
+    Scene([] {
+        receive(1, 2, sibling);
+        peers::refused(sibling, test::peer(1), local(2));
+        CHECK(is_by_route(peers::handed_over(test::socket_on(50000, 3), test::peer(1))));
     });
 }
 

@@ -6,7 +6,7 @@
 #include "shim/peers/handover.hpp"
 
 #include "random.hpp"
-#include "table_memory.hpp"
+#include "shared_memory.hpp"
 
 #include <doctest/doctest.h>
 
@@ -14,22 +14,22 @@ namespace multihome::handover_test {
 
 namespace {
 
-using test::local_address;
 constexpr Lifetimes lifetimes;
 constexpr uint64_t peer = 0x123456789abcdef0; // the hash of its address and port
 constexpr Ticks start = 100'000;
+// Two ports of ours, in network byte order. No port stands for no offer.
+const in_port_t x = htons(69);
+const in_port_t y = htons(65535);
+constexpr in_port_t none = 0;
 
 struct Scene {
     test::SharedMemory<Handover> handover;
-    test::SharedMemory<LocalAddresses> locals;
-    LocalIndex x = locals->number_of(local_address(1)).index;
-    LocalIndex y = locals->number_of(local_address(2)).index;
 
-    void offer(uint64_t hash, LocalIndex at, uint16_t made = 10, Ticks now = start) const {
-        handover->offer(hash, at, made, now, *locals, lifetimes);
+    void offer(uint64_t hash, in_port_t port, uint16_t made = 10, Ticks now = start) const {
+        handover->offer(hash, port, made, now, lifetimes);
     }
-    LocalIndex find(uint64_t hash, uint16_t made = 11, Ticks now = start) const {
-        return handover->find(hash, made, now, *locals, lifetimes);
+    in_port_t find(uint64_t hash, uint16_t made = 11, Ticks now = start) const {
+        return handover->find(hash, made, now, lifetimes);
     }
 };
 
@@ -39,50 +39,50 @@ TEST_SUITE_BEGIN("handover");
 
 TEST_CASE("a socket that was made after the question was heard may answer it") {
     const Scene scene;
-    CHECK(scene.find(peer) == local_by_route);
-    scene.offer(peer, scene.x);
-    CHECK(scene.find(peer, 11) == scene.x);
-    CHECK(scene.find(peer, 12) == scene.x);
-    CHECK(scene.find(peer, 10 + 0x7fff) == scene.x);
+    CHECK(scene.find(peer) == none);
+    scene.offer(peer, x);
+    CHECK(scene.find(peer, 11) == x);
+    CHECK(scene.find(peer, 12) == x);
+    CHECK(scene.find(peer, 10 + 0x7fff) == x);
     // To look takes nothing: connect() and a first datagram both ask.
-    CHECK(scene.find(peer, 11) == scene.x);
+    CHECK(scene.find(peer, 11) == x);
 }
 
 TEST_CASE("a socket that was made before may not, nor one of which that is not known") {
     const Scene scene;
-    scene.offer(peer, scene.x);
-    CHECK(scene.find(peer, 10) == local_by_route);
-    CHECK(scene.find(peer, 9) == local_by_route);
-    CHECK(scene.find(peer, 1) == local_by_route);
-    CHECK(scene.find(peer, 0) == local_by_route);
-    CHECK(scene.find(peer, 10 + 0x8000) == local_by_route); // 32,768 sockets later it is no later one
+    scene.offer(peer, x);
+    CHECK(scene.find(peer, 10) == none);
+    CHECK(scene.find(peer, 9) == none);
+    CHECK(scene.find(peer, 1) == none);
+    CHECK(scene.find(peer, 0) == none);
+    CHECK(scene.find(peer, 10 + 0x8000) == none); // 32,768 sockets later it is no later one
 }
 
 TEST_CASE("sockets' numbers wrap") {
     const Scene scene;
-    scene.offer(peer, scene.x, 0xffff);
-    CHECK(scene.find(peer, 1) == scene.x);
-    CHECK(scene.find(peer, 0xfffe) == local_by_route);
-    CHECK(scene.find(peer, 0xffff) == local_by_route);
-    scene.offer(peer, scene.x, 0);
-    CHECK(scene.find(peer, 1) == scene.x);
-    CHECK(scene.find(peer, 0xffff) == local_by_route);
+    scene.offer(peer, x, 0xffff);
+    CHECK(scene.find(peer, 1) == x);
+    CHECK(scene.find(peer, 0xfffe) == none);
+    CHECK(scene.find(peer, 0xffff) == none);
+    scene.offer(peer, x, 0);
+    CHECK(scene.find(peer, 1) == x);
+    CHECK(scene.find(peer, 0xffff) == none);
 }
 
 TEST_CASE("an offer stands for the question's time and no longer") {
     const Scene scene;
-    scene.offer(peer, scene.x);
-    CHECK(scene.find(peer, 11, start + lifetimes.question) == scene.x);
-    CHECK(scene.find(peer, 11, start + lifetimes.question + 1) == local_by_route);
+    scene.offer(peer, x);
+    CHECK(scene.find(peer, 11, start + lifetimes.question) == x);
+    CHECK(scene.find(peer, 11, start + lifetimes.question + 1) == none);
     // Not when a clock of fewer bits has gone round either.
     for (Ticks later = 200; later < 16'000; later += 100)
-        REQUIRE(scene.find(peer, 11, start + later) == local_by_route);
+        REQUIRE(scene.find(peer, 11, start + later) == none);
     const Lifetimes shorter{4, 480};
-    CHECK(scene.handover->find(peer, 11, start + 4, *scene.locals, shorter) == scene.x);
-    CHECK(scene.handover->find(peer, 11, start + 5, *scene.locals, shorter) == local_by_route);
+    CHECK(scene.handover->find(peer, 11, start + 4, shorter) == x);
+    CHECK(scene.handover->find(peer, 11, start + 5, shorter) == none);
     // The latest question counts.
-    scene.offer(peer, scene.y, 10, start + 100);
-    CHECK(scene.find(peer, 11, start + 100 + lifetimes.question) == scene.y);
+    scene.offer(peer, y, 10, start + 100);
+    CHECK(scene.find(peer, 11, start + 100 + lifetimes.question) == y);
 }
 
 TEST_CASE("what has run out stays so for as long again, even with the longest times that can be set") {
@@ -90,69 +90,67 @@ TEST_CASE("what has run out stays so for as long again, even with the longest ti
     constexpr Lifetimes times{longest, longest};
     const Scene scene;
     constexpr uint64_t asked = peer + 4; // elsewhere
-    scene.offer(peer, scene.x);
+    scene.offer(peer, x);
     scene.handover->ask(asked, start);
     for (Ticks later = 0; later <= 2 * longest; ++later) {
         const Ticks now = start + later;
-        REQUIRE(scene.handover->find(peer, 11, now, *scene.locals, times) ==
-                (later <= longest ? scene.x : local_by_route));
-        scene.handover->offer(asked, scene.y, 10, now, *scene.locals, times);
-        REQUIRE(scene.handover->find(asked, 11, now, *scene.locals, times) ==
-                (later <= longest ? local_by_route : scene.y));
+        REQUIRE(scene.handover->find(peer, 11, now, times) == (later <= longest ? x : none));
+        scene.handover->offer(asked, y, 10, now, times);
+        REQUIRE(scene.handover->find(asked, 11, now, times) == (later <= longest ? none : y));
     }
 }
 
-TEST_CASE("a question that was answered is offered no more") {
+TEST_CASE("an offer that was withdrawn stands no more") {
     const Scene scene;
-    scene.offer(peer, scene.x);
-    scene.handover->withdraw(peer, *scene.locals);
-    CHECK(scene.find(peer) == local_by_route);
-    scene.offer(peer, scene.x);
-    CHECK(scene.find(peer) == scene.x);
+    scene.offer(peer, x);
+    scene.handover->withdraw(peer);
+    CHECK(scene.find(peer) == none);
+    scene.offer(peer, x);
+    CHECK(scene.find(peer) == x);
     // Another one's answer leaves it alone, though it lies in the same place.
-    scene.handover->withdraw(peer ^ uint64_t{1} << 63, *scene.locals);
-    CHECK(scene.find(peer) == scene.x);
-    scene.handover->withdraw(peer + 4, *scene.locals);
-    CHECK(scene.find(peer) == scene.x);
+    scene.handover->withdraw(peer ^ uint64_t{1} << 63);
+    CHECK(scene.find(peer) == x);
+    scene.handover->withdraw(peer + 4);
+    CHECK(scene.find(peer) == x);
 }
 
 TEST_CASE("a peer that the program has asked lately is answering, and has nothing offered") {
     const Scene scene;
     SUBCASE("asked before it was heard") {
         scene.handover->ask(peer, start);
-        scene.offer(peer, scene.x, 10, start + lifetimes.spoke_first);
-        CHECK(scene.find(peer, 11, start + lifetimes.spoke_first + 1) == local_by_route);
+        scene.offer(peer, x, 10, start + lifetimes.spoke_first);
+        CHECK(scene.find(peer, 11, start + lifetimes.spoke_first + 1) == none);
         // Nor does an older offer stay that would say so.
-        scene.offer(peer, scene.y, 10, start + lifetimes.spoke_first + 1);
-        CHECK(scene.find(peer, 11, start + lifetimes.spoke_first + 1) == scene.y);
+        scene.offer(peer, y, 10, start + lifetimes.spoke_first + 1);
+        CHECK(scene.find(peer, 11, start + lifetimes.spoke_first + 1) == y);
     }
     SUBCASE("and no more after hours") {
         for (const Ticks hour : {1U, 2U, 24U}) {
             for (Ticks time = start + hour * 14400; time < start + hour * 14400 + 16384; time += 100) {
                 scene.handover->ask(peer, start);
-                scene.offer(peer, scene.x, 10, time);
-                REQUIRE(scene.find(peer, 11, time) == scene.x);
+                scene.offer(peer, x, 10, time);
+                REQUIRE(scene.find(peer, 11, time) == x);
             }
         }
     }
     SUBCASE("asked after it was heard") {
-        scene.offer(peer, scene.x);
+        scene.offer(peer, x);
         scene.handover->ask(peer, start + 1);
-        CHECK(scene.find(peer, 11, start + 2) == local_by_route);
+        CHECK(scene.find(peer, 11, start + 2) == none);
     }
     SUBCASE("asked again and again") {
         for (Ticks time = start; time < start + 5000; time += lifetimes.spoke_first) {
             scene.handover->ask(peer, time);
-            scene.offer(peer, scene.x, 10, time + 100);
-            REQUIRE(scene.find(peer, 11, time + 101) == local_by_route);
+            scene.offer(peer, x, 10, time + 100);
+            REQUIRE(scene.find(peer, 11, time + 101) == none);
         }
     }
     SUBCASE("another peer was asked") {
         scene.handover->ask(peer ^ uint64_t{1} << 63, start);
-        scene.offer(peer, scene.x);
-        CHECK(scene.find(peer) == scene.x);
+        scene.offer(peer, x);
+        CHECK(scene.find(peer) == x);
         scene.handover->ask(peer + 1, start);
-        CHECK(scene.find(peer) == scene.x);
+        CHECK(scene.find(peer) == x);
     }
 }
 
@@ -171,48 +169,46 @@ TEST_CASE("a port that servers answer from is not one that clients ask from") {
         REQUIRE_FALSE(Handover::answers_from(htons(static_cast<uint16_t>(number))));
 }
 
-TEST_CASE("an offer is its peer's alone") {
+TEST_CASE("an offer is its peer's, as far as its bits tell") {
     const Scene scene;
-    scene.offer(peer, scene.x);
+    scene.offer(peer, x);
     unsigned taken_for_it = 0;
     for (unsigned bit = 0; bit < 64; ++bit)
-        if (scene.find(peer ^ uint64_t{1} << bit) != local_by_route)
+        if (scene.find(peer ^ uint64_t{1} << bit) != none)
             ++taken_for_it;
-    // 10 bits choose the place and 24 are compared; the other 30 do not count.
-    CHECK(taken_for_it == 30);
+    // 10 bits choose the place and 18 are compared; the other 36 do not count.
+    CHECK(taken_for_it == 36);
 }
 
-TEST_CASE("every local address, every number and every time can be offered") {
+TEST_CASE("every port, every number and every time can be offered") {
     const Scene scene;
     test::Random random{3};
     for (unsigned round = 0; round < 2000; ++round) {
         const uint64_t hash = random.next();
-        const LocalIndex at =
-            scene.locals->number_of(local_address(static_cast<uint32_t>(random.below(400)))).index;
+        const auto port = static_cast<in_port_t>(1 + random.below(65535));
         const auto now = static_cast<Ticks>(random.next());
         const auto made = static_cast<uint16_t>(random.next());
         const auto later = static_cast<uint16_t>(made + 1);
         if (later == 0) // stands for a number that is not known
             continue;
-        scene.offer(hash, at, made, now);
-        REQUIRE(scene.find(hash, later, now) == at);
-        REQUIRE(scene.find(hash, later, now + lifetimes.question) == at);
-        REQUIRE(scene.find(hash, later, now + lifetimes.question + 1) == local_by_route);
-        REQUIRE(scene.find(hash, made, now) == local_by_route);
+        scene.offer(hash, port, made, now);
+        REQUIRE(scene.find(hash, later, now) == port);
+        REQUIRE(scene.find(hash, later, now + lifetimes.question) == port);
+        REQUIRE(scene.find(hash, later, now + lifetimes.question + 1) == none);
+        REQUIRE(scene.find(hash, made, now) == none);
     }
 }
 
 TEST_CASE("four peers wait in one place, and a fifth one takes that of the oldest offer") {
     const Scene scene;
-    const auto peer_number = [](unsigned number) { return peer ^ (uint64_t{number} << 40 | number % 4); };
+    const auto peer_number = [](unsigned number) { return peer ^ (uint64_t{number} << 50 | number % 4); };
     Ticks each = 0; // time between two of them
     SUBCASE("of different times") {
         each = 1;
     }
     SUBCASE("of the same time, for sockets that were made meanwhile") {}
     const auto offer = [&](unsigned number) {
-        scene.offer(peer_number(number), scene.x, static_cast<uint16_t>(0xfffd + number),
-                    start + number * each);
+        scene.offer(peer_number(number), x, static_cast<uint16_t>(0xfffd + number), start + number * each);
     };
     const auto find = [&](unsigned number) { return scene.find(peer_number(number), 9, start + 6 * each); };
     for (unsigned number = 0; number < 4; ++number) {
@@ -220,26 +216,15 @@ TEST_CASE("four peers wait in one place, and a fifth one takes that of the oldes
         offer(number); // the same one once more
     }
     for (unsigned number = 0; number < 4; ++number)
-        CHECK(find(number) == scene.x);
+        CHECK(find(number) == x);
     offer(4);
-    CHECK(find(0) == local_by_route);
-    CHECK(find(4) == scene.x);
+    CHECK(find(0) == none);
+    CHECK(find(4) == x);
     // One that is answered makes room.
-    scene.handover->withdraw(peer_number(3), *scene.locals);
+    scene.handover->withdraw(peer_number(3));
     offer(5);
     for (const unsigned number : {1U, 2U, 4U, 5U})
-        CHECK(find(number) == scene.x);
-}
-
-TEST_CASE("an offer at an address that has lost its number stands for nothing") {
-    const Scene scene;
-    scene.offer(peer, scene.x);
-    for (uint32_t number = 1000; number < 100'000; ++number)
-        scene.locals->number_of(local_address(number));
-    REQUIRE(scene.locals->at(scene.x) != local_address(1));
-    CHECK(scene.find(peer) == local_by_route);
-    scene.handover->withdraw(peer, *scene.locals);
-    CHECK(scene.find(peer) == local_by_route);
+        CHECK(find(number) == x);
 }
 
 TEST_SUITE_END();
