@@ -138,6 +138,10 @@ std::optional<size_t> end_without_source(const void* buffer, size_t length) {
             return {};
         position += CMSG_ALIGN(header.length);
     }
+    // What is too short for a message is ignored, but a 64-bit kernel refuses it from a 32-bit program
+    // (cmsghdr_from_user_compat_to_kern() in its net/compat.c).
+    if (sizeof(size_t) == 4 && position < length)
+        return {};
     return position;
 }
 
