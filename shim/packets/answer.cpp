@@ -54,13 +54,13 @@ bool append_source(msghdr& message, const Source& source, unsigned char* room) {
 }
 
 void give_back(peers::Turn& turn, int fd, const msghdr& ours, bool was_last, const Local& source) {
-    const Socket socket = sockets::peek(fd);
+    const Socket socket = sockets::load(fd);
     if (Peer peer; read_destination(socket, ours, peer))
         turn.give_back(socket, peer, was_last, source);
 }
 
 void note_refusal(int fd, const msghdr& ours) {
-    const Socket socket = sockets::peek(fd);
+    const Socket socket = sockets::load(fd);
     if (Peer peer; read_destination(socket, ours, peer))
         peers::refused(socket, peer, control::read_source(ours.msg_control, ours.msg_controllen));
 }

@@ -14,7 +14,7 @@ namespace multihome::sockets {
 // descriptor. Leaves errno alone. Async-signal-safe.
 [[gnu::cold]] Socket examine(int fd);
 inline Socket get(int fd) {
-    const Socket socket = peek(fd);
+    const Socket socket = load(fd);
     return socket.kind() != Socket::Kind::unknown ? socket : examine(fd);
 }
 

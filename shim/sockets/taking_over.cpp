@@ -243,7 +243,7 @@ Socket examine(int fd) {
 }
 
 int bind(int fd, const sockaddr* address, socklen_t length) {
-    const Socket before = peek(fd);
+    const Socket before = load(fd);
     if (before.is(Kind::other) && !before.has(Socket::left_alone) && !before.has(Socket::sticky_source))
         return libc::bind(fd, address, length);
     if (!before.is(Kind::unbound) || !before.has(Socket::seen_made) || !may(Activity::new_sockets))
@@ -267,7 +267,7 @@ int bind(int fd, const sockaddr* address, socklen_t length) {
 }
 
 Socket bound_unseen(int fd) {
-    const Socket before = peek(fd);
+    const Socket before = load(fd);
     if (!before.is(Kind::unbound) || before.has(Socket::sticky_source) || !may(Activity::new_sockets) ||
         must_not_change())
         return before;
@@ -281,7 +281,7 @@ Socket bound_unseen(int fd) {
 
 Socket take_over_unbound(int fd) {
     const libc::ErrnoGuard keep_errno;
-    const Socket before = peek(fd);
+    const Socket before = load(fd);
     Socket ours = before;
     if (!before.is(Kind::unbound) || !may(Activity::new_sockets) || must_not_change() ||
         before.has(Socket::sticky_source) || !set_up(fd, ours, 0))
@@ -308,9 +308,9 @@ void mark_all() {
             return socket.is(Kind::ours) && socket.has(Socket::unmarked);
         };
         // The number may stand for something else by now, of which we have not heard.
-        if (const Socket seen = peek(fd); is_unmarked(seen))
+        if (const Socket seen = load(fd); is_unmarked(seen))
             verify(fd, seen);
-        const Socket socket = peek(fd);
+        const Socket socket = load(fd);
         if (!is_unmarked(socket))
             continue;
         options::mark(fd);
