@@ -53,10 +53,10 @@ bool append_source(msghdr& message, const Source& source, unsigned char* room) {
     return true;
 }
 
-void give_back(peers::Turn& turn, int fd, const msghdr& ours, bool was_last, const Local& source) {
+void not_sent(peers::Turn& turn, int fd, const msghdr& ours, bool was_last, const Local& source) {
     const Socket socket = sockets::load(fd);
     if (Peer peer; read_destination(socket, ours, peer))
-        turn.give_back(socket, peer, was_last, source);
+        turn.not_sent(socket, peer, was_last, source);
 }
 
 void note_refusal(int fd, const msghdr& ours) {

@@ -349,13 +349,13 @@ Local Turn::source_for_connection(Socket socket, const Peer& peer) {
     return at != local_by_route ? state->locals.at(at) : Local{};
 }
 
-void Turn::give_back(Socket socket, const Peer& peer, bool was_last, const Local& source) {
+void Turn::not_sent(Socket socket, const Peer& peer, bool was_last, const Local& source) {
     SharedState* state = shared_state::get();
     if (memory_ == nullptr || state == nullptr)
         return;
     const uint64_t hash = hash_in(*state, peer, socket.port());
     // Of a batch, the thread remembers only what it stored last.
-    if (!memory_->give_back(hash, was_last) && source)
+    if (!memory_->not_sent(hash, was_last) && source)
         state->table().take_back_answer(hash, [&](LocalIndex at) { return state->locals.is_at(at, source); });
 }
 
