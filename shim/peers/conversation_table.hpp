@@ -271,7 +271,8 @@ private:
                 return {&word, held};
             if (!state.is_settled()) {
                 ++unsettled;
-                const Ticks age = state.age(now, lifetimes_) + (state.counts(now, lifetimes_) ? 0 : expired);
+                const Ticks age =
+                    state.age(now, lifetimes_) + (state.is_alive(now, lifetimes_) ? 0 : expired);
                 if (!oldest || age > oldest_age) {
                     oldest = {&word, held};
                     oldest_age = age;

@@ -99,7 +99,7 @@ bool is_answer(ThreadMemory& memory, const Run::Record& record, Conversation kno
     const Conversation::Kind kind = known.kind();
     // What has its answer is not the question that another thread has heard since.
     if (kind == Conversation::Kind::question)
-        return known.counts(now(), lifetimes) &&
+        return known.is_alive(now(), lifetimes) &&
                (record.at() == known.first_index() || !record.is_answered());
     // What was heard has lapsed, or was pushed out of the table before the program spoke.
     if (kind == Conversation::Kind::spoke_first)
@@ -107,7 +107,7 @@ bool is_answer(ThreadMemory& memory, const Run::Record& record, Conversation kno
     // The peer is known there: answer or not, the source is the same.
     if (record.at() == known.first_index())
         return true;
-    if (known && kind == Conversation::Kind::moving && !known.counts(now(), lifetimes))
+    if (known && kind == Conversation::Kind::moving && !known.is_alive(now(), lifetimes))
         return false;
     return memory.answers_at(exactly_now(), record.is_answered());
 }
