@@ -65,8 +65,8 @@ public:
     [[nodiscard]] std::uint64_t room() const;
 
     struct Held {
-        std::uint64_t fingerprint =
-            0; ///< of peer, peer's port and local port, under the process's random key
+        /// Of peer, peer's port and local port, under the process's random key.
+        std::uint64_t fingerprint = 0;
         Conversation::Kind kind{};
         Address at;         ///< where the peer is known to be, or has asked; empty where we spoke first
         Address asked_last; ///< of one that moves, else empty

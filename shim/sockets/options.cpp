@@ -35,13 +35,13 @@ constexpr Flag ipv6_messages{IPPROTO_IPV6, IPV6_RECVPKTINFO, Socket::asked_ipv6}
 constexpr Flag ipv6_2292_messages{IPPROTO_IPV6, IPV6_2292PKTINFO, Socket::asked_ipv6_2292};
 constexpr Flag free_bind{IPPROTO_IPV6, IPV6_FREEBIND, Socket::asked_free_bind};
 
-// The mark of a socket of ours. A socket may be handed to another program (exec, a UNIX socket) that runs
+// The mark of a socket of ours. A socket may be passed on to another program (exec, a UNIX socket) that runs
 // under the shim as well. That one finds packet information on, and must know whether a program had asked for
 // it. The mark is SO_OOBINLINE: it is kept with the socket and does nothing on a UDP socket (the kernel reads
 // SOCK_URGINLINE in TCP alone). getsockopt() hides it.
 //
 // Without it, a socket that is bound for one question costs a system call less. So two kinds of sockets get
-// the mark only when they may be about to be handed on: those on the ports that the kernel chooses from, and
+// the mark only when they may be about to be passed on: those on the ports that the kernel chooses from, and
 // AF_INET6 sockets, which cost another call already.
 constexpr Flag the_mark{SOL_SOCKET, SO_OOBINLINE, Socket::asked_inline};
 

@@ -61,9 +61,9 @@ void set_multicast_interface(int fd, uint32_t index);
 // RFC 3542). While it does, the socket is none of our business.
 void set_sticky_source(int fd, bool chosen);
 
-// Descriptors may be about to be handed to another program: fork(), vfork(), SCM_RIGHTS. (We do not see exec,
-// nor posix_spawn().) Sets the mark on the sockets that were left without it (options.cpp), and gives the
-// prepared ones back.
+// Descriptors may be about to be passed on to another program: fork(), vfork(), SCM_RIGHTS. (We do not see
+// exec, nor posix_spawn().) Sets the mark on the sockets that were left without it (options.cpp), and gives
+// the prepared ones back.
 void mark_all();
 // Notes that mark_all() has something to do for this descriptor.
 void mark_later(int fd);

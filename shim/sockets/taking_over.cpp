@@ -27,7 +27,7 @@ using Kind = Socket::Kind;
 using permissions::may;
 
 // mark_all() has nothing to do for descriptors from this one on. Relaxed throughout: a hint, for the thread
-// that is about to hand descriptors over.
+// that is about to pass descriptors on.
 constinit std::atomic<int> unmarked_end{0};
 
 void say_taken_over(int fd, Socket socket) {
