@@ -86,7 +86,7 @@ void connected(int fd, Socket seen, bool to_ipv4) {
     if (!seen.is(Kind::ours) || (seen.word() & bits) == bits)
         return;
     const libc::ErrnoGuard keep_errno;
-    set_options(fd, 0, bits);
+    set_bits(fd, 0, bits);
 }
 
 void disconnected(int fd, Socket seen) {
@@ -99,9 +99,9 @@ void disconnected(int fd, Socket seen) {
     const auto own = socket_calls::own_name(fd);
     if (!own)
         return;
-    const uint64_t bits = address_options(seen, own->address);
+    const uint64_t bits = address_bits(seen, own->address);
     change_all(fd, [&](Socket socket) {
-        return socket.with_options(Socket::has_address | Socket::only_ipv4, bits).with_port(own->port);
+        return socket.with_bits(Socket::has_address | Socket::only_ipv4, bits).with_port(own->port);
     });
 }
 
@@ -110,7 +110,7 @@ void duplicated(int fd, int copy) {
         return;
     Socket socket = load(fd);
     if (!socket.is(Kind::other) || socket.has(Socket::left_alone) || socket.has(Socket::sticky_source)) {
-        socket = socket.with_options(0, Socket::has_copies);
+        socket = socket.with_bits(0, Socket::has_copies);
         store(fd, socket);
     }
     if (load(copy).word() != socket.word())
@@ -148,8 +148,8 @@ void arrived(int fd) {
         store(fd, unknown);
 }
 
-void set_options(int fd, uint64_t mask, uint64_t options) {
-    change_all(fd, [&](Socket socket) { return socket.with_options(mask, options); });
+void set_bits(int fd, uint64_t mask, uint64_t bits) {
+    change_all(fd, [&](Socket socket) { return socket.with_bits(mask, bits); });
 }
 
 void set_multicast_interface(int fd, uint32_t index) {
@@ -161,10 +161,10 @@ void set_sticky_source(int fd, bool chosen) {
     if (before.has(Socket::sticky_source) == chosen || must_not_change())
         return;
     const uint64_t bit = chosen ? uint64_t{Socket::sticky_source} : 0;
-    Socket now = before.with_options(Socket::sticky_source, bit);
+    Socket now = before.with_bits(Socket::sticky_source, bit);
     if (chosen && (before.is(Kind::ours) || before.has(Socket::prepared))) {
         options::give_back(fd, before);
-        now = now.with_options(Socket::prepared | Socket::free_bind, 0);
+        now = now.with_bits(Socket::prepared | Socket::free_bind, 0);
     }
     if (chosen && before.is(Kind::ours)) {
         now = now.with_kind(Kind::other);
@@ -192,7 +192,7 @@ void give_prepared_back() {
         if (!options::is_switched_on(fd, seen))
             return Socket{};
         options::give_back(fd, seen);
-        return seen.with_options(Socket::prepared, 0);
+        return seen.with_bits(Socket::prepared, 0);
     });
 }
 

@@ -53,8 +53,8 @@ void forget_range(unsigned first, unsigned last);
 // Forgets what was known of a number whose descriptor has come from elsewhere (SCM_RIGHTS, pidfd_getfd).
 void arrived(int fd);
 
-// Changes the options in the word of every descriptor of the socket behind `fd`.
-void set_options(int fd, uint64_t mask, uint64_t options);
+// Changes the bits under `mask` in the word of every descriptor of the socket behind `fd`.
+void set_bits(int fd, uint64_t mask, uint64_t bits);
 // Notes that the program chose this interface with IP_MULTICAST_IF (see socket.hpp).
 void set_multicast_interface(int fd, uint32_t index);
 // Notes whether the program chooses the source itself for all that it sends (IPV6_PKTINFO by setsockopt(),

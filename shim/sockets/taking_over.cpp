@@ -128,7 +128,7 @@ Socket classify(int fd) {
         [&](Socket seen) {
             return seen.is(Kind::ours) && own && seen.port() == own->port && asked++ < most_asked;
         },
-        [&](Socket seen) { return same = seen.with_options(0, Socket::has_copies); });
+        [&](Socket seen) { return same = seen.with_bits(0, Socket::has_copies); });
     if (same.is(Kind::ours))
         return same;
     // Whoever made it may have given it routes of its own.
@@ -142,7 +142,7 @@ Socket classify(int fd) {
 // Leaves an unbound socket as it was before, prepared or not.
 void give_back_unbound(int fd, Socket socket) {
     options::give_back(fd, socket);
-    set_options(fd, Socket::prepared, 0);
+    set_bits(fd, Socket::prepared, 0);
 }
 
 // bind() of a socket that we did not see being made, or that has lost its port.
@@ -158,7 +158,7 @@ int bind_found(int fd, Socket before, const sockaddr* address, socklen_t length)
         // Its port may be another one now, and the mark depends on the port.
         options::give_back(fd, before);
         constexpr uint64_t not_any_more = Socket::has_address | Socket::only_ipv4 | Socket::unmarked;
-        now = take_over_bound(fd, before.with_options(not_any_more, 0), socket_calls::own_name(fd), false);
+        now = take_over_bound(fd, before.with_bits(not_any_more, 0), socket_calls::own_name(fd), false);
     } else {
         now = classify(fd);
     }
@@ -176,7 +176,7 @@ Socket before_bind(int fd, Socket before, const std::optional<Peer>& wanted) {
     Socket ours = before.with_kind(Kind::ours).with_port(wanted->port);
     if (!set_up(fd, ours, wanted->port))
         return {Kind::other, 0};
-    return ours.with_options(0, address_options(before, wanted->address));
+    return ours.with_bits(0, address_bits(before, wanted->address));
 }
 
 // The kernel has bound the socket. `planned`: what before_bind() returned. Returns what it is now.
@@ -190,16 +190,15 @@ Socket after_bind(int fd, Socket before, Socket planned) {
         return planned;
     const in_port_t port = socket_calls::own_port(fd);
     if (port != 0 && is_wanted(fd, port))
-        return planned.with_port(port).with_options(0, Socket::any_port);
+        return planned.with_port(port).with_bits(0, Socket::any_port);
     give_back_unbound(fd, before);
     // Without a port (IP_BIND_ADDRESS_NO_PORT) it is still unbound.
-    return port == 0 ? before.with_options(Socket::prepared, 0)
-                     : Socket{Kind::other, 0}.with_copies_of(before);
+    return port == 0 ? before.with_bits(Socket::prepared, 0) : Socket{Kind::other, 0}.with_copies_of(before);
 }
 
 } // namespace
 
-uint64_t address_options(Socket socket, const Address& own) {
+uint64_t address_bits(Socket socket, const Address& own) {
     return (own.is_wildcard() ? 0 : uint64_t{Socket::has_address}) |
            (socket.has(Socket::ipv6) && own.is_ipv4() ? uint64_t{Socket::only_ipv4} : 0);
 }
@@ -217,11 +216,11 @@ Socket take_over_bound(int fd, Socket socket, const std::optional<Peer>& own, bo
         return {Kind::other, 0};
     if (!set_up(fd, socket, own->port, found))
         return {Kind::other, 0};
-    uint64_t bits = address_options(socket, own->address);
+    uint64_t bits = address_bits(socket, own->address);
     // Nobody tells whether the program chose the port itself.
     if (found && ntohs(own->port) >= first_given_port)
         bits |= Socket::any_port;
-    return now_ours(fd, socket.with_options(0, bits), own->port);
+    return now_ours(fd, socket.with_bits(0, bits), own->port);
 }
 
 Socket examine(int fd) {
@@ -286,7 +285,7 @@ Socket take_over_unbound(int fd) {
     if (!before.is(Kind::unbound) || !may(Activity::new_sockets) || must_not_change() ||
         before.has(Socket::sticky_source) || !set_up(fd, ours, 0))
         return before;
-    const Socket socket = now_ours(fd, ours.with_options(0, Socket::any_port), 0);
+    const Socket socket = now_ours(fd, ours.with_bits(0, Socket::any_port), 0);
     store_for_all(fd, socket);
     return socket;
 }
@@ -314,7 +313,7 @@ void mark_all() {
         if (!is_unmarked(socket))
             continue;
         options::mark(fd);
-        update(fd, socket, socket.with_options(Socket::unmarked, 0));
+        update(fd, socket, socket.with_bits(Socket::unmarked, 0));
     }
 }
 
