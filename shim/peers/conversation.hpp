@@ -55,7 +55,7 @@
 
 namespace multihome {
 
-// The number of a local address (local_addresses.hpp).
+// The index of a local address (local_addresses.hpp).
 using LocalIndex = uint16_t;
 constexpr unsigned local_index_bits = 10;
 // No address: the routing table chooses.
@@ -86,15 +86,16 @@ public:
     constexpr explicit Conversation(uint64_t word) : word_(word & mask) {}
 
     static constexpr Conversation question(LocalIndex asked, Ticks now) {
-        return Conversation{kind_bits(Kind::question) | place(asked, first_index_shift) | time_bits(now)};
+        return Conversation{kind_bits(Kind::question) | index_bits(asked, first_index_shift) |
+                            time_bits(now)};
     }
     static constexpr Conversation spoke_first(Ticks now) { return lapsed(local_by_route, now); }
     static constexpr Conversation lapsed(LocalIndex asked, Ticks now) {
-        return Conversation{kind_bits(Kind::spoke_first) | place(asked, first_index_shift) |
+        return Conversation{kind_bits(Kind::spoke_first) | index_bits(asked, first_index_shift) |
                             (uint64_t{now / ticks_a_second} & seconds_mask) << seconds_shift};
     }
     static constexpr Conversation known(LocalIndex home, Ticks now) {
-        return Conversation{kind_bits(Kind::known) | place(home, first_index_shift) | used_bit |
+        return Conversation{kind_bits(Kind::known) | index_bits(home, first_index_shift) | used_bit |
                             time_bits(now >> known_unit_shift)};
     }
 
@@ -334,7 +335,9 @@ private:
     }
 
     static constexpr uint64_t kind_bits(Kind kind) { return static_cast<uint64_t>(kind); }
-    static constexpr uint64_t place(LocalIndex index, unsigned shift) { return uint64_t{index} << shift; }
+    static constexpr uint64_t index_bits(LocalIndex index, unsigned shift) {
+        return uint64_t{index} << shift;
+    }
     static constexpr uint64_t time_bits(Ticks time) { return uint64_t{time & time_mask} << time_shift; }
     constexpr LocalIndex index_at(unsigned shift) const {
         return static_cast<LocalIndex>(word_ >> shift & ((1U << local_index_bits) - 1));
@@ -361,8 +364,8 @@ private:
     }
     constexpr Conversation moving(LocalIndex at, bool contested, Ticks now,
                                   const Lifetimes& lifetimes) const {
-        return Conversation{kind_bits(Kind::moving) | place(first_index(), first_index_shift) |
-                            place(at, second_index_shift) | (contested ? contested_bit : 0) |
+        return Conversation{kind_bits(Kind::moving) | index_bits(first_index(), first_index_shift) |
+                            index_bits(at, second_index_shift) | (contested ? contested_bit : 0) |
                             (uint64_t{now / moving_unit(lifetimes)} & moving_time_mask) << moving_time_shift};
     }
 

@@ -53,8 +53,8 @@ public:
             return;
         const uint64_t word = fingerprint(hash, at, locals) | uint64_t{made} << made_shift |
                               uint64_t{at} << index_shift | (now & time_mask);
-        // Release pairs with the acquire in is_of(): who reads the number of the address reads its salt too.
-        place_for(hash, made, now, locals).store(word, std::memory_order_release);
+        // Release pairs with the acquire in is_of(): who reads the index of the address reads its salt too.
+        offer_for(hash, made, now, locals).store(word, std::memory_order_release);
     }
 
     // Returns where the peer waits for an answer from; local_by_route where no offer stands for a socket with
@@ -81,12 +81,12 @@ public:
     Change withdraw(uint64_t hash, const LocalAddresses& locals) {
         Change newest;
         for (unsigned way = 0; way < ways; ++way) {
-            std::atomic<uint64_t>& place = slot(hash, way).offer;
-            uint64_t word = place.load(std::memory_order_acquire);
+            std::atomic<uint64_t>& offer = slot(hash, way).offer;
+            uint64_t word = offer.load(std::memory_order_acquire);
             // A failed exchange means a newer offer.
             if (is_of(word, hash, locals) &&
-                place.compare_exchange_strong(word, 0, std::memory_order_relaxed) && newest.word == nullptr)
-                newest = {&place, word, 0};
+                offer.compare_exchange_strong(word, 0, std::memory_order_relaxed) && newest.word == nullptr)
+                newest = {&offer, word, 0};
         }
         return newest;
     }
@@ -137,25 +137,25 @@ private:
 
     // Returns the first slot that is empty or has an offer to this peer; else that of the oldest offer. So
     // where a peer has two offers, find() comes to the newer one first.
-    [[gnu::always_inline]] std::atomic<uint64_t>& place_for(uint64_t hash, uint16_t made, Ticks now,
+    [[gnu::always_inline]] std::atomic<uint64_t>& offer_for(uint64_t hash, uint16_t made, Ticks now,
                                                             const LocalAddresses& locals) {
         std::atomic<uint64_t>& first = slot(hash).offer;
-        return first.load(std::memory_order_relaxed) == 0 ? first : search_place(hash, made, now, locals);
+        return first.load(std::memory_order_relaxed) == 0 ? first : search_offer(hash, made, now, locals);
     }
-    [[gnu::noinline]] std::atomic<uint64_t>& search_place(uint64_t hash, uint16_t made, Ticks now,
+    [[gnu::noinline]] std::atomic<uint64_t>& search_offer(uint64_t hash, uint16_t made, Ticks now,
                                                           const LocalAddresses& locals) {
         std::atomic<uint64_t>* chosen = nullptr;
         uint64_t chosen_age = 0;
         for (unsigned way = 0; way < ways; ++way) {
-            std::atomic<uint64_t>& place = slot(hash, way).offer;
-            const uint64_t word = place.load(std::memory_order_acquire);
+            std::atomic<uint64_t>& offer = slot(hash, way).offer;
+            const uint64_t word = offer.load(std::memory_order_acquire);
             if (word == 0 || is_of(word, hash, locals))
-                return place;
+                return offer;
             // Among offers of the same time, the one since which most sockets were made is the oldest.
             const auto since = static_cast<uint16_t>(made - (word >> made_shift));
             const uint64_t its_age = age(word, now) << 16 | since;
             if (chosen == nullptr || its_age > chosen_age) {
-                chosen = &place;
+                chosen = &offer;
                 chosen_age = its_age;
             }
         }

@@ -156,11 +156,12 @@ LocalIndex speak(SharedState& state, ThreadMemory* memory, Socket socket, uint64
     return spoken.from;
 }
 
-// Learns from a datagram that reached us at `local`, whose number is `number`. Returns where an answer leaves
+// Learns from a datagram that reached us at `local`, whose index is `salted`. Returns where an answer leaves
 // from.
 LocalIndex learn(SharedState& state, ThreadMemory* memory, Socket socket, int fd, uint64_t hash,
-                 const Peer& peer, const Local& local, LocalAddresses::Number number, const Entry& found) {
-    const LocalIndex at = number.index;
+                 const Peer& peer, const Local& local, LocalAddresses::SaltedIndex salted,
+                 const Entry& found) {
+    const LocalIndex at = salted.index;
     if (at == local_by_route)
         return local_by_route;
     const Ticks time = now();
@@ -172,9 +173,9 @@ LocalIndex learn(SharedState& state, ThreadMemory* memory, Socket socket, int fd
         !(memory->is_looking() && !found.state().waits(time, table.lifetimes()))) [[unlikely]]
         return found.state().kind() == Conversation::Kind::spoke_first ? local_by_route : at;
     const ConversationTable::Heard heard = table.hear(hash, at, time, found);
-    // Another address may have taken the number meanwhile. Then what was just stored says something of that
+    // Another address may have taken the index meanwhile. Then what was just stored says something of that
     // one.
-    if (!state.locals.is_still(number)) [[unlikely]] {
+    if (!state.locals.is_still(salted)) [[unlikely]] {
         table.forget(hash);
         return local_by_route;
     }
@@ -240,15 +241,15 @@ void detail::hear_changing(ThreadMemory* memory, Socket socket, int fd, uint64_t
     found = state.table().find(hash, found);
     const LocalIndex home = found.state().first_index();
     const bool is_to_group = local == control::group_asked;
-    LocalAddresses::Number number;
+    LocalAddresses::SaltedIndex salted;
     LocalIndex at = local_by_route;
     bool is_steady = false;
     // A datagram that is no question teaches nothing.
     if (!is_server_of_ours(peer, socket.port())) {
         if (local && !is_to_group) {
-            number = state.locals.number_of(local, home);
-            is_steady = found.state().is_steady() && number.index == home;
-            at = is_steady ? home : learn(state, memory, socket, fd, hash, peer, local, number, found);
+            salted = state.locals.index_of(local, home);
+            is_steady = found.state().is_steady() && salted.index == home;
+            at = is_steady ? home : learn(state, memory, socket, fd, hash, peer, local, salted, found);
         } else {
             // The datagram names no address to answer from. It says only that the peer has spoken.
             state.table().hear(hash, local_by_route, now(), found);
@@ -257,7 +258,7 @@ void detail::hear_changing(ThreadMemory* memory, Socket socket, int fd, uint64_t
     if (memory != nullptr)
         memory->add(is_to_group
                         ? Run::Record::to_group(hash)
-                        : Run::Record{hash, at, LocalAddresses::generation_of(number.salt), is_steady});
+                        : Run::Record{hash, at, LocalAddresses::generation_of(salted.salt), is_steady});
 }
 
 // Returns where something that is sent leaves from. `record`: the datagram that it may answer, as this thread
@@ -267,7 +268,7 @@ LocalIndex detail::send_changing(ThreadMemory* memory, Socket socket, uint64_t h
     SharedState& state = *shared_state::get();
     const Entry found = state.table().find(hash);
     const Conversation known = found.state();
-    // Another address may have taken the number of the record's address since.
+    // Another address may have taken the index of the record's address since.
     if (record.generation() != state.locals.generation(record.at())) [[unlikely]]
         record.forget_address();
     if (record && record.at() != local_by_route) {

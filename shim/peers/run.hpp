@@ -21,7 +21,7 @@ public:
     class Record {
     public:
         constexpr Record() = default;
-        // `at`: the number of the address that it reached. `generation`: of that number
+        // `at`: the index of the address that it reached. `generation`: of that index
         // (LocalAddresses::generation()). `is_steady`: see is_steady().
         constexpr Record(uint64_t hash, LocalIndex at, uint8_t generation, bool is_steady)
             : word_((hash & conversation_mask) | present_bit | (is_steady ? steady_bit : 0) |

@@ -22,8 +22,8 @@ constexpr Ticks start = 100'000;
 struct Scene {
     test::SharedMemory<Handover> handover;
     test::SharedMemory<LocalAddresses> locals;
-    LocalIndex x = locals->number_of(local_address(1)).index;
-    LocalIndex y = locals->number_of(local_address(2)).index;
+    LocalIndex x = locals->index_of(local_address(1)).index;
+    LocalIndex y = locals->index_of(local_address(2)).index;
 
     void offer(uint64_t hash, LocalIndex at, uint16_t made = 10, Ticks now = start) const {
         handover->offer(hash, at, made, now, *locals, lifetimes);
@@ -188,7 +188,7 @@ TEST_CASE("every local address, every number and every time can be offered") {
     for (unsigned round = 0; round < 2000; ++round) {
         const uint64_t hash = random.next();
         const LocalIndex at =
-            scene.locals->number_of(local_address(static_cast<uint32_t>(random.below(400)))).index;
+            scene.locals->index_of(local_address(static_cast<uint32_t>(random.below(400)))).index;
         const auto now = static_cast<Ticks>(random.next());
         const auto made = static_cast<uint16_t>(random.next());
         const auto later = static_cast<uint16_t>(made + 1);
@@ -235,7 +235,7 @@ TEST_CASE("an offer at an address that has lost its number stands for nothing") 
     const Scene scene;
     scene.offer(peer, scene.x);
     for (uint32_t number = 1000; number < 100'000; ++number)
-        scene.locals->number_of(local_address(number));
+        scene.locals->index_of(local_address(number));
     REQUIRE(scene.locals->at(scene.x) != local_address(1));
     CHECK(scene.find(peer) == local_by_route);
     scene.handover->withdraw(peer, *scene.locals);

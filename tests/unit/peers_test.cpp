@@ -287,7 +287,7 @@ TEST_CASE("nothing is sent from the address that has taken the number of the one
     const State state;
     const auto ask_at_all = [&](uint32_t first) {
         for (uint32_t number = first; number < first + 10'000; ++number)
-            state->locals.number_of(local(number));
+            state->locals.index_of(local(number));
     };
     Worker a;
     a.tell([&] {

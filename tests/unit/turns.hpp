@@ -205,7 +205,7 @@ public:
           mask_before_(shared_state::detail::bucket_mask.exchange(0)),
           lifetimes_before_(shared_state::detail::lifetimes) {
         REQUIRE(shared_state::create(peers) != nullptr);
-        // Each local address has the same number in each state: their messages are kept for longer than it.
+        // Each local address has the same index in each state: their messages are kept for longer than it.
         shared_state::get()->locals.set_secret({});
     }
     ~State() {
