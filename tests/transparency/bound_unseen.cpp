@@ -2,8 +2,8 @@
 //
 // Point 3: a socket whose bind() the shim does not see: by a system call, or by the kernel for a client that
 // sends.
+#include "tests/kernel_calls.hpp"
 #include "tests/transparency/probe.hpp"
-#include "tests/transparency/unseen.hpp"
 
 using namespace probe;
 
@@ -18,7 +18,7 @@ void bound_unseen(const char* address, bool shares_port) {
         switch_on(fd, SOL_SOCKET, SO_REUSEADDR);
     Message message(512);
     say("recvmsg before", recvmsg(fd, &message.header, MSG_DONTWAIT));
-    must(behind_our_back(SYS_bind, fd, reinterpret_cast<long>(name.get()), name.length) == 0, "bind");
+    must(kernel::call(SYS_bind, fd, reinterpret_cast<long>(name.get()), name.length) == 0, "bind");
     for (int time = 0; time < 2; ++time) {
         Client client;
         client.ask(fd);

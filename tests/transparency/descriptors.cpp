@@ -2,9 +2,10 @@
 //
 // Point 3: the life of a descriptor inside one process: its copies, what looks like closing it, and high
 // numbers.
+#include "tests/kernel_calls.hpp"
 #include "tests/transparency/probe.hpp"
-#include "tests/transparency/unseen.hpp"
 
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <spawn.h>
 #include <sys/resource.h>
@@ -23,7 +24,7 @@ void dup_forms() {
                     fcntl(server, F_DUPFD, 202),
                     fcntl(server, F_DUPFD_CLOEXEC, 210),
                     static_cast<int>(syscall(SYS_dup, server)),
-                    static_cast<int>(behind_our_back(SYS_dup, server))};
+                    static_cast<int>(kernel::call(SYS_dup, server))};
     for (const int copy : copies) {
         look("received on the original", server, copy);
         look("received on the copy", copy, server);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Point 3: a server's number stands for something else, and the shim may not have seen how that came about.
+#include "tests/kernel_calls.hpp"
 #include "tests/transparency/probe.hpp"
-#include "tests/transparency/unseen.hpp"
 
 #include <fcntl.h>
 #include <string_view>
@@ -40,9 +40,9 @@ int make_tcp_connection() {
 
 // Bound by system calls that are not seen.
 int make_unseen(const char* address) {
-    const int fd = static_cast<int>(behind_our_back(SYS_socket, AF_INET, SOCK_DGRAM));
+    const int fd = kernel::socket();
     const Name name(address, 0);
-    behind_our_back(SYS_bind, fd, reinterpret_cast<long>(name.get()), name.length);
+    kernel::call(SYS_bind, fd, reinterpret_cast<long>(name.get()), name.length);
     return fd;
 }
 
@@ -55,7 +55,7 @@ int make_unseen_server() {
 }
 
 int make_udp_client() {
-    const int fd = static_cast<int>(behind_our_back(SYS_socket, AF_INET, SOCK_DGRAM));
+    const int fd = kernel::socket();
     const Name somebody("127.0.0.9", htons(9));
     must(sendto(fd, "x", 1, 0, somebody.get(), somebody.length) == 1, "sendto");
     return fd;
@@ -133,7 +133,7 @@ void close_by(std::string_view how, int fd) {
     if (how == "close") {
         close(fd);
     } else if (how == "raw_close") {
-        behind_our_back(SYS_close, fd);
+        kernel::close(fd);
     } else if (how == "fclose") {
         FILE* file = fdopen(fd, "r");
         must(file != nullptr && std::fclose(file) == 0, "fclose");
@@ -146,8 +146,8 @@ void close_by(std::string_view how, int fd) {
     } else {
         const int null = open("/dev/null", O_RDONLY);
         say("dup2", dup2(null, fd) == fd);
-        behind_our_back(SYS_close, null);
-        behind_our_back(SYS_close, fd);
+        kernel::close(null);
+        kernel::close(fd);
     }
 }
 
@@ -159,7 +159,7 @@ void reuse(std::string_view how) {
             const int now = kind.make();
             std::printf("now %s, %s number\n", kind.name, now == server ? "the same" : "another");
             use(how == "dup2" && kind.make == make_unseen_server ? unseen_for_good : kind, now, turn);
-            behind_our_back(SYS_close, now);
+            kernel::close(now);
         }
 }
 
