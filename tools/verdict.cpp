@@ -156,7 +156,7 @@ bool Judge::is_served(const std::string& made_in, const Server& server) const {
 }
 
 // A socket belongs to the control group in which it was made, wherever its process has gone since, and
-// whoever has handed it over.
+// whoever has passed it on.
 bool Judge::is_right_by_engine(const UdpSocket& socket, Server& server) const {
     const std::string& group = server.process.control_group;
     if (socket.control_group != 0)
