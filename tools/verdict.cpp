@@ -133,8 +133,8 @@ bool Judge::is_right_by_library(const UdpSocket& socket, const Owner& owner, Ser
         server.reason = "multihome is loaded, but has taken over no socket";
         return false;
     }
-    // What it has taken over, it has switched packet information on for. A socket that was inherited is taken
-    // over when the program first uses it.
+    // On each socket that the library has taken over, it has switched packet information on. One that was
+    // inherited it takes over when the program first uses it.
     std::string ports;
     if (asks_for_packet_information(owner, socket) == Asks::no &&
         find_variable(read_whole(fmt::format("/proc/{}/environ", owner.process)), "MULTIHOME_PORTS", ports)) {
