@@ -109,7 +109,7 @@ void sweep(int server, const Addresses& addresses, long largest) {
         Message message(room);
         if (room % 16 == 0) {
             // Looked at first, then read.
-            message.print(recvmsg(server, &message.header, MSG_PEEK | MSG_TRUNC));
+            message.show(server, MSG_PEEK | MSG_TRUNC);
             message.prepare(room);
         }
         show_and_answer(server, client, addresses.asked, message, room % 3 == 0 ? MSG_CMSG_CLOEXEC : 0);

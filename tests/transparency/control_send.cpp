@@ -7,6 +7,7 @@
 #include <linux/net_tstamp.h>
 #include <netinet/udp.h>
 #include <string>
+#include <utility>
 
 using namespace probe;
 
@@ -80,6 +81,14 @@ public:
         answer("  unpadded", control.data(), control.unpadded(), source_is_chosen, text);
     }
 
+    // Answers from a source that the program chooses.
+    void choose(const char* what, const in_pktinfo& source) {
+        answer(what, Control{}.add(IPPROTO_IP, IP_PKTINFO, source), true);
+    }
+    void choose(const char* what, const in6_pktinfo& source) {
+        answer(what, Control{}.add(IPPROTO_IPV6, IPV6_PKTINFO, source), true);
+    }
+
     // Two datagrams of one sendmmsg(), the second one without control messages of its own.
     void answer_twice(Control control) {
         char data[] = "answer";
@@ -138,11 +147,12 @@ void header_fields() {
     talk.answer("IP_TTL of 0", Control{}.add(IPPROTO_IP, IP_TTL, 0));
     talk.answer("IP_TTL of 300", Control{}.add(IPPROTO_IP, IP_TTL, 300));
     talk.answer("SO_MARK", Control{}.add(SOL_SOCKET, SO_MARK, 0));
-    for (const int count : {40, 20}) { // 40 are more than the shim has room for on its stack
+    // 40 are more than the shim has room for on its stack.
+    for (const auto& [what, count] : {std::pair{"40 messages", 40}, std::pair{"20 messages", 20}}) {
         Control many;
         for (int number = 0; number < count; ++number)
             many.add(IPPROTO_IP, IP_TTL, 10 + number);
-        talk.answer("many", many);
+        talk.answer(what, many);
     }
     talk.answer_twice(Control{}.add(IPPROTO_IP, IP_TTL, 44));
 }
@@ -190,17 +200,16 @@ void transmission_time() {
 void own_choice() {
     Conversation talk("0.0.0.0", asked_address, client_address);
     const in_pktinfo other = from_ipv4(other_address);
-    talk.answer("chosen", Control{}.add(IPPROTO_IP, IP_PKTINFO, other), true);
-    talk.answer("left to the kernel", Control{}.add(IPPROTO_IP, IP_PKTINFO, from_ipv4("0.0.0.0")), true);
-    talk.answer("an interface alone", Control{}.add(IPPROTO_IP, IP_PKTINFO, from_ipv4("0.0.0.0", 1)), true);
+    talk.choose("chosen", other);
+    talk.choose("left to the kernel", from_ipv4("0.0.0.0"));
+    talk.choose("an interface alone", from_ipv4("0.0.0.0", 1));
     talk.answer("chosen last", Control{}.add(IPPROTO_IP, IP_TTL, 42).add(IPPROTO_IP, IP_PKTINFO, other),
                 true);
     talk.answer("chosen first", Control{}.add(IPPROTO_IP, IP_PKTINFO, other).add(IPPROTO_IP, IP_TTL, 42),
                 true);
-    talk.answer("not local", Control{}.add(IPPROTO_IP, IP_PKTINFO, from_ipv4("192.0.2.77")), true);
+    talk.choose("not local", from_ipv4("192.0.2.77"));
     talk.answer("too short", Control{}.add(IPPROTO_IP, IP_PKTINFO, 1), true);
-    talk.answer("IPv6 on an IPv4 socket",
-                Control{}.add(IPPROTO_IPV6, IPV6_PKTINFO, from_ipv6("::ffff:127.0.0.3")), true);
+    talk.choose("IPv6 on an IPv4 socket", from_ipv6("::ffff:127.0.0.3"));
     // The choice is for that one datagram.
     talk.answer("not chosen", nullptr, 0);
 }
@@ -209,20 +218,18 @@ void own_choice6() {
     own_namespace();
     Conversation talk("::", "fd00::2", "fd00::4");
     const in6_pktinfo other = from_ipv6("fd00::3");
-    talk.answer("chosen", Control{}.add(IPPROTO_IPV6, IPV6_PKTINFO, other), true);
+    talk.choose("chosen", other);
     talk.answer("IPV6_2292PKTINFO", Control{}.add(IPPROTO_IPV6, 2, other), true);
-    talk.answer("left to the kernel", Control{}.add(IPPROTO_IPV6, IPV6_PKTINFO, from_ipv6("::")), true);
-    talk.answer("not local", Control{}.add(IPPROTO_IPV6, IPV6_PKTINFO, from_ipv6("2001:db8::77")), true);
+    talk.choose("left to the kernel", from_ipv6("::"));
+    talk.choose("not local", from_ipv6("2001:db8::77"));
     // A choice for all datagrams (RFC 3542, 6.2), as far as this kernel follows it.
     must(setsockopt(talk.server(), IPPROTO_IPV6, IPV6_PKTINFO, &other, sizeof other) == 0, "IPV6_PKTINFO");
     const in6_pktinfo none{};
     must(setsockopt(talk.server(), IPPROTO_IPV6, IPV6_PKTINFO, &none, sizeof none) == 0, "IPV6_PKTINFO");
     talk.answer("not chosen", nullptr, 0);
     Conversation mapped("::", asked_address, client_address);
-    mapped.answer("v4-mapped", Control{}.add(IPPROTO_IPV6, IPV6_PKTINFO, from_ipv6("::ffff:127.0.0.3")),
-                  true);
-    mapped.answer("IPv4 on an IPv6 socket", Control{}.add(IPPROTO_IP, IP_PKTINFO, from_ipv4(other_address)),
-                  true);
+    mapped.choose("v4-mapped", from_ipv6("::ffff:127.0.0.3"));
+    mapped.choose("IPv4 on an IPv6 socket", from_ipv4(other_address));
     mapped.answer("not chosen", nullptr, 0);
 }
 

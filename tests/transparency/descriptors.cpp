@@ -88,7 +88,7 @@ void passed() {
         Client sender;
         sender.ask(client, "127.0.0.9");
         Message message(256);
-        message.print(recvmsg(client, &message.header, 0));
+        message.show(client);
         close(client);
     }
 }
@@ -195,7 +195,7 @@ void high_number(rlim_t limit, int number) {
     Client client;
     client.ask(number, "127.0.0.9");
     Message message(64);
-    message.print(recvmsg(number, &message.header, 0));
+    message.show(number);
     closefrom(3);
     say_heard(number);
     say_heard(number - 1); // never heard of

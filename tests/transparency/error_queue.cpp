@@ -34,7 +34,7 @@ void error_queue(int server, const char* to_address, const char* asked, bool own
         sendto(server, "x", 1, 0, nobody.get(), nobody.length);
         wait_for_error(server);
         Message message(room);
-        message.print(recvmsg(server, &message.header, MSG_ERRQUEUE));
+        message.show(server, MSG_ERRQUEUE);
         char data[8];
         Name from;
         say("and once more",
@@ -84,8 +84,8 @@ void path_mtu(int server) {
         std::printf("room for %ld:\n", room);
         say("sendto", sendto(server, much.data(), much.size(), 0, to.get(), to.length));
         Message message(room);
-        message.print(recvmsg(server, &message.header, MSG_DONTWAIT));
-        message.print(recvmsg(server, &message.header, MSG_DONTWAIT));
+        message.show(server, MSG_DONTWAIT);
+        message.show(server, MSG_DONTWAIT);
     }
     echo(server, server, ipv6_addresses.asked, ipv6_addresses.client);
 }

@@ -26,7 +26,7 @@ void look(const char* what, int server, bool may_be_shimmed = true) {
     Client client;
     client.ask(server);
     Message message(256);
-    message.print(recvmsg(server, &message.header, 0));
+    message.show(server);
     message.answer(server);
     if (may_be_shimmed)
         client.print_answer();
@@ -45,7 +45,7 @@ int inherited(std::string_view role) {
         return 0;
     }
     Message message(256);
-    message.print(recvmsg(server, &message.header, 0));
+    message.show(server);
     for (int time = 0; time < 2; ++time)
         look("inherited", server);
     int value = 0;

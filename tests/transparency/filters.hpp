@@ -84,10 +84,7 @@ inline void serve(int server) {
         client.ask(server);
         answer_by_route(server, client);
     }
-    int value = -1;
-    socklen_t length = sizeof value;
-    say("IP_PKTINFO", getsockopt(server, IPPROTO_IP, IP_PKTINFO, &value, &length));
-    std::printf("is %d\n", value);
+    say_packet_information(server);
 }
 
 } // namespace probe

@@ -204,8 +204,7 @@ void own_use() {
     for (const char* asked : {asked_address, other_address}) {
         client.ask(server, asked);
         Message message(256);
-        const long received = recvmsg(server, &message.header, 0);
-        message.print(received);
+        message.show(server);
         message.header.msg_flags = 0;
         say("sendmsg", sendmsg(server, &message.header, 0)); // with the control messages as they came
         std::printf("chosen: from=%s\n", client.hear().c_str());

@@ -272,28 +272,35 @@ void Message::print(long result) const {
     std::printf("\n");
 }
 
+void Message::show(int fd, int flags) {
+    print(recvmsg(fd, &header, flags));
+}
+
 ssize_t Message::answer(int fd) const {
     return sendto(fd, "answer", 6, 0, reinterpret_cast<const sockaddr*>(&name), header.msg_namelen);
 }
 
 void show_and_answer(int server, Client& client, const char* asked, Message& message, int flags) {
-    message.print(recvmsg(server, &message.header, flags));
+    message.show(server, flags);
     message.answer(server);
     client.print_answer(asked);
 }
 
+void say_packet_information(int fd) {
+    int value = -1;
+    socklen_t length = sizeof value;
+    say("IP_PKTINFO", getsockopt(fd, IPPROTO_IP, IP_PKTINFO, &value, &length));
+    std::printf("is %d\n", value);
+}
+
 void look(const char* what, int receiver, int sender) {
     std::printf("%s\n", what);
-    for (const int fd : {receiver, sender}) {
-        int value = -1;
-        socklen_t length = sizeof value;
-        say("IP_PKTINFO", getsockopt(fd, IPPROTO_IP, IP_PKTINFO, &value, &length));
-        std::printf("is %d\n", value);
-    }
+    for (const int fd : {receiver, sender})
+        say_packet_information(fd);
     Client client;
     client.ask(receiver);
     Message message(256);
-    message.print(recvmsg(receiver, &message.header, 0));
+    message.show(receiver);
     say("sendto", message.answer(sender));
     client.print_answer();
 }

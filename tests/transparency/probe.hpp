@@ -148,6 +148,8 @@ struct Message {
     void prepare(long control_room);
     // Everything that the kernel may have changed. Values that differ from run to run are masked.
     void print(long result) const;
+    // Receives by recvmsg(), and prints.
+    void show(int fd, int flags = 0);
     // Answers whoever sent it.
     ssize_t answer(int fd) const;
 };
@@ -155,6 +157,8 @@ struct Message {
 // Receives one question and prints all that came with it, then answers it.
 void show_and_answer(int server, Client& client, const char* asked, Message& message, int flags = 0);
 
+// What the program sees of IP_PKTINFO.
+void say_packet_information(int fd);
 // The whole view of a UDP server: what its options say, what a datagram brings, where the answer leaves from.
 void look(const char* what, int receiver, int sender);
 // A server that has been looked at.

@@ -27,7 +27,7 @@ void look(int server) {
         Client client;
         client.ask(server);
         Message message(room);
-        message.print(recvmsg(server, &message.header, 0));
+        message.show(server);
         say("sendto", message.answer(server));
         std::printf("answered: %s\n", client.hear() != "nobody" ? "yes" : "no");
     }

@@ -111,7 +111,7 @@ void use(const Kind& kind, int fd, unsigned turn) {
         if (udp)
             client.ask(fd, asked.c_str());
         Message message(64);
-        message.print(recvmsg(fd, &message.header, MSG_DONTWAIT));
+        message.show(fd, MSG_DONTWAIT);
         if (!udp || message.answer(fd) != 6)
             return;
         if (datagrams++ >= kind.right_from)

@@ -105,7 +105,7 @@ void taken() {
     client.ask(brought, "127.0.0.9");
     switch_on(brought, IPPROTO_IP, IP_PKTINFO);
     Message message(256);
-    message.print(recvmsg(brought, &message.header, 0));
+    message.show(brought);
 }
 
 // glibc has it since 2.36.
