@@ -18,7 +18,7 @@ namespace {
 
 const std::string profiles = "/etc/apparmor.d/";
 constexpr const char* mark = " # multihomectl";
-/// Stands in a file that did not exist: it goes with the last rule.
+/// The first line of a file that we have made: such a file goes with its last rule.
 constexpr const char* made_by = "# This file was made by multihomectl.\n";
 
 /// Profiles are in files that are named like the program's path, with dots for slashes.

@@ -31,10 +31,9 @@ struct Elf64 {
 
 constexpr unsigned char native_byte_order =
     std::endian::native == std::endian::little ? ELFDATA2LSB : ELFDATA2MSB;
-constexpr std::size_t longest_loader_path =
-    4096;                                        // the kernel's PATH_MAX; it refuses to start anything longer
-constexpr std::size_t longest_notes = 1U << 20U; // real ones are a few hundred bytes
-constexpr unsigned most_notes = 64;              // real files have three or four note segments
+constexpr std::size_t longest_loader_path = 4096; // PATH_MAX: the kernel starts nothing longer
+constexpr std::size_t longest_notes = 1U << 20U;  // real ones are a few hundred bytes
+constexpr unsigned most_notes = 64;               // real files have three or four note segments
 
 /// Up to `size` bytes at `offset`; fewer where the file ends. pread, not mmap: a file that shrinks while we
 /// look at it would kill us with SIGBUS.

@@ -66,13 +66,13 @@ std::string usable_library(const EnableOptions& options) {
     return library;
 }
 
-/// What the program sees of the file system is another one than ours.
+/// True where the program has another root directory than we have.
 bool has_own_root(const Unit& unit) {
     const std::string directory = unit.get("RootDirectory");
     return (!directory.empty() && directory != "/") || !unit.get("RootImage").empty();
 }
 
-/// What nobody but the operator can mend: said, and true.
+/// Prints what nobody but the operator can mend. True where there is anything.
 bool has_obstacle(const Unit& unit, const std::vector<UnitObstacle>& of_unit, const std::string& library) {
     bool has_any = false;
     for (const UnitObstacle& obstacle : of_unit) {

@@ -65,7 +65,7 @@ RunningState::Held describe(const engine::Attachment& attached, const engine::Co
         held.at = place(known.asked);
     }
     held.seconds = (now - since) / ENGINE_TICKS;
-    held.counts = (known.known != 0 && known.known <= ENGINE_PLACES) || now - since < counts_for;
+    held.is_alive = (known.known != 0 && known.known <= ENGINE_PLACES) || now - since < counts_for;
     // As long as the library's. The key is no secret: it only tells one control group's from another's.
     const Peer peer{address_of(one.key.peer), 0, one.key.peer_port};
     HashKey key{};

@@ -21,8 +21,8 @@
 namespace multihome::tools {
 namespace {
 
-/// A root name server (a.root-servers.net): as far away as an address can be. Nothing is sent there, the
-/// routing table is asked how it would be.
+/// A root name server (a.root-servers.net), for an address beyond all links. Nothing is sent there: only the
+/// routing table is asked.
 const char* const far_address[] = {"198.41.0.4", "2001:503:ba3e::2:30"};
 
 using Buffer = std::array<char, 512>;
@@ -186,7 +186,7 @@ HostNetwork HostNetwork::read() {
             const auto near = ask_route(netlink, neighbour_of(own.address));
             wrong = near && near->source != own.address;
         }
-        // Without a default route: who is on one link and asks at the other's address.
+        // Without a default route, a client on one link may ask at the other link's address.
         network.wrong_.push_back(wrong || (!far && interfaces[ipv4 ? 0 : 1].size() > 1));
     }
     network.look_at_routing(has_gateway, netlink);

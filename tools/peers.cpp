@@ -92,7 +92,7 @@ Json json_of(const RunningState::Held& held) {
     json["address"] = or_null(address_text(held.at));
     json["asked_last"] = or_null(address_text(held.asked_last));
     json["age"] = held.seconds >= 0 ? Json(held.seconds) : Json();
-    json["counts"] = held.counts;
+    json["counts"] = held.is_alive;
     return json;
 }
 
@@ -134,8 +134,8 @@ void add_rows(Table& table, const std::string& holder, const std::vector<Running
              held.peer_port != 0 ? std::to_string(held.peer_port) : "-",
              held.local_port != 0 ? std::to_string(held.local_port) : "-", state_text(held.kind),
              (at.empty() ? "-" : at) + (asked.empty() ? "" : fmt::format(" (asked {})", asked)),
-             held.seconds >= 0 ? fmt::format("{} s{}", held.seconds, held.counts ? "" : ", over") : "-"},
-            held.counts ? Emphasis::none : Emphasis::dim);
+             held.seconds >= 0 ? fmt::format("{} s{}", held.seconds, held.is_alive ? "" : ", over") : "-"},
+            held.is_alive ? Emphasis::none : Emphasis::dim);
     }
 }
 

@@ -36,8 +36,8 @@ bool is_ours(const fs::path& path) {
     return std::getline(file, line) && line == marker;
 }
 
-/// How many folders above `path` were made for it: by the file that is there, or because they are missing
-/// now.
+/// How many folders above `path` were made for it. Where the file is there, it says so; else they are still
+/// to be made.
 int folders_of(const fs::path& path) {
     std::ifstream file{path};
     for (std::string line; std::getline(file, line);)

@@ -27,8 +27,8 @@ std::string joined_ports(const std::vector<unsigned>& ports) {
 }
 
 void add_reverse_path(Plan& plan, const std::string& interface) {
-    // "all" may be 1 as well, and the larger one counts: 2, the loose mode, is larger than both. A name with
-    // a dot in it is why the key is written with slashes (sysctl(8)).
+    // 2, the loose mode: the larger of the interface's value and that of "all" counts, and both may be 1.
+    // With slashes (sysctl(8)), because an interface's name may hold a dot.
     const std::string key = fmt::format("net/ipv4/conf/{}/rp_filter", interface);
     const CommandResult now = run_command({"sysctl", "-n", key});
     const std::string old = now.ok() ? now.output.substr(0, now.output.find('\n')) : "1";

@@ -205,11 +205,10 @@ private:
         links_[name] = peer;
         run({"ip", "link", "add", "name", name, "type", "veth", "peer", "name", peer, "netns",
              std::to_string(client_.process())});
-        // No link-local addresses with a duplicate detection that takes a second.
+        // Link-local addresses of our own, because duplicate detection takes a second for the kernel's.
+        // Neighbours are asked for from one where the datagram's own source is on another interface.
         run({"ip", "link", "set", name, "addrgenmode", "none"});
         run_client({"ip", "link", "set", peer, "addrgenmode", "none"});
-        // But some: neighbours are asked for from one, where the datagram's own source is on another
-        // interface.
         run_command({"ip", "address", "add", "fe80::ffff:fffe/64", "dev", name, "nodad"});
         run_command({"ip", "address", "add", "fe80::ffff:ffff/64", "dev", peer, "nodad"}, "",
                     client_namespace_.number());
@@ -346,7 +345,8 @@ int try_in_copy(const Plan& plan, const Host& host, const OutputOptions& output)
     const uint16_t port = plan.ports.empty() ? usual_port : static_cast<uint16_t>(plan.ports.front());
     const Child server{[port](int ready) { serve_echo(ready, port); }};
     using std::chrono::milliseconds;
-    // Silence is what is expected of some before, and a link that has just come up drops the first datagrams.
+    // A short time, because some answers are expected to be lost. Twice, because a link that has just come up
+    // drops the first datagrams.
     const std::vector<Asked> before = copy.ask(port, {milliseconds{250}, 2});
     take_steps(plan);
     for (const Command& command : plan.forget)

@@ -213,7 +213,7 @@ RunningState::Held RunningState::describe(std::uint64_t word) const {
     Held held;
     held.fingerprint = word >> Conversation::bits;
     held.kind = conversation.kind();
-    held.counts = conversation.counts(now_, state().lifetimes);
+    held.is_alive = conversation.is_alive(now_, state().lifetimes);
     if (held.kind != Conversation::Kind::spoke_first)
         held.at = state().locals.at(conversation.first_index()).address;
     if (held.kind == Conversation::Kind::moving)
@@ -255,7 +255,7 @@ std::vector<RunningState::Held> RunningState::conversations_with(const Address& 
 std::uint64_t RunningState::held() const {
     std::uint64_t count = 0;
     for_each_word(
-        [&](std::uint64_t word) { count += Conversation{word}.counts(now_, state().lifetimes) ? 1 : 0; });
+        [&](std::uint64_t word) { count += Conversation{word}.is_alive(now_, state().lifetimes) ? 1 : 0; });
     return count;
 }
 

@@ -65,13 +65,13 @@ public:
     [[nodiscard]] std::uint64_t room() const;
 
     struct Held {
-        std::uint64_t fingerprint =
-            0; ///< of peer, peer's port and local port, under the process's random key
+        /// Of peer, peer's port and local port, under the process's random key.
+        std::uint64_t fingerprint = 0;
         Conversation::Kind kind{};
         Address at;         ///< where the peer is known to be, or has asked; empty where we spoke first
         Address asked_last; ///< of one that moves, else empty
         std::int64_t seconds = -1;    ///< since it was heard, or settled (in whole minutes); -1: not known
-        bool counts = true;           ///< false: as good as gone
+        bool is_alive = true;         ///< false: as good as gone
         std::uint16_t local_port = 0; ///< known of a peer that was asked for by name; else 0
         std::uint16_t peer_port = 0;
     };

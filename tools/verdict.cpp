@@ -150,8 +150,8 @@ bool Judge::is_right_by_library(const UdpSocket& socket, const Owner& owner, Ser
     const LibraryPresence& library = known(owner.process).library;
     if (!library.mapped)
         return false;
-    // What it has taken over, it has switched packet information on for. A socket that was inherited is taken
-    // over when the program first uses it.
+    // On each socket that the library has taken over, it has switched packet information on. One that was
+    // inherited it takes over when the program first uses it.
     if (!library.alive || asks_for_packet_information(owner, socket) == Asks::no)
         server.setting = setting_that_leaves_out(owner.process, socket.port);
     if (!server.setting.empty() || !library.alive) {
@@ -175,7 +175,7 @@ bool Judge::is_served(const std::string& made_in, const Server& server) const {
 }
 
 // A socket belongs to the control group in which it was made, wherever its process has gone since, and
-// whoever has handed it over.
+// whoever has passed it on.
 bool Judge::is_right_by_engine(const UdpSocket& socket, Server& server) const {
     const std::string& group = server.process.control_group;
     if (socket.control_group != 0)

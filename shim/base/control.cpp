@@ -92,8 +92,8 @@ Arrival read(const void* buffer, size_t length, Choice choice) {
     return arrival;
 }
 
-size_t hand_over(const void* source, size_t source_length, unsigned hide, void* target, size_t target_room,
-                 int& flags, size_t target_writable) {
+size_t copy_visible(const void* source, size_t source_length, unsigned hide, void* target, size_t target_room,
+                    int& flags, size_t target_writable) {
     auto* out = static_cast<unsigned char*>(target);
     size_t room = target != nullptr ? target_room : 0;
     for_each(source, source_length, [&](const Message& message) {

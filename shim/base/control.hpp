@@ -53,7 +53,7 @@ static_assert(sizeof(Header) == sizeof(cmsghdr) && sizeof(Header) == CMSG_LEN(0)
 // Reads packet information in `length` bytes that the kernel has written to `buffer` (aligned as a cmsghdr).
 Arrival read(const void* buffer, size_t length, Choice choice);
 
-// Hands over to the program what the kernel has written for it.
+// Copies what the kernel has written for the program, without what it has not asked for.
 //
 //   - `source`, `source_length`: all messages, ours among them, as the kernel wrote them (aligned).
 //   - `hide`: the kinds that the program has not asked for.
@@ -63,10 +63,10 @@ Arrival read(const void* buffer, size_t length, Choice choice);
 //
 // Returns the msg_controllen that the kernel would have reported. Cuts and pads messages as put_cmsg() in the
 // kernel's net/core/scm.c does.
-size_t hand_over(const void* source, size_t source_length, unsigned hide, void* target, size_t target_room,
-                 int& flags, size_t target_writable = SIZE_MAX);
+size_t copy_visible(const void* source, size_t source_length, unsigned hide, void* target, size_t target_room,
+                    int& flags, size_t target_writable = SIZE_MAX);
 
-// True where hand_over() would write to the program's buffer.
+// True where copy_visible() would write to the program's buffer.
 bool has_visible(const void* source, size_t source_length, unsigned hide);
 
 // Returns where a source may be appended to the program's own control messages: the aligned end of the last

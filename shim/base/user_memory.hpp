@@ -15,7 +15,7 @@ namespace multihome::user_memory {
 namespace detail {
 
 // The pages that were found good, by a hash of their number: 4 MiB of buffers. A page that the program unmaps
-// later stays in here. A program that hands over a pointer into it then crashes instead of getting EFAULT.
+// later stays in here. A program that passes a pointer into it then crashes instead of getting EFAULT.
 constexpr unsigned remembered_bits = 10;
 constexpr size_t remembered_pages = size_t{1} << remembered_bits;
 constexpr unsigned page_bits = 12;

@@ -18,7 +18,7 @@ namespace {
 
 // True where nothing is known of `fd`, or just that it is none of our business.
 bool is_nothing_to_forget(int fd) {
-    return sockets::is_direct(fd) && sockets::peek_direct(fd).word() <= uint64_t{1};
+    return sockets::is_direct(fd) && sockets::load_direct(fd).word() <= uint64_t{1};
 }
 static_assert(static_cast<uint64_t>(Socket::Kind::other) == 1);
 
@@ -30,7 +30,7 @@ static_assert(static_cast<uint64_t>(Socket::Kind::other) == 1);
 
 [[gnu::noinline]] int note_copy(int fd, int copy) {
     const bool is_noted = is_nothing_to_forget(copy) && sockets::is_direct(fd) &&
-                          sockets::peek_direct(fd).word() == sockets::peek_direct(copy).word();
+                          sockets::load_direct(fd).word() == sockets::load_direct(copy).word();
     if (copy >= 0 && !is_noted)
         sockets::duplicated(fd, copy);
     return copy;
@@ -46,7 +46,7 @@ template <typename Next>
 // True where the call goes straight to libc: the option does not concern us, or the descriptor is none of our
 // business and no option can change that.
 bool is_passed_on_for_good(int fd, int level, int name) {
-    const uint64_t word = sockets::peek_direct(fd).word() & ~uint64_t{Socket::no_descriptors};
+    const uint64_t word = sockets::load_direct(fd).word() & ~uint64_t{Socket::no_descriptors};
     return word == static_cast<uint64_t>(Socket::Kind::other) ||
            options::concern(level, name) == options::Concern::none;
 }
@@ -98,7 +98,7 @@ EXPORT int dup(int fd) noexcept {
     if (!sockets::is_direct(fd)) [[unlikely]]
         return note_copy(fd, copy);
     // Where nothing is known of either, there is nothing to note.
-    if ((sockets::peek_direct(copy).word() | sockets::peek_direct(fd).word()) != 0) [[unlikely]]
+    if ((sockets::load_direct(copy).word() | sockets::load_direct(fd).word()) != 0) [[unlikely]]
         return note_copy(fd, copy);
     return copy;
 }

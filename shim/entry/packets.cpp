@@ -114,7 +114,7 @@ Socket socket_for_sending(int fd, const msghdr* message) {
 
 EXPORT [[gnu::hot]] ssize_t recvfrom(int fd, void* buffer, size_t length, int flags, sockaddr* address,
                                      socklen_t* address_length) {
-    const Socket socket = sockets::peek_direct(fd);
+    const Socket socket = sockets::load_direct(fd);
     if (is_ours(socket)) [[likely]]
         return receive::datagram(socket, fd, buffer, length, flags, address, address_length);
     if (is_passed_on(socket)) [[likely]]
@@ -132,7 +132,7 @@ EXPORT ssize_t __recvfrom_chk(int fd, void* buffer, size_t length, size_t buffer
 }
 
 EXPORT [[gnu::hot]] ssize_t recvmsg(int fd, msghdr* message, int flags) {
-    const Socket socket = sockets::peek_direct(fd);
+    const Socket socket = sockets::load_direct(fd);
     if (is_ours(socket)) [[likely]]
         return receive::message(fd, message, flags, socket);
     if (socket.has(Socket::no_descriptors) || (is_passed_on(socket) && has_no_control(message))) [[likely]]
@@ -142,7 +142,7 @@ EXPORT [[gnu::hot]] ssize_t recvmsg(int fd, msghdr* message, int flags) {
 
 EXPORT [[gnu::hot]] int recvmmsg(int fd, mmsghdr* messages, unsigned int count, int flags,
                                  timespec* timeout) {
-    const Socket socket = sockets::peek_direct(fd);
+    const Socket socket = sockets::load_direct(fd);
     if (is_ours(socket)) [[likely]]
         return receive::messages(fd, messages, count, flags, timeout, socket);
     if (socket.has(Socket::no_descriptors)) [[likely]]
@@ -152,7 +152,7 @@ EXPORT [[gnu::hot]] int recvmmsg(int fd, mmsghdr* messages, unsigned int count, 
 
 EXPORT [[gnu::hot]] ssize_t sendto(int fd, const void* buffer, size_t length, int flags,
                                    const sockaddr* address, socklen_t address_length) {
-    const Socket socket = sockets::peek_direct(fd);
+    const Socket socket = sockets::load_direct(fd);
     if (is_ours(socket)) [[likely]]
         return send::datagram(socket, fd, buffer, length, flags, address, address_length);
     if (is_passed_on(socket)) [[likely]]
@@ -161,7 +161,7 @@ EXPORT [[gnu::hot]] ssize_t sendto(int fd, const void* buffer, size_t length, in
 }
 
 EXPORT [[gnu::hot]] ssize_t sendmsg(int fd, const msghdr* message, int flags) {
-    const Socket socket = sockets::peek_direct(fd);
+    const Socket socket = sockets::load_direct(fd);
     if (is_ours(socket)) [[likely]]
         return send::message(fd, message, flags, socket);
     if (socket.has(Socket::no_descriptors) || (is_passed_on(socket) && has_no_control(message))) [[likely]]
@@ -170,7 +170,7 @@ EXPORT [[gnu::hot]] ssize_t sendmsg(int fd, const msghdr* message, int flags) {
 }
 
 EXPORT [[gnu::hot]] int sendmmsg(int fd, mmsghdr* messages, unsigned int count, int flags) {
-    const Socket socket = sockets::peek_direct(fd);
+    const Socket socket = sockets::load_direct(fd);
     if (is_ours(socket)) [[likely]]
         return send::messages(fd, messages, count, flags, socket);
     if (socket.has(Socket::no_descriptors)) [[likely]]

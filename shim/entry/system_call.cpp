@@ -121,38 +121,38 @@ long syscall_with_arguments(long number, long a, long b, long c, long d, long e,
     const void* const caller = __builtin_return_address(0);
     const long arguments[] = {a, b, c, d, e, f};
     switch (number) {
-#define MULTIHOME_HAND_OVER_TO(number, name, function)                                                       \
+#define MULTIHOME_CASE_TO(number, name, function)                                                            \
     case SYS_##number:                                                                                       \
         if (is_next(libc::name, caller))                                                                     \
             break;                                                                                           \
         return call(&::function, arguments)
-#define MULTIHOME_HAND_OVER(name) MULTIHOME_HAND_OVER_TO(name, name, name)
-        MULTIHOME_HAND_OVER(socket);
-        MULTIHOME_HAND_OVER(bind);
-        MULTIHOME_HAND_OVER(connect);
-        MULTIHOME_HAND_OVER(close);
-        MULTIHOME_HAND_OVER(close_range);
-        MULTIHOME_HAND_OVER(dup);
+#define MULTIHOME_CASE(name) MULTIHOME_CASE_TO(name, name, name)
+        MULTIHOME_CASE(socket);
+        MULTIHOME_CASE(bind);
+        MULTIHOME_CASE(connect);
+        MULTIHOME_CASE(close);
+        MULTIHOME_CASE(close_range);
+        MULTIHOME_CASE(dup);
 #ifdef SYS_dup2
-        MULTIHOME_HAND_OVER(dup2);
+        MULTIHOME_CASE(dup2);
 #endif
-        MULTIHOME_HAND_OVER(dup3);
-        MULTIHOME_HAND_OVER(pidfd_getfd);
-        MULTIHOME_HAND_OVER(setsockopt);
-        MULTIHOME_HAND_OVER(getsockopt);
-        MULTIHOME_HAND_OVER(recvfrom);
-        MULTIHOME_HAND_OVER(recvmsg);
-        MULTIHOME_HAND_OVER(recvmmsg);
-        MULTIHOME_HAND_OVER(sendto);
-        MULTIHOME_HAND_OVER(sendmsg);
-        MULTIHOME_HAND_OVER(sendmmsg);
-        MULTIHOME_HAND_OVER_TO(fcntl, fcntl, fcntl_with_argument);
+        MULTIHOME_CASE(dup3);
+        MULTIHOME_CASE(pidfd_getfd);
+        MULTIHOME_CASE(setsockopt);
+        MULTIHOME_CASE(getsockopt);
+        MULTIHOME_CASE(recvfrom);
+        MULTIHOME_CASE(recvmsg);
+        MULTIHOME_CASE(recvmmsg);
+        MULTIHOME_CASE(sendto);
+        MULTIHOME_CASE(sendmsg);
+        MULTIHOME_CASE(sendmmsg);
+        MULTIHOME_CASE_TO(fcntl, fcntl, fcntl_with_argument);
 #if __SIZEOF_POINTER__ == 4
-        MULTIHOME_HAND_OVER_TO(fcntl64, fcntl64, fcntl64_with_argument);
-        MULTIHOME_HAND_OVER_TO(recvmmsg_time64, __recvmmsg64, __recvmmsg64);
+        MULTIHOME_CASE_TO(fcntl64, fcntl64, fcntl64_with_argument);
+        MULTIHOME_CASE_TO(recvmmsg_time64, __recvmmsg64, __recvmmsg64);
 #endif
-#undef MULTIHOME_HAND_OVER
-#undef MULTIHOME_HAND_OVER_TO
+#undef MULTIHOME_CASE
+#undef MULTIHOME_CASE_TO
     default:
         break;
     }

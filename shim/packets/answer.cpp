@@ -53,14 +53,14 @@ bool append_source(msghdr& message, const Source& source, unsigned char* room) {
     return true;
 }
 
-void give_back(peers::Turn& turn, int fd, const msghdr& ours, bool was_last, const Local& source) {
-    const Socket socket = sockets::peek(fd);
+void not_sent(peers::Turn& turn, int fd, const msghdr& ours, bool was_last, const Local& source) {
+    const Socket socket = sockets::load(fd);
     if (Peer peer; read_destination(socket, ours, peer))
-        turn.give_back(socket, peer, was_last, source);
+        turn.not_sent(socket, peer, was_last, source);
 }
 
 void note_refusal(int fd, const msghdr& ours) {
-    const Socket socket = sockets::peek(fd);
+    const Socket socket = sockets::load(fd);
     if (Peer peer; read_destination(socket, ours, peer))
         peers::refused(socket, peer, control::read_source(ours.msg_control, ours.msg_controllen));
 }

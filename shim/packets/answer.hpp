@@ -79,8 +79,8 @@ inline size_t control_space(const msghdr& message) {
 }
 
 // This message, for which find_source() looked, was not sent after all. `was_last`, `source`: see
-// Turn::give_back().
-void give_back(peers::Turn& turn, int fd, const msghdr& ours, bool was_last, const Local& source = {});
+// Turn::not_sent().
+void not_sent(peers::Turn& turn, int fd, const msghdr& ours, bool was_last, const Local& source = {});
 
 // The kernel refused the source of this message of ours, and took the message as the program made it. Forgets
 // the source for this peer.

@@ -59,7 +59,7 @@ int to(Socket socket, int fd, const sockaddr* address, socklen_t length) {
     if (result == 0 && !local && socket.is(Socket::Kind::unbound))
         peers::asks(peer);
     else if (result != 0 && socket.is(Socket::Kind::ours))
-        peers::Turn{}.give_back(socket, peer, true);
+        peers::Turn{}.not_sent(socket, peer, true);
     if (result == 0)
         sockets::connected(fd, socket, peer.address.is_ipv4());
     return result;

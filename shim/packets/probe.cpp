@@ -79,7 +79,7 @@ bool allows_now(int fd, const msghdr& message) {
     msghdr theirs = message;
     theirs.msg_controllen -= std::min<size_t>(theirs.msg_controllen, CMSG_SPACE(sizeof(in6_pktinfo)));
     return !finds_no_way(fd, theirs) &&
-           options::allow_local_route(fd, sockets::peek(fd), source.address.ipv6());
+           options::allow_local_route(fd, sockets::load(fd), source.address.ipv6());
 }
 
 } // namespace multihome::probe

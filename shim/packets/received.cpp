@@ -17,7 +17,7 @@ unsigned hidden_kinds(Socket socket) {
 }
 
 // Writes the control messages that the program is to see into its own buffer, as the kernel would have.
-[[gnu::noinline]] void hand_over_control(Socket socket, const msghdr& ours, msghdr& theirs) {
+[[gnu::noinline]] void copy_visible_control(Socket socket, const msghdr& ours, msghdr& theirs) {
     int flags = ours.msg_flags;
     const unsigned hide = hidden_kinds(socket);
     void* target = theirs.msg_control;
@@ -28,7 +28,7 @@ unsigned hidden_kinds(Socket socket) {
             : room;
     // In our buffer, messages may have been cut. What counts is the program's own buffer.
     theirs.msg_controllen =
-        control::hand_over(ours.msg_control, ours.msg_controllen, hide, target, room, flags, writable);
+        control::copy_visible(ours.msg_control, ours.msg_controllen, hide, target, room, flags, writable);
     theirs.msg_flags = flags;
 }
 
@@ -55,7 +55,7 @@ bool hear_unusual(peers::Turn& turn, Socket socket, int fd, const msghdr& ours, 
     const socklen_t room = *name_length;
     *name_length = ours.msg_namelen;
     if (theirs != nullptr)
-        hand_over_control(socket, ours, *theirs);
+        copy_visible_control(socket, ours, *theirs);
     const control::Arrival arrival = control::read(ours.msg_control, ours.msg_controllen,
                                                    {.with_interface = settings::get().same_interface});
     // The option may have been off for a while. We hear the datagram all the same.
@@ -68,7 +68,7 @@ bool hear_unusual(peers::Turn& turn, Socket socket, int fd, const msghdr& ours, 
 void finish_error(Socket socket, const msghdr& ours, msghdr* theirs, socklen_t* name_length) {
     *name_length = ours.msg_namelen;
     if (theirs != nullptr)
-        hand_over_control(socket, ours, *theirs);
+        copy_visible_control(socket, ours, *theirs);
 }
 
 void note_failure(Socket socket, int flags) {

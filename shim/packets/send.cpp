@@ -36,7 +36,7 @@ namespace {
 [[gnu::cold]] ssize_t fail_as_made(int fd, const msghdr& ours) {
     const libc::ErrnoGuard keep_errno;
     peers::Turn turn;
-    detail::give_back(turn, fd, ours, true);
+    detail::not_sent(turn, fd, ours, true);
     return -1;
 }
 

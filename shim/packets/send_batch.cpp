@@ -101,18 +101,18 @@ unsigned send_prepared(int fd, mmsghdr* messages, mmsghdr* ours, unsigned batch,
 }
 
 // The messages from `done` on were not sent.
-[[gnu::cold]] void give_back_rest(int fd, const mmsghdr* messages, const mmsghdr* ours, unsigned done,
-                                  unsigned batch) {
+[[gnu::cold]] void rest_not_sent(int fd, const mmsghdr* messages, const mmsghdr* ours, unsigned done,
+                                 unsigned batch) {
     const libc::ErrnoGuard keep_errno;
     peers::Turn turn;
     // Backwards, because each takes back the last answer of its conversation.
     for (unsigned index = batch; index > done; --index)
         if (const msghdr& unsent = ours[index - 1].msg_hdr;
             detail::may_be_answered(unsent.msg_name, unsent.msg_namelen))
-            detail::give_back(turn, fd, unsent, false,
-                              has_source(unsent, messages[index - 1].msg_hdr)
-                                  ? control::read_source(unsent.msg_control, unsent.msg_controllen)
-                                  : Local{});
+            detail::not_sent(turn, fd, unsent, false,
+                             has_source(unsent, messages[index - 1].msg_hdr)
+                                 ? control::read_source(unsent.msg_control, unsent.msg_controllen)
+                                 : Local{});
 }
 
 // As sendmmsg().
@@ -142,7 +142,7 @@ unsigned send_prepared(int fd, mmsghdr* messages, mmsghdr* ours, unsigned batch,
     const int errno_before = errno;
     const unsigned done = send_prepared(fd, messages, ours, batch, flags);
     if (done < batch)
-        give_back_rest(fd, messages, ours, done, batch);
+        rest_not_sent(fd, messages, ours, done, batch);
     if (done == 0)
         return -1;
     errno = errno_before;

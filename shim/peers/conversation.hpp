@@ -4,7 +4,7 @@
 // functions. The table (conversation_table.hpp) stores the word. The fingerprint above the state's bits tells
 // whose word it is.
 //
-//   state            is sent from        heard at Y                how long it counts
+//   state            is sent from        heard at Y                how long it lives
 //   nothing          by route            question(Y)
 //   we spoke first   by route            unchanged;                120 s of silence
 //                                        then: homeless(Y)
@@ -25,7 +25,7 @@
 //                    route
 //
 // Heard once more at X, every state but "we spoke first" becomes known(X) if X was answered or has lapsed. A
-// datagram that names no address to answer from changes nothing of what still counts.
+// datagram that names no address to answer from changes nothing of what is still alive.
 //
 // So a peer becomes known at an address by two questions, with something sent between them. Anybody can send
 // one datagram in a stranger's name. That one gets its answer, and moves nobody. Where a peer was answered
@@ -55,7 +55,7 @@
 
 namespace multihome {
 
-// The number of a local address (local_addresses.hpp).
+// The index of a local address (local_addresses.hpp).
 using LocalIndex = uint16_t;
 constexpr unsigned local_index_bits = 10;
 // No address: the routing table chooses.
@@ -65,7 +65,7 @@ constexpr LocalIndex local_by_route = 0;
 using Ticks = uint32_t;
 constexpr Ticks ticks_a_second = 4;
 
-// How long a state counts that is not confirmed.
+// How long a state lives that is not confirmed.
 struct Lifetimes {
     Ticks question = 30 * ticks_a_second;
     Ticks spoke_first = 120 * ticks_a_second;
@@ -86,15 +86,16 @@ public:
     constexpr explicit Conversation(uint64_t word) : word_(word & mask) {}
 
     static constexpr Conversation question(LocalIndex asked, Ticks now) {
-        return Conversation{kind_bits(Kind::question) | place(asked, first_index_shift) | time_bits(now)};
+        return Conversation{kind_bits(Kind::question) | index_bits(asked, first_index_shift) |
+                            time_bits(now)};
     }
     static constexpr Conversation spoke_first(Ticks now) { return lapsed(local_by_route, now); }
     static constexpr Conversation lapsed(LocalIndex asked, Ticks now) {
-        return Conversation{kind_bits(Kind::spoke_first) | place(asked, first_index_shift) |
+        return Conversation{kind_bits(Kind::spoke_first) | index_bits(asked, first_index_shift) |
                             (uint64_t{now / ticks_a_second} & seconds_mask) << seconds_shift};
     }
     static constexpr Conversation known(LocalIndex home, Ticks now) {
-        return Conversation{kind_bits(Kind::known) | place(home, first_index_shift) | used_bit |
+        return Conversation{kind_bits(Kind::known) | index_bits(home, first_index_shift) | used_bit |
                             time_bits(now >> known_unit_shift)};
     }
 
@@ -124,15 +125,15 @@ public:
             return heard_nowhere(now, lifetimes);
         switch (kind()) {
         case Kind::question:
-            if (sends() == 0 || !counts(now, lifetimes) || has_lost_its_address())
+            if (sends() == 0 || !is_alive(now, lifetimes) || has_lost_its_address())
                 return question(at, now);
             if (at == first_index())
                 return known(at, now);
             return sends() > 1 ? moving(at, true, now, lifetimes) : question(at, now);
         case Kind::spoke_first:
             if (at == first_index())
-                return counts(now, lifetimes) ? known(at, now) : question(at, now);
-            if (first_index() == local_by_route && counts(now, lifetimes))
+                return is_alive(now, lifetimes) ? known(at, now) : question(at, now);
+            if (first_index() == local_by_route && is_alive(now, lifetimes))
                 return spoke_first(now);
             return Conversation{}.moving(at, true, now, lifetimes);
         case Kind::known:
@@ -145,7 +146,7 @@ public:
         if (at == first_index() || (at == second_index() && is_answered()))
             return known(at, now);
         const bool is_one_more =
-            at == second_index() && first_index() != local_by_route && counts(now, lifetimes);
+            at == second_index() && first_index() != local_by_route && is_alive(now, lifetimes);
         return Conversation{moving(at, is_contested(), now, lifetimes).word_ | (is_one_more ? more_bit : 0)};
     }
 
@@ -171,7 +172,7 @@ public:
             return is_contested() ? question(first_index(), now).sent_once_more() : known(first_index(), now);
         if (at != first_index())
             return *this;
-        if (kind() != Kind::moving || (!is_answered() && !counts(now, lifetimes)))
+        if (kind() != Kind::moving || (!is_answered() && !is_alive(now, lifetimes)))
             return question(local_by_route, now);
         const Conversation left = question(second_index(), now);
         return is_answered() ? left.sent_once_more() : left;
@@ -187,8 +188,8 @@ public:
     constexpr Spoken spoken(Ticks now, const Lifetimes& lifetimes, bool late) const {
         switch (kind()) {
         case Kind::question:
-            return counts(now, lifetimes) && !has_lost_its_address() ? Spoken{first_index(), sends() == 0}
-                                                                     : Spoken{};
+            return is_alive(now, lifetimes) && !has_lost_its_address() ? Spoken{first_index(), sends() == 0}
+                                                                       : Spoken{};
         case Kind::spoke_first:
             return {};
         case Kind::known:
@@ -203,8 +204,8 @@ public:
     constexpr Conversation after_spoken(Ticks now, const Lifetimes& lifetimes, bool late) const {
         switch (kind()) {
         case Kind::question:
-            return counts(now, lifetimes) || has_lost_its_address() ? sent_once_more()
-                                                                    : lapsed(first_index(), now);
+            return is_alive(now, lifetimes) || has_lost_its_address() ? sent_once_more()
+                                                                      : lapsed(first_index(), now);
         case Kind::spoke_first:
             return lapsed(first_index(), now);
         case Kind::known:
@@ -214,8 +215,9 @@ public:
         }
         if (word_ == 0)
             return spoke_first(now);
-        // The question at Y has run out. Stored as it is, it would count again when the clock has gone round.
-        if (!counts(now, lifetimes))
+        // The question at Y has run out. Stored as it is, it would be alive again when the clock has gone
+        // round.
+        if (!is_alive(now, lifetimes))
             return !is_answered() && !is_contested() ? known(first_index(), now)
                                                      : Conversation{word_ & ~more_bit};
         return is_answered_by_speaking(now, lifetimes, late) ? one_answered() : *this;
@@ -224,7 +226,7 @@ public:
     // --- what it is worth ---
 
     // False where the state is as good as gone.
-    constexpr bool counts(Ticks now, const Lifetimes& lifetimes) const {
+    constexpr bool is_alive(Ticks now, const Lifetimes& lifetimes) const {
         switch (kind()) {
         case Kind::question:
             // An answered question is believed for good, unless the program has gone on sending without
@@ -264,15 +266,16 @@ public:
     constexpr bool has_more() const { return kind() == Kind::moving && (word_ & more_bit) != 0; }
     // A moving one, to which the first datagram of the last answer was sent a short while ago.
     constexpr bool has_moving_answer(Ticks now, const Lifetimes& lifetimes) const {
-        return kind() == Kind::moving && word_ != 0 && is_answered() && !has_more() && counts(now, lifetimes);
+        return kind() == Kind::moving && word_ != 0 && is_answered() && !has_more() &&
+               is_alive(now, lifetimes);
     }
     // True where the peer has asked, and nothing was sent to it since.
     constexpr bool waits(Ticks now, const Lifetimes& lifetimes) const {
         return word_ != 0 && (kind() == Kind::question || kind() == Kind::moving) && !is_answered() &&
-               counts(now, lifetimes);
+               is_alive(now, lifetimes);
     }
     // The time since the question was heard, or since we spoke. It wraps, and then a state that nobody has
-    // come back to counts once more. A question's age wraps after 68 minutes. Since we spoke, it has whole
+    // come back to is alive once more. A question's age wraps after 68 minutes. Since we spoke, it has whole
     // seconds and wraps after 18 hours. A moving conversation's has halves of a question's life and wraps
     // after four lives.
     constexpr Ticks age(Ticks now, const Lifetimes& lifetimes) const {
@@ -322,9 +325,9 @@ private:
     static constexpr uint64_t moving_time_mask = (uint64_t{1} << (bits - moving_time_shift)) - 1;
 
     constexpr Conversation heard_nowhere(Ticks now, const Lifetimes& lifetimes) const {
-        if (kind() == Kind::spoke_first && !counts(now, lifetimes))
+        if (kind() == Kind::spoke_first && !is_alive(now, lifetimes))
             return Conversation{}.moving(local_by_route, true, now, lifetimes);
-        if (word_ == 0 || (kind() == Kind::question && !counts(now, lifetimes)))
+        if (word_ == 0 || (kind() == Kind::question && !is_alive(now, lifetimes)))
             return question(local_by_route, now);
         return kind() == Kind::spoke_first ? lapsed(first_index(), now)
                : kind() == Kind::known     ? used()
@@ -332,7 +335,9 @@ private:
     }
 
     static constexpr uint64_t kind_bits(Kind kind) { return static_cast<uint64_t>(kind); }
-    static constexpr uint64_t place(LocalIndex index, unsigned shift) { return uint64_t{index} << shift; }
+    static constexpr uint64_t index_bits(LocalIndex index, unsigned shift) {
+        return uint64_t{index} << shift;
+    }
     static constexpr uint64_t time_bits(Ticks time) { return uint64_t{time & time_mask} << time_shift; }
     constexpr LocalIndex index_at(unsigned shift) const {
         return static_cast<LocalIndex>(word_ >> shift & ((1U << local_index_bits) - 1));
@@ -342,7 +347,7 @@ private:
     // one that is so whichever thread sends it. If it is no answer after all, this one datagram goes astray.
     constexpr bool is_answered_by_speaking(Ticks now, const Lifetimes& lifetimes, bool late) const {
         return (late || first_index() == local_by_route) && (!is_answered() || has_more()) &&
-               counts(now, lifetimes);
+               is_alive(now, lifetimes);
     }
 
     constexpr Conversation one_answered() const {
@@ -359,8 +364,8 @@ private:
     }
     constexpr Conversation moving(LocalIndex at, bool contested, Ticks now,
                                   const Lifetimes& lifetimes) const {
-        return Conversation{kind_bits(Kind::moving) | place(first_index(), first_index_shift) |
-                            place(at, second_index_shift) | (contested ? contested_bit : 0) |
+        return Conversation{kind_bits(Kind::moving) | index_bits(first_index(), first_index_shift) |
+                            index_bits(at, second_index_shift) | (contested ? contested_bit : 0) |
                             (uint64_t{now / moving_unit(lifetimes)} & moving_time_mask) << moving_time_shift};
     }
 

@@ -13,7 +13,7 @@
 //  - Losing a race is harmless: the event that won is as true as ours, and ours is tried again on top of it.
 //  - Bucket and fingerprint are different bits of the conversation's hash. A false match needs 36 equal bits
 //    of it: 8 * 2^-36 = 2^-33 a look-up.
-//  - An entry names local addresses by number; the salts of those numbers are part of its fingerprint
+//  - An entry names local addresses by index; the salts of those indexes are part of its fingerprint
 //    (local_addresses.hpp).
 //
 // Replacement. While a bucket holds at least `probation` entries that are not settled, the oldest of those
@@ -92,7 +92,7 @@ public:
         // less.
         constexpr size_t end = sizeof(Bucket::words) % sizeof(Bucket);
         for (Word* word = bucket_of(hash).words.data();;) {
-            // Acquire pairs with the release of every exchange: who reads the number of a local address reads
+            // Acquire pairs with the release of every exchange: who reads the index of a local address reads
             // its salt too.
             const uint64_t held = word->load(std::memory_order_acquire);
             if (((held ^ hash) & fingerprint_mask) == 0) [[likely]]
@@ -209,9 +209,9 @@ private:
     }
 
     [[gnu::always_inline]] uint64_t salt_of(Conversation state) const {
-        // Without an address the number is local_by_route, whose salt is 0.
+        // Without an address the index is local_by_route, whose salt is 0.
         uint64_t salt = locals_->salt(state.first_index());
-        // Shifted, because all numbers go through the same salts: else two equal ones would cancel out.
+        // Shifted, because all indexes go through the same salts: else two equal ones would cancel out.
         if (state.kind() == Conversation::Kind::moving)
             salt ^= locals_->salt(state.second_index()) << 1;
         return salt & fingerprint_mask;
@@ -271,7 +271,8 @@ private:
                 return {&word, held};
             if (!state.is_settled()) {
                 ++unsettled;
-                const Ticks age = state.age(now, lifetimes_) + (state.counts(now, lifetimes_) ? 0 : expired);
+                const Ticks age =
+                    state.age(now, lifetimes_) + (state.is_alive(now, lifetimes_) ? 0 : expired);
                 if (!oldest || age > oldest_age) {
                     oldest = {&word, held};
                     oldest_age = age;

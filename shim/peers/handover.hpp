@@ -56,7 +56,7 @@ public:
         const uint64_t word = (hash & fingerprint_mask) | uint64_t{made} << made_shift |
                               uint64_t{port} << port_shift | (now & time_mask);
         // Release pairs with the acquire in find(): who reads the word finds the question in the table.
-        place_for(hash, made, now).store(word, std::memory_order_release);
+        offer_for(hash, made, now).store(word, std::memory_order_release);
     }
 
     // Returns the port that the peer asked; 0 where no offer stands for a socket with the number `made`.
@@ -80,11 +80,11 @@ public:
     // Withdraws the offer: another socket answers. Relaxed: the word is the whole truth.
     Change withdraw(uint64_t hash) {
         for (unsigned way = 0; way < ways; ++way) {
-            std::atomic<uint64_t>& place = slot(hash, way).offer;
-            uint64_t word = place.load(std::memory_order_relaxed);
+            std::atomic<uint64_t>& offer = slot(hash, way).offer;
+            uint64_t word = offer.load(std::memory_order_relaxed);
             // A failed exchange means a newer offer.
-            if (is_of(word, hash) && place.compare_exchange_strong(word, 0, std::memory_order_relaxed))
-                return {&place, word, 0};
+            if (is_of(word, hash) && offer.compare_exchange_strong(word, 0, std::memory_order_relaxed))
+                return {&offer, word, 0};
         }
         return {};
     }
@@ -125,19 +125,19 @@ private:
 
     // Returns the first slot that is empty or has an offer to this peer; else that of the oldest offer. So
     // where a peer has two offers, find() comes to the newer one first.
-    std::atomic<uint64_t>& place_for(uint64_t hash, uint16_t made, Ticks now) {
+    std::atomic<uint64_t>& offer_for(uint64_t hash, uint16_t made, Ticks now) {
         std::atomic<uint64_t>* chosen = nullptr;
         uint64_t chosen_age = 0;
         for (unsigned way = 0; way < ways; ++way) {
-            std::atomic<uint64_t>& place = slot(hash, way).offer;
-            const uint64_t word = place.load(std::memory_order_relaxed);
+            std::atomic<uint64_t>& offer = slot(hash, way).offer;
+            const uint64_t word = offer.load(std::memory_order_relaxed);
             if (word == 0 || is_of(word, hash))
-                return place;
+                return offer;
             // Among offers of the same time, the one since which most sockets were made is the oldest.
             const auto since = static_cast<uint16_t>(made - (word >> made_shift));
             const uint64_t its_age = age(word, now) << 16 | since;
             if (chosen == nullptr || its_age > chosen_age) {
-                chosen = &place;
+                chosen = &offer;
                 chosen_age = its_age;
             }
         }

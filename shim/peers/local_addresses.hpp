@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The local addresses that peers have used, each under a small number that fits into an entry of the table.
+// The local addresses that peers have used, each under an index that fits into an entry of the table.
 //
 // Local addresses are few, but 127/8 and AnyIP routes make them many. So a slot is taken back when another
 // address needs it. Among the slots where the fewest conversations were answered, it is the one that was
@@ -94,24 +94,24 @@ public:
         return equal;
     }
 
-    // A number, and the salt of its slot while it stood for an address.
-    struct Number {
+    // An index, and the salt of its slot while it stood for an address.
+    struct SaltedIndex {
         LocalIndex index = local_by_route;
         uint64_t salt = 0;
     };
 
-    // Returns the number of `local`, and gives it out now if `local` is new. None where every slot that it
+    // Returns the index of `local`, and gives it out now if `local` is new. None where every slot that it
     // may have is being filled. Looks at `likely` first. Never waits. Async-signal-safe.
-    [[gnu::always_inline]] Number number_of(const Local& local, LocalIndex likely = local_by_route) {
+    [[gnu::always_inline]] SaltedIndex index_of(const Local& local, LocalIndex likely = local_by_route) {
         const uint64_t salt = this->salt(likely);
-        return !is_void(salt) && is_at(likely, local) ? Number{likely, salt} : search(local);
+        return !is_void(salt) && is_at(likely, local) ? SaltedIndex{likely, salt} : search(local);
     }
-    // True where the number has stood for its address ever since. Async-signal-safe.
-    bool is_still(Number number) const {
+    // True where the index has stood for its address ever since. Async-signal-safe.
+    bool is_still(SaltedIndex salted) const {
         // Pairs with the fence in fill(): had is_at() read anything of another address, this salt would be
         // that one's.
         detail::fence<Atomic>(std::memory_order_acquire);
-        return slots_[number.index].salt.load(std::memory_order_relaxed) == number.salt;
+        return slots_[salted.index].salt.load(std::memory_order_relaxed) == salted.salt;
     }
 
     // Sets the secret: random words. Before anything else.
@@ -126,8 +126,8 @@ public:
     }
 
 private:
-    // number_of() where it is not the likely one.
-    Number search(const Local& local) {
+    // index_of() where it is not the likely one.
+    SaltedIndex search(const Local& local) {
         const Window window = window_of(local);
         const uint32_t order = order_.load(std::memory_order_relaxed);
         unsigned victim = 0;
@@ -137,7 +137,8 @@ private:
             Slot& slot = slots_[index];
             const uint64_t salt = slot.salt.load(std::memory_order_acquire);
             if (salt == 0) {
-                if (const Number filled = fill(index, salt, local, order); filled.index != local_by_route)
+                if (const SaltedIndex filled = fill(index, salt, local, order);
+                    filled.index != local_by_route)
                     return filled;
                 continue; // somebody else is filling it
             }
@@ -156,7 +157,7 @@ private:
         if (least >> order_bits == most_uses)
             forget_uses(window);
         const uint64_t salt = slots_[victim].salt.load(std::memory_order_relaxed);
-        return is_void(salt) ? Number{} : fill(victim, salt, local, order);
+        return is_void(salt) ? SaltedIndex{} : fill(victim, salt, local, order);
     }
 
     // How many slots an address may have.
@@ -219,8 +220,8 @@ private:
         return (next != 0 ? next : after(0)) | given_bit;
     }
 
-    // Puts `local` into the slot, which has `salt`. Returns no number where another writer came first.
-    Number fill(unsigned index, uint64_t salt, const Local& local, uint32_t order) {
+    // Puts `local` into the slot, which has `salt`. Returns no index where another writer came first.
+    SaltedIndex fill(unsigned index, uint64_t salt, const Local& local, uint32_t order) {
         Slot& slot = slots_[index];
         const uint64_t next = next_salt(salt);
         uint64_t expected = salt;
@@ -258,8 +259,8 @@ private:
             (address.first ^ address.first >> 32) * ((secret_[0] ^ 0x9e3779b97f4a7c15U) | 1) +
             (address.second ^ address.second >> 32) * ((secret_[1] ^ 0xc2b2ae3d27d4eb4fU) | 1) +
             local.interface_index * 0x165667b19e3779f9U;
-        const auto window_in = [mixed](unsigned from, unsigned number) {
-            return Window{from, number, static_cast<unsigned>((mixed >> 32) * number >> 32)};
+        const auto window_in = [mixed](unsigned from, unsigned slots) {
+            return Window{from, slots, static_cast<unsigned>((mixed >> 32) * slots >> 32)};
         };
         return address.is_ipv4_loopback() ? window_in(first, first_beyond - first)
                                           : window_in(first_beyond, count - first_beyond);

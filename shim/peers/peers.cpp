@@ -108,7 +108,7 @@ bool is_answer(ThreadMemory& memory, const Run::Record& record, Conversation kno
     const Conversation::Kind kind = known.kind();
     // What has its answer is not the question that another thread has heard since.
     if (kind == Conversation::Kind::question)
-        return known.counts(now(), lifetimes) &&
+        return known.is_alive(now(), lifetimes) &&
                (record.at() == known.first_index() || !record.is_answered());
     // What was heard has lapsed, or was pushed out of the table before the program spoke.
     if (kind == Conversation::Kind::spoke_first)
@@ -116,7 +116,7 @@ bool is_answer(ThreadMemory& memory, const Run::Record& record, Conversation kno
     // The peer is known there: answer or not, the source is the same.
     if (record.at() == known.first_index())
         return true;
-    if (known && kind == Conversation::Kind::moving && !known.counts(now(), lifetimes))
+    if (known && kind == Conversation::Kind::moving && !known.is_alive(now(), lifetimes))
         return false;
     return memory.answers_at(exactly_now(), record.is_answered());
 }
@@ -163,11 +163,12 @@ LocalIndex speak(SharedState& state, ThreadMemory* memory, Socket socket, uint64
     return spoken.from;
 }
 
-// Learns from a datagram that reached us at `local`, whose number is `number`. Returns where an answer leaves
+// Learns from a datagram that reached us at `local`, whose index is `salted`. Returns where an answer leaves
 // from.
 LocalIndex learn(SharedState& state, ThreadMemory* memory, Socket socket, int fd, uint64_t hash,
-                 const Peer& peer, const Local& local, LocalAddresses::Number number, const Entry& found) {
-    const LocalIndex at = number.index;
+                 const Peer& peer, const Local& local, LocalAddresses::SaltedIndex salted,
+                 const Entry& found) {
+    const LocalIndex at = salted.index;
     if (at == local_by_route)
         return local_by_route;
     const Ticks time = now();
@@ -179,9 +180,9 @@ LocalIndex learn(SharedState& state, ThreadMemory* memory, Socket socket, int fd
         !(memory->is_looking() && !found.state().waits(time, table.lifetimes()))) [[unlikely]]
         return found.state().kind() == Conversation::Kind::spoke_first ? local_by_route : at;
     const ConversationTable::Heard heard = table.hear(hash, at, time, found);
-    // Another address may have taken the number meanwhile. Then what was just stored says something of that
+    // Another address may have taken the index meanwhile. Then what was just stored says something of that
     // one.
-    if (!state.locals.is_still(number)) [[unlikely]] {
+    if (!state.locals.is_still(salted)) [[unlikely]] {
         table.forget(hash);
         return local_by_route;
     }
@@ -248,15 +249,15 @@ void detail::hear_changing(ThreadMemory* memory, Socket socket, int fd, uint64_t
     found = state.table().find(hash, found);
     const LocalIndex home = found.state().first_index();
     const bool is_to_group = local == control::group_asked;
-    LocalAddresses::Number number;
+    LocalAddresses::SaltedIndex salted;
     LocalIndex at = local_by_route;
     bool is_steady = false;
     // A datagram that is no question teaches nothing.
     if (!is_server_of_ours(peer, socket.port())) {
         if (local && !is_to_group) {
-            number = state.locals.number_of(local, home);
-            is_steady = found.state().is_steady() && number.index == home;
-            at = is_steady ? home : learn(state, memory, socket, fd, hash, peer, local, number, found);
+            salted = state.locals.index_of(local, home);
+            is_steady = found.state().is_steady() && salted.index == home;
+            at = is_steady ? home : learn(state, memory, socket, fd, hash, peer, local, salted, found);
         } else {
             // The datagram names no address to answer from. It says only that the peer has spoken.
             state.table().hear(hash, local_by_route, now(), found);
@@ -265,7 +266,7 @@ void detail::hear_changing(ThreadMemory* memory, Socket socket, int fd, uint64_t
     if (memory != nullptr)
         memory->add(is_to_group
                         ? Run::Record::to_group(hash)
-                        : Run::Record{hash, at, LocalAddresses::generation_of(number.salt), is_steady});
+                        : Run::Record{hash, at, LocalAddresses::generation_of(salted.salt), is_steady});
 }
 
 // Returns where something that is sent leaves from. `record`: the datagram that it may answer, as this thread
@@ -275,7 +276,7 @@ LocalIndex detail::send_changing(ThreadMemory* memory, Socket socket, uint64_t h
     SharedState& state = *shared_state::get();
     const Entry found = state.table().find(hash);
     const Conversation known = found.state();
-    // Another address may have taken the number of the record's address since.
+    // Another address may have taken the index of the record's address since.
     if (record.generation() != state.locals.generation(record.at())) [[unlikely]]
         record.forget_address();
     if (record && record.at() != local_by_route) {
@@ -356,13 +357,13 @@ Local Turn::source_for_connection(Socket socket, const Peer& peer) {
     return at != local_by_route ? state->locals.at(at) : Local{};
 }
 
-void Turn::give_back(Socket socket, const Peer& peer, bool was_last, const Local& source) {
+void Turn::not_sent(Socket socket, const Peer& peer, bool was_last, const Local& source) {
     SharedState* state = shared_state::get();
     if (memory_ == nullptr || state == nullptr)
         return;
     const uint64_t hash = hash_in(*state, peer, socket.port());
     // Of a batch, the thread remembers only what it stored last.
-    if (!memory_->give_back(hash, was_last) && source)
+    if (!memory_->not_sent(hash, was_last) && source)
         state->table().take_back_answer(hash, [&](LocalIndex at) { return state->locals.is_at(at, source); });
 }
 

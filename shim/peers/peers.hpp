@@ -119,10 +119,10 @@ public:
     // A datagram for which source_for() was asked was not sent after all: the next answer is the same one.
     // `was_last`: it is what this thread sent last, alone in its call. Undoes what the last sending changed
     // for all threads. `source`: the datagram's, if it is one of several; else empty.
-    void give_back(Socket socket, const Peer& peer, bool was_last, const Local& source = {});
+    void not_sent(Socket socket, const Peer& peer, bool was_last, const Local& source = {});
 
     // Returns where a socket that is about to be connected to `peer` has to have its address. Empty where the
-    // routing table chooses it. If the socket is not connected, that is to be given back too.
+    // routing table chooses it. If the socket is not connected after all, not_sent() is to know.
     Local source_for_connection(Socket socket, const Peer& peer);
 
     // The addresses that `is_gone` are no source for this conversation any more.

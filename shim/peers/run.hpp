@@ -21,7 +21,7 @@ public:
     class Record {
     public:
         constexpr Record() = default;
-        // `at`: the number of the address that it reached. `generation`: of that number
+        // `at`: the index of the address that it reached. `generation`: of that index
         // (LocalAddresses::generation()). `is_steady`: see is_steady().
         constexpr Record(uint64_t hash, LocalIndex at, uint8_t generation, bool is_steady)
             : word_((hash & conversation_mask) | present_bit | (is_steady ? steady_bit : 0) |
@@ -53,7 +53,7 @@ public:
         // True where an answer changes nothing of what is known of the conversation.
         constexpr bool is_steady() const { return (word_ & steady_bit) != 0; }
         constexpr void answer() { word_ |= answered_bit; }
-        constexpr void give_back() { word_ &= ~answered_bit; }
+        constexpr void set_not_answered() { word_ &= ~answered_bit; }
         constexpr void forget_address() { word_ &= ~(index_mask | steady_bit); }
         constexpr void forget_steady() { word_ &= ~steady_bit; }
 
@@ -113,7 +113,7 @@ public:
     bool is_full() const { return count_ == capacity; }
 
     // The run's only datagram has come once more.
-    void ask_again() { records_[0].give_back(); }
+    void ask_again() { records_[0].set_not_answered(); }
 
     // The following two answer a datagram of this conversation. They return its record as it was before, or
     // the empty one where there is none.
@@ -141,12 +141,12 @@ public:
     }
 
     // An answer to this conversation was not sent after all. The next one answers the same datagram.
-    void give_back(uint64_t hash) {
+    void not_sent(uint64_t hash) {
         for (unsigned index = count_; index > 0; --index) {
             Record& record = records_[index - 1];
             if (!record.is_of(hash) || !record.is_answered())
                 continue;
-            record.give_back();
+            record.set_not_answered();
             next_ = static_cast<uint16_t>(index - 1 < next_ ? index - 1 : next_);
             return;
         }

@@ -235,14 +235,14 @@ public:
     // Something was not sent to this conversation after all: the next answer is the same one. `was_last`: it
     // is what was sent last, alone in its call. Undoes what the last sending to this conversation stored;
     // false where it does not know that any more.
-    bool give_back(uint64_t hash, bool was_last) {
+    bool not_sent(uint64_t hash, bool was_last) {
         // An answer by the quick look has changed nothing.
         if (quick_.is_answered() && run_.count() != 0 && run_.last().is_of(hash))
             return true;
         if (!was_last || (last_sent_ & on_its_own_bit) == 0)
-            run_.give_back(hash);
+            run_.not_sent(hash);
         if (is_peeked(hash))
-            peeked_.give_back();
+            peeked_.set_not_answered();
         if (stored_for_ != hash)
             return false;
         for (const Place place : {in_table, in_handover})
@@ -351,7 +351,7 @@ private:
     // What this thread has received; before a fork, as long as it has answered nothing since.
     enum class Reading : uint8_t { nothing, itself, before_fork };
     Reading reading_ = Reading::nothing;
-    // See give_back(). A bit for each place in which something was stored, and on_its_own_bit.
+    // See not_sent(). A bit for each place in which something was stored, and on_its_own_bit.
     uint8_t last_sent_ = 0;
     static constexpr uint8_t on_its_own_bit = 4;
     RunProgress progress_;

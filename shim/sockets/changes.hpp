@@ -30,7 +30,7 @@ void change_copies(int fd, MayBe may_be, Change change) {
 // The same for all descriptors of the socket, `fd` among them.
 template <typename Change>
 void change_all(int fd, Change change) {
-    const Socket socket = peek(fd);
+    const Socket socket = load(fd);
     update(fd, socket, change(socket));
     const auto may_be = [&](Socket seen) {
         return seen.has(Socket::has_copies) && seen.made() == socket.made();

@@ -70,7 +70,7 @@ Word* find_word(int fd, bool create) {
     return words != nullptr ? &words[index & (direct_count - 1)] : nullptr;
 }
 
-Socket peek_high(unsigned fd) {
+Socket load_high(unsigned fd) {
     if (Word* word = find_word(static_cast<int>(fd), false))
         return Socket{word->load(std::memory_order_relaxed)};
     // A negative number is nobody's descriptor, and libc says so.

@@ -24,7 +24,7 @@ constexpr unsigned block_bits = 15;
 constexpr unsigned direct_count = 1U << block_bits;
 extern std::array<Word, direct_count> direct;
 
-[[gnu::cold]] Socket peek_high(unsigned fd);
+[[gnu::cold]] Socket load_high(unsigned fd);
 // Returns the words of a block; null where no word has been stored in it.
 Word* find_block(size_t block);
 // Nothing has ever been known of the descriptors from here on.
@@ -35,23 +35,23 @@ extern std::atomic<unsigned> end;
 Word* find_word(int fd, bool create);
 } // namespace detail
 
-// True where peek_direct() finds the word.
+// True where load_direct() finds the word.
 [[gnu::always_inline]] inline bool is_direct(int fd) {
     return static_cast<unsigned>(fd) < detail::direct_count;
 }
 
 // Returns what is known of `fd`, without a call. To it, descriptors from direct_count on are unknown.
-[[gnu::always_inline]] inline Socket peek_direct(int fd) {
+[[gnu::always_inline]] inline Socket load_direct(int fd) {
     if (!is_direct(fd)) [[unlikely]]
         return Socket{};
     return Socket{detail::direct[static_cast<unsigned>(fd)].load(std::memory_order_relaxed)};
 }
 
 // Returns the same for any descriptor.
-[[gnu::always_inline]] inline Socket peek(int fd) {
+[[gnu::always_inline]] inline Socket load(int fd) {
     if (!is_direct(fd)) [[unlikely]]
-        return detail::peek_high(static_cast<unsigned>(fd));
-    return peek_direct(fd);
+        return detail::load_high(static_cast<unsigned>(fd));
+    return load_direct(fd);
 }
 
 inline void store(int fd, Socket socket) {

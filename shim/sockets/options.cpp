@@ -24,7 +24,7 @@ using Kind = Socket::Kind;
 struct Flag {
     int level;
     int name;
-    Socket::Option asked; // the program has asked for it: this is what it sees
+    Socket::Bit asked; // the program has asked for it: this is what it sees
 
     bool is_on(int fd) const { return socket_calls::read(fd, level, name) != 0; }
     bool set(int fd, bool on) const { return socket_calls::write(fd, level, name, on ? 1 : 0); }
@@ -35,13 +35,13 @@ constexpr Flag ipv6_messages{IPPROTO_IPV6, IPV6_RECVPKTINFO, Socket::asked_ipv6}
 constexpr Flag ipv6_2292_messages{IPPROTO_IPV6, IPV6_2292PKTINFO, Socket::asked_ipv6_2292};
 constexpr Flag free_bind{IPPROTO_IPV6, IPV6_FREEBIND, Socket::asked_free_bind};
 
-// The mark of a socket of ours. A socket may be handed to another program (exec, a UNIX socket) that runs
+// The mark of a socket of ours. A socket may be passed on to another program (exec, a UNIX socket) that runs
 // under the shim as well. That one finds packet information on, and must know whether a program had asked for
 // it. The mark is SO_OOBINLINE: it is kept with the socket and does nothing on a UDP socket (the kernel reads
 // SOCK_URGINLINE in TCP alone). getsockopt() hides it.
 //
 // Without it, a socket that is bound for one question costs a system call less. So two kinds of sockets get
-// the mark only when they may be about to be handed on: those on the ports that the kernel chooses from, and
+// the mark only when they may be about to be passed on: those on the ports that the kernel chooses from, and
 // AF_INET6 sockets, which cost another call already.
 constexpr Flag the_mark{SOL_SOCKET, SO_OOBINLINE, Socket::asked_inline};
 
@@ -55,8 +55,8 @@ const Flag& main_messages(bool ipv6) {
 }
 
 // True where IP_PKTINFO is on. An AF_INET6 socket needs it only to answer IPv4 broadcasts better. Nobody
-// broadcasts to a port that the kernel chooses. And where a program asks for IPV6_RECVPKTINFO alone, the one
-// that it hands the socket to has to find it alone.
+// broadcasts to a port that the kernel chooses. And where a program asks for IPV6_RECVPKTINFO alone, the
+// program that it passes the socket on to has to find it alone.
 bool is_ipv4_on(Socket socket, in_port_t port) {
     return !socket.has(Socket::ipv6) || socket.has(Socket::asked_ipv4) ||
            (port != 0 && !socket.has(Socket::all_asked));
@@ -152,21 +152,21 @@ void prepare(int fd, Socket socket) {
     if (socket.is(Kind::unbound) && socket.has(Socket::seen_made) && !socket.has(Socket::prepared) &&
         !socket.has(Socket::sticky_source) && permissions::may(Activity::new_sockets) &&
         settings::get().ports == nullptr && switch_on_messages(fd, socket, some_port)) {
-        sockets::set_options(fd, 0, Socket::prepared);
+        sockets::set_bits(fd, 0, Socket::prepared);
         sockets::mark_later(fd);
     }
 }
 
 // Notes that the program has set a hidden option, and puts ours right, which may have changed with it.
-void follow_hidden(int fd, Socket socket, Socket::Option asked, bool on) {
+void follow_hidden(int fd, Socket socket, Socket::Bit asked, bool on) {
     const uint64_t bit = on ? uint64_t{asked} : 0;
-    sockets::set_options(fd, asked, bit);
-    const Socket now = socket.with_options(asked, bit);
+    sockets::set_bits(fd, asked, bit);
+    const Socket now = socket.with_bits(asked, bit);
     if (!permissions::may(Activity::new_sockets))
         return;
     if (socket.is(Kind::ours)) {
         restore(fd, now);
-        sockets::set_options(fd, Socket::unmarked, 0);
+        sockets::set_bits(fd, Socket::unmarked, 0);
     } else if (socket.has(Socket::prepared)) {
         restore_messages(fd, now, some_port);
     }
@@ -176,9 +176,9 @@ void follow_hidden(int fd, Socket socket, Socket::Option asked, bool on) {
 void follow_family(int fd, Socket socket) {
     constexpr uint64_t of_ipv6 =
         Socket::ipv6 | Socket::only_ipv4 | Socket::asked_ipv6 | Socket::asked_ipv6_2292 | Socket::unmarked;
-    sockets::set_options(fd, of_ipv6, 0);
+    sockets::set_bits(fd, of_ipv6, 0);
     if (socket.is(Kind::ours) && permissions::may(Activity::new_sockets))
-        restore(fd, socket.with_options(of_ipv6, 0));
+        restore(fd, socket.with_bits(of_ipv6, 0));
 }
 
 // Notes that the program has set an option of the socket, and switches on again what we need.
@@ -188,7 +188,7 @@ void follow(int fd, Socket socket, int level, int name, const void* value, sockl
         follow_hidden(fd, socket, find(level, name).asked, switches_on(level, value, length));
         break;
     case Concern::route:
-        sockets::set_options(fd, 0, Socket::own_route);
+        sockets::set_bits(fd, 0, Socket::own_route);
         break;
     case Concern::multicast_interface:
         sockets::set_multicast_interface(fd, chosen_interface(value, length));
@@ -217,7 +217,7 @@ bool switch_on(int fd, Socket& socket, in_port_t port) {
     const bool later = marked && is_marked_later(socket.has(Socket::ipv6), port);
     if (!later && marked != socket.has(Socket::asked_inline))
         the_mark.set(fd, marked);
-    socket = socket.with_options(Socket::unmarked, later ? uint64_t{Socket::unmarked} : 0);
+    socket = socket.with_bits(Socket::unmarked, later ? uint64_t{Socket::unmarked} : 0);
     return true;
 }
 
@@ -226,7 +226,7 @@ bool switch_on_found(int fd, Socket& socket, in_port_t port) {
     if (!is_marked(fd, ipv6))
         for (const Flag& flag : {ipv4_messages, ipv6_messages, ipv6_2292_messages, the_mark})
             if ((ipv6 || flag.level != IPPROTO_IPV6) && flag.is_on(fd))
-                socket = socket.with_options(0, flag.asked);
+                socket = socket.with_bits(0, flag.asked);
     if (!main_messages(ipv6).set(fd, true))
         return false;
     restore(fd, socket.with_port(port));
@@ -265,7 +265,7 @@ bool allow_local_route(int fd, Socket socket, const in6_addr& source) {
         !permissions::may(Activity::finding_routes) || !local_route::covers(source) ||
         !free_bind.set(fd, true))
         return false;
-    sockets::set_options(fd, Socket::free_bind, Socket::free_bind);
+    sockets::set_bits(fd, Socket::free_bind, Socket::free_bind);
     return true;
 }
 

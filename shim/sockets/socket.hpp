@@ -22,7 +22,7 @@ public:
         unbound = 2, // UDP, neither bound nor used for sending yet
         ours = 4,    // UDP, bound to the wildcard address
     };
-    enum Option : uint64_t {
+    enum Bit : uint64_t {
         // Of the descriptor.
         no_descriptors = 1U << 3, // it is no UNIX socket: its messages bring no descriptors
         has_copies = 1U << 4,     // other descriptors may stand for this socket too
@@ -50,13 +50,13 @@ public:
 
     constexpr Socket() = default;
     constexpr explicit Socket(uint64_t word) : word_(word) {}
-    constexpr Socket(Kind kind, uint64_t options) : word_(static_cast<uint64_t>(kind) | options) {}
+    constexpr Socket(Kind kind, uint64_t bits) : word_(static_cast<uint64_t>(kind) | bits) {}
 
     constexpr uint64_t word() const { return word_; }
     constexpr Kind kind() const { return static_cast<Kind>(word_ & kind_mask); }
     // The same as kind() == wanted, but not for `unknown`.
     constexpr bool is(Kind wanted) const { return (word_ & static_cast<uint64_t>(wanted)) != 0; }
-    constexpr bool has(Option option) const { return (word_ & option) != 0; }
+    constexpr bool has(Bit bit) const { return (word_ & bit) != 0; }
     // The local port that the socket is bound to (network byte order); 0 while it has none.
     constexpr in_port_t port() const { return static_cast<in_port_t>(word_ >> port_shift); }
     // The socket's number in the order in which sockets were made; 0 where that is not known.
@@ -71,26 +71,22 @@ public:
         return static_cast<uint32_t>(word_ >> interface_shift & multicast_unknown);
     }
 
-    constexpr Socket with_kind(Kind kind) const {
-        return with_options(kind_mask, static_cast<uint64_t>(kind));
-    }
+    constexpr Socket with_kind(Kind kind) const { return with_bits(kind_mask, static_cast<uint64_t>(kind)); }
     constexpr Socket with_port(in_port_t port) const { return with_field(port_shift, 0xffff, port); }
     constexpr Socket with_made(uint16_t made) const { return with_field(made_shift, 0xffff, made); }
     constexpr Socket with_multicast_interface(uint32_t index) const {
         return with_field(interface_shift, multicast_unknown, index);
     }
-    constexpr Socket with_options(uint64_t mask, uint64_t options) const {
-        return Socket{(word_ & ~mask) | options};
-    }
+    constexpr Socket with_bits(uint64_t mask, uint64_t bits) const { return Socket{(word_ & ~mask) | bits}; }
     // Also has copies if `other` has.
-    constexpr Socket with_copies_of(Socket other) const { return with_options(0, other.word_ & has_copies); }
+    constexpr Socket with_copies_of(Socket other) const { return with_bits(0, other.word_ & has_copies); }
 
 private:
     constexpr Socket with_field(unsigned shift, uint64_t mask, uint64_t value) const {
-        return with_options(mask << shift, value << shift);
+        return with_bits(mask << shift, value << shift);
     }
 
-    // From the low end: kind, options, interface, made, port.
+    // From the low end: kind, other bits, interface, made, port.
     static constexpr uint64_t kind_mask = 7;
     static constexpr unsigned interface_shift = 20;
     static constexpr unsigned made_shift = 32;

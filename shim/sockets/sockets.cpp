@@ -61,7 +61,7 @@ void created(int fd, int domain, int type, int protocol) {
                      (protocol == 0 || protocol == IPPROTO_UDP) && !settings::get().disabled;
     const uint64_t bits = Socket::seen_made | (domain == AF_INET6 ? uint64_t{Socket::ipv6} : 0);
     const Socket known = udp ? Socket{Kind::unbound, bits}.with_made(next_number()) : other_socket(domain);
-    if (peek(fd).word() != known.word() && !must_not_change())
+    if (load(fd).word() != known.word() && !must_not_change())
         store(fd, known);
 }
 
@@ -86,7 +86,7 @@ void connected(int fd, Socket seen, bool to_ipv4) {
     if (!seen.is(Kind::ours) || (seen.word() & bits) == bits)
         return;
     const libc::ErrnoGuard keep_errno;
-    set_options(fd, 0, bits);
+    set_bits(fd, 0, bits);
 }
 
 void disconnected(int fd, Socket seen) {
@@ -99,21 +99,21 @@ void disconnected(int fd, Socket seen) {
     const auto own = socket_calls::own_name(fd);
     if (!own)
         return;
-    const uint64_t bits = address_options(seen, own->address);
+    const uint64_t bits = address_bits(seen, own->address);
     change_all(fd, [&](Socket socket) {
-        return socket.with_options(Socket::has_address | Socket::only_ipv4, bits).with_port(own->port);
+        return socket.with_bits(Socket::has_address | Socket::only_ipv4, bits).with_port(own->port);
     });
 }
 
 void duplicated(int fd, int copy) {
     if (fd == copy || must_not_change())
         return;
-    Socket socket = peek(fd);
+    Socket socket = load(fd);
     if (!socket.is(Kind::other) || socket.has(Socket::left_alone) || socket.has(Socket::sticky_source)) {
-        socket = socket.with_options(0, Socket::has_copies);
+        socket = socket.with_bits(0, Socket::has_copies);
         store(fd, socket);
     }
-    if (peek(copy).word() != socket.word())
+    if (load(copy).word() != socket.word())
         store(copy, socket);
     // The bit is that of a prepared socket, too.
     if (socket.has(Socket::unmarked))
@@ -124,7 +124,7 @@ void forget(int fd) {
     // "None of our business" may stay, which saves a system call for each TCP connection. If the number comes
     // to stand for something else, we are told (created(), bind(), duplicated(), arrived()), or that is none
     // of our business either.
-    const Socket socket = peek(fd);
+    const Socket socket = load(fd);
     if (socket.has(Socket::no_descriptors))
         store(fd, Socket{Kind::other, 0});
     else if (socket.word() != 0 && socket.word() != static_cast<uint64_t>(Kind::other) && !must_not_change())
@@ -144,12 +144,12 @@ void arrived(int fd) {
     // It may be a copy. What is done to the socket before anybody looks at this descriptor is then noted for
     // it too.
     const Socket unknown{Kind::unknown, Socket::has_copies};
-    if (peek(fd).word() != unknown.word() && !must_not_change())
+    if (load(fd).word() != unknown.word() && !must_not_change())
         store(fd, unknown);
 }
 
-void set_options(int fd, uint64_t mask, uint64_t options) {
-    change_all(fd, [&](Socket socket) { return socket.with_options(mask, options); });
+void set_bits(int fd, uint64_t mask, uint64_t bits) {
+    change_all(fd, [&](Socket socket) { return socket.with_bits(mask, bits); });
 }
 
 void set_multicast_interface(int fd, uint32_t index) {
@@ -157,14 +157,14 @@ void set_multicast_interface(int fd, uint32_t index) {
 }
 
 void set_sticky_source(int fd, bool chosen) {
-    const Socket before = peek(fd);
+    const Socket before = load(fd);
     if (before.has(Socket::sticky_source) == chosen || must_not_change())
         return;
     const uint64_t bit = chosen ? uint64_t{Socket::sticky_source} : 0;
-    Socket now = before.with_options(Socket::sticky_source, bit);
+    Socket now = before.with_bits(Socket::sticky_source, bit);
     if (chosen && (before.is(Kind::ours) || before.has(Socket::prepared))) {
         options::give_back(fd, before);
-        now = now.with_options(Socket::prepared | Socket::free_bind, 0);
+        now = now.with_bits(Socket::prepared | Socket::free_bind, 0);
     }
     if (chosen && before.is(Kind::ours)) {
         now = now.with_kind(Kind::other);
@@ -192,7 +192,7 @@ void give_prepared_back() {
         if (!options::is_switched_on(fd, seen))
             return Socket{};
         options::give_back(fd, seen);
-        return seen.with_options(Socket::prepared, 0);
+        return seen.with_bits(Socket::prepared, 0);
     });
 }
 

@@ -14,7 +14,7 @@ namespace multihome::sockets {
 // descriptor. Leaves errno alone. Async-signal-safe.
 [[gnu::cold]] Socket examine(int fd);
 inline Socket get(int fd) {
-    const Socket socket = peek(fd);
+    const Socket socket = load(fd);
     return socket.kind() != Socket::Kind::unknown ? socket : examine(fd);
 }
 
@@ -53,17 +53,17 @@ void forget_range(unsigned first, unsigned last);
 // Forgets what was known of a number whose descriptor has come from elsewhere (SCM_RIGHTS, pidfd_getfd).
 void arrived(int fd);
 
-// Changes the options in the word of every descriptor of the socket behind `fd`.
-void set_options(int fd, uint64_t mask, uint64_t options);
+// Changes the bits under `mask` in the word of every descriptor of the socket behind `fd`.
+void set_bits(int fd, uint64_t mask, uint64_t bits);
 // Notes that the program chose this interface with IP_MULTICAST_IF (see socket.hpp).
 void set_multicast_interface(int fd, uint32_t index);
 // Notes whether the program chooses the source itself for all that it sends (IPV6_PKTINFO by setsockopt(),
 // RFC 3542). While it does, the socket is none of our business.
 void set_sticky_source(int fd, bool chosen);
 
-// Descriptors may be about to be handed to another program: fork(), vfork(), SCM_RIGHTS. (We do not see exec,
-// nor posix_spawn().) Sets the mark on the sockets that were left without it (options.cpp), and gives the
-// prepared ones back.
+// Descriptors may be about to be passed on to another program: fork(), vfork(), SCM_RIGHTS. (We do not see
+// exec, nor posix_spawn().) Sets the mark on the sockets that were left without it (options.cpp), and gives
+// the prepared ones back.
 void mark_all();
 // Notes that mark_all() has something to do for this descriptor.
 void mark_later(int fd);

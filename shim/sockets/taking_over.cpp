@@ -27,7 +27,7 @@ using Kind = Socket::Kind;
 using permissions::may;
 
 // mark_all() has nothing to do for descriptors from this one on. Relaxed throughout: a hint, for the thread
-// that is about to hand descriptors over.
+// that is about to pass descriptors on.
 constinit std::atomic<int> unmarked_end{0};
 
 void say_taken_over(int fd, Socket socket) {
@@ -128,7 +128,7 @@ Socket classify(int fd) {
         [&](Socket seen) {
             return seen.is(Kind::ours) && own && seen.port() == own->port && asked++ < most_asked;
         },
-        [&](Socket seen) { return same = seen.with_options(0, Socket::has_copies); });
+        [&](Socket seen) { return same = seen.with_bits(0, Socket::has_copies); });
     if (same.is(Kind::ours))
         return same;
     // Whoever made it may have given it routes of its own.
@@ -142,7 +142,7 @@ Socket classify(int fd) {
 // Leaves an unbound socket as it was before, prepared or not.
 void give_back_unbound(int fd, Socket socket) {
     options::give_back(fd, socket);
-    set_options(fd, Socket::prepared, 0);
+    set_bits(fd, Socket::prepared, 0);
 }
 
 // bind() of a socket that we did not see being made, or that has lost its port.
@@ -158,7 +158,7 @@ int bind_found(int fd, Socket before, const sockaddr* address, socklen_t length)
         // Its port may be another one now, and the mark depends on the port.
         options::give_back(fd, before);
         constexpr uint64_t not_any_more = Socket::has_address | Socket::only_ipv4 | Socket::unmarked;
-        now = take_over_bound(fd, before.with_options(not_any_more, 0), socket_calls::own_name(fd), false);
+        now = take_over_bound(fd, before.with_bits(not_any_more, 0), socket_calls::own_name(fd), false);
     } else {
         now = classify(fd);
     }
@@ -176,7 +176,7 @@ Socket before_bind(int fd, Socket before, const std::optional<Peer>& wanted) {
     Socket ours = before.with_kind(Kind::ours).with_port(wanted->port);
     if (!set_up(fd, ours, wanted->port))
         return {Kind::other, 0};
-    return ours.with_options(0, address_options(before, wanted->address));
+    return ours.with_bits(0, address_bits(before, wanted->address));
 }
 
 // The kernel has bound the socket. `planned`: what before_bind() returned. Returns what it is now.
@@ -190,16 +190,15 @@ Socket after_bind(int fd, Socket before, Socket planned) {
         return planned;
     const in_port_t port = socket_calls::own_port(fd);
     if (port != 0 && is_wanted(fd, port))
-        return planned.with_port(port).with_options(0, Socket::any_port);
+        return planned.with_port(port).with_bits(0, Socket::any_port);
     give_back_unbound(fd, before);
     // Without a port (IP_BIND_ADDRESS_NO_PORT) it is still unbound.
-    return port == 0 ? before.with_options(Socket::prepared, 0)
-                     : Socket{Kind::other, 0}.with_copies_of(before);
+    return port == 0 ? before.with_bits(Socket::prepared, 0) : Socket{Kind::other, 0}.with_copies_of(before);
 }
 
 } // namespace
 
-uint64_t address_options(Socket socket, const Address& own) {
+uint64_t address_bits(Socket socket, const Address& own) {
     return (own.is_wildcard() ? 0 : uint64_t{Socket::has_address}) |
            (socket.has(Socket::ipv6) && own.is_ipv4() ? uint64_t{Socket::only_ipv4} : 0);
 }
@@ -217,11 +216,11 @@ Socket take_over_bound(int fd, Socket socket, const std::optional<Peer>& own, bo
         return {Kind::other, 0};
     if (!set_up(fd, socket, own->port, found))
         return {Kind::other, 0};
-    uint64_t bits = address_options(socket, own->address);
+    uint64_t bits = address_bits(socket, own->address);
     // Nobody tells whether the program chose the port itself.
     if (found && ntohs(own->port) >= first_given_port)
         bits |= Socket::any_port;
-    return now_ours(fd, socket.with_options(0, bits), own->port);
+    return now_ours(fd, socket.with_bits(0, bits), own->port);
 }
 
 Socket examine(int fd) {
@@ -243,7 +242,7 @@ Socket examine(int fd) {
 }
 
 int bind(int fd, const sockaddr* address, socklen_t length) {
-    const Socket before = peek(fd);
+    const Socket before = load(fd);
     if (before.is(Kind::other) && !before.has(Socket::left_alone) && !before.has(Socket::sticky_source))
         return libc::bind(fd, address, length);
     if (!before.is(Kind::unbound) || !before.has(Socket::seen_made) || !may(Activity::new_sockets))
@@ -267,7 +266,7 @@ int bind(int fd, const sockaddr* address, socklen_t length) {
 }
 
 Socket bound_unseen(int fd) {
-    const Socket before = peek(fd);
+    const Socket before = load(fd);
     if (!before.is(Kind::unbound) || before.has(Socket::sticky_source) || !may(Activity::new_sockets) ||
         must_not_change())
         return before;
@@ -281,12 +280,12 @@ Socket bound_unseen(int fd) {
 
 Socket take_over_unbound(int fd) {
     const libc::ErrnoGuard keep_errno;
-    const Socket before = peek(fd);
+    const Socket before = load(fd);
     Socket ours = before;
     if (!before.is(Kind::unbound) || !may(Activity::new_sockets) || must_not_change() ||
         before.has(Socket::sticky_source) || !set_up(fd, ours, 0))
         return before;
-    const Socket socket = now_ours(fd, ours.with_options(0, Socket::any_port), 0);
+    const Socket socket = now_ours(fd, ours.with_bits(0, Socket::any_port), 0);
     store_for_all(fd, socket);
     return socket;
 }
@@ -308,13 +307,13 @@ void mark_all() {
             return socket.is(Kind::ours) && socket.has(Socket::unmarked);
         };
         // The number may stand for something else by now, of which we have not heard.
-        if (const Socket seen = peek(fd); is_unmarked(seen))
+        if (const Socket seen = load(fd); is_unmarked(seen))
             verify(fd, seen);
-        const Socket socket = peek(fd);
+        const Socket socket = load(fd);
         if (!is_unmarked(socket))
             continue;
         options::mark(fd);
-        update(fd, socket, socket.with_options(Socket::unmarked, 0));
+        update(fd, socket, socket.with_bits(Socket::unmarked, 0));
     }
 }
 

@@ -11,8 +11,8 @@
 
 namespace multihome::sockets {
 
-// Returns the options that a socket's word has because of its own address, which the kernel has told.
-uint64_t address_options(Socket socket, const Address& own);
+// Returns the bits that a socket's word has because of its own address, which the kernel has told.
+uint64_t address_bits(Socket socket, const Address& own);
 
 // Takes over a bound socket that is not set up yet, if it can be ours. Returns what it is now. `own`: where
 // the kernel says that it is bound. `found`: it comes from elsewhere, with options that we have not seen.

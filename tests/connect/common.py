@@ -72,6 +72,26 @@ class Family:
         port = server if isinstance(server, int) else server.getsockname()[1]
         client.sendto(data, self.name(address, port, self.device))
 
+    def meet(self, server, address):
+        """A client that asks `address`, and the peer that the server then hears."""
+        client = self.client()
+        self.ask(client, server, address)
+        return client, hear(server)
+
+    def expect_local(self, server, asked, when=""):
+        expect(f"{when}local address", local(server), self.seen(asked), self.seen(self.route))
+
+    def expect_answer(self, client, asked, when=""):
+        expect(f"{when}answered from", source(client), asked, self.route)
+
+    def converse(self, server, client, asked):
+        """Both directions, twice, connected. Bare, the answers come from elsewhere and the server is deaf."""
+        for _ in range(2):
+            server.send(b"answer")
+            self.expect_answer(client, asked)
+            self.ask(client, server, asked, b"more")
+            expect("hears", hears(server, 5 if SHIM else 0.3), b"more", "none")
+
 
 V4 = Family("0.0.0.0", "127.0.0.1", "127.0.0.2", "127.0.0.3")
 DUAL = Family("::", "127.0.0.1", "127.0.0.2", "127.0.0.3", mapped=True)
@@ -202,6 +222,30 @@ def veth_pair():
     await_links(["end0", "end1"])
 
 
+FAR = "203.0.113.1"
+
+
+def far_address(action):
+    """`action`: add or delete. While it is gone, nothing can be sent to it."""
+    ip("address", action, f"{FAR}/32", "dev", "lo")
+
+
+def far_client():
+    """A client at an address that can be taken away."""
+    far_address("add")
+    client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    client.bind((FAR, 0))
+    client.settimeout(5)
+    return client
+
+
+def any_ip_route():
+    """Makes each address of 2001:db8:7::/64 local by a route ("AnyIP")."""
+    addresses()
+    if not ip("-6", "route", "add", "local", "2001:db8:7::/64", "dev", "lo", may_fail=True):
+        skip("no such route here")
+
+
 def family(name):
     """The family of that name, with what it needs made in the namespace."""
     if "6" in name or name == "dual":
@@ -227,3 +271,9 @@ def in_child(work):
             os._exit(1)
         os._exit(1 if failures > before else 0)
     return os.waitpid(child, 0)[1]
+
+
+def run(tests):
+    """The test that the command line asks for, with the rest of it as arguments."""
+    tests[TOPICS[0]](*TOPICS[1:])
+    end()

@@ -6,7 +6,7 @@ import platform
 import socket
 import struct
 
-from common import LIBC, TOPICS, V4, V6, addresses, end, expect, hear, in_child, ip, skip, source
+from common import LIBC, V4, V6, any_ip_route, expect, hear, in_child, run, skip, source
 
 NUMBERS = {"x86_64": {"setsockopt": 54, "getsockopt": 55, "madvise": 28, "sendto": 44, "recvfrom": 45},
            "aarch64": {"setsockopt": 208, "getsockopt": 209, "madvise": 233, "sendto": 206, "recvfrom": 207}}
@@ -45,9 +45,7 @@ def bite(name, call, length=None):
 
 def connecting(*names):
     server = V4.server()
-    client = V4.client()
-    V4.ask(client, server, V4.first)
-    peer = hear(server)
+    client, peer = V4.meet(server, V4.first)
 
     def child():
         forbid(*names)
@@ -71,10 +69,9 @@ def options():
 def madvise():
     bite("madvise", lambda: LIBC.madvise(None, 0, 0))
     server = V4.server()
-    client = V4.client()
-    V4.ask(client, server, V4.first)
-    server.sendto(b"answer", hear(server))
-    expect("answered from", source(client), V4.first, V4.route)
+    client, peer = V4.meet(server, V4.first)
+    server.sendto(b"answer", peer)
+    V4.expect_answer(client, V4.first)
 
     def grandchild():
         server.close()
@@ -93,15 +90,11 @@ def madvise():
 
 def any_ip():
     """Is a source local by a route? The filter looks at the lengths of what is sent and received to find that out."""
-    addresses()
-    if not ip("-6", "route", "add", "local", "2001:db8:7::/64", "dev", "lo", may_fail=True):
-        skip("no such route here")
+    any_ip_route()
     for name, libc_name, length in (("sendto", "send", 48), ("recvfrom", "recv", 1052)):
         bite(name, lambda: LIBC[libc_name](-1, bytes(length), length, 0), length)  # pylint: disable=cell-var-from-loop
         server = V6.server()
-        client = V6.client()
-        V6.ask(client, server, "2001:db8:7::1")
-        peer = hear(server)
+        client, peer = V6.meet(server, "2001:db8:7::1")
 
         def child():
             forbid(name, length=length)  # pylint: disable=cell-var-from-loop
@@ -111,5 +104,4 @@ def any_ip():
         expect("the client has an answer", source(client) != "none", True)
 
 
-{"options": options, "madvise": madvise, "any_ip": any_ip}[TOPICS[0]]()
-end()
+run({"options": options, "madvise": madvise, "any_ip": any_ip})

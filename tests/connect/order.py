@@ -2,7 +2,7 @@
 """Programs that start others by vfork before, between and after the steps of a server."""
 import subprocess
 
-from common import TOPICS, V4, end, expect, hear, in_child, source
+from common import V4, expect, in_child, run
 
 
 def start_another():
@@ -13,10 +13,9 @@ def start_another():
 
 def serve(server):
     for asked in (V4.first, V4.second, V4.first):
-        client = V4.client()
-        V4.ask(client, server, asked)
-        server.sendto(b"answer", hear(server))
-        expect("answered from", source(client), asked, V4.route)
+        client, peer = V4.meet(server, asked)
+        server.sendto(b"answer", peer)
+        V4.expect_answer(client, asked)
         client.close()
 
 
@@ -73,6 +72,5 @@ def in_two_generations():
     serve(server)
 
 
-{"before_bind": before_bind, "in_forked_child": in_forked_child, "before_bind_then_fork": before_bind_then_fork,
- "in_two_generations": in_two_generations}[TOPICS[0]]()
-end()
+run({"before_bind": before_bind, "in_forked_child": in_forked_child, "before_bind_then_fork": before_bind_then_fork,
+     "in_two_generations": in_two_generations})

@@ -2,9 +2,9 @@
 //
 // A resolver's upstream: a socket for each question. Its system calls are counted by questions.sh.
 //
-//   questions FAMILY PORT SOCKETS DATAGRAMS    FAMILY 4 or 6; PORT 0 for one of the kernel's choice; to and
-//   from
-//                                              each socket go as many DATAGRAMS
+//   questions FAMILY PORT SOCKETS DATAGRAMS
+//
+// FAMILY: 4 or 6. PORT: 0 for one of the kernel's choice. Each socket sends and hears so many DATAGRAMS.
 #include "names.hpp"
 
 #include <arpa/inet.h>

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# Counts the system calls for a socket that is made for one question, bare and under the shim: at most two more for each
-# socket, none for each datagram; those that connect() takes; and those for sockets that come from another process.
+# Counts system calls, bare and under the shim. A socket that is made for one question costs at most two more, and none
+# for each datagram. A connect(), and a socket that comes from another process, have numbers of their own below.
 #
 #   questions.sh PROGRAM FAMILY PORT
 #   questions.sh PROGRAM right|steered|networks

@@ -4,7 +4,8 @@ import errno
 import socket
 import threading
 
-from common import TOPICS, SHIM, end, expect, family, hear, hears, in_child, ip, local, source
+from common import (FAR, SHIM, TOPICS, end, expect, family, far_address, far_client, hear, hears, in_child, local,
+                    source)
 
 
 def second(f, kind):
@@ -22,13 +23,13 @@ def transfer(f, kind, peer, client, asked):
     with second(f, kind) as sock:
         if kind.startswith("connected"):
             sock.connect(peer)
-            expect("local address", local(sock), f.seen(asked), f.seen(f.route))
+            f.expect_local(sock, asked)
         for _ in range(3):
             if kind.startswith("connected"):
                 sock.send(b"block")
             else:
                 sock.sendto(b"block", peer)
-            expect("answered from", source(client), asked, f.route)
+            f.expect_answer(client, asked)
             # Where it was asked, a bare connected socket does not hear.
             f.ask(client, sock, asked, b"acknowledged")
             deaf = kind.startswith("connected") and not SHIM
@@ -41,9 +42,7 @@ def answers(kind, where, name):
     server = f.server()
     print(f"port {server.getsockname()[1]}")
     for asked in (f.first, f.second, f.first):
-        client = f.client()
-        f.ask(client, server, asked)
-        peer = hear(server)
+        client, peer = f.meet(server, asked)
 
         def work():
             transfer(f, kind, peer, client, asked)  # pylint: disable=cell-var-from-loop
@@ -71,7 +70,7 @@ def not_handed_over(kind, name):
             f.ask(client, server, asked)
             peer = hear(server)
             server.sendto(b"answer", peer)
-            expect("answered from", source(client), asked, f.route)
+            f.expect_answer(client, asked)
             with second(f, kind) as sock:
                 if kind.startswith("connected"):
                     sock.connect(peer)
@@ -87,26 +86,22 @@ def not_handed_over(kind, name):
 def failed(kind):
     """What could not be sent has not asked the peer: its question is still handed over."""
     f = family("v4_secondary")
-    there = ("address", "add", "203.0.113.1/32", "dev", "lo")
-    ip(*there)
-    client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    client.bind(("203.0.113.1", 0))
-    client.settimeout(5)
+    client = far_client()
     server = f.server()
     one, other = second(f, kind), second(f, kind)
     f.ask(client, server, f.second)
     peer = hear(server)
-    ip("address", "delete", *there[2:])
+    far_address("delete")
     for send in (lambda: one.sendto(b"question", peer), lambda: other.sendmsg([b"question"], [], 0, peer)):
         try:
             send()
             expect("it fails", False, True)
         except OSError as error:
             expect("it fails", error.errno, errno.ENETUNREACH)
-    ip(*there)
+    far_address("add")
     with second(f, "unbound") as sock:
         sock.sendto(b"answer", peer)
-        expect("answered from", source(client), f.second, "203.0.113.1")
+        expect("answered from", source(client), f.second, FAR)
 
 
 if TOPICS[0] == "answered":

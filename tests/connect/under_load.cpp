@@ -12,9 +12,9 @@
 // The methods: `plain`, a program without the shim; `reference`, the least that it takes to steer, by system
 // calls; `shim`, the program's own calls. Time, and the strays that come with it, are told and not judged:
 // what is judged is the sockets' names, and the number of system calls (connect.calls).
-#include "kernel_calls.hpp"
 #include "names.hpp"
 #include "nanoseconds.hpp"
+#include "tests/kernel_calls.hpp"
 
 #include <atomic>
 #include <cmath>

@@ -27,7 +27,7 @@ class Model {
 public:
     static constexpr Addresses anywhere = ~Addresses{0};
 
-    // The address that routing chooses, and those that are there.
+    // The address that the routing table chooses.
     size_t routed = 0;
 
     void heard(size_t actor, Conversation conversation, uint64_t token, size_t asked) {
@@ -134,8 +134,8 @@ private:
     using Questions = std::vector<Question>;
     struct State {
         Questions waiting; // that nobody has answered
-        std::map<size_t, Questions>
-            read_by; // what each actor has read, and may think that it has not answered
+        // By actor: what it has read, and may think that it has not answered.
+        std::map<size_t, Questions> read_by;
         size_t newest_reader = 0;
         uint64_t newest_token = 0;
         size_t newest_asked = 0;

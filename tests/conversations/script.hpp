@@ -4,9 +4,11 @@
 //
 // All is on one host's loopback interface, in a network namespace of its own that goes with the last process
 // in it:
-//   the host      192.0.2.2 (primary), 192.0.2.3, 198.51.100.2 and 2001:db8:1::2 (primary), ::3,
-//   2001:db8:2::2 its peers     203.0.113.0/24 and 2001:db8:ffff::/64, to which the routing table chooses the
-//   primary address AnyIP routes  198.18.0.0/15 and 2001:db8:7::/64: each of these addresses is the host's
+//
+//   the host      192.0.2.2 (primary), 192.0.2.3, 198.51.100.2
+//                 2001:db8:1::2 (primary), 2001:db8:1::3, 2001:db8:2::2
+//   its peers     203.0.113.0/24, 2001:db8:ffff::/64: answered from the primary address by route
+//   AnyIP routes  198.18.0.0/15, 2001:db8:7::/64: each of these addresses is the host's
 #pragma once
 
 #include "tests/conversations/orders.hpp"

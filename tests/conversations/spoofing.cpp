@@ -170,8 +170,7 @@ void telephone(Program& program, Family family, Tally& tally) {
         }
 }
 
-// --- a program that asks others
-// ------------------------------------------------------------------------------------
+// A program that asks others.
 
 enum class Asks { unbound, bound_to_any_port, connected };
 

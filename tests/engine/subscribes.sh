@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# A client subscribes by one datagram, is sent to for longer than that counts, and subscribes again, there or at another
-# address: then what it is sent leaves from where it has asked.
+# A client subscribes by one datagram, and is sent to for longer than one question counts. Then it subscribes again, there
+# or at another address: what it is sent from then on leaves from where it has asked last.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=../lab/lab.sh
 . "$(dirname "$0")/../lab/lab.sh"

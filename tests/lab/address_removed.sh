@@ -1,9 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# An address goes away while the server runs. What the server still sends to a peer that had asked there must succeed
-# as it does without the shim, from the source that it has without the shim; and the peer's next request to another
-# address is answered from that one.
+# An address goes away while the server runs. What the server then sends to a peer that had asked there is sent as
+# without the shim, from the same source. The peer's next request, to another address, is answered from that one.
 # Usage: address_removed.sh v4|v6|dual
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lab.sh

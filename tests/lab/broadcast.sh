@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# A broadcast request is answered from where the routing table says, which is the address that the kernel names for it
-# (ipi_spec_dst) where no rule says otherwise. An oracle server says which one that is. The same client port asks other
-# addresses in between, whose memory must not decide the broadcast's answer.
+# A broadcast request is answered from where the routing table says. Where there are no rules, this is the address that
+# the kernel names for it (ipi_spec_dst), and an oracle server says which one that is. The same client port asks other
+# addresses in between: what is known of those must not decide the broadcast's answer.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lab.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lab.sh"

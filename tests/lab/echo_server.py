@@ -28,7 +28,7 @@ def arguments():
     parser.add_argument("--bind-to-device", metavar="INTERFACE")
     parser.add_argument("--join", nargs=2, action="append", default=[], metavar=("GROUP", "INTERFACE"))
     parser.add_argument("--fd", type=int, help="serve on this descriptor, which somebody else has bound")
-    parser.add_argument("--handover", metavar="LIBRARY", help="bind, wait until a datagram is queued, and then exec "
+    parser.add_argument("--exec-with", metavar="LIBRARY", help="bind, wait until a datagram is queued, and then exec "
                         "the real server with this LD_PRELOAD ('' for none)")
     parser.add_argument("--prefork", action="store_true", help="the parent receives, a forked child answers")
     parser.add_argument("--oracle", action="store_true", help="append what IP_PKTINFO says to each answer")
@@ -106,7 +106,7 @@ def prefork(server):
     return lambda data, peer: ours.send(pickle.dumps((data, peer)))
 
 
-def hand_over(server, library):
+def exec_with(server, library):
     select.select([server], [], [])
     server.set_inheritable(True)
     environment = dict(os.environ)
@@ -119,8 +119,8 @@ def hand_over(server, library):
 def main():
     options = arguments()
     server = open_socket(options)
-    if options.handover is not None:
-        hand_over(server, options.handover)
+    if options.exec_with is not None:
+        exec_with(server, options.exec_with)
     last = []
 
     def once_more(_signal, _frame):

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# What a server sends goes by a rule for its port (an interface, a mark or a user would do as well), which chooses a
-# source. The kernel's ipi_spec_dst, which names another one, knows of no such rule. The answer to a broadcast or a group
-# leaves from where it does without the shim, also to who is known at another address.
+# A rule for the server's port (an interface, a mark or a user would do as well) chooses the source of what it sends.
+# The kernel's ipi_spec_dst knows of no such rule, and names another one. The answer to a broadcast or to a group leaves
+# from where it does without the shim, also for a peer that is known at another address.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lab.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lab.sh"

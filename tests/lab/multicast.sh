@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# A multicast request is answered from where the routing table says, which is the address that the kernel names for it
-# (IPv4: ipi_spec_dst) where no rule says otherwise. IPv6 names only the group: there the answer must be the bare
-# server's, and must not get lost.
+# A multicast request is answered from where the routing table says. Where there are no rules, for IPv4 this is the
+# address that the kernel names for it (ipi_spec_dst). IPv6 names only the group: there the answer is what a bare server
+# gives, and must not get lost.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lab.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lab.sh"

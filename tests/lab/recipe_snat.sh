@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# Why rewriting the answer's source on its way out does not work: for connection tracking, request and answer are then
-# two unrelated connections, and the one that the rewriting would make is taken by the request. So the kernel changes
-# the source port as well, and no client takes an answer from another port.
+# Why it does not work to rewrite the answer's source on its way out. For connection tracking, request and answer are
+# then two connections, and the addresses and ports that the rewriting would make are the request's already. So the
+# kernel changes the source port as well, and no client takes an answer from another port.
 # Usage: recipe_snat.sh nftables|iptables
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lab.sh

@@ -4,9 +4,9 @@
 # MULTIHOME_SAME_INTERFACE: the answer leaves through the interface that the request came in on, without `ip rule`.
 # What that needs besides:
 # - The second uplink as a default route as well, so that the kernel has a next hop when it is told the interface.
-#   IPv4 takes one of any metric. IPv6 lets the interface decide only among separate routes of the same metric once
-#   the source is given (two routers that announce themselves make such routes, and nexthop objects do); between
-#   routes of different metric, or the legs of one multipath route, it does not look at the interface.
+#   IPv4 takes one of any metric. Once the source is given, IPv6 lets the interface decide only among separate routes
+#   of the same metric, as two routers that announce themselves make them, or nexthop objects. Between routes of
+#   different metric, or the legs of one multipath route, it does not look at the interface.
 # - IPv4: rp_filter=2 (loose). Strict checking drops the request itself as long as the best route to the client is
 #   through the other interface.
 # Usage: same_interface.sh v4|v6|dual

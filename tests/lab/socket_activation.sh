@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# The same by the tool that people meet it with: systemd's socket activation.
+# A socket that was bound before the shim was there (inherited.sh), as most people meet it: systemd's socket activation.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lab.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lab.sh"

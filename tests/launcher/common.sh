@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# What the launcher's tests share. ctest hands over LAUNCHER_SOURCE (the repository), LAUNCHER_LIBRARY, LAUNCHER_TOOL
+# What the launcher's tests share. ctest sets LAUNCHER_SOURCE (the repository), LAUNCHER_LIBRARY, LAUNCHER_TOOL
 # (multihomectl) and LAUNCHER_PROBES (a directory of the programs made from probe.c).
 # shellcheck shell=sh disable=SC2034 # what is set here is used where this is sourced
 set -u

@@ -8,9 +8,8 @@
 //     reply   recvfrom(), sendto(), one after the other
 //     batch   recvmmsg() of up to 64, sendmmsg() of as many
 //     drain   recvfrom() until there is nothing more, then the answers in the order of the requests
-//     pool    four threads on the one socket; requests go through a queue, are answered out of order, and
-//     never by the
-//             thread that has read them
+//     pool    four threads on the one socket; requests go through a queue, and are answered out of order,
+//             never by the thread that has read them
 //     readers two threads that read and two that answer
 
 #include <arpa/inet.h>

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash
 #
-# What the tests of multihomectl in the lab share. ctest hands over TOOLS_CTL (multihomectl), TOOLS_ECHO and TOOLS_STATIC
+# What the tests of multihomectl in the lab share. ctest sets TOOLS_CTL (multihomectl), TOOLS_ECHO and TOOLS_STATIC
 # (echo.c, linked both ways). `look -j` leaves doctor's JSON in $LAB_DIR/doctor.log.
 : "${TOOLS_CTL:?run this by ctest}" "${TOOLS_ECHO:?}" "${TOOLS_STATIC:?}"
 TOOLS_HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

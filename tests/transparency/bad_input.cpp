@@ -93,11 +93,7 @@ void pointers() {
         sending("sendmsg, header", [&] { return sendmsg(server, static_cast<msghdr*>(bad), 0); });
         sending("sendmmsg, headers", [&] { return sendmmsg(server, static_cast<mmsghdr*>(bad), 1, 0); });
         const auto sent_with = [&](auto change) {
-            msghdr header{};
-            header.msg_name = peer.get();
-            header.msg_namelen = peer.length;
-            header.msg_iov = &good;
-            header.msg_iovlen = 1;
+            msghdr header = header_for(peer, good);
             change(header);
             return sendmsg(server, &header, 0);
         };
@@ -307,9 +303,7 @@ int main(int, char** arguments) {
     peer = name_of(asking.fd());
     echo(server);
     client->ask(server);
-    char data[8];
-    Name from;
-    must(recvfrom(server, data, sizeof data, 0, from.get(), &from.length) > 0, "recvfrom");
+    say_heard(server);
     if (topic == "pointers")
         pointers();
     else if (topic == "address_ends")

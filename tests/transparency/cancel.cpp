@@ -41,11 +41,7 @@ Name heard;
 void send() {
     char data[] = "answer";
     iovec part{data, sizeof data};
-    mmsghdr message{};
-    message.msg_hdr.msg_name = heard.get();
-    message.msg_hdr.msg_namelen = heard.length;
-    message.msg_hdr.msg_iov = &part;
-    message.msg_hdr.msg_iovlen = 1;
+    mmsghdr message{header_for(heard, part), 0};
     if (call == "sendto")
         sendto(server, data, sizeof data, 0, heard.get(), heard.length);
     else if (call == "sendmsg")
@@ -150,8 +146,7 @@ int main(int, char** arguments) {
     if (call.starts_with("send")) {
         Client client;
         client.ask(server);
-        char data[64];
-        must(recvfrom(server, data, sizeof data, 0, heard.get(), &heard.length) > 0, "recvfrom");
+        heard = say_heard(server);
         cancelled_before = true;
         for (int time = 0; time < 20; ++time)
             cancel_once();

@@ -6,8 +6,8 @@
 
 #include <linux/net_tstamp.h>
 #include <netinet/udp.h>
-#include <string_view>
-#include <sys/time.h>
+#include <string>
+#include <utility>
 
 using namespace probe;
 
@@ -56,29 +56,17 @@ public:
             switch_on(client_.fd(), IPPROTO_IP, IP_RECVTTL);
             switch_on(client_.fd(), IPPROTO_IP, IP_RECVTOS);
         }
-        ask();
+        client_.ask(server_, asked_);
+        peer_ = say_heard(server_);
     }
 
     int server() const { return server_; }
 
-    void ask() {
-        client_.ask(server_, asked_);
-        char data[64];
-        peer_.length = sizeof peer_.storage;
-        must(recvfrom(server_, data, sizeof data, 0, peer_.get(), &peer_.length) > 0, "recvfrom");
-    }
-
     // Answers with these control messages, and prints what the client gets.
     void answer(const char* what, void* control, size_t length, bool source_is_chosen = false,
-                const char* text = "answer", int flags = 0) {
-        char data[256];
-        std::strcpy(data, text);
-        iovec part{data, std::strlen(data)};
-        msghdr message{};
-        message.msg_name = peer_.get();
-        message.msg_namelen = peer_.length;
-        message.msg_iov = &part;
-        message.msg_iovlen = 1;
+                std::string text = "answer", int flags = 0) {
+        iovec part{text.data(), text.size()};
+        msghdr message = header_for(peer_, part);
         message.msg_control = control;
         message.msg_controllen = length;
         const std::string before(static_cast<char*>(control), control != nullptr ? length : 0);
@@ -88,9 +76,17 @@ public:
             std::printf("the program's own control messages were changed\n");
     }
     void answer(const char* what, Control control, bool source_is_chosen = false,
-                const char* text = "answer") {
+                const std::string& text = "answer") {
         answer(what, control.data(), control.size(), source_is_chosen, text);
         answer("  unpadded", control.data(), control.unpadded(), source_is_chosen, text);
+    }
+
+    // Answers from a source that the program chooses.
+    void choose(const char* what, const in_pktinfo& source) {
+        answer(what, Control{}.add(IPPROTO_IP, IP_PKTINFO, source), true);
+    }
+    void choose(const char* what, const in6_pktinfo& source) {
+        answer(what, Control{}.add(IPPROTO_IPV6, IPV6_PKTINFO, source), true);
     }
 
     // Two datagrams of one sendmmsg(), the second one without control messages of its own.
@@ -98,12 +94,8 @@ public:
         char data[] = "answer";
         iovec part{data, 6};
         mmsghdr messages[2]{};
-        for (mmsghdr& message : messages) {
-            message.msg_hdr.msg_name = peer_.get();
-            message.msg_hdr.msg_namelen = peer_.length;
-            message.msg_hdr.msg_iov = &part;
-            message.msg_hdr.msg_iovlen = 1;
-        }
+        for (mmsghdr& message : messages)
+            message.msg_hdr = header_for(peer_, part);
         messages[0].msg_hdr.msg_control = control.data();
         messages[0].msg_hdr.msg_controllen = control.size();
         say_call("sendmmsg", [&] { return sendmmsg(server_, messages, 2, 0); });
@@ -155,14 +147,13 @@ void header_fields() {
     talk.answer("IP_TTL of 0", Control{}.add(IPPROTO_IP, IP_TTL, 0));
     talk.answer("IP_TTL of 300", Control{}.add(IPPROTO_IP, IP_TTL, 300));
     talk.answer("SO_MARK", Control{}.add(SOL_SOCKET, SO_MARK, 0));
-    Control many;
-    for (int count = 0; count < 40; ++count) // more than the shim has on its stack
-        many.add(IPPROTO_IP, IP_TTL, 10 + count);
-    talk.answer("many", many);
-    Control some;
-    for (int count = 0; count < 20; ++count)
-        some.add(IPPROTO_IP, IP_TTL, 10 + count);
-    talk.answer("some", some);
+    // 40 are more than the shim has room for on its stack.
+    for (const auto& [what, count] : {std::pair{"40 messages", 40}, std::pair{"20 messages", 20}}) {
+        Control many;
+        for (int number = 0; number < count; ++number)
+            many.add(IPPROTO_IP, IP_TTL, 10 + number);
+        talk.answer(what, many);
+    }
     talk.answer_twice(Control{}.add(IPPROTO_IP, IP_TTL, 44));
 }
 
@@ -189,9 +180,8 @@ void segmentation() {
     talk.answer("too short a length", Control{}.add(SOL_UDP, UDP_SEGMENT, static_cast<unsigned char>(5)));
     talk.answer_twice(control);
     // Too many pieces: EINVAL that has nothing to do with the source.
-    const std::string much(200, 'x');
     talk.answer("too many pieces", Control{}.add(SOL_UDP, UDP_SEGMENT, static_cast<uint16_t>(1)), false,
-                much.c_str());
+                std::string(200, 'x'));
     talk.answer("and afterwards", nullptr, 0);
 }
 
@@ -210,17 +200,16 @@ void transmission_time() {
 void own_choice() {
     Conversation talk("0.0.0.0", asked_address, client_address);
     const in_pktinfo other = from_ipv4(other_address);
-    talk.answer("chosen", Control{}.add(IPPROTO_IP, IP_PKTINFO, other), true);
-    talk.answer("left to the kernel", Control{}.add(IPPROTO_IP, IP_PKTINFO, from_ipv4("0.0.0.0")), true);
-    talk.answer("an interface alone", Control{}.add(IPPROTO_IP, IP_PKTINFO, from_ipv4("0.0.0.0", 1)), true);
+    talk.choose("chosen", other);
+    talk.choose("left to the kernel", from_ipv4("0.0.0.0"));
+    talk.choose("an interface alone", from_ipv4("0.0.0.0", 1));
     talk.answer("chosen last", Control{}.add(IPPROTO_IP, IP_TTL, 42).add(IPPROTO_IP, IP_PKTINFO, other),
                 true);
     talk.answer("chosen first", Control{}.add(IPPROTO_IP, IP_PKTINFO, other).add(IPPROTO_IP, IP_TTL, 42),
                 true);
-    talk.answer("not local", Control{}.add(IPPROTO_IP, IP_PKTINFO, from_ipv4("192.0.2.77")), true);
+    talk.choose("not local", from_ipv4("192.0.2.77"));
     talk.answer("too short", Control{}.add(IPPROTO_IP, IP_PKTINFO, 1), true);
-    talk.answer("IPv6 on an IPv4 socket",
-                Control{}.add(IPPROTO_IPV6, IPV6_PKTINFO, from_ipv6("::ffff:127.0.0.3")), true);
+    talk.choose("IPv6 on an IPv4 socket", from_ipv6("::ffff:127.0.0.3"));
     // The choice is for that one datagram.
     talk.answer("not chosen", nullptr, 0);
 }
@@ -229,20 +218,18 @@ void own_choice6() {
     own_namespace();
     Conversation talk("::", "fd00::2", "fd00::4");
     const in6_pktinfo other = from_ipv6("fd00::3");
-    talk.answer("chosen", Control{}.add(IPPROTO_IPV6, IPV6_PKTINFO, other), true);
+    talk.choose("chosen", other);
     talk.answer("IPV6_2292PKTINFO", Control{}.add(IPPROTO_IPV6, 2, other), true);
-    talk.answer("left to the kernel", Control{}.add(IPPROTO_IPV6, IPV6_PKTINFO, from_ipv6("::")), true);
-    talk.answer("not local", Control{}.add(IPPROTO_IPV6, IPV6_PKTINFO, from_ipv6("2001:db8::77")), true);
+    talk.choose("left to the kernel", from_ipv6("::"));
+    talk.choose("not local", from_ipv6("2001:db8::77"));
     // A choice for all datagrams (RFC 3542, 6.2), as far as this kernel follows it.
     must(setsockopt(talk.server(), IPPROTO_IPV6, IPV6_PKTINFO, &other, sizeof other) == 0, "IPV6_PKTINFO");
     const in6_pktinfo none{};
     must(setsockopt(talk.server(), IPPROTO_IPV6, IPV6_PKTINFO, &none, sizeof none) == 0, "IPV6_PKTINFO");
     talk.answer("not chosen", nullptr, 0);
     Conversation mapped("::", asked_address, client_address);
-    mapped.answer("v4-mapped", Control{}.add(IPPROTO_IPV6, IPV6_PKTINFO, from_ipv6("::ffff:127.0.0.3")),
-                  true);
-    mapped.answer("IPv4 on an IPv6 socket", Control{}.add(IPPROTO_IP, IP_PKTINFO, from_ipv4(other_address)),
-                  true);
+    mapped.choose("v4-mapped", from_ipv6("::ffff:127.0.0.3"));
+    mapped.choose("IPv4 on an IPv6 socket", from_ipv4(other_address));
     mapped.answer("not chosen", nullptr, 0);
 }
 
@@ -272,155 +259,14 @@ void garbage() {
     talk.answer("MSG_OOB", nullptr, 0, false, "answer", MSG_OOB);
 }
 
-// Two clients are answered at once, the second one from an address of a local route, which the kernel takes
-// for a source only where the socket may be bound to any address.
-void any_ip_in_batch() {
-    own_namespace();
-    if (std::system("ip -6 route add local fd00:7::/64 dev lo") != 0)
-        skip("ip(8) cannot add a route");
-    const int server = bound("::");
-    for (int round = 0; round < 2; ++round) {
-        const char* asked[] = {"fd00::2", round == 0 ? "fd00:7::5" : "fd00:7::6"};
-        Client clients[] = {Client("fd00::4"), Client("fd00::4")};
-        for (int number = 0; number < 2; ++number)
-            clients[number].ask(server, asked[number]);
-        mmsghdr batch[2]{};
-        iovec parts[2];
-        Name names[2];
-        char data[2][16];
-        for (int number = 0; number < 2; ++number) {
-            parts[number] = {data[number], sizeof data[number]};
-            batch[number].msg_hdr.msg_name = names[number].get();
-            batch[number].msg_hdr.msg_namelen = names[number].length;
-            batch[number].msg_hdr.msg_iov = &parts[number];
-            batch[number].msg_hdr.msg_iovlen = 1;
-        }
-        say("recvmmsg", recvmmsg(server, batch, 2, 0, nullptr));
-        say_call("sendmmsg", [&] { return sendmmsg(server, batch, 2, 0); });
-        for (int number = 0; number < 2; ++number)
-            clients[number].print_answer(asked[number]);
-    }
-}
-
-// By sendto(), sendmsg(), or sendmmsg().
-constexpr int send_calls = 3;
-long send_nothing(int call, int fd, const Name& to) {
-    if (call == 0)
-        return sendto(fd, "", 0, 0, to.get(), to.length);
-    mmsghdr message{};
-    message.msg_hdr.msg_name = const_cast<sockaddr*>(to.get());
-    message.msg_hdr.msg_namelen = to.length;
-    return call == 1 ? sendmsg(fd, &message.msg_hdr, 0) : sendmmsg(fd, &message, 1, 0);
-}
-
-Name receive_nothing(int server) {
-    Name peer;
-    char data[8];
-    say_call("recvfrom", [&] { return recvfrom(server, data, sizeof data, 0, peer.get(), &peer.length); });
-    return peer;
-}
-
-// Datagrams without a byte: the result is 0, and no failure, also where it takes a second call to send them.
-void empty() {
-    own_namespace();
-    if (std::system("ip -6 route add local fd00:7::/64 dev lo") != 0)
-        skip("ip(8) cannot add a route");
-    for (int call = 0; call < send_calls; ++call) {
-        std::printf("call %d\n", call);
-        // Another one for each call: the first answer from an address of a local route changes an option.
-        const int server = bound("::");
-        Client client("fd00::4");
-        for (const char* asked : {"fd00:7::5", "fd00::2", "fd00::2", "fd00::2"}) {
-            client.ask(server, asked, "");
-            const Name peer = receive_nothing(server);
-            say_call("answer", [&] { return send_nothing(call, server, peer); });
-            client.print_answer(asked);
-        }
-        close(server);
-    }
-    // The address is gone when they are answered.
-    const int server = bound("::");
-    Client clients[send_calls] = {Client("fd00::4"), Client("fd00::4"), Client("fd00::4")};
-    Name peers[send_calls];
-    for (int call = 0; call < send_calls; ++call) {
-        clients[call].ask(server, "fd00::2", "");
-        peers[call] = receive_nothing(server);
-    }
-    remove_address("fd00::2");
-    for (int call = 0; call < send_calls; ++call) {
-        say_call("answer", [&] { return send_nothing(call, server, peers[call]); });
-        std::printf("answered from %s\n", clients[call].hear().c_str());
-    }
-}
-
-// A batch stops where the kernel says nothing of the reason: at a signal, or at a part that does not fit into
-// the datagram that is being put together. Something waits to be sent meanwhile, to a neighbour who does not
-// answer.
-void stopped() {
-    own_namespace();
-    if (std::system("ip link add one type veth peer name other && ip link set one up && "
-                    "ip link set other up && ip address add 192.0.2.1/24 dev one") != 0)
-        skip("ip(8) cannot make a veth pair");
-    const int server = bound("0.0.0.0");
-    Client client;
-    client.ask(server);
-    static char data[60'000];
-    Name peer;
-    say("recvfrom", recvfrom(server, data, sizeof data, 0, peer.get(), &peer.length));
-    Name nobody("192.0.2.77", htons(9));
-    constexpr unsigned count = 64;
-    iovec parts[count];
-    mmsghdr batch[count]{};
-    const auto prepare = [&](unsigned number, Name& name, size_t length) {
-        parts[number] = {data, length};
-        batch[number].msg_hdr = {name.get(), name.length, &parts[number], 1, nullptr, 0, 0};
-    };
-    say("to nobody", sendto(server, data, 1, 0, nobody.get(), nobody.length));
-    for (unsigned number = 0; number < 3; ++number)
-        prepare(number, peer, number == 0 ? 1 : sizeof data);
-    say_call("MSG_MORE", [&] { return sendmmsg(server, batch, 3, MSG_MORE); });
-    switch_on(server, IPPROTO_UDP, UDP_CORK);
-    say_call("UDP_CORK", [&] { return sendmmsg(server, batch, 3, 0); });
-    switch_on(server, IPPROTO_UDP, UDP_CORK, 0);
-
-    switch_on(server, SOL_SOCKET, SO_SNDBUF, 8192);
-    for (unsigned number = 0; number < count; ++number)
-        prepare(number, number % 2 != 0 ? peer : nobody, 1000);
-    struct sigaction action {};
-    action.sa_handler = [](int) {};
-    must(sigaction(SIGALRM, &action, nullptr) == 0, "sigaction");
-    const itimerval soon{{0, 0}, {0, 500'000}};
-    must(setitimer(ITIMER_REAL, &soon, nullptr) == 0, "setitimer");
-    say_call("a signal", [&] { return sendmmsg(server, batch, count, 0); });
-    say_call("without waiting", [&] { return sendmmsg(server, batch + 1, count - 1, MSG_DONTWAIT); });
-    client.print_answer();
-}
-
 } // namespace
 
 int main(int, char** arguments) {
-    const std::string_view topic = arguments[1];
-    if (topic == "ttl_tos")
-        header_fields();
-    else if (topic == "hoplimit_tclass")
-        header_fields6();
-    else if (topic == "segment")
-        segmentation();
-    else if (topic == "txtime")
-        transmission_time();
-    else if (topic == "own_choice")
-        own_choice();
-    else if (topic == "own_choice6")
-        own_choice6();
-    else if (topic == "garbage")
-        garbage();
-    else if (topic == "any_ip_in_batch")
-        any_ip_in_batch();
-    else if (topic == "empty")
-        empty();
-    else if (topic == "stopped")
-        stopped();
-    else
-        return 2;
-    return 0;
+    return run_topic(arguments[1], {{"ttl_tos", header_fields},
+                                    {"hoplimit_tclass", header_fields6},
+                                    {"segment", segmentation},
+                                    {"txtime", transmission_time},
+                                    {"own_choice", own_choice},
+                                    {"own_choice6", own_choice6},
+                                    {"garbage", garbage}});
 }

@@ -26,9 +26,8 @@ void look(const char* what, int server, bool may_be_shimmed = true) {
     Client client;
     client.ask(server);
     Message message(256);
-    message.print(recvmsg(server, &message.header, 0));
-    const auto* peer = reinterpret_cast<const sockaddr*>(&message.name);
-    sendto(server, "answer", 6, 0, peer, message.header.msg_namelen);
+    message.show(server);
+    message.answer(server);
     if (may_be_shimmed)
         client.print_answer();
     else
@@ -42,14 +41,11 @@ int inherited(std::string_view role) {
     const int server = role == "activated" ? 3 : 50;
     if (role == "bare_child") {
         // With the shim on the other side the packet information stays on, which recvfrom() does not show.
-        char data[64];
-        Name peer;
-        say("recvfrom", recvfrom(server, data, sizeof data, 0, peer.get(), &peer.length));
-        say("sendto", sendto(server, data, 1, 0, peer.get(), peer.length));
+        say_answered(server, say_heard(server));
         return 0;
     }
     Message message(256);
-    message.print(recvmsg(server, &message.header, 0));
+    message.show(server);
     for (int time = 0; time < 2; ++time)
         look("inherited", server);
     int value = 0;

@@ -76,7 +76,7 @@ void with_others() {
     Message message(200);
     Client client;
     client.ask(server);
-    message.print(recvmsg(server, &message.header, 0));
+    message.show(server);
 }
 
 // A library that was opened with RTLD_DEEPBIND calls libc directly: it works as it does without the shim, on

@@ -2,9 +2,7 @@
 //
 // Point 2: the options that the shim needs for itself answer as the program has set them.
 #include "tests/transparency/probe.hpp"
-
-#include <dlfcn.h>
-#include <string_view>
+#include "tests/transparency/unseen.hpp"
 
 #ifndef IP_BIND_ADDRESS_NO_PORT
 #define IP_BIND_ADDRESS_NO_PORT 24
@@ -61,11 +59,7 @@ void show_datagram(int server, const char* asked = asked_address, const char* cl
     Client client(client_at);
     client.ask(server, asked);
     Message message(256);
-    const long received = recvmsg(server, &message.header, 0);
-    message.print(received);
-    sendto(server, "answer", 6, 0, reinterpret_cast<const sockaddr*>(&message.name),
-           message.header.msg_namelen);
-    client.print_answer(asked);
+    show_and_answer(server, client, asked, message);
 }
 
 long set(int fd, const Option& option, int value) {
@@ -82,6 +76,7 @@ void exchange(int server, bool six) {
 
 // Each option switched on and off again, before and after bind(), with all the others watched.
 void on_and_off(const char* address) {
+    own_namespace();
     const bool six = std::strchr(address, ':') != nullptr;
     for (const Option& option : all_options) {
         if (option.number == IP_MULTICAST_IF)
@@ -134,6 +129,8 @@ void together() {
 
 // Every length that a value can be given or asked for with.
 void lengths(const char* address) {
+    if (std::strchr(address, ':') != nullptr)
+        own_namespace();
     const int server = bound(address);
     echo(server);
     for (const Option& option : all_options)
@@ -207,8 +204,7 @@ void own_use() {
     for (const char* asked : {asked_address, other_address}) {
         client.ask(server, asked);
         Message message(256);
-        const long received = recvmsg(server, &message.header, 0);
-        message.print(received);
+        message.show(server);
         message.header.msg_flags = 0;
         say("sendmsg", sendmsg(server, &message.header, 0)); // with the control messages as they came
         std::printf("chosen: from=%s\n", client.hear().c_str());
@@ -264,8 +260,7 @@ void port_0() {
     std::printf("from port %d\n", peer.port());
     say("sendto", sendto(server, "answer", 6, 0, peer.get(), peer.length));
     // As the kernel has it.
-    void* libc = dlopen("libc.so.6", RTLD_NOW | RTLD_NOLOAD);
-    auto* unseen_getsockopt = reinterpret_cast<decltype(&getsockopt)>(dlsym(libc, "getsockopt"));
+    auto* unseen_getsockopt = unseen<decltype(getsockopt)>("getsockopt");
     int free_bind = -1;
     socklen_t length = sizeof free_bind;
     must(unseen_getsockopt(server, IPPROTO_IPV6, 78, &free_bind, &length) == 0, "IPV6_FREEBIND");
@@ -276,32 +271,14 @@ void port_0() {
 } // namespace
 
 int main(int, char** arguments) {
-    const std::string_view topic = arguments[1];
-    if (topic == "on_and_off") {
-        own_namespace();
-        on_and_off("0.0.0.0");
-    } else if (topic == "on_and_off6") {
-        own_namespace();
-        on_and_off("::");
-    } else if (topic == "together") {
-        together();
-    } else if (topic == "lengths") {
-        lengths("0.0.0.0");
-    } else if (topic == "lengths6") {
-        own_namespace();
-        lengths("::");
-    } else if (topic == "elsewhere") {
-        elsewhere();
-    } else if (topic == "copies") {
-        copies();
-    } else if (topic == "own_use") {
-        own_use();
-    } else if (topic == "connected") {
-        connected();
-    } else if (topic == "port_0") {
-        port_0();
-    } else {
-        return 2;
-    }
-    return 0;
+    return run_topic(arguments[1], {{"on_and_off", [] { on_and_off("0.0.0.0"); }},
+                                    {"on_and_off6", [] { on_and_off("::"); }},
+                                    {"together", together},
+                                    {"lengths", [] { lengths("0.0.0.0"); }},
+                                    {"lengths6", [] { lengths("::"); }},
+                                    {"elsewhere", elsewhere},
+                                    {"copies", copies},
+                                    {"own_use", own_use},
+                                    {"connected", connected},
+                                    {"port_0", port_0}});
 }

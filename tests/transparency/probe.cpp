@@ -39,6 +39,15 @@ void skip(const char* reason) {
     std::exit(77);
 }
 
+int run_topic(std::string_view name, std::initializer_list<Topic> topics) {
+    for (const Topic& topic : topics)
+        if (topic.name == name) {
+            topic.run();
+            return 0;
+        }
+    return 2;
+}
+
 void must(bool condition, const char* what) {
     if (condition)
         return;
@@ -89,6 +98,10 @@ Name name_of(int fd) {
     return name;
 }
 
+msghdr header_for(Name& name, iovec& part) {
+    return {name.get(), name.length, &part, 1, nullptr, 0, 0};
+}
+
 int bound(const char* address) {
     const Name name(address, 0);
     const int fd = socket(name.storage.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -126,6 +139,17 @@ std::string Client::hear(int milliseconds) {
 
 void Client::print_answer(const char* asked) {
     std::printf("answer asked=%s from=%s\n", asked, hear().c_str());
+}
+
+Name say_heard(int server) {
+    char data[64];
+    Name peer;
+    say_call("recvfrom", [&] { return recvfrom(server, data, sizeof data, 0, peer.get(), &peer.length); });
+    return peer;
+}
+
+void say_answered(int server, const Name& peer) {
+    say_call("sendto", [&] { return sendto(server, "answer", 6, 0, peer.get(), peer.length); });
 }
 
 void echo(int receiver, int sender, const char* asked, const char* client_at) {
@@ -248,21 +272,43 @@ void Message::print(long result) const {
     std::printf("\n");
 }
 
+void Message::show(int fd, int flags) {
+    print(recvmsg(fd, &header, flags));
+}
+
+ssize_t Message::answer(int fd) const {
+    return sendto(fd, "answer", 6, 0, reinterpret_cast<const sockaddr*>(&name), header.msg_namelen);
+}
+
+void show_and_answer(int server, Client& client, const char* asked, Message& message, int flags) {
+    message.show(server, flags);
+    message.answer(server);
+    client.print_answer(asked);
+}
+
+void say_packet_information(int fd) {
+    int value = -1;
+    socklen_t length = sizeof value;
+    say("IP_PKTINFO", getsockopt(fd, IPPROTO_IP, IP_PKTINFO, &value, &length));
+    std::printf("is %d\n", value);
+}
+
 void look(const char* what, int receiver, int sender) {
     std::printf("%s\n", what);
-    for (const int fd : {receiver, sender}) {
-        int value = -1;
-        socklen_t length = sizeof value;
-        say("IP_PKTINFO", getsockopt(fd, IPPROTO_IP, IP_PKTINFO, &value, &length));
-        std::printf("is %d\n", value);
-    }
+    for (const int fd : {receiver, sender})
+        say_packet_information(fd);
     Client client;
     client.ask(receiver);
     Message message(256);
-    message.print(recvmsg(receiver, &message.header, 0));
-    const auto* peer = reinterpret_cast<const sockaddr*>(&message.name);
-    say("sendto", sendto(sender, "answer", 6, 0, peer, message.header.msg_namelen));
+    message.show(receiver);
+    say("sendto", message.answer(sender));
     client.print_answer();
+}
+
+int server_in_use() {
+    const int server = bound("0.0.0.0");
+    look("before", server, server);
+    return server;
 }
 
 const char* receive_call_name(int number) {
@@ -276,10 +322,7 @@ long receive_by(int number, int fd, Name& peer) {
         return recvfrom(fd, data, sizeof data, 0, peer.get(), &peer.length);
     iovec part{data, sizeof data};
     mmsghdr message{};
-    message.msg_hdr.msg_name = peer.get();
-    message.msg_hdr.msg_namelen = peer.length;
-    message.msg_hdr.msg_iov = &part;
-    message.msg_hdr.msg_iovlen = 1;
+    message.msg_hdr = header_for(peer, part);
     const long result =
         number == 1 ? recvmsg(fd, &message.msg_hdr, 0) : recvmmsg(fd, &message, 1, 0, nullptr);
     peer.length = message.msg_hdr.msg_namelen;

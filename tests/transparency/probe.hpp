@@ -15,9 +15,11 @@
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <initializer_list>
 #include <netinet/in.h>
 #include <poll.h>
 #include <string>
+#include <string_view>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <vector>
@@ -31,6 +33,12 @@ constexpr const char* client_address = "127.0.0.4";
 
 // compare.sh looks for this.
 [[noreturn]] void skip(const char* reason);
+// Runs the topic of that name. What main() returns: 2 where there is none.
+struct Topic {
+    std::string_view name;
+    void (*run)();
+};
+int run_topic(std::string_view name, std::initializer_list<Topic> topics);
 // For what has to work so that the probe can do its work.
 void must(bool condition, const char* what);
 
@@ -62,6 +70,8 @@ struct Name {
 };
 
 Name name_of(int fd);
+// For a message to or from `name`, with the data of `part` and no control messages.
+msghdr header_for(Name& name, iovec& part);
 
 // A UDP socket bound to `address` and a free port: "0.0.0.0" and "::" are servers, others clients.
 int bound(const char* address);
@@ -91,6 +101,11 @@ private:
     int fd_;
 };
 
+// recvfrom(), with its result printed: where the datagram is from.
+Name say_heard(int server);
+// sendto(), with its result printed.
+void say_answered(int server, const Name& peer);
+
 // One question, received and answered with recvfrom() and sendto() on (possibly different) descriptors of a
 // server.
 void echo(int receiver, int sender, const char* asked = asked_address, const char* client = client_address);
@@ -108,6 +123,17 @@ void own_namespace();
 // Takes one of those away again.
 void remove_address(const char* address);
 
+// Where a server is bound, which two of its addresses are asked, and by whom: on the loopback interface or in
+// own_namespace().
+struct Addresses {
+    const char* server;
+    const char* asked;
+    const char* other;
+    const char* client;
+};
+inline constexpr Addresses ipv4_addresses{"0.0.0.0", asked_address, other_address, client_address};
+inline constexpr Addresses ipv6_addresses{"::", "fd00::2", "fd00::3", "fd00::4"};
+
 // A receive buffer for recvmsg(), all of whose bytes are known before the call, so that print() shows each
 // byte that was written.
 struct Message {
@@ -122,10 +148,21 @@ struct Message {
     void prepare(long control_room);
     // Everything that the kernel may have changed. Values that differ from run to run are masked.
     void print(long result) const;
+    // Receives by recvmsg(), and prints.
+    void show(int fd, int flags = 0);
+    // Answers whoever sent it.
+    ssize_t answer(int fd) const;
 };
 
+// Receives one question and prints all that came with it, then answers it.
+void show_and_answer(int server, Client& client, const char* asked, Message& message, int flags = 0);
+
+// What the program sees of IP_PKTINFO.
+void say_packet_information(int fd);
 // The whole view of a UDP server: what its options say, what a datagram brings, where the answer leaves from.
 void look(const char* what, int receiver, int sender);
+// A server that has been looked at.
+int server_in_use();
 
 // The receive calls that blocked threads are cancelled in, and others are tried with, by number.
 constexpr int receive_calls = 3;

@@ -96,11 +96,9 @@ void by_small_numbers(int server) {
             for (const char* asked : {"fd00::2", "fd00::2", "fd00::2", address_with_small_first_half,
                                       "fd00::2", "fd00::2", address_with_small_second_half, "fd00::2"}) {
                 client.ask(server, asked);
-                Name peer;
-                char data[64];
-                say("recvfrom", recvfrom(server, data, sizeof data, 0, peer.get(), &peer.length));
+                const Name peer = say_heard(server);
                 std::printf("name of %u bytes\n", static_cast<unsigned>(peer.length));
-                say("sendto", sendto(server, "answer", 6, 0, peer.get(), peer.length));
+                say_answered(server, peer);
                 client.print_answer(asked);
             }
         }

@@ -27,9 +27,8 @@ void look(int server) {
         Client client;
         client.ask(server);
         Message message(room);
-        message.print(recvmsg(server, &message.header, 0));
-        const auto* peer = reinterpret_cast<const sockaddr*>(&message.name);
-        say("sendto", sendto(server, "answer", 6, 0, peer, message.header.msg_namelen));
+        message.show(server);
+        say("sendto", message.answer(server));
         std::printf("answered: %s\n", client.hear() != "nobody" ? "yes" : "no");
     }
 }

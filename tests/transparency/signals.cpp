@@ -30,13 +30,7 @@ void handle(int) {
     char data[64];
     for (int call = first_call; call < receive_calls; ++call) {
         iovec part{data, sizeof data};
-        mmsghdr messages[2]{};
-        for (mmsghdr& message : messages) {
-            message.msg_hdr.msg_name = peer.get();
-            message.msg_hdr.msg_namelen = peer.length;
-            message.msg_hdr.msg_iov = &part;
-            message.msg_hdr.msg_iovlen = 1;
-        }
+        mmsghdr messages[2]{{header_for(peer, part), 0}, {header_for(peer, part), 0}};
         peer.length = sizeof peer.storage;
         const long received =
             call == 0   ? recvfrom(handled_server, data, sizeof data, MSG_DONTWAIT, peer.get(), &peer.length)

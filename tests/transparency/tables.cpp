@@ -7,7 +7,6 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <string_view>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -78,8 +77,7 @@ private:
 };
 
 void taken() {
-    const int server = bound("0.0.0.0");
-    look("before", server, server);
+    const int server = server_in_use();
     {
         const Owner owner(server);
         const int copy = owner.take();
@@ -107,7 +105,7 @@ void taken() {
     client.ask(brought, "127.0.0.9");
     switch_on(brought, IPPROTO_IP, IP_PKTINFO);
     Message message(256);
-    message.print(recvmsg(brought, &message.header, 0));
+    message.show(brought);
 }
 
 // glibc has it since 2.36.
@@ -125,10 +123,9 @@ void* close_elsewhere(void*) {
 }
 
 void own_table() {
-    const int server = bound("0.0.0.0");
+    const int server = server_in_use();
     const int asking = bound("0.0.0.0");
     switch_on(asking, IPPROTO_IP, IP_PKTINFO);
-    look("before", server, server);
     look("before, asking", asking, asking);
     pthread_t thread{};
     must(pthread_create(&thread, nullptr, close_elsewhere, nullptr) == 0, "pthread_create");
@@ -140,14 +137,7 @@ void own_table() {
 } // namespace
 
 int main(int, char** arguments) {
-    const std::string_view topic = arguments[1];
-    if (topic == "pidfd_getfd")
-        taken();
-    else if (topic == "pidfd_getfd_function")
-        taken_by_function();
-    else if (topic == "own_table")
-        own_table();
-    else
-        return 2;
-    return 0;
+    return run_topic(
+        arguments[1],
+        {{"pidfd_getfd", taken}, {"pidfd_getfd_function", taken_by_function}, {"own_table", own_table}});
 }

@@ -151,7 +151,8 @@ void by_clone(int flags) {
     int status = -1;
     must(waitpid(child, &status, 0) == child, "waitpid");
     say("its status", status);
-    // Where the descriptors are shared the server is closed by now.
+    // Where the descriptors are shared the server is closed by now. Where the memory alone is shared, the
+    // value shows that the option is on (multihome(7), LIMITS).
     int value = 0;
     socklen_t length = sizeof value;
     say("IP_PKTINFO", getsockopt(server, IPPROTO_IP, IP_PKTINFO, &value, &length));

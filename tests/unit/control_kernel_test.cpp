@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// hand_over() against this machine's kernel: the same datagram is looked at (MSG_PEEK) with our packet
-// information switched on and all the room it needs, which hand_over() then turns into the program's view,
-// and with it switched off and the program's own buffer, which is what the program would have seen. Both must
-// be the same to the last byte.
+// copy_visible() against this machine's kernel. The same datagram is read twice. First it is looked at
+// (MSG_PEEK) with our packet information on and all the room it needs: copy_visible() turns that into the
+// program's view. Then our option is off, and the kernel fills the program's own buffer. Both must be the
+// same to the last byte.
 
 #include "shim/base/control.hpp"
 
@@ -107,23 +107,23 @@ void compare(const Datagram& datagram, const std::vector<Option>& hidden, unsign
         const View expected = datagram.look(room);
         View ours;
         ours.length =
-            control::hand_over(all.buffer.data(), all.length, hide, ours.buffer.data(), room, ours.flags);
+            control::copy_visible(all.buffer.data(), all.length, hide, ours.buffer.data(), room, ours.flags);
         check_same(ours, expected);
 
         // A buffer at an odd address, and none at all although there is a length.
         View unaligned;
-        unaligned.length = control::hand_over(all.buffer.data(), all.length, hide,
-                                              unaligned.buffer.data() + 3, room, unaligned.flags);
+        unaligned.length = control::copy_visible(all.buffer.data(), all.length, hide,
+                                                 unaligned.buffer.data() + 3, room, unaligned.flags);
         check_same(unaligned, datagram.look(room, 3));
         View none;
-        none.length = control::hand_over(all.buffer.data(), all.length, hide, nullptr, room, none.flags);
+        none.length = control::copy_visible(all.buffer.data(), all.length, hide, nullptr, room, none.flags);
         check_same(none, datagram.look(room, 0, false));
 
         // In place: what lies behind the end is nobody's business.
         View in_place = all;
         in_place.flags = 0;
-        in_place.length = control::hand_over(in_place.buffer.data(), all.length, hide, in_place.buffer.data(),
-                                             room, in_place.flags);
+        in_place.length = control::copy_visible(in_place.buffer.data(), all.length, hide,
+                                                in_place.buffer.data(), room, in_place.flags);
         REQUIRE(in_place.length == expected.length);
         CHECK((in_place.flags & MSG_CTRUNC) == (expected.flags & MSG_CTRUNC));
         for (size_t at = 0; at < expected.length; ++at)

@@ -150,8 +150,8 @@ TEST_CASE("a message that reaches into memory which cannot be written is left ou
         CAPTURE(writable);
         ControlBuffer target;
         int flags = 0;
-        const size_t length = control::hand_over(source.data(), source.length(), control::none, target.data(),
-                                                 source.length(), flags, writable);
+        const size_t length = control::copy_visible(source.data(), source.length(), control::none,
+                                                    target.data(), source.length(), flags, writable);
         size_t expected = 0;
         for (const size_t end : {CMSG_LEN(sizeof(int)), CMSG_SPACE(sizeof(int)) + CMSG_LEN(sizeof(int))})
             if (writable >= end)

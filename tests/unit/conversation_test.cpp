@@ -135,10 +135,10 @@ TEST_CASE("an unanswered question counts for its time and no longer") {
         const Lifetimes times{question, 480};
         Story story{times};
         story.hear(x).wait(question);
-        CHECK(story.counts());
+        CHECK(story.is_alive());
         CHECK(Story{story}.speak() == x);
         story.wait(1);
-        CHECK_FALSE(story.counts());
+        CHECK_FALSE(story.is_alive());
         // Then the program goes on to speak, and whoever comes back there has asked twice.
         CHECK(story.speak() == local_by_route);
         CHECK(story.state() == Conversation::lapsed(x, story.now()));
@@ -187,8 +187,8 @@ TEST_CASE("a peer whose question has lapsed is at home nowhere when it asks else
 TEST_CASE("a question that is heard once more begins its time anew") {
     Story story = asked(x);
     story.wait(lifetimes.question).hear(x).wait(lifetimes.question);
-    CHECK(story.counts());
-    CHECK_FALSE(story.wait(1).counts());
+    CHECK(story.is_alive());
+    CHECK_FALSE(story.wait(1).is_alive());
     // One whose time has run out is no answer's question.
     story = asked(x).wait(lifetimes.question + 1).hear(x);
     CHECK(is(story, Kind::question, x));
@@ -197,7 +197,7 @@ TEST_CASE("a question that is heard once more begins its time anew") {
 
 TEST_CASE("a question that was answered is believed for good") {
     Story story = asked(x).answer(x).wait(lifetimes.question + 1);
-    CHECK(story.counts());
+    CHECK(story.is_alive());
     CHECK(story.speak() == x);
     CHECK(is(story.wait(10'000).hear(x), Kind::known, x));
 }
@@ -205,9 +205,9 @@ TEST_CASE("a question that was answered is believed for good") {
 TEST_CASE("a question answered once and followed by many sends is not believed after its time") {
     Story story = asked(x).answer(x);
     CHECK(story.speak() == x);
-    CHECK(story.wait(lifetimes.question + 1).counts()); // two datagrams
+    CHECK(story.wait(lifetimes.question + 1).is_alive()); // two datagrams
     CHECK(story.speak() == x);
-    CHECK_FALSE(story.counts()); // three: the program goes on without hearing from the peer
+    CHECK_FALSE(story.is_alive()); // three: the program goes on without hearing from the peer
     CHECK(story.speak() == local_by_route);
     CHECK(story.kind() == Kind::spoke_first);
 
@@ -217,7 +217,7 @@ TEST_CASE("a question answered once and followed by many sends is not believed a
         REQUIRE(story.speak() == x);
     CHECK(is(Story{story}.hear(x), Kind::known, x));
     // Also to answer it is no more than to send.
-    CHECK_FALSE(asked(x).answer(x).answer(x).answer(x).answer(x).wait(lifetimes.question + 1).counts());
+    CHECK_FALSE(asked(x).answer(x).answer(x).answer(x).answer(x).wait(lifetimes.question + 1).is_alive());
     // And when it is heard after that, that is a first question.
     story.wait(lifetimes.question + 1).hear(x);
     CHECK(is(story, Kind::question, x));
@@ -235,8 +235,8 @@ TEST_CASE("we spoke first, as long as we go on speaking or are spoken to") {
     }
     SUBCASE("after 120 s of silence whoever is heard has asked") {
         story.wait(lifetimes.spoke_first);
-        CHECK(story.counts());
-        CHECK_FALSE(story.wait(1).counts());
+        CHECK(story.is_alive());
+        CHECK_FALSE(story.wait(1).is_alive());
         story.hear(x);
         for (const bool by_reader : {true, false}) {
             Story answered = story;
@@ -279,7 +279,7 @@ TEST_CASE("we spoke first, as long as we go on speaking or are spoken to") {
 
 TEST_CASE("a known peer stays known whatever time passes") {
     Story story = known(x).wait(1 << 20);
-    CHECK(story.counts());
+    CHECK(story.is_alive());
     CHECK(story.speak() == x);
     CHECK(is(story.hear(x), Kind::known, x));
 }
@@ -399,7 +399,7 @@ TEST_CASE("a moving peer's question counts for its time, give or take a half") {
             CHECK(Story{story}.wait(question).speak(true) == y);
             CHECK(Story{story}.wait(question + question / 2).speak(true) == x);
             CHECK(Story{story}.wait(2 * question).speak(true) == x);
-            CHECK_FALSE(Story{story}.wait(3 * question).counts());
+            CHECK_FALSE(Story{story}.wait(3 * question).is_alive());
         }
 }
 

@@ -74,12 +74,12 @@ TEST_CASE("what has run out stays so for as long again, even with the longest ti
                                          known.heard(y, begin, times)}) {
             CAPTURE(state.kind());
             Ticks later = 0;
-            while (state.counts(begin + later, times))
+            while (state.is_alive(begin + later, times))
                 ++later;
             CHECK(later >= longest);
             CHECK(later <= longest + longest / 2 + 1); // the time of a moving one has halves
             for (; later <= 2 * longest; ++later)
-                REQUIRE_FALSE(state.counts(begin + later, times));
+                REQUIRE_FALSE(state.is_alive(begin + later, times));
         }
     }
 }

@@ -92,7 +92,7 @@ public:
 
     ExploredMemory() : locals_(std::make_unique<Locals>()) {
         for (unsigned number = 0; number < addresses; ++number)
-            indexes_[number] = locals_->number_of(local_address(number)).index;
+            indexes_[number] = locals_->index_of(local_address(number)).index;
     }
 
     Table table() const { return {&bucket_, 0, locals_.get(), Lifetimes{}}; }

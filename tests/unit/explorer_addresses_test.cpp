@@ -40,7 +40,7 @@ public:
         flood(memory.locals());
         const Memory rehearsal;
         flood(rehearsal.locals());
-        slot = rehearsal.locals().number_of(first).index;
+        slot = rehearsal.locals().index_of(first).index;
         old = memory.locals().at(slot);
         old_salt = memory.locals().salt(slot);
     }
@@ -54,11 +54,11 @@ public:
     void learn(uint64_t hash, const Local& local) const {
         Memory::Table table = memory.table();
         const Memory::Table::Entry found = table.find(hash);
-        const Memory::Locals::Number number = locals().number_of(local, found.state().first_index());
-        if (number.index == local_by_route)
+        const Memory::Locals::SaltedIndex salted = locals().index_of(local, found.state().first_index());
+        if (salted.index == local_by_route)
             return;
-        table.hear(hash, number.index, start, found);
-        if (!locals().is_still(number))
+        table.hear(hash, salted.index, start, found);
+        if (!locals().is_still(salted))
             table.forget(hash);
     }
     // Where an answer to that conversation leaves from.
@@ -69,14 +69,14 @@ public:
 
 private:
     static Local find_neighbour(const Local& local) {
-        const LocalIndex wanted = Memory{}.locals().number_of(local).index;
+        const LocalIndex wanted = Memory{}.locals().index_of(local).index;
         for (Local other{{1, 2}, 3};; ++other.address.first, ++other.address.second, ++other.interface_index)
-            if (Memory{}.locals().number_of(other).index == wanted)
+            if (Memory{}.locals().index_of(other).index == wanted)
                 return other;
     }
     static void flood(Memory::Locals& locals) {
         for (uint32_t number = 1000; number < 6000; ++number)
-            locals.number_of(test::local_address(number));
+            locals.index_of(test::local_address(number));
     }
 };
 
@@ -99,7 +99,7 @@ Explorer::Result replace_and_read(Fault fault) {
         std::array<uint64_t, 2> salt;
     } seen{};
     return explore("a slot is given to another address, and read",
-                   {[&] { seen.given = all.locals().number_of(all.first).index; },
+                   {[&] { seen.given = all.locals().index_of(all.first).index; },
                     [&] {
                         seen.salt[0] = all.locals().salt(all.slot);
                         seen.read[0] = all.locals().at(all.slot);
@@ -127,8 +127,8 @@ Explorer::Result replace_twice_and_read(Fault fault) {
     std::array<LocalIndex, 2> given{};
     Local read;
     return explore("two addresses are given the same slot, and it is read",
-                   {[&] { given[0] = all.locals().number_of(all.first).index; },
-                    [&] { given[1] = all.locals().number_of(all.second).index; },
+                   {[&] { given[0] = all.locals().index_of(all.first).index; },
+                    [&] { given[1] = all.locals().index_of(all.second).index; },
                     [&] { read = all.locals().at(all.slot); }},
                    [&]() -> std::string {
                        if (!all.is_whole(read))
@@ -171,9 +171,9 @@ TEST_CASE("two threads give a number to the same address, in empty slots") {
     std::array<LocalIndex, 2> given{};
     Local read;
     check_holds(explore("two give the same address a number",
-                        {[&] { given[0] = memory.locals().number_of(wanted).index; },
+                        {[&] { given[0] = memory.locals().index_of(wanted).index; },
                          [&] {
-                             given[1] = memory.locals().number_of(wanted).index;
+                             given[1] = memory.locals().index_of(wanted).index;
                              read = memory.locals().at(given[1]);
                          }},
                         [&]() -> std::string {
@@ -194,14 +194,14 @@ TEST_CASE("what is known of an address that has lost its number is said of nobod
     const Local mixed{{all.first.address.first, all.old.address.second}, all.old.interface_index};
     check_holds(
         explore("a conversation is looked up while its address loses its number",
-                {[&] { all.locals().number_of(all.first); }, [&] { found = all.memory.table().find(hash); }},
+                {[&] { all.locals().index_of(all.first); }, [&] { found = all.memory.table().find(hash); }},
                 [&]() -> std::string {
                     if (found && found.state() != Conversation::question(all.slot, start))
                         return "another conversation's entry";
                     return all.source(hash) ? "the old entry is still believed" : "";
                 }));
     check_holds(explore("a conversation is heard while its address loses its number",
-                        {[&] { all.locals().number_of(all.first); }, [&] { all.learn(hash, mixed); }},
+                        {[&] { all.locals().index_of(all.first); }, [&] { all.learn(hash, mixed); }},
                         [&]() -> std::string {
                             const Local source = all.source(hash);
                             return !source || source == mixed ? ""

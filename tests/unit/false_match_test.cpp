@@ -99,7 +99,7 @@ TEST_CASE("an entry of another address's generation is no nearer to a match than
     unsigned generations = 0;
     unsigned fewest = 64;
     for (uint32_t number = 1000; number < 1'000'000 && generations < wanted; ++number) {
-        locals.number_of(test::local_address(number));
+        locals.index_of(test::local_address(number));
         const uint64_t salt = locals.salt(index);
         if (salt == last)
             continue;

@@ -7,7 +7,6 @@
 #include "turns.hpp"
 
 #include <doctest/doctest.h>
-#include <unistd.h>
 
 namespace multihome::peers_test {
 
@@ -27,11 +26,12 @@ using test::State;
 using test::Way;
 using test::Worker;
 
-// The thread turns to another peer.
-void serve_other() {
-    receive(9, 2);
-    CHECK(answer(9) == local(2));
-    receive(9, 2);
+// Receives from the peer what reached us at no address of ours, as a group does.
+bool receive_nowhere(unsigned from) {
+    const test::Datagram datagram{from, 2};
+    peers::Turn turn;
+    turn.begin_receiving(server);
+    return turn.hear(server, -1, datagram.message(), Local{});
 }
 
 } // namespace
@@ -69,221 +69,6 @@ TEST_CASE("answers after many requests go where each conversation asked last") {
     });
 }
 
-TEST_CASE("a socket that was drained call by call is answered in order") {
-    Scene([] {
-        receive(1, 2);
-        receive(1, 3);
-        receive(2, 4);
-        receive(1, 2);
-        test::drain();
-        CHECK(answer(1) == local(2));
-        CHECK(answer(1) == local(3));
-        CHECK(answer(2) == local(4));
-        CHECK(answer(1) == local(2));
-    });
-}
-
-TEST_CASE("one that was not drained is answered by its latest request") {
-    Scene([] {
-        receive(1, 2);
-        receive(1, 3);
-        CHECK(answer(1) == local(3));
-    });
-}
-
-TEST_CASE("an answer in between begins a new run") {
-    Scene([] {
-        receive(1, 2);
-        CHECK(answer(1) == local(2));
-        receive(1, 3);
-        test::drain();
-        CHECK(answer(1) == local(3));
-        CHECK(answer(1) == local(3));
-    });
-}
-
-TEST_CASE("after all were read to their end, another round of reading begins a new run") {
-    Scene([] {
-        receive(1, 2);
-        receive(1, 3);
-        test::drain();
-        receive(1, 4);
-        receive(1, 5);
-        test::drain();
-        CHECK(answer(1) == local(4));
-        CHECK(answer(1) == local(5));
-    });
-}
-
-TEST_CASE("a batch is answered in its order") {
-    Scene([] {
-        test::receive_batch({{1, 2}, {2, 4}, {1, 3}, {1, 2}});
-        CHECK(answer(1) == local(2));
-        CHECK(answer(1) == local(3));
-        CHECK(answer(2) == local(4));
-        CHECK(answer(1) == local(2));
-        test::receive_batch({{1, 3}, {1, 2}}); // the next one begins anew
-        CHECK(answer(1) == local(3));
-        CHECK(answer(1) == local(2));
-    });
-}
-
-TEST_CASE("a batch of conversations that are known is answered in its order as well") {
-    Scene([] {
-        settle(1, 2);
-        settle(2, 3);
-        for (unsigned round = 0; round < 3; ++round) {
-            test::receive_batch({{1, 2}, {2, 3}, {1, 5}, {1, 2}});
-            CHECK(answer(1) == local(2));
-            CHECK(answer(1) == local(5));
-            CHECK(answer(1) == local(2));
-            CHECK(answer(2) == local(3));
-        }
-    });
-}
-
-TEST_CASE("two sockets that are drained in turn are answered in order") {
-    Scene([] {
-        for (const Socket socket : {server, sibling}) {
-            receive(1, 2, socket);
-            receive(1, 3, socket);
-            test::drain();
-        }
-        for (const Socket socket : {server, sibling}) {
-            CHECK(answer(1, socket) == local(2));
-            CHECK(answer(1, socket) == local(3));
-        }
-    });
-}
-
-TEST_CASE("a datagram that was only looked at counts once") {
-    Scene([] {
-        for (const unsigned at : {2U, 3U, 2U}) {
-            test::peek(1, at);
-            receive(1, at);
-        }
-        test::drain();
-        CHECK(answer(1) == local(2));
-        CHECK(answer(1) == local(3));
-        CHECK(answer(1) == local(2));
-    });
-}
-
-TEST_CASE("one that was looked at and left is answered from where it asked") {
-    Scene([] {
-        test::peek(1, 2);
-        CHECK(answer(1) == local(2));
-        test::peek(1, 3);
-        receive(1, 3);
-        test::drain();
-        CHECK(answer(1) == local(3));
-    });
-}
-
-// GnuTLS's example looks at the first datagram, answers that with a cookie, and then takes it off.
-TEST_CASE("one that was looked at is answered from where it asked, also behind others") {
-    Scene([] {
-        settle(1, 2);
-        receive(9, 2);
-        test::peek(1, 3);
-        CHECK(answer(1) == local(3));
-        receive(1, 3);
-        CHECK(answer(1) == local(3));
-    });
-}
-
-TEST_CASE("one that was answered when it was looked at is not answered again for the next one") {
-    const Scene scene([] {
-        for (unsigned time = 0; time < 3; ++time)
-            for (const unsigned at : {2U, 3U, 3U, 3U, 4U}) {
-                test::peek(1, at);
-                CHECK(answer(1) == local(at));
-                receive(1, at);
-            }
-    });
-}
-
-TEST_CASE("what has been received is answered before what was only looked at") {
-    Scene([] {
-        for (unsigned time = 0; time < 3; ++time) {
-            receive(1, 2);
-            test::peek(1, 3);
-            CHECK(answer(1) == local(2));
-            receive(1, 3);
-            CHECK(answer(1) == local(3));
-        }
-    });
-}
-
-TEST_CASE("what was only looked at is what a thread has heard last") {
-    peers::ThreadMemory memory;
-    memory.begin(server);
-    memory.add({uint64_t{1} << 40, 3, LocalAddresses::first_generation, false});
-    memory.end_peek();
-    CHECK(memory.heard_last(uint64_t{1} << 40) == 3);
-    CHECK(memory.heard_last(uint64_t{1} << 41) == local_by_route);
-}
-
-TEST_CASE("one that is looked at, answered and taken off has asked once") {
-    const Scene strangers([&] {
-        settle(1, 2);
-        for (const unsigned at : {3U, 4U}) { // strangers
-            test::peek(1, at);
-            CHECK(answer(1) == local(at));
-            receive(1, at);
-            serve_other();
-            CHECK(answer(1) == local(2)); // the program's own
-        }
-    });
-    // One that asks once more has asked twice.
-    const Scene known_client([&] {
-        settle(1, 2);
-        test::peek(1, 3);
-        for (unsigned time = 0; time < 2; ++time) {
-            receive(1, 3);
-            CHECK(answer(1) == local(3));
-        }
-        serve_other();
-        CHECK(answer(1) == local(3));
-    });
-    const Scene client([&] {
-        test::peek(1, 3);
-        CHECK(answer(1) == local(3));
-        receive(1, 3);
-        receive(1, 3);
-        CHECK(answer(1) == local(3));
-        receive(1, 2); // a stranger
-        serve_other();
-        answer(1);
-        serve_other();
-        CHECK(answer(1) == local(3));
-    });
-}
-
-// By recv(2) or read(2), or in a child that has been forked for it, as socat does.
-TEST_CASE("what is looked at after an answer is another one, though nobody is seen to take one off") {
-    const Scene client([&] {
-        for (unsigned time = 0; time < 3; ++time) {
-            test::peek(1, 3);
-            CHECK(answer(1) == local(3));
-        }
-        receive(1, 2); // a stranger
-        CHECK(answer(1) == local(2));
-        serve_other();
-        CHECK(answer(1) == local(3)); // the program's own
-    });
-    // Without an answer it may be the same one.
-    const Scene stranger([&] {
-        settle(1, 2);
-        for (unsigned time = 0; time < 3; ++time)
-            test::peek(1, 3);
-        CHECK(answer(1) == local(3));
-        receive(1, 3);
-        serve_other();
-        CHECK(answer(1) == local(2)); // the program's own
-    });
-}
-
 TEST_CASE("nobody moves a known peer by a datagram in its name") {
     Scene([] {
         settle(1, 2);
@@ -303,7 +88,7 @@ TEST_CASE("a thread that has read a stranger's datagram sends there once") {
         settle(1, 2);
         receive(1, 3); // the stranger's
         CHECK(answer(1) == local(3));
-        usleep(1000); // longer than a pause within one answer
+        test::pause_between_answers();
         CHECK(answer(1) == local(2));
         // The peer itself is heard by another thread.
         Worker other;
@@ -367,18 +152,12 @@ TEST_CASE("what was refused is not tried again until the peer is heard again") {
 
 TEST_CASE("a peer that was heard at no address of ours has asked all the same") {
     Scene([] {
-        const auto hear_at_group = [] {
-            const test::Datagram datagram{1, 2};
-            peers::Turn turn;
-            turn.begin_receiving(server);
-            CHECK(turn.hear(server, -1, datagram.message(), Local{}));
-        };
-        hear_at_group();
+        CHECK(receive_nowhere(1));
         CHECK(is_by_route(answer(1)));
         receive(1, 3);
         CHECK(answer(1) == local(3));
         settle(1, 3);
-        hear_at_group(); // which changes nothing
+        receive_nowhere(1); // which changes nothing
         Worker other;
         CHECK(answer_by(other, 1) == local(3));
     });
@@ -393,7 +172,7 @@ TEST_CASE("who asks a group is answered from where the routing table says") {
                 CHECK(test::receive_broadcast(1, 2) == test::Way::full);
                 CHECK(is_by_route(answer(1)));
                 CHECK(is_by_route(answer(1))); // the same answer goes on
-                usleep(1000);                  // longer than a pause within one answer
+                test::pause_between_answers();
                 CHECK(answer(1) == local(known_at));
             }
             // It has changed nothing.
@@ -444,7 +223,7 @@ TEST_CASE("an answer by another thread may be several datagrams") {
             CHECK(answer(peer) == local(3));
             if (answer(peer) == local(3))
                 ++in_a_row;
-            usleep(1000); // longer than a pause within one answer
+            test::pause_between_answers();
             CHECK(answer(peer) == local(2));
         });
     }
@@ -487,12 +266,7 @@ TEST_CASE("each datagram is counted once, whichever way it takes") {
 
 TEST_CASE("what cannot be answered is no request, and an address that is a group's speaks to nobody") {
     Scene([] {
-        const test::Datagram datagram{1, 2};
-        {
-            peers::Turn turn;
-            turn.begin_receiving(server);
-            turn.hear(server, -1, datagram.message(), Local{}); // names no address to answer from
-        }
+        receive_nowhere(1);
         CHECK(is_by_route(answer(1)));
         sockaddr_in group{};
         group.sin_family = AF_INET;
@@ -513,7 +287,7 @@ TEST_CASE("nothing is sent from the address that has taken the number of the one
     const State state;
     const auto ask_at_all = [&](uint32_t first) {
         for (uint32_t number = first; number < first + 10'000; ++number)
-            state->locals.number_of(local(number));
+            state->locals.index_of(local(number));
     };
     Worker a;
     a.tell([&] {

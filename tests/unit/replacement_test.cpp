@@ -175,7 +175,7 @@ TEST_CASE("entries that name an address which has lost its number match nothing"
     REQUIRE(scene.count(1, 3) == 3);
     // A flood of other addresses takes all numbers.
     for (uint32_t number = 1000; number < 200'000; ++number)
-        locals.number_of(test::local_address(number));
+        locals.index_of(test::local_address(number));
     REQUIRE(locals.at(home) != address);
     CHECK(scene.count(1, 3) == 0);
     // And they are no burden to whoever comes then.

@@ -69,7 +69,7 @@ TEST_CASE("a table has room for as many peers as were asked for") {
         // Its last bucket can be written to, as that of the conversation with this hash.
         ConversationTable table = state->table();
         const uint64_t hash = ~uint64_t{0};
-        table.hear(hash, state->locals.number_of(test::local(1)).index, 1, {});
+        table.hear(hash, state->locals.index_of(test::local(1)).index, 1, {});
         CHECK(static_cast<bool>(table.find(hash)));
         CHECK(shared_state::create(few_peers) == shared_state::get()); // the one that is there
     }

@@ -18,10 +18,10 @@ TEST_CASE("a bind() that fails leaves the socket as it was") {
     REQUIRE(bind(holder, reinterpret_cast<const sockaddr*>(&name), sizeof name) == 0);
     const Descriptor fd{udp()};
     sockets::created(fd, AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    const Socket before = sockets::peek(fd);
+    const Socket before = sockets::load(fd);
     CHECK(bind_seen(fd, INADDR_ANY, port) == -1);
     CHECK(errno == EADDRINUSE);
-    CHECK(sockets::peek(fd).word() == before.word());
+    CHECK(sockets::load(fd).word() == before.word());
     CHECK(option(fd, IPPROTO_IP, IP_PKTINFO) == 0);
     CHECK(option(fd, SOL_SOCKET, SO_OOBINLINE) == 0);
 }
@@ -42,7 +42,7 @@ TEST_CASE("the mark tells what a program has asked for, whatever the port") {
             wildcard.sin6_port = htons(port);
             REQUIRE(sockets::bind(fd, reinterpret_cast<const sockaddr*>(&wildcard),
                                   family == AF_INET ? sizeof(sockaddr_in) : sizeof wildcard) == 0);
-            REQUIRE(sockets::peek(fd).is(Kind::ours));
+            REQUIRE(sockets::load(fd).is(Kind::ours));
             const bool ipv6 = family == AF_INET6;
             const int level = ipv6 ? IPPROTO_IPV6 : IPPROTO_IP;
             const int name = ipv6 ? IPV6_RECVPKTINFO : IP_PKTINFO;
@@ -87,15 +87,15 @@ TEST_CASE("a socket with a sticky source is left to the program") {
     }
     SUBCASE("set after it") {
         REQUIRE(bind_it() == 0);
-        CHECK(sockets::peek(fd).is(Kind::ours));
+        CHECK(sockets::load(fd).is(Kind::ours));
         REQUIRE(set_sticky(in6addr_loopback) == 0);
     }
-    CHECK(sockets::peek(fd).is(Kind::other));
+    CHECK(sockets::load(fd).is(Kind::other));
     CHECK(option(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO) == 0);
     CHECK(option(fd, IPPROTO_IP, IP_PKTINFO) == 0);
     CHECK(option(fd, SOL_SOCKET, SO_OOBINLINE) == 0);
     REQUIRE(set_sticky(in6addr_any) == 0);
-    CHECK(sockets::peek(fd).is(Kind::ours));
+    CHECK(sockets::load(fd).is(Kind::ours));
     CHECK(option(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO) == 1);
 }
 

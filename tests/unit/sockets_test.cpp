@@ -53,7 +53,7 @@ TEST_CASE("the parts of a word do not touch each other") {
         CHECK(socket.with_port(1).made() == socket.made());
         CHECK(socket.with_made(1).port() == socket.port());
         CHECK(socket.with_multicast_interface(1).made() == socket.made());
-        const Socket changed = socket.with_options(Socket::all_asked, Socket::asked_ipv6);
+        const Socket changed = socket.with_bits(Socket::all_asked, Socket::asked_ipv6);
         CHECK_FALSE(changed.has(Socket::asked_ipv4));
         CHECK(changed.has(Socket::asked_ipv6));
         CHECK(changed.has(Socket::ipv6));
@@ -65,12 +65,12 @@ TEST_CASE("the parts of a word do not touch each other") {
 TEST_CASE("a UDP socket that is bound to the wildcard is ours") {
     const Descriptor fd{udp()};
     bind_to(fd, INADDR_ANY);
-    CHECK(sockets::peek(fd).kind() == Kind::unknown);
+    CHECK(sockets::load(fd).kind() == Kind::unknown);
     errno = 4711;
     const Socket socket = sockets::get(fd);
     CHECK(errno == 4711);
     CHECK(socket.kind() == Kind::ours);
-    CHECK(sockets::peek(fd).word() == socket.word());
+    CHECK(sockets::load(fd).word() == socket.word());
     CHECK(shared_state::get() != nullptr);
     CHECK(option(fd, IPPROTO_IP, IP_PKTINFO) == 1);
     CHECK(socket.port() == port_of(fd));
@@ -100,21 +100,21 @@ TEST_CASE("everything else is none of our business and left as it was") {
 TEST_CASE("an unbound socket is watched until it is bound") {
     const Descriptor fd{udp()};
     sockets::created(fd, AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    CHECK(sockets::peek(fd).kind() == Kind::unbound);
+    CHECK(sockets::load(fd).kind() == Kind::unbound);
     REQUIRE(bind_seen(fd, INADDR_ANY) == 0);
-    CHECK(sockets::peek(fd).kind() == Kind::ours);
-    CHECK(sockets::peek(fd).port() == port_of(fd));
+    CHECK(sockets::load(fd).kind() == Kind::ours);
+    CHECK(sockets::load(fd).port() == port_of(fd));
     CHECK(option(fd, IPPROTO_IP, IP_PKTINFO) == 1);
 
     const Descriptor other{udp()};
     sockets::created(other, AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     REQUIRE(bind_seen(other, INADDR_LOOPBACK) == 0);
-    CHECK(sockets::peek(other).kind() == Kind::other);
+    CHECK(sockets::load(other).kind() == Kind::other);
     CHECK(option(other, IPPROTO_IP, IP_PKTINFO) == 0);
 
     const Descriptor tcp{socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0)};
     sockets::created(tcp, AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    CHECK(sockets::peek(tcp).kind() == Kind::other);
+    CHECK(sockets::load(tcp).kind() == Kind::other);
 }
 
 TEST_CASE("sockets are numbered as they are made") {
@@ -123,10 +123,10 @@ TEST_CASE("sockets are numbered as they are made") {
     sockets::created(first, AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     const Descriptor second{udp()};
     sockets::created(second, AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    CHECK(sockets::peek(first).made() != 0);
-    CHECK(static_cast<uint16_t>(sockets::peek(second).made() - sockets::peek(first).made()) == 1);
+    CHECK(sockets::load(first).made() != 0);
+    CHECK(static_cast<uint16_t>(sockets::load(second).made() - sockets::load(first).made()) == 1);
     REQUIRE(bind_seen(first, INADDR_ANY) == 0);
-    CHECK(static_cast<uint16_t>(sockets::peek(second).made() - sockets::peek(first).made()) == 1);
+    CHECK(static_cast<uint16_t>(sockets::load(second).made() - sockets::load(first).made()) == 1);
 }
 
 TEST_CASE("who steers one socket keeps nobody from steering another") {
@@ -154,9 +154,9 @@ TEST_CASE("a number that is no descriptor is not remembered") {
     REQUIRE(closed >= 0);
     close(closed);
     CHECK(sockets::get(closed).kind() == Kind::other);
-    CHECK(sockets::peek(closed).kind() == Kind::unknown);
+    CHECK(sockets::load(closed).kind() == Kind::unknown);
     CHECK(sockets::get(INT_MAX).kind() == Kind::other);
-    CHECK(sockets::peek(INT_MAX).kind() == Kind::unknown);
+    CHECK(sockets::load(INT_MAX).kind() == Kind::unknown);
 }
 
 TEST_CASE("a copy of a descriptor is known as the original is") {
@@ -165,20 +165,20 @@ TEST_CASE("a copy of a descriptor is known as the original is") {
     const Socket socket = sockets::get(fd);
     const Descriptor copy{dup(fd)};
     sockets::duplicated(fd, copy);
-    CHECK(sockets::peek(copy).word() == sockets::peek(fd).word());
-    CHECK(sockets::peek(copy).is(Kind::ours));
-    CHECK(sockets::peek(copy).port() == socket.port());
+    CHECK(sockets::load(copy).word() == sockets::load(fd).word());
+    CHECK(sockets::load(copy).is(Kind::ours));
+    CHECK(sockets::load(copy).port() == socket.port());
 
-    sockets::set_options(copy, Socket::asked_ipv4, Socket::asked_ipv4);
-    CHECK(sockets::peek(fd).has(Socket::asked_ipv4));
-    CHECK(sockets::peek(copy).has(Socket::asked_ipv4));
+    sockets::set_bits(copy, Socket::asked_ipv4, Socket::asked_ipv4);
+    CHECK(sockets::load(fd).has(Socket::asked_ipv4));
+    CHECK(sockets::load(copy).has(Socket::asked_ipv4));
 
     sockets::forget(fd);
-    CHECK(sockets::peek(fd).kind() == Kind::unknown);
-    CHECK(sockets::peek(copy).kind() == Kind::ours);
+    CHECK(sockets::load(fd).kind() == Kind::unknown);
+    CHECK(sockets::load(copy).kind() == Kind::ours);
     // Found once more, and it is the same socket.
     CHECK(sockets::get(fd).has(Socket::asked_ipv4));
-    CHECK(sockets::get(fd).word() == sockets::peek(copy).word());
+    CHECK(sockets::get(fd).word() == sockets::load(copy).word());
 }
 
 TEST_CASE("a socket that came from elsewhere is bound by all of its descriptors") {
@@ -186,8 +186,8 @@ TEST_CASE("a socket that came from elsewhere is bound by all of its descriptors"
     const Descriptor copy{dup(fd)};
     const auto is_bound_by_copy = [&] {
         REQUIRE(bind_seen(copy, INADDR_ANY) == 0);
-        CHECK(sockets::peek(copy).is(Kind::ours));
-        CHECK(sockets::get(fd).word() == sockets::peek(copy).word());
+        CHECK(sockets::load(copy).is(Kind::ours));
+        CHECK(sockets::get(fd).word() == sockets::load(copy).word());
     };
     SUBCASE("inherited, and one of them looked at") {
         CHECK(sockets::get(fd).is(Kind::unbound));
@@ -206,9 +206,9 @@ TEST_CASE("a socket that came from elsewhere is bound by all of its descriptors"
     }
     SUBCASE("what is received is forgotten with its descriptor") {
         sockets::arrived(fd);
-        CHECK(sockets::peek(fd).kind() == Kind::unknown);
+        CHECK(sockets::load(fd).kind() == Kind::unknown);
         sockets::forget(fd);
-        CHECK(sockets::peek(fd).word() == 0);
+        CHECK(sockets::load(fd).word() == 0);
     }
 }
 
@@ -219,8 +219,8 @@ TEST_CASE("options of one socket are not another's") {
     bind_to(second, INADDR_ANY);
     const Socket untouched = sockets::get(second);
     REQUIRE(sockets::get(first).is(Kind::ours));
-    sockets::set_options(first, Socket::asked_ipv4, Socket::asked_ipv4);
-    CHECK(sockets::peek(second).word() == untouched.word());
+    sockets::set_bits(first, Socket::asked_ipv4, Socket::asked_ipv4);
+    CHECK(sockets::load(second).word() == untouched.word());
 }
 
 TEST_CASE("a word changes only if it still is what it was") {
@@ -229,9 +229,9 @@ TEST_CASE("a word changes only if it still is what it was") {
     const Socket socket = sockets::get(fd);
     const Socket changed = socket.with_port(1);
     sockets::update(fd, socket, changed);
-    CHECK(sockets::peek(fd).word() == changed.word());
+    CHECK(sockets::load(fd).word() == changed.word());
     sockets::update(fd, socket, socket.with_port(2));
-    CHECK(sockets::peek(fd).word() == changed.word());
+    CHECK(sockets::load(fd).word() == changed.word());
 }
 
 TEST_CASE("a number behind which another socket lies now is forgotten") {
@@ -239,13 +239,13 @@ TEST_CASE("a number behind which another socket lies now is forgotten") {
     bind_to(fd, INADDR_ANY);
     const Socket socket = sockets::get(fd);
     sockets::verify(fd, socket);
-    CHECK(sockets::peek(fd).kind() == Kind::ours);
+    CHECK(sockets::load(fd).kind() == Kind::ours);
     {
         const Descriptor other{udp()};
         REQUIRE(dup2(other, fd) == fd); // unseen by us
     }
     sockets::verify(fd, socket);
-    CHECK(sockets::peek(fd).kind() == Kind::unknown);
+    CHECK(sockets::load(fd).kind() == Kind::unknown);
 }
 
 TEST_CASE("ranges are forgotten, and what lies beside them is not") {
@@ -254,11 +254,11 @@ TEST_CASE("ranges are forgotten, and what lies beside them is not") {
     const Socket socket = sockets::get(fd);
     const auto number = static_cast<unsigned>(static_cast<int>(fd));
     sockets::forget_range(number + 1, UINT_MAX);
-    CHECK(sockets::peek(fd).word() == socket.word());
+    CHECK(sockets::load(fd).word() == socket.word());
     sockets::forget_range(number + 1, number - 1);
-    CHECK(sockets::peek(fd).word() == socket.word());
+    CHECK(sockets::load(fd).word() == socket.word());
     sockets::forget_range(0, number);
-    CHECK(sockets::peek(fd).kind() == Kind::unknown);
+    CHECK(sockets::load(fd).kind() == Kind::unknown);
 }
 
 TEST_CASE("high numbers are known as well") {
@@ -270,20 +270,20 @@ TEST_CASE("high numbers are known as well") {
     sockets::get(fd);
     for (const int number : {high, higher}) {
         CAPTURE(number);
-        CHECK(sockets::peek(number).kind() == Kind::unknown);
+        CHECK(sockets::load(number).kind() == Kind::unknown);
         sockets::duplicated(fd, number);
-        CHECK(sockets::peek(number).word() == sockets::peek(fd).word());
-        CHECK(sockets::peek(number + 1).kind() == Kind::unknown);
+        CHECK(sockets::load(number).word() == sockets::load(fd).word());
+        CHECK(sockets::load(number + 1).kind() == Kind::unknown);
     }
     // No descriptors stand behind the numbers, so that the kernel tells of no copies.
-    sockets::set_options(high, Socket::asked_ipv6, Socket::asked_ipv6);
-    CHECK(sockets::peek(high).has(Socket::asked_ipv6));
-    CHECK_FALSE(sockets::peek(higher).has(Socket::asked_ipv6));
+    sockets::set_bits(high, Socket::asked_ipv6, Socket::asked_ipv6);
+    CHECK(sockets::load(high).has(Socket::asked_ipv6));
+    CHECK_FALSE(sockets::load(higher).has(Socket::asked_ipv6));
     sockets::forget(high);
-    CHECK(sockets::peek(high).kind() == Kind::unknown);
+    CHECK(sockets::load(high).kind() == Kind::unknown);
     sockets::forget_range(static_cast<unsigned>(higher), UINT_MAX);
-    CHECK(sockets::peek(higher).kind() == Kind::unknown);
-    CHECK(sockets::peek(fd).kind() == Kind::ours);
+    CHECK(sockets::load(higher).kind() == Kind::unknown);
+    CHECK(sockets::load(fd).kind() == Kind::ours);
 }
 
 TEST_CASE("a vfork child that closes its descriptors leaves the parent's words") {
@@ -300,7 +300,7 @@ TEST_CASE("a vfork child that closes its descriptors leaves the parent's words")
     REQUIRE(child > 0);
     int status = -1;
     REQUIRE(waitpid(child, &status, 0) == child);
-    CHECK(sockets::peek(fd).word() == socket.word());
+    CHECK(sockets::load(fd).word() == socket.word());
 }
 
 TEST_CASE("a forked child forgets its own words and not the parent's") {
@@ -311,12 +311,12 @@ TEST_CASE("a forked child forgets its own words and not the parent's") {
     REQUIRE(child >= 0);
     if (child == 0) {
         sockets::forget(fd);
-        _exit(sockets::peek(fd).kind() == Kind::unknown ? 0 : 1);
+        _exit(sockets::load(fd).kind() == Kind::unknown ? 0 : 1);
     }
     int status = -1;
     REQUIRE(waitpid(child, &status, 0) == child);
     CHECK(status == 0);
-    CHECK(sockets::peek(fd).word() == socket.word());
+    CHECK(sockets::load(fd).word() == socket.word());
 }
 
 TEST_SUITE_END();

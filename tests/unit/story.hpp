@@ -42,7 +42,7 @@ public:
 
     Conversation state() const { return state_; }
     Kind kind() const { return state_.kind(); }
-    bool counts() const { return state_.counts(now_, lifetimes_); }
+    bool is_alive() const { return state_.is_alive(now_, lifetimes_); }
     Ticks now() const { return now_; }
 
 private:

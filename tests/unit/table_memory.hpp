@@ -29,7 +29,7 @@ public:
     explicit TableMemory(unsigned bucket_bits, const Lifetimes& lifetimes = {})
         : lifetimes_(lifetimes), count_(size_t{1} << bucket_bits), buckets_(count_) {
         for (unsigned number = 0; number < addresses; ++number)
-            indexes_[number] = locals_->number_of(local_address(number)).index;
+            indexes_[number] = locals_->index_of(local_address(number)).index;
     }
 
     Table table() const {

@@ -19,6 +19,7 @@
 #include <initializer_list>
 #include <mutex>
 #include <thread>
+#include <unistd.h>
 
 namespace multihome::test {
 
@@ -204,7 +205,7 @@ public:
           mask_before_(shared_state::detail::bucket_mask.exchange(0)),
           lifetimes_before_(shared_state::detail::lifetimes) {
         REQUIRE(shared_state::create(peers) != nullptr);
-        // Each local address has the same number in each state: their messages are kept for longer than it.
+        // Each local address has the same index in each state: their messages are kept for longer than it.
         shared_state::get()->locals.set_secret({});
     }
     ~State() {
@@ -249,6 +250,11 @@ inline Local answer_by(Worker& worker, unsigned to, Socket socket = server) {
 }
 inline void receive_by(Worker& worker, unsigned from, unsigned at, Socket socket = server) {
     worker.tell([=] { receive(from, at, socket); });
+}
+
+// Longer than any pause within one answer.
+inline void pause_between_answers() {
+    usleep(1000);
 }
 
 // Makes the peer known where it asks, by whole rounds of request and reply.

@@ -37,7 +37,7 @@ TableKey key_of(size_t peer) {
 const std::array<LocalIndex, 4> locals = [] {
     std::array<LocalIndex, 4> all{};
     for (uint32_t index = 0; index < all.size(); ++index)
-        all[index] = local_addresses.number_of({Address::from_ipv4({index + 1}), 0}).index;
+        all[index] = local_addresses.index_of({Address::from_ipv4({index + 1}), 0}).index;
     return all;
 }();
 

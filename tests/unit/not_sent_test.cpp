@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// An answer that was not sent after all (Turn::give_back()) is still to be given.
+// An answer that was not sent after all (Turn::not_sent()) is still to be given.
 
 #include "shim/peers/peers.hpp"
 
@@ -10,7 +10,7 @@
 #include <doctest/doctest.h>
 #include <thread>
 
-namespace multihome::give_back_test {
+namespace multihome::not_sent_test {
 
 namespace {
 
@@ -22,8 +22,8 @@ using test::State;
 using test::Worker;
 
 // As send.cpp, where the kernel refused the call.
-void give_back(unsigned to) {
-    peers::Turn{}.give_back(server, test::peer(to), true);
+void not_sent(unsigned to) {
+    peers::Turn{}.not_sent(server, test::peer(to), true);
 }
 
 // What the table knows of the conversation.
@@ -36,18 +36,18 @@ Conversation known(unsigned from) {
 
 TEST_SUITE_BEGIN("peers");
 
-TEST_CASE("where answers come in order, one that was given back comes again") {
+TEST_CASE("where answers come in order, one that was not sent comes again") {
     const State state;
     Worker worker;
     worker.tell([] {
         test::receive_batch({{1, 2}, {1, 3}, {2, 4}, {1, 5}});
         CHECK(answer(1) == local(2));
         CHECK(answer(1) == local(3));
-        give_back(1);
+        not_sent(1);
         CHECK(answer(2) == local(4));
         CHECK(answer(1) == local(3));
         CHECK(answer(1) == local(5));
-        give_back(9); // nobody that was heard: of no consequence
+        not_sent(9); // nobody that was heard: of no consequence
         CHECK(answer(1) == local(5));
     });
 }
@@ -57,14 +57,14 @@ TEST_CASE("what was not sent is no first word") {
     Worker worker;
     worker.tell([] {
         answer(1);
-        give_back(1);
+        not_sent(1);
         receive(1, 2);
         CHECK(answer(1) == local(2));
         // Nor is it one of many sends.
         receive(2, 2);
         for (unsigned tries = 0; tries < 10; ++tries) {
             answer(2);
-            give_back(2);
+            not_sent(2);
         }
     });
     CHECK(known(2).kind() == Conversation::Kind::question);
@@ -82,13 +82,13 @@ TEST_CASE("what answered by the quick look takes back nothing of what was sent b
         test::Way way{};
         CHECK(answer(1, server, &way) == local(2));
         CHECK(way == test::Way::again);
-        give_back(1);
+        not_sent(1);
         CHECK(test::is_by_route(peers::handed_over(test::socket_on(0, 9), test::peer(1))));
     });
     CHECK(known(1).kind() == Conversation::Kind::known);
 }
 
-TEST_CASE("what the program sends on its own gives no answer back") {
+TEST_CASE("what the program sends on its own takes no answer back") {
     const State state;
     Worker worker;
     worker.tell([] {
@@ -97,7 +97,7 @@ TEST_CASE("what the program sends on its own gives no answer back") {
         CHECK(answer(1) == local(3));
         std::this_thread::sleep_for(std::chrono::milliseconds{2}); // longer than an answer pauses
         CHECK(answer(1) == local(2));
-        give_back(1);
+        not_sent(1);
         CHECK(answer(1) == local(2));
     });
 }
@@ -110,7 +110,7 @@ TEST_CASE("an answer to what was only looked at is to be given once more") {
         receive(9, 2);
         test::peek(1, 3);
         CHECK(answer(1) == local(3));
-        give_back(1);
+        not_sent(1);
         std::this_thread::sleep_for(std::chrono::milliseconds{2}); // longer than an answer pauses
         CHECK(answer(1) == local(3));
     });
@@ -123,7 +123,7 @@ TEST_CASE("an answer for another socket that was not sent is not late when it is
         const Socket transfer = test::socket_on(50000, 3);
         receive(1, 2, test::sibling);
         CHECK(answer(1, transfer) == local(2));
-        peers::Turn{}.give_back(transfer, test::peer(1), true);
+        peers::Turn{}.not_sent(transfer, test::peer(1), true);
         CHECK(answer(1, transfer) == local(2));
     });
     CHECK(state->answers_late.load() == 0);
@@ -142,38 +142,38 @@ TEST_CASE("a question that was not sent has not asked, and an answer that was no
             CHECK(peers::handed_over(transfer, test::peer(1)) == local(2));
             CHECK(answer(1, socket) == (socket.port() == before.port() ? Local{} : local(2)));
             CHECK(peers::handed_over(transfer, test::peer(1)) == Local{});
-            give_back(9); // another one: of no consequence
+            not_sent(9); // another one: of no consequence
             CHECK(peers::handed_over(transfer, test::peer(1)) == Local{});
-            peers::Turn{}.give_back(socket, test::peer(1), true);
+            peers::Turn{}.not_sent(socket, test::peer(1), true);
             CHECK(peers::handed_over(transfer, test::peer(1)) == local(2));
         }
         // The one for whom it is handed over.
         CHECK(answer(1, transfer) == local(2));
-        peers::Turn{}.give_back(transfer, test::peer(1), true);
+        peers::Turn{}.not_sent(transfer, test::peer(1), true);
         CHECK(peers::handed_over(transfer, test::peer(1)) == local(2));
         // What was asked before stays asked.
         CHECK(answer(2) == Local{});
         CHECK(answer(2, test::sibling) == Local{});
-        peers::Turn{}.give_back(test::sibling, test::peer(2), true);
+        peers::Turn{}.not_sent(test::sibling, test::peer(2), true);
         receive(2, 3, test::socket_on(7, 2));
         CHECK(peers::handed_over(transfer, test::peer(2)) == Local{});
     });
 }
 
-TEST_CASE("one that was given back after others were answered comes first again") {
+TEST_CASE("one that was not sent comes first again, though others were answered meanwhile") {
     const State state;
     Worker worker;
     worker.tell([] {
         test::receive_batch({{1, 2}, {2, 4}, {1, 5}});
         CHECK(answer(1) == local(2));
         CHECK(answer(2) == local(4));
-        give_back(1);
+        not_sent(1);
         CHECK(answer(1) == local(2));
         CHECK(answer(1) == local(5));
     });
 }
 
-TEST_CASE("a turn within a turn gives nothing back") {
+TEST_CASE("a turn within a turn takes nothing back") {
     const State state;
     Worker worker;
     worker.tell([] {
@@ -181,7 +181,7 @@ TEST_CASE("a turn within a turn gives nothing back") {
         CHECK(answer(1) == local(2));
         {
             const peers::Turn interrupted;
-            give_back(1);
+            not_sent(1);
         }
         CHECK(answer(1) == local(3));
     });
@@ -201,13 +201,13 @@ TEST_CASE("an answer to what another thread has heard is to be given once more")
     sender.tell([] {
         CHECK(answer(1) == local(3));
         CHECK(known(1).is_answered());
-        give_back(1);
+        not_sent(1);
         CHECK_FALSE(known(1).is_answered());
         CHECK(answer(1) == local(3));
         // What the program sends on its own next is none.
         std::this_thread::sleep_for(std::chrono::milliseconds{2}); // longer than an answer pauses
         CHECK(answer(1) == local(2));
-        give_back(1);
+        not_sent(1);
         CHECK(known(1).is_answered());
     });
 }
@@ -229,7 +229,7 @@ TEST_CASE("a batch that another thread has not sent is to be given once more") {
             CHECK(answer(peer) == local(3));
         for (unsigned peer = peers; peer >= 1; --peer) {
             // Where the message left from elsewhere, it was no answer.
-            peers::Turn{}.give_back(server, test::peer(peer), false, test::local(peer == 1 ? 2 : 3));
+            peers::Turn{}.not_sent(server, test::peer(peer), false, test::local(peer == 1 ? 2 : 3));
             CHECK(known(peer).is_answered() == (peer == 1));
         }
         for (unsigned peer = peers; peer >= 2; --peer)
@@ -239,4 +239,4 @@ TEST_CASE("a batch that another thread has not sent is to be given once more") {
 
 TEST_SUITE_END();
 
-} // namespace multihome::give_back_test
+} // namespace multihome::not_sent_test

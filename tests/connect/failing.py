@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: MIT
+"""A connect() that fails, or cannot have the address that was asked."""
+import errno
+
+from common import (FAR, SHIM, disconnect, expect, family, far_address, far_client, free_port, hear, hears, ip, local,
+                    run, source)
+
+
+def code_of(sock, peer):
+    try:
+        sock.connect(peer)
+        return "connected"
+    except OSError as error:
+        return errno.errorcode[error.errno]
+
+
+def as_before(f, server, client, peer):
+    """A connected socket whose next connect() has failed. One answer only: the kernel (6.18) sends the second one
+    after that to where it failed to connect to, bare as well, until the next connect()."""
+    server.send(b"answer")
+    f.expect_answer(client, f.second)
+    server.connect(peer)
+    expect("connected once more, local address", local(server), f.second, f.route)
+    f.converse(server, client, f.second)
+
+
+def hears_now(sock):
+    try:
+        return sock.recvfrom(100)[0]
+    except BlockingIOError:
+        return "none"
+
+
+def default_route():
+    """255.255.255.255 needs one."""
+    ip("link", "add", "out", "type", "veth", "peer", "name", "out-peer")
+    ip("link", "set", "out", "up")
+    ip("route", "add", "default", "dev", "out")
+
+
+def broadcast():
+    f = family("v4_secondary")
+    server = free_port(f)
+    name = server.getsockname()
+    default_route()
+    expect("before any peer", code_of(server, ("255.255.255.255", 9)), "EACCES")
+    expect("its name", server.getsockname(), name)
+    client, peer = f.meet(server, f.second)
+    expect("after a peer", code_of(server, ("255.255.255.255", 9)), "EACCES")
+    expect("its name", server.getsockname(), name)
+    # Still an ordinary server.
+    other, peer_other = f.meet(server, f.first)
+    server.sendto(b"answer", peer_other)
+    f.expect_answer(other, f.first)
+    server.connect(peer)
+    expect("connected", local(server), f.second, f.route)
+    expect("from a connected one", code_of(server, ("255.255.255.255", 9)), "EACCES")
+    expect("its name", server.getsockname(), (f.second if SHIM else f.route, name[1]))
+    expect("its peer", server.getpeername(), peer)
+    as_before(f, server, client, peer)
+
+
+def unreachable():
+    """A heard peer that is gone when the server connects."""
+    f = family("v4_secondary")
+    server = free_port(f)
+    name = server.getsockname()
+    far = far_client()
+    f.ask(far, server, f.second)
+    peer_far = hear(server)
+    far_address("delete")
+    expect("the peer is gone", code_of(server, peer_far), "ENETUNREACH")
+    expect("its name", server.getsockname(), name)
+    client, peer = f.meet(server, f.second)
+    server.sendto(b"answer", peer)
+    f.expect_answer(client, f.second)
+    server.connect(peer)
+    expect("from a connected one", code_of(server, peer_far), "ENETUNREACH")
+    expect("its name", server.getsockname(), (f.second if SHIM else f.route, name[1]))
+    expect("its peer", server.getpeername(), peer)
+    as_before(f, server, client, peer)
+    disconnect(server)
+    expect("its name", server.getsockname(), name)
+    far_address("add")
+    f.ask(far, server, f.second)
+    expect("the peer is back", code_of(server, hear(server)), "connected")
+    expect("its name", server.getsockname(), (f.second, name[1]), (FAR, name[1]))
+
+
+def given_back():
+    """An answer by connect() that failed is still to be given."""
+    f = family("v4_secondary")
+    server = free_port(f)
+    far = far_client()
+    server.setblocking(False)
+    for asked in (f.first, f.second):
+        f.ask(far, server, asked)
+    peer_far = hear(server)
+    expect("the other question is heard", hear(server), peer_far)
+    expect("and no more", hears_now(server), "none")
+    far_address("delete")
+    expect("the peer is gone", code_of(server, peer_far), "ENETUNREACH")
+    far_address("add")
+    for asked in (f.first, f.second):
+        server.sendto(b"answer", peer_far)
+        expect("answered in order from", source(far), asked, FAR)
+
+
+def address_gone():
+    """The address that was asked is not this host's any more: as bare."""
+    f = family("v4_secondary")
+    server = free_port(f)
+    port = server.getsockname()[1]
+    client, peer = f.meet(server, f.second)
+    ip("address", "delete", "192.0.2.3/24", "dev", "many")
+    expect("the address is gone", code_of(server, peer), "connected")
+    expect("its name", server.getsockname(), (f.route, port))
+    expect("its peer", server.getpeername(), peer)
+    server.send(b"answer")
+    expect("answered from", source(client), f.route)
+    f.ask(client, server, f.route, b"more")
+    expect("hears", hears(server), b"more")
+    disconnect(server)
+    client, peer = f.meet(server, f.first)
+    server.connect(peer)
+    expect("another address", local(server), f.first, f.route)
+    f.converse(server, client, f.first)
+
+
+run({"broadcast": broadcast, "unreachable": unreachable, "given_back": given_back, "address_gone": address_gone})

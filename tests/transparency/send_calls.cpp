@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT
+//
+// Point 1, outgoing: batches that the kernel stops within, datagrams without a byte, and sources that are
+// local by a route alone.
+#include "tests/transparency/probe.hpp"
+
+#include <netinet/udp.h>
+#include <sys/time.h>
+
+using namespace probe;
+
+namespace {
+
+// own_namespace(), where each address of fd00:7::/64 is local, too.
+void namespace_with_local_route() {
+    own_namespace();
+    if (std::system("ip -6 route add local fd00:7::/64 dev lo") != 0)
+        skip("ip(8) cannot add a route");
+}
+
+// Two clients are answered at once, the second one from an address of a local route, which the kernel takes
+// for a source only where the socket may be bound to any address.
+void any_ip_in_batch() {
+    namespace_with_local_route();
+    const int server = bound("::");
+    for (int round = 0; round < 2; ++round) {
+        const char* asked[] = {"fd00::2", round == 0 ? "fd00:7::5" : "fd00:7::6"};
+        Client clients[] = {Client("fd00::4"), Client("fd00::4")};
+        for (int number = 0; number < 2; ++number)
+            clients[number].ask(server, asked[number]);
+        mmsghdr batch[2]{};
+        iovec parts[2];
+        Name names[2];
+        char data[2][16];
+        for (int number = 0; number < 2; ++number) {
+            parts[number] = {data[number], sizeof data[number]};
+            batch[number].msg_hdr = header_for(names[number], parts[number]);
+        }
+        say("recvmmsg", recvmmsg(server, batch, 2, 0, nullptr));
+        say_call("sendmmsg", [&] { return sendmmsg(server, batch, 2, 0); });
+        for (int number = 0; number < 2; ++number)
+            clients[number].print_answer(asked[number]);
+    }
+}
+
+// By sendto(), sendmsg(), or sendmmsg().
+constexpr int send_calls = 3;
+long send_nothing(int call, int fd, const Name& to) {
+    if (call == 0)
+        return sendto(fd, "", 0, 0, to.get(), to.length);
+    mmsghdr message{};
+    message.msg_hdr.msg_name = const_cast<sockaddr*>(to.get());
+    message.msg_hdr.msg_namelen = to.length;
+    return call == 1 ? sendmsg(fd, &message.msg_hdr, 0) : sendmmsg(fd, &message, 1, 0);
+}
+
+// Datagrams without a byte: the result is 0, and no failure, also where it takes a second call to send them.
+void empty() {
+    namespace_with_local_route();
+    for (int call = 0; call < send_calls; ++call) {
+        std::printf("call %d\n", call);
+        // Another one for each call: the first answer from an address of a local route changes an option.
+        const int server = bound("::");
+        Client client("fd00::4");
+        for (const char* asked : {"fd00:7::5", "fd00::2", "fd00::2", "fd00::2"}) {
+            client.ask(server, asked, "");
+            const Name peer = say_heard(server);
+            say_call("answer", [&] { return send_nothing(call, server, peer); });
+            client.print_answer(asked);
+        }
+        close(server);
+    }
+    // The address is gone when they are answered.
+    const int server = bound("::");
+    Client clients[send_calls] = {Client("fd00::4"), Client("fd00::4"), Client("fd00::4")};
+    Name peers[send_calls];
+    for (int call = 0; call < send_calls; ++call) {
+        clients[call].ask(server, "fd00::2", "");
+        peers[call] = say_heard(server);
+    }
+    remove_address("fd00::2");
+    for (int call = 0; call < send_calls; ++call) {
+        say_call("answer", [&] { return send_nothing(call, server, peers[call]); });
+        std::printf("answered from %s\n", clients[call].hear().c_str());
+    }
+}
+
+// A batch stops where the kernel says nothing of the reason: at a signal, or at a part that does not fit into
+// the datagram that is being put together. Something waits to be sent meanwhile, to a neighbour who does not
+// answer.
+void stopped() {
+    own_namespace();
+    if (std::system("ip link add one type veth peer name other && ip link set one up && "
+                    "ip link set other up && ip address add 192.0.2.1/24 dev one") != 0)
+        skip("ip(8) cannot make a veth pair");
+    const int server = bound("0.0.0.0");
+    Client client;
+    client.ask(server);
+    Name peer = say_heard(server);
+    Name nobody("192.0.2.77", htons(9));
+    static char data[60'000];
+    constexpr unsigned count = 64;
+    iovec parts[count];
+    mmsghdr batch[count]{};
+    const auto prepare = [&](unsigned number, Name& name, size_t length) {
+        parts[number] = {data, length};
+        batch[number].msg_hdr = header_for(name, parts[number]);
+    };
+    say("to nobody", sendto(server, data, 1, 0, nobody.get(), nobody.length));
+    for (unsigned number = 0; number < 3; ++number)
+        prepare(number, peer, number == 0 ? 1 : sizeof data);
+    say_call("MSG_MORE", [&] { return sendmmsg(server, batch, 3, MSG_MORE); });
+    switch_on(server, IPPROTO_UDP, UDP_CORK);
+    say_call("UDP_CORK", [&] { return sendmmsg(server, batch, 3, 0); });
+    switch_on(server, IPPROTO_UDP, UDP_CORK, 0);
+
+    switch_on(server, SOL_SOCKET, SO_SNDBUF, 8192);
+    for (unsigned number = 0; number < count; ++number)
+        prepare(number, number % 2 != 0 ? peer : nobody, 1000);
+    struct sigaction action {};
+    action.sa_handler = [](int) {};
+    must(sigaction(SIGALRM, &action, nullptr) == 0, "sigaction");
+    const itimerval soon{{0, 0}, {0, 500'000}};
+    must(setitimer(ITIMER_REAL, &soon, nullptr) == 0, "setitimer");
+    say_call("a signal", [&] { return sendmmsg(server, batch, count, 0); });
+    say_call("without waiting", [&] { return sendmmsg(server, batch + 1, count - 1, MSG_DONTWAIT); });
+    client.print_answer();
+}
+
+} // namespace
+
+int main(int, char** arguments) {
+    return run_topic(arguments[1],
+                     {{"any_ip_in_batch", any_ip_in_batch}, {"empty", empty}, {"stopped", stopped}});
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT
+//
+// Which of several requests an answer belongs to.
+
+#include "shim/peers/peers.hpp"
+
+#include "turns.hpp"
+
+#include <doctest/doctest.h>
+
+namespace multihome::answer_order_test {
+
+namespace {
+
+using test::answer;
+using test::local;
+using test::receive;
+using test::Scene;
+using test::server;
+using test::settle;
+using test::sibling;
+
+} // namespace
+
+TEST_SUITE_BEGIN("peers");
+
+TEST_CASE("a socket that was drained call by call is answered in order") {
+    Scene([] {
+        receive(1, 2);
+        receive(1, 3);
+        receive(2, 4);
+        receive(1, 2);
+        test::drain();
+        CHECK(answer(1) == local(2));
+        CHECK(answer(1) == local(3));
+        CHECK(answer(2) == local(4));
+        CHECK(answer(1) == local(2));
+    });
+}
+
+TEST_CASE("one that was not drained is answered by its latest request") {
+    Scene([] {
+        receive(1, 2);
+        receive(1, 3);
+        CHECK(answer(1) == local(3));
+    });
+}
+
+TEST_CASE("an answer in between begins a new run") {
+    Scene([] {
+        receive(1, 2);
+        CHECK(answer(1) == local(2));
+        receive(1, 3);
+        test::drain();
+        CHECK(answer(1) == local(3));
+        CHECK(answer(1) == local(3));
+    });
+}
+
+TEST_CASE("after all were read to their end, another round of reading begins a new run") {
+    Scene([] {
+        receive(1, 2);
+        receive(1, 3);
+        test::drain();
+        receive(1, 4);
+        receive(1, 5);
+        test::drain();
+        CHECK(answer(1) == local(4));
+        CHECK(answer(1) == local(5));
+    });
+}
+
+TEST_CASE("a batch is answered in its order") {
+    Scene([] {
+        test::receive_batch({{1, 2}, {2, 4}, {1, 3}, {1, 2}});
+        CHECK(answer(1) == local(2));
+        CHECK(answer(1) == local(3));
+        CHECK(answer(2) == local(4));
+        CHECK(answer(1) == local(2));
+        test::receive_batch({{1, 3}, {1, 2}}); // the next one begins anew
+        CHECK(answer(1) == local(3));
+        CHECK(answer(1) == local(2));
+    });
+}
+
+TEST_CASE("a batch of conversations that are known is answered in its order as well") {
+    Scene([] {
+        settle(1, 2);
+        settle(2, 3);
+        for (unsigned round = 0; round < 3; ++round) {
+            test::receive_batch({{1, 2}, {2, 3}, {1, 5}, {1, 2}});
+            CHECK(answer(1) == local(2));
+            CHECK(answer(1) == local(5));
+            CHECK(answer(1) == local(2));
+            CHECK(answer(2) == local(3));
+        }
+    });
+}
+
+TEST_CASE("two sockets that are drained in turn are answered in order") {
+    Scene([] {
+        for (const Socket socket : {server, sibling}) {
+            receive(1, 2, socket);
+            receive(1, 3, socket);
+            test::drain();
+        }
+        for (const Socket socket : {server, sibling}) {
+            CHECK(answer(1, socket) == local(2));
+            CHECK(answer(1, socket) == local(3));
+        }
+    });
+}
+
+TEST_SUITE_END();
+
+} // namespace multihome::answer_order_test
