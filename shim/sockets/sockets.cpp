@@ -44,7 +44,8 @@ void store_for_all(int fd, Socket socket) {
     store(fd, socket);
     if (socket.has(Socket::has_copies))
         change_copies(
-            fd, [](Socket seen) { return seen.has(Socket::has_copies); }, [&](Socket) { return socket; });
+            fd, [](Socket seen) { return seen.has(Socket::has_copies) || seen.is(Kind::unbound); },
+            [&](Socket) { return socket; });
 }
 
 Socket get_current(int fd) {
