@@ -43,7 +43,12 @@ int to(Socket socket, int fd, const sockaddr* address, socklen_t length) {
     const bool is_connected = steering::begins_with_connect(socket);
     if (is_connected && libc::connect(fd, address, length) != 0)
         return -1;
-    const auto plain = [&] { return is_connected ? 0 : libc::connect(fd, address, length); };
+    const auto plain = [&] {
+        const int result = is_connected ? 0 : libc::connect(fd, address, length);
+        if (result != 0 && socket.is(Socket::Kind::unbound))
+            sockets::not_connected(fd, socket);
+        return result;
+    };
     if (!is_readable(address, length))
         return plain();
     Peer peer;

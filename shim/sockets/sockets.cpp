@@ -90,6 +90,12 @@ void connected(int fd, Socket seen, bool to_ipv4) {
     set_options(fd, 0, bits);
 }
 
+void not_connected(int fd, Socket seen) {
+    const libc::ErrnoGuard keep_errno;
+    if (may(Activity::new_sockets) && socket_calls::own_port(fd) != 0)
+        left_alone(fd, seen);
+}
+
 void disconnected(int fd, Socket seen) {
     const libc::ErrnoGuard keep_errno;
     // The wildcard may be back. Looks at the socket anew when it is used next.
