@@ -100,6 +100,8 @@ long call(Result (*function)(Arguments...), const long* arguments) {
 } // namespace
 
 EXPORT int pidfd_getfd(int pidfd, int fd, unsigned int flags) noexcept {
+    // It may be a descriptor of our own process.
+    sockets::mark_all();
     const int copy = libc::pidfd_getfd(pidfd, fd, flags);
     if (copy >= 0)
         sockets::arrived(copy);

@@ -43,7 +43,12 @@ int to(Socket socket, int fd, const sockaddr* address, socklen_t length) {
     const bool is_connected = steering::begins_with_connect(socket);
     if (is_connected && libc::connect(fd, address, length) != 0)
         return -1;
-    const auto plain = [&] { return is_connected ? 0 : libc::connect(fd, address, length); };
+    const auto plain = [&] {
+        const int result = is_connected ? 0 : libc::connect(fd, address, length);
+        if (result != 0 && socket.is(Socket::Kind::unbound))
+            sockets::not_connected(fd, socket);
+        return result;
+    };
     if (!is_readable(address, length))
         return plain();
     Peer peer;
@@ -67,17 +72,18 @@ int to(Socket socket, int fd, const sockaddr* address, socklen_t length) {
 
 Socket before_first_send(Socket socket, int fd, const sockaddr* address, socklen_t length) {
     Peer peer;
-    if (!is_readable(address, length) || !read_peer(address, length, peer))
-        return socket;
-    if (peers::handed_over(socket, peer) && permissions::may(Activity::new_sockets)) {
-        const libc::ErrnoGuard keep_errno;
-        // Somebody may have connected another descriptor of this socket meanwhile.
-        const auto own = socket_calls::own_name(fd);
-        if (own && own->address.is_wildcard())
-            return sockets::take_over_unbound(fd);
+    if (is_readable(address, length) && read_peer(address, length, peer)) {
+        if (peers::handed_over(socket, peer) && permissions::may(Activity::new_sockets)) {
+            const libc::ErrnoGuard keep_errno;
+            // Somebody may have connected another descriptor of this socket meanwhile.
+            const auto own = socket_calls::own_name(fd);
+            if (own && own->address.is_wildcard())
+                return sockets::take_over_unbound(fd);
+        }
+        peers::asks(peer);
     }
-    // Even if this send fails: we do not see the next one.
-    peers::asks(peer);
+    // Even if this send fails: the kernel has given the socket a port before it looked at the address, and we
+    // do not see the next one.
     sockets::left_alone(fd, socket);
     return {Socket::Kind::other, 0};
 }

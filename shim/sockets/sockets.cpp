@@ -44,7 +44,8 @@ void store_for_all(int fd, Socket socket) {
     store(fd, socket);
     if (socket.has(Socket::has_copies))
         change_copies(
-            fd, [](Socket seen) { return seen.has(Socket::has_copies); }, [&](Socket) { return socket; });
+            fd, [](Socket seen) { return seen.has(Socket::has_copies) || seen.is(Kind::unbound); },
+            [&](Socket) { return socket; });
 }
 
 Socket get_current(int fd) {
@@ -87,6 +88,12 @@ void connected(int fd, Socket seen, bool to_ipv4) {
         return;
     const libc::ErrnoGuard keep_errno;
     set_bits(fd, 0, bits);
+}
+
+void not_connected(int fd, Socket seen) {
+    const libc::ErrnoGuard keep_errno;
+    if (may(Activity::new_sockets) && socket_calls::own_port(fd) != 0)
+        left_alone(fd, seen);
 }
 
 void disconnected(int fd, Socket seen) {

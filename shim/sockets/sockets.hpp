@@ -42,6 +42,9 @@ void left_alone(int fd, Socket seen);
 // Note that connect() has given the socket a peer, of IPv4 or not, or has taken it away. Leave errno alone.
 void connected(int fd, Socket seen, bool to_ipv4);
 void disconnected(int fd, Socket seen);
+// Notes that connect() of an unbound socket has failed. It has a port even so, if the kernel chose one before
+// it found the reason: then it is a client. Leaves errno alone.
+[[gnu::cold]] void not_connected(int fd, Socket seen);
 
 // Notes that `copy` is now another descriptor of the socket behind `fd`.
 void duplicated(int fd, int copy);

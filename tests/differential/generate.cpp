@@ -13,8 +13,8 @@ namespace {
 class Generator {
 public:
     Generator(std::uint64_t seed, std::size_t length)
-        : random_(seed), length_(length), connect_ipv6_(random_.chance(50)),
-          asks_for_port_(random_.chance(25)) {}
+        : random_(seed), length_(length), connect_ipv6_(random_.chance(50)), asks_inline_(random_.chance(25)),
+          shares_ports_(random_.chance(30)) {}
 
     std::vector<Step> make() {
         const std::int64_t sockets = 2 + random_.below(4);
@@ -102,6 +102,8 @@ private:
         made.set(Field::type, kind->type | 0x800); // SOCK_NONBLOCK
         made.set(Field::protocol, kind->protocol);
         const std::int64_t fd = 3 + made_++;
+        if (shares_ports_)
+            share_port(fd);
         while (random_.chance(20))
             toggle_option(fd);
         if (random_.chance(15))
@@ -117,6 +119,17 @@ private:
         if (family == 10 && random_.chance(8))
             place = Place::v6_mapped_any;
         bound.set(Field::place, static_cast<std::int64_t>(place));
+        if (kind->type == 2 && (kind->protocol == 0 || kind->protocol == 17))
+            servers_.push_back({fd, index % 8, place == Place::v6_any || place == Place::v6_loopback});
+    }
+
+    void share_port(std::int64_t fd) {
+        Step& shared = add(Op::setsockopt);
+        shared.set(Field::fd, fd);
+        shared.set(Field::level, 1);
+        shared.set(Field::option, 2);
+        shared.set(Field::value, 1);
+        shared.set(Field::length, 4);
     }
 
     void toggle_option(std::int64_t fd) {
@@ -124,10 +137,10 @@ private:
             options[static_cast<std::size_t>(random_.below(static_cast<std::int64_t>(options.size())))];
         // A program that asks for both, on a socket whose making or whose copies the shim has lost sight of,
         // looks like a socket with the shim's mark. So each sequence has but one of them.
-        const bool asks_for_port = option.level == 0 && option.name == 24;
+        const bool asks_inline = option.level == 1 && option.name == 10;
         const bool asks_for_information =
             option.name == (option.level == 0 ? 8 : 49) || (option.level == 41 && option.name == 2);
-        if (asks_for_port_ ? asks_for_information : asks_for_port)
+        if (asks_inline_ ? asks_for_information : asks_inline)
             return;
         Step& step = add(Op::setsockopt);
         step.set(Field::fd, fd);
@@ -135,11 +148,17 @@ private:
         step.set(Field::option, option.name);
         step.set(Field::value, option.values < 0 ? -option.values : random_.below(option.values));
         // SO_TIMESTAMPING without the times of sending, which come with the packet, its lots drawn.
-        if (option.level == 1 && option.name == 37)
+        if (option.level == 1 && (option.name == 37 || option.name == 65))
             step.set(Field::value, step.get(Field::value) & ~3);
         step.set(Field::length, random_.chance(85) ? 4 : random_.below(9));
-        if (option.name == 25 || (option.level == 41 && option.name == 50))
-            step.set(Field::length, option.name == 25 ? 4 : 20);
+        if (option.level == 1 && option.name == 25)
+            step.set(Field::length, 4);
+        if (option.level == 41 && option.name == 50)
+            step.set(Field::length, 20);
+        if (option.level == 0 && option.name == 32 && random_.chance(50))
+            step.set(Field::length, 12);
+        if (option.level == 1 && option.name == 61)
+            step.set(Field::length, 8);
         if (random_.chance(2))
             step.set(Field::length, -1);
         bad_pointer(step, Field::data, 4);
@@ -184,11 +203,76 @@ private:
         bad_pointer(step, Field::name, 8);
         bad_pointer(step, Field::data, 4);
         bad_pointer(step, Field::length_place, 4);
-        if (op == Op::recvfrom || op == Op::__recvfrom_chk)
+        if (op != Op::recvfrom && op != Op::__recvfrom_chk) {
+            message(step);
+            if (random_.chance(80))
+                step.set(Field::control_length, random_.pick(control_lengths));
+        }
+        // Looks at it and then takes it.
+        constexpr std::int64_t peek = 2;
+        if ((step.get(Field::flags) & peek) != 0 && random_.chance(50)) {
+            Step take = step;
+            take.set(Field::flags, step.get(Field::flags) & ~peek);
+            steps_.push_back(take);
+        }
+    }
+
+    /// A client asks a server, which answers as servers do.
+    void converses() {
+        if (servers_.empty())
             return;
-        message(step);
-        if (random_.chance(80))
-            step.set(Field::control_length, random_.pick(control_lengths));
+        const Server server =
+            servers_[static_cast<std::size_t>(random_.below(static_cast<std::int64_t>(servers_.size())))];
+        const bool ipv6 = server.ipv6 && random_.chance(60);
+        const std::int64_t client = ipv6 ? 1 : random_.chance(75) ? 0 : 2;
+        const std::int64_t client_port = client == 2 ? 13 : 12;
+        const Place peer = ipv6          ? Place::v6_loopback
+                           : server.ipv6 ? Place::v6_mapped_loopback
+                                         : Place::v4_loopback;
+        Step& question = add(Op::client_send);
+        question.set(Field::client, client);
+        question.set(Field::place, static_cast<std::int64_t>(ipv6 ? Place::v6_loopback : Place::v4_loopback));
+        question.set(Field::port, server.port);
+        question.set(Field::count, 1 + random_.below(3));
+        question.set(Field::length, 100);
+        const std::int64_t rounds = 1 + random_.below(3);
+        for (std::int64_t round = 0; round < rounds; ++round) {
+            constexpr std::array receiving{Op::recvfrom, Op::recvmsg, Op::recvmmsg};
+            Step& heard = add(receiving[static_cast<std::size_t>(random_.below(receiving.size()))]);
+            heard.set(Field::fd, server.fd);
+            heard.set(Field::length, 2000);
+            heard.set(Field::count, heard.op == Op::recvmmsg ? 1 + random_.below(4) : 0);
+            heard.set(Field::time, heard.op == Op::recvmmsg ? static_cast<std::int64_t>(Pointer::null) : 0);
+        }
+        std::int64_t fd = server.fd;
+        if (shares_ports_ && (ipv6 || !connect_ipv6_) && random_.chance(30)) {
+            // By a socket for this client. For connect_ipv6_ see connects().
+            Step& made = add(Op::socket);
+            made.set(Field::domain, server.ipv6 ? 10 : 2);
+            made.set(Field::type, 2 | 0x800);
+            fd = 3 + made_++;
+            share_port(fd);
+            Step& bound = add(Op::bind);
+            bound.set(Field::fd, fd);
+            bound.set(Field::port, server.port);
+            bound.set(Field::place, static_cast<std::int64_t>(server.ipv6 ? Place::v6_any : Place::v4_any));
+            Step& connected = add(Op::connect);
+            connected.set(Field::fd, fd);
+            connected.set(Field::port, client_port);
+            connected.set(Field::place, static_cast<std::int64_t>(peer));
+            connect_ipv6_ = connect_ipv6_ || ipv6;
+        }
+        for (std::int64_t round = 0; round < rounds; ++round) {
+            constexpr std::array sending{Op::sendto, Op::sendmsg, Op::sendmmsg, Op::send};
+            Step& answer = add(sending[static_cast<std::size_t>(random_.below(sending.size()))]);
+            answer.set(Field::fd, fd);
+            answer.set(Field::length, 100);
+            answer.set(Field::port, client_port);
+            answer.set(Field::place, static_cast<std::int64_t>(peer));
+            answer.set(Field::count, answer.op == Op::sendmmsg ? 1 + random_.below(4) : 0);
+            if (random_.chance(10))
+                answer.set(Field::flags, random_.pick(send_flags));
+        }
     }
 
     void message(Step& step) {
@@ -309,7 +393,7 @@ private:
     }
 
     void random_step() {
-        const std::int64_t what = random_.below(200);
+        const std::int64_t what = random_.below(212);
         if (what < 40) {
             client_sends();
         } else if (what < 90) {
@@ -333,23 +417,46 @@ private:
             closes();
         } else if (what < 191) {
             make_socket(static_cast<int>(random_.below(8)));
+        } else if (what < 199) {
+            converses();
         } else {
-            rare_step(what);
+            rare_step();
         }
     }
 
-    void rare_step(std::int64_t what) {
-        if (what < 193) {
+    void rare_step() {
+        const std::int64_t what = random_.below(26);
+        if (what < 4) {
             add(Op::inspect).set(Field::fd, descriptor());
-        } else if (what < 194) {
+        } else if (what < 6) {
             add(Op::socketpair);
             made_ += 2;
-        } else if (what < 196) {
-            add(Op::pass).set(Field::fd, descriptor());
+        } else if (what < 9) {
+            Step& step = add(Op::pass);
+            step.set(Field::fd, descriptor());
+            step.set(Field::flags, random_.below(2));
             ++made_;
-        } else if (what < 197) {
+        } else if (what < 11) {
+            add(Op::hand_out).set(Field::fd, descriptor());
+        } else if (what < 13) {
+            Step& step = add(Op::pidfd_getfd);
+            step.set(Field::fd, own_pidfd);
+            step.set(Field::number, descriptor());
+            ++made_;
+        } else if (what < 17) {
+            Step& step = add(random_.chance(60) ? Op::recv : Op::send);
+            step.set(Field::fd, descriptor());
+            data_length(step);
+            if (random_.chance(25))
+                step.set(Field::flags,
+                         random_.pick(step.op == Op::recv ? Values{receive_flags} : send_flags));
+        } else if (what < 20) {
+            Step& step = add(Op::elsewhere);
+            step.set(Field::number, random_.below(static_cast<std::int64_t>(Elsewhere::count)));
+            step.set(Field::count, 1 + random_.below(6));
+        } else if (what < 22) {
             add(Op::listen).set(Field::fd, descriptor());
-        } else if (what < 198) {
+        } else if (what < 24) {
             Step& step = add(Op::prctl);
             step.set(Field::number, random_.pick(List<4>{3, 39, 16, 99999}));
         } else {
@@ -362,7 +469,13 @@ private:
     std::size_t length_;
     std::int64_t made_ = 0;
     bool connect_ipv6_;
-    bool asks_for_port_;
+    bool asks_inline_;
+    bool shares_ports_;
+    struct Server {
+        std::int64_t fd, port;
+        bool ipv6;
+    };
+    std::vector<Server> servers_; // as long as nothing happens to them
     std::vector<Step> steps_;
 };
 

@@ -4,12 +4,15 @@
 
 #include <arpa/inet.h>
 #include <poll.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <climits>
 #include <cstdio>
 #include <cstring>
+#include <thread>
 
 namespace multihome::differential {
 
@@ -108,11 +111,17 @@ void Runner::inspect(int fd) {
         poll(&ready, 1, 0) >= 0 ? static_cast<std::uint64_t>(ready.revents) : ~std::uint64_t{0});
 }
 
-/// A UDP socket on which the program has asked for packet information itself: on its way to another process
-/// only one bit can tell what of it is the program's and what the shim's.
+/// A UDP socket on which the program has asked for packet information itself, or for what the shim marks its
+/// sockets with: on its way to another process only one bit, the mark, can tell what of it is the program's
+/// and what the shim's. That is enough for an IPv4 socket without the mark, which has one such option.
 bool Runner::asks_itself(int fd) {
     bool asked = false;
-    for (const int index : {0, 1, 3, 4}) {
+    int domain = 0;
+    socklen_t domain_length = sizeof domain;
+    libc().getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &domain_length);
+    for (const int index : {0, 3, 4, 8}) {
+        if (index == 0 && domain == AF_INET)
+            continue;
         const InspectedOption& option = inspected_options.at(static_cast<std::size_t>(index));
         int value = 0;
         socklen_t length = sizeof value;
@@ -127,30 +136,45 @@ bool Runner::asks_itself(int fd) {
 
 namespace {
 
-/// Another descriptor of the same socket. The shim learns of copies from dup() and its kin, and looks at what
-/// comes over a UNIX socket; that both happen to one client's socket in one process it does not follow.
-bool has_copies(int fd) {
-    const auto cookie_of = [](int descriptor) {
-        std::uint64_t cookie = 0;
-        socklen_t length = sizeof cookie;
-        return libc().getsockopt(descriptor, SOL_SOCKET, SO_COOKIE, &cookie, &length) == 0 ? cookie : 0;
-    };
-    const std::uint64_t cookie = cookie_of(fd);
-    for (int other = 0; other < first_own_descriptor && cookie != 0; ++other)
-        if (other != fd && cookie_of(other) == cookie)
-            return true;
-    return false;
+sockaddr_storage own_name(int fd) {
+    sockaddr_storage name{};
+    socklen_t length = sizeof name;
+    getsockname(fd, reinterpret_cast<sockaddr*>(&name), &length);
+    return name;
+}
+
+bool is_inet(const sockaddr_storage& name) {
+    return name.ss_family == AF_INET || name.ss_family == AF_INET6;
+}
+
+in_port_t port_of(const sockaddr_storage& name) {
+    in_port_t port = 0;
+    std::memcpy(&port, reinterpret_cast<const char*>(&name) + offsetof(sockaddr_in, sin_port), sizeof port);
+    return port;
+}
+
+bool is_wildcard(const sockaddr_storage& name) {
+    const in6_addr ipv6 = ipv6_of(name);
+    sockaddr_in ipv4{};
+    std::memcpy(&ipv4, &name, sizeof ipv4);
+    if (name.ss_family == AF_INET)
+        return ipv4.sin_addr.s_addr == INADDR_ANY;
+    return IN6_IS_ADDR_UNSPECIFIED(&ipv6) || (is_mapped(name) && ipv6.s6_addr32[3] == INADDR_ANY);
+}
+
+/// A UDP socket that the library may have taken over. What it leaves on such a socket, a program without the
+/// library sees (multihome(7)).
+bool may_be_ours(int fd) {
+    const sockaddr_storage name = own_name(fd);
+    return is_inet(name) && port_of(name) != 0 && is_wildcard(name);
 }
 
 } // namespace
 
-void Runner::pass(const Step& step) {
+bool Runner::send_descriptor(int fd) {
     std::array<unsigned char, 1024> control{};
     std::size_t length = 0;
     build_control(content_rights, control, length);
-    const int fd = step.integer(Field::fd);
-    if (has_copies(fd) || asks_itself(fd))
-        return;
     std::memcpy(control.data() + CMSG_LEN(0), &fd, sizeof fd);
     char byte = 'x';
     iovec data{&byte, 1};
@@ -163,11 +187,15 @@ void Runner::pass(const Step& step) {
                                    {static_cast<std::uint64_t>(Surroundings::pass_from()),
                                     reinterpret_cast<std::uintptr_t>(&message), std::uint64_t{MSG_DONTWAIT}});
     add(Label::passed, 0, sent < 0 ? static_cast<std::uint64_t>(errno) : 0);
-    if (sent < 0)
+    return sent >= 0;
+}
+
+void Runner::pass(const Step& step) {
+    const int fd = step.integer(Field::fd);
+    if (asks_itself(fd) || !send_descriptor(fd))
         return;
-    // It moves. That it may go and stay is nothing that the shim could see here, where it is received by
-    // itself.
-    call_plainly(Symbol::close, {static_cast<std::uint64_t>(fd)});
+    if (step.get(Field::flags) == 0)
+        call_plainly(Symbol::close, {static_cast<std::uint64_t>(fd)});
     Step receive;
     receive.op = Op::recvmsg;
     receive.by_number = step.by_number;
@@ -175,6 +203,109 @@ void Runner::pass(const Step& step) {
     receive.set(Field::length, 10);
     receive.set(Field::control_length, 64);
     call(receive);
+}
+
+void Runner::inspect_bare(int fd) {
+    for (std::size_t index = 0; index < inspected_options.size(); ++index) {
+        const InspectedOption& option = inspected_options.at(index);
+        if (option.name == SO_RCVBUF && protocol_of(fd) == IPPROTO_TCP)
+            continue; // see inspect()
+        std::array<unsigned char, 32> value{};
+        socklen_t length = value.size();
+        errno = untouched_errno;
+        libc().getsockopt(fd, option.level, option.name, value.data(), &length);
+        add(Label::bare_option, index,
+            hash_bytes(value.data(), value.size(), length + (static_cast<std::uint64_t>(errno) << 32U)));
+    }
+}
+
+void Runner::hand_out(int fd) {
+    if (has_connected_ || may_be_ours(fd) || !send_descriptor(fd))
+        return;
+    char byte = 0;
+    iovec data{&byte, 1};
+    alignas(cmsghdr) std::array<unsigned char, CMSG_SPACE(sizeof fd)> control{};
+    msghdr message{};
+    message.msg_iov = &data;
+    message.msg_iovlen = 1;
+    message.msg_control = control.data();
+    message.msg_controllen = control.size();
+    if (libc().recvmsg(Surroundings::pass_to(), &message, MSG_DONTWAIT) < 0 || message.msg_controllen == 0)
+        return;
+    int received = -1;
+    std::memcpy(&received, control.data() + CMSG_LEN(0), sizeof received);
+    inspect_bare(received);
+    libc().close(received);
+}
+
+void Runner::move_unseen(const Step& step) {
+    static std::array<char, 70000> buffer;
+    const int fd = step.integer(Field::fd);
+    if (protocol_of(fd) == IPPROTO_TCP)
+        return; // how much it takes or has at once may be the clock's
+    // A socket that gets its port here is bound where the library does not see it (multihome(7)).
+    if (const sockaddr_storage name = own_name(fd);
+        step.op == Op::send && is_inet(name) && port_of(name) == 0)
+        return;
+    const auto size =
+        static_cast<std::size_t>(std::clamp<std::int64_t>(step.get(Field::length), 0, buffer.size()));
+    const int flags = step.integer(Field::flags) | MSG_DONTWAIT;
+    buffer.fill(step.op == Op::send ? 'x' : 0);
+    errno = untouched_errno;
+    const ssize_t moved =
+        step.op == Op::send ? ::send(fd, buffer.data(), size, flags) : ::recv(fd, buffer.data(), size, flags);
+    const int error = errno;
+    add(Label::result, 0, static_cast<std::uint64_t>(moved));
+    add(Label::error, 0, static_cast<std::uint64_t>(error));
+    add(Label::memory, static_cast<std::size_t>(Region::data), hash_bytes(buffer.data(), buffer.size()));
+    if (step.op == Op::send)
+        record_arrivals();
+}
+
+void Runner::run_until(std::uint32_t end) {
+    while (++step_ < end) {
+        mailbox_.current_step = step_;
+        run_step(mailbox_.steps[step_]);
+    }
+}
+
+/// The child shares our memory, this object too.
+int Runner::run_in_vfork_child(std::uint32_t end) {
+    const pid_t child = vfork();
+    if (child == 0) {
+        run_until(end);
+        _exit(0);
+    }
+    int status = -1;
+    waitpid(child, &status, 0);
+    return status;
+}
+
+void Runner::run_elsewhere(const Step& step) {
+    const auto where = static_cast<Elsewhere>(step.get(Field::number));
+    std::uint32_t end = step_ + 1;
+    while (end < mailbox_.step_count && end - step_ <= static_cast<std::uint64_t>(step.get(Field::count)) &&
+           may_run(where, mailbox_.steps[end].op))
+        ++end;
+    int status = 0;
+    if (where == Elsewhere::thread) {
+        std::thread{[&] { run_until(end); }}.join();
+    } else if (where == Elsewhere::vfork_child) {
+        status = run_in_vfork_child(end);
+    } else {
+        const std::int64_t sent_before = tcp_sent_;
+        constexpr int used_tcp = 1;
+        const pid_t child = fork();
+        if (child == 0) {
+            run_until(end);
+            _exit(tcp_sent_ != sent_before ? used_tcp : 0);
+        }
+        waitpid(child, &status, 0);
+        if (WIFEXITED(status) && WEXITSTATUS(status) == used_tcp)
+            tcp_sent_ += always_fits + 1;
+    }
+    step_ = end - 1;
+    add(Label::ended, 0, static_cast<std::uint64_t>(status));
 }
 
 void Runner::ask_other() {
@@ -205,6 +336,7 @@ void Runner::reset() {
     surroundings_.repair();
     record_arrivals();
     tcp_sent_ = 0;
+    has_connected_ = false;
 }
 
 void Runner::event(const Step& step) {
@@ -233,6 +365,16 @@ void Runner::event(const Step& step) {
         break;
     case Op::pass:
         pass(step);
+        break;
+    case Op::hand_out:
+        hand_out(fd);
+        break;
+    case Op::recv:
+    case Op::send:
+        move_unseen(step);
+        break;
+    case Op::elsewhere:
+        run_elsewhere(step);
         break;
     case Op::ask_other:
         ask_other();

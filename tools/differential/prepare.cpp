@@ -128,8 +128,24 @@ std::uint64_t Preparation::option_value(bool outgoing) {
     const int option = step_.integer(Field::option);
     if (level == SOL_SOCKET && option == SO_BINDTODEVICE)
         std::memcpy(bytes.data(), value != 0 ? "lo" : "\0\0", 3);
-    if (level == IPPROTO_IPV6 && option == ipv6_packet_info && value == 1)
-        std::memcpy(bytes.data(), &in6addr_loopback, sizeof in6addr_loopback);
+    constexpr int loopback = 1; // its index
+    if (level == IPPROTO_IPV6 && option == ipv6_packet_info) {
+        in6_pktinfo info{value == 1 ? in6addr_loopback : in6addr_any, value == 2 ? loopback : 0U};
+        std::memcpy(bytes.data(), &info, sizeof info);
+    }
+    if (level == IPPROTO_IP && option == IP_MULTICAST_IF && value != 0) {
+        const bool by_index = size >= sizeof(ip_mreqn);
+        const in_addr address{htonl(INADDR_LOOPBACK)};
+        const ip_mreqn chosen{{}, {}, by_index ? loopback : 0};
+        std::memcpy(bytes.data(), &chosen, sizeof chosen);
+        if (!by_index)
+            std::memcpy(bytes.data(), &address, sizeof address);
+    }
+    // These two are in network byte order.
+    if ((level == IPPROTO_IP && option == 50) || (level == IPPROTO_IPV6 && option == 76)) {
+        const std::uint32_t index = htonl(static_cast<std::uint32_t>(value));
+        std::memcpy(bytes.data(), &index, sizeof index);
+    }
     memory_.store(block.address, bytes.data(), std::min(size, bytes.size()));
     return block.address;
 }
@@ -302,6 +318,10 @@ PreparedCall Preparation::make() {
     case Op::listen:
     case Op::socketpair:
     case Op::pass:
+    case Op::hand_out:
+    case Op::recv:
+    case Op::send:
+    case Op::elsewhere:
     case Op::ask_other:
     case Op::reset:
     case Op::count:

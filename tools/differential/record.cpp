@@ -14,7 +14,7 @@
 namespace multihome::differential {
 
 // By number where glibc's headers and the kernel's cannot be included together.
-const std::array<InspectedOption, 15> inspected_options{{
+const std::array<InspectedOption, 21> inspected_options{{
     {IPPROTO_IP, 8, "IP_PKTINFO"},
     {IPPROTO_IP, 24, "IP_BIND_ADDRESS_NO_PORT"},
     {IPPROTO_IP, 32, "IP_MULTICAST_IF"},
@@ -30,6 +30,12 @@ const std::array<InspectedOption, 15> inspected_options{{
     {SOL_SOCKET, SO_TIMESTAMP, "SO_TIMESTAMP"},
     {IPPROTO_IP, 33, "IP_MULTICAST_TTL"},
     {IPPROTO_IP, 34, "IP_MULTICAST_LOOP"},
+    {IPPROTO_IP, 15, "IP_FREEBIND"},
+    {IPPROTO_IP, 50, "IP_UNICAST_IF"},
+    {IPPROTO_IPV6, 76, "IPV6_UNICAST_IF"},
+    {SOL_SOCKET, SO_BINDTOIFINDEX, "SO_BINDTOIFINDEX"},
+    {SOL_SOCKET, SO_REUSEADDR, "SO_REUSEADDR"},
+    {SOL_SOCKET, SO_MARK, "SO_MARK"},
 }};
 
 namespace {
@@ -75,6 +81,10 @@ std::string name_of(const Entry& entry) {
         return "errno set by a success on a TCP socket";
     case Label::passed:
         return "passing a descriptor";
+    case Label::bare_option:
+        return fmt::format("getsockopt({}) without the library", inspected_options.at(entry.index).text);
+    case Label::ended:
+        return "wait status of another process";
     }
     return "?";
 }
@@ -93,6 +103,7 @@ std::string value_of(const Entry& entry) {
     case Label::local_address:
     case Label::remote_address:
     case Label::option:
+    case Label::bare_option:
         return fmt::format("(hash {:016x})", entry.value);
     default:
         return fmt::format("{:#x}", entry.value);

@@ -30,6 +30,8 @@ enum class Label : std::uint16_t {
     answer_source,  ///< where an answer to a request to 127.0.0.2 came from
     moved_on_tcp,   ///< moving data succeeded or could not be done now; 1 if it succeeded and set errno
     passed,         ///< sending a descriptor over a UNIX socket
+    bare_option,    ///< getsockopt() without the library, after a descriptor was handed out
+    ended,          ///< another process that ran steps: its wait status
 };
 
 /// What errno is before each call: no error has this number.
@@ -48,7 +50,7 @@ struct InspectedOption {
     int name;
     const char* text;
 };
-extern const std::array<InspectedOption, 15> inspected_options;
+extern const std::array<InspectedOption, 21> inspected_options;
 
 /// A line for a person: what the entry is, and its value.
 std::string describe(const Entry& entry);

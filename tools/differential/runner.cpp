@@ -171,6 +171,8 @@ void Runner::after_call(const Step& step, const Layout& layout) {
 }
 
 void Runner::call(const Step& step) {
+    if (step.op == Op::pidfd_getfd && asks_itself(step.integer(Field::number)))
+        return;
     memory_.clear();
     const PreparedCall call = prepare(step, memory_, surroundings_, step_);
     const bool on_tcp = moves_data(step.op) && protocol_of(step.integer(Field::fd)) == IPPROTO_TCP;
@@ -178,6 +180,7 @@ void Runner::call(const Step& step) {
         note_tcp(step);
     errno = untouched_errno;
     const long result = functions_.call(call.symbol, call.arguments);
+    has_connected_ = has_connected_ || (step.op == Op::connect && result == 0);
     const int error = errno;
     // How much a connection with much in it takes or has at once, and whether it looks at the memory at all,
     // is the clock's.
@@ -198,8 +201,9 @@ void Runner::call(const Step& step) {
     // what of a control message was written before the writing failed, is nothing that a program could use.
     if ((result < 0 && error == EFAULT) || step.pointer(Field::control) == Pointer::cross)
         memory_.leave_out(Region::control);
-    // The same for an option's value that is half there.
-    if (result < 0 && error == EFAULT && step.pointer(Field::data) == Pointer::cross)
+    // The same for an option's value that is half there, or whose length could not be written.
+    if (result < 0 && error == EFAULT &&
+        (step.pointer(Field::data) == Pointer::cross || step.op == Op::getsockopt))
         memory_.leave_out(Region::value);
     add(Label::result, 0, static_cast<std::uint64_t>(result));
     add(Label::error, 0, static_cast<std::uint64_t>(error));

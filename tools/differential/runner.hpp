@@ -42,7 +42,17 @@ private:
     void inspect(int fd);
     void inspect_names(int fd);
     void note_address(const char* what, const sockaddr_storage& name);
+    /// The same by libc alone, as a program without the library sees it.
+    void inspect_bare(int fd);
+    /// Sends a descriptor over a UNIX socket. True where that succeeded.
+    bool send_descriptor(int fd);
     void pass(const Step& step);
+    void hand_out(int fd);
+    /// recv() and send(), which are not interposed.
+    void move_unseen(const Step& step);
+    void run_elsewhere(const Step& step);
+    [[nodiscard]] int run_in_vfork_child(std::uint32_t end);
+    void run_until(std::uint32_t end);
     void ask_other();
     bool asks_itself(int fd);
     void reset();
@@ -59,6 +69,7 @@ private:
     // smallest buffers, the clock decides how far they come.
     std::int64_t tcp_sent_ = 0;
     static constexpr std::int64_t always_fits = 1000;
+    bool has_connected_ = false; // in this sequence
 };
 
 } // namespace multihome::differential

@@ -17,7 +17,8 @@ constexpr std::array<std::string_view, field_count> field_names{
 };
 
 constexpr std::array<std::string_view, static_cast<std::size_t>(Op::count) - symbol_count> event_names{
-    "client_send", "inspect", "hidden_close", "listen", "socketpair", "pass", "ask_other", "reset"};
+    "client_send", "inspect", "hidden_close", "listen",    "socketpair", "pass",
+    "hand_out",    "recv",    "send",         "elsewhere", "ask_other",  "reset"};
 
 constexpr std::array<std::string_view, static_cast<std::size_t>(Pointer::count)> pointer_names{
     "good", "null", "one", "none", "readonly", "cross", "edge", "odd", "kernel"};
@@ -94,6 +95,39 @@ std::string_view take_word(std::string_view& text) {
 }
 
 } // namespace
+
+bool may_run(Elsewhere where, Op op) {
+    switch (op) {
+    case Op::close:
+    case Op::hidden_close:
+    case Op::dup:
+    case Op::dup2:
+    case Op::dup3:
+    case Op::fcntl:
+    case Op::fcntl64:
+        return true;
+    case Op::recvfrom:
+    case Op::__recvfrom_chk:
+    case Op::recvmsg:
+    case Op::recvmmsg:
+    case Op::sendto:
+    case Op::sendmsg:
+    case Op::sendmmsg:
+    case Op::recv:
+    case Op::send:
+    case Op::client_send:
+    case Op::getsockopt:
+    case Op::inspect:
+        return where != Elsewhere::vfork_child;
+    case Op::setsockopt:
+    case Op::connect:
+    case Op::bind:
+    case Op::socket:
+        return where == Elsewhere::thread;
+    default:
+        return false;
+    }
+}
 
 std::string to_text(const Step& step) {
     std::string text{step.by_number ? by_number_prefix : std::string_view{}};

@@ -33,9 +33,21 @@ enum class Op : std::uint8_t {
     hidden_close, ///< closed by a way that the shim cannot see (fclose() does that)
     listen,
     socketpair, ///< descriptors that the shim did not see being made
-    pass,       ///< a descriptor comes over a UNIX socket
-    ask_other,  ///< a client asks 127.0.0.2 and is answered: the one thing that has to differ
-    reset,      ///< everything closed, everything as at the start
+    pass,       ///< a descriptor comes over a UNIX socket; flags=1: it stays here as well
+    hand_out,   ///< a descriptor goes to a program without the library, which looks at it
+    recv,       ///< by functions that are not interposed
+    send,
+    elsewhere, ///< the next `count` steps run in another place, as `number` says (Elsewhere)
+    ask_other, ///< a client asks 127.0.0.2 and is answered: the one thing that has to differ
+    reset,     ///< everything closed, everything as at the start
+    count
+};
+
+/// Where the steps after Op::elsewhere run.
+enum class Elsewhere : std::uint8_t {
+    child,       ///< fork()
+    vfork_child, ///< which comes to have other descriptors, and ends
+    thread,
     count
 };
 
@@ -157,6 +169,10 @@ struct Step {
 constexpr bool is_call(Op op) {
     return static_cast<std::size_t>(op) < symbol_count;
 }
+
+/// True where steps of this kind may run there. What another process changes on a socket that both have is
+/// none of the library's business there.
+bool may_run(Elsewhere where, Op op);
 
 std::string to_text(const Step& step);
 

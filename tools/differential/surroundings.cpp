@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 #include <netinet/udp.h>
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -59,6 +60,7 @@ Libc::Libc() {
     find(fcntl, "fcntl");
     find(setsockopt, "setsockopt");
     find(getsockopt, "getsockopt");
+    find(syscall, "syscall");
     find(recvmsg, "recvmsg");
     find(sendmsg, "sendmsg");
     find(sendto, "sendto");
@@ -163,6 +165,9 @@ void Surroundings::repair() {
         fail("socketpair");
     libc().close(pair[0]);
     libc().close(pair[1]);
+    const auto pidfd = static_cast<int>(libc().syscall(SYS_pidfd_open, getpid(), 0));
+    if (pidfd >= 0 && (libc().dup3(pidfd, own_pidfd(), O_CLOEXEC) < 0 || libc().close(pidfd) != 0))
+        fail("pidfd_open");
 }
 
 void Surroundings::settle() {

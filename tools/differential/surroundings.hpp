@@ -27,6 +27,7 @@ struct Libc {
     int (*fcntl)(int, int, ...);
     int (*setsockopt)(int, int, int, const void*, socklen_t);
     int (*getsockopt)(int, int, int, void*, socklen_t*);
+    long (*syscall)(long, ...);
     ssize_t (*recvmsg)(int, msghdr*, int);
     ssize_t (*sendmsg)(int, const msghdr*, int);
     ssize_t (*sendto)(int, const void*, size_t, int, const sockaddr*, socklen_t);
@@ -82,6 +83,8 @@ public:
     /// One end of a UNIX socket pair, to pass descriptors from, and the other.
     [[nodiscard]] static int pass_from() { return first_own_descriptor + 5; }
     [[nodiscard]] static int pass_to() { return first_own_descriptor + 6; }
+    /// Of this process: pidfd_getfd() of it copies a descriptor.
+    [[nodiscard]] static int own_pidfd() { return first_own_descriptor + 4; }
 
 private:
     [[nodiscard]] static int marker() { return first_own_descriptor; }
