@@ -118,8 +118,8 @@ Socket classify(int fd) {
         socket_calls::read(fd, SOL_SOCKET, SO_PROTOCOL) != IPPROTO_UDP)
         return other_socket(domain);
     // Only the word of another descriptor of this socket tells what the program has asked for there, or that
-    // it is to be let be. A server may have taken over thousands of sockets of one port, hardly two of which
-    // are the same.
+    // the socket is left alone. A server may have taken over thousands of sockets of one port, hardly two of
+    // which are the same.
     const auto own = socket_calls::own_name(fd);
     constexpr int most_asked = 64;
     int asked = 0;
@@ -130,10 +130,10 @@ Socket classify(int fd) {
         [&](Socket seen) {
             if (seen.is(Kind::ours))
                 return own && seen.port() == own->port && asked++ < most_asked;
-            const bool is_let_be =
+            const bool is_left_alone =
                 seen.is(Kind::other) && (seen.has(Socket::left_alone) || seen.has(Socket::sticky_source));
             const bool is_unbound = seen.is(Kind::unbound) && own && own->port == 0;
-            return (is_let_be || is_unbound) && asked_others++ < most_asked;
+            return (is_left_alone || is_unbound) && asked_others++ < most_asked;
         },
         [&](Socket seen) { return same = seen.with_bits(0, Socket::has_copies); });
     if (same.kind() != Kind::unknown)

@@ -66,7 +66,7 @@ void with_others() {
         say("clock_gettime", clock_gettime(CLOCK_REALTIME, &now));
         echo(server);
     }
-    pthread_t thread;
+    pthread_t thread{};
     const auto in_thread = [](void* argument) -> void* {
         echo(*static_cast<int*>(argument));
         return nullptr;

@@ -118,7 +118,7 @@ void interrupted(int call) {
     echo(handled_server);
     Signaller signaller;
     signaller.target = pthread_self();
-    pthread_t thread;
+    pthread_t thread{};
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGUSR1);

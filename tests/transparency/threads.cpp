@@ -94,7 +94,7 @@ void on_small_stack(void* (*function)(void*)) {
     // The two differ where the kernel's signal frames have outgrown the old constant.
     const long smallest = sysconf(_SC_THREAD_STACK_MIN);
     say("stack", pthread_attr_setstacksize(&attributes, static_cast<size_t>(smallest)));
-    pthread_t thread;
+    pthread_t thread{};
     const int result = pthread_create(&thread, &attributes, function, nullptr);
     if (result == 0)
         pthread_join(thread, nullptr);
@@ -115,10 +115,10 @@ void* with_specific_data(void* key) {
 
 void in_destructor() {
     batches(nullptr);
-    pthread_key_t key;
+    pthread_key_t key{};
     must(pthread_key_create(&key, serve_at_the_end) == 0, "pthread_key_create");
     for (int round = 0; round < 2; ++round) {
-        pthread_t thread;
+        pthread_t thread{};
         must(pthread_create(&thread, nullptr, with_specific_data, &key) == 0, "pthread_create");
         pthread_join(thread, nullptr);
     }
@@ -140,7 +140,7 @@ int cloned(void*) {
 
 // A process made by clone() with these flags, which the parent waits for.
 void by_clone(int flags) {
-    constexpr size_t size = 256 * 1024;
+    constexpr size_t size = size_t{256} * 1024;
     auto* stack =
         static_cast<char*>(mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
     must(stack != MAP_FAILED, "mmap");

@@ -83,7 +83,7 @@ inline void fence<test::Explored>(std::memory_order order) {
 namespace multihome::test {
 
 // One bucket of a table, and made-up conversations in it, as TableMemory has them.
-class ExploredMemory {
+class ExploredMemory { // NOLINT(clang-analyzer-optin.performance.Padding): the table is aligned
 public:
     using Table = BasicConversationTable<Explored>;
     using Locals = BasicLocalAddresses<Explored>;

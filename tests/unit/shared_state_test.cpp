@@ -54,7 +54,7 @@ TEST_CASE("the buckets begin on the page after the header, and have all the room
     CHECK(SharedState::table_offset() % 4096 == 0);
     CHECK(SharedState::table_offset() >= sizeof(SharedState));
     CHECK(SharedState::table_offset() < sizeof(SharedState) + 4096);
-    CHECK(SharedState::size_for(3) == SharedState::table_offset() + 8 * 64);
+    CHECK(SharedState::size_for(3) == SharedState::table_offset() + size_t{8} * 64);
 }
 
 TEST_CASE("a table has room for as many peers as were asked for") {
