@@ -181,7 +181,8 @@ void make_unreachable(mmsghdr& message) {
     }
     // The kernel may have stopped at a message whose name it could not write: see detail::fail().
     const unsigned next = received < 0 ? 0 : static_cast<unsigned>(received);
-    if (next < wanted && next < batch && messages[next].msg_hdr.msg_namelen != ours[next].msg_hdr.msg_namelen)
+    if (next < std::min(batch, wanted) &&
+        messages[next].msg_hdr.msg_namelen != ours[next].msg_hdr.msg_namelen)
         messages[next].msg_hdr.msg_namelen = ours[next].msg_hdr.msg_namelen;
     return received;
 }
