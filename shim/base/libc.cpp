@@ -150,16 +150,19 @@ void* find_next(const char* name, void* raw_function, bool& final) {
         return reinterpret_cast<void*>(raw::name);                                                           \
     }
 // NOLINTEND(bugprone-macro-parentheses)
+#define MULTIHOME_ALL_FUNCTIONS
 #include "shim/symbols.def"
 
 void resolve_all() {
     WantedFunction functions[] = {
 #define MULTIHOME_SYMBOL(result, name, arguments) WantedFunction{#name},
+#define MULTIHOME_ALL_FUNCTIONS
 #include "shim/symbols.def"
     };
     find_next_definitions(functions);
     const WantedFunction* next = functions;
 #define MULTIHOME_SYMBOL(result, name, arguments) name.resolve((next++)->definition);
+#define MULTIHOME_ALL_FUNCTIONS
 #include "shim/symbols.def"
 }
 

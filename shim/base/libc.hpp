@@ -95,9 +95,7 @@ struct Time64 {
     int32_t nanoseconds;
     int32_t padding;
 };
-#define MULTIHOME_TIME64(result, name, arguments) MULTIHOME_SYMBOL(result, name, arguments)
 #endif
-#define MULTIHOME_TWICE(result, name, arguments) MULTIHOME_SYMBOL(result, name, arguments)
 
 #define MULTIHOME_UNPACK(...) __VA_ARGS__
 #define MULTIHOME_NEXT(function, ...)                                                                        \
@@ -109,6 +107,7 @@ struct Time64 {
 #define MULTIHOME_SYMBOL(result, name, arguments) MULTIHOME_NEXT(name, result arguments)
 #define MULTIHOME_VARIADIC(result, name, fixed, rest)                                                        \
     MULTIHOME_NEXT(name, result(MULTIHOME_UNPACK fixed, MULTIHOME_UNPACK rest))
+#define MULTIHOME_ALL_FUNCTIONS
 #include "shim/symbols.def"
 #undef MULTIHOME_NEXT
 #undef MULTIHOME_UNPACK

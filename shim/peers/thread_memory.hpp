@@ -226,7 +226,7 @@ public:
     enum Place : uint8_t { in_table = 0, in_handover = 1 };
     [[gnu::always_inline]] void set_stored(uint64_t hash, Place place,
                                            const ConversationTable::Change& change) {
-        last_sent_ |= 1U << place;
+        last_sent_ = static_cast<uint8_t>(last_sent_ | 1U << place);
         stored_[place] = change;
         stored_for_ = hash;
     }

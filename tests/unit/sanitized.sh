@@ -37,7 +37,7 @@ build)
         exit 77
     fi
     rm -f "$build.probe" "$build.probe.cpp"
-    cmake -S "$source" -B "$build" --preset "$sanitizers" -DMULTIHOME_UNITY=ON
+    cmake -S "$source" -B "$build" --preset "$sanitizers" -DMULTIHOME_UNITY=ON -DMULTIHOME_WERROR=ON
     targets=multihome_unit_tests
     [ "$sanitizers" != asan ] || targets="$targets multihome_fuzz_linked"
     # shellcheck disable=SC2086 # a list

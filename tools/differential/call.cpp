@@ -60,8 +60,6 @@ std::vector<Signature> signatures() {
     describe(#name, static_cast<result (*)(MULTIHOME_UNPACK first, MULTIHOME_UNPACK rest)>(nullptr),         \
              arity(static_cast<void(*) first>(nullptr)), true),
 #include "shim/symbols.def"
-#undef MULTIHOME_SYMBOL
-#undef MULTIHOME_VARIADIC
     };
 }
 // NOLINTEND(bugprone-macro-parentheses)
@@ -70,8 +68,6 @@ constexpr std::array<const char*, symbol_count> symbol_names{
 #define MULTIHOME_SYMBOL(result, name, arguments)     #name,
 #define MULTIHOME_VARIADIC(result, name, fixed, rest) #name,
 #include "shim/symbols.def"
-#undef MULTIHOME_SYMBOL
-#undef MULTIHOME_VARIADIC
 };
 
 } // namespace

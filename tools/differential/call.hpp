@@ -15,8 +15,6 @@ enum class Symbol : std::uint8_t {
 #define MULTIHOME_SYMBOL(result, name, arguments)     name,
 #define MULTIHOME_VARIADIC(result, name, fixed, rest) name,
 #include "shim/symbols.def"
-#undef MULTIHOME_SYMBOL
-#undef MULTIHOME_VARIADIC
     count
 };
 

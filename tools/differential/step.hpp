@@ -26,8 +26,6 @@ enum class Op : std::uint8_t {
 #define MULTIHOME_SYMBOL(result, name, arguments)     name,
 #define MULTIHOME_VARIADIC(result, name, fixed, rest) name,
 #include "shim/symbols.def"
-#undef MULTIHOME_SYMBOL
-#undef MULTIHOME_VARIADIC
     client_send,  ///< a client sends datagrams to one of the program's ports
     inspect,      ///< names, options and readiness of a descriptor
     hidden_close, ///< closed by a way that the shim cannot see (fclose() does that)
