@@ -166,16 +166,21 @@ void print_notes(const std::vector<Asked>& rows) {
                              [&](const Asked& row) { return row.worst() == outcome; });
     };
     const auto wrong = count(Outcome::wrong);
-    const auto unanswered = count(Outcome::silent) + count(Outcome::refused);
+    const auto silent = count(Outcome::silent);
+    const auto refused = count(Outcome::refused);
     if (wrong != 0)
         fmt::print(
             "{} of {} addresses {} answered wrongly: a client drops what comes from where it did not ask.\n",
             wrong, rows.size(), wrong == 1 ? "is" : "are");
-    if (unanswered != 0)
+    if (refused != 0)
+        fmt::print(
+            "{} of {} addresses refused: no server listens at that port there, or there is no way to it.\n",
+            refused, rows.size());
+    if (silent != 0)
         fmt::print(
             "{} of {} addresses gave no answer. A firewall or NAT on the way drops an answer from a wrong\n"
             "address, too; ask from a machine without one to know which it is.\n",
-            unanswered, rows.size());
+            silent, rows.size());
 }
 
 void warn_of_local_addresses(const std::vector<Asked>& rows) {

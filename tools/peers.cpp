@@ -140,6 +140,7 @@ void add_rows(Table& table, const std::string& holder, const std::vector<Running
 }
 
 int peers(const PeersOptions& options) {
+    const std::string target = true_target(options.target);
     PeerName peer;
     if (!options.peer.empty())
         peer = parse_peer(options.peer);
@@ -157,8 +158,8 @@ int peers(const PeersOptions& options) {
             for (const RunningState::Held& held : conversations)
                 entry["conversations"].push_back(json_of(held));
     };
-    const std::vector<engine::Attachment> attached = attachments_meant(options.target, true);
-    for (const Running& running : find_running(options.target, !attached.empty())) {
+    const std::vector<engine::Attachment> attached = attachments_meant(target, true);
+    for (const Running& running : find_running(target, !attached.empty())) {
         Json entry{{"pid", running.process.number}, {"program", running.process.name}};
         entry["problem"] = running.problem.empty() ? Json() : Json(running.problem);
         entry["conversations"] = Json::array();

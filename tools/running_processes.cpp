@@ -94,6 +94,15 @@ const char* root_sees_more() {
     return geteuid() != 0 ? "; run this as root to see those of other users" : "";
 }
 
+std::string true_target(const std::string& target) {
+    const bool is_number = target.find_first_not_of("0123456789") == std::string::npos;
+    if (is_number || target.starts_with(':'))
+        return target;
+    const std::string unit = valid_unit_name(target);
+    const std::string name = true_unit_name(unit);
+    return name != unit ? name : target;
+}
+
 std::vector<Running> find_running(const std::string& target, bool may_be_none) {
     std::vector<Running> all = find_among(list_processes(), target);
     if (all.empty() && !target.empty() && !may_be_none)

@@ -25,6 +25,9 @@ struct Running {
 /// The end of a sentence that says that nothing was found: for an ordinary user, that root may find more.
 const char* root_sees_more();
 
+/// A unit's alias is the unit that it stands for. All else that an operator may name stays as it is.
+std::string true_target(const std::string& target);
+
 /// `target`: empty for all, a unit, ":PORT", a PID, or a number that is a port because no such process has
 /// the library. Throws Impossible where there is none, unless there `may_be_none`.
 std::vector<Running> find_running(const std::string& target, bool may_be_none = false);

@@ -197,15 +197,16 @@ int stats(const StatsOptions& options) {
     if (options.prometheus && options.output.json)
         throw Impossible("--prometheus and --json are two formats: choose one");
     using Steady = std::chrono::steady_clock;
-    Watched watched{options.target};
+    const std::string target = true_target(options.target);
+    Watched watched{target};
     Before before;
     EngineBefore engine_before;
     Steady::time_point last = Steady::now();
     bool has_found = false;
     // A unit and a port may be served again later, a process that has ended does not come back.
-    const bool may_come_back = options.target.find_first_not_of("0123456789") != std::string::npos;
+    const bool may_come_back = target.find_first_not_of("0123456789") != std::string::npos;
     for (unsigned look = 0;; ++look) {
-        const std::vector<engine::Attachment> attached = attachments_meant(options.target);
+        const std::vector<engine::Attachment> attached = attachments_meant(target);
         const std::vector<Running> all = watched.look(!attached.empty() || (look > 0 && may_come_back));
         const Steady::time_point now = Steady::now();
         has_found = std::any_of(all.begin(), all.end(),

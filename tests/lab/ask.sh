@@ -115,6 +115,7 @@ on_client "$MULTIHOMECTL" ask 192.0.2.2 -p "$LAB_PORT" --payload stun --timeout 
 says '^192\.0\.2\.2  *silent .* silent$'
 on_client "$MULTIHOMECTL" ask 192.0.2.2 192.0.2.99 --port 9 --payload echo --timeout 0.2 >"$LAB_DIR/said" && fail "9: $?"
 says '^192\.0\.2\.2  *refused .* refused$'
+says ' refused: no server listens at that port there'
 says '^192\.0\.2\.99  *\(silent\|refused\) .*'
 stop_server bare
 

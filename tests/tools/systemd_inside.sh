@@ -133,6 +133,8 @@ ln -s plain.service "$units/alias.service"
 systemctl daemon-reload
 expect 0 'plain.service: restarted; multihome works in it' "$ctl" enable --now alias
 expect 0 'LD_PRELOAD reaches' "$ctl" check --unit alias
+expect 0 '^ *[0-9]+ +plain.service +5401' "$ctl" stats alias
+expect 0 'conversation' "$ctl" peers alias
 expect 0 "^# rm $units/plain.service.d/zz-multihome.conf\$" "$ctl" disable --dry-run alias
 if "$ctl" run -- true 2>/dev/null; then # not every machine lets anybody attach
     expect 0 'attached to .*/plain.service' "$ctl" attach alias
