@@ -11,6 +11,7 @@
 #include <csignal>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <poll.h>
 #include <spdlog/details/log_msg.h>
 #include <spdlog/sinks/sink.h>
 #include <sys/stat.h>
@@ -113,20 +114,36 @@ FileIdentity identity_of(int fd) {
     return {status.st_dev, status.st_ino, status.st_mode};
 }
 
+// A set of signals, as the kernel's sigset_t has it.
+using SignalSet = uint64_t;
+constexpr SignalSet set_of(int signal) {
+    return SignalSet{1} << (signal - 1);
+}
+
 // Written once, from the constructor, before there are threads. It is among the initialized data, to which
 // each process writes at its start already: a page less.
 [[gnu::section(".data")]] constinit FileIdentity standard_error;
 [[gnu::section(".data")]] constinit bool standard_error_is_client = false;
 
-bool may_use_standard_error() {
-    return standard_error.mode != 0 && !standard_error_is_client && may(Activity::log_to_stderr) &&
-           identity_of(STDERR_FILENO).is_same(standard_error);
+// True where a line would wait until somebody reads those before it. A terminal may be stopped as well
+// (Ctrl-S), but that is what its user wants.
+bool is_standard_error_full() {
+    if ((!S_ISFIFO(standard_error.mode) && !S_ISSOCK(standard_error.mode)) || !may(Activity::asking_for_room))
+        return false;
+    pollfd writable{STDERR_FILENO, POLLOUT, 0};
+    const timespec at_once{};
+    return raw_syscall(SYS_ppoll, &writable, 1, &at_once, 0, sizeof(SignalSet)) == 0;
 }
 
-// A set of signals, as the kernel's sigset_t has it.
-using SignalSet = uint64_t;
-constexpr SignalSet set_of(int signal) {
-    return SignalSet{1} << (signal - 1);
+// Returns why no line goes to standard error; null where lines do.
+const char* what_bars_standard_error() {
+    if (standard_error_is_client)
+        return "standard error is a client's connection";
+    if (!may(Activity::log_to_stderr))
+        return "a system-call filter bars standard error";
+    if (standard_error.mode == 0 || !identity_of(STDERR_FILENO).is_same(standard_error))
+        return "standard error is closed, or another file than at the start";
+    return is_standard_error_full() ? "nobody reads standard error" : nullptr;
 }
 
 // Writes `line` by one write(2), and returns the kernel's result. Holds back the signal that a write to this
@@ -246,7 +263,7 @@ public:
                 char notice[longest_text];
                 const auto text = put_together(
                     notice, FMT_COMPILE("cannot write to the log file {} ({}): lines go to {} instead"), file,
-                    describe(result), may_use_standard_error() ? "standard error" : "syslog");
+                    describe(result), what_bars_standard_error() == nullptr ? "standard error" : "syslog");
                 log_without_file(at_time_of(message, spdlog::level::err, text));
             }
         }
@@ -260,7 +277,8 @@ public:
 private:
     static void log_without_file(const log_msg& message) {
         Line line;
-        if (may_use_standard_error()) {
+        const char* const barred = what_bars_standard_error();
+        if (barred == nullptr) {
             const Settings::JournalStream& journal = settings::get().journal;
             const bool is_journal =
                 journal.inode == standard_error.inode && journal.device == standard_error.device;
@@ -269,11 +287,9 @@ private:
         } else if (may(Activity::log_to_syslog)) {
             static std::atomic<bool> told{false};
             if (settings::get().log_file == nullptr && is_first(told)) {
-                const char* why = standard_error_is_client
-                                      ? "standard error is a client's connection: lines go to syslog instead"
-                                      : "standard error is closed, or another file than at the start: lines "
-                                        "go to syslog instead";
-                send_to_syslog(line_for_syslog(line, at_time_of(message, spdlog::level::info, why)));
+                char notice[longest_text];
+                const auto text = put_together(notice, FMT_COMPILE("{}: lines go to syslog instead"), barred);
+                send_to_syslog(line_for_syslog(line, at_time_of(message, spdlog::level::info, text)));
             }
             send_to_syslog(line_for_syslog(line, message));
         }

@@ -9,13 +9,15 @@
 //  1. MULTIHOME_LOG_FILE, a regular file, opened for each line. No descriptor is kept, because the program
 //     may close it, or be surprised by it. If a chroot() or setuid() later changes what the name means, that
 //     holds for the next line.
-//  2. Standard error, while it still is the file that it was when the program started, and no network
-//     connection. In the journal (JOURNAL_STREAM) a line carries its priority instead of the time.
+//  2. Standard error, while it still is the file that it was when the program started, is no network
+//     connection, and takes a line at once. In the journal (JOURNAL_STREAM) a line carries its priority
+//     instead of the time.
 //  3. Syslog (/dev/log).
 //
 // The first line that cannot go where it should says why, and where lines go instead.
 //
-// A line never kills: we take back SIGPIPE and SIGXFSZ, which a write may raise.
+// A line never kills: we take back SIGPIPE and SIGXFSZ, which a write may raise. Nor does it wait for a
+// reader.
 #pragma once
 
 #include "shim/base/address.hpp"

@@ -31,6 +31,7 @@ enum class Activity : uint32_t {
     asking_for_pages = 1U << 15,   // is a pointer of the program's good? (base/user_memory)
     naming_process = 1U << 16,     // is this a vfork child? (sockets/process)
     exact_time = 1U << 17,         // is it still one answer? (peers)
+    asking_for_room = 1U << 18,    // does standard error take a line at once?
     all = ~0U,
 };
 

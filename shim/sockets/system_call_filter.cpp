@@ -141,6 +141,7 @@ constexpr Need needs[] = {
 
     {log_to_stderr, {number_of_fstat, {STDERR_FILENO, some_memory}}},
     {log_to_stderr, write_to(STDERR_FILENO)},
+    {asking_for_room, {SYS_ppoll, {some_memory, 1, some_memory, 0, set_size}}},
     {log_to_file, {number_of_fstat, {some_fd, some_memory}}},
     {log_to_file, write_to(some_fd)},
     {log_to_stderr | log_to_file, {SYS_rt_sigprocmask, {SIG_BLOCK, some_memory, some_memory, set_size}}},

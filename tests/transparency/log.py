@@ -63,6 +63,21 @@ def no_reader():
     run("plain", stderr=one)
 
 
+def full_reader():
+    """The reader of standard error has stopped reading. Who has nothing to say there goes on without multihome."""
+    for read_end, write_end in (os.pipe(), (one.detach() for one in socket.socketpair())):
+        os.set_blocking(write_end, False)
+        try:
+            while True:
+                os.write(write_end, b"x" * 4096)
+        except BlockingIOError:
+            pass
+        os.set_blocking(write_end, True)
+        run("plain", stderr=write_end)
+        os.close(write_end)
+        os.close(read_end)
+
+
 def blocked_signals():
     pipe_without_reader("blocked_signals")
 
@@ -263,8 +278,8 @@ def main():
     global work
     signal.alarm(120)
     topics = {function.__name__: function for function in (
-        lines_in_order, no_reader, blocked_signals, no_memory, file_size, terminal, network, no_link, no_file,
-        change_of_root, relative_name, replaced, journal, syslog, set_user_id)}
+        lines_in_order, no_reader, full_reader, blocked_signals, no_memory, file_size, terminal, network, no_link,
+        no_file, change_of_root, relative_name, replaced, journal, syslog, set_user_id)}
     with tempfile.TemporaryDirectory() as directory:
         work = pathlib.Path(os.path.realpath(directory))
         topics[topic]()
