@@ -4,6 +4,7 @@
 
 #include "shim/peers/peers.hpp"
 
+#include "table_memory.hpp"
 #include "turns.hpp"
 
 #include <doctest/doctest.h>
@@ -311,6 +312,26 @@ TEST_CASE("nothing is sent from the address that has taken the number of the one
             CHECK(is_right(answer(300 + round), 5));
         }
     });
+}
+
+TEST_CASE("one answer keeps an address, at once or late") {
+    const State state;
+    Worker reader;
+    Worker other;
+    receive_by(reader, 1, 2);
+    CHECK(answer_by(reader, 1) == local(2));
+    receive_by(reader, 2, 3);
+    CHECK(answer_by(other, 2) == local(3));
+    receive_by(reader, 3, 4); // nobody answers
+    const auto index_of = [&](unsigned at) { return state->locals.index_of(local(at)).index; };
+    const LocalIndex answered = index_of(2);
+    const LocalIndex answered_late = index_of(3);
+    const LocalIndex asked = index_of(4);
+    for (uint32_t number = 1'000'000; number < 1'100'000; ++number)
+        state->locals.index_of(test::local_address(number));
+    CHECK(state->locals.at(answered) == local(2));
+    CHECK(state->locals.at(answered_late) == local(3));
+    CHECK(state->locals.at(asked) != local(4));
 }
 
 TEST_CASE("a peer that others have pushed out is in the table again when it is heard again") {
