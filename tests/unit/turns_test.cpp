@@ -164,35 +164,49 @@ TEST_CASE("strangers' datagrams that nobody answers do not steer what a thread s
     });
 }
 
+// Forks a child that makes the step `first`, and `then` after the parent's step `meanwhile`. True where both
+// of the child's steps are right.
+template <typename First, typename Meanwhile, typename Then>
+bool is_right_in_child(First first, Meanwhile meanwhile, Then then) {
+    std::array<int, 2> told{};
+    std::array<int, 2> heard{};
+    REQUIRE(pipe(told.data()) == 0);
+    REQUIRE(pipe(heard.data()) == 0);
+    const pid_t child = test::fork_clean();
+    char byte = 0;
+    if (child == 0) {
+        peers::forked();
+        bool is_right = first();
+        is_right = write(told[1], &byte, 1) == 1 && read(heard[0], &byte, 1) == 1 && is_right;
+        is_right = then() && is_right;
+        _exit(is_right ? 0 : 1);
+    }
+    CHECK(read(told[0], &byte, 1) == 1);
+    meanwhile();
+    CHECK(write(heard[1], &byte, 1) == 1);
+    int status = -1;
+    const bool is_right = waitpid(child, &status, 0) == child && status == 0;
+    for (const int fd : {told[0], told[1], heard[0], heard[1]})
+        close(fd);
+    return is_right;
+}
+
 TEST_CASE("strangers' datagrams that a parent hears do not steer what its child sends on its own") {
-    const State state;
-    Worker parent;
-    bool good = false;
-    parent.tell([&] {
+    const Scene scene([] {
         receive(1, 2);
-        std::array<int, 2> told{};
-        std::array<int, 2> heard{};
-        REQUIRE(pipe(told.data()) == 0);
-        REQUIRE(pipe(heard.data()) == 0);
-        const pid_t child = test::fork_clean();
-        char byte = 0;
-        if (child == 0) {
-            peers::forked();
-            bool stays = answer(1) == local(2) && answer(1) == local(2);
-            stays = write(told[1], &byte, 1) == 1 && read(heard[0], &byte, 1) == 1 && stays;
-            for (unsigned time = 0; time < 3; ++time)
-                stays = answer(1) == local(2) && stays;
-            _exit(stays ? 0 : 1);
-        }
-        CHECK(read(told[0], &byte, 1) == 1);
-        receive(1, 3);
-        CHECK(write(heard[1], &byte, 1) == 1);
-        int status = -1;
-        good = waitpid(child, &status, 0) == child && status == 0;
-        for (const int fd : {told[0], told[1], heard[0], heard[1]})
-            close(fd);
+        const auto sends_twice = [] { return answer(1) == local(2) && answer(1) == local(2); };
+        CHECK(is_right_in_child(
+            sends_twice, [] { receive(1, 3); }, sends_twice));
     });
-    CHECK(good);
+}
+
+TEST_CASE("a child answers what its parent hears later, though it remembers where the peer was known") {
+    const Scene scene([] {
+        settle(1, 2);
+        receive(1, 2);
+        CHECK(is_right_in_child([] { return answer(1) == local(2); }, [] { receive(1, 3); },
+                                [] { return answer(1) == local(3); }));
+    });
 }
 
 TEST_CASE("what a thread has looked at, and another one has taken off, is not what it receives later") {
