@@ -119,7 +119,7 @@ lab_topology_b
 lab_policy_rule
 
 red='' green='' bold='' plain=''
-if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then
+if [ -t 1 ] && [ -z "${NO_COLOR:-}" ] && [ "${TERM:-dumb}" != dumb ]; then
     red=$'\e[31m' green=$'\e[32m' bold=$'\e[1m' plain=$'\e[0m'
 fi
 

@@ -162,6 +162,17 @@ const std::vector<Owner>& SocketOwners::of(std::uint64_t inode) const {
     return found != owners_.end() ? found->second : nobody;
 }
 
+bool has_io_uring(pid_t process) {
+    bool found = false;
+    for_each_number(fmt::format("/proc/{}/fd", process), [&](int, int directory, const char* name) {
+        std::array<char, 64> target{};
+        const ssize_t size = readlinkat(directory, name, target.data(), target.size());
+        found = found || (size > 0 && std::string_view(target.data(), static_cast<std::size_t>(size)) ==
+                                          "anon_inode:[io_uring]");
+    });
+    return found;
+}
+
 UnitOfGroup unit_of_group(const std::string& cgroup) {
     // systemd's own tree is "0::" on a unified host, and "name=systemd" on others.
     std::string path;

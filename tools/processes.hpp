@@ -39,6 +39,9 @@ private:
     unsigned unreadable_ = 0;
 };
 
+/// Whether a descriptor of the process is an io_uring(7).
+bool has_io_uring(pid_t process);
+
 struct Process {
     pid_t number = 0;
     std::string name;                   ///< comm, which the process chooses

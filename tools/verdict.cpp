@@ -64,6 +64,25 @@ std::string setting_that_leaves_out(pid_t process, std::uint16_t port) {
     return {};
 }
 
+/// What is to be said of a process in which the library has taken the port over, but may not see what it
+/// hears there; else empty. A program may have an io_uring for its files alone.
+std::string note_on_io_uring(pid_t process, const LibraryPresence& library, std::uint16_t port) {
+    if (!library.state || !has_io_uring(process))
+        return {};
+    std::string problem;
+    const auto state = RunningState::read(process, *library.state, problem);
+    if (!state)
+        return {};
+    const auto ports = state->by_port();
+    const bool has_heard = std::any_of(ports.begin(), ports.end(), [&](const PortCounts& line) {
+        return (line.port == port || line.port == 0) &&
+               line.counts[static_cast<std::size_t>(Counter::requests)] != 0;
+    });
+    return has_heard ? ""
+                     : "it has an io_uring, and the library has seen no question yet. What it receives by "
+                       "the io_uring is answered from the wrong address. To find out: multihomectl ask";
+}
+
 /// Rows of one program on one port become one; the worst verdict is the row's.
 void merge(Server& into, const Server& other) {
     for (const std::string& address : other.bound_to)
@@ -234,8 +253,10 @@ Server Judge::judge_one(const UdpSocket& socket, const std::vector<Owner>& owner
     Asks asks = Asks::no;
     for (const Owner& owner : owners) {
         const LibraryPresence& library = known(owner.process).library;
-        if (is_right_by_library(socket, owner, server))
+        if (is_right_by_library(socket, owner, server)) {
+            add_once(server.notes, note_on_io_uring(owner.process, library, socket.port));
             return settle(Verdict::ok, server.reason);
+        }
         if (library.mapped)
             break; // whatever switched packet information on, it may have been the library
         asks = asks_for_packet_information(owner, socket);

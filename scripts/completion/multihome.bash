@@ -5,6 +5,11 @@
 _multihome() {
     local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} index
     COMPREPLY=()
+    # bash makes a word of the equals sign in --option=value.
+    case $word:$previous in
+    =:*) word='' ;;
+    *:=) previous=${COMP_WORDS[COMP_CWORD - 2]} ;;
+    esac
     # The command that is started is the first word that is neither an option nor an option's value.
     for ((index = 1; index < COMP_CWORD; ++index)); do
         case ${COMP_WORDS[index]} in
@@ -12,8 +17,10 @@ _multihome() {
             ((++index))
             break
             ;;
-        --log | --log-file | --ports | --peers | --timeouts | --engine) ((++index)) ;;
-        =) ((++index)) ;;
+        --log | --log-file | --ports | --peers | --timeouts | --engine)
+            ((++index))
+            [ "${COMP_WORDS[index]}" != = ] || ((++index))
+            ;;
         -*) ;;
         *) break ;;
         esac
@@ -23,7 +30,7 @@ _multihome() {
         return
     fi
     if ((index > COMP_CWORD)); then
-        case ${COMP_WORDS[COMP_CWORD - 1]} in
+        case $previous in
         --log) mapfile -t COMPREPLY < <(compgen -W 'off error warn info debug trace' -- "$word") ;;
         --log-file) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
         --engine) mapfile -t COMPREPLY < <(compgen -W 'auto preload kernel' -- "$word") ;;

@@ -5,6 +5,11 @@
 _multihomectl() {
     local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} subcommand=${COMP_WORDS[1]} words=
     COMPREPLY=()
+    # bash makes a word of the equals sign in --option=value.
+    case $word:$previous in
+    =:*) word='' ;;
+    *:=) previous=${COMP_WORDS[COMP_CWORD - 2]} ;;
+    esac
     if [ "$COMP_CWORD" -eq 1 ]; then
         words=$("$1" --help 2>/dev/null | sed -n '/^Subcommands:/,$s/^  \([a-z][a-z-]*\).*/\1/p')
         words="$words --help --version"

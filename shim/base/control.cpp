@@ -72,6 +72,20 @@ Local local_from(const in_pktinfo& info, Choice choice) {
     return to_group ? group_asked : address.ipv4().s_addr != INADDR_ANY ? Local{address, 0} : Local{};
 }
 
+// True where the program's message is about the source. `data`: the message without its header.
+//
+// The kernel sends from ipi_spec_dst, and reads ipi_addr in no message of the program's (ip_cmsg_send() in
+// its net/ipv4/ip_sockglue.c). Qt puts there the address at which it was asked
+// (QNetworkDatagram::makeReply()), so that the routing table chooses. We can only help. The interface that it
+// names stays the one to send through.
+bool chooses_source(const Header& header, const unsigned char* data) {
+    in_pktinfo info;
+    if (kind_of(header) != ipv4 || header.length != CMSG_LEN(sizeof info))
+        return kind_of(header) != none || (header.level == IPPROTO_IPV6 && header.type == IPV6_2292PKTINFO);
+    std::memcpy(&info, data, sizeof info);
+    return info.ipi_spec_dst.s_addr != INADDR_ANY || info.ipi_addr.s_addr == INADDR_ANY;
+}
+
 } // namespace
 
 Arrival read(const void* buffer, size_t length, Choice choice) {
@@ -133,8 +147,8 @@ std::optional<size_t> end_without_source(const void* buffer, size_t length) {
     while (length >= sizeof(Header) && position <= length - sizeof(Header)) {
         Header header;
         std::memcpy(&header, bytes + position, sizeof header);
-        if (header.length < sizeof(Header) || header.length > length - position || kind_of(header) != none ||
-            (header.level == IPPROTO_IPV6 && header.type == IPV6_2292PKTINFO))
+        if (header.length < sizeof(Header) || header.length > length - position ||
+            chooses_source(header, bytes + position + CMSG_LEN(0)))
             return {};
         position += CMSG_ALIGN(header.length);
     }
@@ -152,7 +166,17 @@ bool is_ipv4_source(const void* message) {
 }
 
 Local read_source(const void* buffer, size_t length) {
-    return read(buffer, length, {.with_interface = true}).local;
+    Local last;
+    for_each(buffer, length, [&](const Message& message) {
+        constexpr Choice choice{.with_interface = true};
+        in_pktinfo info;
+        in6_pktinfo info6;
+        if (message.read(ipv4, info))
+            last = local_from(info, choice);
+        else if (message.read(ipv6, info6))
+            last = local_from(info6, choice);
+    });
+    return last;
 }
 
 } // namespace multihome::control

@@ -70,8 +70,8 @@ size_t copy_visible(const void* source, size_t source_length, unsigned hide, voi
 bool has_visible(const void* source, size_t source_length, unsigned hide);
 
 // Returns where a source may be appended to the program's own control messages: the aligned end of the last
-// one. They take `length` readable bytes of any alignment. Empty where they choose the source, or where the
-// kernel will refuse them.
+// one. They take `length` readable bytes of any alignment. Empty where they choose the source (a message with
+// no address at all leaves it to the kernel), or where the kernel will refuse them.
 std::optional<size_t> end_without_source(const void* buffer, size_t length);
 
 // Makes `ours` the program's message with another control buffer. Leaves msg_flags as it is.

@@ -42,6 +42,21 @@ refuse 125 'add -E LD_PRELOAD' "$launcher" systemd-socket-activate -E PATH -d -l
 expect 0 '^preloaded=1$' "$launcher" systemd-socket-activate -d -E LD_PRELOAD -l 53 ./probe
 expect 0 '^preloaded=1$' "$launcher" systemd-socket-activate -d --setenv=LD_PRELOAD ./probe
 
+mkdir shells
+for name in su runuser setpriv; do cp probe "shells/$name"; done
+for words in 'su -' 'su - nobody' 'su -l nobody' 'su -c x --login nobody' 'su nobody -lc x' 'runuser -l nobody -c x' \
+    'runuser - nobody' 'setpriv --reuid 1 --reset-env x'; do
+    # shellcheck disable=SC2086 # words of a command line
+    refuse 125 'clears the environment.*multihome' "$launcher" shells/$words
+done
+# These hand it on: to a shell that is none for a login, where a list names it, and to a command with such a word.
+for words in 'su nobody' 'su -c -l nobody' 'su -p -s /bin/sh nobody' 'su -w A,LD_PRELOAD - nobody' \
+    'su --whitelist-environment=LD_PRELOAD -l nobody' 'runuser nobody -c x' 'runuser -u nobody ls -l' \
+    'runuser -u nobody -- ls -l' 'su nobody -- -l' 'setpriv --reuid 1 x'; do
+    # shellcheck disable=SC2086 # words of a command line
+    expect 0 '^preloaded=1$' "$launcher" shells/$words
+done
+
 for words in -i - --ignore-environment '-u LD_PRELOAD' --unset=LD_PRELOAD -uLD_PRELOAD 'A=1 -i' LD_PRELOAD= '-u A -i'; do
     # shellcheck disable=SC2086 # words of a command line
     refuse 125 'env .*LD_PRELOAD' "$launcher" env $words ./probe

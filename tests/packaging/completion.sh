@@ -28,10 +28,19 @@ offers --ports multihome --po
 offers --same-interface multihome -v --s
 offers debug multihome --log d
 offers cat multihome --ports 53 ca
+# bash makes a word of the equals sign.
+offers debug multihome --log = d
+offers debug multihome --log =
+offers kernel multihome --engine = k
+offers cat multihome --engine = kernel ca
 offers check multihomectl ch
 offers selftest multihomectl s
 offers --library multihomectl check --lib
 offers cat multihomectl check ca
+offers nft multihomectl recipe --format n
+offers nft multihomectl recipe --format = n
+offers nft multihomectl recipe --format =
+offers quic multihomectl ask --payload = q
 
 # zsh_offers WORD LINE: among what zsh offers when the tabulator is pressed behind LINE is WORD.
 zsh_offers() {
@@ -54,6 +63,10 @@ if command -v zsh >/dev/null; then
     zsh_offers --library 'multihomectl check --'
     zsh_offers -j 'multihomectl check -'
     zsh_offers routing 'multihomectl recipe '
+    zsh_offers iptables 'multihomectl recipe --format '
+    zsh_offers nft 'multihomectl recipe --format='
+    zsh_offers quic 'multihomectl ask --payload '
+    zsh_offers nobody 'multihomectl check --user '
     zsh_offers --same-interface 'multihome -v --'
     zsh_offers -n 'multihome -'
 else

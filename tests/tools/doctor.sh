@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# Eleven servers on a host with two addresses. doctor names each rightly, what it prints mends each that is wrong, and the
+# Twelve servers on a host with two addresses. doctor names each rightly, what it prints mends each that is wrong, and the
 # client agrees before and after.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=../lab/lab.sh
@@ -20,7 +20,7 @@ cp "$MULTIHOME_LIBRARY" "$LAB_DIR/libmultihome.so"
 chmod 755 "$LAB_DIR"/*
 setcap cap_net_bind_service=ep "$LAB_DIR/capable" || skip "no file capabilities on the file system of $LAB_DIR"
 
-say "Eleven servers"
+say "Twelve servers"
 start_server -p 5301 bound "${LAB_ECHO[@]}" --port 5301 --bind 192.0.2.3
 start_server -p 5302 right dnsmasq --keep-in-foreground --conf-file=/dev/null --port=5302 --no-resolv --no-hosts \
     --user=root --pid-file=
@@ -38,6 +38,16 @@ start_server -p 5308 capabilities setpriv --reuid=65534 --regid=65534 --clear-gr
 start_server -p 5311 container unshare --pid --fork --kill-child --mount-proc "$echo" 5311
 MULTIHOME_DISABLE=1 with_shim start_server -p 5309 disabled "$echo" 5309
 MULTIHOME_PORTS=53,5000-5100 with_shim start_server -p 5310 excluded "$echo" 5310
+# One that may serve by an io_uring, which the library does not see.
+with_shim start_server -p 5312 ring "$LAB_PYTHON" -c '
+import ctypes, socket, sys
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.bind(("0.0.0.0", 5312))
+if ctypes.CDLL(None).syscall(425, 1, ctypes.create_string_buffer(120)) < 0:
+    open(sys.argv[1] + "/no_ring", "w")
+while True:
+    data, peer = server.recvfrom(65535)
+    server.sendto(data, peer)' "$LAB_DIR"
 
 LAB_PORT=5304 expect_right 192.0.2.3
 [ "$(LAB_PORT=5302 ask 192.0.2.3 --dns example.org)" = 192.0.2.3 ] || fail "dnsmasq does not answer rightly"
@@ -66,13 +76,17 @@ expect_verdict 5311 'wrong .*in a container'
 note=
 if compgen -G '/lib/ld-musl-*.so.1' >/dev/null; then note='LD_PRELOAD names the library by its full path'; fi
 [[ $(field 5304 notes) == "$note"* ]] || fail "5304: the notes are '$(field 5304 notes)'"
+expect_verdict 5312 'ok multihome [0-9.]+'
+ring_note='it has an io_uring, .*: multihomectl ask'
+[ -e "$LAB_DIR/no_ring" ] || [[ $(field 5312 notes) =~ $ring_note ]] || fail "5312: the notes are '$(field 5312 notes)'"
+[[ ! $(field 5304 notes) =~ $ring_note ]] || fail "5304: the notes are '$(field 5304 notes)'"
 [ -z "$(field 5303 notes)" ] || fail "5303: a note without a reason: $(field 5303 notes)"
 
 say "The table says the same"
 look
 grep -q "^Note on 5304 (echo): $note" "$LAB_DIR/doctor.log" || [ -z "$note" ] || fail "no note on 5304 below the table"
 grep -q '^5303 .*WRONG  at 192.0.2.3' "$LAB_DIR/doctor.log" || fail "the table has no line for 5303"
-grep -q '^8 of 11 servers answer from the wrong address' "$LAB_DIR/doctor.log" || fail "the table does not count the servers"
+grep -q '^8 of 12 servers answer from the wrong address' "$LAB_DIR/doctor.log" || fail "the table does not count the servers"
 if grep -q "$(printf '\033')" "$LAB_DIR/doctor.log"; then fail "colours in a file"; fi
 look -q
 [ ! -s "$LAB_DIR/doctor.log" ] || fail "doctor -q speaks"
@@ -90,7 +104,9 @@ for name in wrong failed confined disabled excluded; do
     LAB_PORT=$port expect_right 192.0.2.3
     LAB_PORT=$port expect_right 192.0.2.2
 done
+LAB_PORT=5312 expect_right 192.0.2.3 # by the library
 look -j
+[[ ! $(field 5312 notes) =~ $ring_note ]] || fail "5312: the notes are '$(field 5312 notes)'"
 for port in 5303 5305 5307 5309 5310; do expect_verdict "$port" 'ok multihome [0-9.]+'; done
 
 # In the network of the server, and not in this one.

@@ -203,6 +203,11 @@ void own_choice() {
     talk.choose("chosen", other);
     talk.choose("left to the kernel", from_ipv4("0.0.0.0"));
     talk.choose("an interface alone", from_ipv4("0.0.0.0", 1));
+    // What was heard, given back: the kernel does not read the address there, so that no source is chosen.
+    in_pktinfo given_back = from_ipv4("0.0.0.0", 1);
+    inet_pton(AF_INET, asked_address, &given_back.ipi_addr);
+    talk.answer("given back as heard", Control{}.add(IPPROTO_IP, IP_PKTINFO, given_back));
+    talk.answer_twice(Control{}.add(IPPROTO_IP, IP_PKTINFO, given_back));
     talk.answer("chosen last", Control{}.add(IPPROTO_IP, IP_TTL, 42).add(IPPROTO_IP, IP_PKTINFO, other),
                 true);
     talk.answer("chosen first", Control{}.add(IPPROTO_IP, IP_PKTINFO, other).add(IPPROTO_IP, IP_TTL, 42),

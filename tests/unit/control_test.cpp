@@ -182,6 +182,21 @@ TEST_CASE("a source goes behind messages that choose none") {
     }
 }
 
+TEST_CASE("an address where the kernel reads none chooses no source") {
+    const auto given_back = ControlBuffer{}.add(IPPROTO_IP, IP_PKTINFO, ipv4_info(0, secondary, 3));
+    CHECK(end_in(given_back, given_back.length()) == given_back.length());
+    for (const auto& chosen : {ControlBuffer{}.add(IPPROTO_IP, IP_PKTINFO, ipv4_info(primary, secondary, 3)),
+                               ControlBuffer{}.add(IPPROTO_IP, IP_PKTINFO, ipv4_info(0, 0, 3))})
+        CHECK_FALSE(end_in(chosen, chosen.length()).has_value());
+    // The kernel refuses another length.
+    struct {
+        in_pktinfo info;
+        int more;
+    } const longer{ipv4_info(0, secondary, 3), 0};
+    CHECK_FALSE(end_in(ControlBuffer{}.add(IPPROTO_IP, IP_PKTINFO, longer), CMSG_SPACE(sizeof longer)));
+    CHECK_FALSE(end_in(given_back, CMSG_LEN(sizeof(in_pktinfo)) - 1));
+}
+
 TEST_CASE("no source goes behind lengths that the kernel refuses, wherever they stand") {
     const size_t bad_lengths[] = {
         0, 1, sizeof(cmsghdr) - 1, 4096, ~size_t{0}, ~size_t{0} - 7, ~(~size_t{0} >> 1)};
@@ -246,6 +261,13 @@ TEST_CASE("the source is read back behind the program's own messages") {
     const Local local{ipv4_address(secondary), 3};
     const size_t length = buffer.length() + control::write_source(buffer.data() + buffer.length(), local);
     CHECK(control::read_source(buffer.data(), length) == local);
+
+    // Behind packet information of the program's, too, of either family.
+    for (const Local& source : {local, Local{Address::from_ipv6(ipv6("2001:db8::3")), 0}}) {
+        auto other = ControlBuffer{}.add(IPPROTO_IP, IP_PKTINFO, ipv4_info(0, primary, 2));
+        const size_t all = other.length() + control::write_source(other.data() + other.length(), source);
+        CHECK(control::read_source(other.data(), all) == source);
+    }
 }
 
 TEST_SUITE_END();
