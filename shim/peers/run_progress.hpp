@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cstdint>
+#include <netinet/in.h>
 
 namespace multihome::peers {
 
@@ -55,31 +56,30 @@ private:
     uint32_t word_ = 0;
 };
 
-// The first sockets that a run has read to their end, and the run's length by then.
+// How long the run was when each socket had been read to its end. Of more sockets than there are places, two
+// may share one: then the run forgets more than it has to, and the table answers for that.
 class DrainedSockets {
 public:
-    void clear() { sockets_ = {}; }
+    void clear() { lengths_ = {}; }
 
-    void add(Socket socket, unsigned length) {
-        for (unsigned index = 0; index < sockets_.size(); ++index)
-            if (sockets_[index] == 0 || sockets_[index] == socket.word()) {
-                sockets_[index] = socket.word();
-                lengths_[index] = static_cast<uint8_t>(length);
-                break;
-            }
-    }
+    void add(Socket socket, unsigned length) { lengths_[place(socket)] = static_cast<uint8_t>(length); }
 
     // The run's length when this socket had been read to its end; null where it has not been.
     uint8_t* length_at_end_of(Socket socket) {
-        for (unsigned index = 0; index < sockets_.size(); ++index)
-            if (sockets_[index] == socket.word())
-                return &lengths_[index];
-        return nullptr;
+        uint8_t& length = lengths_[place(socket)];
+        return length != 0 ? &length : nullptr;
     }
 
 private:
-    std::array<uint64_t, 4> sockets_{}; // their descriptors' words; 0: none
-    std::array<uint8_t, 4> lengths_{};
+    static constexpr unsigned places = 40;
+
+    // Not by the whole word: the program's options change it, and so does our mark before a fork. Sockets
+    // that were made one after the other get different places.
+    static unsigned place(Socket socket) {
+        return (socket.made() != 0 ? socket.made() : ntohs(socket.port())) % places;
+    }
+
+    std::array<uint8_t, places> lengths_{}; // 0: none
     static_assert(Run::capacity <= UINT8_MAX);
 };
 

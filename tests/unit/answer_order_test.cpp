@@ -102,12 +102,46 @@ TEST_CASE("two sockets that are drained in turn are answered in order") {
         for (const Socket socket : {server, sibling}) {
             receive(1, 2, socket);
             receive(1, 3, socket);
-            test::drain();
+            test::drain(socket);
         }
         for (const Socket socket : {server, sibling}) {
             CHECK(answer(1, socket) == local(2));
             CHECK(answer(1, socket) == local(3));
         }
+    });
+}
+
+// One thread reads, and others answer for it, until it answers itself.
+TEST_CASE("of many sockets that are drained in turn, each begins a new round by itself") {
+    Scene([] {
+        test::Worker other;
+        constexpr uint16_t sockets = 40;
+        for (unsigned round = 0; round < 5; ++round) {
+            for (uint16_t number = 0; number < sockets; ++number) {
+                const Socket socket = test::socket_on(static_cast<uint16_t>(1000 + number), number);
+                receive(1, 2 + round, socket);
+                test::drain(socket);
+            }
+            for (uint16_t number = 0; number < sockets; ++number) {
+                const Socket socket = test::socket_on(static_cast<uint16_t>(1000 + number), number);
+                CHECK((round % 3 == 2 ? answer(1, socket) : test::answer_by(other, 1, socket)) ==
+                      local(2 + round));
+            }
+        }
+    });
+}
+
+// The program may set an option, and our mark comes before a fork.
+TEST_CASE("a socket that was drained begins a new round although its options have changed since") {
+    Scene([] {
+        test::Worker other;
+        receive(1, 2);
+        test::drain();
+        CHECK(test::answer_by(other, 1) == local(2));
+        const Socket changed = server.with_bits(Socket::unmarked, Socket::unmarked);
+        receive(1, 3, changed);
+        test::drain(changed);
+        CHECK(answer(1, changed) == local(3));
     });
 }
 
