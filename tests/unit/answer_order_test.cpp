@@ -131,6 +131,19 @@ TEST_CASE("of many sockets that are drained in turn, each begins a new round by 
     });
 }
 
+TEST_CASE("a thread that has read more than it remembers answers the latest question of each peer") {
+    Scene([] {
+        test::Worker other;
+        constexpr unsigned peers = 60;
+        for (unsigned round = 0; round < 8; ++round) {
+            for (unsigned peer = 1; peer <= peers; ++peer)
+                receive(peer, 2 + round % 5);
+            for (unsigned peer = 1; peer <= peers; ++peer)
+                CHECK((round % 4 == 3 ? answer(peer) : test::answer_by(other, peer)) == local(2 + round % 5));
+        }
+    });
+}
+
 // The program may set an option, and our mark comes before a fork.
 TEST_CASE("a socket that was drained begins a new round although its options have changed since") {
     Scene([] {
