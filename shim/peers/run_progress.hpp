@@ -22,8 +22,12 @@ public:
     constexpr RunProgress goes_on(unsigned count) const {
         return RunProgress{(word_ & (drained_bit | lost_bit)) | receiving_bit | count << count_shift};
     }
-    // A call for many received. `several`: it brought more than one.
-    static constexpr RunProgress batch(bool several) { return RunProgress{several ? batch_bit : 0U}; }
+    // A call for many received. `several`: it brought more than one. What was received before, and not
+    // answered yet, is lost.
+    constexpr RunProgress batch(bool several) const {
+        return RunProgress{(several ? batch_bit : 0U) | unsent_bit |
+                           ((word_ & (unsent_bit | receiving_bit)) != 0 ? lost_bit : 0U)};
+    }
     // The same call brought more.
     constexpr RunProgress batch_goes_on() const { return RunProgress{word_ | batch_bit}; }
     // A call found nothing.
@@ -33,7 +37,7 @@ public:
     constexpr RunProgress lost() const { return RunProgress{word_ | lost_bit}; }
     // The call, this one or the last one, only looked (MSG_PEEK).
     constexpr RunProgress peeked() const { return RunProgress{word_ | peeked_bit}; }
-    constexpr RunProgress sent() const { return RunProgress{word_ & ~receiving_bit}; }
+    constexpr RunProgress sent() const { return RunProgress{word_ & ~(receiving_bit | unsent_bit)}; }
 
     constexpr bool is_receiving() const { return (word_ & receiving_bit) != 0; }
     constexpr bool is_drained() const { return (word_ & drained_bit) != 0; }
@@ -50,6 +54,7 @@ private:
     static constexpr uint32_t drained_bit = 4;
     static constexpr uint32_t lost_bit = 8;
     static constexpr uint32_t peeked_bit = 16;
+    static constexpr uint32_t unsent_bit = 32; // a call for many received, and nothing was sent since
     static constexpr unsigned count_shift = 8;
 
     constexpr explicit RunProgress(uint32_t word) : word_(word) {}

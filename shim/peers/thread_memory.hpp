@@ -89,7 +89,7 @@ public:
     [[gnu::always_inline]] void begin_batch(bool several) {
         close_quick_look();
         run_.clear();
-        progress_ = RunProgress::batch(several);
+        progress_ = progress_.batch(several);
     }
     // The same call for many brought more: see receive::messages().
     void go_on_with_batch() {
@@ -109,7 +109,7 @@ public:
     [[gnu::always_inline]] bool begin_run(bool is_batch, Run::Record record) {
         if (!is_batch && progress_.is_receiving()) [[unlikely]]
             return false;
-        progress_ = is_batch ? RunProgress::batch(false) : RunProgress::receiving();
+        progress_ = is_batch ? progress_.batch(false) : RunProgress::receiving();
         run_.begin_with(record);
         return true;
     }

@@ -144,6 +144,21 @@ TEST_CASE("a thread that has read more than it remembers answers the latest ques
     });
 }
 
+TEST_CASE("a thread that reads several sockets by calls for many answers peers that have moved") {
+    Scene([] {
+        for (const Socket socket : {server, sibling})
+            for (unsigned peer = 1; peer <= 4; ++peer)
+                settle(peer, 2, socket);
+        for (const Socket socket : {server, sibling})
+            test::receive_batch({{1, 3}, {2, 3}}, socket);
+        test::receive_batch({{3, 3}}, server);
+        test::receive_batch({{3, 3}}, sibling);
+        for (unsigned peer = 1; peer <= 3; ++peer)
+            for (const Socket socket : {server, sibling})
+                CHECK(answer(peer, socket) == local(3));
+    });
+}
+
 // The program may set an option, and our mark comes before a fork.
 TEST_CASE("a socket that was drained begins a new round although its options have changed since") {
     Scene([] {
