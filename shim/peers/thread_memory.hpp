@@ -156,7 +156,8 @@ public:
         if (!progress_.is_drained())
             drained_.clear();
         progress_ = progress_.drained();
-        drained_.add(socket, run_.count());
+        if (!drained_.add(socket, run_.count()))
+            progress_ = progress_.drained_many();
     }
 
     // True where the run does not remember everything that was received.

@@ -159,6 +159,25 @@ TEST_CASE("a thread that reads several sockets by calls for many answers peers t
     });
 }
 
+TEST_CASE("two sockets that are drained in turn are not mistaken for each other, whatever their ports") {
+    Scene([] {
+        // The first one was made before there was anything to count sockets with.
+        constexpr Socket second = test::socket_on(2000, 1);
+        for (uint16_t port = 1000; port < 1100; ++port) {
+            const Socket first = test::socket_on(port, 0);
+            receive(1, 2, first);
+            receive(1, 2, second);
+            receive(1, 3, first);
+            test::drain(first);
+            receive(1, 3, second);
+            test::drain(second);
+            for (unsigned at = 2; at <= 3; ++at)
+                for (const Socket socket : {first, second})
+                    CHECK(answer(1, socket) == local(at));
+        }
+    });
+}
+
 // The program may set an option, and our mark comes before a fork.
 TEST_CASE("a socket that was drained begins a new round although its options have changed since") {
     Scene([] {
