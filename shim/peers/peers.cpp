@@ -283,8 +283,9 @@ LocalIndex detail::send_changing(ThreadMemory* memory, Socket socket, uint64_t h
         // Another thread may have heard the peer since, at another address: then this may answer that.
         const bool for_thread = questions_change_threads(state);
         const bool for_parent = memory->may_answer_for_parent(record);
-        const bool is_ours =
-            (!for_thread && !for_parent) || !found || known.asked_last() == memory->heard_last(hash);
+        const bool for_lost = memory->may_have_lost_latest();
+        const bool is_ours = (!for_thread && !for_parent && !for_lost) || !found ||
+                             known.asked_last() == memory->heard_last(hash);
         if (is_ours && is_answer(*memory, record, known, state.table().lifetimes())) {
             remember(memory, hash, ThreadMemory::in_table, note_answer(state, hash, record.at(), found));
             return record.at();
@@ -296,7 +297,7 @@ LocalIndex detail::send_changing(ThreadMemory* memory, Socket socket, uint64_t h
         // A child may also be there to send to this peer on its own: then a stranger's datagram is no reason
         // to give up where the peer was answered, if that was before it was known.
         return speak(state, memory, socket, hash, peer, found,
-                     for_thread || for_more || (for_parent && known.is_settled()));
+                     for_thread || for_lost || for_more || (for_parent && known.is_settled()));
     }
     // The answer to what was sent to a group goes by route, even where the peer is known at an address or has
     // asked at one.
@@ -365,6 +366,10 @@ void Turn::not_sent(Socket socket, const Peer& peer, bool was_last, const Local&
     // Of a batch, the thread remembers only what it stored last.
     if (!memory_->not_sent(hash, was_last) && source)
         state->table().take_back_answer(hash, [&](LocalIndex at) { return state->locals.is_at(at, source); });
+}
+
+void forks() {
+    detail::this_thread.forks();
 }
 
 void forked() {

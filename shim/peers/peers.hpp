@@ -141,7 +141,8 @@ private:
     ThreadMemory* memory_;
 };
 
-// Called by the only thread of a forked child.
+// Called by the thread that forks, and by the only thread of its child.
+void forks();
 void forked();
 
 // Returns where a socket that has no address yet has to have it, if it is about to answer `peer` for another

@@ -89,7 +89,7 @@ public:
     [[gnu::always_inline]] void begin_batch(bool several) {
         close_quick_look();
         run_.clear();
-        progress_ = RunProgress::batch(several);
+        progress_ = progress_.batch(several);
     }
     // The same call for many brought more: see receive::messages().
     void go_on_with_batch() {
@@ -109,7 +109,7 @@ public:
     [[gnu::always_inline]] bool begin_run(bool is_batch, Run::Record record) {
         if (!is_batch && progress_.is_receiving()) [[unlikely]]
             return false;
-        progress_ = is_batch ? RunProgress::batch(false) : RunProgress::receiving();
+        progress_ = is_batch ? progress_.batch(false) : RunProgress::receiving();
         run_.begin_with(record);
         return true;
     }
@@ -156,11 +156,14 @@ public:
         if (!progress_.is_drained())
             drained_.clear();
         progress_ = progress_.drained();
-        drained_.add(socket, run_.count());
+        if (!drained_.add(socket, run_.count()))
+            progress_ = progress_.drained_many();
     }
 
     // True where the run does not remember everything that was received.
     bool has_lost_some() const { return progress_.has_lost(); }
+    // True where it may have lost the datagram that is to be answered.
+    bool may_have_lost_latest() const { return has_lost_some() && !answers_in_order(); }
 
     // True where this thread has received something.
     bool is_reader() const { return reading_ == Reading::itself; }
@@ -278,6 +281,9 @@ public:
     unsigned thread_number() const { return thread_number_; }
     void set_thread_number(unsigned number) { thread_number_ = number; }
 
+    // This thread is about to fork. The child may answer what was heard until now, so that the next receive
+    // call begins a new run.
+    void forks() { progress_ = progress_.sent(); }
     // This is the only thread of a forked child: another one than its parent's thread was, which goes on to
     // hear the same peers.
     void forked() {
@@ -326,6 +332,7 @@ private:
     [[gnu::noinline]] void lose_some() {
         if (!progress_.is_ordered()) {
             run_.forget_middle();
+            run_.change_unseen(); // what is left of a conversation need not be its latest
             progress_ = progress_.goes_on(run_.count());
         }
         progress_ = progress_.lost();

@@ -33,6 +33,7 @@ void before_fork() {
     if (is_activated && permissions::may(Activity::new_sockets))
         shared_state::create(settings::get().peers);
     sockets::mark_all();
+    peers::forks();
 }
 
 void in_forked_child() {

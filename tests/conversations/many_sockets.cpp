@@ -75,6 +75,58 @@ void ask_all(Program& program, Family family, Tally& tally, size_t count, Answer
     }
 }
 
+// One thread reads each socket to its end. A worker that is forked anew answers, or another thread, or in
+// each third round the thread that reads.
+void drain_all(Program& program, Family family, Tally& tally, size_t count, bool forked) {
+    Actor& reader = program.main();
+    const std::vector<Server> servers = open_servers(reader, family, count, 0);
+    Actor& other = forked ? program.start_worker() : program.start_thread();
+    Peer peer{peer_address(family, 0)};
+    constexpr size_t rounds = 6;
+    for (size_t round = 0; round < rounds; ++round) {
+        std::vector<Question> questions;
+        for (size_t index = 0; index < servers.size(); ++index) {
+            questions.push_back(peer.ask(addresses(family)[(index + round) % 3], servers[index].port));
+            reader.receive(servers[index].fd);
+            reader.find_empty(servers[index].fd);
+        }
+        if (forked) {
+            program.kill(other);
+            program.start_worker_again(other);
+        }
+        Actor& answerer = !forked && round % 3 == 2 ? reader : other;
+        for (size_t index = 0; index < servers.size(); ++index) {
+            answerer.send(servers[index].fd, peer.name(), questions[index].token);
+            tally.judge(questions[index], peer.hear(questions[index].token));
+        }
+    }
+}
+
+// One thread reads a datagram of each socket, and forks a worker that answers. In each third round it finds
+// that there are no more.
+void fork_for_all(Program& program, Family family, Tally& tally, size_t count) {
+    Actor& reader = program.main();
+    const std::vector<Server> servers = open_servers(reader, family, count, 0);
+    Actor& worker = program.start_worker();
+    Peer peer{peer_address(family, 0)};
+    constexpr size_t rounds = 6;
+    for (size_t round = 0; round < rounds; ++round) {
+        std::vector<Question> questions;
+        for (size_t index = 0; index < servers.size(); ++index) {
+            questions.push_back(peer.ask(addresses(family)[(index + round) % 3], servers[index].port));
+            reader.receive(servers[index].fd);
+            if (round % 3 == 2)
+                reader.find_empty(servers[index].fd);
+        }
+        program.kill(worker);
+        program.start_worker_again(worker);
+        for (size_t index = 0; index < servers.size(); ++index) {
+            worker.send(servers[index].fd, peer.name(), questions[index].token);
+            tally.judge(questions[index], peer.hear(questions[index].token));
+        }
+    }
+}
+
 // One thread empties two sockets, one after the other or in turn, and answers in the order in which it read.
 // The peer asks each of them at several addresses.
 void drain_two(Program& program, Family family, Tally& tally, bool in_turn) {
@@ -138,6 +190,18 @@ std::vector<Case> cases_of_many_sockets() {
                          [=](Program& program, Family family, Tally& tally) {
                              drain_two(program, family, tally, in_turn);
                          }});
+    for (const size_t count : {size_t{1}, size_t{9}})
+        cases.push_back({"sockets.drained.now_and_then." + std::to_string(count), Bare::wrong,
+                         [=](Program& program, Family family, Tally& tally) {
+                             fork_for_all(program, family, tally, count);
+                         }});
+    for (const bool forked : {false, true})
+        for (const size_t count : {size_t{9}, size_t{40}})
+            cases.push_back(
+                {"sockets.drained." + std::to_string(count) + (forked ? ".by_worker" : ".by_thread"),
+                 Bare::wrong, [=](Program& program, Family family, Tally& tally) {
+                     drain_all(program, family, tally, count, forked);
+                 }});
     return cases;
 }
 

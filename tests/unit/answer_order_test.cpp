@@ -102,12 +102,93 @@ TEST_CASE("two sockets that are drained in turn are answered in order") {
         for (const Socket socket : {server, sibling}) {
             receive(1, 2, socket);
             receive(1, 3, socket);
-            test::drain();
+            test::drain(socket);
         }
         for (const Socket socket : {server, sibling}) {
             CHECK(answer(1, socket) == local(2));
             CHECK(answer(1, socket) == local(3));
         }
+    });
+}
+
+// One thread reads, and others answer for it, until it answers itself.
+TEST_CASE("of many sockets that are drained in turn, each begins a new round by itself") {
+    Scene([] {
+        test::Worker other;
+        constexpr uint16_t sockets = 40;
+        for (unsigned round = 0; round < 5; ++round) {
+            for (uint16_t number = 0; number < sockets; ++number) {
+                const Socket socket = test::socket_on(static_cast<uint16_t>(1000 + number), number);
+                receive(1, 2 + round, socket);
+                test::drain(socket);
+            }
+            for (uint16_t number = 0; number < sockets; ++number) {
+                const Socket socket = test::socket_on(static_cast<uint16_t>(1000 + number), number);
+                CHECK((round % 3 == 2 ? answer(1, socket) : test::answer_by(other, 1, socket)) ==
+                      local(2 + round));
+            }
+        }
+    });
+}
+
+TEST_CASE("a thread that has read more than it remembers answers the latest question of each peer") {
+    Scene([] {
+        test::Worker other;
+        constexpr unsigned peers = 60;
+        for (unsigned round = 0; round < 8; ++round) {
+            for (unsigned peer = 1; peer <= peers; ++peer)
+                receive(peer, 2 + round % 5);
+            for (unsigned peer = 1; peer <= peers; ++peer)
+                CHECK((round % 4 == 3 ? answer(peer) : test::answer_by(other, peer)) == local(2 + round % 5));
+        }
+    });
+}
+
+TEST_CASE("a thread that reads several sockets by calls for many answers peers that have moved") {
+    Scene([] {
+        for (const Socket socket : {server, sibling})
+            for (unsigned peer = 1; peer <= 4; ++peer)
+                settle(peer, 2, socket);
+        for (const Socket socket : {server, sibling})
+            test::receive_batch({{1, 3}, {2, 3}}, socket);
+        test::receive_batch({{3, 3}}, server);
+        test::receive_batch({{3, 3}}, sibling);
+        for (unsigned peer = 1; peer <= 3; ++peer)
+            for (const Socket socket : {server, sibling})
+                CHECK(answer(peer, socket) == local(3));
+    });
+}
+
+TEST_CASE("two sockets that are drained in turn are not mistaken for each other, whatever their ports") {
+    Scene([] {
+        // The first one was made before there was anything to count sockets with.
+        constexpr Socket second = test::socket_on(2000, 1);
+        for (uint16_t port = 1000; port < 1100; ++port) {
+            const Socket first = test::socket_on(port, 0);
+            receive(1, 2, first);
+            receive(1, 2, second);
+            receive(1, 3, first);
+            test::drain(first);
+            receive(1, 3, second);
+            test::drain(second);
+            for (unsigned at = 2; at <= 3; ++at)
+                for (const Socket socket : {first, second})
+                    CHECK(answer(1, socket) == local(at));
+        }
+    });
+}
+
+// The program may set an option, and our mark comes before a fork.
+TEST_CASE("a socket that was drained begins a new round although its options have changed since") {
+    Scene([] {
+        test::Worker other;
+        receive(1, 2);
+        test::drain();
+        CHECK(test::answer_by(other, 1) == local(2));
+        const Socket changed = server.with_bits(Socket::unmarked, Socket::unmarked);
+        receive(1, 3, changed);
+        test::drain(changed);
+        CHECK(answer(1, changed) == local(3));
     });
 }
 
