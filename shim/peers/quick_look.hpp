@@ -40,7 +40,6 @@ public:
     void set_answered(Socket socket) { answered_on_ = socket.word(); }
     // The last datagram waits for its answer, or something else was sent since.
     void set_not_answered() { answered_on_ = 0; }
-    bool is_answered() const { return answered_on_ != 0; }
 
     // Opens for the run's only datagram, whose words are in words(). `socket`: the descriptor's word.
     [[gnu::always_inline]] void open(uint64_t socket, const ConversationTable::Entry& entry,

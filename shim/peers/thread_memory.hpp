@@ -73,7 +73,7 @@ public:
 
     // --- receiving ---
 
-    // A call for one datagram brought one on this socket.
+    // A call brought one datagram on this socket.
     [[gnu::always_inline]] void begin(Socket socket) {
         close_quick_look();
         if (!progress_.is_receiving()) [[likely]] {
@@ -85,16 +85,25 @@ public:
             end_round(socket);
         progress_ = progress_.goes_on(run_.count());
     }
-    // A call for many brought one, or `several`: a run of its own.
-    [[gnu::always_inline]] void begin_batch(bool several) {
-        close_quick_look();
-        run_.clear();
-        progress_ = progress_.batch(several);
+    // A call for many brought `count` datagrams on this socket. Their answers come in order. What the run had
+    // before keeps its place where there is room for both.
+    [[gnu::always_inline]] void begin_batch(Socket socket, unsigned count) {
+        const bool loses = progress_.is_receiving() && !run_.has_room_for(count);
+        if (loses) [[unlikely]]
+            progress_ = progress_.sent();
+        begin(socket);
+        if (loses) [[unlikely]]
+            progress_ = progress_.lost();
+        if (count > 1) [[likely]] {
+            if (!progress_.is_ordered())
+                run_.begin_order();
+            progress_ = progress_.batch();
+        }
     }
     // The same call for many brought more: see receive::messages().
     void go_on_with_batch() {
         close_quick_look();
-        progress_ = progress_.batch_goes_on();
+        progress_ = progress_.batch();
     }
 
     // Adds a datagram to the run.
@@ -104,12 +113,12 @@ public:
         run_.add(record);
     }
 
-    // Begins a run with a datagram, as begin() or begin_batch() and add() do together. False, and nothing
-    // done, where the datagram goes on with a run.
-    [[gnu::always_inline]] bool begin_run(bool is_batch, Run::Record record) {
-        if (!is_batch && progress_.is_receiving()) [[unlikely]]
+    // Begins a run with a datagram, as begin() and add() do together. False, and nothing done, where the
+    // datagram goes on with a run.
+    [[gnu::always_inline]] bool begin_run(Run::Record record) {
+        if (progress_.is_receiving()) [[unlikely]]
             return false;
-        progress_ = is_batch ? progress_.batch(false) : RunProgress::receiving();
+        progress_ = RunProgress::receiving();
         run_.begin_with(record);
         return true;
     }
@@ -239,9 +248,6 @@ public:
     // is what was sent last, alone in its call. Undoes what the last sending to this conversation stored;
     // false where it does not know that any more.
     bool not_sent(uint64_t hash, bool was_last) {
-        // An answer by the quick look has changed nothing.
-        if (quick_.is_answered() && run_.count() != 0 && run_.last().is_of(hash))
-            return true;
         if (!was_last || (last_sent_ & on_its_own_bit) == 0)
             run_.not_sent(hash);
         if (is_peeked(hash))

@@ -113,8 +113,10 @@ TEST_CASE("two sockets that are drained in turn are answered in order") {
 
 // One thread reads, and others answer for it, until it answers itself.
 TEST_CASE("of many sockets that are drained in turn, each begins a new round by itself") {
-    Scene([] {
-        test::Worker other;
+    const test::State state{8192}; // with room for all of them
+    test::Worker reader;
+    test::Worker other;
+    reader.tell([&] {
         constexpr uint16_t sockets = 40;
         for (unsigned round = 0; round < 5; ++round) {
             for (uint16_t number = 0; number < sockets; ++number) {
@@ -132,8 +134,10 @@ TEST_CASE("of many sockets that are drained in turn, each begins a new round by 
 }
 
 TEST_CASE("a thread that has read more than it remembers answers the latest question of each peer") {
-    Scene([] {
-        test::Worker other;
+    const test::State state{8192}; // with room for all of them
+    test::Worker reader;
+    test::Worker other;
+    reader.tell([&] {
         constexpr unsigned peers = 60;
         for (unsigned round = 0; round < 8; ++round) {
             for (unsigned peer = 1; peer <= peers; ++peer)
@@ -156,6 +160,57 @@ TEST_CASE("a thread that reads several sockets by calls for many answers peers t
         for (unsigned peer = 1; peer <= 3; ++peer)
             for (const Socket socket : {server, sibling})
                 CHECK(answer(peer, socket) == local(3));
+    });
+}
+
+TEST_CASE("a thread that reads one socket by a call for many, and another by a call for one, answers both") {
+    Scene([] {
+        for (const Socket socket : {server, sibling})
+            for (unsigned peer = 1; peer <= 2; ++peer)
+                settle(peer, 2, socket);
+        for (const bool many_first : {true, false}) {
+            if (many_first)
+                test::receive_batch({{1, 3}, {2, 3}}, server);
+            receive(1, 3, sibling);
+            receive(2, 3, sibling);
+            if (!many_first)
+                test::receive_batch({{1, 3}, {2, 3}}, server);
+            for (const Socket socket : {server, sibling})
+                for (unsigned peer = 1; peer <= 2; ++peer)
+                    CHECK(answer(peer, socket) == local(3));
+            for (const Socket socket : {server, sibling})
+                for (unsigned peer = 1; peer <= 2; ++peer)
+                    settle(peer, 2, socket);
+        }
+    });
+}
+
+TEST_CASE("what one call brought is answered in order, whatever was read before and not answered") {
+    Scene([] {
+        const auto answers_in_order = [] {
+            test::receive_batch({{1, 3}, {1, 4}, {1, 5}});
+            for (unsigned at = 3; at <= 5; ++at)
+                CHECK(answer(1) == local(at));
+        };
+        receive(1, 2);
+        answers_in_order();
+        test::receive_batch({{1, 2}, {2, 2}});
+        answers_in_order();
+        for (unsigned peer = 1; peer <= Run::capacity - 1; ++peer) // no room for three more
+            receive(peer, 2);
+        answers_in_order();
+    });
+}
+
+TEST_CASE("two sockets that are read to their end by calls for many are answered in order") {
+    Scene([] {
+        for (const Socket socket : {server, sibling}) {
+            test::receive_batch({{1, 2}, {1, 3}}, socket);
+            test::drain(socket);
+        }
+        for (const Socket socket : {server, sibling})
+            for (unsigned at = 2; at <= 3; ++at)
+                CHECK(answer(1, socket) == local(at));
     });
 }
 
