@@ -12,6 +12,8 @@ import time
 SHIM = sys.argv[1] == "shim"
 TOPICS = sys.argv[2:]
 LIBC = ctypes.CDLL(None, use_errno=True)
+# Seconds to wait for a datagram that is on its way: beside compilers it may take long until this process runs again.
+PATIENCE = 30
 failures = 0
 
 
@@ -58,13 +60,13 @@ class Family:
         if self.domain == socket.AF_INET6:
             server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if self.mapped else 1)
         server.bind((self.wildcard, port))
-        server.settimeout(5)
+        server.settimeout(PATIENCE)
         return server
 
     def client(self):
         client = socket.socket(self.client_domain, socket.SOCK_DGRAM)
         client.bind(self.name(self.peer, 0, self.device))
-        client.settimeout(5)
+        client.settimeout(PATIENCE)
         return client
 
     def ask(self, client, server, address, data=b"question"):
@@ -90,7 +92,7 @@ class Family:
             server.send(b"answer")
             self.expect_answer(client, asked)
             self.ask(client, server, asked, b"more")
-            expect("hears", hears(server, 5 if SHIM else 0.3), b"more", "none")
+            expect("hears", hears(server, PATIENCE if SHIM else 0.3), b"more", "none")
 
 
 V4 = Family("0.0.0.0", "127.0.0.1", "127.0.0.2", "127.0.0.3")
@@ -119,7 +121,7 @@ def source(client):
         return "none"
 
 
-def hears(sock, seconds=5.0):
+def hears(sock, seconds=PATIENCE):
     """The next datagram, or "none"."""
     sock.settimeout(seconds)
     try:
@@ -127,7 +129,7 @@ def hears(sock, seconds=5.0):
     except (TimeoutError, ConnectionRefusedError):
         return "none"
     finally:
-        sock.settimeout(5)
+        sock.settimeout(PATIENCE)
 
 
 def hear(server):
@@ -235,7 +237,7 @@ def far_client():
     far_address("add")
     client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     client.bind((FAR, 0))
-    client.settimeout(5)
+    client.settimeout(PATIENCE)
     return client
 
 
