@@ -64,8 +64,8 @@ template <typename Family>
     const Socket socket{call.word};
     uint64_t hash = 0;
     ConversationTable::Entry found;
-    if (peers::Turn{}.hear_alone<Family>(socket, call.ours, hash, found) != peers::Turn::Heard::not_yet)
-        [[likely]] {
+    if (peers::Turn{}.hear_alone<Family>(socket, call.ours, false, hash, found) !=
+        peers::Turn::Heard::not_yet) [[likely]] {
         tell_usual(call.ours, call.theirs, call.name_length);
         return call.received;
     }

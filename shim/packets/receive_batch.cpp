@@ -73,7 +73,7 @@ size_t space_for(const mmsghdr* messages, unsigned count) {
         [&]<typename Family>(Family) __attribute__((always_inline)) {
             uint64_t hash = 0;
             ConversationTable::Entry found;
-            return turn.hear_alone<Family>(socket, message, hash, found) != peers::Turn::Heard::not_yet;
+            return turn.hear_alone<Family>(socket, message, true, hash, found) != peers::Turn::Heard::not_yet;
         },
         []() __attribute__((always_inline)) { return false; });
 }
@@ -111,7 +111,7 @@ size_t space_for(const mmsghdr* messages, unsigned count) {
     if (goes_on) [[unlikely]]
         turn.go_on_with_batch();
     else
-        turn.begin_batch(socket, received);
+        turn.begin_batch(received > 1);
     if ((flags & MSG_PEEK) != 0) [[unlikely]]
         turn.begin_peek();
     unsigned heard = 0;

@@ -69,8 +69,8 @@ public:
 
     // A call for one datagram brought one on this socket. To say so twice does no harm.
     void begin_receiving(Socket socket);
-    // A call for many brought `count` datagrams on this socket, whose answers come in their order.
-    void begin_batch(Socket socket, unsigned count);
+    // A call for many datagrams brought one, or `several`, whose answers come in their order.
+    void begin_batch(bool several);
     // The same call brought more. They come after those in the order.
     void go_on_with_batch();
 
@@ -80,13 +80,14 @@ public:
     // Makes this socket the usual one of this thread. False where it is that already, or cannot be.
     bool becomes_usual(Socket socket);
 
-    // A call brought one alone, of this family's form. Hears and counts it where that changes nothing of what
-    // is known: it is the last one once more (`again`), or its conversation is `steady`. Else (`not_yet`) the
-    // caller has to hear it: by hear_hashed() where this wrote `hash`, with the `found` that it wrote, or by
-    // hear().
+    // A call for one or for many (`is_batch`) brought one alone, of this family's form. Hears and counts it
+    // where that changes nothing of what is known: it is the last one once more (`again`), or its
+    // conversation is `steady`. Else (`not_yet`) the caller has to hear it: by hear_hashed() where this wrote
+    // `hash`, with the `found` that it wrote, or by hear().
     enum class Heard : uint8_t { not_yet, steady, again };
     template <typename Family>
-    Heard hear_alone(Socket socket, const msghdr& message, uint64_t& hash, ConversationTable::Entry& found);
+    Heard hear_alone(Socket socket, const msghdr& message, bool is_batch, uint64_t& hash,
+                     ConversationTable::Entry& found);
     // Hears a datagram after hear_alone(), which wrote `hash` and `found`. False: hear() has to hear it. The
     // caller has begun to receive, and counts the datagram.
     template <typename Family>

@@ -111,10 +111,6 @@ public:
     // The run must not be empty.
     Record last() const { return records_[count_ - 1U]; }
     bool is_full() const { return count_ == capacity; }
-    bool has_room_for(unsigned count) const { return count <= capacity - count_; }
-
-    // The order of answers begins with what is added next.
-    void begin_order() { next_ = count_; }
 
     // The run's only datagram has come once more.
     void ask_again() { records_[0].set_not_answered(); }
@@ -215,7 +211,7 @@ private:
     }
 
     uint16_t count_ = 0;
-    uint16_t next_ = 0; // all before it have been answered, or stand outside of the order
+    uint16_t next_ = 0; // all before it have been answered
     std::array<Record, capacity> records_{};
 };
 

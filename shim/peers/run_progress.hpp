@@ -16,15 +16,21 @@ namespace multihome::peers {
 class RunProgress {
 public:
     constexpr RunProgress() = default;
-    // A call received the first of what is not answered yet.
+    // A call for one datagram received, and nothing was sent since.
     static constexpr RunProgress receiving() { return RunProgress{receiving_bit}; }
-    // One more call received. `count`: the run's length before it.
+    // One more such call received. `count`: the run's length before it.
     constexpr RunProgress goes_on(unsigned count) const {
         return RunProgress{(word_ & (drained_bit | lost_bit | many_bit)) | receiving_bit |
                            count << count_shift};
     }
-    // That call brought several, or goes on to bring more.
-    constexpr RunProgress batch() const { return RunProgress{word_ | batch_bit}; }
+    // A call for many received. `several`: it brought more than one. What was received before, and not
+    // answered yet, is lost.
+    constexpr RunProgress batch(bool several) const {
+        return RunProgress{(several ? batch_bit : 0U) | unsent_bit |
+                           ((word_ & (unsent_bit | receiving_bit)) != 0 ? lost_bit : 0U)};
+    }
+    // The same call brought more.
+    constexpr RunProgress batch_goes_on() const { return RunProgress{word_ | batch_bit}; }
     // A call found nothing.
     constexpr RunProgress drained() const { return RunProgress{word_ | drained_bit}; }
     constexpr RunProgress not_drained() const { return RunProgress{word_ & ~drained_bit}; }
@@ -34,9 +40,8 @@ public:
     constexpr RunProgress lost() const { return RunProgress{word_ | lost_bit}; }
     // The call, this one or the last one, only looked (MSG_PEEK).
     constexpr RunProgress peeked() const { return RunProgress{word_ | peeked_bit}; }
-    constexpr RunProgress sent() const { return RunProgress{word_ & ~receiving_bit}; }
+    constexpr RunProgress sent() const { return RunProgress{word_ & ~(receiving_bit | unsent_bit)}; }
 
-    // Nothing was sent since the last call.
     constexpr bool is_receiving() const { return (word_ & receiving_bit) != 0; }
     constexpr bool is_drained() const { return (word_ & drained_bit) != 0; }
     constexpr bool has_lost() const { return (word_ & lost_bit) != 0; }
@@ -55,7 +60,8 @@ private:
     static constexpr uint32_t drained_bit = 4;
     static constexpr uint32_t lost_bit = 8;
     static constexpr uint32_t peeked_bit = 16;
-    static constexpr uint32_t many_bit = 32;
+    static constexpr uint32_t unsent_bit = 32; // a call for many received, and nothing was sent since
+    static constexpr uint32_t many_bit = 64;
     static constexpr unsigned count_shift = 8;
 
     constexpr explicit RunProgress(uint32_t word) : word_(word) {}

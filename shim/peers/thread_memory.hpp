@@ -73,7 +73,7 @@ public:
 
     // --- receiving ---
 
-    // A call brought one datagram on this socket.
+    // A call for one datagram brought one on this socket.
     [[gnu::always_inline]] void begin(Socket socket) {
         close_quick_look();
         if (!progress_.is_receiving()) [[likely]] {
@@ -85,25 +85,16 @@ public:
             end_round(socket);
         progress_ = progress_.goes_on(run_.count());
     }
-    // A call for many brought `count` datagrams on this socket. Their answers come in order. What the run had
-    // before keeps its place where there is room for both.
-    [[gnu::always_inline]] void begin_batch(Socket socket, unsigned count) {
-        const bool loses = progress_.is_receiving() && !run_.has_room_for(count);
-        if (loses) [[unlikely]]
-            progress_ = progress_.sent();
-        begin(socket);
-        if (loses) [[unlikely]]
-            progress_ = progress_.lost();
-        if (count > 1) [[likely]] {
-            if (!progress_.is_ordered())
-                run_.begin_order();
-            progress_ = progress_.batch();
-        }
+    // A call for many brought one, or `several`: a run of its own.
+    [[gnu::always_inline]] void begin_batch(bool several) {
+        close_quick_look();
+        run_.clear();
+        progress_ = progress_.batch(several);
     }
     // The same call for many brought more: see receive::messages().
     void go_on_with_batch() {
         close_quick_look();
-        progress_ = progress_.batch();
+        progress_ = progress_.batch_goes_on();
     }
 
     // Adds a datagram to the run.
@@ -113,12 +104,12 @@ public:
         run_.add(record);
     }
 
-    // Begins a run with a datagram, as begin() and add() do together. False, and nothing done, where the
-    // datagram goes on with a run.
-    [[gnu::always_inline]] bool begin_run(Run::Record record) {
-        if (progress_.is_receiving()) [[unlikely]]
+    // Begins a run with a datagram, as begin() or begin_batch() and add() do together. False, and nothing
+    // done, where the datagram goes on with a run.
+    [[gnu::always_inline]] bool begin_run(bool is_batch, Run::Record record) {
+        if (!is_batch && progress_.is_receiving()) [[unlikely]]
             return false;
-        progress_ = RunProgress::receiving();
+        progress_ = is_batch ? progress_.batch(false) : RunProgress::receiving();
         run_.begin_with(record);
         return true;
     }

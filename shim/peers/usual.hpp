@@ -52,9 +52,9 @@ template <typename Use, typename Otherwise>
         memory_->begin(socket);
 }
 
-[[gnu::always_inline]] inline void Turn::begin_batch(Socket socket, unsigned count) {
+[[gnu::always_inline]] inline void Turn::begin_batch(bool several) {
     if (memory_ != nullptr) [[likely]]
-        memory_->begin_batch(socket, count);
+        memory_->begin_batch(several);
 }
 
 namespace detail {
@@ -92,7 +92,8 @@ template <typename Family>
 
 template <typename Family>
 [[gnu::always_inline]] inline Turn::Heard Turn::hear_alone(Socket socket, const msghdr& message,
-                                                           uint64_t& hash, ConversationTable::Entry& found) {
+                                                           bool is_batch, uint64_t& hash,
+                                                           ConversationTable::Entry& found) {
     if (memory_ == nullptr) [[unlikely]]
         return Heard::not_yet;
     // Read once, because the compiler loads them again behind each atomic access.
@@ -111,7 +112,7 @@ template <typename Family>
         return Heard::not_yet;
     }
     const Run::Record record = known.record(hash);
-    const bool is_alone = memory_->begin_run(record);
+    const bool is_alone = memory_->begin_run(is_batch, record);
     if (is_alone && !questions_change_threads(state)) [[likely]] {
         memory_->open_quick_look(known.entry, *known.source);
     } else {

@@ -132,7 +132,7 @@ inline Way receive(unsigned from, unsigned at, Socket socket = server, uint16_t 
     turn.becomes_usual(socket);
     uint64_t hash = 0;
     ConversationTable::Entry found;
-    const Heard heard = turn.hear_alone<Ipv4>(socket, message, hash, found);
+    const Heard heard = turn.hear_alone<Ipv4>(socket, message, false, hash, found);
     if (heard != Heard::not_yet)
         return heard == Heard::again ? Way::again : Way::steady;
     turn.begin_receiving(socket);
@@ -169,11 +169,11 @@ inline void receive_batch(std::initializer_list<Request> requests, Socket socket
         uint64_t hash = 0;
         ConversationTable::Entry found;
         turn.becomes_usual(socket);
-        if (turn.hear_alone<Ipv4>(socket, datagram.message(), hash, found) !=
+        if (turn.hear_alone<Ipv4>(socket, datagram.message(), true, hash, found) !=
             peers::Turn::Heard::not_yet)
             return;
     }
-    turn.begin_batch(socket, static_cast<unsigned>(requests.size()));
+    turn.begin_batch(requests.size() > 1);
     for (const Request& request : requests)
         hear(turn, socket, Datagram{request.from, request.at});
 }

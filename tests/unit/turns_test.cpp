@@ -254,7 +254,7 @@ TEST_CASE("a batch that is more than a thread remembers is no late one") {
         constexpr unsigned many = Run::capacity + 20;
         {
             peers::Turn turn;
-            turn.begin_batch(server, many);
+            turn.begin_batch(true);
             for (unsigned number = 1; number <= many; ++number)
                 test::hear(turn, server, test::Datagram{number, 2});
         }
@@ -303,7 +303,7 @@ TEST_CASE("a signal handler in the middle of a turn leaves it whole") {
         settle(1, 2);
         {
             peers::Turn turn;
-            turn.begin_batch(server, 3);
+            turn.begin_batch(true);
             for (const unsigned at : {2U, 3U, 4U}) {
                 const test::Datagram datagram{1, at};
                 turn.hear(server, -1, datagram.message(), datagram.local_address());
