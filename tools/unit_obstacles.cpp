@@ -16,11 +16,11 @@ namespace {
 
 /// What the library calls besides what its program calls: see `needs` in shim/sockets/system_call_filter.cpp.
 constexpr std::array system_calls = {
-    "recvmsg",     "sendmsg", "getsockopt",    "setsockopt",      "getsockname", "getpid",
-    "futex",       "mmap",    "munmap",        "mincore",         "getrandom",   "rt_sigprocmask",
-    "bind",        "connect", "close",         "socket",          "sendto",      "recvfrom",
-    "sched_yield", "ioctl",   "rt_sigpending", "rt_sigtimedwait", "write",       "openat",
-    "openat2",     "fstat",   "geteuid",       "clock_gettime"};
+    "recvmsg",     "sendmsg", "getsockopt",    "setsockopt",      "getsockname",  "getpid",
+    "futex",       "mmap",    "munmap",        "mincore",         "getrandom",    "rt_sigprocmask",
+    "bind",        "connect", "close",         "socket",          "sendto",       "recvfrom",
+    "sched_yield", "ioctl",   "rt_sigpending", "rt_sigtimedwait", "ppoll",        "write",
+    "openat",      "openat2", "fstat",         "geteuid",         "clock_gettime"};
 
 bool names_library(const std::string& unit_paths, const std::string& library) {
     const std::vector<std::string> paths = split_words(unit_paths);
