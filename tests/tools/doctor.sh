@@ -39,10 +39,10 @@ start_server -p 5311 container unshare --pid --fork --kill-child --mount-proc "$
 MULTIHOME_DISABLE=1 with_shim start_server -p 5309 disabled "$echo" 5309
 MULTIHOME_PORTS=53,5000-5100 with_shim start_server -p 5310 excluded "$echo" 5310
 # One that may serve by an io_uring, which the library does not see.
-with_shim start_server -p 5312 ring "$LAB_PYTHON" -c '
+with_shim start_server -p 5340 ring "$LAB_PYTHON" -c '
 import ctypes, socket, sys
 server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-server.bind(("0.0.0.0", 5312))
+server.bind(("0.0.0.0", 5340))
 if ctypes.CDLL(None).syscall(425, 1, ctypes.create_string_buffer(120)) < 0:
     open(sys.argv[1] + "/no_ring", "w")
 while True:
@@ -76,9 +76,9 @@ expect_verdict 5311 'wrong .*in a container'
 note=
 if compgen -G '/lib/ld-musl-*.so.1' >/dev/null; then note='LD_PRELOAD names the library by its full path'; fi
 [[ $(field 5304 notes) == "$note"* ]] || fail "5304: the notes are '$(field 5304 notes)'"
-expect_verdict 5312 'ok multihome [0-9.]+'
+expect_verdict 5340 'ok multihome [0-9.]+'
 ring_note='it has an io_uring, .*: multihomectl ask'
-[ -e "$LAB_DIR/no_ring" ] || [[ $(field 5312 notes) =~ $ring_note ]] || fail "5312: the notes are '$(field 5312 notes)'"
+[ -e "$LAB_DIR/no_ring" ] || [[ $(field 5340 notes) =~ $ring_note ]] || fail "5340: the notes are '$(field 5340 notes)'"
 [[ ! $(field 5304 notes) =~ $ring_note ]] || fail "5304: the notes are '$(field 5304 notes)'"
 [ -z "$(field 5303 notes)" ] || fail "5303: a note without a reason: $(field 5303 notes)"
 
@@ -104,9 +104,9 @@ for name in wrong failed confined disabled excluded; do
     LAB_PORT=$port expect_right 192.0.2.3
     LAB_PORT=$port expect_right 192.0.2.2
 done
-LAB_PORT=5312 expect_right 192.0.2.3 # by the library
+LAB_PORT=5340 expect_right 192.0.2.3 # by the library
 look -j
-[[ ! $(field 5312 notes) =~ $ring_note ]] || fail "5312: the notes are '$(field 5312 notes)'"
+[[ ! $(field 5340 notes) =~ $ring_note ]] || fail "5340: the notes are '$(field 5340 notes)'"
 for port in 5303 5305 5307 5309 5310; do expect_verdict "$port" 'ok multihome [0-9.]+'; done
 
 # In the network of the server, and not in this one.

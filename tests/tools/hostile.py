@@ -33,7 +33,11 @@ def complain(text):
 
 def run(*arguments, status=(0, 1, 2)):
     """Run the tool; return its exit status and what it said."""
-    done = subprocess.run([TOOL, *arguments], stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
+    for _ in range(5):
+        done = subprocess.run([TOOL, *arguments], stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
+        # Another test ends whoever is in its namespace, and doctor looks into each.
+        if done.returncode != -signal.SIGTERM or "--all-netns" not in arguments:
+            break
     said = done.stdout + done.stderr
     if done.returncode not in status:
         complain(f"{arguments}: exit status {done.returncode}: {said[-300:]!r}")
