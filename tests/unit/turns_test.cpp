@@ -209,6 +209,18 @@ TEST_CASE("a child answers what its parent hears later, though it remembers wher
     });
 }
 
+TEST_CASE("a child answers what its parent hears later, where the program is known to answer so") {
+    const Scene scene([] {
+        Worker other;
+        receive(2, 2);
+        CHECK(answer_by(other, 2) == local(2));
+        receive(1, 2);
+        const auto sends_twice = [] { return answer(1) == local(2) && answer(1) == local(2); };
+        CHECK(is_right_in_child(
+            sends_twice, [] { receive(1, 3); }, [] { return answer(1) == local(3); }));
+    });
+}
+
 TEST_CASE("what a thread has looked at, and another one has taken off, is not what it receives later") {
     const State state;
     Worker a;
