@@ -9,7 +9,7 @@ namespace multihome::conversations {
 
 // Copies and siblings come and go.
 void Conversing::change_sockets() {
-    Port& port = ports_[random(port_count)];
+    Port& port = ports_[random_port()];
     const size_t actor = random(thread_count);
     if (port.sockets.size() > 1 && (port.sockets.size() > 5 || chance(2))) {
         const size_t index = random(port.sockets.size());
@@ -31,7 +31,7 @@ void Conversing::change_sockets() {
 
 // The actor is to wait in a call, or has just come back from it. Returns when it has begun.
 void Conversing::begin_receiving(size_t actor) {
-    const size_t port = random(port_count);
+    const size_t port = random_port();
     Order receive = order(actor, Verb::receive, any_socket(actor, port));
     receive.flags |= static_cast<uint32_t>(Flag::announced);
     actors_[actor]->give(receive);
@@ -40,7 +40,7 @@ void Conversing::begin_receiving(size_t actor) {
     // for an answer, which may come from any port.
     for (const auto& [token, question] : asked_)
         if (question.conversation_port == port)
-            for (size_t any_port = 0; any_port < port_count; ++any_port)
+            for (size_t any_port = 0; any_port < ports_.size(); ++any_port)
                 model_.forget({question.peer * 1'000'000 + question.generation, any_port});
 }
 
@@ -52,6 +52,8 @@ void Conversing::collect(size_t actor) {
 
 // A thread is cancelled in a call, or just after it.
 void Conversing::cancel_thread() {
+    if (kind_ == Kind::one_reads)
+        return;
     const size_t actor = 1 + random(thread_count - 1);
     if (chance(2))
         ask();
@@ -67,15 +69,20 @@ void Conversing::cancel_thread() {
 void Conversing::kill_worker() {
     const size_t worker = random(worker_count);
     const size_t actor = thread_count + worker;
-    if (chance(2))
+    if (kind_ != Kind::one_reads && chance(2))
         begin_receiving(actor);
+    replace_worker(worker, random(thread_count));
+}
+
+// A worker is killed, and this thread forks another one in its place, which knows what the thread knows.
+void Conversing::replace_worker(size_t worker, size_t parent) {
+    const size_t actor = thread_count + worker;
     program_.kill(*actors_[actor]);
     tell("killed", actor, {});
     collect(actor);
-    // The new one knows what the thread that forks it knows.
-    program_.start_worker_again(*actors_[actor]);
-    model_.begin_again(actor, 0);
-    run_length_[actor] = run_length_[0];
+    program_.start_worker_again(*actors_[actor], *actors_[parent]);
+    model_.begin_again(actor, parent);
+    run_length_[actor] = run_length_[parent];
     snapshot_for(worker);
 }
 

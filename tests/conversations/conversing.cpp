@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <numeric>
 
 namespace multihome::conversations {
 
@@ -18,7 +19,8 @@ std::vector<int>& Conversing::sockets(size_t actor, Port& port) {
 
 Conversing::Conversing(Family family, const std::string& library, const std::string& faults, uint64_t seed)
     : family_(family), random_(seed), program_(library + ":" + faults, "MULTIHOME_TIMEOUTS=1800,1800"),
-      ports_(port_count), generations_(peer_count), run_length_(actor_count), has_faults_(!faults.empty()) {
+      ports_(seed / 2 % 3 == 0 ? many_ports : few_ports), generations_(peer_count), run_length_(actor_count),
+      has_faults_(!faults.empty()), kind_(static_cast<Kind>(seed / 6 % 3)) {
     actors_.push_back(&program_.main());
     while (actors_.size() < thread_count)
         actors_.push_back(&program_.start_thread());
@@ -33,12 +35,28 @@ Conversing::Conversing(Family family, const std::string& library, const std::str
     for (unsigned number = 0; number < peer_count; ++number)
         peers_.emplace_back(peer_address(family_, number));
     set_address(true);
+    if (kind_ == Kind::answers_itself) {
+        settle_all();
+        return;
+    }
     // It is known from the first that this program answers late, and in other threads than hear.
     const Question question = peers_[0].ask(addresses(family_)[1], ports_[0].port);
     const Outcome heard = actors_[0]->receive(ports_[0].sockets[0]);
     actors_[1]->send(ports_[0].sockets[0], heard.name, question.token);
     peers_[0].hear(question.token);
     renew_peer(0);
+}
+
+// All peers become known. One that is new would show that this program answers late, if the shim forgot what
+// the program had read before.
+void Conversing::settle_all() {
+    for (size_t port = 0; port < ports_.size(); ++port) {
+        for (size_t peer = 0; peer < 2 * peer_count; ++peer) {
+            ask(peer % peer_count, port, favourite_of(peer));
+            read_all(0, ports_[port].sockets[0], Reading::readable);
+            answer(0, 0);
+        }
+    }
 }
 
 // On a port that no other one has: the kernel may give the same to two sockets that both set SO_REUSEPORT.
@@ -69,10 +87,13 @@ void Conversing::tell(const char* event, size_t actor, const Known& question, in
                     static_cast<unsigned long long>(question.token), fd);
 }
 
-void Conversing::ask() {
-    const size_t peer = random(peer_count);
-    const size_t port = random(port_count);
-    const size_t asked = random(is_present_ ? coming_and_going + 1 : coming_and_going);
+void Conversing::ask(size_t peer, size_t port) {
+    // Mostly at the peer's favourite address, so that it is known there when it moves.
+    ask(peer, port,
+        chance(2) ? favourite_of(peer) : random(is_present_ ? coming_and_going + 1 : coming_and_going));
+}
+
+void Conversing::ask(size_t peer, size_t port, size_t asked) {
     const Question question = peers_[peer].ask(address(asked), ports_[port].port);
     asked_[question.token] = {port, peer, generations_[peer], asked, question.token, {}};
 }
@@ -85,21 +106,27 @@ int Conversing::passing_error() {
 
 // One datagram, if one is there.
 bool Conversing::read(size_t actor) {
-    const std::vector<int>& all = sockets(actor, ports_[random(port_count)]);
+    const std::vector<int>& all = sockets(actor, ports_[random_port()]);
     Order receive = order(actor, Verb::receive, -1);
     if (chance(8))
         receive.flags |= static_cast<uint32_t>(Flag::peek);
     receive.patience = 0;
     receive.count = static_cast<uint32_t>(std::min(all.size(), maximum_others));
     std::copy_n(all.begin(), receive.count, std::begin(receive.others));
+    if (chance(4)) { // a call that may find nothing
+        receive.fd = all[random(all.size())];
+        receive.flags |= static_cast<uint32_t>(Flag::dont_wait);
+    }
     if (has_faults_ && chance(20)) {
         receive.fault = Fault::receive;
         receive.fault_errno = passing_error();
     }
     const Outcome outcome = actors_[actor]->try_to(receive);
     if (outcome.error != 0) {
-        if (outcome.error != ETIMEDOUT && outcome.error != receive.fault_errno)
+        if (outcome.error != ETIMEDOUT && outcome.error != EAGAIN && outcome.error != receive.fault_errno)
             fail(std::string{"a receive that should fail in another way: "} + std::strerror(outcome.error));
+        if (outcome.error == EAGAIN)
+            find_empty(actor, receive.fd);
         return false;
     }
     hear(actor, outcome.fd, outcome.token, outcome.name);
@@ -114,7 +141,7 @@ void Conversing::hear(size_t actor, int fd, uint64_t token, const Name& name) {
     question.name = name;
     asked_.erase(found);
     tell("read", actor, question, fd);
-    model_.heard(actor, conversation(question), question.token, question.asked);
+    model_.heard(actor, conversation(question), question.token, question.asked, fd);
     waiting_.push_back(question);
     ++run_length_[actor];
 }
@@ -203,41 +230,100 @@ void Conversing::ask_often() {
         ask();
 }
 
+// A call has found nothing.
+void Conversing::find_empty(size_t actor, int socket) {
+    tell("empty", actor, {}, socket);
+    model_.found_empty(actor, socket);
+}
+
+void Conversing::read_all(size_t actor, int socket, Reading reading) {
+    for (;;) {
+        const bool gathers = reading == Reading::gathered || reading == Reading::gathered_and_drained;
+        Order receive = order(actor, gathers ? Verb::gather : Verb::receive, socket);
+        receive.patience = 0;
+        receive.count = gathers ? maximum_batch : 0;
+        if (reading == Reading::drained)
+            receive.flags |= static_cast<uint32_t>(Flag::dont_wait);
+        const Outcome outcome = actors_[actor]->try_to(receive);
+        if (outcome.error == EAGAIN)
+            find_empty(actor, socket);
+        if (outcome.error == EAGAIN || outcome.error == ETIMEDOUT)
+            return;
+        if (!gathers)
+            hear(actor, outcome.fd, outcome.token, outcome.name);
+        for (uint32_t index = 0; index < outcome.count; ++index)
+            hear(actor, socket, outcome.tokens[index], outcome.names[index]);
+        if (outcome.count > 1)
+            model_.gathered(actor);
+        if (reading == Reading::gathered && outcome.count < maximum_batch)
+            return;
+    }
+}
+
 // Sockets that one actor reads until they are empty, and then answers in order.
 void Conversing::answer_burst() {
-    const size_t actor = random(actor_count);
+    const size_t actor = random_reader();
     const size_t before = waiting_.size();
     ask_often();
     std::vector<int> emptied;
     for (size_t count = 1 + random(3); count > 0; --count) {
-        const int socket = any_socket(actor, random(port_count));
+        const int socket = any_socket(actor, random_port());
         // A copy that was emptied already would begin another round.
         if (std::find(emptied.begin(), emptied.end(), socket) != emptied.end())
             continue;
         emptied.push_back(socket);
-        for (;;) {
-            Order receive = order(actor, Verb::receive, socket);
-            // A batch is a round of its own.
-            if (receive.flags == static_cast<uint32_t>(Flag::batch))
-                receive.flags = 0;
-            receive.flags |= static_cast<uint32_t>(Flag::dont_wait);
-            const Outcome outcome = actors_[actor]->try_to(receive);
-            if (outcome.error == EAGAIN) {
-                tell("empty", actor, {}, socket);
-                break;
-            }
-            hear(actor, outcome.fd, outcome.token, outcome.name);
-        }
+        read_all(actor, socket, Reading::drained);
     }
-    const bool in_order = run_length_[actor] <= longest_run;
+    const bool in_order = run_length_[actor] <= longest_run && model_.keeps_order(actor);
     while (waiting_.size() > before)
         answer(actor, before, in_order);
 }
 
+// Clients that wait for each answer of a port before they ask that port again. Returns the ports.
+std::vector<size_t> Conversing::ask_in_turn() {
+    std::vector<size_t> ports(ports_.size());
+    std::iota(ports.begin(), ports.end(), 0);
+    std::shuffle(ports.begin(), ports.end(), random_);
+    ports.resize(1 + random(ports.size()));
+    const size_t peers = chance(2) ? peer_count : 1 + random(peer_count);
+    for (const size_t port : ports)
+        for (size_t peer = 0; peer < peers; ++peer)
+            if (!model_.is_busy(conversation(peer, port)))
+                ask(peer, port);
+    return ports;
+}
+
+// One actor reads many sockets, each in its way, and then all is answered: by the reader, by another one, by
+// a worker that the reader forks now, or by all of them.
+void Conversing::play_round() {
+    const size_t reader = random_reader();
+    const size_t before = waiting_.size();
+    const bool is_uniform = chance(2);
+    auto reading = static_cast<Reading>(random(4));
+    for (const size_t port : ask_in_turn()) {
+        if (!is_uniform)
+            reading = static_cast<Reading>(random(4));
+        for (const int socket : sockets(reader, ports_[port]))
+            read_all(reader, socket, reading);
+    }
+    const bool answers_itself = kind_ == Kind::answers_itself;
+    size_t answerer = answers_itself || chance(3) ? reader : random(actor_count);
+    if (!answers_itself && reader < thread_count && chance(3)) {
+        const size_t worker = random(worker_count);
+        replace_worker(worker, reader);
+        answerer = thread_count + worker;
+    }
+    if (chance(2))
+        std::shuffle(waiting_.begin() + static_cast<std::ptrdiff_t>(before), waiting_.end(), random_);
+    const bool is_mixed = !answers_itself && chance(4);
+    while (waiting_.size() > before)
+        answer(is_mixed ? random(actor_count) : answerer, before);
+}
+
 // What one call brings, one call answers.
 void Conversing::answer_batch() {
-    const size_t actor = random(actor_count);
-    const size_t port = random(port_count);
+    const size_t actor = random_reader();
+    const size_t port = random_port();
     ask_often();
     Order serve = order(actor, Verb::serve, any_socket(actor, port));
     serve.others[0] = any_socket(actor, port);
@@ -248,20 +334,23 @@ void Conversing::answer_batch() {
         serve.fault_errno = passing_error();
     }
     const Outcome outcome = actors_[actor]->try_to(serve);
+    if (outcome.error == EAGAIN)
+        find_empty(actor, serve.fd);
     if (outcome.error == EAGAIN || (outcome.error != 0 && outcome.error == serve.fault_errno))
         return;
     if (outcome.error != 0)
         fail(std::string{"a batch that should not fail: "} + std::strerror(outcome.error));
-    // Whatever the actor has read before, it does not answer now.
-    model_.begin_again(actor);
     const size_t before = waiting_.size();
     for (uint32_t index = 0; index < outcome.count; ++index)
         hear(actor, serve.fd, outcome.tokens[index], outcome.names[index]);
+    if (outcome.count > 1)
+        model_.gathered(actor);
+    const bool in_order = model_.keeps_order(actor);
     for (uint32_t index = 0; index < outcome.count; ++index) {
         const Known question = waiting_[before + index];
         if (question.generation != generations_[question.peer])
             continue; // nobody is there to hear it
-        const Addresses allowed = sources_for(actor, question, true);
+        const Addresses allowed = sources_for(actor, question, in_order);
         tell("answer in a batch", actor, question, serve.others[0]);
         model_.answered(actor, conversation(question), question.token);
         judge_answer(allowed, question);
@@ -273,11 +362,11 @@ void Conversing::answer_batch() {
 // Something that nobody has asked for, or the first word.
 void Conversing::push() {
     const size_t peer = random(peer_count);
-    const size_t port = random(port_count);
+    const size_t port = random_port();
     const size_t actor = random(actor_count);
     if (model_.waits(conversation(peer, port).first))
         return;
-    const Addresses allowed = model_.pushed(conversation(peer, port));
+    const Addresses allowed = model_.pushed(actor, conversation(peer, port));
     static uint64_t token = uint64_t{1} << 63; // no question's
     Order send = order(actor, Verb::send, any_socket(actor, port));
     tell("push", actor, {port, peer, generations_[peer], 0, 0, {}}, send.fd);
@@ -292,19 +381,24 @@ void Conversing::step() {
     const size_t choice = random(1000);
     if (choice < 250)
         ask();
-    else if (choice < 550)
-        read(random(actor_count));
+    else if (kind_ == Kind::answers_itself && choice < 800) {
+        if (chance(8))
+            play_round();
+    } else if (choice < 550)
+        read(random_reader());
     else if (choice < 800 && !waiting_.empty())
         answer(random(actor_count), chance(2) ? 0 : random(waiting_.size()));
     else if (choice < 840)
         answer_burst();
     else if (choice < 870)
         answer_batch();
+    else if (choice < 900)
+        play_round();
     else if (choice < 920)
         push();
     else if (choice < 950)
         change_sockets();
-    else if (choice < 980)
+    else if (choice < 980 && kind_ != Kind::answers_itself)
         renew_peer(random(peer_count));
     else if (choice < 985)
         cancel_thread();

@@ -29,7 +29,8 @@ public:
     uint64_t exact = 0; // of which only one source was right
 
 private:
-    static constexpr size_t port_count = 4;
+    static constexpr size_t few_ports = 4;
+    static constexpr size_t many_ports = 40;
     static constexpr size_t peer_count = 6;
     static constexpr size_t thread_count = 3; // the first one too
     static constexpr size_t worker_count = 2;
@@ -37,6 +38,12 @@ private:
     static constexpr size_t coming_and_going = 3; // the number of that address
     static constexpr size_t longest_run = 96;     // a thread remembers the order of so many (run.hpp)
 
+    // What the program is like. What is known of it is otherwise in each of them (shim/peers/usual.hpp).
+    enum class Kind : uint8_t {
+        all_read,       // and anybody answers
+        one_reads,      // the first thread, and anybody answers
+        answers_itself, // whoever reads answers all of it before it reads on
+    };
     struct Port {
         in_port_t port = 0;
         std::vector<int> sockets;              // of the threads
@@ -53,6 +60,8 @@ private:
 
     size_t random(size_t below) { return random_() % below; }
     bool chance(size_t one_in) { return random(one_in) == 0; }
+    size_t random_port() { return random(ports_.size()); }
+    size_t random_reader() { return kind_ == Kind::one_reads ? 0 : random(actor_count); }
     std::string address(size_t number) const;
     Conversation conversation(const Known& question) const {
         return {question.peer * 1'000'000 + question.generation, question.conversation_port};
@@ -74,7 +83,11 @@ private:
     }
 
     void tell(const char* event, size_t actor, const Known& question, int fd = -1) const;
-    void ask();
+    void ask() { ask(random(peer_count), random_port()); }
+    void ask(size_t peer, size_t port);
+    void ask(size_t peer, size_t port, size_t asked);
+    size_t favourite_of(size_t peer) const { return peer % coming_and_going; }
+    void settle_all();
     int passing_error();
     bool read(size_t actor);
     void judge(Addresses allowed, const Name& source, size_t port, const char* what);
@@ -82,7 +95,13 @@ private:
     void hear(size_t actor, int fd, uint64_t token, const Name& name);
     void answer(size_t actor, size_t index, bool in_order = false);
     void ask_often();
+    // How a server reads a socket. Only a drained one has said that there is no more (EAGAIN).
+    enum class Reading : uint8_t { readable, drained, gathered, gathered_and_drained };
+    void find_empty(size_t actor, int socket);
+    void read_all(size_t actor, int socket, Reading reading);
     void answer_burst();
+    std::vector<size_t> ask_in_turn();
+    void play_round();
     void answer_batch();
     Addresses sources_for(size_t actor, const Known& question, bool in_order);
     void judge_answer(Addresses allowed, const Known& question);
@@ -94,6 +113,7 @@ private:
     void collect(size_t actor);
     void cancel_thread();
     void kill_worker();
+    void replace_worker(size_t worker, size_t parent);
     void set_address(bool present);
     void renew_peer(size_t peer);
 
@@ -112,6 +132,7 @@ private:
     bool is_present_ = false; // the address that comes and goes
     bool is_traced_ = false;
     bool has_faults_;
+    Kind kind_;
 };
 
 } // namespace multihome::conversations

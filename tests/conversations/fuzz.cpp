@@ -3,7 +3,8 @@
 // Random conversations: peers that ask several sockets on several ports at whatever address; copies of these
 // sockets and siblings with SO_REUSEPORT; threads and workers that read and answer for each other, at once or
 // late, in order or not; calls that fail, addresses that come and go, threads that are cancelled and workers
-// that are killed. The model (model.hpp) says where each answer has to come from.
+// that are killed. One program in three has 40 ports; in one of three a single thread reads, and in one of
+// three each answers what it has read. The model (model.hpp) says where each answer has to come from.
 //
 //   multihome_conversations_fuzz --library FILE [--faults FILE] [--seed N] [--steps N] [--trace yes]
 //

@@ -27,19 +27,41 @@ class Model {
 public:
     static constexpr Addresses anywhere = ~Addresses{0};
 
+    // So many sockets can be read in turn, see multihome(7).
+    static constexpr size_t most_drained = 13;
+
     // The address that the routing table chooses.
     size_t routed = 0;
 
-    void heard(size_t actor, Conversation conversation, uint64_t token, size_t asked) {
+    void heard(size_t actor, Conversation conversation, uint64_t token, size_t asked, int socket) {
+        Run& run = runs_[actor];
+        if (run.is_over) {
+            begin_again(actor);
+        } else if (const auto end = run.ends.find(socket); end != run.ends.end()) {
+            // The next round begins: what was read until then was answered elsewhere.
+            forget_until(actor, end->second);
+            end->second = 0;
+        }
         State& state = states_[conversation];
-        state.is_mixed_up &= !state.waiting.empty();
+        state.is_alone = state.waiting.empty();
+        state.is_mixed_up &= !state.is_alone;
         state.waiting.push_back({token, asked});
-        state.read_by[actor].push_back({token, asked});
+        state.read_by[actor].push_back({token, asked, ++questions_read_});
         state.newest_reader = actor;
         state.newest_token = token;
         state.newest_asked = asked;
         state.asked |= only(asked);
     }
+
+    // A call on this socket found nothing.
+    void found_empty(size_t actor, int socket) {
+        runs_[actor].is_ordered = true;
+        runs_[actor].ends[socket] = questions_read_;
+    }
+    // Whether the actor answers in the order in which it has read, which it has done until there was no more.
+    bool keeps_order(size_t actor) { return runs_[actor].ends.size() <= most_drained; }
+    // A call for many brought several.
+    void gathered(size_t actor) { runs_[actor].is_ordered = true; }
 
     // The sources that are right for the answer to this question. `in_order`: the actor has just read all
     // there was, and answers it in order.
@@ -50,6 +72,9 @@ public:
         if (state.spoke_first)
             return only(routed);
         const Questions& mine = state.read_by[actor];
+        const bool may_be_another = has_read_another(actor, state, mine, token);
+        if (state.is_alone && !may_be_another)
+            return only(asked);
         if (in_order && !mine.empty() && mine.front().token == token)
             return only(asked);
         // One question of a conversation is remembered for all, the newest, and one answer to it.
@@ -63,7 +88,8 @@ public:
             possible |= state.asked;
         // What the actor has read itself counts, unless another one has read the newest, at another address
         // than the actor has read last.
-        if (state.newest_reader == actor || (!mine.empty() && mine.back().asked == state.newest_asked))
+        if (may_be_another || state.newest_reader == actor ||
+            (!mine.empty() && mine.back().asked == state.newest_asked))
             for (const Question& question : mine)
                 possible |= only(question.asked);
         state.is_mixed_up |= possible != only(asked);
@@ -71,6 +97,7 @@ public:
     }
     // It has left.
     void answered(size_t actor, Conversation conversation, uint64_t token) {
+        runs_[actor].is_over = true;
         State& state = states_[conversation];
         const auto is_meant = [&](const Question& question) { return question.token == token; };
         std::erase_if(state.waiting, is_meant);
@@ -87,8 +114,12 @@ public:
         state.is_mixed_up |= !state.waiting.empty();
     }
 
+    // Whether a question waits for its answer.
+    bool is_busy(Conversation conversation) { return !states_[conversation].waiting.empty(); }
+
     // What the program sends on its own.
-    Addresses pushed(Conversation conversation) {
+    Addresses pushed(size_t actor, Conversation conversation) {
+        runs_[actor].is_over = true;
         State& state = states_[conversation];
         if (state.is_vague)
             return anywhere;
@@ -112,14 +143,16 @@ public:
     }
     // A worker or a thread that knows nothing has taken the place of this one; or one that knows what
     // `parent` does.
-    void begin_again(size_t actor) { begin_again(actor, actor); }
+    void begin_again(size_t actor) {
+        runs_[actor] = {};
+        forget_until(actor, questions_read_);
+    }
     void begin_again(size_t actor, size_t parent) {
-        for (auto& [conversation, state] : states_) {
-            if (parent == actor)
-                state.read_by.erase(actor);
-            else
-                state.read_by[actor] = state.read_by[parent];
-        }
+        runs_[parent].is_over = true;
+        runs_[actor] = runs_[parent];
+        runs_[actor].is_forked = true;
+        for (auto& [conversation, state] : states_)
+            state.read_by[actor] = state.read_by[parent];
     }
     void forget_peer(size_t peer) {
         std::erase_if(states_, [&](const auto& entry) { return entry.first.first == peer; });
@@ -129,9 +162,17 @@ private:
     struct Question {
         uint64_t token;
         size_t asked;
+        uint64_t number = 0;
         bool is_answered = false; // or another one was, instead
     };
     using Questions = std::vector<Question>;
+    // What an actor has read in a row.
+    struct Run {
+        bool is_over = false; // something was sent, or a worker was forked: the next question begins another
+        bool is_ordered = false;      // its answers may begin with the first question, not with the latest
+        bool is_forked = false;       // its parent has read it
+        std::map<int, uint64_t> ends; // by socket: how much had been read when it was empty
+    };
     struct State {
         Questions waiting; // that nobody has answered
         // By actor: what it has read, and may think that it has not answered.
@@ -141,6 +182,7 @@ private:
         size_t newest_asked = 0;
         Addresses asked = 0; // all at which the peer has ever asked
         bool spoke_first = false;
+        bool is_alone = false;    // the newest question was read when no other one waited
         bool is_mixed_up = false; // an answer may have been taken for that to another question
         bool is_vague = false;
 
@@ -149,6 +191,21 @@ private:
                                                   [](const auto& entry) { return entry.second.empty(); });
         }
     };
+    void forget_until(size_t actor, uint64_t number) {
+        for (auto& [conversation, state] : states_)
+            std::erase_if(state.read_by[actor],
+                          [&](const Question& question) { return question.number <= number; });
+    }
+    // True where the actor has read an older question of this conversation, and may take this answer for that
+    // one's: where it answers in order, and where it was forked before it could see that others answer.
+    bool has_read_another(size_t actor, const State& state, const Questions& mine, uint64_t token) {
+        const Run& run = runs_[actor];
+        if (mine.empty() || (mine.size() == 1 && mine.front().token == token))
+            return false;
+        const bool is_newest = state.newest_reader == actor || mine.back().asked == state.newest_asked;
+        return run.is_forked || (run.is_ordered && is_newest);
+    }
+
     // Where the peer may be, as far as the program knows. One that was at several addresses may be a stranger
     // at any of them: then the routing table may choose.
     Addresses known(const State& state) const {
@@ -157,6 +214,8 @@ private:
     }
 
     std::map<Conversation, State> states_;
+    std::map<size_t, Run> runs_; // by actor
+    uint64_t questions_read_ = 0;
 };
 
 } // namespace multihome::conversations

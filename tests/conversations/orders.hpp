@@ -32,6 +32,7 @@ enum class Verb : uint8_t {
     drain,  // wait for `count` datagrams on `fd`, and throw them away; with Flag::answer, answer each at once
     serve,  // receive what is there on `fd`, by one call up to `count`, and answer it in order on others[0],
             // by one call and once more where that fails; .tokens of the answer are what was received
+    gather, // the first half of that
     number, // .port of the answer is the port of `fd`
     thread, // start a thread that takes orders from channel `count`
     fork,   // start a worker that takes orders from channel `count`; .token of the answer is its process id

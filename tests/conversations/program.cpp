@@ -154,6 +154,8 @@ Outcome serve(const Order& order) {
         return outcome;
     }
     outcome.count = static_cast<uint32_t>(received);
+    if (order.verb == Verb::gather)
+        return outcome;
     for (unsigned done = 0, failed = 0; done < outcome.count && failed < 2;) {
         const int sent = sendmmsg(order.others[0], messages + done, outcome.count - done, 0);
         if (sent < 0)
@@ -221,6 +223,7 @@ Outcome carry_out(const Order& order) {
     case Verb::drain:
         return drain(order);
     case Verb::serve:
+    case Verb::gather:
         return serve(order);
     case Verb::number:
         return port_of(order.fd);

@@ -136,7 +136,8 @@ public:
     // Kills a worker with SIGKILL, and waits until it is gone.
     void kill(const Actor& worker);
     // Starts another one in its place, a thread in the place of a cancelled one.
-    void start_worker_again(Actor& worker) { start_at(main(), Verb::fork, worker); }
+    void start_worker_again(Actor& worker) { start_worker_again(worker, main()); }
+    void start_worker_again(Actor& worker, Actor& by) { start_at(by, Verb::fork, worker); }
     void start_thread_again(Actor& thread) { start_at(main(), Verb::thread, thread); }
     // Cancels a thread, and waits until it has ended.
     void cancel(const Actor& thread);
