@@ -18,6 +18,11 @@ public:
     constexpr RunProgress() = default;
     // A call for one datagram received, and nothing was sent since.
     static constexpr RunProgress receiving() { return RunProgress{receiving_bit}; }
+    // The same, where the run begins with this datagram. What calls for many received before, and was not
+    // answered yet, is lost.
+    constexpr RunProgress begins() const {
+        return RunProgress{receiving_bit | ((word_ & unsent_bit) != 0 ? lost_bit : 0U)};
+    }
     // One more such call received. `count`: the run's length before it.
     constexpr RunProgress goes_on(unsigned count) const {
         return RunProgress{(word_ & (drained_bit | lost_bit | many_bit)) | receiving_bit |
@@ -26,8 +31,7 @@ public:
     // A call for many received. `several`: it brought more than one. What was received before, and not
     // answered yet, is lost.
     constexpr RunProgress batch(bool several) const {
-        return RunProgress{(several ? batch_bit : 0U) | unsent_bit |
-                           ((word_ & (unsent_bit | receiving_bit)) != 0 ? lost_bit : 0U)};
+        return RunProgress{(several ? batch_bit : 0U) | unsent_bit | (is_unanswered() ? lost_bit : 0U)};
     }
     // The same call brought more.
     constexpr RunProgress batch_goes_on() const { return RunProgress{word_ | batch_bit}; }
@@ -42,6 +46,9 @@ public:
     constexpr RunProgress peeked() const { return RunProgress{word_ | peeked_bit}; }
     constexpr RunProgress sent() const { return RunProgress{word_ & ~(receiving_bit | unsent_bit)}; }
 
+    // Nothing was sent since a call received.
+    constexpr bool is_unanswered() const { return (word_ & (receiving_bit | unsent_bit)) != 0; }
+    // The same, of a call for one.
     constexpr bool is_receiving() const { return (word_ & receiving_bit) != 0; }
     constexpr bool is_drained() const { return (word_ & drained_bit) != 0; }
     constexpr bool has_lost() const { return (word_ & lost_bit) != 0; }
@@ -58,9 +65,9 @@ private:
     static constexpr uint32_t receiving_bit = 1;
     static constexpr uint32_t batch_bit = 2;
     static constexpr uint32_t drained_bit = 4;
-    static constexpr uint32_t lost_bit = 8;
-    static constexpr uint32_t peeked_bit = 16;
-    static constexpr uint32_t unsent_bit = 32; // a call for many received, and nothing was sent since
+    static constexpr uint32_t peeked_bit = 8;
+    static constexpr uint32_t unsent_bit = 16; // a call for many received, and nothing was sent since
+    static constexpr uint32_t lost_bit = 32;
     static constexpr uint32_t many_bit = 64;
     static constexpr unsigned count_shift = 8;
 

@@ -78,7 +78,7 @@ public:
         close_quick_look();
         if (!progress_.is_receiving()) [[likely]] {
             run_.clear();
-            progress_ = RunProgress::receiving();
+            progress_ = progress_.begins();
             return;
         }
         if (progress_.is_drained()) [[unlikely]]
@@ -105,9 +105,9 @@ public:
     }
 
     // Begins a run with a datagram, as begin() or begin_batch() and add() do together. False, and nothing
-    // done, where the datagram goes on with a run.
+    // done, where something came before that is not answered yet.
     [[gnu::always_inline]] bool begin_run(bool is_batch, Run::Record record) {
-        if (!is_batch && progress_.is_receiving()) [[unlikely]]
+        if (!is_batch && progress_.is_unanswered()) [[unlikely]]
             return false;
         progress_ = is_batch ? progress_.batch(false) : RunProgress::receiving();
         run_.begin_with(record);
@@ -116,7 +116,7 @@ public:
     // Goes on with a run, as begin() and add() do together. False, and nothing done, where that takes more
     // than to add the record.
     [[gnu::always_inline]] bool go_on(Run::Record record) {
-        if (progress_.is_drained() || run_.is_full())
+        if (!progress_.is_receiving() || progress_.is_drained() || run_.is_full())
             return false;
         progress_ = progress_.goes_on(run_.count());
         run_.add(record);

@@ -163,6 +163,28 @@ TEST_CASE("a thread that reads several sockets by calls for many answers peers t
     });
 }
 
+TEST_CASE("a thread that reads one socket by a call for many, and another by a call for one, answers both") {
+    Scene([] {
+        for (const Socket socket : {server, sibling})
+            for (unsigned peer = 1; peer <= 2; ++peer)
+                settle(peer, 2, socket);
+        for (const bool many_first : {true, false}) {
+            if (many_first)
+                test::receive_batch({{1, 3}, {2, 3}}, server);
+            receive(1, 3, sibling);
+            receive(2, 3, sibling);
+            if (!many_first)
+                test::receive_batch({{1, 3}, {2, 3}}, server);
+            for (const Socket socket : {server, sibling})
+                for (unsigned peer = 1; peer <= 2; ++peer)
+                    CHECK(answer(peer, socket) == local(3));
+            for (const Socket socket : {server, sibling})
+                for (unsigned peer = 1; peer <= 2; ++peer)
+                    settle(peer, 2, socket);
+        }
+    });
+}
+
 TEST_CASE("what one call brought is answered in order, whatever was read before and not answered") {
     Scene([] {
         const auto answers_in_order = [] {
