@@ -51,6 +51,28 @@ Actor& who_answers(Program& program, Answers answers) {
     return program.main();
 }
 
+// The peer asks each server, at another address in each round, and `reader` reads each question. With
+// `to_the_end`, it finds the socket empty then.
+std::vector<Question> ask_each(Peer& peer, Family family, const std::vector<Server>& servers, size_t round,
+                               Actor& reader, bool to_the_end) {
+    std::vector<Question> questions;
+    for (size_t index = 0; index < servers.size(); ++index) {
+        questions.push_back(peer.ask(addresses(family)[(index + round) % 3], servers[index].port));
+        reader.receive(servers[index].fd);
+        if (to_the_end)
+            reader.find_empty(servers[index].fd);
+    }
+    return questions;
+}
+
+void answer_each(Peer& peer, const std::vector<Server>& servers, const std::vector<Question>& questions,
+                 Actor& answerer, Tally& tally) {
+    for (size_t index = 0; index < servers.size(); ++index) {
+        answerer.send(servers[index].fd, peer.name(), questions[index].token);
+        tally.judge(questions[index], peer.hear(questions[index].token));
+    }
+}
+
 void ask_all(Program& program, Family family, Tally& tally, size_t count, Answers answers,
              uint32_t cookie_modulus = 0) {
     Actor& reader = program.main();
@@ -59,18 +81,14 @@ void ask_all(Program& program, Family family, Tally& tally, size_t count, Answer
     Peer peer{peer_address(family, 0)};
     constexpr size_t rounds = 3;
     for (size_t round = 0; round < rounds; ++round) {
-        std::vector<Question> questions;
-        for (size_t index = 0; index < servers.size(); ++index) {
-            questions.push_back(peer.ask(addresses(family)[(index + round) % 3], servers[index].port));
-            reader.receive(servers[index].fd);
-            if (answers == Answers::at_once) {
-                reader.send(servers[index].fd, peer.name(), questions.back().token);
-                tally.judge(questions.back(), peer.hear(questions.back().token));
-            }
+        if (answers != Answers::at_once) {
+            const std::vector<Question> questions = ask_each(peer, family, servers, round, reader, false);
+            answer_each(peer, servers, questions, answerer, tally);
+            continue;
         }
-        for (size_t index = 0; answers != Answers::at_once && index < servers.size(); ++index) {
-            answerer.send(servers[index].fd, peer.name(), questions[index].token);
-            tally.judge(questions[index], peer.hear(questions[index].token));
+        for (size_t index = 0; index < servers.size(); ++index) {
+            const std::vector<Server> one{servers[index]};
+            answer_each(peer, one, ask_each(peer, family, one, index + round, reader, false), reader, tally);
         }
     }
 }
@@ -84,21 +102,12 @@ void drain_all(Program& program, Family family, Tally& tally, size_t count, bool
     Peer peer{peer_address(family, 0)};
     constexpr size_t rounds = 6;
     for (size_t round = 0; round < rounds; ++round) {
-        std::vector<Question> questions;
-        for (size_t index = 0; index < servers.size(); ++index) {
-            questions.push_back(peer.ask(addresses(family)[(index + round) % 3], servers[index].port));
-            reader.receive(servers[index].fd);
-            reader.find_empty(servers[index].fd);
-        }
+        const std::vector<Question> questions = ask_each(peer, family, servers, round, reader, true);
         if (forked) {
             program.kill(other);
             program.start_worker_again(other);
         }
-        Actor& answerer = !forked && round % 3 == 2 ? reader : other;
-        for (size_t index = 0; index < servers.size(); ++index) {
-            answerer.send(servers[index].fd, peer.name(), questions[index].token);
-            tally.judge(questions[index], peer.hear(questions[index].token));
-        }
+        answer_each(peer, servers, questions, !forked && round % 3 == 2 ? reader : other, tally);
     }
 }
 
@@ -111,19 +120,11 @@ void fork_for_all(Program& program, Family family, Tally& tally, size_t count) {
     Peer peer{peer_address(family, 0)};
     constexpr size_t rounds = 6;
     for (size_t round = 0; round < rounds; ++round) {
-        std::vector<Question> questions;
-        for (size_t index = 0; index < servers.size(); ++index) {
-            questions.push_back(peer.ask(addresses(family)[(index + round) % 3], servers[index].port));
-            reader.receive(servers[index].fd);
-            if (round % 3 == 2)
-                reader.find_empty(servers[index].fd);
-        }
+        const std::vector<Question> questions =
+            ask_each(peer, family, servers, round, reader, round % 3 == 2);
         program.kill(worker);
         program.start_worker_again(worker);
-        for (size_t index = 0; index < servers.size(); ++index) {
-            worker.send(servers[index].fd, peer.name(), questions[index].token);
-            tally.judge(questions[index], peer.hear(questions[index].token));
-        }
+        answer_each(peer, servers, questions, worker, tally);
     }
 }
 
