@@ -91,10 +91,14 @@ void Conversing::set_address(bool present) {
         return;
     is_present_ = present;
     tell(present ? "address added" : "address removed", 0, {});
-    if (present)
-        add_address(address(coming_and_going));
-    else
-        remove_address(address(coming_and_going));
+    for (const Family family : {Family::v4, Family::v6}) {
+        if (family != family_ && !is_dual_)
+            continue;
+        if (present)
+            add_address(address(family, coming_and_going));
+        else
+            remove_address(address(family, coming_and_going));
+    }
     model_.forget_all_that_asked(coming_and_going);
 }
 
@@ -105,7 +109,7 @@ void Conversing::renew_peer(size_t peer) {
     // With a port of its own: with one that it has had before it would be the same peer.
     used_ports_.insert({peer, peers_[peer].name().v4.sin_port});
     do
-        peers_[peer] = Peer{peer_address(family_, static_cast<unsigned>(peer))};
+        peers_[peer] = Peer{peer_address(family_of(peer), static_cast<unsigned>(peer))};
     while (used_ports_.contains({peer, peers_[peer].name().v4.sin_port}));
 }
 

@@ -9,16 +9,18 @@
 
 namespace multihome::conversations {
 
-std::string Conversing::address(size_t number) const {
-    return number == coming_and_going ? address_to_lose(family_) : addresses(family_)[number];
+std::string Conversing::address(Family family, size_t number) {
+    return number == coming_and_going ? address_to_lose(family) : addresses(family)[number];
 }
 
 std::vector<int>& Conversing::sockets(size_t actor, Port& port) {
     return actor < thread_count ? port.sockets : port.workers[actor - thread_count];
 }
 
-Conversing::Conversing(Family family, const std::string& library, const std::string& faults, uint64_t seed)
-    : family_(family), random_(seed), program_(library + ":" + faults, "MULTIHOME_TIMEOUTS=1800,1800"),
+Conversing::Conversing(Family family, bool is_dual, const std::string& library, const std::string& faults,
+                       uint64_t seed)
+    : family_(family), is_dual_(is_dual), random_(seed),
+      program_(library + ":" + faults, "MULTIHOME_TIMEOUTS=1800,1800"),
       ports_(seed / 2 % 3 == 0 ? many_ports : few_ports), generations_(peer_count), run_length_(actor_count),
       has_faults_(!faults.empty()), kind_(static_cast<Kind>(seed / 6 % 3)) {
     actors_.push_back(&program_.main());
@@ -33,14 +35,14 @@ Conversing::Conversing(Family family, const std::string& library, const std::str
         snapshot_for(worker);
     }
     for (unsigned number = 0; number < peer_count; ++number)
-        peers_.emplace_back(peer_address(family_, number));
+        peers_.emplace_back(peer_address(family_of(number), number));
     set_address(true);
     if (kind_ == Kind::answers_itself) {
         settle_all();
         return;
     }
     // It is known from the first that this program answers late, and in other threads than hear.
-    const Question question = peers_[0].ask(addresses(family_)[1], ports_[0].port);
+    const Question question = peers_[0].ask(address_for(0, 1), ports_[0].port);
     const Outcome heard = actors_[0]->receive(ports_[0].sockets[0]);
     actors_[1]->send(ports_[0].sockets[0], heard.name, question.token);
     peers_[0].hear(question.token);
@@ -83,7 +85,8 @@ void Conversing::snapshot_for(size_t worker) {
 void Conversing::tell(const char* event, size_t actor, const Known& question, int fd) const {
     if (is_traced_)
         std::printf("%s: actor %zu, peer %zu, port %zu, asked %s, question %llu, descriptor %d\n", event,
-                    actor, question.peer, question.conversation_port, address(question.asked).c_str(),
+                    actor, question.peer, question.conversation_port,
+                    address_for(question.peer, question.asked).c_str(),
                     static_cast<unsigned long long>(question.token), fd);
 }
 
@@ -93,9 +96,10 @@ void Conversing::ask(size_t peer, size_t port) {
         chance(2) ? favourite_of(peer) : random(is_present_ ? coming_and_going + 1 : coming_and_going));
 }
 
-void Conversing::ask(size_t peer, size_t port, size_t asked) {
-    const Question question = peers_[peer].ask(address(asked), ports_[port].port);
+uint64_t Conversing::ask(size_t peer, size_t port, size_t asked) {
+    const Question question = peers_[peer].ask(address_for(peer, asked), ports_[port].port);
     asked_[question.token] = {port, peer, generations_[peer], asked, question.token, {}};
+    return question.token;
 }
 
 // One that says nothing of the source.
@@ -146,7 +150,7 @@ void Conversing::hear(size_t actor, int fd, uint64_t token, const Name& name) {
     ++run_length_[actor];
 }
 
-void Conversing::judge(Addresses allowed, const Name& source, size_t port, const char* what) {
+void Conversing::judge(Addresses allowed, const Name& source, size_t peer, size_t port, const char* what) {
     ++answers;
     std::string wanted;
     unsigned count = 0;
@@ -154,8 +158,8 @@ void Conversing::judge(Addresses allowed, const Name& source, size_t port, const
         if ((allowed & only(number)) == 0)
             continue;
         ++count;
-        wanted += " " + address(number);
-        if (is_same_address(name_of(address(number), ports_[port].port), source)) {
+        wanted += " " + address_for(peer, number);
+        if (is_same_address(name_of(address_for(peer, number), ports_[port].port), source)) {
             exact += (allowed & (allowed - 1)) == 0 ? 1U : 0U;
             return;
         }
@@ -197,9 +201,14 @@ Addresses Conversing::sources_for(size_t actor, const Known& question, bool in_o
     return Model::anywhere;
 }
 
-void Conversing::answer(size_t actor, size_t index, bool in_order) {
+Conversing::Known Conversing::take_waiting(size_t index) {
     const Known question = waiting_[index];
     waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(index));
+    return question;
+}
+
+void Conversing::answer(size_t actor, size_t index, bool in_order) {
+    const Known question = take_waiting(index);
     if (question.generation != generations_[question.peer])
         return; // the peer has gone
     Addresses allowed = sources_for(actor, question, in_order);
@@ -222,7 +231,7 @@ void Conversing::judge_answer(Addresses allowed, const Known& question) {
     const Name source = peers_[question.peer].hear(question.token);
     if (is_traced_)
         std::printf("  from %s\n", text_of(source).c_str());
-    judge(allowed, source, question.conversation_port, "an answer");
+    judge(allowed, source, question.peer, question.conversation_port, "an answer");
 }
 
 void Conversing::ask_often() {
@@ -370,11 +379,11 @@ void Conversing::push() {
     static uint64_t token = uint64_t{1} << 63; // no question's
     Order send = order(actor, Verb::send, any_socket(actor, port));
     tell("push", actor, {port, peer, generations_[peer], 0, 0, {}}, send.fd);
-    send.name = peers_[peer].name();
+    send.name = as_seen_by(family_, peers_[peer].name());
     send.token = ++token;
     run_length_[actor] = 0;
     actors_[actor]->carry_out(send);
-    judge(allowed, peers_[peer].hear(send.token), port, "what the program sent on its own");
+    judge(allowed, peers_[peer].hear(send.token), peer, port, "what the program sent on its own");
 }
 
 void Conversing::step() {
@@ -406,6 +415,10 @@ void Conversing::step() {
         kill_worker();
     else if (choice < 990)
         set_address(!is_present_);
+    else if (choice < 995 && kind_ != Kind::answers_itself)
+        hand_over();
+    else if (kind_ != Kind::answers_itself)
+        answer_connected();
 }
 
 } // namespace multihome::conversations

@@ -19,7 +19,9 @@ namespace multihome::conversations {
 class Conversing {
 public:
     // `faults`: the library of faults.cpp; empty where no call is to fail.
-    Conversing(Family family, const std::string& library, const std::string& faults, uint64_t seed);
+    // `is_dual`: of IPv6, and every other peer asks over IPv4.
+    Conversing(Family family, bool is_dual, const std::string& library, const std::string& faults,
+               uint64_t seed);
     void step();
     void trace() { is_traced_ = true; }
     Conversing(const Conversing&) = delete;
@@ -62,7 +64,9 @@ private:
     bool chance(size_t one_in) { return random(one_in) == 0; }
     size_t random_port() { return random(ports_.size()); }
     size_t random_reader() { return kind_ == Kind::one_reads ? 0 : random(actor_count); }
-    std::string address(size_t number) const;
+    Family family_of(size_t peer) const { return is_dual_ && peer % 2 == 1 ? Family::v4 : family_; }
+    static std::string address(Family family, size_t number);
+    std::string address_for(size_t peer, size_t number) const { return address(family_of(peer), number); }
     Conversation conversation(const Known& question) const {
         return {question.peer * 1'000'000 + question.generation, question.conversation_port};
     }
@@ -85,12 +89,12 @@ private:
     void tell(const char* event, size_t actor, const Known& question, int fd = -1) const;
     void ask() { ask(random(peer_count), random_port()); }
     void ask(size_t peer, size_t port);
-    void ask(size_t peer, size_t port, size_t asked);
+    uint64_t ask(size_t peer, size_t port, size_t asked);
     size_t favourite_of(size_t peer) const { return peer % coming_and_going; }
     void settle_all();
     int passing_error();
     bool read(size_t actor);
-    void judge(Addresses allowed, const Name& source, size_t port, const char* what);
+    void judge(Addresses allowed, const Name& source, size_t peer, size_t port, const char* what);
     Addresses faulty_send(size_t actor, const Known& question, Order& send, Addresses allowed);
     void hear(size_t actor, int fd, uint64_t token, const Name& name);
     void answer(size_t actor, size_t index, bool in_order = false);
@@ -104,8 +108,12 @@ private:
     void play_round();
     void answer_batch();
     Addresses sources_for(size_t actor, const Known& question, bool in_order);
+    Known take_waiting(size_t index);
     void judge_answer(Addresses allowed, const Known& question);
     void push();
+    void answer_connected();
+    void hand_over();
+    size_t read_question(uint64_t token);
     void change_sockets();
     void open_first(Port& port);
     void snapshot_for(size_t worker);
@@ -118,6 +126,7 @@ private:
     void renew_peer(size_t peer);
 
     Family family_;
+    bool is_dual_;
     std::mt19937_64 random_;
     Program program_;
     std::vector<Actor*> actors_;

@@ -4,7 +4,9 @@
 // sockets and siblings with SO_REUSEPORT; threads and workers that read and answer for each other, at once or
 // late, in order or not; calls that fail, addresses that come and go, threads that are cancelled and workers
 // that are killed. One program in three has 40 ports; in one of three a single thread reads, and in one of
-// three each answers what it has read. The model (model.hpp) says where each answer has to come from.
+// three each answers what it has read. One in four has sockets for both families. Some answers leave from a
+// socket that was made for one client, as in DTLS and TFTP. The model (model.hpp) says where each answer has
+// to come from.
 //
 //   multihome_conversations_fuzz --library FILE [--faults FILE] [--seed N] [--steps N] [--trace yes]
 //
@@ -66,7 +68,9 @@ int fuzz(const Options& options) {
     uint64_t exact = 0;
     for (uint64_t done = 0, program = 0; done < options.steps; ++program) {
         const uint64_t seed = options.seed + program;
-        Conversing conversing{seed % 2 == 0 ? Family::v4 : Family::v6, options.library, options.faults, seed};
+        const Family family = seed % 2 == 0 ? Family::v4 : Family::v6;
+        const bool is_dual = family == Family::v6 && seed / 18 % 2 == 1;
+        Conversing conversing{family, is_dual, options.library, options.faults, seed};
         if (options.is_traced)
             conversing.trace();
         for (unsigned step = 0; step < steps_of_a_program && done < options.steps; ++step, ++done) {

@@ -54,6 +54,12 @@ Name name_of(const std::string& address, in_port_t port) {
     return name;
 }
 
+Name as_seen_by(Family family, const Name& name) {
+    return family == Family::v6 && name.any.sa_family == AF_INET
+               ? name_of("::ffff:" + text_of(name), name.v4.sin_port)
+               : name;
+}
+
 std::string text_of(const Name& name) {
     std::array<char, INET6_ADDRSTRLEN> text{};
     const void* address = &name.v6.sin6_addr;

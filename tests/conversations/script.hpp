@@ -42,6 +42,8 @@ void remove_address(const std::string& address);
 enum class Family { v4, v6 };
 
 Name name_of(const std::string& address, in_port_t port);
+// The name of a peer that a socket of this family sees.
+Name as_seen_by(Family family, const Name& name);
 std::string text_of(const Name& name);
 bool is_same_address(const Name& one, const Name& other);
 
