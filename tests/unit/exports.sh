@@ -38,6 +38,13 @@ if [ "$needed" != libc.so.6 ]; then
     exit 1
 fi
 
+# Nothing in it allocates, and nothing in it is for a later exit: then libstdc++ has come along (no_exceptions.cpp).
+allocators=$(nm -D --undefined-only "$library" | sed -n -E 's/.* ((malloc|calloc|realloc|free|__cxa_atexit)(@.*)?)$/\1/p')
+if [ -n "$allocators" ]; then
+    echo "FAIL: $library refers to $allocators"
+    exit 1
+fi
+
 # Binding a symbol at its first use takes more stack than a signal handler may have.
 if ! readelf -d "$library" | grep -q 'FLAGS.*NOW'; then
     echo "FAIL: $library binds its symbols at their first use"
