@@ -6,7 +6,6 @@
 cd "$scratch" || exit 1
 
 refuse 125 "none of auto, preload and kernel" "$launcher" --engine both touch "$mark"
-refuse 125 "none of auto, preload and kernel" "$launcher" --engine= touch "$mark"
 expect 0 '^preloaded=1$' "$launcher" --engine preload ./probe
 expect 0 '^preloaded=1$' "$launcher" --engine=auto ./probe
 refuse 125 'statically linked' "$launcher" --engine preload ./probe_static
