@@ -5,7 +5,10 @@
 
 #include <algorithm>
 #include <fmt/core.h>
+#include <iterator>
+#include <sstream>
 #include <string_view>
+#include <utility>
 
 #include "tools/output.hpp"
 #include "tools/processes.hpp"
@@ -70,15 +73,38 @@ std::string Unit::get(const std::string& property) const {
     return found != properties.end() ? found->second : std::string{};
 }
 
+std::vector<UnitCommand> Unit::commands() const {
+    // { path=/usr/sbin/unbound ; argv[]=/usr/sbin/unbound -d ; ignore_errors=no ; ... }, one a line
+    std::vector<UnitCommand> commands;
+    const std::string text = "\n" + get("ExecStart");
+    constexpr std::string_view path = "\n{ path=";
+    constexpr std::string_view words = " ; argv[]=";
+    constexpr std::string_view rest = " ; ignore_errors=";
+    for (std::size_t at = text.find(path); at != std::string::npos; at = text.find(path, at + 1)) {
+        const std::string line = text.substr(at + path.size(), text.find(path, at + 1) - at - path.size());
+        UnitCommand command;
+        command.program = line.substr(0, line.find(" ;"));
+        if (const std::size_t begin = line.find(words); begin != std::string::npos) {
+            const std::string told = line.substr(begin + words.size());
+            std::istringstream stream{told.substr(0, told.rfind(rest))};
+            command.words.assign(std::istream_iterator<std::string>{stream}, {});
+        }
+        if (command.words.empty())
+            command.words.resize(1);
+        command.words.front() = command.program; // it may go by another name
+        commands.push_back(std::move(command));
+    }
+    return commands;
+}
+
 std::string Unit::program() const {
-    // { path=/usr/sbin/unbound ; argv[]=... ; ... }
-    const std::string text = get("ExecStart");
-    constexpr std::string_view key = "path=";
-    const std::size_t at = text.find(key);
-    if (at == std::string::npos)
-        return {};
-    const std::size_t begin = at + key.size();
-    return text.substr(begin, text.find(" ;", begin) - begin);
+    const std::vector<UnitCommand> all = commands();
+    return all.empty() ? std::string{} : all.front().program;
+}
+
+bool Unit::has_own_root() const {
+    const std::string directory = get("RootDirectory");
+    return (!directory.empty() && directory != "/") || !get("RootImage").empty();
 }
 
 bool Unit::has_made_up_user() const {
