@@ -14,6 +14,7 @@
 
 #include "tools/as_user.hpp"
 #include "tools/check_program.hpp"
+#include "tools/io_uring.hpp"
 #include "tools/library.hpp"
 #include "tools/musl.hpp"
 #include "tools/output.hpp"
@@ -132,6 +133,7 @@ int check_process(const CheckOptions& options) {
     ProgramCheck check;
     check.subject = fmt::format("process {} ({})", number, harmless(process.name));
     add_note(note_on_musl(process), check);
+    add_note(note_on_io_uring(number, library, any_port), check);
     const Descriptor file = open_for_reading(fmt::format("/proc/{}/exe", number));
     if (!library.readable && !file.valid())
         throw Impossible(fmt::format("{}: may not be looked at: run this as root", check.subject));

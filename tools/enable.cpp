@@ -171,6 +171,14 @@ Presence await_presence(const std::string& unit) {
     }
 }
 
+/// The library may be in it, and yet not see what it hears.
+std::string note_on_rings(const std::string& unit) {
+    for (const int process : processes_of(unit))
+        if (std::string note = note_on_io_uring(process, find_library_in(process), any_port); !note.empty())
+            return note;
+    return {};
+}
+
 int restart_and_verify(const EnablePlan& plan, const EnableOptions& options) {
     const std::string& name = plan.unit.name;
     const CommandResult restarted = run_command({"systemctl", "restart", name});
@@ -187,10 +195,15 @@ int restart_and_verify(const EnablePlan& plan, const EnableOptions& options) {
                    was_running ? " and the service restarted" : " and the service stopped", name);
         return failure;
     }
-    if (!options.output.quiet && !options.output.json)
-        fmt::print("{}: restarted; {}\n", name,
-                   presence == Presence::alive ? "multihome works in it"
-                                               : "multihome is in it, and has taken over no socket yet");
+    if (options.output.quiet || options.output.json)
+        return success;
+    const std::string note = presence == Presence::alive ? note_on_rings(name) : std::string{};
+    fmt::print("{}: restarted; {}\n", name,
+               presence != Presence::alive ? "multihome is in it, and has taken over no socket yet"
+               : note.empty()              ? "multihome works in it"
+                                           : "multihome is in it, and has taken over sockets");
+    if (!note.empty())
+        fmt::print("{}: {}\n", name, note);
     return success;
 }
 

@@ -14,6 +14,7 @@
 #include <tuple>
 #include <utility>
 
+#include "tools/io_uring.hpp"
 #include "tools/ip_address.hpp"
 #include "tools/kernel_engine/request.hpp"
 #include "tools/mend.hpp"
@@ -64,25 +65,6 @@ std::string setting_that_leaves_out(pid_t process, std::uint16_t port) {
     return {};
 }
 
-/// What is to be said of a process in which the library has taken the port over, but may not see what it
-/// hears there; else empty. A program may have an io_uring for its files alone.
-std::string note_on_io_uring(pid_t process, const LibraryPresence& library, std::uint16_t port) {
-    if (!library.state || !has_io_uring(process))
-        return {};
-    std::string problem;
-    const auto state = RunningState::read(process, *library.state, problem);
-    if (!state)
-        return {};
-    const auto ports = state->by_port();
-    const bool has_heard = std::any_of(ports.begin(), ports.end(), [&](const PortCounts& line) {
-        return (line.port == port || line.port == 0) &&
-               line.counts[static_cast<std::size_t>(Counter::requests)] != 0;
-    });
-    return has_heard ? ""
-                     : "it has an io_uring, and the library has seen no question yet. What it receives by "
-                       "the io_uring is answered from the wrong address. To find out: multihomectl ask";
-}
-
 /// Rows of one program on one port become one; the worst verdict is the row's.
 void merge(Server& into, const Server& other) {
     for (const std::string& address : other.bound_to)
@@ -93,6 +75,7 @@ void merge(Server& into, const Server& other) {
         add_once(into.obstacles, obstacle);
     for (const std::string& note : other.notes)
         add_once(into.notes, note);
+    into.is_certain = into.is_certain && other.is_certain;
     if (other.verdict > into.verdict) {
         into.verdict = other.verdict;
         into.reason = other.reason;
@@ -263,8 +246,14 @@ Server Judge::judge_one(const UdpSocket& socket, const std::vector<Owner>& owner
         if (asks != Asks::unknown)
             break; // the others hold the same socket
     }
-    if (asks == Asks::yes)
-        return settle(Verdict::ok, "asks for packet information itself");
+    if (asks == Asks::yes) {
+        // Most that ask for it use it. Qt asks on every QUdpSocket, and few of its programs answer by it.
+        server.is_certain = false;
+        add_once(server.notes,
+                 "whether a program that asks for packet information answers by it cannot be seen from here. "
+                 "To find out: multihomectl ask, on another machine");
+        return settle(Verdict::ok, "asks for packet information: right if it answers by it");
+    }
     if (socket.port >= client_ports_.first && socket.port <= client_ports_.second)
         return settle(Verdict::client, "a port that the kernel gives to clients");
     if (asks == Asks::unknown)

@@ -86,6 +86,30 @@ is_in hidden || complain "the library is not in hidden.service"
 
 expect 0 'added to /etc/apparmor.d/local/opt.profiled: /opt/libmultihome.so mr,' "$ctl" enable --now profiled
 
+# One that may hear by an io_uring what the library does not see: enable does not say that it works.
+if [ -x /usr/bin/python3 ]; then
+    cat >/opt/ring.py <<'PYTHON'
+import ctypes, socket
+if ctypes.CDLL(None).syscall(425, 1, ctypes.create_string_buffer(120)) < 0:
+    open("/run/no_ring", "w")
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.bind(("0.0.0.0", 5409))
+server.recvfrom(65535)
+PYTHON
+    printf '[Unit]\nDefaultDependencies=no\n[Service]\nExecStart=/usr/bin/python3 /opt/ring.py\n' >"$units/ring.service"
+    systemctl daemon-reload
+    expect 0 'ring.service: restarted; ' "$ctl" enable --now ring
+    if [ ! -e /run/no_ring ]; then
+        grep -q 'multihome is in it, and has taken over sockets' /run/said || complain "no word of the io_uring"
+        expect 0 'ring.service: it has an io_uring, .*: multihomectl ask' "$ctl" enable --now ring
+        expect 0 'note: .*it has an io_uring' "$ctl" check --pid "$(systemctl show --property=MainPID --value ring)"
+    fi
+    expect 0 'removed' "$ctl" disable ring
+    systemctl stop ring
+    rm "$units/ring.service"
+    systemctl daemon-reload
+fi
+
 # Where the loader finds it by $LIB, it is named so: programs of musl's that the service starts live on. One name for both.
 if [ -d /opt/package ]; then
     # shellcheck disable=SC2016 # for the loader
