@@ -56,6 +56,7 @@ private:
     Word end_;
     Started& started_;
     std::string starter_;
+    bool is_moved_ = false;
 };
 
 /// env(1) up to its command.
@@ -64,6 +65,9 @@ void Look::look_at_env(Word at) {
         const std::string& word = *at;
         if (word == "-" || word == "--ignore-environment" || word.starts_with("-i"))
             return clears(word);
+        // Another file by that name may be started than is found here.
+        is_moved_ =
+            is_moved_ || word.starts_with("PATH=") || word.starts_with("-C") || word.starts_with("--chdir");
         const bool takes_next = is_one_of(word, {"-u", "--unset", "-C", "--chdir"}) && at + 1 != end_;
         const bool unsets = is_one_of(word, {"-u", "--unset"});
         if (word == "-uLD_PRELOAD" || word == "--unset=LD_PRELOAD" ||
@@ -117,7 +121,7 @@ void Look::look_at_su(Word at) {
 
 void Look::look(Word at) {
     starter_ = name_of(*at);
-    started_.program = *at;
+    started_.program = is_moved_ && !at->starts_with('/') ? std::string{} : *at;
     const Word begin = at + 1;
     if (starter_ == "env") {
         look_at_env(begin);

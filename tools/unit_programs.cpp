@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <fmt/core.h>
+#include <utility>
 
 #include "tools/starters.hpp"
 
@@ -50,8 +51,15 @@ UnitProgram check_command(const Unit& unit, const UnitCommand& command, const st
 
 std::vector<UnitProgram> check_unit_programs(const Unit& unit, const std::string& library) {
     std::vector<UnitProgram> programs;
-    for (const UnitCommand& command : unit.commands())
-        programs.push_back(check_command(unit, command, library));
+    const std::vector<UnitCommand> commands = unit.commands();
+    for (const UnitCommand& command : commands) {
+        UnitProgram program = check_command(unit, command, library);
+        // One that may be missing: the others are what the unit is for.
+        if (program.check.status != not_found || !command.may_fail || commands.size() == 1)
+            programs.push_back(std::move(program));
+    }
+    if (programs.empty())
+        programs.push_back(check_command(unit, commands.front(), library));
     return programs;
 }
 

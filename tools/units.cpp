@@ -86,8 +86,10 @@ std::vector<UnitCommand> Unit::commands() const {
         command.program = line.substr(0, line.find(" ;"));
         if (const std::size_t begin = line.find(words); begin != std::string::npos) {
             const std::string told = line.substr(begin + words.size());
-            std::istringstream stream{told.substr(0, told.rfind(rest))};
+            const std::size_t end = std::min(told.rfind(rest), told.size());
+            std::istringstream stream{told.substr(0, end)};
             command.words.assign(std::istream_iterator<std::string>{stream}, {});
+            command.may_fail = told.substr(end).starts_with(std::string{rest} + "yes");
         }
         if (command.words.empty())
             command.words.resize(1);

@@ -15,6 +15,7 @@ std::string valid_unit_name(const std::string& text);
 struct UnitCommand {
     std::string program;
     std::vector<std::string> words; ///< with the program; systemd tells them with blanks between, unquoted
+    bool may_fail = false;          ///< "-" in front of it
 };
 
 struct Unit {

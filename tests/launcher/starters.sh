@@ -52,7 +52,9 @@ cat >units/systemctl <<'SYSTEMCTL'
 #!/bin/sh
 printf 'LoadState=loaded\nId=a.service\n'
 printf '%s\n' "$COMMANDS" | while read -r program words; do
-    echo "ExecStart={ path=$program ; argv[]=$program${words:+ $words} ; ignore_errors=no ; start_time=[n/a] ; pid=0 }"
+    ignore=no
+    case $program in -*) ignore=yes program=${program#-} ;; esac
+    echo "ExecStart={ path=$program ; argv[]=$program${words:+ $words} ; ignore_errors=$ignore ; start_time=[n/a] ; pid=0 }"
 done
 SYSTEMCTL
 chmod +x units/systemctl
@@ -106,6 +108,16 @@ judge 0 '^Environment="LD_PRELOAD=' "enable --dry-run" "$scratch/probe" "$(path_
 expect_line "multihomectl: a.service: $scratch/bin/systemctl: LD_PRELOAD cannot reach this program"
 ! grep -q 'attach a.service' "$scratch/output" || complain 'another control group is to be attached'
 judge 1 'attach a.service' "enable --dry-run" "$scratch/probe_static" "$(path_of 'env -i x')"
+refuse 125 'starts ./probe_static, .*statically linked' "$launcher" env A=1 ./probe_static
+refuse 125 'starts ./probe_static, .*statically linked' "$launcher" nohup setsid -w ./probe_static
+mkdir moved
+cp probe moved/probe_go
+# What is started is another file than would be found here.
+expect 0 '^preloaded=1$' "$launcher" env -C moved ./probe_go
+judge 0 'reaches' "check --unit" "$(path_of "env PATH=/nowhere probe_go")"
+judge 0 'reaches' "check --unit" "-/nowhere" "$scratch/probe"
+! grep -q nowhere "$scratch/output" || complain 'one that may be missing is missed'
+judge 127 'nowhere: not found' "check --unit" "-/nowhere"
 judge 127 'absent: not found' "check --unit" "$scratch/probe" "$scratch/absent"
 PATH=$path
 
