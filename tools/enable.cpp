@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
 #include <fmt/core.h>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -181,6 +182,7 @@ std::string note_on_rings(const std::string& unit) {
 
 int restart_and_verify(const EnablePlan& plan, const EnableOptions& options) {
     const std::string& name = plan.unit.name;
+    std::fflush(stdout); // before what stderr says
     const CommandResult restarted = run_command({"systemctl", "restart", name});
     const Presence presence = restarted.status == 0 ? await_presence(name) : Presence::absent;
     if (presence == Presence::absent) {

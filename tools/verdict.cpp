@@ -65,6 +65,13 @@ std::string setting_that_leaves_out(pid_t process, std::uint16_t port) {
     return {};
 }
 
+/// systemd holds the sockets of a service that it starts for them, and does not read them.
+pid_t who_serves(const std::vector<Owner>& owners) {
+    const auto other =
+        std::find_if(owners.begin(), owners.end(), [](const Owner& owner) { return owner.process != 1; });
+    return other != owners.end() ? other->process : owners.front().process;
+}
+
 /// Rows of one program on one port become one; the worst verdict is the row's.
 void merge(Server& into, const Server& other) {
     for (const std::string& address : other.bound_to)
@@ -198,8 +205,8 @@ Server Judge::judge_one(const UdpSocket& socket, const std::vector<Owner>& owner
     server.port = socket.port;
     server.bound_to = {to_text(socket.address)};
     if (!owners.empty()) {
-        server.process = known(owners.front().process).process;
-        add_once(server.notes, known(owners.front().process).note);
+        server.process = known(who_serves(owners)).process;
+        add_once(server.notes, known(server.process.number).note);
     }
     if (!is_wildcard(socket.address)) {
         server.reason = "bound";
@@ -233,19 +240,24 @@ Server Judge::judge_one(const UdpSocket& socket, const std::vector<Owner>& owner
                    : settle(Verdict::unknown, "the kernel's own, or of another PID namespace");
     if (is_right_by_engine(socket, server))
         return settle(Verdict::ok, "the kernel engine is attached");
-    Asks asks = Asks::no;
+    // Each of them may read the socket: who hands it to a service does not have the library that is there.
+    bool is_mapped = false;
     for (const Owner& owner : owners) {
         const LibraryPresence& library = known(owner.process).library;
         if (is_right_by_library(socket, owner, server)) {
+            server.process = known(owner.process).process;
             add_once(server.notes, note_on_io_uring(owner.process, library, socket.port));
             return settle(Verdict::ok, server.reason);
         }
-        if (library.mapped)
-            break; // whatever switched packet information on, it may have been the library
-        asks = asks_for_packet_information(owner, socket);
-        if (asks != Asks::unknown)
-            break; // the others hold the same socket
+        is_mapped = is_mapped || library.mapped;
     }
+    Asks asks = Asks::no;
+    if (!is_mapped) // else whatever switched packet information on, it may have been the library
+        for (const Owner& owner : owners) {
+            asks = asks_for_packet_information(owner, socket);
+            if (asks != Asks::unknown)
+                break; // the others hold the same socket
+        }
     if (asks == Asks::yes) {
         // Most that ask for it use it. Qt asks on every QUdpSocket, and few of its programs answer by it.
         server.is_certain = false;
@@ -259,7 +271,7 @@ Server Judge::judge_one(const UdpSocket& socket, const std::vector<Owner>& owner
     if (asks == Asks::unknown)
         return settle(Verdict::unknown, "its socket may not be looked at: run this as root");
     server.verdict = Verdict::wrong;
-    find_mend(server, known(owners.front().process).library, library_, network_);
+    find_mend(server, known(server.process.number).library, library_, network_);
     return server;
 }
 

@@ -110,6 +110,33 @@ PYTHON
     systemctl daemon-reload
 fi
 
+# systemd holds the socket of a service that it starts for it: judged is the service.
+if [ -x /usr/bin/python3 ]; then
+    cat >/opt/handed.py <<'PYTHON'
+import socket
+server = socket.fromfd(3, socket.AF_INET, socket.SOCK_DGRAM)
+while True:
+    data, peer = server.recvfrom(65535)
+    server.sendto(data, peer)
+PYTHON
+    printf '[Unit]\nDefaultDependencies=no\n[Socket]\nListenDatagram=0.0.0.0:5410\n' >"$units/handed.socket"
+    printf '[Unit]\nDefaultDependencies=no\n[Service]\nExecStart=/usr/bin/python3 /opt/handed.py\n' >"$units/handed.service"
+    systemctl daemon-reload
+    systemctl start handed.socket handed.service
+    expect 1 '^5410 +python3[^ ]* +[0-9]+ +handed.service +WRONG' "$ctl" doctor
+    expect 0 'restarted; multihome' "$ctl" enable --now handed
+    for ((tries = 0; tries < 200; tries++)); do
+        echo >/dev/udp/192.0.2.3/5410 # it takes the socket over when it first uses it
+        ! "$ctl" doctor | grep -qE '^5410 .* ok +multihome' || break
+        sleep 0.05
+    done
+    expect 0 '^5410 +python3[^ ]* +[0-9]+ +handed.service +ok +multihome' "$ctl" doctor
+    expect 0 'removed' "$ctl" disable --now handed
+    systemctl stop handed.service handed.socket
+    rm "$units"/handed.*
+    systemctl daemon-reload
+fi
+
 # Where the loader finds it by $LIB, it is named so: programs of musl's that the service starts live on. One name for both.
 if [ -d /opt/package ]; then
     # shellcheck disable=SC2016 # for the loader
@@ -179,7 +206,7 @@ expect 1 'attach static.service' "$ctl" enable --now static
 expect 125 'statically linked' "$ctl" check --unit static
 expect 1 'file capabilities' "$ctl" enable --now capable
 mkdir "$units/overridden.service.d"
-echo 'LD_PRELOAD=libm.so.6' >/run/variables
+printf 'A=1\n LD_PRELOAD = libm.so.6\n' >/run/variables
 while IFS='|' read -r setting said; do
     printf '[Service]\n%s\n' "$setting" >"$units/overridden.service.d/zzz.conf"
     systemctl daemon-reload
@@ -188,6 +215,7 @@ done <<'SETTINGS'
 Environment=LD_PRELOAD=libm.so.6|a later drop-in sets LD_PRELOAD again
 UnsetEnvironment=LD_PRELOAD|UnsetEnvironment= takes LD_PRELOAD away
 EnvironmentFile=/run/variables|the environment file /run/variables sets LD_PRELOAD
+EnvironmentFile=-/run/vari*|the environment file /run/variables sets LD_PRELOAD
 SETTINGS
 # What hides the library is mended by a line of the drop-in.
 while read -r setting; do
