@@ -254,6 +254,15 @@ std::vector<Endpoint> resolve(const std::string& name, uint16_t port) {
     return endpoints;
 }
 
+bool is_of_one_host(const Endpoint& target) {
+    if (target.family() == AF_INET6) {
+        const in6_addr& address = reinterpret_cast<const sockaddr_in6*>(&target.storage)->sin6_addr;
+        return !IN6_IS_ADDR_UNSPECIFIED(&address) && !IN6_IS_ADDR_MULTICAST(&address);
+    }
+    const in_addr_t address = ntohl(reinterpret_cast<const sockaddr_in*>(&target.storage)->sin_addr.s_addr);
+    return address != INADDR_ANY && address != INADDR_BROADCAST && !IN_MULTICAST(address);
+}
+
 bool is_local(const Endpoint& target) {
     const Descriptor probe{socket(target.family(), SOCK_DGRAM | SOCK_CLOEXEC, 0)};
     Endpoint local = target;

@@ -5,14 +5,12 @@
 #include <CLI/Formatter.hpp>
 
 #include <algorithm>
-#include <charconv>
 #include <chrono>
 #include <cstdio>
 #include <fmt/core.h>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <system_error>
 #include <thread>
 
 #include "tools/engine_rows.hpp"
@@ -233,15 +231,10 @@ int stats(const StatsOptions& options) {
     return has_found ? failure : success;
 }
 
-/// A target behind --watch is taken for its value, which nobody sees in "not in range".
-std::string problem_with_seconds(const std::string& text) {
-    double seconds = 0;
-    const char* end = text.data() + text.size();
-    const auto [stop, error] = std::from_chars(text.data(), end, seconds);
-    return error == std::errc{} && stop == end && seconds >= 0.05 && seconds <= 86400
-               ? ""
-               : fmt::format("'{}' is no number of seconds from 0.05 to 86400: write --watch SECONDS TARGET",
-                             text);
+/// A target behind --watch is taken for its value.
+std::string problem_with_watch(const std::string& text) {
+    std::string problem = problem_with_seconds(text, 0.05, 86400);
+    return problem.empty() ? problem : problem + ": write --watch SECONDS TARGET";
 }
 
 } // namespace
@@ -254,7 +247,7 @@ void add_stats(CLI::App& application, int& exit_status) {
     add_output_options(*command, options->output);
     command->add_option("-w,--watch", options->watch, "Go on, and show the rates a second")
         ->type_name("SECONDS")
-        ->check(problem_with_seconds);
+        ->check(problem_with_watch);
     command->add_option("-n,--count", options->count, "With --watch: end after so many looks")
         ->type_name("N");
     command->add_flag("--prometheus", options->prometheus, "Print the text format of Prometheus");

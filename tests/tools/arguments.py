@@ -75,6 +75,13 @@ SAID = [(["check", "--user=", "root", "true"], "--user: the value is empty"),
         (["recipe", "--format=", "nft", "routing"], "--format: the value is empty"),
         (["stats", "--watch", "a.service"], "write --watch SECONDS TARGET"),
         (["stats", "-w", "4194304"], "write --watch SECONDS TARGET"),
+        (["ask", "127.0.0.1", "--timeout", "nan", "--port", "9", "--text", "a"], "no number of seconds"),
+        (["ask", "0.0.0.0", "--port", "9", "--text", "a"], "0.0.0.0 is no address of one server"),
+        (["ask", "127.0.0.1", "224.0.0.1", "--port", "9", "--text", "a"], "224.0.0.1 is no address of one server"),
+        (["ask", "255.255.255.255", "--port", "9", "--text", "a"], "255.255.255.255 is no address of one server"),
+        (["ask", "ff02::1%lo", "--port", "9", "--text", "a"], "is no address of one server"),
+        (["ask", "::", "--port", "9", "--text", "a"], "is no address of one server"),
+        (["recipe", "routing", "--verify", "--json"], "excludes"),
         (["stats", "--watch", "nan"], "no number of seconds"), (["stats", "-w=1"], "no number of seconds")]
 for call, text in SAID:
     done = subprocess.run([TOOL, *call], stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
