@@ -83,7 +83,7 @@ std::vector<UnitCommand> Unit::commands() const {
     for (std::size_t at = text.find(path); at != std::string::npos; at = text.find(path, at + 1)) {
         const std::string line = text.substr(at + path.size(), text.find(path, at + 1) - at - path.size());
         UnitCommand command;
-        command.program = line.substr(0, line.find(" ;"));
+        command.program = line.substr(0, std::min(line.find(words), line.find(" ; }")));
         if (const std::size_t begin = line.find(words); begin != std::string::npos) {
             const std::string told = line.substr(begin + words.size());
             const std::size_t end = std::min(told.rfind(rest), told.size());

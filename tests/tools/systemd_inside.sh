@@ -226,8 +226,25 @@ done <<'SETTINGS'
 RootDirectory=/mnt
 InaccessiblePaths=/opt
 SETTINGS
+# With a root directory of its own, the program is another file; where that cannot be seen, it is said.
+mkdir -p /run/tree/opt
+cp /opt/static /run/tree/opt/echo
+printf '[Service]\nRootDirectory=/run/tree\n' >"$units/overridden.service.d/zzz.conf"
+systemctl daemon-reload
+expect 125 'statically linked' "$ctl" check --unit overridden
+expect 1 'statically linked' "$ctl" enable --dry-run overridden
+printf '[Service]\nRootDirectory=/mnt\n' >"$units/overridden.service.d/zzz.conf"
+systemctl daemon-reload
+expect 0 'note: .* was not looked at' "$ctl" check --unit overridden
 rm -r "$units/overridden.service.d"
 systemctl daemon-reload
+# A path with what separates the fields that systemctl shows.
+mkdir '/opt/a ; b'
+cp /opt/echo '/opt/a ; b/echo'
+printf '[Unit]\nDefaultDependencies=no\n[Service]\nExecStart="/opt/a ; b/echo" 5411\n' >"$units/field.service"
+systemctl daemon-reload
+expect 0 'LD_PRELOAD reaches' "$ctl" check --unit field
+rm "$units/field.service"
 systemctl start broken || complain "broken.service does not start"
 expect 1 'it does not start with the library, so the drop-in was taken back and the service restarted' \
     "$ctl" enable --now broken
