@@ -231,9 +231,10 @@ int stats(const StatsOptions& options) {
     return has_found ? failure : success;
 }
 
-/// A target behind --watch is taken for its value.
+/// A target behind --watch is taken for its value. Rates of more than an hour nobody watches; most PIDs are
+/// higher.
 std::string problem_with_watch(const std::string& text) {
-    std::string problem = problem_with_seconds(text, 0.05, 86400);
+    std::string problem = problem_with_seconds(text, 0.05, 3600);
     return problem.empty() ? problem : problem + ": write --watch SECONDS TARGET";
 }
 
