@@ -20,7 +20,7 @@ namespace {
 /// What the library calls besides what its program calls: see `needs` in shim/sockets/system_call_filter.cpp.
 constexpr std::array system_calls = {
     "recvmsg",     "sendmsg", "getsockopt",    "setsockopt",      "getsockname",  "getpid",
-    "futex",       "mmap",    "munmap",        "mincore",         "getrandom",    "rt_sigprocmask",
+    "futex",       "mmap",    "munmap",        "madvise",         "getrandom",    "rt_sigprocmask",
     "bind",        "connect", "close",         "socket",          "sendto",       "recvfrom",
     "sched_yield", "ioctl",   "rt_sigpending", "rt_sigtimedwait", "ppoll",        "write",
     "openat",      "openat2", "fstat",         "geteuid",         "clock_gettime"};
