@@ -19,6 +19,21 @@ namespace {
 
 constexpr std::size_t longest_unit_name = 255; // systemd.unit(5)
 
+/// What `systemctl show` has printed. A property may be there several times.
+std::map<std::string, std::string> parse_properties(const std::string& text) {
+    std::map<std::string, std::string> properties;
+    for (std::size_t begin = 0; begin < text.size();) {
+        const std::size_t end = std::min(text.find('\n', begin), text.size());
+        const std::string line = text.substr(begin, end - begin);
+        begin = end + 1;
+        if (const std::size_t equals = line.find('='); equals != std::string::npos) {
+            std::string& value = properties[line.substr(0, equals)];
+            value += (value.empty() ? "" : "\n") + line.substr(equals + 1);
+        }
+    }
+    return properties;
+}
+
 } // namespace
 
 std::string valid_unit_name(const std::string& text) {
@@ -126,9 +141,10 @@ std::string Unit::group() const {
 std::string Unit::preload() const {
     std::string preload;
     constexpr std::string_view key = "LD_PRELOAD=";
-    for (const std::string& assignment : split_words(get("Environment")))
-        if (assignment.starts_with(key))
-            preload = assignment.substr(key.size()); // the last one counts
+    for (const std::string& environment : {manager_environment, get("Environment")})
+        for (const std::string& assignment : split_words(environment))
+            if (assignment.starts_with(key))
+                preload = assignment.substr(key.size()); // the last one counts
     return preload;
 }
 
@@ -140,15 +156,9 @@ Unit read_unit(const std::string& name) {
         throw Impossible(fmt::format("systemd cannot be asked: {}", harmless(shown.errors)));
     Unit unit;
     unit.name = name;
-    for (std::size_t begin = 0; begin < shown.output.size();) {
-        const std::size_t end = std::min(shown.output.find('\n', begin), shown.output.size());
-        const std::string line = shown.output.substr(begin, end - begin);
-        begin = end + 1;
-        if (const std::size_t equals = line.find('='); equals != std::string::npos) {
-            std::string& value = unit.properties[line.substr(0, equals)];
-            value += (value.empty() ? "" : "\n") + line.substr(equals + 1);
-        }
-    }
+    unit.properties = parse_properties(shown.output);
+    unit.manager_environment =
+        parse_properties(run_command({"systemctl", "show", "--property=Environment"}).output)["Environment"];
     if (unit.get("LoadState") != "loaded")
         throw Impossible(fmt::format("there is no unit {} that could be started ({})", name,
                                      unit.get("LoadState").empty() ? "unknown" : unit.get("LoadState")));

@@ -21,6 +21,7 @@ struct UnitCommand {
 struct Unit {
     std::string name;
     std::map<std::string, std::string> properties;
+    std::string manager_environment; ///< what systemd gives to each service, below its Environment=
 
     /// Empty where systemd has no such property.
     [[nodiscard]] std::string get(const std::string& property) const;
@@ -34,7 +35,7 @@ struct Unit {
     /// makes up the user as the unit starts.
     [[nodiscard]] std::string user() const;
     [[nodiscard]] std::string group() const;
-    /// The values of LD_PRELOAD in Environment=, as the unit has them.
+    /// The value of LD_PRELOAD that its programs get: that of Environment=, else systemd's own.
     [[nodiscard]] std::string preload() const;
 
 private:

@@ -179,6 +179,33 @@ if [ -d /opt/package ]; then
     systemctl stop helper
 fi
 
+# systemd's list for services permits all that the library calls: no line mends what is right, and a server that is
+# preloaded by hand lives.
+printf '[Unit]\nDefaultDependencies=no\n[Service]\nSystemCallFilter=@system-service\nExecStart=/opt/echo 5412\n' \
+    >"$units/listed.service"
+systemctl daemon-reload
+expect 0 'LD_PRELOAD=/opt/libmultihome.so"$' "$ctl" enable --dry-run listed
+! grep -q '^SystemCallFilter=' /run/said || complain "@system-service lacks a call that the library makes"
+mkdir "$units/listed.service.d"
+printf '[Service]\nEnvironment=LD_PRELOAD=/opt/libmultihome.so\n' >"$units/listed.service.d/a.conf"
+systemctl daemon-reload
+systemctl start listed
+await 5412
+echo >/dev/udp/192.0.2.3/5412
+for ((tries = 0; tries < 100; tries++)); do
+    ! "$ctl" stats :5412 2>/dev/null | grep -qE '^[0-9]+ +listed.service +5412 +1 ' || break
+    sleep 0.05
+done
+expect 0 '^[0-9]+ +listed.service +5412 +1 ' "$ctl" stats :5412
+systemctl stop listed
+rm -r "$units"/listed.*
+systemctl daemon-reload
+
+# What systemd has for all services, a unit's own assignment replaces.
+systemctl set-environment LD_PRELOAD=libm.so.6
+expect 0 'LD_PRELOAD=libm.so.6:/opt/libmultihome.so"$' "$ctl" enable --dry-run overridden
+systemctl unset-environment LD_PRELOAD
+
 # An alias is the unit that it stands for, and a user that systemd makes up is nobody yet.
 ln -s plain.service "$units/alias.service"
 systemctl daemon-reload
