@@ -289,6 +289,7 @@ std::vector<Asked> ask_all(const std::vector<Endpoint>& targets, const Payload& 
         rows.push_back({target, {}, {}, {}});
 
     std::vector<Pending> own;
+    own.reserve(rows.size());
     for (Asked& row : rows)
         own.push_back({std::make_shared<Port>(row.target.family()), &row.target, &row.own_port, {}});
     Exchange{payload, own}.run(patience);
@@ -307,6 +308,7 @@ std::vector<Asked> ask_all(const std::vector<Endpoint>& targets, const Payload& 
             Exchange{payload, {{one_port, &row->target, &row->one_port, {}}}}.run(patience);
         const auto at_once = std::make_shared<Port>(family);
         std::vector<Pending> all;
+        all.reserve(answering.size());
         for (Asked* row : answering)
             all.push_back({at_once, &row->target, &row->at_once, {}});
         Exchange{payload, all}.run(patience);

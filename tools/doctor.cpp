@@ -96,6 +96,7 @@ Json json_of(const Server& server) {
     json["unit"] = !process.unit.empty() ? Json(process.unit) : Json();
     json["bound_to"] = server.bound_to;
     json["verdict"] = to_text(server.verdict);
+    json["certain"] = server.is_certain;
     json["reason"] = server.reason;
     json["wrong_at"] = server.wrong_at;
     json["obstacles"] = server.obstacles;

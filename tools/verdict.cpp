@@ -246,7 +246,9 @@ Server Judge::judge_one(const UdpSocket& socket, const std::vector<Owner>& owner
         const LibraryPresence& library = known(owner.process).library;
         if (is_right_by_library(socket, owner, server)) {
             server.process = known(owner.process).process;
-            add_once(server.notes, note_on_io_uring(owner.process, library, socket.port));
+            const std::string note = note_on_io_uring(owner.process, library, socket.port);
+            server.is_certain = note.empty();
+            add_once(server.notes, note);
             return settle(Verdict::ok, server.reason);
         }
         is_mapped = is_mapped || library.mapped;

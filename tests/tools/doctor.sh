@@ -72,9 +72,11 @@ look -j
 "$LAB_PYTHON" "$TOOLS_HERE/schema.py" doctor "$TOOLS_MANUAL" <"$LAB_DIR/doctor.log" || fail "doctor's JSON is not what the manual states"
 expect_verdict 5301 'ok bound to 192.0.2.3'
 for port in 5302 5312; do
+    [ "$(field "$port" certain)" = False ] || fail "$port: doctor is certain of what it cannot see"
     expect_verdict "$port" 'ok asks for packet information: right if it answers by it'
     [[ $(field "$port" notes) == *'To find out: multihomectl ask'* ]] || fail "$port: the notes are '$(field "$port" notes)'"
 done
+[ "$(field 5304 certain)" = True ] || fail "5304: doctor is not certain of the library"
 expect_verdict 5303 'wrong at 192.0.2.3'
 expect_verdict 5304 'ok multihome [0-9.]+'
 expect_verdict 5305 'wrong .*preloading failed'
