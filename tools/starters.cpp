@@ -61,24 +61,29 @@ private:
 
 /// env(1) up to its command.
 void Look::look_at_env(Word at) {
+    // What a unit clears away, it may set again.
+    const bool is_set_again = std::any_of(at, end_, [](const std::string& word) {
+        return word.starts_with("LD_PRELOAD=") && word.find("libmultihome.so") != std::string::npos;
+    });
     for (; at != end_; ++at) {
         const std::string& word = *at;
-        if (word == "-" || word == "--ignore-environment" || word.starts_with("-i"))
+        if ((word == "-" || word == "--ignore-environment" || word.starts_with("-i")) && !is_set_again)
             return clears(word);
         // Another file by that name may be started than is found here.
         is_moved_ =
             is_moved_ || word.starts_with("PATH=") || word.starts_with("-C") || word.starts_with("--chdir");
         const bool takes_next = is_one_of(word, {"-u", "--unset", "-C", "--chdir"}) && at + 1 != end_;
         const bool unsets = is_one_of(word, {"-u", "--unset"});
-        if (word == "-uLD_PRELOAD" || word == "--unset=LD_PRELOAD" ||
-            (takes_next && unsets && at[1] == variable))
+        if ((word == "-uLD_PRELOAD" || word == "--unset=LD_PRELOAD" ||
+             (takes_next && unsets && at[1] == variable)) &&
+            !is_set_again)
             return drops("takes LD_PRELOAD out of the environment", "leave that option out");
         if (word.starts_with("-S") || word.starts_with("--split-string")) {
             started_.program.clear();
             return;
         }
         if (word.starts_with("LD_PRELOAD=")) {
-            if (word.find("libmultihome.so") == std::string::npos)
+            if (!is_set_again)
                 return drops("replaces what is preloaded", "add the library to that LD_PRELOAD");
         } else if (!word.starts_with('-') && word.find('=') == std::string::npos) {
             return look(at);

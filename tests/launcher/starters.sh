@@ -98,6 +98,8 @@ judge 0 'reaches' "check --unit" "$(path_of 'sudo -u nobody /usr/bin/multihome .
 judge 0 'reaches' "check --unit" "$(path_of 'inetd $OPTIONS')"
 # shellcheck disable=SC2016
 judge 0 'reaches' "check --unit" "$(path_of 'env LD_PRELOAD=/usr/$LIB/multihome/libmultihome.so ./probe')"
+# shellcheck disable=SC2016
+judge 0 'reaches' "check --unit" "$(path_of 'env -i LD_PRELOAD=/usr/$LIB/multihome/libmultihome.so ./probe')"
 # Of a login shell, how long the command behind -c is, nobody says.
 judge 0 'reaches' "check --unit" "$(path_of 'su nobody -c ls -l')"
 refuse 125 'clears the environment.*multihome' "$launcher" su -c x --login nobody
