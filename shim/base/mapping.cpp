@@ -40,7 +40,7 @@ bool memory_is_locked() {
     // EAGAIN: RLIMIT_MEMLOCK is used up (mmap(2)). Otherwise there is no memory even for a page.
     if (page == MAP_FAILED)
         return errno == EAGAIN;
-    // The kernel gives up no page that is locked. Not mincore(2): systemd's @system-service does not permit it.
+    // The kernel gives up no locked page. Not mincore(2): systemd's @system-service does not permit it.
     const bool locked = madvise(page, page_size, MADV_DONTNEED) != 0 && errno == EINVAL;
     munmap(page, page_size);
     return locked;

@@ -56,7 +56,7 @@ std::string persistent_file(const Target& target, const std::string& systemd_dir
 
 std::string make_persistent(const Target& target, const std::string& systemd_directory,
                             const std::string& options) {
-    const std::string file = persistent_file(target, systemd_directory);
+    std::string file = persistent_file(target, systemd_directory);
     std::error_code error;
     const std::string tool = fs::read_symlink("/proc/self/exe", error).string();
     if (error || tool.find_first_of(" %$\"'\\") != std::string::npos)
