@@ -79,9 +79,11 @@ int report(const ProgramCheck& check, const CheckOptions& options) {
     switch (check.status) {
     case not_found:
         fmt::print(stderr, "multihomectl: {}: {}\n", subject, problem);
+        print_obstacles(check.obstacles); // those of a unit's other programs
         break;
     case not_executable:
         fmt::print(stderr, "multihomectl: {}: cannot be started: {}\n", subject, problem);
+        print_obstacles(check.obstacles);
         break;
     case not_reachable:
         fmt::print(stderr, "multihomectl: {}: LD_PRELOAD cannot reach this program\n", subject);

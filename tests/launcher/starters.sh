@@ -120,6 +120,7 @@ judge 0 'reaches' "check --unit" "$(path_of "env PATH=/nowhere probe_go")"
 judge 0 'reaches' "check --unit" "-/nowhere" "$scratch/probe"
 ! grep -q nowhere "$scratch/output" || complain 'one that may be missing is missed'
 judge 127 'nowhere: not found' "check --unit" "-/nowhere"
+judge 127 'probe_static: it is statically linked' "check --unit" "$scratch/absent" "$scratch/probe_static"
 judge 127 'absent: not found' "check --unit" "$scratch/probe" "$scratch/absent"
 PATH=$path
 
