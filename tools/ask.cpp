@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "tools/ask_exchange.hpp"
+#include "tools/numbers.hpp"
 #include "tools/output.hpp"
 #include "tools/payloads.hpp"
 #include "tools/subcommands.hpp"
@@ -198,10 +199,15 @@ int ask(const AskOptions& options) {
     const uint16_t port = options.port ? parse_port(*options.port) : payload.port;
     std::vector<Endpoint> targets;
     for (const std::string& address : options.addresses)
-        for (const Endpoint& found : resolve(address, port))
+        for (const Endpoint& found : resolve(address, port)) {
+            // Its answer would come from another address, and be right.
+            if (!is_of_one_host(found))
+                throw Impossible(fmt::format(
+                    "{} is no address of one server: a server answers from another one", found.address()));
             if (std::none_of(targets.begin(), targets.end(),
                              [&](const Endpoint& one) { return one.address() == found.address(); }))
                 targets.push_back(found);
+        }
     const std::vector<Asked> rows =
         ask_all(targets, payload,
                 {std::chrono::milliseconds{static_cast<int>(options.timeout * 1000)}, options.tries});
@@ -239,7 +245,7 @@ void add_ask(CLI::App& application, int& exit_status) {
     command->add_option("--secret", options->secret, "radius: the secret shared with this client")
         ->capture_default_str();
     command->add_option("--timeout", options->timeout, "Seconds to wait for an answer")
-        ->check(CLI::Range(0.01, 60.0))
+        ->check([](const std::string& value) { return problem_with_seconds(value, 0.01, 60); })
         ->capture_default_str();
     command->add_option("--tries", options->tries, "How often to ask where no answer comes")
         ->check(CLI::Range(1, 10))

@@ -254,6 +254,15 @@ std::vector<Endpoint> resolve(const std::string& name, uint16_t port) {
     return endpoints;
 }
 
+bool is_of_one_host(const Endpoint& target) {
+    if (target.family() == AF_INET6) {
+        const in6_addr& address = reinterpret_cast<const sockaddr_in6*>(&target.storage)->sin6_addr;
+        return !IN6_IS_ADDR_UNSPECIFIED(&address) && !IN6_IS_ADDR_MULTICAST(&address);
+    }
+    const in_addr_t address = ntohl(reinterpret_cast<const sockaddr_in*>(&target.storage)->sin_addr.s_addr);
+    return address != INADDR_ANY && address != INADDR_BROADCAST && !IN_MULTICAST(address);
+}
+
 bool is_local(const Endpoint& target) {
     const Descriptor probe{socket(target.family(), SOCK_DGRAM | SOCK_CLOEXEC, 0)};
     Endpoint local = target;
@@ -280,6 +289,7 @@ std::vector<Asked> ask_all(const std::vector<Endpoint>& targets, const Payload& 
         rows.push_back({target, {}, {}, {}});
 
     std::vector<Pending> own;
+    own.reserve(rows.size());
     for (Asked& row : rows)
         own.push_back({std::make_shared<Port>(row.target.family()), &row.target, &row.own_port, {}});
     Exchange{payload, own}.run(patience);
@@ -298,6 +308,7 @@ std::vector<Asked> ask_all(const std::vector<Endpoint>& targets, const Payload& 
             Exchange{payload, {{one_port, &row->target, &row->one_port, {}}}}.run(patience);
         const auto at_once = std::make_shared<Port>(family);
         std::vector<Pending> all;
+        all.reserve(answering.size());
         for (Asked* row : answering)
             all.push_back({at_once, &row->target, &row->at_once, {}});
         Exchange{payload, all}.run(patience);

@@ -34,6 +34,9 @@ std::vector<Endpoint> resolve(const std::string& name, uint16_t port);
 /// An address of this host: what goes there never leaves it, and proves nothing.
 bool is_local(const Endpoint& target);
 
+/// Not the wildcard, a group or the broadcast address.
+bool is_of_one_host(const Endpoint& target);
+
 enum class Outcome {
     not_asked,
     right,   ///< answered from the address and port asked

@@ -119,8 +119,14 @@ int run_attach(const AttachOptions& options) {
     const std::vector<std::string> notes =
         options.target.all ? std::vector<std::string>{} : notes_on(request.group);
     std::string file;
-    if (options.persist)
-        file = engine::make_persistent(options.target, options.systemd_directory, repeated(options));
+    if (options.persist) {
+        try {
+            file = engine::make_persistent(options.target, options.systemd_directory, repeated(options));
+        } catch (const Impossible&) {
+            engine::detach(request.group.identity); // all of it was asked for
+            throw;
+        }
+    }
 
     if (options.output.json) {
         Json document = json_document();

@@ -14,6 +14,7 @@
 
 #include "tools/as_user.hpp"
 #include "tools/check_program.hpp"
+#include "tools/io_uring.hpp"
 #include "tools/library.hpp"
 #include "tools/musl.hpp"
 #include "tools/output.hpp"
@@ -21,6 +22,7 @@
 #include "tools/running_library.hpp"
 #include "tools/subcommands.hpp"
 #include "tools/unit_obstacles.hpp"
+#include "tools/unit_programs.hpp"
 #include "tools/units.hpp"
 
 namespace multihome::tools {
@@ -77,9 +79,11 @@ int report(const ProgramCheck& check, const CheckOptions& options) {
     switch (check.status) {
     case not_found:
         fmt::print(stderr, "multihomectl: {}: {}\n", subject, problem);
+        print_obstacles(check.obstacles); // those of a unit's other programs
         break;
     case not_executable:
         fmt::print(stderr, "multihomectl: {}: cannot be started: {}\n", subject, problem);
+        print_obstacles(check.obstacles);
         break;
     case not_reachable:
         fmt::print(stderr, "multihomectl: {}: LD_PRELOAD cannot reach this program\n", subject);
@@ -101,7 +105,7 @@ int report(const ProgramCheck& check, const CheckOptions& options) {
     return check.status;
 }
 
-/// The program that the unit starts, as its user, under what the unit says of it.
+/// The programs that the unit starts, as its user, under what the unit says of them.
 int check_unit(const CheckOptions& options) {
     const Unit unit = read_unit(valid_unit_name(options.unit));
     if (unit.program().empty())
@@ -109,7 +113,7 @@ int check_unit(const CheckOptions& options) {
     const std::string note = note_on_musl(unit.preload(), unit.get("RootDirectory"), processes_of(unit.name));
     const std::string user = options.user.empty() ? unit.user() : options.user;
     return as_user(user, options.user.empty() ? unit.group() : "", [&] {
-        ProgramCheck check = check_program(unit.program(), options.library);
+        ProgramCheck check = in_one(check_unit_programs(unit, options.library));
         for (const UnitObstacle& obstacle : obstacles_of_unit(unit, find_library(options.library)))
             if (obstacle.lines.empty()) // what a drop-in can mend is none
                 check.obstacles.push_back({obstacle.reason, obstacle.advice, obstacle.reason});
@@ -131,6 +135,7 @@ int check_process(const CheckOptions& options) {
     ProgramCheck check;
     check.subject = fmt::format("process {} ({})", number, harmless(process.name));
     add_note(note_on_musl(process), check);
+    add_note(note_on_io_uring(number, library, any_port), check);
     const Descriptor file = open_for_reading(fmt::format("/proc/{}/exe", number));
     if (!library.readable && !file.valid())
         throw Impossible(fmt::format("{}: may not be looked at: run this as root", check.subject));
@@ -188,7 +193,7 @@ void add_check(CLI::App& application, int& exit_status) {
     CLI::Option* program =
         command->add_option("PROGRAM", options->program, "A path, or a name that is looked up in PATH");
     CLI::Option* unit = command->add_option("--unit", options->unit,
-                                            "The program that this systemd unit starts, as its user");
+                                            "The programs that this systemd unit starts, as its user");
     CLI::Option* process = command->add_option("--pid", options->process, "A process that runs")
                                ->check(CLI::Range(1U, 4194304U));
     command->add_option("--user", options->user, "Judge for this user (as root)")

@@ -11,7 +11,10 @@
 #include <fmt/format.h>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <string>
 #include <unordered_set>
+#include <utility>
+#include <vector>
 
 #include "tools/host_network.hpp"
 #include "tools/ip_address.hpp"
@@ -93,6 +96,7 @@ Json json_of(const Server& server) {
     json["unit"] = !process.unit.empty() ? Json(process.unit) : Json();
     json["bound_to"] = server.bound_to;
     json["verdict"] = to_text(server.verdict);
+    json["certain"] = server.is_certain;
     json["reason"] = server.reason;
     json["wrong_at"] = server.wrong_at;
     json["obstacles"] = server.obstacles;
@@ -170,12 +174,30 @@ void print_servers(const Findings& findings, bool all) {
         table.print();
 }
 
+/// Each once, with all the servers of which it is to be said.
+void print_notes(const std::vector<Server>& servers) {
+    std::vector<std::pair<std::string, std::vector<std::string>>> notes;
+    for (const Server& server : servers)
+        for (const std::string& note : server.notes) {
+            auto known =
+                std::find_if(notes.begin(), notes.end(), [&](const auto& one) { return one.first == note; });
+            if (known == notes.end())
+                known = notes.insert(notes.end(), {note, {}});
+            known->second.push_back(fmt::format("{} ({})", server.port, server.process.name));
+        }
+    for (const auto& [note, names] : notes)
+        fmt::print("{}\n", harmless(fmt::format("Note on {}: {}", fmt::join(names, ", "), note)));
+}
+
 void print_summary(const Findings& findings) {
     const std::size_t wrong = findings.count(Verdict::wrong);
     const std::size_t judged = findings.servers.size() - findings.count(Verdict::client);
+    const bool is_certain = std::all_of(findings.servers.begin(), findings.servers.end(),
+                                        [](const Server& server) { return server.is_certain; });
     if (wrong == 0)
-        fmt::print("{}\n",
-                   judged == 0 ? "There are no UDP servers." : "No server answers from the wrong address.");
+        fmt::print("{}\n", judged == 0  ? "There are no UDP servers."
+                           : is_certain ? "No server answers from the wrong address."
+                                        : "No server is known to answer from the wrong address.");
     else
         fmt::print("{} of {} server{} answer{} from the wrong address.\n", wrong, judged,
                    judged == 1 ? "" : "s", wrong == 1 ? "s" : "");
@@ -187,10 +209,7 @@ void print_summary(const Findings& findings) {
     fmt::print("{}", commands.text(false, false));
     if (const std::size_t unknown = findings.count(Verdict::unknown); unknown != 0)
         fmt::print("{} could not be judged.\n", unknown);
-    for (const Server& server : findings.servers)
-        for (const std::string& note : server.notes)
-            fmt::print("{}\n",
-                       harmless(fmt::format("Note on {} ({}): {}", server.port, server.process.name, note)));
+    print_notes(findings.servers);
 }
 
 void print_routing(const HostNetwork& network) {

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
 #include <fmt/core.h>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -16,8 +17,8 @@
 
 #include "tools/apparmor.hpp"
 #include "tools/as_user.hpp"
-#include "tools/check_program.hpp"
 #include "tools/drop_in.hpp"
+#include "tools/io_uring.hpp"
 #include "tools/library.hpp"
 #include "tools/output.hpp"
 #include "tools/processes.hpp"
@@ -25,6 +26,7 @@
 #include "tools/running_library.hpp"
 #include "tools/subcommands.hpp"
 #include "tools/unit_obstacles.hpp"
+#include "tools/unit_programs.hpp"
 #include "tools/units.hpp"
 
 namespace multihome::tools {
@@ -66,13 +68,8 @@ std::string usable_library(const EnableOptions& options) {
     return library;
 }
 
-/// True where the program has another root directory than we have.
-bool has_own_root(const Unit& unit) {
-    const std::string directory = unit.get("RootDirectory");
-    return (!directory.empty() && directory != "/") || !unit.get("RootImage").empty();
-}
-
-/// Prints what nobody but the operator can mend. True where there is anything.
+/// Prints what nobody but the operator can mend. True where it keeps the library from all programs of the
+/// unit; one that is not reached may be a helper's.
 bool has_obstacle(const Unit& unit, const std::vector<UnitObstacle>& of_unit, const std::string& library) {
     bool has_any = false;
     for (const UnitObstacle& obstacle : of_unit) {
@@ -82,21 +79,22 @@ bool has_obstacle(const Unit& unit, const std::vector<UnitObstacle>& of_unit, co
                    harmless(obstacle.advice));
         has_any = true;
     }
-    // With RootDirectory= the program is another file than here.
-    if (has_own_root(unit))
-        return has_any;
     const int status = as_user(unit.user(), unit.group(), [&] {
-        const ProgramCheck check = check_program(unit.program(), library);
-        if (check.status != success)
+        int best = not_found;
+        for (const auto& [check, elsewhere] : check_unit_programs(unit, library)) {
+            best = std::min<int>(best, check.status);
+            if (check.status == success)
+                continue;
             fmt::print(stderr, "multihomectl: {}: {}: {}\n", unit.name, harmless(check.subject),
                        check.problem.empty() ? "LD_PRELOAD cannot reach this program"
                                              : harmless(check.problem));
-        for (const Obstacle& obstacle : check.obstacles)
-            fmt::print(stderr, "  why:     {}\n  instead: {}\n", harmless(obstacle.reason),
-                       harmless(obstacle.advice));
-        if (check.status == not_reachable)
-            fmt::print(stderr, "  or:      multihomectl attach {}\n", unit.name);
-        return check.status;
+            for (const Obstacle& obstacle : check.obstacles)
+                fmt::print(stderr, "  why:     {}\n  instead: {}\n", harmless(obstacle.reason),
+                           harmless(obstacle.advice));
+            if (check.status == not_reachable && !elsewhere)
+                fmt::print(stderr, "  or:      multihomectl attach {}\n", unit.name);
+        }
+        return best;
     });
     return has_any || status != success;
 }
@@ -122,7 +120,7 @@ EnablePlan make_plan(const EnableOptions& options, bool& is_possible) {
     }
     plan.path = drop_in_path(plan.unit.name);
     // In a tree of its own, the unit has another loader, which may have another place for $LIB.
-    const std::string name = has_own_root(plan.unit) ? plan.library : preload_name(plan.library);
+    const std::string name = plan.unit.has_own_root() ? plan.library : preload_name(plan.library);
     plan.text = drop_in_text(plan.unit.name, merge_preload(plan.unit.preload(), plan.library, name), lines);
     if (is_confined(plan.unit))
         plan.rule = rule_for(profile_of(plan.unit), plan.library);
@@ -174,8 +172,17 @@ Presence await_presence(const std::string& unit) {
     }
 }
 
+/// The library may be in it, and yet not see what it hears.
+std::string note_on_rings(const std::string& unit) {
+    for (const int process : processes_of(unit))
+        if (std::string note = note_on_io_uring(process, find_library_in(process), any_port); !note.empty())
+            return note;
+    return {};
+}
+
 int restart_and_verify(const EnablePlan& plan, const EnableOptions& options) {
     const std::string& name = plan.unit.name;
+    std::fflush(stdout); // before what stderr says
     const CommandResult restarted = run_command({"systemctl", "restart", name});
     const Presence presence = restarted.status == 0 ? await_presence(name) : Presence::absent;
     if (presence == Presence::absent) {
@@ -190,10 +197,15 @@ int restart_and_verify(const EnablePlan& plan, const EnableOptions& options) {
                    was_running ? " and the service restarted" : " and the service stopped", name);
         return failure;
     }
-    if (!options.output.quiet && !options.output.json)
-        fmt::print("{}: restarted; {}\n", name,
-                   presence == Presence::alive ? "multihome works in it"
-                                               : "multihome is in it, and has taken over no socket yet");
+    if (options.output.quiet || options.output.json)
+        return success;
+    const std::string note = presence == Presence::alive ? note_on_rings(name) : std::string{};
+    fmt::print("{}: restarted; {}\n", name,
+               presence != Presence::alive ? "multihome is in it, and has taken over no socket yet"
+               : note.empty()              ? "multihome works in it"
+                                           : "multihome is in it, and has taken over sockets");
+    if (!note.empty())
+        fmt::print("{}: {}\n", name, note);
     return success;
 }
 

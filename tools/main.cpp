@@ -42,6 +42,28 @@ void refuse_empty_values(CLI::App& command) {
         refuse_empty_values(*subcommand);
 }
 
+/// CLI11 reads "--ports= 53" as "--ports 53". In a script, what stands before the blank is a variable that is
+/// not set, and the next word something else. Returns that option; of what `run` starts, none.
+std::string option_without_value(CLI::App& application, const std::vector<std::string>& words) {
+    CLI::App* command = &application;
+    for (std::size_t at = 0; at < words.size() && words[at] != "--"; ++at) {
+        const std::string& word = words[at];
+        if (word.starts_with("--") && word.find('=') == word.size() - 1)
+            return word.substr(0, word.size() - 1);
+        if (word.starts_with('-')) {
+            if (const CLI::Option* option = command->get_option_no_throw(word))
+                at += static_cast<std::size_t>(option->get_items_expected_min());
+        } else if (command == &application) {
+            for (CLI::App* subcommand : application.get_subcommands({}))
+                if (subcommand->get_name() == word)
+                    command = subcommand;
+        } else if (command->get_name() == "run") {
+            break;
+        }
+    }
+    return {};
+}
+
 int run(int argument_count, char** arguments) {
     using namespace multihome::tools;
 
@@ -77,6 +99,10 @@ int run(int argument_count, char** arguments) {
     add_stats(application, exit_status);
     refuse_empty_values(application);
     try {
+        if (const std::string option =
+                option_without_value(application, {arguments + 1, arguments + argument_count});
+            !option.empty())
+            throw CLI::ValidationError(option, "the value is empty");
         application.parse(argument_count, arguments);
     } catch (const CLI::Success& request) {
         return application.exit(request); // --help and --version: CLI11 prints the text

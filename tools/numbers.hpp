@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cstdint>
 #include <fmt/core.h>
 #include <string>
+#include <system_error>
 
 namespace multihome::tools {
 
@@ -25,6 +27,17 @@ inline std::string in_short(double value) {
 inline std::string rate_or_count(std::uint64_t now, std::uint64_t before, double seconds) {
     const double more = static_cast<double>(now) - static_cast<double>(before);
     return seconds > 0 ? in_short(std::max(more, 0.0) / seconds) : std::to_string(now);
+}
+
+/// What is wrong with `text` as a number of seconds, for the command line; empty where nothing is. "nan" is
+/// no number.
+inline std::string problem_with_seconds(const std::string& text, double lowest, double highest) {
+    double seconds = 0;
+    const char* end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(text.data(), end, seconds);
+    return error == std::errc{} && stop == end && seconds >= lowest && seconds <= highest
+               ? ""
+               : fmt::format("'{}' is no number of seconds from {} to {}", text, lowest, highest);
 }
 
 } // namespace multihome::tools

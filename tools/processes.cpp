@@ -18,6 +18,7 @@
 #include <string_view>
 
 #include "tools/elf_file.hpp"
+#include "tools/output.hpp"
 #include "tools/program.hpp"
 
 namespace multihome::tools {
@@ -109,6 +110,8 @@ std::string enforced_profile(std::string label) {
 std::vector<pid_t> list_processes() {
     std::vector<pid_t> processes;
     for_each_number("/proc", [&](int number, int, const char*) { processes.push_back(number); });
+    if (processes.empty()) // this one is missing as well
+        throw Impossible("no process can be seen: is /proc mounted?");
     std::sort(processes.begin(), processes.end());
     return processes;
 }

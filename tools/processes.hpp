@@ -13,6 +13,7 @@
 
 namespace multihome::tools {
 
+/// Throws Impossible where there is no /proc.
 std::vector<pid_t> list_processes();
 
 /// The whole of a file that has no size of its own, up to `limit` bytes. Empty where it cannot be read.

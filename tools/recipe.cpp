@@ -166,15 +166,20 @@ void add_recipe(CLI::App& application, int& exit_status) {
                         "The router of a second uplink, where no routing table names it (may be repeated)");
     command->add_option("--port", options->recipe.ports, "Only requests to this port (may be repeated)")
         ->check(CLI::Range(1U, 65535U));
-    auto* apply = command->add_flag("--apply", options->apply, "Do it, instead of printing it");
-    auto* verify =
+    CLI::Option* apply = command->add_flag("--apply", options->apply, "Do it, instead of printing it");
+    CLI::Option* verify =
         command->add_flag("--verify", options->verify,
                           "Try it on a copy of this host's addresses and routes in network namespaces of "
                           "its own; with --apply before it is done");
-    auto* undo = command->add_flag("--undo", options->undo, "Take back what --apply and --persist did");
-    auto* persist = command->add_flag("--persist", options->persist, "Write it to files for the next boot");
+    CLI::Option* undo =
+        command->add_flag("--undo", options->undo, "Take back what --apply and --persist did");
+    CLI::Option* persist =
+        command->add_flag("--persist", options->persist, "Write it to files for the next boot");
     undo->excludes(apply)->excludes(verify)->excludes(persist);
     add_output_options(*command, options->output);
+    // What they print is for people.
+    for (CLI::Option* option : {apply, verify, undo, persist})
+        command->get_option("--json")->excludes(option);
     command->footer(
         "Exit status: 0 done, 1 --verify found that it does not work, 2 wrong usage or not possible.");
     command->callback([options, &exit_status] { exit_status = recipe(*options); });

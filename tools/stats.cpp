@@ -231,6 +231,13 @@ int stats(const StatsOptions& options) {
     return has_found ? failure : success;
 }
 
+/// A target behind --watch is taken for its value. Rates of more than an hour nobody watches; most PIDs are
+/// higher.
+std::string problem_with_watch(const std::string& text) {
+    std::string problem = problem_with_seconds(text, 0.05, 3600);
+    return problem.empty() ? problem : problem + ": write --watch SECONDS TARGET";
+}
+
 } // namespace
 
 void add_stats(CLI::App& application, int& exit_status) {
@@ -241,7 +248,7 @@ void add_stats(CLI::App& application, int& exit_status) {
     add_output_options(*command, options->output);
     command->add_option("-w,--watch", options->watch, "Go on, and show the rates a second")
         ->type_name("SECONDS")
-        ->check(CLI::Range(0.05, 86400.0));
+        ->check(problem_with_watch);
     command->add_option("-n,--count", options->count, "With --watch: end after so many looks")
         ->type_name("N");
     command->add_flag("--prometheus", options->prometheus, "Print the text format of Prometheus");

@@ -2,11 +2,14 @@
 // See systemd.exec(5) for each setting.
 #include "tools/unit_obstacles.hpp"
 
+#include <glob.h>
+
 #include <algorithm>
 #include <array>
 #include <fmt/core.h>
 #include <fmt/format.h>
 #include <set>
+#include <sstream>
 #include <string_view>
 
 #include "tools/processes.hpp"
@@ -17,7 +20,7 @@ namespace {
 /// What the library calls besides what its program calls: see `needs` in shim/sockets/system_call_filter.cpp.
 constexpr std::array system_calls = {
     "recvmsg",     "sendmsg", "getsockopt",    "setsockopt",      "getsockname",  "getpid",
-    "futex",       "mmap",    "munmap",        "mincore",         "getrandom",    "rt_sigprocmask",
+    "futex",       "mmap",    "munmap",        "madvise",         "getrandom",    "rt_sigprocmask",
     "bind",        "connect", "close",         "socket",          "sendto",       "recvfrom",
     "sched_yield", "ioctl",   "rt_sigpending", "rt_sigtimedwait", "ppoll",        "write",
     "openat",      "openat2", "fstat",         "geteuid",         "clock_gettime"};
@@ -70,6 +73,27 @@ void look_at_files(const Unit& unit, const std::string& library, std::vector<Uni
             {"NoExecPaths= forbids to map the library executable", "", {"ExecPaths=" + library}});
 }
 
+/// systemd takes the name of an environment file for a pattern, as a shell does.
+std::vector<std::string> files_like(const std::string& pattern) {
+    glob_t found{};
+    std::vector<std::string> files;
+    if (glob(pattern.c_str(), 0, nullptr, &found) == 0)
+        files.assign(found.gl_pathv, found.gl_pathv + found.gl_pathc);
+    globfree(&found);
+    return files;
+}
+
+/// Blanks in front of a line, and around a name, mean nothing.
+bool sets_preload(const std::string& text) {
+    std::istringstream lines{text};
+    for (std::string line; std::getline(lines, line);) {
+        const std::vector<std::string> words = split_words(line.substr(0, line.find('=')));
+        if (line.find('=') != std::string::npos && words == std::vector<std::string>{"LD_PRELOAD"})
+            return true;
+    }
+    return false;
+}
+
 void look_at_environment(const Unit& unit, std::vector<UnitObstacle>& obstacles) {
     const std::vector<std::string> unset = split_words(unit.get("UnsetEnvironment"));
     for (const std::string& name : unset)
@@ -81,13 +105,13 @@ void look_at_environment(const Unit& unit, std::vector<UnitObstacle>& obstacles)
     for (const std::string& word : split_words(unit.get("EnvironmentFiles"))) {
         if (!word.starts_with('/'))
             continue; // (ignore_errors=yes)
-        const std::string text = "\n" + read_whole(word);
-        if (text.find("\nLD_PRELOAD=") != std::string::npos)
-            obstacles.push_back(
-                {fmt::format("the environment file {} sets LD_PRELOAD, which counts more than a drop-in",
-                             word),
-                 fmt::format("add the library to LD_PRELOAD in {}", word),
-                 {}});
+        for (const std::string& file : files_like(word))
+            if (sets_preload(read_whole(file)))
+                obstacles.push_back(
+                    {fmt::format("the environment file {} sets LD_PRELOAD, which counts more than a drop-in",
+                                 file),
+                     fmt::format("add the library to LD_PRELOAD in {}", file),
+                     {}});
     }
 }
 

@@ -5,7 +5,10 @@
 
 #include <algorithm>
 #include <fmt/core.h>
+#include <iterator>
+#include <sstream>
 #include <string_view>
+#include <utility>
 
 #include "tools/output.hpp"
 #include "tools/processes.hpp"
@@ -15,6 +18,21 @@ namespace multihome::tools {
 namespace {
 
 constexpr std::size_t longest_unit_name = 255; // systemd.unit(5)
+
+/// What `systemctl show` has printed. A property may be there several times.
+std::map<std::string, std::string> parse_properties(const std::string& text) {
+    std::map<std::string, std::string> properties;
+    for (std::size_t begin = 0; begin < text.size();) {
+        const std::size_t end = std::min(text.find('\n', begin), text.size());
+        const std::string line = text.substr(begin, end - begin);
+        begin = end + 1;
+        if (const std::size_t equals = line.find('='); equals != std::string::npos) {
+            std::string& value = properties[line.substr(0, equals)];
+            value += (value.empty() ? "" : "\n") + line.substr(equals + 1);
+        }
+    }
+    return properties;
+}
 
 } // namespace
 
@@ -70,15 +88,40 @@ std::string Unit::get(const std::string& property) const {
     return found != properties.end() ? found->second : std::string{};
 }
 
+std::vector<UnitCommand> Unit::commands() const {
+    // { path=/usr/sbin/unbound ; argv[]=/usr/sbin/unbound -d ; ignore_errors=no ; ... }, one a line
+    std::vector<UnitCommand> commands;
+    const std::string text = "\n" + get("ExecStart");
+    constexpr std::string_view path = "\n{ path=";
+    constexpr std::string_view words = " ; argv[]=";
+    constexpr std::string_view rest = " ; ignore_errors=";
+    for (std::size_t at = text.find(path); at != std::string::npos; at = text.find(path, at + 1)) {
+        const std::string line = text.substr(at + path.size(), text.find(path, at + 1) - at - path.size());
+        UnitCommand command;
+        command.program = line.substr(0, std::min(line.find(words), line.find(" ; }")));
+        if (const std::size_t begin = line.find(words); begin != std::string::npos) {
+            const std::string told = line.substr(begin + words.size());
+            const std::size_t end = std::min(told.rfind(rest), told.size());
+            std::istringstream stream{told.substr(0, end)};
+            command.words.assign(std::istream_iterator<std::string>{stream}, {});
+            command.may_fail = told.substr(end).starts_with(std::string{rest} + "yes");
+        }
+        if (command.words.empty())
+            command.words.resize(1);
+        command.words.front() = command.program; // it may go by another name
+        commands.push_back(std::move(command));
+    }
+    return commands;
+}
+
 std::string Unit::program() const {
-    // { path=/usr/sbin/unbound ; argv[]=... ; ... }
-    const std::string text = get("ExecStart");
-    constexpr std::string_view key = "path=";
-    const std::size_t at = text.find(key);
-    if (at == std::string::npos)
-        return {};
-    const std::size_t begin = at + key.size();
-    return text.substr(begin, text.find(" ;", begin) - begin);
+    const std::vector<UnitCommand> all = commands();
+    return all.empty() ? std::string{} : all.front().program;
+}
+
+bool Unit::has_own_root() const {
+    const std::string directory = get("RootDirectory");
+    return (!directory.empty() && directory != "/") || !get("RootImage").empty();
 }
 
 bool Unit::has_made_up_user() const {
@@ -98,9 +141,10 @@ std::string Unit::group() const {
 std::string Unit::preload() const {
     std::string preload;
     constexpr std::string_view key = "LD_PRELOAD=";
-    for (const std::string& assignment : split_words(get("Environment")))
-        if (assignment.starts_with(key))
-            preload = assignment.substr(key.size()); // the last one counts
+    for (const std::string& environment : {manager_environment, get("Environment")})
+        for (const std::string& assignment : split_words(environment))
+            if (assignment.starts_with(key))
+                preload = assignment.substr(key.size()); // the last one counts
     return preload;
 }
 
@@ -112,15 +156,9 @@ Unit read_unit(const std::string& name) {
         throw Impossible(fmt::format("systemd cannot be asked: {}", harmless(shown.errors)));
     Unit unit;
     unit.name = name;
-    for (std::size_t begin = 0; begin < shown.output.size();) {
-        const std::size_t end = std::min(shown.output.find('\n', begin), shown.output.size());
-        const std::string line = shown.output.substr(begin, end - begin);
-        begin = end + 1;
-        if (const std::size_t equals = line.find('='); equals != std::string::npos) {
-            std::string& value = unit.properties[line.substr(0, equals)];
-            value += (value.empty() ? "" : "\n") + line.substr(equals + 1);
-        }
-    }
+    unit.properties = parse_properties(shown.output);
+    unit.manager_environment =
+        parse_properties(run_command({"systemctl", "show", "--property=Environment"}).output)["Environment"];
     if (unit.get("LoadState") != "loaded")
         throw Impossible(fmt::format("there is no unit {} that could be started ({})", name,
                                      unit.get("LoadState").empty() ? "unknown" : unit.get("LoadState")));

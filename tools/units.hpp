@@ -11,19 +11,31 @@ namespace multihome::tools {
 /// The full name: "unbound" is "unbound.service". Throws Impossible where it is none that systemd would take.
 std::string valid_unit_name(const std::string& text);
 
+/// One ExecStart= of a unit.
+struct UnitCommand {
+    std::string program;
+    std::vector<std::string> words; ///< with the program; systemd tells them with blanks between, unquoted
+    bool may_fail = false;          ///< "-" in front of it
+};
+
 struct Unit {
     std::string name;
     std::map<std::string, std::string> properties;
+    std::string manager_environment; ///< what systemd gives to each service, below its Environment=
 
     /// Empty where systemd has no such property.
     [[nodiscard]] std::string get(const std::string& property) const;
+    /// All ExecStart=, in their order.
+    [[nodiscard]] std::vector<UnitCommand> commands() const;
     /// The program of the first ExecStart=, empty where there is none.
     [[nodiscard]] std::string program() const;
+    /// True where the program has another root directory than we have.
+    [[nodiscard]] bool has_own_root() const;
     /// Of the user and the group whom it runs as: names or numbers, empty for root. Stand-ins where systemd
     /// makes up the user as the unit starts.
     [[nodiscard]] std::string user() const;
     [[nodiscard]] std::string group() const;
-    /// The values of LD_PRELOAD in Environment=, as the unit has them.
+    /// The value of LD_PRELOAD that its programs get: that of Environment=, else systemd's own.
     [[nodiscard]] std::string preload() const;
 
 private:

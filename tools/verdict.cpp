@@ -14,6 +14,7 @@
 #include <tuple>
 #include <utility>
 
+#include "tools/io_uring.hpp"
 #include "tools/ip_address.hpp"
 #include "tools/kernel_engine/request.hpp"
 #include "tools/mend.hpp"
@@ -64,23 +65,11 @@ std::string setting_that_leaves_out(pid_t process, std::uint16_t port) {
     return {};
 }
 
-/// What is to be said of a process in which the library has taken the port over, but may not see what it
-/// hears there; else empty. A program may have an io_uring for its files alone.
-std::string note_on_io_uring(pid_t process, const LibraryPresence& library, std::uint16_t port) {
-    if (!library.state || !has_io_uring(process))
-        return {};
-    std::string problem;
-    const auto state = RunningState::read(process, *library.state, problem);
-    if (!state)
-        return {};
-    const auto ports = state->by_port();
-    const bool has_heard = std::any_of(ports.begin(), ports.end(), [&](const PortCounts& line) {
-        return (line.port == port || line.port == 0) &&
-               line.counts[static_cast<std::size_t>(Counter::requests)] != 0;
-    });
-    return has_heard ? ""
-                     : "it has an io_uring, and the library has seen no question yet. What it receives by "
-                       "the io_uring is answered from the wrong address. To find out: multihomectl ask";
+/// systemd holds the sockets of a service that it starts for them, and does not read them.
+pid_t who_serves(const std::vector<Owner>& owners) {
+    const auto other =
+        std::find_if(owners.begin(), owners.end(), [](const Owner& owner) { return owner.process != 1; });
+    return other != owners.end() ? other->process : owners.front().process;
 }
 
 /// Rows of one program on one port become one; the worst verdict is the row's.
@@ -93,6 +82,7 @@ void merge(Server& into, const Server& other) {
         add_once(into.obstacles, obstacle);
     for (const std::string& note : other.notes)
         add_once(into.notes, note);
+    into.is_certain = into.is_certain && other.is_certain;
     if (other.verdict > into.verdict) {
         into.verdict = other.verdict;
         into.reason = other.reason;
@@ -215,8 +205,8 @@ Server Judge::judge_one(const UdpSocket& socket, const std::vector<Owner>& owner
     server.port = socket.port;
     server.bound_to = {to_text(socket.address)};
     if (!owners.empty()) {
-        server.process = known(owners.front().process).process;
-        add_once(server.notes, known(owners.front().process).note);
+        server.process = known(who_serves(owners)).process;
+        add_once(server.notes, known(server.process.number).note);
     }
     if (!is_wildcard(socket.address)) {
         server.reason = "bound";
@@ -250,27 +240,40 @@ Server Judge::judge_one(const UdpSocket& socket, const std::vector<Owner>& owner
                    : settle(Verdict::unknown, "the kernel's own, or of another PID namespace");
     if (is_right_by_engine(socket, server))
         return settle(Verdict::ok, "the kernel engine is attached");
-    Asks asks = Asks::no;
+    // Each of them may read the socket: who hands it to a service does not have the library that is there.
+    bool is_mapped = false;
     for (const Owner& owner : owners) {
         const LibraryPresence& library = known(owner.process).library;
         if (is_right_by_library(socket, owner, server)) {
-            add_once(server.notes, note_on_io_uring(owner.process, library, socket.port));
+            server.process = known(owner.process).process;
+            const std::string note = note_on_io_uring(owner.process, library, socket.port);
+            server.is_certain = note.empty();
+            add_once(server.notes, note);
             return settle(Verdict::ok, server.reason);
         }
-        if (library.mapped)
-            break; // whatever switched packet information on, it may have been the library
-        asks = asks_for_packet_information(owner, socket);
-        if (asks != Asks::unknown)
-            break; // the others hold the same socket
+        is_mapped = is_mapped || library.mapped;
     }
-    if (asks == Asks::yes)
-        return settle(Verdict::ok, "asks for packet information itself");
+    Asks asks = Asks::no;
+    if (!is_mapped) // else whatever switched packet information on, it may have been the library
+        for (const Owner& owner : owners) {
+            asks = asks_for_packet_information(owner, socket);
+            if (asks != Asks::unknown)
+                break; // the others hold the same socket
+        }
+    if (asks == Asks::yes) {
+        // Most that ask for it use it. Qt asks on every QUdpSocket, and few of its programs answer by it.
+        server.is_certain = false;
+        add_once(server.notes,
+                 "whether a program that asks for packet information answers by it cannot be seen from here. "
+                 "To find out: multihomectl ask, on another machine");
+        return settle(Verdict::ok, "asks for packet information: right if it answers by it");
+    }
     if (socket.port >= client_ports_.first && socket.port <= client_ports_.second)
         return settle(Verdict::client, "a port that the kernel gives to clients");
     if (asks == Asks::unknown)
         return settle(Verdict::unknown, "its socket may not be looked at: run this as root");
     server.verdict = Verdict::wrong;
-    find_mend(server, known(owners.front().process).library, library_, network_);
+    find_mend(server, known(server.process.number).library, library_, network_);
     return server;
 }
 

@@ -26,6 +26,7 @@ struct Server {
     Process process; ///< the first of its processes; number 0: not visible
     std::vector<std::string> bound_to;
     Verdict verdict = Verdict::ok;
+    bool is_certain = true; ///< false: that it is ok hangs on what cannot be seen
     std::string reason;
     std::vector<std::string> wrong_at;
     std::vector<std::string> obstacles; ///< what preloading would meet

@@ -22,10 +22,14 @@ _multihomectl() {
         *:--netns) words=$(ip netns list 2>/dev/null | cut -d' ' -f1) ;;
         *:--user) words=$(compgen -u) ;;
         ask:--payload) words='dns ntp stun snmp tftp radius sip quic memcached echo' ;;
-        recipe:recipe) words='one-interface two-interfaces routing' ;;
         recipe:--format) words='nft iptables' ;;
+        recipe:*) words='one-interface two-interfaces routing' ;;
         enable:* | disable:* | attach:* | detach:* | *:--unit)
-            words=$(systemctl list-unit-files --type=service --no-legend --plain 2>/dev/null | cut -d' ' -f1)
+            # A template is no unit; its instances, and what a generator made, have no files of their own.
+            words=$({
+                systemctl list-unit-files --type=service --no-legend --plain
+                systemctl list-units --all --type=service --no-legend --plain
+            } 2>/dev/null | cut -d' ' -f1 | grep -v '@\.service$' | sort -u)
             ;;
         check:*) words=$(compgen -c -- "$word") ;;
         esac

@@ -96,7 +96,7 @@ constexpr Need needs[] = {
     {mapping, map_with(MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE)},
     {mapping, map_with(MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE)},
     {mapping, {SYS_munmap, {some_memory, size_t{512} * 1024}}},
-    {asking_for_locks, {SYS_mincore, {some_memory, 4096, some_memory}}},
+    {asking_for_locks, {SYS_madvise, {some_memory, 4096, MADV_DONTNEED}}},
     {random_key, {SYS_getrandom, {some_memory, 128, GRND_NONBLOCK}}},
 
     {new_sockets, getsockopt_of(SOL_SOCKET, SO_TYPE)},

@@ -17,6 +17,11 @@ unit=mhunit$$.service
 mkdir "$ENGINE_GROUP/$unit"
 in_group start_server -p 5301 server "$server" 5301 v4
 in_group start_server -p 5302 other "$server" 5302 v4
+# Where the file cannot be written, nothing is done, and why is said.
+status=0
+said=$("$ENGINE_TOOL" attach "$unit" --persist --systemd-directory /proc/nowhere 2>&1) || status=$?
+[[ $status-$said == 2-*'cannot write /proc/nowhere/'*': No such file or directory' ]] || fail "status $status: $said"
+if { "$ENGINE_TOOL" list || true; } | grep "/$unit *attached" >/dev/null; then fail "it stays attached"; fi
 "$ENGINE_TOOL" attach "${unit%.service}" --ports 53,5300-5301 --persist --systemd-directory "$units" >"$LAB_DIR/said"
 file=$units/$unit.d/multihome-engine.conf
 grep -q "^ExecStartPre=-+/.* attach --quiet --ports 53,5300-5301 .*%n$" "$file" || fail "the drop-in: $(cat "$file")"

@@ -6,7 +6,6 @@
 cd "$scratch" || exit 1
 
 refuse 125 "none of auto, preload and kernel" "$launcher" --engine both touch "$mark"
-refuse 125 "none of auto, preload and kernel" "$launcher" --engine= touch "$mark"
 expect 0 '^preloaded=1$' "$launcher" --engine preload ./probe
 expect 0 '^preloaded=1$' "$launcher" --engine=auto ./probe
 refuse 125 'statically linked' "$launcher" --engine preload ./probe_static
@@ -25,6 +24,8 @@ if [ -z "$as_nobody" ] || command -v setpriv >/dev/null; then
         # shellcheck disable=SC2086 # a command line, or nothing
         refuse 125 'CAP_BPF and CAP_NET_ADMIN.*run it as root; ./probe_static was not started' \
             $as_nobody "$launcher" --engine $engine ./probe_static
+        # shellcheck disable=SC2086
+        refuse 125 'CAP_BPF and CAP_NET_ADMIN' $as_nobody "$launcher" --engine $engine env A=1 ./probe_static
     done
     # shellcheck disable=SC2086
     expect 0 '^preloaded=1$' $as_nobody "$launcher" --engine auto ./probe

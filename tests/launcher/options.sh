@@ -19,6 +19,8 @@ refuse 125 "unknown option '-x'" "$launcher" -x touch "$mark"
 refuse 125 "unknown option '--verbose=1'" "$launcher" --verbose=1 touch "$mark"
 for option in --log --log-file --ports --peers --timeouts --engine; do
     expect 125 "$option needs a value" "$launcher" "$option"
+    refuse 125 "$option: the value is empty" "$launcher" "$option=" touch "$mark"
+    refuse 125 "$option: the value is empty" "$launcher" "$option" '' touch "$mark"
 done
 
 # accept VARIABLE VALUE OPTION...: the program finds the variable with that value.

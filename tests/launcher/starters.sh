@@ -6,7 +6,8 @@ cd "$scratch" || exit 1
 
 # Stand-ins with the names of programs that need not be installed, and must not run.
 mkdir bin
-for name in sudo doas pkexec systemctl service systemd-run docker podman inetd openbsd-inetd systemd-socket-activate; do
+for name in sudo doas pkexec run0 systemctl service systemd-run docker podman systemd-nspawn inetd openbsd-inetd \
+    systemd-socket-activate; do
     cp probe "bin/$name"
 done
 PATH=$scratch/bin:$PATH
@@ -42,25 +43,87 @@ refuse 125 'add -E LD_PRELOAD' "$launcher" systemd-socket-activate -E PATH -d -l
 expect 0 '^preloaded=1$' "$launcher" systemd-socket-activate -d -E LD_PRELOAD -l 53 ./probe
 expect 0 '^preloaded=1$' "$launcher" systemd-socket-activate -d --setenv=LD_PRELOAD ./probe
 
-mkdir shells
+# One list for the launcher and for what multihomectl says of a unit. This systemd knows one unit.
+mkdir units shells
 for name in su runuser setpriv; do cp probe "shells/$name"; done
-for words in 'su -' 'su - nobody' 'su -l nobody' 'su -c x --login nobody' 'su nobody -lc x' 'runuser -l nobody -c x' \
-    'runuser - nobody' 'setpriv --reuid 1 --reset-env x'; do
-    # shellcheck disable=SC2086 # words of a command line
-    refuse 125 'clears the environment.*multihome' "$launcher" shells/$words
+path=$PATH
+PATH=$scratch/shells:$PATH
+cat >units/systemctl <<'SYSTEMCTL'
+#!/bin/sh
+printf 'LoadState=loaded\nId=a.service\n'
+printf '%s\n' "$COMMANDS" | while read -r program words; do
+    ignore=no
+    case $program in -*) ignore=yes program=${program#-} ;; esac
+    echo "ExecStart={ path=$program ; argv[]=$program${words:+ $words} ; ignore_errors=$ignore ; start_time=[n/a] ; pid=0 }"
 done
-# These hand it on: to a shell that is none for a login, where a list names it, and to a command with such a word.
-for words in 'su nobody' 'su -c -l nobody' 'su -p -s /bin/sh nobody' 'su -w A,LD_PRELOAD - nobody' \
-    'su --whitelist-environment=LD_PRELOAD -l nobody' 'runuser nobody -c x' 'runuser -u nobody ls -l' \
-    'runuser -u nobody -- ls -l' 'su nobody -- -l' 'setpriv --reuid 1 x'; do
+SYSTEMCTL
+chmod +x units/systemctl
+# judge STATUS PATTERN "SUBCOMMAND..." LINE...: of a unit with these ExecStart=.
+judge() {
+    judge_status=$1
+    judge_pattern=$2
+    judge_call=$3
+    shift 3
     # shellcheck disable=SC2086 # words of a command line
-    expect 0 '^preloaded=1$' "$launcher" shells/$words
-done
+    expect "$judge_status" "$judge_pattern" env COMMANDS="$(printf '%s\n' "$@")" PATH="$scratch/units:$PATH" \
+        "$tool" $judge_call a --library "$library"
+}
+# In a unit the first word is a path.
+path_of() {
+    command -v "${1%% *}" | tr -d '\n'
+    printf '%s' "${1#"${1%% *}"}"
+}
+while read -r verdict words; do
+    case $verdict in
+    drops)
+        # shellcheck disable=SC2086 # words of a command line
+        refuse 125 'environment\|LD_PRELOAD\|preloaded\|container' "$launcher" $words
+        [ "$(wc -l <"$scratch/output")" -eq 1 ] || complain "more than one line on: $words"
+        judge 125 "^  instead: ..*" "check --unit" "$(path_of "$words")"
+        judge 1 "LD_PRELOAD cannot reach this program" "enable --dry-run" "$(path_of "$words")"
+        ;;
+    keeps)
+        # shellcheck disable=SC2086
+        expect 0 '^preloaded=1$\|^LD_PRELOAD=' "$launcher" $words
+        judge 0 'LD_PRELOAD reaches this program' "check --unit" "$(path_of "$words")"
+        judge 0 '^Environment="LD_PRELOAD=' "enable --dry-run" "$(path_of "$words")"
+        ;;
+    esac
+done <"$LAUNCHER_SOURCE/tests/launcher/starters.txt"
+# What the tool alone knows: a command that goes on to multihome(1), a variable of a unit's, an environment that the
+# unit has set up.
+judge 0 'reaches' "check --unit" "$(path_of 'env -i multihome ./probe')"
+judge 0 'reaches' "check --unit" "$(path_of 'sudo -u nobody /usr/bin/multihome ./probe')"
+# shellcheck disable=SC2016 # for systemd
+judge 0 'reaches' "check --unit" "$(path_of 'inetd $OPTIONS')"
+# shellcheck disable=SC2016
+judge 0 'reaches' "check --unit" "$(path_of 'env LD_PRELOAD=/usr/$LIB/multihome/libmultihome.so ./probe')"
+# shellcheck disable=SC2016
+judge 0 'reaches' "check --unit" "$(path_of 'env -i LD_PRELOAD=/usr/$LIB/multihome/libmultihome.so ./probe')"
+# Of a login shell, how long the command behind -c is, nobody says.
+judge 0 'reaches' "check --unit" "$(path_of 'su nobody -c ls -l')"
+refuse 125 'clears the environment.*multihome' "$launcher" su -c x --login nobody
+# All ExecStart= are looked at, and what env(1) starts. One that is not reached may be a helper's: enable says so.
+judge 125 'probe_static: it is statically linked' "check --unit" "$scratch/probe" "$scratch/probe_static"
+judge 125 "it starts $scratch/probe_static: it is statically linked" "check --unit" "$(path_of "env A=1 $scratch/probe_static")"
+judge 0 '^Environment="LD_PRELOAD=' "enable --dry-run" "$scratch/probe" "$(path_of 'systemctl start b')"
+expect_line "multihomectl: a.service: $scratch/bin/systemctl: LD_PRELOAD cannot reach this program"
+! grep -q 'attach a.service' "$scratch/output" || complain 'another control group is to be attached'
+judge 1 'attach a.service' "enable --dry-run" "$scratch/probe_static" "$(path_of 'env -i x')"
+refuse 125 'starts ./probe_static, .*statically linked' "$launcher" env A=1 ./probe_static
+refuse 125 'starts ./probe_static, .*statically linked' "$launcher" nohup setsid -w ./probe_static
+mkdir moved
+cp probe moved/probe_go
+# What is started is another file than would be found here.
+expect 0 '^preloaded=1$' "$launcher" env -C moved ./probe_go
+judge 0 'reaches' "check --unit" "$(path_of "env PATH=/nowhere probe_go")"
+judge 0 'reaches' "check --unit" "-/nowhere" "$scratch/probe"
+! grep -q nowhere "$scratch/output" || complain 'one that may be missing is missed'
+judge 127 'nowhere: not found' "check --unit" "-/nowhere"
+judge 127 'probe_static: it is statically linked' "check --unit" "$scratch/absent" "$scratch/probe_static"
+judge 127 'absent: not found' "check --unit" "$scratch/probe" "$scratch/absent"
+PATH=$path
 
-for words in -i - --ignore-environment '-u LD_PRELOAD' --unset=LD_PRELOAD -uLD_PRELOAD 'A=1 -i' LD_PRELOAD= '-u A -i'; do
-    # shellcheck disable=SC2086 # words of a command line
-    refuse 125 'env .*LD_PRELOAD' "$launcher" env $words ./probe
-done
 refuse 125 'sudo removes' "$launcher" env A=1 sudo ./probe
 refuse 125 'sudo removes' "$launcher" nohup sudo ./probe
 refuse 125 'sudo removes' "$launcher" setsid -w env -u A sudo ./probe

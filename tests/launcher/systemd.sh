@@ -13,15 +13,17 @@ mkdir -p "$units/probe.service.d"
 cat >"$units/probe.service" <<UNIT
 [Unit]
 Description=A server that uses the drop-in
+DefaultDependencies=no
 [Service]
 ExecStart=$probe
 NoNewPrivileges=yes
 ProtectSystem=strict
 UNIT
 
+# Of the host's units, which may give cause for warnings, none is read.
 # verify: prints what systemd says, and "refused" where that is anything at all: an unknown key is a warning to it.
 verify() {
-    said=$(SYSTEMD_LOG_LEVEL=warning systemd-analyze verify --man=no "$units/probe.service" 2>&1) || said="$said (failed)"
+    said=$(SYSTEMD_UNIT_PATH=$units SYSTEMD_LOG_LEVEL=warning systemd-analyze verify --man=no "$units/probe.service" 2>&1) || said="$said (failed)"
     [ -z "$said" ] && echo accepted || printf 'refused: %s\n' "$said"
 }
 # The three lines of the comment: the second, with this test's directory of units.

@@ -41,6 +41,30 @@ offers nft multihomectl recipe --format n
 offers nft multihomectl recipe --format = n
 offers nft multihomectl recipe --format =
 offers quic multihomectl ask --payload = q
+offers routing multihomectl recipe --verify r
+
+# Units that have a file, a template, and what runs without a file.
+systemd=$(mktemp -d) || exit 1
+trap 'rm -rf "$systemd"' EXIT
+cat >"$systemd/systemctl" <<'SYSTEMCTL'
+#!/bin/sh
+case $1 in
+list-unit-files) printf '%s\n' 'filed.service enabled enabled' 'mold@.service static -' ;;
+list-units) printf '%s\n' 'filed.service loaded active running A server' 'mold@one.service loaded active running Another' ;;
+esac
+SYSTEMCTL
+chmod +x "$systemd/systemctl"
+PATH=$systemd:$PATH
+for call in enable disable 'check --unit'; do
+    # shellcheck disable=SC2086 # words of a command line
+    offers filed.service multihomectl $call f
+    # shellcheck disable=SC2086
+    offers mold@one.service multihomectl $call m
+    [[ " ${COMPREPLY[*]} " != *'mold@.service'* ]] || {
+        echo "FAIL: $call: a template is offered"
+        failures=$((failures + 1))
+    }
+done
 
 # zsh_offers WORD LINE: among what zsh offers when the tabulator is pressed behind LINE is WORD.
 zsh_offers() {
@@ -67,6 +91,8 @@ if command -v zsh >/dev/null; then
     zsh_offers nft 'multihomectl recipe --format='
     zsh_offers quic 'multihomectl ask --payload '
     zsh_offers nobody 'multihomectl check --user '
+    zsh_offers mold@one.service 'multihomectl enable mold@'
+    zsh_offers mold@one.service 'multihomectl check --unit mold@'
     zsh_offers --same-interface 'multihome -v --'
     zsh_offers -n 'multihome -'
 else

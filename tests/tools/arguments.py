@@ -43,6 +43,7 @@ REFUSED = [[], ["nonsense"], ["doctor", "nonsense"], ["doctor", "--netns"], ["do
            ["doctor", "--netns", ""], ["stats", ""], ["peers", ""], ["peers", "--peer", ""], ["check", "--unit", ""],
            ["check", "--user", "", "true"], ["check", "--library", "", "true"], ["attach", ""], ["detach", "--cgroup", ""],
            ["run", "--ports", "", "--dry-run", "--", "true"], ["ask", "127.0.0.1", "--payload", ""],
+           ["doctor", "--quiet="],
            ["recipe", "routing", "--format", "x"], ["run"], ["run", "--"], ["run", "--peers", "1", "--", "true"]]
 faults = 0
 
@@ -63,6 +64,37 @@ def run(arguments, status):
         print(f"FAIL: {arguments}: {problem}: {said[-300:]!r}", flush=True)
 
 
+# Refused, and why is said.
+SAID = [(["check", "--user=", "root", "true"], "--user: the value is empty"),
+        (["run", "--ports=", "--dry-run", "--", "true"], "--ports: the value is empty"),
+        (["run", "--peers", "64", "--timeouts=", "1,1", "--", "true"], "--timeouts: the value is empty"),
+        (["ask", "--port=", "53", "127.0.0.1"], "--port: the value is empty"),
+        (["ask", "--text", "a", "--tries=", "1", "127.0.0.1"], "--tries: the value is empty"),
+        (["stats", "--watch=", "1", "-n", "1"], "--watch: the value is empty"), (["stats", "--count=", "1"], "--count: the value is empty"),
+        (["peers", "--limit=", "1"], "--limit: the value is empty"),
+        (["recipe", "--format=", "nft", "routing"], "--format: the value is empty"),
+        (["stats", "--watch", "a.service"], "write --watch SECONDS TARGET"),
+        (["stats", "-w", "3601", "-n", "1"], "write --watch SECONDS TARGET"),
+        (["ask", "127.0.0.1", "--timeout", "nan", "--port", "9", "--text", "a"], "no number of seconds"),
+        (["ask", "0.0.0.0", "--port", "9", "--text", "a"], "0.0.0.0 is no address of one server"),
+        (["ask", "127.0.0.1", "224.0.0.1", "--port", "9", "--text", "a"], "224.0.0.1 is no address of one server"),
+        (["ask", "255.255.255.255", "--port", "9", "--text", "a"], "255.255.255.255 is no address of one server"),
+        (["ask", "ff02::1%lo", "--port", "9", "--text", "a"], "is no address of one server"),
+        (["ask", "::", "--port", "9", "--text", "a"], "is no address of one server"),
+        (["recipe", "routing", "--verify", "--json"], "excludes"),
+        (["stats", "--watch", "nan"], "no number of seconds"), (["stats", "-w=1"], "no number of seconds")]
+for call, text in SAID:
+    done = subprocess.run([TOOL, *call], stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
+    if done.returncode != 2 or text not in done.stderr.decode():
+        faults += 1
+        print(f"FAIL: {call}: exit status {done.returncode}, no {text!r} in {done.stderr!r}", flush=True)
+# What only looks so: a command's words, and the value of an option.
+for call, good in [(["run", "--dry-run", "--", "true", "--x="], {0, 125}), (["run", "--dry-run", "true", "--x="], {0, 125}),
+                   (["check", "--", "--x="], {127}), (["ask", "--text", "--x=", "192.0.2.1", "--port", "x"], {2})]:
+    done = subprocess.run([TOOL, *call], stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
+    if done.returncode not in good or b"--x: the value" in done.stderr:
+        faults += 1
+        print(f"FAIL: {call}: exit status {done.returncode}: {done.stderr!r}", flush=True)
 for call in REFUSED:
     run(call, {2})
 choice = random.Random(12)  # the same on every run
@@ -101,8 +133,18 @@ with tempfile.TemporaryDirectory() as directory:
             print(f"FAIL: enable as an ordinary user: exit status {denied.returncode}: {denied.stderr!r}", flush=True)
     except PermissionError:
         print("not tried: enable as an ordinary user, who may not run", TOOL)
+# Without /proc nobody knows which processes there are.
+if os.geteuid() == 0:
+    for call in [["stats"], ["peers"], ["doctor"]]:
+        blind = subprocess.run(["unshare", "--mount", "--net", "sh", "-c", 'mount -t tmpfs tmpfs /proc && exec "$@"', "sh", TOOL,
+                                *call], stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
+        if b"mount:" in blind.stderr or b"unshare:" in blind.stderr:
+            print("not tried: a place without /proc:", blind.stderr.decode())
+        elif blind.returncode != 2 or b"is /proc mounted?" not in blind.stderr:
+            faults += 1
+            print(f"FAIL: {call} without /proc: exit status {blind.returncode}: {blind.stdout + blind.stderr!r}", flush=True)
 if done.returncode != 2 or b"(masked)" not in done.stderr:
     faults += 1
     print(f"FAIL: with stdin and stdout closed: exit status {done.returncode}: {done.stderr!r}", flush=True)
-print(f"{len(REFUSED) + 12 * len(SUBCOMMANDS)} calls, {faults} faults")
+print(f"{len(SAID) + len(REFUSED) + 12 * len(SUBCOMMANDS)} calls, {faults} faults")
 sys.exit(1 if faults else 0)

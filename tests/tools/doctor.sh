@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# Twelve servers on a host with two addresses. doctor names each rightly, what it prints mends each that is wrong, and the
+# Thirteen servers on a host with two addresses. doctor names each rightly, what it prints mends each that is wrong, and the
 # client agrees before and after.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=../lab/lab.sh
@@ -9,7 +9,7 @@ set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-need dnsmasq nsenter setcap setpriv unshare
+need dnsmasq ip nsenter setcap setpriv unshare
 need_shim
 lab_topology_a
 
@@ -20,7 +20,7 @@ cp "$MULTIHOME_LIBRARY" "$LAB_DIR/libmultihome.so"
 chmod 755 "$LAB_DIR"/*
 setcap cap_net_bind_service=ep "$LAB_DIR/capable" || skip "no file capabilities on the file system of $LAB_DIR"
 
-say "Twelve servers"
+say "Thirteen servers"
 start_server -p 5301 bound "${LAB_ECHO[@]}" --port 5301 --bind 192.0.2.3
 start_server -p 5302 right dnsmasq --keep-in-foreground --conf-file=/dev/null --port=5302 --no-resolv --no-hosts \
     --user=root --pid-file=
@@ -48,10 +48,20 @@ if ctypes.CDLL(None).syscall(425, 1, ctypes.create_string_buffer(120)) < 0:
 while True:
     data, peer = server.recvfrom(65535)
     server.sendto(data, peer)' "$LAB_DIR"
+# As Qt's: it asks for packet information, and does not answer by it.
+asking='
+import socket, sys
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.setsockopt(socket.IPPROTO_IP, 8, 1)
+server.bind(("0.0.0.0", int(sys.argv[1])))
+while True:
+    data, peer = server.recvfrom(65535)
+    server.sendto(data, peer)'
+start_server -p 5312 asking "$LAB_PYTHON" -c "$asking" 5312
 
 LAB_PORT=5304 expect_right 192.0.2.3
 [ "$(LAB_PORT=5302 ask 192.0.2.3 --dns example.org)" = 192.0.2.3 ] || fail "dnsmasq does not answer rightly"
-for port in 5303 5305 5306 5307 5308 5309 5310 5311; do LAB_PORT=$port expect_bare_wrong 192.0.2.3; done
+for port in 5303 5305 5306 5307 5308 5309 5310 5311 5312; do LAB_PORT=$port expect_bare_wrong 192.0.2.3; done
 
 look() {
     status=0
@@ -61,7 +71,12 @@ look -j
 [ "$status" -eq 1 ] || fail "doctor: exit status $status with wrong servers"
 "$LAB_PYTHON" "$TOOLS_HERE/schema.py" doctor "$TOOLS_MANUAL" <"$LAB_DIR/doctor.log" || fail "doctor's JSON is not what the manual states"
 expect_verdict 5301 'ok bound to 192.0.2.3'
-expect_verdict 5302 'ok asks for packet information itself'
+for port in 5302 5312; do
+    [ "$(field "$port" certain)" = False ] || fail "$port: doctor is certain of what it cannot see"
+    expect_verdict "$port" 'ok asks for packet information: right if it answers by it'
+    [[ $(field "$port" notes) == *'To find out: multihomectl ask'* ]] || fail "$port: the notes are '$(field "$port" notes)'"
+done
+[ "$(field 5304 certain)" = True ] || fail "5304: doctor is not certain of the library"
 expect_verdict 5303 'wrong at 192.0.2.3'
 expect_verdict 5304 'ok multihome [0-9.]+'
 expect_verdict 5305 'wrong .*preloading failed'
@@ -84,12 +99,34 @@ ring_note='it has an io_uring, .*: multihomectl ask'
 
 say "The table says the same"
 look
-grep -q "^Note on 5304 (echo): $note" "$LAB_DIR/doctor.log" || [ -z "$note" ] || fail "no note on 5304 below the table"
+grep -q '^Note on 5302 (dnsmasq), 5312 (python3[^)]*): .*multihomectl ask' "$LAB_DIR/doctor.log" ||
+    fail "no note on the servers that ask for packet information"
+# Each note once, with all servers that it is on.
+if [ -n "$note" ]; then
+    grep -q "^Note on 5304 (echo), .*5340 (python3[^)]*).*: $note" "$LAB_DIR/doctor.log" || fail "no note on 5304 below the table"
+    [ "$(grep -cF "$note" "$LAB_DIR/doctor.log")" -eq 1 ] || fail "a note for each server: $(grep Note "$LAB_DIR/doctor.log")"
+fi
 grep -q '^5303 .*WRONG  at 192.0.2.3' "$LAB_DIR/doctor.log" || fail "the table has no line for 5303"
-grep -q '^8 of 12 servers answer from the wrong address' "$LAB_DIR/doctor.log" || fail "the table does not count the servers"
+grep -q '^8 of 13 servers answer from the wrong address' "$LAB_DIR/doctor.log" || fail "the table does not count the servers"
 if grep -q "$(printf '\033')" "$LAB_DIR/doctor.log"; then fail "colours in a file"; fi
 look -q
 [ ! -s "$LAB_DIR/doctor.log" ] || fail "doctor -q speaks"
+look -j
+
+say "One that asks for packet information is not called right, nor wrong"
+# shellcheck disable=SC2016 # for the inner shell
+unshare --net --kill-child --fork sh -c '
+    ip link set lo up && ip link add eth0 type veth peer name up0 && ip link set up0 up &&
+        ip link set eth0 up && ip address add 192.0.2.2/24 dev eth0 && ip address add 192.0.2.3/24 dev eth0 &&
+        ip route add default via 192.0.2.1 || exit 1
+    "$1" -c "$2" 5312 &
+    tries=0
+    until grep -q ":14C0 " /proc/net/udp; do
+        [ $((tries += 1)) -lt 200 ] || exit 1
+        sleep 0.05
+    done
+    "$3" doctor' sh "$LAB_PYTHON" "$asking" "$TOOLS_CTL" >"$LAB_DIR/doctor.log" 2>&1 || fail "doctor: $(cat "$LAB_DIR/doctor.log")"
+grep -qx 'No server is known to answer from the wrong address.' "$LAB_DIR/doctor.log" || fail "$(cat "$LAB_DIR/doctor.log")"
 look -j
 
 say "What it prints mends each"

@@ -86,6 +86,57 @@ is_in hidden || complain "the library is not in hidden.service"
 
 expect 0 'added to /etc/apparmor.d/local/opt.profiled: /opt/libmultihome.so mr,' "$ctl" enable --now profiled
 
+# One that may hear by an io_uring what the library does not see: enable does not say that it works.
+if [ -x /usr/bin/python3 ]; then
+    cat >/opt/ring.py <<'PYTHON'
+import ctypes, socket
+if ctypes.CDLL(None).syscall(425, 1, ctypes.create_string_buffer(120)) < 0:
+    open("/run/no_ring", "w")
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.bind(("0.0.0.0", 5409))
+server.recvfrom(65535)
+PYTHON
+    printf '[Unit]\nDefaultDependencies=no\n[Service]\nExecStart=/usr/bin/python3 /opt/ring.py\n' >"$units/ring.service"
+    systemctl daemon-reload
+    expect 0 'ring.service: restarted; ' "$ctl" enable --now ring
+    if [ ! -e /run/no_ring ]; then
+        grep -q 'multihome is in it, and has taken over sockets' /run/said || complain "no word of the io_uring"
+        expect 0 'ring.service: it has an io_uring, .*: multihomectl ask' "$ctl" enable --now ring
+        expect 0 'note: .*it has an io_uring' "$ctl" check --pid "$(systemctl show --property=MainPID --value ring)"
+    fi
+    expect 0 'removed' "$ctl" disable ring
+    systemctl stop ring
+    rm "$units/ring.service"
+    systemctl daemon-reload
+fi
+
+# systemd holds the socket of a service that it starts for it: judged is the service.
+if [ -x /usr/bin/python3 ]; then
+    cat >/opt/handed.py <<'PYTHON'
+import socket
+server = socket.fromfd(3, socket.AF_INET, socket.SOCK_DGRAM)
+while True:
+    data, peer = server.recvfrom(65535)
+    server.sendto(data, peer)
+PYTHON
+    printf '[Unit]\nDefaultDependencies=no\n[Socket]\nListenDatagram=0.0.0.0:5410\n' >"$units/handed.socket"
+    printf '[Unit]\nDefaultDependencies=no\n[Service]\nExecStart=/usr/bin/python3 /opt/handed.py\n' >"$units/handed.service"
+    systemctl daemon-reload
+    systemctl start handed.socket handed.service
+    expect 1 '^5410 +python3[^ ]* +[0-9]+ +handed.service +WRONG' "$ctl" doctor
+    expect 0 'restarted; multihome' "$ctl" enable --now handed
+    for ((tries = 0; tries < 200; tries++)); do
+        echo >/dev/udp/192.0.2.3/5410 # it takes the socket over when it first uses it
+        ! "$ctl" doctor | grep -qE '^5410 .* ok +multihome' || break
+        sleep 0.05
+    done
+    expect 0 '^5410 +python3[^ ]* +[0-9]+ +handed.service +ok +multihome' "$ctl" doctor
+    expect 0 'removed' "$ctl" disable --now handed
+    systemctl stop handed.service handed.socket
+    rm "$units"/handed.*
+    systemctl daemon-reload
+fi
+
 # Where the loader finds it by $LIB, it is named so: programs of musl's that the service starts live on. One name for both.
 if [ -d /opt/package ]; then
     # shellcheck disable=SC2016 # for the loader
@@ -128,6 +179,33 @@ if [ -d /opt/package ]; then
     systemctl stop helper
 fi
 
+# systemd's list for services permits all that the library calls: no line mends what is right, and a server that is
+# preloaded by hand lives.
+printf '[Unit]\nDefaultDependencies=no\n[Service]\nSystemCallFilter=@system-service\nExecStart=/opt/echo 5412\n' \
+    >"$units/listed.service"
+systemctl daemon-reload
+expect 0 'LD_PRELOAD=/opt/libmultihome.so"$' "$ctl" enable --dry-run listed
+! grep -q '^SystemCallFilter=' /run/said || complain "@system-service lacks a call that the library makes"
+mkdir "$units/listed.service.d"
+printf '[Service]\nEnvironment=LD_PRELOAD=/opt/libmultihome.so\n' >"$units/listed.service.d/a.conf"
+systemctl daemon-reload
+systemctl start listed
+await 5412
+echo >/dev/udp/192.0.2.3/5412
+for ((tries = 0; tries < 100; tries++)); do
+    ! "$ctl" stats :5412 2>/dev/null | grep -qE '^[0-9]+ +listed.service +5412 +1 ' || break
+    sleep 0.05
+done
+expect 0 '^[0-9]+ +listed.service +5412 +1 ' "$ctl" stats :5412
+systemctl stop listed
+rm -r "$units"/listed.*
+systemctl daemon-reload
+
+# What systemd has for all services, a unit's own assignment replaces.
+systemctl set-environment LD_PRELOAD=libm.so.6
+expect 0 'LD_PRELOAD=libm.so.6:/opt/libmultihome.so"$' "$ctl" enable --dry-run overridden
+systemctl unset-environment LD_PRELOAD
+
 # An alias is the unit that it stands for, and a user that systemd makes up is nobody yet.
 ln -s plain.service "$units/alias.service"
 systemctl daemon-reload
@@ -155,7 +233,7 @@ expect 1 'attach static.service' "$ctl" enable --now static
 expect 125 'statically linked' "$ctl" check --unit static
 expect 1 'file capabilities' "$ctl" enable --now capable
 mkdir "$units/overridden.service.d"
-echo 'LD_PRELOAD=libm.so.6' >/run/variables
+printf 'A=1\n LD_PRELOAD = libm.so.6\n' >/run/variables
 while IFS='|' read -r setting said; do
     printf '[Service]\n%s\n' "$setting" >"$units/overridden.service.d/zzz.conf"
     systemctl daemon-reload
@@ -164,6 +242,7 @@ done <<'SETTINGS'
 Environment=LD_PRELOAD=libm.so.6|a later drop-in sets LD_PRELOAD again
 UnsetEnvironment=LD_PRELOAD|UnsetEnvironment= takes LD_PRELOAD away
 EnvironmentFile=/run/variables|the environment file /run/variables sets LD_PRELOAD
+EnvironmentFile=-/run/vari*|the environment file /run/variables sets LD_PRELOAD
 SETTINGS
 # What hides the library is mended by a line of the drop-in.
 while read -r setting; do
@@ -174,8 +253,25 @@ done <<'SETTINGS'
 RootDirectory=/mnt
 InaccessiblePaths=/opt
 SETTINGS
+# With a root directory of its own, the program is another file; where that cannot be seen, it is said.
+mkdir -p /run/tree/opt
+cp /opt/static /run/tree/opt/echo
+printf '[Service]\nRootDirectory=/run/tree\n' >"$units/overridden.service.d/zzz.conf"
+systemctl daemon-reload
+expect 125 'statically linked' "$ctl" check --unit overridden
+expect 1 'statically linked' "$ctl" enable --dry-run overridden
+printf '[Service]\nRootDirectory=/mnt\n' >"$units/overridden.service.d/zzz.conf"
+systemctl daemon-reload
+expect 0 'note: .* was not looked at' "$ctl" check --unit overridden
 rm -r "$units/overridden.service.d"
 systemctl daemon-reload
+# A path with what separates the fields that systemctl shows.
+mkdir '/opt/a ; b'
+cp /opt/echo '/opt/a ; b/echo'
+printf '[Unit]\nDefaultDependencies=no\n[Service]\nExecStart="/opt/a ; b/echo" 5411\n' >"$units/field.service"
+systemctl daemon-reload
+expect 0 'LD_PRELOAD reaches' "$ctl" check --unit field
+rm "$units/field.service"
 systemctl start broken || complain "broken.service does not start"
 expect 1 'it does not start with the library, so the drop-in was taken back and the service restarted' \
     "$ctl" enable --now broken

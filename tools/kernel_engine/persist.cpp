@@ -3,6 +3,8 @@
 
 #include <fmt/core.h>
 
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 
@@ -54,18 +56,21 @@ std::string persistent_file(const Target& target, const std::string& systemd_dir
 
 std::string make_persistent(const Target& target, const std::string& systemd_directory,
                             const std::string& options) {
-    const std::string file = persistent_file(target, systemd_directory);
+    std::string file = persistent_file(target, systemd_directory);
     std::error_code error;
     const std::string tool = fs::read_symlink("/proc/self/exe", error).string();
     if (error || tool.find_first_of(" %$\"'\\") != std::string::npos)
         throw Impossible(
             fmt::format("a unit cannot name this program's path '{}': install it elsewhere", tool));
     fs::create_directories(fs::path(file).parent_path(), error);
+    if (error)
+        throw Impossible(fmt::format("cannot write {}: {}", file, error.message()));
     std::ofstream stream{file};
     stream << fmt::format(fmt::runtime(target.all ? host_unit : drop_in), tool, options);
     stream.close();
     if (!stream)
-        throw Impossible(fmt::format("cannot write {}: are you root?", file));
+        // NOLINTNEXTLINE(concurrency-mt-unsafe): this program has one thread
+        throw Impossible(fmt::format("cannot write {}: {}", file, std::strerror(errno)));
     return file;
 }
 
