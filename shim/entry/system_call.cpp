@@ -163,8 +163,10 @@ long syscall_with_arguments(long number, long a, long b, long c, long d, long e,
         return counter_set(static_cast<unsigned long>(b), pass_on);
     if (number == SYS_prctl && a == PR_SET_SECCOMP)
         return filtered(b == SECCOMP_MODE_STRICT, as<const void*>(c), false, pass_on);
-    if (number == SYS_seccomp && (a == SECCOMP_SET_MODE_STRICT || a == SECCOMP_SET_MODE_FILTER))
-        return filtered(a == SECCOMP_SET_MODE_STRICT, as<const void*>(c),
+    // libseccomp learns whether there is this call by asking for strict mode with a flag. The kernel refuses.
+    const bool strict = a == SECCOMP_SET_MODE_STRICT && static_cast<unsigned>(b) == 0 && c == 0;
+    if (number == SYS_seccomp && (strict || a == SECCOMP_SET_MODE_FILTER))
+        return filtered(strict, as<const void*>(c),
                         (static_cast<unsigned long>(b) & SECCOMP_FILTER_FLAG_NEW_LISTENER) != 0, pass_on);
     return pass_on();
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Point 4: the ways to come by a system-call filter: in a vfork child, for all threads, with a listener, a
-// bad one.
+// bad one, and the question whether there are any.
 #include "tests/transparency/filters.hpp"
 
 #include <atomic>
@@ -99,6 +99,19 @@ void listener() {
     serve(server);
 }
 
+// So libseccomp asks whether the kernel has this system call. Strict mode takes no flags: the kernel refuses.
+void asked_for() {
+    const int server = bound("0.0.0.0");
+    echo(server);
+    must(syscall(SYS_seccomp, SECCOMP_SET_MODE_STRICT, 1, nullptr) == -1 && errno == EINVAL,
+         "strict mode with a flag");
+    int argument = 0;
+    must(syscall(SYS_seccomp, SECCOMP_SET_MODE_STRICT, 0, &argument) == -1 && errno == EINVAL,
+         "strict mode with an argument");
+    for (int time = 0; time < 3; ++time)
+        echo(server);
+}
+
 } // namespace
 
 int main(int, char** arguments) {
@@ -108,5 +121,6 @@ int main(int, char** arguments) {
                       {"filter_in_vfork_child_without_getpid", [] { filter_in_vfork_child(SYS_getpid); }},
                       {"refused_for_all_threads", refused_for_all_threads},
                       {"without_end", without_end},
-                      {"listener", listener}});
+                      {"listener", listener},
+                      {"asked_for", asked_for}});
 }
