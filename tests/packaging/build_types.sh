@@ -12,6 +12,8 @@ case $("$(sed -n 's/^CMAKE_CXX_COMPILER:[A-Z]*=//p' "$built/CMakeCache.txt")" --
 *clang*) built_by=clang++ ;;
 *) built_by=g++ ;;
 esac
+# What BUILD itself is, has been tried by whoever built it.
+type_built=$(sed -n 's/^CMAKE_BUILD_TYPE:[A-Z]*=//p' "$built/CMakeCache.txt")
 failures=0
 tried=0
 complain() {
@@ -41,6 +43,7 @@ for compiler in g++ clang++; do
     }
     case $compiler in g++) c_compiler=gcc ;; *) c_compiler=clang ;; esac
     for type in Release RelWithDebInfo Debug MinSizeRel; do
+        [ "$compiler $type" != "$built_by $type_built" ] || continue
         directory=$work/$compiler-$type
         # Many files as one, or this would take four times as long.
         configure "$directory" "$compiler" -DCMAKE_BUILD_TYPE="$type" -DMULTIHOME_TOOLS=OFF -DMULTIHOME_TESTS=OFF \
