@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "shim/base/control.hpp"
 
+#include "shim/base/user_memory.hpp"
+
 #include <algorithm>
 #include <cstring>
 
@@ -107,7 +109,7 @@ Arrival read(const void* buffer, size_t length, Choice choice) {
 }
 
 size_t copy_visible(const void* source, size_t source_length, unsigned hide, void* target, size_t target_room,
-                    int& flags, size_t target_writable) {
+                    int& flags) {
     auto* out = static_cast<unsigned char*>(target);
     size_t room = target != nullptr ? target_room : 0;
     for_each(source, source_length, [&](const Message& message) {
@@ -121,7 +123,7 @@ size_t copy_visible(const void* source, size_t source_length, unsigned hide, voi
         header.length = std::min(header.length, room);
         const size_t written = std::min(header.length, message.present);
         // The kernel leaves out what it cannot write, and says nothing.
-        if (static_cast<size_t>(out - static_cast<unsigned char*>(target)) + written > target_writable)
+        if (!user_memory::can_write(out, written))
             return;
         const size_t space = std::min(CMSG_ALIGN(header.length), room);
         // memmove, because the two buffers may be one. Messages only ever move towards the start.
@@ -131,13 +133,6 @@ size_t copy_visible(const void* source, size_t source_length, unsigned hide, voi
         room -= space;
     });
     return target != nullptr ? static_cast<size_t>(out - static_cast<unsigned char*>(target)) : 0;
-}
-
-bool has_visible(const void* source, size_t source_length, unsigned hide) {
-    bool found = false;
-    for_each(source, source_length,
-             [&](const Message& message) { found = found || (kind_of(message.header) & hide) == 0; });
-    return found;
 }
 
 std::optional<size_t> end_without_source(const void* buffer, size_t length) {
@@ -168,13 +163,7 @@ bool is_ipv4_source(const void* message) {
 Local read_source(const void* buffer, size_t length) {
     Local last;
     for_each(buffer, length, [&](const Message& message) {
-        constexpr Choice choice{.with_interface = true};
-        in_pktinfo info;
-        in6_pktinfo info6;
-        if (message.read(ipv4, info))
-            last = local_from(info, choice);
-        else if (message.read(ipv6, info6))
-            last = local_from(info6, choice);
+        last = read(message.start, message.present, {.with_interface = true}).local;
     });
     return last;
 }

@@ -59,15 +59,11 @@ Arrival read(const void* buffer, size_t length, Choice choice);
 //   - `hide`: the kinds that the program has not asked for.
 //   - `target`, `target_room`: the program's buffer and its length. May be null, may be `source` itself.
 //   - `flags`: the message's flags. Sets MSG_CTRUNC if a message did not fit.
-//   - `target_writable`: how many bytes of the buffer can be written.
 //
 // Returns the msg_controllen that the kernel would have reported. Cuts and pads messages as put_cmsg() in the
 // kernel's net/core/scm.c does.
 size_t copy_visible(const void* source, size_t source_length, unsigned hide, void* target, size_t target_room,
-                    int& flags, size_t target_writable = SIZE_MAX);
-
-// True where copy_visible() would write to the program's buffer.
-bool has_visible(const void* source, size_t source_length, unsigned hide);
+                    int& flags);
 
 // Returns where a source may be appended to the program's own control messages: the aligned end of the last
 // one. They take `length` readable bytes of any alignment. Empty where they choose the source (a message with

@@ -22,7 +22,7 @@ namespace {
 [[gnu::noinline]] ssize_t finish_unusual(const Call& call) {
     const Socket socket{call.word};
     if ((call.flags & MSG_ERRQUEUE) != 0) {
-        finish_error(socket, call.ours, call.theirs, call.name_length);
+        tell(socket, call.ours, call.theirs, call.name_length);
         return call.received;
     }
     const bool is_peek = (call.flags & MSG_PEEK) != 0;
