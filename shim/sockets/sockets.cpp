@@ -9,7 +9,6 @@
 #include "shim/sockets/options.hpp"
 #include "shim/sockets/process.hpp"
 #include "shim/sockets/socket_calls.hpp"
-#include "shim/sockets/taking_over.hpp"
 
 #include <atomic>
 #include <netinet/in.h>
