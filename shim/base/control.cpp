@@ -4,7 +4,6 @@
 #include "shim/base/user_memory.hpp"
 
 #include <algorithm>
-#include <cstring>
 
 namespace multihome::control {
 
@@ -108,16 +107,18 @@ Arrival read(const void* buffer, size_t length, Choice choice) {
     return arrival;
 }
 
-size_t copy_visible(const void* source, size_t source_length, unsigned hide, void* target, size_t target_room,
-                    int& flags) {
-    auto* out = static_cast<unsigned char*>(target);
-    size_t room = target != nullptr ? target_room : 0;
-    for_each(source, source_length, [&](const Message& message) {
+void copy_visible(const msghdr& ours, unsigned hide, msghdr& theirs) {
+    auto* const start = static_cast<unsigned char*>(theirs.msg_control);
+    unsigned char* out = start;
+    size_t room = start != nullptr ? theirs.msg_controllen : 0;
+    // In our buffer, messages may have been cut. What counts is the program's own buffer.
+    theirs.msg_flags = ours.msg_flags;
+    for_each(ours.msg_control, ours.msg_controllen, [&](const Message& message) {
         if ((kind_of(message.header) & hide) != 0)
             return;
         Header header = message.header;
         if (room < header.length)
-            flags |= MSG_CTRUNC;
+            theirs.msg_flags |= MSG_CTRUNC;
         if (room < sizeof header)
             return;
         header.length = std::min(header.length, room);
@@ -132,7 +133,7 @@ size_t copy_visible(const void* source, size_t source_length, unsigned hide, voi
         out += space;
         room -= space;
     });
-    return target != nullptr ? static_cast<size_t>(out - static_cast<unsigned char*>(target)) : 0;
+    theirs.msg_controllen = static_cast<size_t>(out - start);
 }
 
 std::optional<size_t> end_without_source(const void* buffer, size_t length) {

@@ -18,14 +18,8 @@ unsigned hidden_kinds(Socket socket) {
 
 void tell(Socket socket, const msghdr& ours, msghdr* theirs, socklen_t* name_length) {
     *name_length = ours.msg_namelen;
-    if (theirs == nullptr)
-        return;
-    int flags = ours.msg_flags;
-    // In our buffer, messages may have been cut. What counts is the program's own buffer.
-    theirs->msg_controllen =
-        control::copy_visible(ours.msg_control, ours.msg_controllen, hidden_kinds(socket),
-                              theirs->msg_control, theirs->msg_controllen, flags);
-    theirs->msg_flags = flags;
+    if (theirs != nullptr)
+        control::copy_visible(ours, hidden_kinds(socket), *theirs);
 }
 
 bool hear_unusual(peers::Turn& turn, Socket socket, int fd, const msghdr& ours, msghdr* theirs,

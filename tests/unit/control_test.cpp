@@ -140,8 +140,8 @@ TEST_CASE("a message that reaches into memory which cannot be written is left ou
         CAPTURE(writable);
         int flags = 0;
         const size_t length =
-            control::copy_visible(source.data(), source.length(), control::none,
-                                  pages.at(0, test::Pages::size - writable), source.length(), flags);
+            test::copy_visible(source.data(), source.length(), control::none,
+                               pages.at(0, test::Pages::size - writable), source.length(), flags);
         size_t expected = 0;
         for (const size_t end : {CMSG_LEN(sizeof(int)), CMSG_SPACE(sizeof(int)) + CMSG_LEN(sizeof(int))})
             if (writable >= end)
