@@ -3,7 +3,6 @@
 // The exported functions for the life of a descriptor and for its options. See entry.hpp.
 #include "shim/entry/entry.hpp"
 
-#include "shim/base/libc.hpp"
 #include "shim/packets/connect.hpp"
 #include "shim/sockets/options.hpp"
 

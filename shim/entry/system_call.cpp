@@ -5,14 +5,12 @@
 #include "shim/entry/entry.hpp"
 
 #include "shim/base/cancellation.hpp"
-#include "shim/base/libc.hpp"
 #include "shim/base/log.hpp"
 #include "shim/base/next_definitions.hpp"
 #include "shim/base/permissions.hpp"
 #include "shim/sockets/process.hpp"
 #include "shim/sockets/system_call_filter.hpp"
 
-#include <fcntl.h>
 #include <linux/seccomp.h>
 #include <optional>
 #include <sys/prctl.h>

@@ -1,13 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "shim/packets/receive.hpp"
 
-#include "shim/base/control.hpp"
-#include "shim/base/kernel_constants.hpp"
-#include "shim/base/libc.hpp"
 #include "shim/base/scratch.hpp"
-#include "shim/base/user_memory.hpp"
 #include "shim/packets/received.hpp"
-#include "shim/peers/peers.hpp"
 #include "shim/peers/usual.hpp"
 
 #include <cerrno>

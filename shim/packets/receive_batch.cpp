@@ -3,14 +3,9 @@
 // recvmmsg(): the way of receive.cpp, for several messages at once.
 #include "shim/packets/receive.hpp"
 
-#include "shim/base/control.hpp"
-#include "shim/base/kernel_constants.hpp"
-#include "shim/base/libc.hpp"
 #include "shim/base/permissions.hpp"
 #include "shim/base/scratch.hpp"
-#include "shim/base/user_memory.hpp"
 #include "shim/packets/received.hpp"
-#include "shim/peers/peers.hpp"
 #include "shim/peers/usual.hpp"
 #include "shim/sockets/socket_calls.hpp"
 

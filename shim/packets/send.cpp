@@ -1,14 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "shim/packets/send.hpp"
 
-#include "shim/base/control.hpp"
 #include "shim/base/kernel_constants.hpp"
-#include "shim/base/libc.hpp"
 #include "shim/base/scratch.hpp"
-#include "shim/base/user_memory.hpp"
 #include "shim/packets/answer.hpp"
 #include "shim/packets/probe.hpp"
-#include "shim/peers/peers.hpp"
 
 #include <cerrno>
 
