@@ -20,33 +20,26 @@ struct Address {
     friend bool operator==(const Address&, const Address&) = default;
 
     // ::ffff:0:0/96 in the second word: the prefix in its first four bytes, the address in the last four.
-    static constexpr bool little_endian = std::endian::native == std::endian::little;
-    static constexpr uint64_t mapped_prefix = little_endian ? 0xffff0000U : uint64_t{0x0000ffff} << 32;
-    static constexpr unsigned address_shift = little_endian ? 32 : 0;
+    static_assert(std::endian::native == std::endian::little);
+    static constexpr uint64_t mapped_prefix = 0xffff0000;
 
     static constexpr Address from_ipv4(in_addr address) {
-        return {0, mapped_prefix | uint64_t{address.s_addr} << address_shift};
+        return {0, mapped_prefix | uint64_t{address.s_addr} << 32};
     }
 
     static Address from_ipv6(const in6_addr& address) { return std::bit_cast<Address>(address); }
 
-    in_addr ipv4() const { return {static_cast<in_addr_t>(second >> address_shift)}; }
+    in_addr ipv4() const { return {static_cast<in_addr_t>(second >> 32)}; }
 
     in6_addr ipv6() const { return std::bit_cast<in6_addr>(*this); }
 
-    bool is_ipv4() const {
-        return first == 0 && (second & ~(uint64_t{0xffffffff} << address_shift)) == mapped_prefix;
-    }
+    bool is_ipv4() const { return first == 0 && (second & 0xffffffff) == mapped_prefix; }
 
     // That of either family. ::ffff:0.0.0.0 is that of an AF_INET6 socket that takes IPv4 only.
     bool is_wildcard() const { return is_ipv4() ? ipv4().s_addr == htonl(INADDR_ANY) : *this == Address{}; }
 
     // fe80::/10
-    bool is_link_local() const {
-        constexpr uint64_t prefix = little_endian ? 0x80fe : uint64_t{0xfe80} << 48;
-        constexpr uint64_t mask = little_endian ? 0xc0ff : uint64_t{0xffc0} << 48;
-        return (first & mask) == prefix;
-    }
+    bool is_link_local() const { return (first & 0xc0ff) == 0x80fe; }
 
     // 127/8. Each of its addresses is this host's.
     bool is_ipv4_loopback() const { return is_ipv4() && ntohl(ipv4().s_addr) >> 24 == IN_LOOPBACKNET; }
@@ -98,7 +91,7 @@ inline Peer ipv4_peer(uint64_t first_bytes) {
 // The conversation of that peer with a port of ours. From the high end: its address, its port, the local
 // port.
 inline uint64_t ipv4_conversation(uint64_t first_bytes, in_port_t local_port) {
-    static_assert(Address::little_endian && offsetof(sockaddr_in, sin_port) == 2 &&
+    static_assert(offsetof(sockaddr_in, sin_port) == 2 &&
                   offsetof(sockaddr_in, sin_addr) == 4); // the local port replaces the family
     return (first_bytes & ~uint64_t{0xffff}) | local_port;
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "shim/base/control.hpp"
 
+#include "shim/base/user_memory.hpp"
+
 #include <algorithm>
-#include <cstring>
 
 namespace multihome::control {
 
@@ -106,22 +107,24 @@ Arrival read(const void* buffer, size_t length, Choice choice) {
     return arrival;
 }
 
-size_t copy_visible(const void* source, size_t source_length, unsigned hide, void* target, size_t target_room,
-                    int& flags, size_t target_writable) {
-    auto* out = static_cast<unsigned char*>(target);
-    size_t room = target != nullptr ? target_room : 0;
-    for_each(source, source_length, [&](const Message& message) {
+void copy_visible(const msghdr& ours, unsigned hide, msghdr& theirs) {
+    auto* const start = static_cast<unsigned char*>(theirs.msg_control);
+    unsigned char* out = start;
+    size_t room = start != nullptr ? theirs.msg_controllen : 0;
+    // In our buffer, messages may have been cut. What counts is the program's own buffer.
+    theirs.msg_flags = ours.msg_flags;
+    for_each(ours.msg_control, ours.msg_controllen, [&](const Message& message) {
         if ((kind_of(message.header) & hide) != 0)
             return;
         Header header = message.header;
         if (room < header.length)
-            flags |= MSG_CTRUNC;
+            theirs.msg_flags |= MSG_CTRUNC;
         if (room < sizeof header)
             return;
         header.length = std::min(header.length, room);
         const size_t written = std::min(header.length, message.present);
         // The kernel leaves out what it cannot write, and says nothing.
-        if (static_cast<size_t>(out - static_cast<unsigned char*>(target)) + written > target_writable)
+        if (!user_memory::can_write(out, written))
             return;
         const size_t space = std::min(CMSG_ALIGN(header.length), room);
         // memmove, because the two buffers may be one. Messages only ever move towards the start.
@@ -130,14 +133,7 @@ size_t copy_visible(const void* source, size_t source_length, unsigned hide, voi
         out += space;
         room -= space;
     });
-    return target != nullptr ? static_cast<size_t>(out - static_cast<unsigned char*>(target)) : 0;
-}
-
-bool has_visible(const void* source, size_t source_length, unsigned hide) {
-    bool found = false;
-    for_each(source, source_length,
-             [&](const Message& message) { found = found || (kind_of(message.header) & hide) == 0; });
-    return found;
+    theirs.msg_controllen = static_cast<size_t>(out - start);
 }
 
 std::optional<size_t> end_without_source(const void* buffer, size_t length) {
@@ -168,13 +164,7 @@ bool is_ipv4_source(const void* message) {
 Local read_source(const void* buffer, size_t length) {
     Local last;
     for_each(buffer, length, [&](const Message& message) {
-        constexpr Choice choice{.with_interface = true};
-        in_pktinfo info;
-        in6_pktinfo info6;
-        if (message.read(ipv4, info))
-            last = local_from(info, choice);
-        else if (message.read(ipv6, info6))
-            last = local_from(info6, choice);
+        last = read(message.start, message.present, {.with_interface = true}).local;
     });
     return last;
 }

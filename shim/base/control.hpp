@@ -7,7 +7,6 @@
 #include "shim/base/address.hpp"
 
 #include <cstddef>
-#include <cstdint>
 #include <cstring>
 #include <netinet/in.h>
 #include <optional>
@@ -53,21 +52,11 @@ static_assert(sizeof(Header) == sizeof(cmsghdr) && sizeof(Header) == CMSG_LEN(0)
 // Reads packet information in `length` bytes that the kernel has written to `buffer` (aligned as a cmsghdr).
 Arrival read(const void* buffer, size_t length, Choice choice);
 
-// Copies what the kernel has written for the program, without what it has not asked for.
-//
-//   - `source`, `source_length`: all messages, ours among them, as the kernel wrote them (aligned).
-//   - `hide`: the kinds that the program has not asked for.
-//   - `target`, `target_room`: the program's buffer and its length. May be null, may be `source` itself.
-//   - `flags`: the message's flags. Sets MSG_CTRUNC if a message did not fit.
-//   - `target_writable`: how many bytes of the buffer can be written.
-//
-// Returns the msg_controllen that the kernel would have reported. Cuts and pads messages as put_cmsg() in the
-// kernel's net/core/scm.c does.
-size_t copy_visible(const void* source, size_t source_length, unsigned hide, void* target, size_t target_room,
-                    int& flags, size_t target_writable = SIZE_MAX);
-
-// True where copy_visible() would write to the program's buffer.
-bool has_visible(const void* source, size_t source_length, unsigned hide);
+// Copies the control messages of `ours`, as the kernel wrote them (aligned), to the program's message,
+// without the kinds to `hide`. Then `theirs` has the length and the flags that the kernel would have
+// reported. Cuts and pads messages as put_cmsg() in the kernel's net/core/scm.c does. Both may have one
+// buffer.
+void copy_visible(const msghdr& ours, unsigned hide, msghdr& theirs);
 
 // Returns where a source may be appended to the program's own control messages: the aligned end of the last
 // one. They take `length` readable bytes of any alignment. Empty where they choose the source (a message with

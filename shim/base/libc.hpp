@@ -34,22 +34,16 @@ long checked_syscall(long number, Arguments... arguments) {
     return result;
 }
 
-// Returns the definition of `name` that comes after ours, or `raw` where there is none. When called from
-// inside itself (see Next), returns `raw` and sets `final` to false. Leaves errno alone.
-void* find_next(const char* name, void* raw, bool& final);
+// Returns the definition of `name` that comes after ours. Leaves errno alone.
+void* find_next(const char* name);
 
 // A function's next definition. It is resolved on first use, so that it works before any constructor has run.
-//
-// dlsym() may call an allocator. A preloaded one may make interposed calls of its own while it starts. Such
-// nested calls go to `raw`, which makes the system call directly. So do the functions that this libc does not
-// have.
-//
 // After the first, each call is one jump through a pointer.
-template <typename Definition, typename Signature>
+template <typename Name, typename Signature>
 class Next;
 
-template <typename Definition, typename Result, typename... Arguments>
-class Next<Definition, Result(Arguments...)> {
+template <typename Name, typename Result, typename... Arguments>
+class Next<Name, Result(Arguments...)> {
 public:
     using Function = Result(Arguments...);
 
@@ -73,10 +67,8 @@ public:
     Function* get() const { return function != resolve_and_call ? function : resolve(); }
 
     Function* resolve() const {
-        bool final = true;
-        auto* found = reinterpret_cast<Function*>(find_next(Definition::name, Definition::raw(), final));
-        if (final)
-            __atomic_store_n(&function, found, __ATOMIC_RELAXED);
+        auto* found = reinterpret_cast<Function*>(find_next(Name::text));
+        __atomic_store_n(&function, found, __ATOMIC_RELAXED);
         return found;
     }
 
@@ -99,11 +91,10 @@ struct Time64 {
 
 #define MULTIHOME_UNPACK(...) __VA_ARGS__
 #define MULTIHOME_NEXT(function, ...)                                                                        \
-    struct function##_definition {                                                                           \
-        static constexpr const char* name = #function;                                                       \
-        static void* raw();                                                                                  \
+    struct function##_name {                                                                                 \
+        static constexpr const char* text = #function;                                                       \
     };                                                                                                       \
-    inline constexpr Next<function##_definition, __VA_ARGS__> function{};
+    inline constexpr Next<function##_name, __VA_ARGS__> function{};
 #define MULTIHOME_SYMBOL(result, name, arguments) MULTIHOME_NEXT(name, result arguments)
 #define MULTIHOME_VARIADIC(result, name, fixed, rest)                                                        \
     MULTIHOME_NEXT(name, result(MULTIHOME_UNPACK fixed, MULTIHOME_UNPACK rest))

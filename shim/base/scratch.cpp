@@ -57,8 +57,6 @@ void* area_of_thread(size_t size) {
 } // namespace
 
 void* Scratch::take(size_t wanted) {
-    if (area_ != nullptr)
-        return nullptr;
     of_thread_ = wanted <= size && !thread_area.in_use;
     if (!of_thread_) {
         size_ = wanted;

@@ -26,7 +26,7 @@ public:
     Scratch(const Scratch&) = delete;
     Scratch& operator=(const Scratch&) = delete;
 
-    // Returns `wanted` bytes, aligned for any type; null where there is no memory, and the second time.
+    // Returns `wanted` bytes, aligned for any type; null where there is no memory. To be called once.
     void* take(size_t wanted);
 
 private:

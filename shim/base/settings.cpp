@@ -8,7 +8,6 @@
 #include <charconv>
 #include <climits>
 #include <concepts>
-#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <iterator>

@@ -3,7 +3,6 @@
 // The exported functions for the life of a descriptor and for its options. See entry.hpp.
 #include "shim/entry/entry.hpp"
 
-#include "shim/base/libc.hpp"
 #include "shim/packets/connect.hpp"
 #include "shim/sockets/options.hpp"
 
@@ -29,9 +28,7 @@ static_assert(static_cast<uint64_t>(Socket::Kind::other) == 1);
 }
 
 [[gnu::noinline]] int note_copy(int fd, int copy) {
-    const bool is_noted = is_nothing_to_forget(copy) && sockets::is_direct(fd) &&
-                          sockets::load_direct(fd).word() == sockets::load_direct(copy).word();
-    if (copy >= 0 && !is_noted)
+    if (copy >= 0)
         sockets::duplicated(fd, copy);
     return copy;
 }

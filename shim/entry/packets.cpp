@@ -3,7 +3,6 @@
 // The exported functions of the packet path, and what the loader calls. See entry.hpp.
 #include "shim/entry/entry.hpp"
 
-#include "shim/base/libc.hpp"
 #include "shim/base/log.hpp"
 #include "shim/base/settings.hpp"
 #include "shim/base/user_memory.hpp"

@@ -5,14 +5,12 @@
 #include "shim/entry/entry.hpp"
 
 #include "shim/base/cancellation.hpp"
-#include "shim/base/libc.hpp"
 #include "shim/base/log.hpp"
 #include "shim/base/next_definitions.hpp"
 #include "shim/base/permissions.hpp"
 #include "shim/sockets/process.hpp"
 #include "shim/sockets/system_call_filter.hpp"
 
-#include <fcntl.h>
 #include <linux/seccomp.h>
 #include <optional>
 #include <sys/prctl.h>
@@ -26,12 +24,13 @@ using namespace multihome; // NOLINT(google-build-using-namespace): this file is
 namespace {
 
 // Makes a call that installs a system-call filter: `program`, as the program hands it to the kernel.
-// `strict`: it installs one that leaves nothing but read() and write(). `gives_descriptor`: where it succeeds
-// it returns a descriptor, and not 0. Else a positive result is a failure: seccomp(2) returns the number of a
-// thread that cannot take a filter for all threads.
+// `gives_descriptor`: where it succeeds it returns a descriptor, and not 0. Else a positive result is a
+// failure: seccomp(2) returns the number of a thread that cannot take a filter for all threads.
+//
+// (The strict mode is not our business: it leaves a program only calls that we do not interpose.)
 template <typename Call>
-[[gnu::cold]] auto filtered(bool strict, const void* program, bool gives_descriptor, Call call) {
-    const Activity forbidden = strict ? Activity::all : system_call_filter::judge(program);
+[[gnu::cold]] auto filtered(const void* program, bool gives_descriptor, Call call) {
+    const Activity forbidden = system_call_filter::judge(program);
     // A vfork child runs in its parent's memory, and its filter is not its parent's. Where the filter does
     // not let us find out which of them runs, both go on without us.
     if (process::is_vfork_child() && !overlap(forbidden, Activity::naming_process))
@@ -56,15 +55,6 @@ template <typename Call>
         system_call_filter::enforce(forbidden);
     else if (forbids_now(Activity::packets) || forbids_now(Activity::new_sockets))
         log::write(LogLevel::warn, FMT_COMPILE("the kernel has refused that filter: multihome goes on"));
-    return result;
-}
-
-// prctl(PR_SET_TSC): the vdso reads the exact clock by the processor's counter, which then ends the program.
-template <typename Call>
-[[gnu::cold]] auto counter_set(unsigned long how, Call call) {
-    const auto result = call();
-    if (result == 0 && how == PR_TSC_SIGSEGV)
-        permissions::forbid(Activity::exact_time);
     return result;
 }
 
@@ -111,11 +101,13 @@ EXPORT int pidfd_getfd(int pidfd, int fd, unsigned int flags) noexcept {
 int prctl_with_arguments(int option, unsigned long b, unsigned long c, unsigned long d,
                          unsigned long e) noexcept {
     const auto pass_on = [&] { return libc::prctl(option, b, c, d, e); };
-    if (option == PR_SET_TSC)
-        return counter_set(b, pass_on);
-    if (option != PR_SET_SECCOMP)
-        return pass_on();
-    return filtered(b == SECCOMP_MODE_STRICT, reinterpret_cast<const void*>(c), false, pass_on); // NOLINT
+    if (option == PR_SET_SECCOMP && b == SECCOMP_MODE_FILTER)
+        return filtered(as<const void*>(static_cast<long>(c)), false, pass_on);
+    const int result = pass_on();
+    // The vdso reads the exact clock by the processor's counter, which from now on ends the program.
+    if (option == PR_SET_TSC && b == PR_TSC_SIGSEGV && result == 0)
+        permissions::forbid(Activity::exact_time);
+    return result;
 }
 
 // libuv before 1.45 calls recvmmsg() and sendmmsg() like this, and so do others.
@@ -149,6 +141,7 @@ long syscall_with_arguments(long number, long a, long b, long c, long d, long e,
         MULTIHOME_CASE(sendmsg);
         MULTIHOME_CASE(sendmmsg);
         MULTIHOME_CASE_TO(fcntl, fcntl, fcntl_with_argument);
+        MULTIHOME_CASE_TO(prctl, prctl, prctl_with_arguments);
 #if __SIZEOF_POINTER__ == 4
         MULTIHOME_CASE_TO(fcntl64, fcntl64, fcntl64_with_argument);
         MULTIHOME_CASE_TO(recvmmsg_time64, __recvmmsg64, __recvmmsg64);
@@ -159,14 +152,8 @@ long syscall_with_arguments(long number, long a, long b, long c, long d, long e,
         break;
     }
     const auto pass_on = [=] { return libc::syscall(number, a, b, c, d, e, f); };
-    if (number == SYS_prctl && a == PR_SET_TSC)
-        return counter_set(static_cast<unsigned long>(b), pass_on);
-    if (number == SYS_prctl && a == PR_SET_SECCOMP)
-        return filtered(b == SECCOMP_MODE_STRICT, as<const void*>(c), false, pass_on);
-    // libseccomp learns whether there is this call by asking for strict mode with a flag. The kernel refuses.
-    const bool strict = a == SECCOMP_SET_MODE_STRICT && static_cast<unsigned>(b) == 0 && c == 0;
-    if (number == SYS_seccomp && (strict || a == SECCOMP_SET_MODE_FILTER))
-        return filtered(strict, as<const void*>(c),
+    if (number == SYS_seccomp && a == SECCOMP_SET_MODE_FILTER)
+        return filtered(as<const void*>(c),
                         (static_cast<unsigned long>(b) & SECCOMP_FILTER_FLAG_NEW_LISTENER) != 0, pass_on);
     return pass_on();
 }

@@ -4,7 +4,6 @@
 #include "shim/base/libc.hpp"
 #include "shim/base/permissions.hpp"
 #include "shim/base/scratch.hpp"
-#include "shim/packets/dissolve.hpp"
 #include "shim/sockets/socket_calls.hpp"
 #include "shim/sockets/sockets.hpp"
 

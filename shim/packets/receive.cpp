@@ -1,13 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "shim/packets/receive.hpp"
 
-#include "shim/base/control.hpp"
-#include "shim/base/kernel_constants.hpp"
-#include "shim/base/libc.hpp"
 #include "shim/base/scratch.hpp"
-#include "shim/base/user_memory.hpp"
 #include "shim/packets/received.hpp"
-#include "shim/peers/peers.hpp"
 #include "shim/peers/usual.hpp"
 
 #include <cerrno>
@@ -22,7 +17,7 @@ namespace {
 [[gnu::noinline]] ssize_t finish_unusual(const Call& call) {
     const Socket socket{call.word};
     if ((call.flags & MSG_ERRQUEUE) != 0) {
-        finish_error(socket, call.ours, call.theirs, call.name_length);
+        tell(socket, call.ours, call.theirs, call.name_length);
         return call.received;
     }
     const bool is_peek = (call.flags & MSG_PEEK) != 0;

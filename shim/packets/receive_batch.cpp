@@ -3,14 +3,9 @@
 // recvmmsg(): the way of receive.cpp, for several messages at once.
 #include "shim/packets/receive.hpp"
 
-#include "shim/base/control.hpp"
-#include "shim/base/kernel_constants.hpp"
-#include "shim/base/libc.hpp"
 #include "shim/base/permissions.hpp"
 #include "shim/base/scratch.hpp"
-#include "shim/base/user_memory.hpp"
 #include "shim/packets/received.hpp"
-#include "shim/peers/peers.hpp"
 #include "shim/peers/usual.hpp"
 #include "shim/sockets/socket_calls.hpp"
 
@@ -96,7 +91,7 @@ size_t space_for(const mmsghdr* messages, unsigned count) {
         for (unsigned index = 0; index < received; ++index) {
             messages[index].msg_len = ours[index].msg_len;
             msghdr& theirs = messages[index].msg_hdr;
-            detail::finish_error(socket, ours[index].msg_hdr, &theirs, &theirs.msg_namelen);
+            detail::tell(socket, ours[index].msg_hdr, &theirs, &theirs.msg_namelen);
         }
         return;
     }
@@ -127,6 +122,15 @@ size_t space_for(const mmsghdr* messages, unsigned count) {
         turn.end_peek();
 }
 
+// Returns how many of these messages can be written, up to the first that cannot. Of a message that reaches
+// into another page, both have to be there.
+unsigned writable_messages(mmsghdr* messages, unsigned count) {
+    unsigned writable = 0;
+    while (writable < count && user_memory::can_write(messages + writable, sizeof *messages))
+        ++writable;
+    return writable;
+}
+
 // Makes `message` one that the kernel cannot reach. It stops there, and where it has received others, it
 // keeps the error for the socket's next call (do_recvmmsg() in its net/socket.c).
 void make_unreachable(mmsghdr& message) {
@@ -143,8 +147,7 @@ void make_unreachable(mmsghdr& message) {
     bool is_cut = false;
     if (wanted != 0 && !user_memory::can_write(messages, wanted * sizeof *messages)) {
         // The kernel fills those that it can reach.
-        wanted = static_cast<unsigned>(detail::writable_bytes(messages, wanted * sizeof *messages) /
-                                       sizeof *messages);
+        wanted = writable_messages(messages, wanted);
         is_cut = true;
     }
     struct Small {

@@ -34,9 +34,6 @@ inline size_t control_length(const msghdr& message) {
     return CMSG_ALIGN(theirs + control_room);
 }
 
-// Returns how many of the `length` bytes at `memory` can be written, up to the first that cannot.
-size_t writable_bytes(void* memory, size_t length);
-
 // The arguments of the following. `ours`: the message as the kernel wrote it. `theirs`: the program's
 // message; null for recvfrom(), which takes no control messages. `name_length`: where the program says how
 // long its room for the peer's address is, and reads how long the address is.
@@ -50,13 +47,13 @@ size_t writable_bytes(void* memory, size_t length);
     }
 }
 
+// Tells the program what came, whatever control messages that brought. This is all that is done for what
+// comes out of the error queue (MSG_ERRQUEUE), which is no datagram of a peer's.
+[[gnu::noinline]] void tell(Socket socket, const msghdr& ours, msghdr* theirs, socklen_t* name_length);
+
 // Hears a datagram of any form, and tells the program what came. True: the caller counts it as a request.
 [[gnu::noinline]] bool hear_unusual(peers::Turn& turn, Socket socket, int fd, const msghdr& ours,
                                     msghdr* theirs, socklen_t* name_length);
-
-// Tells the program what came out of the error queue (MSG_ERRQUEUE). Nothing is heard: it is no datagram of a
-// peer's.
-[[gnu::cold]] void finish_error(Socket socket, const msghdr& ours, msghdr* theirs, socklen_t* name_length);
 
 // Notes that a receive call failed, for the reason that errno gives.
 void note_failure(Socket socket, int flags);

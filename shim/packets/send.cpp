@@ -1,14 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "shim/packets/send.hpp"
 
-#include "shim/base/control.hpp"
 #include "shim/base/kernel_constants.hpp"
-#include "shim/base/libc.hpp"
 #include "shim/base/scratch.hpp"
-#include "shim/base/user_memory.hpp"
 #include "shim/packets/answer.hpp"
 #include "shim/packets/probe.hpp"
-#include "shim/peers/peers.hpp"
 
 #include <cerrno>
 
@@ -40,39 +36,24 @@ namespace {
     return -1;
 }
 
-// The message was sent once more as the program made it, which returned `sent`. Where that succeeded, the
-// reason was the source and not the way to the peer, unless the first call `was_filtered` (is_filtered()).
-[[gnu::cold]] ssize_t finish_as_made(int fd, const msghdr& ours, int errno_before, ssize_t sent,
-                                     bool was_filtered) {
-    if (sent < 0)
-        return fail_as_made(fd, ours);
-    if (!was_filtered)
-        detail::note_refusal(fd, ours);
-    errno = errno_before;
-    return sent;
-}
-
-// Sends our message once more, if its source is allowed now and was not before. -1 where that changes
-// nothing.
-ssize_t send_if_allowed_now(int fd, const msghdr& ours, int flags, int errno_before) {
-    if (!probe::allows_now(fd, ours))
-        return -1;
-    const ssize_t sent = libc::sendmsg(fd, &ours, flags);
-    if (sent >= 0)
-        errno = errno_before;
-    return sent;
-}
-
 // A call with a source of ours failed. `send_as_made` makes the call as the program made it.
 template <typename Call, typename AsMade>
 ssize_t fail_with_source(const Call& call, AsMade send_as_made) {
-    if (const ssize_t sent = send_if_allowed_now(call.fd, call.ours, call.flags, call.errno_before);
-        sent >= 0)
-        return sent;
-    const bool filtered = detail::is_filtered();
-    return filtered || probe::fails_after(call.fd, call.ours)
-               ? finish_as_made(call.fd, call.ours, call.errno_before, send_as_made(), filtered)
-               : fail_as_made(call.fd, call.ours);
+    ssize_t sent = -1;
+    if (probe::allows_now(call.fd, call.ours))
+        sent = libc::sendmsg(call.fd, &call.ours, call.flags);
+    if (sent < 0) {
+        const bool filtered = detail::is_filtered();
+        if (filtered || probe::fails_after(call.fd, call.ours))
+            sent = send_as_made();
+        if (sent < 0)
+            return fail_as_made(call.fd, call.ours);
+        // The reason was the source, then, and not the way to the peer.
+        if (!filtered)
+            detail::note_refusal(call.fd, call.ours);
+    }
+    errno = call.errno_before;
+    return sent;
 }
 
 } // namespace
@@ -152,18 +133,14 @@ struct MessageCall {
         return libc::sendmsg(fd, theirs, flags);
     int errno_before = 0;
     const Source source = find_source_alone(fd, theirs->msg_name, theirs->msg_namelen, room, errno_before);
-    if (!source) {
-        const ssize_t sent = libc::sendmsg(fd, theirs, flags);
-        return sent >= 0 ? sent : fail_as_made(fd, *theirs);
-    }
     msghdr ours = *theirs;
-    if (detail::add_source(ours, source, control)) [[likely]] {
+    if (source && detail::add_source(ours, source, control)) [[likely]] {
         MessageCall call;
         begin(call, fd, theirs, flags);
         return detail::send(call, fd, flags, {ours.msg_control, ours.msg_controllen}, errno_before);
     }
     const ssize_t sent = libc::sendmsg(fd, theirs, flags);
-    return sent >= 0 ? sent : fail_as_made(fd, ours);
+    return sent >= 0 ? sent : fail_as_made(fd, *theirs);
 }
 
 } // namespace

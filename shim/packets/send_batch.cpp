@@ -3,14 +3,10 @@
 // sendmmsg(): the way of send.cpp, for several messages at once.
 #include "shim/packets/send.hpp"
 
-#include "shim/base/control.hpp"
 #include "shim/base/kernel_constants.hpp"
-#include "shim/base/libc.hpp"
 #include "shim/base/scratch.hpp"
-#include "shim/base/user_memory.hpp"
 #include "shim/packets/answer.hpp"
 #include "shim/packets/probe.hpp"
-#include "shim/peers/peers.hpp"
 
 #include <algorithm>
 #include <cerrno>

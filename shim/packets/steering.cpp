@@ -5,7 +5,6 @@
 #include "shim/base/control.hpp"
 #include "shim/base/libc.hpp"
 #include "shim/base/log.hpp"
-#include "shim/packets/dissolve.hpp"
 #include "shim/packets/multicast_interface.hpp"
 #include "shim/packets/probe.hpp"
 #include "shim/packets/route_memory.hpp"
@@ -54,8 +53,6 @@ struct Attempt {
         return !probe::fails(fd, message);
     }
 
-    void dissolve() const { multihome::dissolve(fd, socket); }
-
     // Since Linux 6.13 the kernel finds a connected socket by both its ends (udp_lib_hash4() in its
     // net/ipv4/udp.c). It notes them when connect() sets the local address, which here had another peer: then
     // it looks through all sockets of this address and port for each datagram. It notes them anew when the
@@ -103,7 +100,7 @@ struct Attempt {
             }
             if (!touched)
                 break;
-            dissolve();
+            dissolve(fd, socket);
         }
         return false;
     }
@@ -116,7 +113,7 @@ struct Attempt {
             // peer and address are gone.
             if (socket.multicast_interface() == Socket::multicast_too_great || is_at_local() || !is_usable())
                 return false;
-            dissolve();
+            dissolve(fd, socket);
             return steer();
         }
         // What the routing table chooses for other sockets, it need not choose for one with routes of its
@@ -138,7 +135,7 @@ struct Attempt {
         if (!is_usable())
             return true;
         route.note_another();
-        dissolve();
+        dissolve(fd, socket);
         return steer();
     }
 };

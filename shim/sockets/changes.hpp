@@ -4,9 +4,13 @@
 // of the socket is true of each. For this room alone.
 #pragma once
 
+#include "shim/base/address.hpp"
 #include "shim/base/permissions.hpp"
 #include "shim/sockets/descriptor_words.hpp"
 #include "shim/sockets/socket_calls.hpp"
+
+#include <cstdint>
+#include <optional>
 
 namespace multihome::sockets {
 
@@ -41,6 +45,13 @@ void change_all(int fd, Change change) {
 
 // Stores `socket` for every descriptor of the socket behind `fd`, also where nothing was known yet.
 void store_for_all(int fd, Socket socket);
+
+// Takes over a bound socket that is not set up yet, if it can be ours. Returns what it is now. `own`: where
+// the kernel says that it is bound. `found`: it comes from elsewhere, with options that we have not seen.
+Socket take_over_bound(int fd, Socket socket, const std::optional<Peer>& own, bool found);
+
+// Returns the bits that a socket's word has because of its own address, which the kernel has told.
+uint64_t address_bits(Socket socket, const Address& own);
 
 // The word of what is none of our business.
 inline Socket other_socket(int domain) {

@@ -11,7 +11,6 @@
 #include "shim/sockets/sockets.hpp"
 
 #include <cstring>
-#include <netinet/in.h>
 #include <optional>
 
 namespace multihome::options {

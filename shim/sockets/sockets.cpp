@@ -9,7 +9,6 @@
 #include "shim/sockets/options.hpp"
 #include "shim/sockets/process.hpp"
 #include "shim/sockets/socket_calls.hpp"
-#include "shim/sockets/taking_over.hpp"
 
 #include <atomic>
 #include <netinet/in.h>
@@ -113,9 +112,10 @@ void disconnected(int fd, Socket seen) {
 }
 
 void duplicated(int fd, int copy) {
-    if (fd == copy || must_not_change())
-        return;
     Socket socket = load(fd);
+    const bool is_nothing_known = socket.word() == 0 && load(copy).word() == 0;
+    if (fd == copy || is_nothing_known || must_not_change())
+        return;
     if (!socket.is(Kind::other) || socket.has(Socket::left_alone) || socket.has(Socket::sticky_source)) {
         socket = socket.with_bits(0, Socket::has_copies);
         store(fd, socket);

@@ -208,8 +208,8 @@ std::optional<uint32_t> calculate(unsigned operation, uint32_t a, uint32_t opera
            : operation == BPF_OR  ? a | operand
            : operation == BPF_AND ? a & operand
            : operation == BPF_XOR ? a ^ operand
-           : operation == BPF_LSH ? (operand < 32 ? a << operand : 0)
-           : operation == BPF_RSH ? (operand < 32 ? a >> operand : 0)
+           : operation == BPF_LSH ? a << (operand & 31)
+           : operation == BPF_RSH ? a >> (operand & 31)
                                   : 0U - a; // BPF_NEG
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-#include "shim/sockets/taking_over.hpp"
-
+//
+// How a socket becomes ours.
 #include "shim/base/kernel_constants.hpp"
 #include "shim/base/libc.hpp"
 #include "shim/base/log.hpp"

@@ -2,7 +2,7 @@
 """A server that connects its socket to the peer that it has just heard."""
 import socket
 
-from common import disconnect, expect, family, free_port, hears, ip, local, run, skip, source
+from common import V4, disconnect, expect, family, free_port, hears, ip, local, run, skip, source
 from interfaces import chosen_address
 
 
@@ -91,6 +91,19 @@ def unknown_peer(name):
     expect("unknown after known, the peer", server.getpeername()[1], other.getsockname()[1])
 
 
+def as_routed():
+    """Peers that asked where the routing table answers from, after one that did not: nothing is steered."""
+    server = free_port(V4)
+    for asked in V4.second, V4.route, V4.route:
+        client, peer = V4.meet(server, asked)
+        server.connect(peer)
+        expect("the peer", server.getpeername(), peer)
+        V4.expect_local(server, asked)
+        server.send(b"answer")
+        V4.expect_answer(client, asked)
+        disconnect(server)
+
+
 def interface_down():
     """The kernel takes in what is sent to an IPv4 address whose interface is down, and answers from it."""
     f = family("v4_secondary")
@@ -137,5 +150,5 @@ def marked():
         expect("local address", local(server), f.second, bare)
 
 
-run({"first": first, "again": again, "unknown_peer": unknown_peer, "interface_down": interface_down,
-     "bound_to_device": bound_to_device, "marked": marked})
+run({"first": first, "again": again, "unknown_peer": unknown_peer, "as_routed": as_routed,
+     "interface_down": interface_down, "bound_to_device": bound_to_device, "marked": marked})

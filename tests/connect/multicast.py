@@ -65,6 +65,12 @@ def great_index():
     server.send(b"answer")
     f.expect_answer(other, f.second)
 
+    fresh = f.server()
+    fresh.setsockopt(socket.IPPROTO_IP, IP_MULTICAST_IF, struct.pack("=8xi", 70000))
+    _, peer = f.meet(fresh, f.second)
+    fresh.connect(peer)
+    expect("from the first connect() on, local address", local(fresh), f.route)
+
 
 def inherited(how):
     """A socket that comes from a program without the shim, which has chosen an interface by its index."""

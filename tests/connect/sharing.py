@@ -3,7 +3,7 @@
 import os
 import socket
 
-from common import V4, expect, in_child, local, run
+from common import V4, disconnect, expect, free_port, in_child, local, run
 
 
 def reuseport(how):
@@ -101,10 +101,15 @@ def forked():
     expect("the child's end", in_child(child), 0)
 
 
-def connected_by_child():
+def connected_by_child(before):
     """A child connects the socket that it inherited to one client, the parent then to another: it does not know that
-    the socket has an address, which connect() alone does not change."""
-    server = V4.server()
+    the socket has an address, which connect() alone does not change. `before`: fresh, or steered, where the parent
+    knows by then what the routing table chooses."""
+    server = free_port(V4)
+    if before == "steered":
+        _, peer = V4.meet(server, V4.second)
+        server.connect(peer)
+        disconnect(server)
     _, for_child = V4.meet(server, V4.first)
     client, for_parent = V4.meet(server, V4.second)
 

@@ -74,6 +74,45 @@ void times_of_sending(int server) {
     }
 }
 
+// A client that has gone, to which the program sends from an address of its own choice. The refusal, which a
+// call for many reads, names that address. It tells nothing of where the client has asked.
+void refused_by_client() {
+    own_namespace();
+    const int server = bound("0.0.0.0");
+    switch_on(server, IPPROTO_IP, IP_RECVERR);
+    Name name;
+    {
+        Client client;
+        name = name_of(client.fd());
+        client.ask(server);
+        say_answered(server, say_heard(server));
+        client.print_answer();
+    }
+    char data[] = "x";
+    iovec part{data, 1};
+    msghdr refused = header_for(name, part);
+    alignas(cmsghdr) unsigned char control[CMSG_SPACE(sizeof(in_pktinfo))]{};
+    refused.msg_control = control;
+    refused.msg_controllen = sizeof control;
+    in_pktinfo chosen{};
+    must(inet_pton(AF_INET, other_address, &chosen.ipi_spec_dst) == 1, "inet_pton");
+    cmsghdr* const header = CMSG_FIRSTHDR(&refused);
+    *header = {CMSG_LEN(sizeof chosen), IPPROTO_IP, IP_PKTINFO};
+    std::memcpy(CMSG_DATA(header), &chosen, sizeof chosen);
+    say("refused", sendmsg(server, &refused, 0));
+    wait_for_error(server);
+    Message message(160);
+    mmsghdr batch[2]{{message.header, 0}, {}};
+    say("recvmmsg", recvmmsg(server, batch, 2, MSG_ERRQUEUE, nullptr));
+    const int back = socket(AF_INET, SOCK_DGRAM, 0);
+    must(bind(back, name.get(), name.length) == 0, "bind");
+    say_answered(server, name);
+    must(readable(back), "nothing comes back");
+    Name from;
+    recvfrom(back, data, sizeof data, 0, from.get(), &from.length);
+    std::printf("answer asked=%s from=%s\n", asked_address, from.address().c_str());
+}
+
 // What an IPv6 socket is told, in place of a datagram, of one that it could not send (RFC 3542, 11.3).
 void path_mtu(int server) {
     switch_on(server, IPPROTO_IPV6, IPV6_RECVPATHMTU);
@@ -94,6 +133,10 @@ void path_mtu(int server) {
 
 int main(int, char** arguments) {
     const std::string_view topic = arguments[1];
+    if (topic == "refused_by_client") {
+        refused_by_client();
+        return 0;
+    }
     const bool six = topic.ends_with("6");
     if (six)
         own_namespace();

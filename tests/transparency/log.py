@@ -147,9 +147,9 @@ def network():
     check(other.recv(1000) == b"", "a client was told something through a UNIX socket")
 
 
-def refused(name, why):
+def refused(name, why, **options):
     """The log file `name` is refused: one line says so, and all of them are on standard error."""
-    lines = run("plain", variables={"MULTIHOME_LOG_FILE": str(name)})
+    lines = run("plain", variables={"MULTIHOME_LOG_FILE": str(name)}, **options)
     told = [line for line in lines if "cannot write to the log file" in line]
     check(len(told) == 1 and why in told[0] and str(name) in told[0], f"one line with '{why}' in {lines}")
     check(len(lines) > 2 and "standard error" in told[0], f"the lines themselves are missing in {lines}")
@@ -167,6 +167,21 @@ def no_link():
     check(not list((work / "directory").iterdir()), "a link on the way was followed")
 
 
+def followed_link():
+    """Who is not root may have a link: it leads nowhere that this user may not write to."""
+    global server, library
+    skip_unless_root()
+    user = {"user": 65534, "group": 65534, "extra_groups": []}
+    work.chmod(0o755)
+    server, library = shutil.copy(server, work / "server"), shutil.copy(library, work / "library.so")
+    (work / "directory").mkdir()
+    (work / "directory").chmod(0o777)
+    (work / "link").symlink_to("directory/log")
+    run("plain", variables={"MULTIHOME_LOG_FILE": str(work / "link")}, **user)
+    check("multihome[" in (work / "directory" / "log").read_text(), "nothing where the link leads")
+    refused(work / "log", "permission denied", **user)
+
+
 def no_file():
     os.mkfifo(work / "fifo")
     refused(work / "fifo", "regular file")
@@ -177,6 +192,12 @@ def no_file():
     refused(work, "regular file")
     refused("/dev/null", "regular file")
     refused(work / "missing" / "log", "no such directory")
+
+
+def long_name():
+    lines = run("plain", variables={"MULTIHOME_LOG_FILE": "/" + "x" * 5000})
+    check("longer than a file name can be" in lines[0], f"not told: {lines}")
+    check(len(lines) > 2, f"the lines themselves are missing in {lines}")
 
 
 def change_of_root():
@@ -279,7 +300,7 @@ def main():
     signal.alarm(120)
     topics = {function.__name__: function for function in (
         lines_in_order, no_reader, full_reader, blocked_signals, no_memory, file_size, terminal, network, no_link,
-        no_file, change_of_root, relative_name, replaced, journal, syslog, set_user_id)}
+        followed_link, no_file, long_name, change_of_root, relative_name, replaced, journal, syslog, set_user_id)}
     with tempfile.TemporaryDirectory() as directory:
         work = pathlib.Path(os.path.realpath(directory))
         topics[topic]()

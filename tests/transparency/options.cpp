@@ -268,6 +268,41 @@ void port_0() {
     echo(server, server, "fd00::2", "fd00::4");
 }
 
+// IP_PKTINFO as the kernel has it.
+void show_kernels(int fd) {
+    int value = -1;
+    socklen_t length = sizeof value;
+    auto* unseen_getsockopt = unseen<decltype(getsockopt)>("getsockopt");
+    must(unseen_getsockopt(fd, IPPROTO_IP, IP_PKTINFO, &value, &length) == 0, "IP_PKTINFO");
+    std::printf("packet information: %d\n", value);
+}
+
+// A bind() that leaves the port open: such a socket is a client.
+void no_port() {
+    const int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    switch_on(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT);
+    const Name any("0.0.0.0", 0);
+    must(bind(fd, any.get(), any.length) == 0, "bind");
+    show_kernels(fd);
+    Client other;
+    const Name to = name_of(other.fd());
+    say("sendto", sendto(fd, "question", 8, 0, to.get(), to.length));
+    std::printf("asked from %s\n", other.hear().c_str());
+    show_kernels(fd);
+}
+
+// Sockets on ports that MULTIHOME_PORTS leaves out: one that the kernel has chosen, one that is bound where
+// the shim does not see it.
+void another_port() {
+    const Name any("0.0.0.0", 0);
+    const int found = socket(AF_INET, SOCK_DGRAM, 0);
+    must(unseen<decltype(bind)>("bind")(found, any.get(), any.length) == 0, "bind");
+    for (const int server : {bound("0.0.0.0"), found}) {
+        echo(server);
+        show_kernels(server);
+    }
+}
+
 } // namespace
 
 int main(int, char** arguments) {
@@ -280,5 +315,7 @@ int main(int, char** arguments) {
                                     {"copies", copies},
                                     {"own_use", own_use},
                                     {"connected", connected},
+                                    {"no_port", no_port},
+                                    {"another_port", another_port},
                                     {"port_0", port_0}});
 }

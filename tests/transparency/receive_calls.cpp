@@ -76,8 +76,8 @@ void waiting(int server) {
     show_and_answer(server, client, asked_address, message);
 }
 
-// So much room for control messages that one call of the shim's takes two datagrams: the others take further
-// calls, which have to wait, or not to, as one call would.
+// So much room for control messages that what a thread keeps takes two datagrams: all of them take memory of
+// their own, and the call waits, or does not, as it would without.
 void in_parts(int server) {
     constexpr unsigned count = 5;
     constexpr size_t room = 250'000;

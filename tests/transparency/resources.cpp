@@ -72,6 +72,21 @@ void look_at_many(int server) {
     std::printf("heard %u\n", heard);
 }
 
+// As many datagrams as one of our calls takes where there is no memory. The next call must not wait for more.
+void wait_for_one(int server) {
+    constexpr unsigned count = 64;
+    static iovec part{};
+    mmsghdr messages[count]{};
+    for (mmsghdr& message : messages) {
+        message.msg_hdr.msg_iov = &part;
+        message.msg_hdr.msg_iovlen = 1;
+    }
+    Client client;
+    for (int number = 0; number < 8; ++number)
+        client.ask(server);
+    say("waits for one", recvmmsg(server, messages, count, MSG_WAITFORONE, nullptr));
+}
+
 // More local addresses than the list holds, each asked by a client of its own; answered at once, and once
 // more later.
 void many_addresses() {
@@ -204,6 +219,7 @@ int main(int, char** arguments) {
         echo(server);
         refuse_memory();
         look_at_many(server);
+        wait_for_one(server);
         echo(server);
     } else if (topic == "no_memory_for_high_numbers") {
         const int server = bound("0.0.0.0");

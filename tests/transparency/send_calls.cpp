@@ -3,6 +3,7 @@
 // Point 1, outgoing: batches that the kernel stops within, datagrams without a byte, and sources that are
 // local by a route alone.
 #include "tests/transparency/probe.hpp"
+#include "tests/transparency/unseen.hpp"
 
 #include <netinet/udp.h>
 #include <sys/time.h>
@@ -18,13 +19,12 @@ void namespace_with_local_route() {
         skip("ip(8) cannot add a route");
 }
 
-// Two clients are answered at once, the second one from an address of a local route, which the kernel takes
-// for a source only where the socket may be bound to any address.
-void any_ip_in_batch() {
-    namespace_with_local_route();
+// Two clients are answered at once, one of them from an address of a local route, which the kernel takes for
+// a source only where the socket may be bound to any address.
+void any_ip_in_batch(const char* first, const char* second) {
     const int server = bound("::");
-    for (int round = 0; round < 2; ++round) {
-        const char* asked[] = {"fd00::2", round == 0 ? "fd00:7::5" : "fd00:7::6"};
+    for (const char* last : {second, "fd00:7::6"}) {
+        const char* asked[] = {first, last};
         Client clients[] = {Client("fd00::4"), Client("fd00::4")};
         for (int number = 0; number < 2; ++number)
             clients[number].ask(server, asked[number]);
@@ -41,6 +41,25 @@ void any_ip_in_batch() {
         for (int number = 0; number < 2; ++number)
             clients[number].print_answer(asked[number]);
     }
+}
+
+// What the shim needs for such a source is on while the program switches it off, and off when the program
+// chooses the source itself.
+void any_ip_and_options() {
+    namespace_with_local_route();
+    constexpr int free_bind = 78; // IPV6_FREEBIND
+    const int server = bound("::");
+    echo(server, server, "fd00:7::5", "fd00::4");
+    switch_on(server, IPPROTO_IPV6, free_bind, 0);
+    echo(server, server, "fd00:7::6", "fd00::4");
+    in6_pktinfo chosen{};
+    must(inet_pton(AF_INET6, "fd00::3", &chosen.ipi6_addr) == 1, "inet_pton");
+    must(setsockopt(server, IPPROTO_IPV6, IPV6_PKTINFO, &chosen, sizeof chosen) == 0, "IPV6_PKTINFO");
+    int value = -1;
+    socklen_t length = sizeof value;
+    auto* unseen_getsockopt = unseen<decltype(getsockopt)>("getsockopt");
+    must(unseen_getsockopt(server, IPPROTO_IPV6, free_bind, &value, &length) == 0, "IPV6_FREEBIND");
+    std::printf("any source: %d\n", value);
 }
 
 // By sendto(), sendmsg(), or sendmmsg().
@@ -130,6 +149,13 @@ void stopped() {
 } // namespace
 
 int main(int, char** arguments) {
-    return run_topic(arguments[1],
-                     {{"any_ip_in_batch", any_ip_in_batch}, {"empty", empty}, {"stopped", stopped}});
+    return run_topic(arguments[1], {{"any_ip_in_batch",
+                                     [] {
+                                         namespace_with_local_route();
+                                         any_ip_in_batch("fd00::2", "fd00:7::5");
+                                         any_ip_in_batch("fd00:7::5", "fd00::2");
+                                     }},
+                                    {"any_ip_and_options", any_ip_and_options},
+                                    {"empty", empty},
+                                    {"stopped", stopped}});
 }

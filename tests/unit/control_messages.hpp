@@ -3,6 +3,8 @@
 // Control messages as the kernel writes them, for the tests of shim/control.
 #pragma once
 
+#include "shim/base/control.hpp"
+
 #include <algorithm>
 #include <array>
 #include <cstddef>
@@ -44,6 +46,21 @@ private:
     alignas(cmsghdr) std::array<unsigned char, capacity> bytes_;
     size_t length_;
 };
+
+// control::copy_visible() from `length` bytes into `room` bytes. Returns the length that the program sees.
+inline size_t copy_visible(const void* source, size_t length, unsigned hide, void* target, size_t room,
+                           int& flags) {
+    msghdr ours{};
+    ours.msg_control = const_cast<void*>(source);
+    ours.msg_controllen = length;
+    ours.msg_flags = flags;
+    msghdr theirs{};
+    theirs.msg_control = target;
+    theirs.msg_controllen = room;
+    control::copy_visible(ours, hide, theirs);
+    flags = theirs.msg_flags;
+    return theirs.msg_controllen;
+}
 
 inline in_pktinfo ipv4_info(in_addr_t spec_dst, in_addr_t addr, int interface_index) {
     in_pktinfo info{};
