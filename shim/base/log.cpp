@@ -13,6 +13,7 @@
 #include <linux/openat2.h>
 #include <poll.h>
 #include <spdlog/details/log_msg.h>
+#include <spdlog/sinks/sink.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -247,46 +248,55 @@ log_msg at_time_of(const log_msg& other, spdlog::level::level_enum level, std::s
     return {other.time, {}, other.logger_name, level, {text.data(), text.size()}};
 }
 
-// Writes a line to standard error, or else to syslog.
-void log_without_file(const log_msg& message) {
-    Line line;
-    const char* const barred = what_bars_standard_error();
-    if (barred == nullptr) {
-        const Settings::JournalStream& journal = settings::get().journal;
-        const bool is_journal =
-            journal.inode == standard_error.inode && journal.device == standard_error.device;
-        write_without_signal(STDERR_FILENO, standard_error.mode,
-                             is_journal ? line_for_journal(line, message) : line_for_file(line, message));
-    } else if (may(Activity::log_to_syslog)) {
-        static std::atomic<bool> told{false};
-        if (settings::get().log_file == nullptr && is_first(told)) {
-            char notice[longest_text];
-            const auto text = put_together(notice, FMT_COMPILE("{}: lines go to syslog instead"), barred);
-            send_to_syslog(line_for_syslog(line, at_time_of(message, spdlog::level::info, text)));
+// Takes lines as any sink of spdlog does. Nothing is held back, and each line has one form for each place.
+class Sink final : public spdlog::sinks::sink {
+public:
+    // Writes a line to the first place that takes it.
+    void log(const log_msg& message) override {
+        const char* const file = settings::get().log_file;
+        if (file != nullptr && may(Activity::log_to_file)) {
+            Line line;
+            const long result = append_to_file(file, line_for_file(line, message));
+            if (result >= 0)
+                return;
+            static std::atomic<bool> told{false};
+            if (is_first(told)) {
+                char notice[longest_text];
+                const auto text = put_together(
+                    notice, FMT_COMPILE("cannot write to the log file {} ({}): lines go to {} instead"), file,
+                    describe(result), what_bars_standard_error() == nullptr ? "standard error" : "syslog");
+                log_without_file(at_time_of(message, spdlog::level::err, text));
+            }
         }
-        send_to_syslog(line_for_syslog(line, message));
+        log_without_file(message);
     }
-}
 
-// Writes a line to the first place that takes it.
-void log(const log_msg& message) {
-    const char* const file = settings::get().log_file;
-    if (file != nullptr && may(Activity::log_to_file)) {
+    void flush() override {}
+    void set_pattern(const std::string&) override {}
+    void set_formatter(std::unique_ptr<spdlog::formatter>) override {}
+
+private:
+    // Writes a line to standard error, or else to syslog.
+    static void log_without_file(const log_msg& message) {
         Line line;
-        const long result = append_to_file(file, line_for_file(line, message));
-        if (result >= 0)
-            return;
-        static std::atomic<bool> told{false};
-        if (is_first(told)) {
-            char notice[longest_text];
-            const auto text = put_together(
-                notice, FMT_COMPILE("cannot write to the log file {} ({}): lines go to {} instead"), file,
-                describe(result), what_bars_standard_error() == nullptr ? "standard error" : "syslog");
-            log_without_file(at_time_of(message, spdlog::level::err, text));
+        const char* const barred = what_bars_standard_error();
+        if (barred == nullptr) {
+            const Settings::JournalStream& journal = settings::get().journal;
+            const bool is_journal =
+                journal.inode == standard_error.inode && journal.device == standard_error.device;
+            write_without_signal(STDERR_FILENO, standard_error.mode,
+                                 is_journal ? line_for_journal(line, message) : line_for_file(line, message));
+        } else if (may(Activity::log_to_syslog)) {
+            static std::atomic<bool> told{false};
+            if (settings::get().log_file == nullptr && is_first(told)) {
+                char notice[longest_text];
+                const auto text = put_together(notice, FMT_COMPILE("{}: lines go to syslog instead"), barred);
+                send_to_syslog(line_for_syslog(line, at_time_of(message, spdlog::level::info, text)));
+            }
+            send_to_syslog(line_for_syslog(line, message));
         }
     }
-    log_without_file(message);
-}
+};
 
 } // namespace
 
@@ -305,7 +315,9 @@ void remember_standard_error() {
 
 void write_line(LogLevel level, std::string_view text) {
     const libc::ErrnoGuard keep_errno;
-    log({now(), {}, "multihome", to_spdlog(level), {text.data(), text.size()}});
+    // Made for each line, so that no interrupted or forked thread leaves it half made.
+    Sink sink;
+    sink.log({now(), {}, "multihome", to_spdlog(level), {text.data(), text.size()}});
 }
 
 AddressText::AddressText(const Address& address) {
