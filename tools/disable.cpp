@@ -39,6 +39,7 @@ std::string former_profile(const std::string& name) {
 int disable(const DisableOptions& options) {
     const std::string name = true_unit_name(valid_unit_name(options.unit));
     const std::string path = drop_in_path(name);
+    require_own_drop_in(name);
     const bool exists = access(path.c_str(), F_OK) == 0;
     const bool speaks = !options.output.quiet && !options.output.json;
     if (options.output.json) {

@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <fmt/core.h>
 #include <fmt/format.h>
+#include <fstream>
 #include <system_error>
 
 #include "tools/library.hpp"
@@ -25,6 +26,8 @@ namespace {
 /// Systemd reads drop-ins in the order of their names, and the last LD_PRELOAD counts.
 constexpr const char* file_name = "zz-multihome.conf";
 constexpr const char* unit_directory = "/etc/systemd/system";
+/// How each of our drop-ins begins.
+constexpr const char* mark = "# Made by 'multihomectl enable ";
 
 [[noreturn]] void fail(const std::string& path) {
     // NOLINTNEXTLINE(concurrency-mt-unsafe): this program has one thread
@@ -51,6 +54,16 @@ std::string drop_in_path(const std::string& unit) {
     return fmt::format("{}/{}.d/{}", unit_directory, unit, file_name);
 }
 
+void require_own_drop_in(const std::string& unit) {
+    const std::string path = drop_in_path(unit);
+    std::ifstream file{path};
+    std::string first;
+    if (file.is_open() && (!std::getline(file, first) || !first.starts_with(mark)))
+        throw Impossible(fmt::format("{}: multihomectl did not write this file, and leaves it as it is: "
+                                     "give it another name",
+                                     path));
+}
+
 std::string merge_preload(const std::string& preload, const std::string& library, const std::string& name) {
     std::string merged;
     for (const std::string& other : preloaded_names(preload))
@@ -68,8 +81,7 @@ bool has_library(const std::string& preload, const std::string& library) {
 std::string drop_in_text(const std::string& unit, const std::string& preload,
                          const std::vector<std::string>& lines) {
     std::string text =
-        fmt::format("# Made by 'multihomectl enable {0}', and removed by 'multihomectl disable {0}'.\n"
-                    "[Service]\nEnvironment={1}\n",
+        fmt::format("{0}{1}', and removed by 'multihomectl disable {1}'.\n[Service]\nEnvironment={2}\n", mark,
                     unit, quoted("LD_PRELOAD=" + preload));
     for (const std::string& line : lines)
         text += line + "\n";

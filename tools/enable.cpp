@@ -119,6 +119,7 @@ EnablePlan make_plan(const EnableOptions& options, bool& is_possible) {
                 lines.push_back(line);
     }
     plan.path = drop_in_path(plan.unit.name);
+    require_own_drop_in(plan.unit.name);
     // In a tree of its own, the unit has another loader, which may have another place for $LIB.
     const std::string name = plan.unit.has_own_root() ? plan.library : preload_name(plan.library);
     plan.text = drop_in_text(plan.unit.name, merge_preload(plan.unit.preload(), plan.library, name), lines);

@@ -290,6 +290,17 @@ expect 2 'it is no library' "$ctl" enable --library /etc/passwd plain
 expect 2 'no such library' "$ctl" enable --library /nowhere plain
 [ "$(files)" = "$middle" ] || complain "a refused enable has left something"
 
+# A file that somebody else has written is neither overwritten nor removed.
+mkdir "$units/static.service.d"
+printf '# mine\n[Service]\nNice=1\n' >"$units/static.service.d/zz-multihome.conf"
+theirs=$(files)
+for command in 'enable' 'enable --dry-run' 'disable' 'disable --dry-run'; do
+    # shellcheck disable=SC2086 # the words of a command
+    expect 2 'zz-multihome.conf: multihomectl did not write this file' "$ctl" $command static
+done
+[ "$(files)" = "$theirs" ] || complain "somebody else's drop-in has changed"
+rm -r "$units/static.service.d"
+
 # disable leaves no trace; told only to say what it would do, it leaves all.
 expect 0 "^# rm $units/plain.service.d/zz-multihome.conf\$" "$ctl" disable --dry-run plain
 expect 0 '^# take away what multihomectl has added to /etc/apparmor.d/local/opt.profiled$' "$ctl" disable -n profiled
