@@ -27,7 +27,7 @@ namespace {
 constexpr const char* file_name = "zz-multihome.conf";
 constexpr const char* unit_directory = "/etc/systemd/system";
 /// How each of our drop-ins begins.
-constexpr const char* mark = "# Made by 'multihomectl enable ";
+constexpr const char* first_words = "# Made by 'multihomectl enable ";
 
 [[noreturn]] void fail(const std::string& path) {
     // NOLINTNEXTLINE(concurrency-mt-unsafe): this program has one thread
@@ -58,7 +58,7 @@ void require_own_drop_in(const std::string& unit) {
     const std::string path = drop_in_path(unit);
     std::ifstream file{path};
     std::string first;
-    if (file.is_open() && (!std::getline(file, first) || !first.starts_with(mark)))
+    if (file.is_open() && (!std::getline(file, first) || !first.starts_with(first_words)))
         throw Impossible(fmt::format("{}: multihomectl did not write this file, and leaves it as it is: "
                                      "give it another name",
                                      path));
