@@ -81,8 +81,8 @@ bool has_library(const std::string& preload, const std::string& library) {
 std::string drop_in_text(const std::string& unit, const std::string& preload,
                          const std::vector<std::string>& lines) {
     std::string text =
-        fmt::format("{0}{1}', and removed by 'multihomectl disable {1}'.\n[Service]\nEnvironment={2}\n", mark,
-                    unit, quoted("LD_PRELOAD=" + preload));
+        fmt::format("{0}{1}', and removed by 'multihomectl disable {1}'.\n[Service]\nEnvironment={2}\n",
+                    first_words, unit, quoted("LD_PRELOAD=" + preload));
     for (const std::string& line : lines)
         text += line + "\n";
     return text;
