@@ -53,6 +53,7 @@ say "ok: the conversation with 203.0.113.1:40003 is known at 192.0.2.3"
 # One who watches looks for new processes once a second at most. One that starts must appear, one that ended must go.
 # In the server's namespace, so that it ends with this test, however that ends.
 watch() { # TARGET...
+    : >"$LAB_DIR/watch.json" # at once: else what the last one showed is taken for what this one shows
     (exec ip netns exec "$LAB_SERVER" "$TOOLS_CTL" stats -j --watch 0.1 --count 900 "$@" >"$LAB_DIR/watch.json") &
     watch=$!
 }
