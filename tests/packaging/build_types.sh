@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# build_types.sh SOURCE BUILD WORK: the library in each build type by each compiler, without a warning; and all else as
-# each compiler reads it that has not built BUILD. What else only shows when all is optimized, this does not see: to build
-# everything eight times takes half an hour.
+# build_types.sh SOURCE BUILD WORK: the library in each build type by each compiler, without a warning; and the tools as
+# each compiler reads them that has not built BUILD. (clang-tidy reads the tests as they change.) What else only shows
+# when all is optimized, this does not see: to build everything eight times takes half an hour.
 set -u
 source=$1 built=$2
 mkdir -p "$3"
@@ -63,13 +63,13 @@ for compiler in g++ clang++; do
     commands=$directory/commands
     /usr/bin/python3 -c 'import json, sys
 print(*(entry["command"] for entry in json.load(sys.stdin)), sep="\n")' <"$directory/compile_commands.json" |
-        grep -E '\.c(pp|xx)$' | grep -vF -e " -c $source/shim/" |
+        grep -E '\.c(pp|xx)$' | grep -F -e " -c $source/tools/" -e " -c $directory/tools/" |
         sed "s#-isystem $directory/#-isystem $built/#g; s# -o [^ ]* # -fsyntax-only #" >"$commands"
-    [ "$(wc -l <"$commands")" -gt 30 ] || complain "$compiler: hardly any commands" "$directory.log"
+    [ "$(wc -l <"$commands")" -gt 5 ] || complain "$compiler: hardly any commands" "$directory.log"
     if (cd "$directory" && tr '\n' '\0' <"$commands" | xargs -0 -n 1 -P 2 sh -c) >"$directory.log" 2>&1; then
-        echo "ok: $compiler reads $(wc -l <"$commands") files of the tools and the tests"
+        echo "ok: $compiler reads $(wc -l <"$commands") files of the tools"
     else
-        complain "$compiler, tools and tests" "$directory.log"
+        complain "$compiler, tools" "$directory.log"
     fi
 done
 [ "$tried" -ne 0 ] || {
