@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Control messages (cmsg(3)): reads ours, hides ours, appends ours. Pure functions over buffers: no socket,
-// no state, no allocation. Async-signal-safe.
+// Control messages (cmsg(3)): reads ours, hides ours, appends ours. Functions over buffers: no socket, no
+// state, no allocation. Async-signal-safe.
 #pragma once
 
 #include "shim/base/address.hpp"
@@ -54,8 +54,8 @@ Arrival read(const void* buffer, size_t length, Choice choice);
 
 // Copies the control messages of `ours`, as the kernel wrote them (aligned), to the program's message,
 // without the kinds to `hide`. Then `theirs` has the length and the flags that the kernel would have
-// reported. Cuts and pads messages as put_cmsg() in the kernel's net/core/scm.c does. Both may have one
-// buffer.
+// reported. Cuts and pads messages as put_cmsg() in the kernel's net/core/scm.c does, and leaves out what
+// cannot be written there. Both may have one buffer.
 void copy_visible(const msghdr& ours, unsigned hide, msghdr& theirs);
 
 // Returns where a source may be appended to the program's own control messages: the aligned end of the last
