@@ -13,7 +13,7 @@ void Conversing::change_sockets() {
     const size_t actor = random(thread_count);
     if (port.sockets.size() > 1 && (port.sockets.size() > 5 || chance(2))) {
         const size_t index = random(port.sockets.size());
-        actors_[actor]->carry_out(actors_[actor]->order(Verb::close, port.sockets[index]));
+        actors_[actor]->close(port.sockets[index]);
         tell("close", actor, {}, port.sockets[index]);
         port.sockets.erase(port.sockets.begin() + static_cast<std::ptrdiff_t>(index));
     } else if (chance(2)) {

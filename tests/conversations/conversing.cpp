@@ -73,7 +73,7 @@ void Conversing::open_first(Port& port) {
             port.sockets.push_back(fd);
             return;
         }
-        actor.carry_out(actor.order(Verb::close, fd));
+        actor.close(fd);
     }
 }
 

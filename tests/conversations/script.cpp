@@ -242,6 +242,16 @@ void Actor::send(int fd, const Name& name, uint64_t token) {
     carry_out(send);
 }
 
+void Actor::connect(int fd, const Name& name) {
+    Order connect = order(Verb::connect, fd);
+    connect.name = name;
+    carry_out(connect);
+}
+
+void Actor::close(int fd) {
+    carry_out(order(Verb::close, fd));
+}
+
 in_port_t Actor::port_of(int fd) {
     return carry_out(order(Verb::number, fd)).port;
 }

@@ -106,6 +106,8 @@ public:
     void find_empty(int fd);
     // `token` to `name`; fails where the call fails.
     void send(int fd, const Name& name, uint64_t token);
+    void connect(int fd, const Name& name);
+    void close(int fd);
     in_port_t port_of(int fd);
     void leave();
 

@@ -19,16 +19,14 @@ void Conversing::answer_connected() {
     Actor& program = *actors_[actor];
     const int fd = program.open(family_, {Flag::reuse_port}, ports_[question.conversation_port].port);
     tell("answer by a connected socket", actor, question, fd);
-    Order connect = program.order(Verb::connect, fd);
-    connect.name = question.name;
-    program.carry_out(connect);
+    program.connect(fd, question.name);
     Order send = order(actor, Verb::send, fd);
     send.name = question.name;
     if (chance(2))
         send.name.length = 0; // to whom it is connected
     send.token = question.token;
     program.carry_out(send);
-    program.carry_out(program.order(Verb::close, fd));
+    program.close(fd);
     run_length_[actor] = 0;
     model_.answered(actor, conversation(question), question.token);
     judge_answer(allowed, question);
@@ -65,7 +63,7 @@ void Conversing::hand_over() {
     send.token = question.token;
     program.carry_out(send);
     const Name source = peers_[peer].hear(question.token);
-    program.carry_out(program.order(Verb::close, fd));
+    program.close(fd);
     run_length_[actor] = 0;
     model_.answered(actor, conversation(question), question.token);
     Name expected = name_of(address_for(peer, question.asked), source.v4.sin_port);

@@ -24,9 +24,7 @@ void dtls(Program& program, Family family, Tally& tally) {
         const Question again = peer.ask(address, port);
         actor.receive(listener);
         const int own = actor.open(family, {Flag::reuse_address}, port);
-        Order connect = actor.order(Verb::connect, own);
-        connect.name = peer.name();
-        actor.carry_out(connect);
+        actor.connect(own, peer.name());
         Order send = actor.order(Verb::send, own);
         send.name.length = 0;
         send.token = again.token;
@@ -51,7 +49,7 @@ void dtls(Program& program, Family family, Tally& tally) {
             }());
             tally.judge(more, peer.hear(more.token));
         }
-        actor.carry_out(actor.order(Verb::close, own));
+        actor.close(own);
     }
 }
 
@@ -85,9 +83,7 @@ void reuse_port(Program& program, Family family, Tally& tally, uint32_t question
 
 int open_connected(Actor& actor, Family family, in_port_t port, const Name& peer) {
     const int fd = actor.open(family, {Flag::reuse_address}, port);
-    Order connect = actor.order(Verb::connect, fd);
-    connect.name = peer;
-    actor.carry_out(connect);
+    actor.connect(fd, peer);
     return fd;
 }
 

@@ -181,11 +181,8 @@ int open_asker(Actor& actor, Family family, Asks how, const Name& upstream) {
     open.verb = Verb::open;
     open.family = family == Family::v4 ? AF_INET : AF_INET6;
     const int fd = actor.carry_out(open).fd;
-    if (how == Asks::connected) {
-        Order connect = actor.order(Verb::connect, fd);
-        connect.name = upstream;
-        actor.carry_out(connect);
-    }
+    if (how == Asks::connected)
+        actor.connect(fd, upstream);
     return fd;
 }
 
@@ -235,7 +232,7 @@ void ask_upstream(Program& program, Family family, Tally& tally, in_port_t upstr
         while (actor.receive(asker).token != answer.token) {
         }
         if (anew) {
-            actor.carry_out(actor.order(Verb::close, asker));
+            actor.close(asker);
             asker = -1;
         } else if (how != Asks::connected) {
             // Spoofed answers, which the program reads.
