@@ -6,9 +6,7 @@
 
 #include "turns.hpp"
 
-#include <chrono>
 #include <doctest/doctest.h>
-#include <thread>
 
 namespace multihome::not_sent_test {
 
@@ -95,7 +93,7 @@ TEST_CASE("what the program sends on its own takes no answer back") {
         test::settle(1, 2);
         receive(1, 3);
         CHECK(answer(1) == local(3));
-        std::this_thread::sleep_for(std::chrono::milliseconds{2}); // longer than an answer pauses
+        test::pause_between_answers();
         CHECK(answer(1) == local(2));
         not_sent(1);
         CHECK(answer(1) == local(2));
@@ -111,7 +109,7 @@ TEST_CASE("an answer to what was only looked at is to be given once more") {
         test::peek(1, 3);
         CHECK(answer(1) == local(3));
         not_sent(1);
-        std::this_thread::sleep_for(std::chrono::milliseconds{2}); // longer than an answer pauses
+        test::pause_between_answers();
         CHECK(answer(1) == local(3));
     });
 }
@@ -205,7 +203,7 @@ TEST_CASE("an answer to what another thread has heard is to be given once more")
         CHECK_FALSE(known(1).is_answered());
         CHECK(answer(1) == local(3));
         // What the program sends on its own next is none.
-        std::this_thread::sleep_for(std::chrono::milliseconds{2}); // longer than an answer pauses
+        test::pause_between_answers();
         CHECK(answer(1) == local(2));
         not_sent(1);
         CHECK(known(1).is_answered());

@@ -19,7 +19,6 @@
 #include <initializer_list>
 #include <mutex>
 #include <thread>
-#include <unistd.h>
 
 namespace multihome::test {
 
@@ -252,10 +251,8 @@ inline void receive_by(Worker& worker, unsigned from, unsigned at, Socket socket
     worker.tell([=] { receive(from, at, socket); });
 }
 
-// Longer than any pause within one answer.
-inline void pause_between_answers() {
-    usleep(1000);
-}
+// Time goes by: longer than any pause within one answer (exact_clock.cpp). Else it stands still.
+void pause_between_answers();
 
 // Makes the peer known where it asks, by whole rounds of request and reply.
 inline void settle(unsigned peer, unsigned at, Socket socket = server) {
