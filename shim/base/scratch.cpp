@@ -56,7 +56,7 @@ void* area_of_thread(size_t size) {
 
 } // namespace
 
-void* Scratch::take(size_t wanted) {
+[[gnu::hot]] void* Scratch::take(size_t wanted) {
     of_thread_ = wanted <= size && !thread_area.in_use;
     if (!of_thread_) {
         size_ = wanted;
@@ -72,7 +72,7 @@ void* Scratch::take(size_t wanted) {
     return area_;
 }
 
-void Scratch::release() {
+[[gnu::hot]] void Scratch::release() {
     if (of_thread_)
         thread_area.in_use = false;
     else

@@ -202,7 +202,7 @@ void make_unreachable(mmsghdr& message) {
             return libc::recvmmsg(fd, messages, count, flags, timeout);
         left = *timeout;
     }
-    const int errno_before = errno;
+    int errno_before = 0;
     unsigned done = 0;
     for (unsigned batch = 0;;) {
         const int received =
@@ -211,12 +211,15 @@ void make_unreachable(mmsghdr& message) {
             done += static_cast<unsigned>(received);
         else if (done == 0)
             return received;
+        else if (received < 0)
+            errno = errno_before; // others have come, so the call has not failed
         // There is more to do only if we had no room for all of them.
         if (received <= 0 || static_cast<unsigned>(received) < batch || batch == 0 || done == count ||
             (timeout != nullptr && left.tv_sec == 0 && left.tv_nsec == 0)) [[likely]]
             break;
         if ((flags & MSG_WAITFORONE) != 0)
             flags |= MSG_DONTWAIT;
+        errno_before = errno;
     }
     if (timeout != nullptr && !user_memory::can_write(timeout, sizeof *timeout)) {
         errno = EFAULT;
@@ -224,7 +227,6 @@ void make_unreachable(mmsghdr& message) {
     }
     if (timeout != nullptr)
         *timeout = left;
-    errno = errno_before;
     return static_cast<int>(done);
 }
 

@@ -21,7 +21,7 @@ namespace {
     if (!socket.is(Socket::Kind::ours)) [[unlikely]]
         return {};
     peers::Turn turn;
-    errno_before = errno;
+    errno_before = turn.error_number();
     const Source source = detail::find_source(turn, socket, address, length, room);
     if (source)
         turn.count(socket, Counter::answered);

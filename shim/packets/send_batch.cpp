@@ -25,9 +25,9 @@ bool has_source(const msghdr& ours, const msghdr& theirs) {
 }
 
 // Copies the messages to `ours`, each with its source where it has one. `control` has control_space() bytes
-// for each. A function of its own, so that its loop has the registers for itself.
-[[gnu::hot, gnu::noinline]] void prepare(Socket socket, const mmsghdr* messages, mmsghdr* ours,
-                                         unsigned batch, unsigned char* control) {
+// for each. Returns what errno is now. A function of its own, so that its loop has the registers for itself.
+[[gnu::hot, gnu::noinline]] int prepare(Socket socket, const mmsghdr* messages, mmsghdr* ours, unsigned batch,
+                                        unsigned char* control) {
     peers::Turn turn;
     unsigned answered = 0;
     user_memory::ReadablePage page;
@@ -55,11 +55,15 @@ bool has_source(const msghdr& ours, const msghdr& theirs) {
     }
     if (answered != 0)
         turn.count(socket, Counter::answered, answered);
+    return turn.error_number();
 }
 
-// As sendmmsg(), for the messages with their sources in `ours`. Returns how many it sent.
-unsigned send_prepared(int fd, mmsghdr* messages, mmsghdr* ours, unsigned batch, int flags) {
+// As sendmmsg(), for the messages with their sources in `ours`. Returns how many it sent. Where it sent some,
+// errno is as before.
+unsigned send_prepared(int fd, mmsghdr* messages, mmsghdr* ours, unsigned batch, int flags,
+                       int errno_before) {
     unsigned done = 0;
+    bool has_stopped = false;
     // The index of a message that goes once more as the program made it, and that message with its source.
     unsigned again = batch;
     msghdr refused{};
@@ -71,18 +75,19 @@ unsigned send_prepared(int fd, mmsghdr* messages, mmsghdr* ours, unsigned batch,
                 detail::note_refusal(fd, refused);
         }
         if (done == batch)
-            return done;
+            break;
+        has_stopped = true;
         // The kernel stopped at a message. If the source that we added is the reason, the program's own call
         // would have gone on.
         msghdr& stopped = ours[done].msg_hdr;
         if (!has_source(stopped, messages[done].msg_hdr))
-            return done;
+            break;
         if (sent < 0 && probe::allows_now(fd, stopped))
             continue;
         const bool filtered = sent < 0 && detail::is_filtered();
         if (!filtered &&
             !(sent < 0 ? probe::fails_after(fd, stopped) : probe::fails_behind(fd, stopped, flags)))
-            return done;
+            break;
         // Where it had sent others, the kernel does not tell why it stopped. allows_now() handles this one
         // error.
         if (sent >= 0) {
@@ -94,6 +99,9 @@ unsigned send_prepared(int fd, mmsghdr* messages, mmsghdr* ours, unsigned batch,
         refused = stopped;
         stopped = messages[done].msg_hdr;
     }
+    if (has_stopped && done != 0)
+        errno = errno_before;
+    return done;
 }
 
 // The messages from `done` on were not sent.
@@ -133,16 +141,12 @@ unsigned send_prepared(int fd, mmsghdr* messages, mmsghdr* ours, unsigned batch,
         return libc::sendmmsg(fd, messages, batch, flags);
 
     auto* ours = static_cast<mmsghdr*>(memory);
-    prepare(socket, messages, ours, batch, static_cast<unsigned char*>(memory) + batch * sizeof(mmsghdr));
-
-    const int errno_before = errno;
-    const unsigned done = send_prepared(fd, messages, ours, batch, flags);
+    const int errno_before =
+        prepare(socket, messages, ours, batch, static_cast<unsigned char*>(memory) + batch * sizeof(mmsghdr));
+    const unsigned done = send_prepared(fd, messages, ours, batch, flags, errno_before);
     if (done < batch)
         rest_not_sent(fd, messages, ours, done, batch);
-    if (done == 0)
-        return -1;
-    errno = errno_before;
-    return static_cast<int>(done);
+    return done != 0 ? static_cast<int>(done) : -1;
 }
 
 } // namespace

@@ -61,7 +61,7 @@ public:
         if (memory_ == nullptr || !memory_->answer_again(socket, name, length)) [[unlikely]]
             return false;
         source = memory_->quick_source();
-        errno_before = memory_->quick_errno();
+        errno_before = memory_->quick_error_number();
         return true;
     }
 
@@ -115,6 +115,9 @@ public:
     // Returns the source of a datagram to `name`, a peer's socket address that can be read. None where the
     // routing table chooses it. `room`: see source_at(). The caller counts what is answered.
     Source source_for(Socket socket, const void* name, socklen_t length, SourceRoom& room);
+
+    // What errno is now.
+    [[gnu::always_inline]] int error_number() { return memory_ != nullptr ? memory_->error_number() : errno; }
 
     // A datagram for which source_for() was asked was not sent after all: the next answer is the same one.
     // `was_last`: it is what this thread sent last, alone in its call. Undoes what the last sending changed

@@ -12,7 +12,6 @@
 #include "shim/peers/source_message.hpp"
 #include "shim/sockets/socket.hpp"
 
-#include <cerrno>
 #include <cstdint>
 
 namespace multihome::peers {
@@ -57,9 +56,6 @@ public:
     RawDatagram& words() { return raw_; }
 
     Source source() const { return source_->kept(); }
-    // This thread's errno. To find out where it lies is a call, so it is done once, before open().
-    int error() const { return *error_number_; }
-    void find_error_number() { error_number_ = &errno; }
 
 private:
     uint64_t answered_on_ = 0; // the word of the descriptor on which is_asked_again() may come true; 0: none
@@ -67,7 +63,6 @@ private:
     RawDatagram raw_{};
     ConversationTable::Entry entry_;
     const SourceMessage* source_ = nullptr;
-    const int* error_number_ = nullptr;
 };
 
 } // namespace multihome::peers

@@ -24,6 +24,7 @@
 
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <cstdint>
 #include <utility>
 
@@ -60,7 +61,8 @@ public:
     }
 
     Source quick_source() const { return quick_.source(); }
-    int quick_errno() const { return quick_.error(); }
+    // What error_number() returns. Only where answer_again() is true.
+    int quick_error_number() const { return *error_number_; }
 
     [[gnu::always_inline]] void close_quick_look() { quick_.close(); }
     // Where to put the words of the datagram that open_quick_look() or close_quick_look() comes next for.
@@ -258,6 +260,13 @@ public:
         run_.forget(hash, is_gone);
     }
 
+    // What errno is now.
+    [[gnu::always_inline]] int error_number() {
+        if (error_number_ == nullptr) [[unlikely]]
+            find_error_number();
+        return *error_number_;
+    }
+
     // --- counting ---
 
     // True where this thread counts in line() for this socket.
@@ -269,7 +278,7 @@ public:
         line_ = &line;
         usual_socket_ = 0;
         // The quick look needs a line before it can open, so this comes first.
-        quick_.find_error_number();
+        find_error_number();
     }
     // True where this socket may receive a datagram of a usual form (usual.hpp). It has the line then.
     bool is_usual(Socket socket) const { return usual_socket_ == socket.word(); }
@@ -315,6 +324,9 @@ private:
     static constexpr uint64_t longest_pause = 500'000;
     // What goes on for longer is no answer any more.
     static constexpr uint64_t longest_answer = 100'000'000;
+
+    // To find out where errno lies is a call into libc. So that is done once for each thread.
+    void find_error_number() { error_number_ = &errno; }
 
     bool is_peeked(uint64_t hash) const { return progress_.was_peeked() && peeked_ && peeked_.is_of(hash); }
     [[gnu::noinline]] Run::Record answer_peeked() {
@@ -369,7 +381,8 @@ private:
     uint64_t line_socket_ = 0;
     uint64_t usual_socket_ = 0; // line_socket_, or none
     Counters::Line* line_ = nullptr;
-    Run::Record peeked_; // what a call has only looked at
+    const int* error_number_ = nullptr; // where this thread's errno lies
+    Run::Record peeked_;                // what a call has only looked at
     Run run_;
 };
 static_assert(sizeof(ThreadMemory) <= 1024);
