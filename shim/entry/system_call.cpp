@@ -20,6 +20,7 @@
 #include <utility>
 
 using namespace multihome; // NOLINT(google-build-using-namespace): this file is the program's side of it
+using namespace multihome::entry; // NOLINT(google-build-using-namespace)
 
 namespace {
 
@@ -73,6 +74,16 @@ bool is_next(const Next& next, const void* caller) {
     return libc::are_of_one_object(caller, reinterpret_cast<const void*>(next.get()));
 }
 
+// True where a call on this descriptor is none of our business, or one that brings or sends control messages.
+// Such a call may block, and so must not be made with the thread's cancellation held off: a signal handler
+// may see that, and may leave the call by siglongjmp().
+bool is_foreign(long fd) {
+    return is_passed_on(sockets::get(static_cast<int>(fd)));
+}
+bool is_foreign_to_messages(long fd) {
+    return sockets::get(static_cast<int>(fd)).has(Socket::no_descriptors);
+}
+
 // Calls one of the exported functions with the arguments of its system call.
 template <typename Result, typename... Arguments>
 long call(Result (*function)(Arguments...), const long* arguments) {
@@ -121,6 +132,11 @@ long syscall_with_arguments(long number, long a, long b, long c, long d, long e,
             break;                                                                                           \
         return call(&::function, arguments)
 #define MULTIHOME_CASE(name) MULTIHOME_CASE_TO(name, name, name)
+#define MULTIHOME_BLOCKING_CASE(name, is_foreign)                                                            \
+    case SYS_##name:                                                                                         \
+        if (is_next(libc::name, caller) || is_foreign(a))                                                    \
+            break;                                                                                           \
+        return call(&::name, arguments)
         MULTIHOME_CASE(socket);
         MULTIHOME_CASE(bind);
         MULTIHOME_CASE(connect);
@@ -134,12 +150,12 @@ long syscall_with_arguments(long number, long a, long b, long c, long d, long e,
         MULTIHOME_CASE(pidfd_getfd);
         MULTIHOME_CASE(setsockopt);
         MULTIHOME_CASE(getsockopt);
-        MULTIHOME_CASE(recvfrom);
-        MULTIHOME_CASE(recvmsg);
-        MULTIHOME_CASE(recvmmsg);
-        MULTIHOME_CASE(sendto);
-        MULTIHOME_CASE(sendmsg);
-        MULTIHOME_CASE(sendmmsg);
+        MULTIHOME_BLOCKING_CASE(recvfrom, is_foreign);
+        MULTIHOME_BLOCKING_CASE(recvmsg, is_foreign_to_messages);
+        MULTIHOME_BLOCKING_CASE(recvmmsg, is_foreign_to_messages);
+        MULTIHOME_BLOCKING_CASE(sendto, is_foreign);
+        MULTIHOME_BLOCKING_CASE(sendmsg, is_foreign_to_messages);
+        MULTIHOME_BLOCKING_CASE(sendmmsg, is_foreign_to_messages);
         MULTIHOME_CASE_TO(fcntl, fcntl, fcntl_with_argument);
         MULTIHOME_CASE_TO(prctl, prctl, prctl_with_arguments);
 #if __SIZEOF_POINTER__ == 4
@@ -147,6 +163,7 @@ long syscall_with_arguments(long number, long a, long b, long c, long d, long e,
         MULTIHOME_CASE_TO(recvmmsg_time64, __recvmmsg64, __recvmmsg64);
 #endif
 #undef MULTIHOME_CASE
+#undef MULTIHOME_BLOCKING_CASE
 #undef MULTIHOME_CASE_TO
     default:
         break;

@@ -5,6 +5,8 @@
 #include "tests/transparency/probe.hpp"
 
 #include <atomic>
+#include <csetjmp>
+#include <csignal>
 #include <pthread.h>
 #include <semaphore.h>
 #include <string_view>
@@ -138,10 +140,52 @@ void cancel_once() {
     echo(server);
 }
 
+sigjmp_buf before_call;
+
+void leave_call(int) {
+    siglongjmp(before_call, 1);
+}
+
+void* left(void*) {
+    thread_id = static_cast<int>(syscall(SYS_gettid));
+    if (sigsetjmp(before_call, 1) == 0) {
+        sem_post(&started);
+        char data = 0;
+        syscall(SYS_recvfrom, server, &data, sizeof data, 0, nullptr, nullptr);
+    }
+    int state = 0;
+    pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &state);
+    std::printf("cancellation is %s\n", state == PTHREAD_CANCEL_ENABLE ? "on" : "off");
+    return nullptr;
+}
+
+// A signal handler jumps out of a call that waits on a socket of another kind.
+void leave_once() {
+    int pair[2];
+    must(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0, "socketpair");
+    server = pair[0];
+    sem_init(&started, 0, 0);
+    pthread_t thread{};
+    must(pthread_create(&thread, nullptr, left, nullptr) == 0, "pthread_create");
+    sem_wait(&started);
+    wait_until_blocked();
+    pthread_kill(thread, SIGUSR1);
+    pthread_join(thread, nullptr);
+    close(pair[0]);
+    close(pair[1]);
+}
+
 } // namespace
 
 int main(int, char** arguments) {
     call = arguments[1];
+    if (call == "left_by_number") {
+        std::signal(SIGUSR1, leave_call);
+        for (int time = 0; time < 3; ++time)
+            leave_once();
+        echo(bound("0.0.0.0"));
+        return 0;
+    }
     server = bound("0.0.0.0");
     if (call.starts_with("send")) {
         Client client;
