@@ -159,6 +159,17 @@ public:
         return *this;
     }
 
+    // A socket on another port than the peer has asked answers it from `at`. Where the peer is not heard on
+    // that port, the program may be asking it, and a stranger may have asked in its name. So this lasts for
+    // one answer and no longer.
+    constexpr Conversation handed_over(LocalIndex at, Ticks now, const Lifetimes& lifetimes) const {
+        if (word_ != 0 && kind() != Kind::question)
+            return heard(at, now, lifetimes).answered(at);
+        constexpr Ticks rest = ticks_a_second / 2;
+        const Ticks heard_at = now - (lifetimes.question > rest ? lifetimes.question - rest : 0);
+        return Conversation{question(at, heard_at).word_ | uint64_t{maximum_sends} << sends_shift};
+    }
+
     // What was sent to a moving peer as an answer was not sent after all.
     constexpr Conversation not_answered() const {
         return kind() == Kind::moving ? Conversation{word_ & ~answered_bit} : *this;

@@ -140,6 +140,11 @@ public:
         return exchange(entry, hash, next);
     }
 
+    // A socket on another port answers what the peer has asked at `at`. Async-signal-safe.
+    void hand_over(uint64_t hash, LocalIndex at, Ticks now, Entry found) {
+        change(hash, now, found, [&](Conversation state) { return state.handed_over(at, now, lifetimes_); });
+    }
+
     struct Spoken : Conversation::Spoken {
         Change change;
     };

@@ -9,9 +9,11 @@
 //  - the question waits, unanswered, and its time has not run out,
 //  - this program has not itself asked the peer lately, from whatever port, and
 //  - the peer's port is not one that servers answer from (answers_from()): such a peer is one that we ask.
-// What is left for an attacker: to choose the source of the first datagram that a program sends to a peer's
-// port above 1023. The program must not have sent to that port for two minutes, and must make the socket
-// within the question's 30 s.
+// What is left for an attacker: each datagram in a peer's name steers one socket that a program makes to ask
+// that peer. The peer's port must be above 1023, the program must not have sent to it for two minutes, and it
+// must make the socket within the question's 30 s. A socket that sends has the wrong source for half a
+// second, if the peer is not heard on it (Conversation::handed_over()); one that is connected keeps its
+// address.
 //
 // What is noted here is which port of ours a peer asked, and when. Whether it still waits there, and at which
 // address, the table of conversations says. So a word that is taken for another peer's does no harm.

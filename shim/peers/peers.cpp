@@ -138,7 +138,8 @@ LocalIndex speak(SharedState& state, ThreadMemory* memory, Socket socket, uint64
             remember(memory, hash, ThreadMemory::in_handover, state.handover.withdraw(peer_hash));
             // If it is not sent after all, the table goes on saying that it was: else the next try would seem
             // late.
-            note_answer(state, hash, at, table.hear(hash, at, time, found).entry);
+            table.hand_over(hash, at, time, found);
+            state.locals.use(at);
             return at;
         }
     }
@@ -384,6 +385,11 @@ Local handed_over(Socket socket, const Peer& peer) {
         return {};
     const LocalIndex at = find_offer(*state, socket, hash_in(*state, peer), peer, now());
     return at != local_by_route ? state->locals.at(at) : Local{};
+}
+
+void is_handed_over(const Peer& peer) {
+    if (SharedState* state = shared_state::get(); state != nullptr)
+        state->handover.withdraw(hash_in(*state, peer));
 }
 
 void asks(const Peer& peer) {

@@ -58,6 +58,52 @@ TEST_CASE("a socket that was made for the transfer answers for the one that was 
     });
 }
 
+// The question may be a stranger's, and the program may be asking the peer.
+TEST_CASE("a peer that does not answer a transfer's socket is sent to by route") {
+    Scene([] {
+        for (const Socket transfer : {test::socket_on(50000, 3), test::socket_on(0, 4)}) {
+            receive(1, 2, sibling);
+            CHECK(answer(1, transfer) == local(2));
+            test::pass_time(250);
+            CHECK(answer(1, transfer) == local(2));
+            test::pass_time(750);
+            CHECK(is_by_route(answer(1, transfer)));
+            test::pass_time(121'000);
+        }
+    });
+}
+
+TEST_CASE("a peer that answers a transfer's socket is known there") {
+    Scene([] {
+        const Socket transfer = test::socket_on(50000, 3);
+        receive(1, 2, sibling);
+        CHECK(answer(1, transfer) == local(2));
+        test::pass_time(100);
+        receive(1, 2, transfer);
+        test::pass_time(121'000);
+        CHECK(answer(1, transfer) == local(2));
+        // Though it takes its time.
+        receive(2, 2, sibling);
+        CHECK(answer(2, transfer) == local(2));
+        test::pass_time(2000);
+        receive(2, 2, transfer);
+        CHECK(answer(2, transfer) == local(2));
+        receive(2, 2, transfer);
+        test::pass_time(121'000);
+        CHECK(answer(2, transfer) == local(2));
+    });
+}
+
+TEST_CASE("a question is handed over to one connected socket") {
+    Scene([] {
+        receive(1, 2, sibling);
+        const Socket transfer = test::socket_on(0, 3);
+        CHECK(peers::handed_over(transfer, test::peer(1)) == local(2));
+        peers::is_handed_over(test::peer(1));
+        CHECK(is_by_route(peers::handed_over(transfer, test::peer(1))));
+    });
+}
+
 TEST_CASE("nothing is handed over of a question that was answered, or to a peer that was asked") {
     Scene([] {
         const Socket transfer = test::socket_on(50000, 3);
