@@ -3,7 +3,6 @@
 
 #include <array>
 #include <atomic>
-#include <ctime>
 
 namespace multihome {
 
@@ -15,8 +14,8 @@ constinit std::array<std::atomic<uint64_t>, 1U << place_bits> memory{};
 // Relaxed: a thread that reads it too early makes a connect() that has to be undone, and no more.
 constinit std::atomic<bool> another_ever_chosen{false};
 constexpr uint64_t fingerprint_mask = ~uint64_t{0} << 32;
-constexpr uint64_t another_chosen = 0xffffffff;
-constexpr uint64_t local_chosen = 0xfffffffe; // else a time
+constexpr uint64_t another_chosen = 1;
+constexpr uint64_t local_chosen = 2;
 
 uint64_t hash_of(const Local& local, uint64_t first, uint64_t second) {
     uint64_t hash = 0;
@@ -25,13 +24,6 @@ uint64_t hash_of(const Local& local, uint64_t first, uint64_t second) {
         hash ^= hash >> 32;
     }
     return hash;
-}
-
-// Never 0, and neither of the two.
-uint64_t this_second() {
-    timespec now{};
-    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-    return (static_cast<uint64_t>(now.tv_sec) & 0x7fffffff) + 1;
 }
 
 std::atomic<uint64_t>& place_of(uint64_t hash) {
@@ -50,15 +42,10 @@ void store(uint64_t hash, uint64_t what) {
 
 RouteMemory::RouteMemory(const Local& local, const Peer& peer) {
     const bool ipv4 = peer.address.is_ipv4();
-    peer_hash_ = hash_of(local, peer.address.first, peer.address.second);
     // The first 24 bits of an IPv4 address, 64 of an IPv6 one.
     const uint64_t network = ipv4 ? ntohl(peer.address.ipv4().s_addr) >> 8 : peer.address.first;
     network_hash_ = hash_of(local, network, ipv4 ? 1 : 2);
     others_hash_ = hash_of(local, 0, 3);
-}
-
-bool RouteMemory::is_local_chosen() const {
-    return says(peer_hash_, this_second());
 }
 
 bool RouteMemory::is_another_chosen() const {
@@ -77,7 +64,6 @@ bool RouteMemory::is_another_ever_chosen() {
 }
 
 void RouteMemory::note_local() const {
-    store(peer_hash_, this_second());
     if (says(network_hash_, local_chosen))
         return;
     store(network_hash_, local_chosen);

@@ -1,0 +1,41 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# A rule for some of the clients' ports chooses another source; two uplinks that are balanced by ports do as much. The
+# server has a connected socket for each client. What the routing table chooses for one port of a client says nothing of
+# the next one.
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=lab.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lab.sh"
+
+need_shim
+lab_topology_a
+ip -n "$LAB_SERVER" route add default via 192.0.2.1 dev eth0 src 192.0.2.3 table 100
+ip -n "$LAB_SERVER" rule add ipproto udp dport 40001 lookup 100 2>"$LAB_DIR/rule" ||
+    skip "this kernel has no rules for ports: $(cat "$LAB_DIR/rule")"
+
+# shellcheck disable=SC2016 # the program's own text
+serve=("$LAB_PYTHON" -c 'import socket, sys
+def make():
+    made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    made.bind(("0.0.0.0", int(sys.argv[1])))
+    return made
+listener = make()
+while True:
+    data, client = listener.recvfrom(2000)
+    with make() as connected:
+        connected.connect(client)
+        connected.send(data)' "$LAB_PORT")
+beyond=(192.0.2.2 --source 203.0.113.1 --source-port)
+
+start_server bare "${serve[@]}"
+expect_answer 192.0.2.2 "${beyond[@]}" 40000
+expect_answer 192.0.2.3 "${beyond[@]}" 40001
+stop_server bare
+
+with_shim start_server shim "${serve[@]}"
+for _ in {1..10}; do
+    expect_answer 192.0.2.2 "${beyond[@]}" 40000
+    expect_answer 192.0.2.2 "${beyond[@]}" 40001
+done
