@@ -87,10 +87,14 @@ void not_sent(peers::Turn& turn, int fd, const msghdr& ours, bool was_last, cons
 [[gnu::cold]] void note_refusal(int fd, const msghdr& ours);
 
 // True where the call failed because a packet filter dropped the datagram. The filter may have gone by the
-// source or by anything else, and a probe does not meet it. So nobody can tell whether the source was the
-// reason: it is tried again next time.
+// source or by anything else, and a probe does not meet it.
 inline bool is_filtered() {
     return errno == EPERM;
+}
+// True where the call failed for a reason that says nothing of the source: it is tried again next time. Else,
+// if the same message goes out without it, the source was the reason, and not the way to the peer.
+inline bool may_succeed_later() {
+    return is_filtered() || errno == ENOBUFS;
 }
 
 } // namespace multihome::send::detail

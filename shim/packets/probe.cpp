@@ -23,18 +23,24 @@ namespace {
 // can cause them too.
 bool may_be_the_source(int error) {
     constexpr std::array errors{
-        EINVAL, ENETUNREACH, EHOSTUNREACH, EADDRNOTAVAIL,
-        EACCES, ENODEV,      ENXIO,        EAFNOSUPPORT /* a family that the socket does not speak */};
+        EINVAL,       ENETUNREACH, EHOSTUNREACH, EADDRNOTAVAIL, EACCES, ENODEV, ENXIO,
+        EAFNOSUPPORT, // a family that the socket does not speak
+        ENOBUFS};     // with ours, the control messages take more memory than the socket has left
     return std::find(errors.begin(), errors.end(), error) != errors.end();
 }
 
-bool finds_no_way(int fd, const msghdr& message) {
+// Returns the error, if the source may be its reason; else 0.
+int find_error(int fd, const msghdr& message) {
     // Where we may not ask, the program's own call decides. Nothing has been sent yet.
     if (!permissions::may(Activity::probing))
-        return true;
+        return EINVAL;
     // A system call of our own, because libc's function is a cancellation point.
     const long result = libc::raw_syscall(SYS_sendmsg, fd, &message, msg_probe | MSG_DONTWAIT | MSG_NOSIGNAL);
-    return result < 0 && may_be_the_source(static_cast<int>(-result));
+    const int error = result < 0 ? static_cast<int>(-result) : 0;
+    return may_be_the_source(error) ? error : 0;
+}
+bool finds_no_way(int fd, const msghdr& message) {
+    return find_error(fd, message) != 0;
 }
 
 // True where a datagram may be in the making. The kernel does not say so, but it says whether anything waits
@@ -65,7 +71,10 @@ bool fails_after(int fd, const msghdr& message) {
 // Behind a message that was sent, no datagram is in the making unless the call or the socket says so. If one
 // is, it goes where its first part said, and the kernel looks at no source.
 bool fails_behind(int fd, const msghdr& message, int flags) {
-    return (flags & MSG_MORE) == 0 && !is_corked(fd) && finds_no_way(fd, message);
+    const int error = (flags & MSG_MORE) == 0 && !is_corked(fd) ? find_error(fd, message) : 0;
+    if (error != 0)
+        errno = error;
+    return error != 0;
 }
 
 bool allows_now(int fd, const msghdr& message) {

@@ -17,7 +17,8 @@ bool fails(int fd, const msghdr& message);
 // cause this error.
 bool fails_after(int fd, const msghdr& message);
 
-// The same after a call with these flags that sent other messages, and stopped at this one.
+// The same after a call with these flags that sent other messages, and stopped at this one. Where true, errno
+// is what the kernel says of it.
 bool fails_behind(int fd, const msghdr& message, int flags);
 
 // Called after a call with `message` failed, with errno as that call left it. The message's last control

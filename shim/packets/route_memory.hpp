@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Remembers for which networks a plain connect() chose another local address than the wanted one. That saves a
-// connect() that would have to be undone. All functions are async-signal-safe.
+// Remembers for which networks a plain connect() chose another local address than the wanted one. That saves
+// a connect() that would have to be undone. All functions are async-signal-safe.
 #pragma once
 
 #include "shim/base/address.hpp"

@@ -43,13 +43,12 @@ ssize_t fail_with_source(const Call& call, AsMade send_as_made) {
     if (probe::allows_now(call.fd, call.ours))
         sent = libc::sendmsg(call.fd, &call.ours, call.flags);
     if (sent < 0) {
-        const bool filtered = detail::is_filtered();
-        if (filtered || probe::fails_after(call.fd, call.ours))
+        const bool may_succeed_later = detail::may_succeed_later();
+        if (detail::is_filtered() || probe::fails_after(call.fd, call.ours))
             sent = send_as_made();
         if (sent < 0)
             return fail_as_made(call.fd, call.ours);
-        // The reason was the source, then, and not the way to the peer.
-        if (!filtered)
+        if (!may_succeed_later)
             detail::note_refusal(call.fd, call.ours);
     }
     errno = call.errno_before;

@@ -71,7 +71,7 @@ unsigned send_prepared(int fd, mmsghdr* messages, mmsghdr* ours, unsigned batch,
         const int sent = libc::sendmmsg(fd, ours + done, batch - done, flags);
         for (int index = 0; index < sent; ++index, ++done) {
             messages[done].msg_len = ours[done].msg_len;
-            if (done == again) // then the reason was the source, and not the way to the peer
+            if (done == again)
                 detail::note_refusal(fd, refused);
         }
         if (done == batch)
@@ -84,18 +84,13 @@ unsigned send_prepared(int fd, mmsghdr* messages, mmsghdr* ours, unsigned batch,
             break;
         if (sent < 0 && probe::allows_now(fd, stopped))
             continue;
-        const bool filtered = sent < 0 && detail::is_filtered();
-        if (!filtered &&
-            !(sent < 0 ? probe::fails_after(fd, stopped) : probe::fails_behind(fd, stopped, flags)))
+        // Where it had sent others, the kernel does not tell why it stopped.
+        if (sent < 0 ? !detail::is_filtered() && !probe::fails_after(fd, stopped)
+                     : !probe::fails_behind(fd, stopped, flags))
             break;
-        // Where it had sent others, the kernel does not tell why it stopped. allows_now() handles this one
-        // error.
-        if (sent >= 0) {
-            errno = EINVAL;
-            if (probe::allows_now(fd, stopped))
-                continue;
-        }
-        again = filtered ? batch : done;
+        if (sent >= 0 && probe::allows_now(fd, stopped))
+            continue;
+        again = detail::may_succeed_later() ? batch : done;
         refused = stopped;
         stopped = messages[done].msg_hdr;
     }

@@ -90,7 +90,7 @@ public:
     }
 
     // Two datagrams of one sendmmsg(), the second one without control messages of its own.
-    void answer_twice(Control control) {
+    void answer_twice(Control control, bool first_is_chosen = false) {
         char data[] = "answer";
         iovec part{data, 6};
         mmsghdr messages[2]{};
@@ -100,18 +100,18 @@ public:
         messages[0].msg_hdr.msg_controllen = control.size();
         say_call("sendmmsg", [&] { return sendmmsg(server_, messages, 2, 0); });
         std::printf("lengths %u %u\n", messages[0].msg_len, messages[1].msg_len);
-        print_arrivals(false);
+        print_arrivals(first_is_chosen);
     }
 
 private:
-    void print_arrivals(bool source_is_chosen) {
+    void print_arrivals(bool first_is_chosen) {
         // On loopback a datagram has arrived when sendmsg() returns.
         for (bool first = true; readable(client_.fd(), first ? 5000 : 0); first = false) {
             Message message(256);
             const long received = recvmsg(client_.fd(), &message.header, 0);
             Name from;
             std::memcpy(&from.storage, &message.name, sizeof from.storage);
-            if (source_is_chosen)
+            if (first_is_chosen && first)
                 std::printf("chosen: from=%s\n", from.address().c_str());
             else
                 std::printf("answer asked=%s from=%s\n", asked_, from.address().c_str());
@@ -197,6 +197,23 @@ void transmission_time() {
     talk.answer("with IP_TTL", Control{}.add(SOL_SOCKET, SCM_TXTIME, time).add(IPPROTO_IP, IP_TTL, 42));
 }
 
+// As many messages as the kernel takes from a program: it takes no more with ours.
+void full() {
+    Conversation talk("0.0.0.0", asked_address, client_address);
+    long most = 0;
+    if (FILE* file = std::fopen("/proc/sys/net/core/optmem_max", "r"); file != nullptr) {
+        must(std::fscanf(file, "%ld", &most) == 1, "optmem_max");
+        std::fclose(file);
+    }
+    Control control;
+    while (control.size() + CMSG_SPACE(sizeof(int)) < static_cast<size_t>(most))
+        control.add(IPPROTO_IP, IP_TTL, 42);
+    talk.answer("full", control, true);
+    talk.answer_twice(control, true);
+    // There is room again.
+    talk.answer("with IP_TTL", Control{}.add(IPPROTO_IP, IP_TTL, 42));
+}
+
 void own_choice() {
     Conversation talk("0.0.0.0", asked_address, client_address);
     const in_pktinfo other = from_ipv4(other_address);
@@ -271,6 +288,7 @@ int main(int, char** arguments) {
                                     {"hoplimit_tclass", header_fields6},
                                     {"segment", segmentation},
                                     {"txtime", transmission_time},
+                                    {"full", full},
                                     {"own_choice", own_choice},
                                     {"own_choice6", own_choice6},
                                     {"garbage", garbage}});
