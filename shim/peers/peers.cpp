@@ -60,15 +60,6 @@ void log_new_peer(int fd, const Peer& peer, const Local& local) {
                    log::AddressText{peer}.text, log::AddressText{local.address}.text);
 }
 
-[[gnu::cold]] void log_crowded() {
-    constinit static std::atomic<bool> said{false};
-    if (!said.exchange(true, std::memory_order_relaxed))
-        log::write(LogLevel::warn,
-                   FMT_COMPILE("new peers come faster than a table for {} peers can hold: answers that are "
-                               "not sent at once may leave as without multihome; raise MULTIHOME_PEERS"),
-                   settings::get().peers);
-}
-
 // Notes that what is sent now made this change. `memory`: null where the thread has no turn.
 [[gnu::always_inline]] inline void remember(ThreadMemory* memory, uint64_t hash, ThreadMemory::Place place,
                                             const ConversationTable::Change& change) {
@@ -190,10 +181,9 @@ LocalIndex learn(SharedState& state, ThreadMemory* memory, Socket socket, int fd
         detail::count(memory, socket, Counter::clients);
         log_new_peer(fd, peer, local);
     }
-    if (heard.is_crowded) {
+    // No line of the log: strangers would decide when it is written.
+    if (heard.is_crowded)
         detail::count(memory, socket, Counter::crowded);
-        log_crowded();
-    }
     const Conversation::Kind kind = heard.entry.state().kind();
     if (heard.entry && kind == Conversation::Kind::question && socket.port() != 0 &&
         !Handover::answers_from(peer.port))

@@ -62,8 +62,16 @@ void handle(int) {
     errno = errno_before;
 }
 
-// An alternate stack with a page below it that must not be touched.
-void prepare_stack() {
+// Receives all that there is, by recvfrom(), and answers nobody.
+void drain(int) {
+    Name peer;
+    char data[1400];
+    while (recvfrom(handled_server, data, sizeof data, MSG_DONTWAIT, peer.get(), &peer.length) >= 0)
+        ++handled;
+}
+
+// The handler, on an alternate stack with a page below it that must not be touched.
+void prepare_handler(void (*handler)(int)) {
     if (getauxval(AT_MINSIGSTKSZ) + 2048 > stack_size)
         skip("this processor's registers alone fill a signal stack of 8 KiB");
     auto* memory = static_cast<char*>(
@@ -74,7 +82,7 @@ void prepare_stack() {
     stack.ss_size = stack_size;
     must(sigaltstack(&stack, nullptr) == 0, "sigaltstack");
     struct sigaction action {};
-    action.sa_handler = handle;
+    action.sa_handler = handler;
     action.sa_flags = SA_ONSTACK | SA_RESTART;
     must(sigaction(SIGUSR1, &action, nullptr) == 0, "sigaction");
 }
@@ -113,7 +121,7 @@ void interrupted(int call) {
     stay_on_one_processor();
     const int server = bound("0.0.0.0");
     handled_server = bound("0.0.0.0");
-    prepare_stack();
+    prepare_handler(handle);
     echo(server);
     echo(handled_server);
     Signaller signaller;
@@ -168,7 +176,7 @@ void first_use() {
     int pair[2];
     must(socketpair(AF_UNIX, SOCK_DGRAM, 0, pair) == 0, "socketpair");
     first_unknown = pair[0];
-    prepare_stack();
+    prepare_handler(handle);
     for (first_call = 0; first_call < receive_calls; ++first_call) {
         Client client;
         client.ask(handled_server);
@@ -178,6 +186,21 @@ void first_use() {
     std::printf("answered: %d, errors: %d\n", handled.load(), handled_errors.load());
 }
 
+// More strangers ask than the table of clients can hold.
+void crowded() {
+    handled_server = bound("0.0.0.0");
+    prepare_handler(drain);
+    const Name to(asked_address, name_of(handled_server).port());
+    for (int number = 0; number < 2000; ++number) {
+        const int stranger = bound(client_address);
+        must(sendto(stranger, "x", 1, 0, to.get(), to.length) == 1, "sendto");
+        raise(SIGUSR1);
+        close(stranger);
+    }
+    std::printf("received: %d\n", handled.load());
+    echo(handled_server);
+}
+
 } // namespace
 
 int main(int, char** arguments) {
@@ -185,6 +208,8 @@ int main(int, char** arguments) {
     first_unknown = -1;
     if (topic == "first_use")
         first_use();
+    else if (topic == "crowded")
+        crowded();
     else
         for (int call = 0; call < receive_calls; ++call)
             if (topic == receive_call_name(call))
