@@ -23,6 +23,8 @@ int first_call;
 int first_unknown; // a descriptor that nothing was done with before
 std::atomic<int> handled{0};
 std::atomic<int> handled_errors{0};
+std::atomic<bool> is_handling{false};
+std::atomic<int> allocations{0}; // in the handler
 
 // Receives what there is, by each of the calls in turn, and answers it: all of it async-signal-safe.
 void handle(int) {
@@ -85,6 +87,42 @@ void answer_one(int) {
     if (first_call == 1 && recvmsg(handled_server, &message, MSG_DONTWAIT) >= 0)
         handled += sendmsg(handled_server, &message, 0) >= 0 ? 1 : 0;
 }
+
+// Receives one datagram in each of the ways for which the shim needs much memory.
+void receive_much(int) {
+    is_handling = true;
+    static Message message(1024);
+    message.prepare(1024);
+    if (recvmsg(handled_server, &message.header, MSG_DONTWAIT) >= 0)
+        ++handled;
+    static mmsghdr messages[64];
+    static char data;
+    static iovec part{&data, 1};
+    for (mmsghdr& one : messages) {
+        one.msg_hdr = {};
+        one.msg_hdr.msg_iov = &part;
+        one.msg_hdr.msg_iovlen = 1;
+    }
+    handled += recvmmsg(handled_server, messages, 64, MSG_DONTWAIT, nullptr);
+    is_handling = false;
+}
+
+// Makes more thread-specific keys than have a place in the thread itself. For the values of others glibc
+// allocates.
+void make_keys() {
+    for (int number = 0; number < 40; ++number) {
+        pthread_key_t key{};
+        must(pthread_key_create(&key, nullptr) == 0, "pthread_key_create");
+    }
+}
+
+// The loader calls this before the constructor of any library.
+void before_everything(int count, char** arguments, char**) {
+    if (count > 1 && std::strcmp(arguments[1], "many_early_keys") == 0)
+        make_keys();
+}
+__attribute__((section(".preinit_array"), used)) void (*const preinit)(int, char**,
+                                                                       char**) = before_everything;
 
 // The handler, on an alternate stack with a page below it that must not be touched. Returns that stack.
 char* prepare_handler(void (*handler)(int), size_t stack_size = usual_stack) {
@@ -244,7 +282,32 @@ void crowded() {
     echo(handled_server);
 }
 
+// Receiving is async-signal-safe, and allocating is not.
+void many_keys() {
+    make_keys();
+    handled_server = bound("0.0.0.0");
+    echo(handled_server);
+    prepare_handler(receive_much);
+    for (int round = 0; round < 2; ++round) {
+        Client client;
+        client.ask(handled_server);
+        client.ask(handled_server);
+        raise(SIGUSR1);
+    }
+    std::printf("received: %d, allocations in the handler: %d\n", handled.load(), allocations.load());
+    echo(handled_server);
+}
+
 } // namespace
+
+// The program's own, in front of libc's.
+// NOLINTNEXTLINE(bugprone-reserved-identifier): libc's name
+extern "C" void* __libc_calloc(size_t count, size_t size);
+extern "C" void* calloc(size_t count, size_t size) {
+    if (is_handling)
+        ++allocations;
+    return __libc_calloc(count, size);
+}
 
 int main(int, char** arguments) {
     const std::string_view topic = arguments[1];
@@ -255,6 +318,8 @@ int main(int, char** arguments) {
         little_stack();
     else if (topic == "crowded")
         crowded();
+    else if (topic == "many_keys" || topic == "many_early_keys")
+        many_keys();
     else
         for (int call = 0; call < receive_calls; ++call)
             if (topic == receive_call_name(call))
