@@ -72,6 +72,18 @@ pid_t who_serves(const std::vector<Owner>& owners) {
     return other != owners.end() ? other->process : owners.front().process;
 }
 
+/// The library itself says nothing of it: strangers would decide when it has to.
+std::string note_on_crowded_table(pid_t process, const LibraryPresence& library) {
+    std::string problem;
+    const auto state = library.state ? RunningState::read(process, *library.state, problem) : std::nullopt;
+    return state && state->total(Counter::crowded) != 0
+               ? fmt::format(
+                     "new peers have come faster than its table for {} conversations can hold: answers "
+                     "that are not sent at once may leave as without multihome. Raise MULTIHOME_PEERS",
+                     state->room())
+               : "";
+}
+
 /// Rows of one program on one port become one; the worst verdict is the row's.
 void merge(Server& into, const Server& other) {
     for (const std::string& address : other.bound_to)
@@ -134,10 +146,12 @@ Judge::Judge(const HostNetwork& network, const SocketOwners& owners, std::vector
 const Judge::Known& Judge::known(pid_t process) {
     auto [entry, is_new] = known_.try_emplace(process);
     if (is_new) {
-        entry->second = {describe_process(process), find_library_in(process), {}, {}};
+        entry->second = {describe_process(process), find_library_in(process), {}, {}, {}};
         entry->second.note = note_on_musl(entry->second.process);
-        if (entry->second.library.alive)
+        if (entry->second.library.alive) {
             entry->second.version = version_of_library_in(process);
+            entry->second.note_on_table = note_on_crowded_table(process, entry->second.library);
+        }
     }
     return entry->second;
 }
@@ -249,6 +263,7 @@ Server Judge::judge_one(const UdpSocket& socket, const std::vector<Owner>& owner
             const std::string note = note_on_io_uring(owner.process, library, socket.port);
             server.is_certain = note.empty();
             add_once(server.notes, note);
+            add_once(server.notes, known(owner.process).note_on_table);
             return settle(Verdict::ok, server.reason);
         }
         is_mapped = is_mapped || library.mapped;

@@ -52,6 +52,7 @@ private:
         LibraryPresence library;
         std::string version; ///< of the library, where it is alive
         std::string note;
+        std::string note_on_table; ///< of the library's, where it is alive
     };
 
     const Known& known(pid_t process);

@@ -49,9 +49,11 @@ std::string_view put_together(char (&room)[Size], const Pattern& pattern, const 
 // Writes a line, wanted or not. Leaves errno alone.
 [[gnu::cold]] void write_line(LogLevel level, std::string_view text);
 
-// Writes a line if it is wanted (see put_together()). Leaves errno alone.
+// Writes a line if it is wanted (see put_together()). Leaves errno alone. A function of its own: its text
+// takes room on the stack that only a call that logs is to pay.
 template <typename Pattern, typename... Arguments>
-[[gnu::cold]] void write(LogLevel level, const Pattern& pattern, const Arguments&... arguments) {
+[[gnu::cold, gnu::noinline]] void write(LogLevel level, const Pattern& pattern,
+                                        const Arguments&... arguments) {
     if (!wanted(level))
         return;
     char room[longest_text];

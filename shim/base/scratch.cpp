@@ -34,18 +34,20 @@ void thread_ended(void*) {
     thread_area.in_use = true;
 }
 
-pthread_once_t key_once = PTHREAD_ONCE_INIT;
+// glibc keeps the values of the first keys in the thread itself, and allocates for those of others
+// (PTHREAD_KEY_2NDLEVEL_SIZE in its nptl).
+constexpr pthread_key_t keys_without_allocation = 32;
+
 pthread_key_t key;
+// Written once, from the constructor. Without a key nobody would unmap what a thread keeps.
 bool has_key = false;
 
-// The area of this thread, with `size` bytes at least; null where there is no memory, or nothing would unmap
-// it.
+// The area of this thread, with `size` bytes at least; null where there is no memory.
 void* area_of_thread(size_t size) {
     if (thread_area.size >= size)
         return thread_area.memory;
-    pthread_once(&key_once, [] { has_key = pthread_key_create(&key, thread_ended) == 0; });
     // The value only says that there is something to do when the thread ends.
-    if (!has_key || pthread_setspecific(key, &thread_area) != 0)
+    if (pthread_setspecific(key, &thread_area) != 0)
         return nullptr;
     unmap_thread_area();
     thread_area.memory = mapping::create(size, MAP_PRIVATE);
@@ -56,8 +58,12 @@ void* area_of_thread(size_t size) {
 
 } // namespace
 
+void Scratch::start() {
+    has_key = pthread_key_create(&key, thread_ended) == 0 && key < keys_without_allocation;
+}
+
 [[gnu::hot]] void* Scratch::take(size_t wanted) {
-    of_thread_ = wanted <= size && !thread_area.in_use;
+    of_thread_ = has_key && wanted <= size && !thread_area.in_use;
     if (!of_thread_) {
         size_ = wanted;
         return area_ = mapping::create(size_, MAP_PRIVATE);

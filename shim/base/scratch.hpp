@@ -2,7 +2,7 @@
 //
 // Memory for calls that carry many messages. A thread's stack may be too small for our copies of them. A
 // thread maps its area when it first needs one, and keeps it until it ends. A call that needs more than that
-// has an area of its own.
+// has an area of its own; so has each call where we have no key for thread-specific data.
 #pragma once
 
 #include <cstddef>
@@ -10,13 +10,16 @@
 namespace multihome {
 
 // An area for the length of one call. A thread that is cancelled inside the call never gets to the
-// destructor; its area is unmapped when the thread has ended. A signal handler gets an area of its own if it
-// interrupts a call that uses the thread's. Async-signal-safe after a thread's first use.
+// destructor; the thread's area is unmapped when it has ended. A signal handler gets an area of its own if it
+// interrupts a call that uses the thread's. Async-signal-safe.
 class Scratch {
 public:
     // The largest area that a thread keeps. It holds the largest call that the kernel takes (UIO_MAXIOV, 1024
     // messages) with common control buffers.
     static constexpr size_t size = size_t{512} * 1024;
+
+    // Called once, when the library is loaded. Later the program may have taken the keys that cost no memory.
+    static void start();
 
     Scratch() = default;
     ~Scratch() {

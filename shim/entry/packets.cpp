@@ -4,6 +4,7 @@
 #include "shim/entry/entry.hpp"
 
 #include "shim/base/log.hpp"
+#include "shim/base/scratch.hpp"
 #include "shim/base/settings.hpp"
 #include "shim/base/user_memory.hpp"
 #include "shim/packets/connect.hpp"
@@ -22,6 +23,7 @@ using namespace multihome::entry; // NOLINT(google-build-using-namespace)
     libc::resolve_all();
     log::remember_standard_error();
     settings::load();
+    Scratch::start();
     process::start();
 }
 

@@ -126,12 +126,8 @@ constexpr size_t small_control = 512;
     call.flags = flags;
 }
 
-[[gnu::hot, gnu::noinline]] ssize_t check_and_receive(int fd, msghdr* theirs, int flags) {
-    if (theirs == nullptr || !user_memory::can_write(theirs, sizeof *theirs)) [[unlikely]]
-        return libc::recvmsg(fd, theirs, flags);
-    const Socket socket = sockets::get(fd);
-    if (!socket.is(Socket::Kind::ours)) [[unlikely]] // another thread has closed it
-        return libc::recvmsg(fd, theirs, flags);
+// A function of its own: most messages need no such room on the stack.
+[[gnu::hot, gnu::noinline]] ssize_t receive_with_control(Socket socket, int fd, msghdr* theirs, int flags) {
     Scratch scratch;
     alignas(cmsghdr) unsigned char small[small_control + control_room];
     size_t wanted = detail::control_length(*theirs);
@@ -143,6 +139,20 @@ constexpr size_t small_control = 512;
     }
     Call call;
     begin(call, socket, fd, flags, theirs, control, wanted);
+    return detail::receive(call, false);
+}
+
+[[gnu::hot, gnu::noinline]] ssize_t check_and_receive(int fd, msghdr* theirs, int flags) {
+    if (theirs == nullptr || !user_memory::can_write(theirs, sizeof *theirs)) [[unlikely]]
+        return libc::recvmsg(fd, theirs, flags);
+    const Socket socket = sockets::get(fd);
+    if (!socket.is(Socket::Kind::ours)) [[unlikely]] // another thread has closed it
+        return libc::recvmsg(fd, theirs, flags);
+    if (theirs->msg_controllen != 0)
+        return receive_with_control(socket, fd, theirs, flags);
+    alignas(cmsghdr) unsigned char control[control_room];
+    Call call;
+    begin(call, socket, fd, flags, theirs, control, sizeof control);
     return detail::receive(call, false);
 }
 

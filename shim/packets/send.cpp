@@ -118,18 +118,10 @@ struct MessageCall {
     call.flags = flags;
 }
 
-[[gnu::hot, gnu::noinline]] ssize_t search_and_send(int fd, const msghdr* theirs, int flags) {
-    if ((flags & msg_cmsg_compat) != 0 || theirs == nullptr ||
-        !user_memory::can_read(theirs, sizeof *theirs) ||
-        !detail::may_be_answered(theirs->msg_name, theirs->msg_namelen)) [[unlikely]]
-        return libc::sendmsg(fd, theirs, flags);
+// `control`: control_space() bytes; null where the program has no control messages.
+[[gnu::hot, gnu::noinline]] ssize_t search_and_send(int fd, const msghdr* theirs, int flags,
+                                                    unsigned char* control) {
     SourceRoom room;
-    Scratch scratch;
-    alignas(cmsghdr) unsigned char small[control::own_space + small_control];
-    const size_t space = detail::control_space(*theirs);
-    auto* const control = space <= sizeof small ? small : static_cast<unsigned char*>(scratch.take(space));
-    if (control == nullptr)
-        return libc::sendmsg(fd, theirs, flags);
     int errno_before = 0;
     const Source source = find_source_alone(fd, theirs->msg_name, theirs->msg_namelen, room, errno_before);
     msghdr ours = *theirs;
@@ -140,6 +132,25 @@ struct MessageCall {
     }
     const ssize_t sent = libc::sendmsg(fd, theirs, flags);
     return sent >= 0 ? sent : fail_as_made(fd, *theirs);
+}
+
+// A function of its own: most messages need no such room on the stack.
+[[gnu::noinline]] ssize_t search_and_send_with_control(int fd, const msghdr* theirs, int flags) {
+    Scratch scratch;
+    alignas(cmsghdr) unsigned char small[control::own_space + small_control];
+    const size_t space = detail::control_space(*theirs);
+    auto* const control = space <= sizeof small ? small : static_cast<unsigned char*>(scratch.take(space));
+    return control != nullptr ? search_and_send(fd, theirs, flags, control)
+                              : libc::sendmsg(fd, theirs, flags);
+}
+
+[[gnu::hot, gnu::noinline]] ssize_t check_and_send(int fd, const msghdr* theirs, int flags) {
+    if ((flags & msg_cmsg_compat) != 0 || theirs == nullptr ||
+        !user_memory::can_read(theirs, sizeof *theirs) ||
+        !detail::may_be_answered(theirs->msg_name, theirs->msg_namelen)) [[unlikely]]
+        return libc::sendmsg(fd, theirs, flags);
+    return theirs->msg_controllen == 0 ? search_and_send(fd, theirs, flags, nullptr)
+                                       : search_and_send_with_control(fd, theirs, flags);
 }
 
 } // namespace
@@ -155,7 +166,7 @@ struct MessageCall {
         begin(call, fd, theirs, flags);
         return detail::send(call, fd, flags, source, errno_before);
     }
-    return search_and_send(fd, theirs, flags);
+    return check_and_send(fd, theirs, flags);
 }
 
 } // namespace multihome::send

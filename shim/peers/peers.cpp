@@ -54,19 +54,14 @@ void set_answers_late(SharedState& state) {
         state.answers_late.store(1, std::memory_order_relaxed);
 }
 
-void log_new_peer(int fd, const Peer& peer, const Local& local) {
-    if (log::wanted(LogLevel::debug)) [[unlikely]]
-        log::write(LogLevel::debug, FMT_COMPILE("socket {}: peer {} asks {}"), fd,
-                   log::AddressText{peer}.text, log::AddressText{local.address}.text);
+// Functions of their own: only a call that logs is to pay for the texts on the stack.
+[[gnu::cold, gnu::noinline]] void log_new_peer(int fd, const Peer& peer, const Local& local) {
+    log::write(LogLevel::debug, FMT_COMPILE("socket {}: peer {} asks {}"), fd, log::AddressText{peer}.text,
+               log::AddressText{local.address}.text);
 }
-
-[[gnu::cold]] void log_crowded() {
-    constinit static std::atomic<bool> said{false};
-    if (!said.exchange(true, std::memory_order_relaxed))
-        log::write(LogLevel::warn,
-                   FMT_COMPILE("new peers come faster than a table for {} peers can hold: answers that are "
-                               "not sent at once may leave as without multihome; raise MULTIHOME_PEERS"),
-                   settings::get().peers);
+[[gnu::cold, gnu::noinline]] void log_refused(const Peer& peer, const Local& local) {
+    log::write(LogLevel::debug, FMT_COMPILE("{} is no source for {} any more: sent as without multihome"),
+               log::AddressText{local.address}.text, log::AddressText{peer}.text);
 }
 
 // Notes that what is sent now made this change. `memory`: null where the thread has no turn.
@@ -189,12 +184,12 @@ LocalIndex learn(SharedState& state, ThreadMemory* memory, Socket socket, int fd
     }
     if (heard.is_new) {
         detail::count(memory, socket, Counter::clients);
-        log_new_peer(fd, peer, local);
+        if (log::wanted(LogLevel::debug)) [[unlikely]]
+            log_new_peer(fd, peer, local);
     }
-    if (heard.is_crowded) {
+    // No line of the log: strangers would decide when it is written.
+    if (heard.is_crowded)
         detail::count(memory, socket, Counter::crowded);
-        log_crowded();
-    }
     const Conversation::Kind kind = heard.entry.state().kind();
     if (heard.entry && kind == Conversation::Kind::question && socket.port() != 0 &&
         !Handover::answers_from(peer.port))
@@ -409,9 +404,8 @@ void refused(Socket socket, const Peer& peer, const Local& local) {
         turn.forget(hash, is_gone);
     }
     state->table().forget_addresses(hash, now(), is_gone);
-    if (log::wanted(LogLevel::debug))
-        log::write(LogLevel::debug, FMT_COMPILE("{} is no source for {} any more: sent as without multihome"),
-                   log::AddressText{local.address}.text, log::AddressText{peer}.text);
+    if (log::wanted(LogLevel::debug)) [[unlikely]]
+        log_refused(peer, local);
 }
 
 } // namespace multihome::peers

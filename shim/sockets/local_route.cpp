@@ -30,10 +30,10 @@ bool covers(const in6_addr& address) {
     const long fd = libc::raw_syscall(SYS_socket, AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
     if (fd < 0)
         return false;
+    // The kernel cuts off the attributes, which we do not look at.
     struct {
         nlmsghdr header;
         rtmsg route;
-        char rest[1024];
     } answer{};
     static_assert(sizeof answer == answer_length);
     const bool answered =

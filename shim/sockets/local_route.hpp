@@ -15,6 +15,6 @@ bool covers(const in6_addr& address);
 
 // The bytes of the question and of the room for the answer. A system-call filter may look at them.
 constexpr size_t question_length = 48;
-constexpr size_t answer_length = 1052;
+constexpr size_t answer_length = 28;
 
 } // namespace multihome::local_route

@@ -91,6 +91,33 @@ kill "$watch"
 wait "$watch" || true
 say "ok: stats --watch :PORT waits for a server that is restarted"
 
+# One that answers nobody, and more strangers than its table holds. Its log says nothing: doctor does.
+MULTIHOME_PEERS=64 with_shim start_server -p 5314 silent "$LAB_PYTHON" -c '
+import socket
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.bind(("0.0.0.0", 5314))
+while True:
+    server.recvfrom(64)'
+on_client "$LAB_PYTHON" -c '
+import socket
+for number in range(2000):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+        stranger.sendto(b"x", ("192.0.2.2", 5314))'
+crowded=
+for ((tries = 0; tries < 100; tries++)); do
+    crowded=$("$TOOLS_CTL" stats --prometheus :5314 | sed -n 's/^multihome_crowded_total{.*port="5314"} //p')
+    [ "${crowded:-0}" -eq 0 ] || break
+    sleep 0.05
+done
+[ "${crowded:-0}" -gt 0 ] || fail "a table for 64 peers is not crowded"
+status=0
+"$TOOLS_CTL" doctor --netns "$LAB_SERVER" >"$LAB_DIR/doctor.log" || status=$?
+[ "$status" -le 1 ] || fail "doctor: exit status $status"
+grep -q '^Note on 5314 (python3[^)]*): new peers have come faster .* Raise MULTIHOME_PEERS$' "$LAB_DIR/doctor.log" ||
+    fail "doctor has no note on the crowded table: $(cat "$LAB_DIR/doctor.log")"
+[ ! -s "$LAB_DIR/silent.log" ] || fail "the library speaks where strangers want it to: $(cat "$LAB_DIR/silent.log")"
+say "ok: doctor notes the server to which new peers have come too fast, which says nothing itself"
+
 # A user who may not read the memory is told so.
 if command -v setpriv >/dev/null; then
     status=0

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// Point 4: signal handlers on an alternate stack of 8 KiB, while the main loop is inside the same call.
+// Point 4: signal handlers on a small alternate stack, while the main loop is inside the same call.
 #include "tests/transparency/probe.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <pthread.h>
 #include <sched.h>
@@ -14,7 +15,7 @@ using namespace probe;
 
 namespace {
 
-constexpr size_t stack_size = 8192;
+constexpr size_t usual_stack = 8192;
 
 // The handler's own server, and the calls that it makes.
 int handled_server;
@@ -22,6 +23,8 @@ int first_call;
 int first_unknown; // a descriptor that nothing was done with before
 std::atomic<int> handled{0};
 std::atomic<int> handled_errors{0};
+std::atomic<bool> is_handling{false};
+std::atomic<int> allocations{0}; // in the handler
 
 // Receives what there is, by each of the calls in turn, and answers it: all of it async-signal-safe.
 void handle(int) {
@@ -62,8 +65,67 @@ void handle(int) {
     errno = errno_before;
 }
 
-// An alternate stack with a page below it that must not be touched.
-void prepare_stack() {
+// Receives all that there is, by recvfrom(), and answers nobody.
+void drain(int) {
+    Name peer;
+    char data[1400];
+    while (recvfrom(handled_server, data, sizeof data, MSG_DONTWAIT, peer.get(), &peer.length) >= 0)
+        ++handled;
+}
+
+// Answers one question by recvfrom() or recvmsg(), and has nothing on the stack itself.
+void answer_one(int) {
+    static Name peer;
+    static char data[64];
+    static iovec part{data, sizeof data};
+    static msghdr message;
+    peer.length = sizeof peer.storage;
+    message = header_for(peer, part);
+    if (first_call == 0 &&
+        recvfrom(handled_server, data, sizeof data, MSG_DONTWAIT, peer.get(), &peer.length) >= 0)
+        handled += sendto(handled_server, data, 1, 0, peer.get(), peer.length) == 1 ? 1 : 0;
+    if (first_call == 1 && recvmsg(handled_server, &message, MSG_DONTWAIT) >= 0)
+        handled += sendmsg(handled_server, &message, 0) >= 0 ? 1 : 0;
+}
+
+// Receives one datagram in each of the ways for which the shim needs much memory.
+void receive_much(int) {
+    is_handling = true;
+    static Message message(1024);
+    message.prepare(1024);
+    if (recvmsg(handled_server, &message.header, MSG_DONTWAIT) >= 0)
+        ++handled;
+    static mmsghdr messages[64];
+    static char data;
+    static iovec part{&data, 1};
+    for (mmsghdr& one : messages) {
+        one.msg_hdr = {};
+        one.msg_hdr.msg_iov = &part;
+        one.msg_hdr.msg_iovlen = 1;
+    }
+    handled += recvmmsg(handled_server, messages, 64, MSG_DONTWAIT, nullptr);
+    is_handling = false;
+}
+
+// Makes more thread-specific keys than have a place in the thread itself. For the values of others glibc
+// allocates.
+void make_keys() {
+    for (int number = 0; number < 40; ++number) {
+        pthread_key_t key{};
+        must(pthread_key_create(&key, nullptr) == 0, "pthread_key_create");
+    }
+}
+
+// The loader calls this before the constructor of any library.
+void before_everything(int count, char** arguments, char**) {
+    if (count > 1 && std::strcmp(arguments[1], "many_early_keys") == 0)
+        make_keys();
+}
+__attribute__((section(".preinit_array"), used)) void (*const preinit)(int, char**,
+                                                                       char**) = before_everything;
+
+// The handler, on an alternate stack with a page below it that must not be touched. Returns that stack.
+char* prepare_handler(void (*handler)(int), size_t stack_size = usual_stack) {
     if (getauxval(AT_MINSIGSTKSZ) + 2048 > stack_size)
         skip("this processor's registers alone fill a signal stack of 8 KiB");
     auto* memory = static_cast<char*>(
@@ -74,9 +136,10 @@ void prepare_stack() {
     stack.ss_size = stack_size;
     must(sigaltstack(&stack, nullptr) == 0, "sigaltstack");
     struct sigaction action {};
-    action.sa_handler = handle;
+    action.sa_handler = handler;
     action.sa_flags = SA_ONSTACK | SA_RESTART;
     must(sigaction(SIGUSR1, &action, nullptr) == 0, "sigaction");
+    return memory + 4096;
 }
 
 struct Signaller {
@@ -113,7 +176,7 @@ void interrupted(int call) {
     stay_on_one_processor();
     const int server = bound("0.0.0.0");
     handled_server = bound("0.0.0.0");
-    prepare_stack();
+    prepare_handler(handle);
     echo(server);
     echo(handled_server);
     Signaller signaller;
@@ -168,7 +231,7 @@ void first_use() {
     int pair[2];
     must(socketpair(AF_UNIX, SOCK_DGRAM, 0, pair) == 0, "socketpair");
     first_unknown = pair[0];
-    prepare_stack();
+    prepare_handler(handle);
     for (first_call = 0; first_call < receive_calls; ++first_call) {
         Client client;
         client.ask(handled_server);
@@ -178,13 +241,85 @@ void first_use() {
     std::printf("answered: %d, errors: %d\n", handled.load(), handled_errors.load());
 }
 
+// What one call for one datagram takes of a stack is little (multihome(7), LIMITS).
+void little_stack() {
+    constexpr size_t size = size_t{64} * 1024;
+    constexpr ptrdiff_t little = 1536;
+    handled_server = bound("0.0.0.0");
+    char* const stack = prepare_handler(answer_one, size);
+    const auto taken = [&] {
+        std::memset(stack, 0x5a, size);
+        raise(SIGUSR1);
+        return stack + size - std::find_if(stack, stack + size, [](char byte) { return byte != 0x5a; });
+    };
+    first_call = receive_calls;
+    const ptrdiff_t without_a_call = taken();
+    for (first_call = 0; first_call < 2; ++first_call) {
+        for (int round = 0; round < 3; ++round) {
+            Client client;
+            client.ask(handled_server);
+            const bool is_much = taken() - without_a_call > little;
+            // In the first round the loader binds the program's symbols.
+            std::printf("takes much: %s\n", is_much && round != 0 ? "yes" : "no");
+            client.print_answer();
+        }
+    }
+    std::printf("answered: %d\n", handled.load());
+}
+
+// More strangers ask than the table of clients can hold.
+void crowded() {
+    handled_server = bound("0.0.0.0");
+    prepare_handler(drain);
+    const Name to(asked_address, name_of(handled_server).port());
+    for (int number = 0; number < 2000; ++number) {
+        const int stranger = bound(client_address);
+        must(sendto(stranger, "x", 1, 0, to.get(), to.length) == 1, "sendto");
+        raise(SIGUSR1);
+        close(stranger);
+    }
+    std::printf("received: %d\n", handled.load());
+    echo(handled_server);
+}
+
+// Receiving is async-signal-safe, and allocating is not.
+void many_keys() {
+    make_keys();
+    handled_server = bound("0.0.0.0");
+    echo(handled_server);
+    prepare_handler(receive_much);
+    for (int round = 0; round < 2; ++round) {
+        Client client;
+        client.ask(handled_server);
+        client.ask(handled_server);
+        raise(SIGUSR1);
+    }
+    std::printf("received: %d, allocations in the handler: %d\n", handled.load(), allocations.load());
+    echo(handled_server);
+}
+
 } // namespace
+
+// The program's own, in front of libc's.
+// NOLINTNEXTLINE(bugprone-reserved-identifier): libc's name
+extern "C" void* __libc_calloc(size_t count, size_t size);
+extern "C" void* calloc(size_t count, size_t size) {
+    if (is_handling)
+        ++allocations;
+    return __libc_calloc(count, size);
+}
 
 int main(int, char** arguments) {
     const std::string_view topic = arguments[1];
     first_unknown = -1;
     if (topic == "first_use")
         first_use();
+    else if (topic == "little_stack")
+        little_stack();
+    else if (topic == "crowded")
+        crowded();
+    else if (topic == "many_keys" || topic == "many_early_keys")
+        many_keys();
     else
         for (int call = 0; call < receive_calls; ++call)
             if (topic == receive_call_name(call))
