@@ -11,6 +11,7 @@
 #include "shim/sockets/process.hpp"
 #include "shim/sockets/system_call_filter.hpp"
 
+#include <fcntl.h>
 #include <linux/seccomp.h>
 #include <optional>
 #include <sys/prctl.h>
@@ -71,6 +72,11 @@ Type as(long argument) {
 template <typename Next>
 bool is_next(const Next& next, const void* caller) {
     return libc::are_of_one_object(caller, reinterpret_cast<const void*>(next.get()));
+}
+
+// True for the commands of fcntl() that we have to see.
+bool makes_copy(int command) {
+    return command == F_DUPFD || command == F_DUPFD_CLOEXEC;
 }
 
 // Calls one of the exported functions with the arguments of its system call.
@@ -140,12 +146,21 @@ long syscall_with_arguments(long number, long a, long b, long c, long d, long e,
         MULTIHOME_CASE(sendto);
         MULTIHOME_CASE(sendmsg);
         MULTIHOME_CASE(sendmmsg);
-        MULTIHOME_CASE_TO(fcntl, fcntl, fcntl_with_argument);
         MULTIHOME_CASE_TO(prctl, prctl, prctl_with_arguments);
 #if __SIZEOF_POINTER__ == 4
-        MULTIHOME_CASE_TO(fcntl64, fcntl64, fcntl64_with_argument);
         MULTIHOME_CASE_TO(recvmmsg_time64, __recvmmsg64, __recvmmsg64);
 #endif
+        // Of other commands glibc's function makes more than the kernel does (F_GETOWN).
+#define MULTIHOME_CASE_OF_COPIES(name)                                                                       \
+    case SYS_##name:                                                                                         \
+        if (!makes_copy(static_cast<int>(b)) || is_next(libc::name, caller))                                 \
+            break;                                                                                           \
+        return call(&::name##_with_argument, arguments)
+        MULTIHOME_CASE_OF_COPIES(fcntl);
+#if __SIZEOF_POINTER__ == 4
+        MULTIHOME_CASE_OF_COPIES(fcntl64);
+#endif
+#undef MULTIHOME_CASE_OF_COPIES
 #undef MULTIHOME_CASE
 #undef MULTIHOME_CASE_TO
     default:
