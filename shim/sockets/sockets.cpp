@@ -186,7 +186,9 @@ void give_all_back() {
     change_each([](int fd, Socket seen) {
         if (!seen.is(Kind::ours))
             return seen;
-        options::give_back(fd, seen);
+        // The number may stand for something else by now, of which we have not heard.
+        if (may(Activity::new_sockets) && options::is_switched_on(fd, seen))
+            options::give_back(fd, seen);
         return Socket{};
     });
 }
