@@ -49,7 +49,7 @@ void store_for_all(int fd, Socket socket) {
 
 Socket get_current(int fd) {
     const Socket socket = get(fd);
-    if (!socket.is(Kind::ours))
+    if (!socket.is(Kind::ours) && !socket.has(Socket::prepared))
         return socket;
     verify(fd, socket);
     return get(fd);

@@ -163,13 +163,34 @@ void reuse(std::string_view how) {
         }
 }
 
+// A socket that is about to be a server, and is closed unseen. Its number goes to a TCP connection that has
+// SO_OOBINLINE from its listener.
+void prepared() {
+    const int listener = socket(AF_INET, SOCK_STREAM, 0);
+    const int caller = socket(AF_INET, SOCK_STREAM, 0);
+    Name at("127.0.0.1", 0);
+    switch_on(listener, SOL_SOCKET, SO_OOBINLINE);
+    must(bind(listener, at.get(), at.length) == 0 && listen(listener, 1) == 0, "listen");
+    at = name_of(listener);
+    const int server = socket(AF_INET, SOCK_DGRAM, 0);
+    switch_on(server, SOL_SOCKET, SO_REUSEADDR);
+    close_by("fclose", server);
+    must(connect(caller, at.get(), at.length) == 0, "connect");
+    const int accepted = accept(listener, nullptr, nullptr);
+    say("the same number", accepted == server);
+    int value = -1;
+    socklen_t length = sizeof value;
+    say("SO_OOBINLINE", getsockopt(accepted, SOL_SOCKET, SO_OOBINLINE, &value, &length));
+    std::printf("is %d\n", value);
+}
+
 } // namespace
 
 int main(int, char** arguments) {
     constexpr std::string_view prefix = "reuse_after_";
     const std::string_view topic = arguments[1];
     if (!topic.starts_with(prefix))
-        return 2;
+        return run_topic(topic, {{"prepared_and_closed", prepared}});
     reuse(topic.substr(prefix.size()));
     return 0;
 }
