@@ -11,6 +11,7 @@
 #include "shim/sockets/socket_calls.hpp"
 
 #include <atomic>
+#include <cstring>
 #include <netinet/in.h>
 
 namespace multihome::sockets {
@@ -153,6 +154,19 @@ void arrived(int fd) {
     const Socket unknown{Kind::unknown, Socket::has_copies};
     if (load(fd).word() != unknown.word() && !must_not_change())
         store(fd, unknown);
+}
+
+void look_for_descriptors(const msghdr& message) {
+    for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr;
+         header = CMSG_NXTHDR(const_cast<msghdr*>(&message), header)) {
+        if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
+            continue;
+        for (size_t at = CMSG_LEN(0); at + sizeof(int) <= header->cmsg_len; at += sizeof(int)) {
+            int fd = -1;
+            std::memcpy(&fd, reinterpret_cast<const char*>(header) + at, sizeof fd);
+            arrived(fd);
+        }
+    }
 }
 
 void set_bits(int fd, uint64_t mask, uint64_t bits) {
