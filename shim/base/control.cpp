@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "shim/base/control.hpp"
 
+#include "shim/base/libc.hpp"
+#include "shim/base/permissions.hpp"
 #include "shim/base/user_memory.hpp"
 
 #include <algorithm>
+#include <sys/syscall.h>
 
 namespace multihome::control {
 
@@ -45,6 +48,28 @@ void for_each(const void* buffer, size_t length, Visit visit) {
         const size_t space = std::min(CMSG_ALIGN(message.header.length), left);
         message.start += space;
         left -= space;
+    }
+}
+
+bool brings_descriptors(const Header& header) {
+    return header.level == SOL_SOCKET && header.type == SCM_RIGHTS;
+}
+
+// Returns the length of a message of as many descriptors as fit in `room`; 0 where none does
+// (scm_detach_fds() in the kernel's net/core/scm.c).
+size_t length_of_descriptors(size_t room) {
+    return room < CMSG_LEN(sizeof(int)) ? 0 : room - (room - CMSG_LEN(0)) % sizeof(int);
+}
+
+// Closes the descriptors behind the first `kept` bytes of a message.
+void close_descriptors(const Message& message, size_t kept) {
+    if (!permissions::may(Activity::closing))
+        return;
+    for (size_t at = std::max(kept, size_t{CMSG_LEN(0)}); at + sizeof(int) <= message.present;
+         at += sizeof(int)) {
+        int fd = -1;
+        std::memcpy(&fd, message.start + at, sizeof fd);
+        libc::raw_syscall(SYS_close, fd);
     }
 }
 
@@ -119,12 +144,14 @@ void copy_visible(const msghdr& ours, unsigned hide, msghdr& theirs) {
         Header header = message.header;
         if (room < header.length)
             theirs.msg_flags |= MSG_CTRUNC;
-        if (room < sizeof header)
-            return;
-        header.length = std::min(header.length, room);
+        const bool has_descriptors = brings_descriptors(header);
+        header.length = std::min(header.length, has_descriptors ? length_of_descriptors(room) : room);
         const size_t written = std::min(header.length, message.present);
         // The kernel leaves out what it cannot write, and says nothing.
-        if (!user_memory::can_write(out, written))
+        const bool is_left_out = header.length < sizeof header || !user_memory::can_write(out, written);
+        if (has_descriptors) [[unlikely]]
+            close_descriptors(message, is_left_out ? 0 : written);
+        if (is_left_out)
             return;
         const size_t space = std::min(CMSG_ALIGN(header.length), room);
         // memmove, because the two buffers may be one. Messages only ever move towards the start.

@@ -55,7 +55,8 @@ Arrival read(const void* buffer, size_t length, Choice choice);
 // Copies the control messages of `ours`, as the kernel wrote them (aligned), to the program's message,
 // without the kinds to `hide`. Then `theirs` has the length and the flags that the kernel would have
 // reported. Cuts and pads messages as put_cmsg() in the kernel's net/core/scm.c does, and leaves out what
-// cannot be written there. Both may have one buffer.
+// cannot be written there. Closes the descriptors for which `theirs` has no room, as from a UNIX socket: the
+// kernel would not have brought them. Both may have one buffer.
 void copy_visible(const msghdr& ours, unsigned hide, msghdr& theirs);
 
 // Returns where a source may be appended to the program's own control messages: the aligned end of the last

@@ -32,6 +32,7 @@ enum class Activity : uint32_t {
     naming_process = 1U << 16,     // is this a vfork child? (sockets/process)
     exact_time = 1U << 17,         // is it still one answer? (peers)
     asking_for_room = 1U << 18,    // does standard error take a line at once?
+    closing = 1U << 19,            // descriptors that the program has no room for (base/control)
     all = ~0U,
 };
 

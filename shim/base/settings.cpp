@@ -176,8 +176,16 @@ void load() {
     if (const char* file = value_of("MULTIHOME_LOG_FILE"); file != nullptr) {
         // Completed, because servers change their working directory, and the file is opened for each line.
         // Copied, because some programs write over the environment to set their title.
-        const size_t directory = *file != '/' ? write_working_directory(log_file) : 0;
-        if (const size_t length = std::strlen(file); length < sizeof log_file - directory) {
+        const bool is_relative = *file != '/';
+        const size_t directory = is_relative ? write_working_directory(log_file) : 0;
+        if (is_relative && directory == 0) {
+            // As it stands, it would be another file after each chdir().
+            log::write(
+                LogLevel::error,
+                FMT_COMPILE("MULTIHOME_LOG_FILE={} is relative, and the working directory has no name; "
+                            "going on without"),
+                file);
+        } else if (const size_t length = std::strlen(file); length < sizeof log_file - directory) {
             std::memcpy(log_file + directory, file, length + 1);
             current.log_file = log_file;
         } else {

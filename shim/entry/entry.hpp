@@ -28,16 +28,13 @@ inline Socket socket_for_receiving(int fd) {
     return socket.is(Socket::Kind::unbound) ? sockets::bound_unseen(fd) : socket;
 }
 
-// Notes the descriptors that a message brought.
-void look_for_descriptors(const msghdr& message);
-
 // Call `next`, libc's function, on what may be a UNIX socket. Look for descriptors where control messages
 // came.
 template <typename Next>
 ssize_t recvmsg_with_descriptors(const Next& next, int fd, msghdr* message, int flags) {
     const ssize_t received = next(fd, message, flags);
     if (received >= 0 && message->msg_controllen >= sizeof(cmsghdr))
-        look_for_descriptors(*message);
+        sockets::look_for_descriptors(*message);
     return received;
 }
 template <typename Next, typename Timeout>
@@ -46,7 +43,7 @@ int recvmmsg_with_descriptors(const Next& next, int fd, mmsghdr* messages, unsig
     const int received = next(fd, messages, count, flags, timeout);
     for (int index = 0; index < received; ++index)
         if (messages[index].msg_hdr.msg_controllen >= sizeof(cmsghdr)) [[unlikely]]
-            look_for_descriptors(messages[index].msg_hdr);
+            sockets::look_for_descriptors(messages[index].msg_hdr);
     return received;
 }
 

@@ -12,8 +12,6 @@
 #include "shim/packets/send.hpp"
 #include "shim/sockets/process.hpp"
 
-#include <cstring>
-
 using namespace multihome; // NOLINT(google-build-using-namespace): this file is the program's side of it
 using namespace multihome::entry; // NOLINT(google-build-using-namespace)
 
@@ -25,19 +23,6 @@ using namespace multihome::entry; // NOLINT(google-build-using-namespace)
     settings::load();
     Scratch::start();
     process::start();
-}
-
-void entry::look_for_descriptors(const msghdr& message) {
-    for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr;
-         header = CMSG_NXTHDR(const_cast<msghdr*>(&message), header)) {
-        if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
-            continue;
-        for (size_t at = CMSG_LEN(0); at + sizeof(int) <= header->cmsg_len; at += sizeof(int)) {
-            int fd = -1;
-            std::memcpy(&fd, reinterpret_cast<const char*>(header) + at, sizeof fd);
-            sockets::arrived(fd);
-        }
-    }
 }
 
 namespace {

@@ -11,6 +11,7 @@
 #include "shim/sockets/process.hpp"
 #include "shim/sockets/system_call_filter.hpp"
 
+#include <fcntl.h>
 #include <linux/seccomp.h>
 #include <optional>
 #include <sys/prctl.h>
@@ -84,6 +85,12 @@ bool is_foreign_to_messages(long fd) {
     return sockets::get(static_cast<int>(fd)).has(Socket::no_descriptors);
 }
 
+// True for the commands of fcntl() that we do not have to see. For F_GETOWN, glibc's function makes more than
+// the kernel does.
+bool makes_no_copy(long command) {
+    return command != F_DUPFD && command != F_DUPFD_CLOEXEC;
+}
+
 // Calls one of the exported functions with the arguments of its system call.
 template <typename Result, typename... Arguments>
 long call(Result (*function)(Arguments...), const long* arguments) {
@@ -126,17 +133,13 @@ long syscall_with_arguments(long number, long a, long b, long c, long d, long e,
     const void* const caller = __builtin_return_address(0);
     const long arguments[] = {a, b, c, d, e, f};
     switch (number) {
-#define MULTIHOME_CASE_TO(number, name, function)                                                            \
+#define MULTIHOME_CASE_UNLESS(condition, number, name, function)                                             \
     case SYS_##number:                                                                                       \
-        if (is_next(libc::name, caller))                                                                     \
+        if (is_next(libc::name, caller) || (condition))                                                      \
             break;                                                                                           \
         return call(&::function, arguments)
-#define MULTIHOME_CASE(name) MULTIHOME_CASE_TO(name, name, name)
-#define MULTIHOME_BLOCKING_CASE(name, is_foreign)                                                            \
-    case SYS_##name:                                                                                         \
-        if (is_next(libc::name, caller) || is_foreign(a))                                                    \
-            break;                                                                                           \
-        return call(&::name, arguments)
+#define MULTIHOME_CASE_TO(number, name, function) MULTIHOME_CASE_UNLESS(false, number, name, function)
+#define MULTIHOME_CASE(name)                      MULTIHOME_CASE_TO(name, name, name)
         MULTIHOME_CASE(socket);
         MULTIHOME_CASE(bind);
         MULTIHOME_CASE(connect);
@@ -150,21 +153,21 @@ long syscall_with_arguments(long number, long a, long b, long c, long d, long e,
         MULTIHOME_CASE(pidfd_getfd);
         MULTIHOME_CASE(setsockopt);
         MULTIHOME_CASE(getsockopt);
-        MULTIHOME_BLOCKING_CASE(recvfrom, is_foreign);
-        MULTIHOME_BLOCKING_CASE(recvmsg, is_foreign_to_messages);
-        MULTIHOME_BLOCKING_CASE(recvmmsg, is_foreign_to_messages);
-        MULTIHOME_BLOCKING_CASE(sendto, is_foreign);
-        MULTIHOME_BLOCKING_CASE(sendmsg, is_foreign_to_messages);
-        MULTIHOME_BLOCKING_CASE(sendmmsg, is_foreign_to_messages);
-        MULTIHOME_CASE_TO(fcntl, fcntl, fcntl_with_argument);
+        MULTIHOME_CASE_UNLESS(is_foreign(a), recvfrom, recvfrom, recvfrom);
+        MULTIHOME_CASE_UNLESS(is_foreign_to_messages(a), recvmsg, recvmsg, recvmsg);
+        MULTIHOME_CASE_UNLESS(is_foreign_to_messages(a), recvmmsg, recvmmsg, recvmmsg);
+        MULTIHOME_CASE_UNLESS(is_foreign(a), sendto, sendto, sendto);
+        MULTIHOME_CASE_UNLESS(is_foreign_to_messages(a), sendmsg, sendmsg, sendmsg);
+        MULTIHOME_CASE_UNLESS(is_foreign_to_messages(a), sendmmsg, sendmmsg, sendmmsg);
+        MULTIHOME_CASE_UNLESS(makes_no_copy(b), fcntl, fcntl, fcntl_with_argument);
         MULTIHOME_CASE_TO(prctl, prctl, prctl_with_arguments);
 #if __SIZEOF_POINTER__ == 4
-        MULTIHOME_CASE_TO(fcntl64, fcntl64, fcntl64_with_argument);
-        MULTIHOME_CASE_TO(recvmmsg_time64, __recvmmsg64, __recvmmsg64);
+        MULTIHOME_CASE_UNLESS(makes_no_copy(b), fcntl64, fcntl64, fcntl64_with_argument);
+        MULTIHOME_CASE_UNLESS(is_foreign_to_messages(a), recvmmsg_time64, __recvmmsg64, __recvmmsg64);
 #endif
 #undef MULTIHOME_CASE
-#undef MULTIHOME_BLOCKING_CASE
 #undef MULTIHOME_CASE_TO
+#undef MULTIHOME_CASE_UNLESS
     default:
         break;
     }

@@ -14,6 +14,19 @@ unsigned hidden_kinds(Socket socket) {
            (socket.has(Socket::asked_ipv6) ? 0U : control::ipv6);
 }
 
+// A message came without packet information, which is on for each socket of ours. The option may have been
+// off for a while, or the number stands for something else by now, of which we have not heard: a UNIX socket
+// may have brought descriptors. recvfrom() takes none.
+[[gnu::cold, gnu::noinline]] void look_closer(Socket socket, int fd, const msghdr& ours, msghdr* theirs) {
+    sockets::verify(fd, socket);
+    if (theirs != nullptr) {
+        sockets::look_for_descriptors(*theirs);
+    } else {
+        msghdr no_room{};
+        control::copy_visible(ours, control::none, no_room);
+    }
+}
+
 } // namespace
 
 void tell(Socket socket, const msghdr& ours, msghdr* theirs, socklen_t* name_length) {
@@ -28,9 +41,9 @@ bool hear_unusual(peers::Turn& turn, Socket socket, int fd, const msghdr& ours, 
     tell(socket, ours, theirs, name_length);
     const control::Arrival arrival = control::read(ours.msg_control, ours.msg_controllen,
                                                    {.with_interface = settings::get().same_interface});
-    // The option may have been off for a while. We hear the datagram all the same.
+    // We hear the datagram all the same.
     if (arrival.found == control::none) [[unlikely]]
-        sockets::verify(fd, socket);
+        look_closer(socket, fd, ours, theirs);
     // Without its whole address nobody can answer the peer.
     return ours.msg_name != nullptr && ours.msg_namelen <= room && turn.hear(socket, fd, ours, arrival.local);
 }

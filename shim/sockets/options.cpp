@@ -269,7 +269,9 @@ bool allow_local_route(int fd, Socket socket, const in6_addr& source) {
 }
 
 int set(int fd, int level, int name, const void* value, socklen_t length) {
-    const Socket socket = sockets::get_current(fd);
+    // No call is spent on this where nothing comes of it: a prepared socket stays prepared.
+    const bool is_shared_port = concern(level, name) == Concern::shared_port;
+    const Socket socket = is_shared_port ? sockets::get(fd) : sockets::get_current(fd);
     if (!socket.is(Kind::ours) && !socket.is(Kind::unbound) && !socket.has(Socket::sticky_source))
         return libc::setsockopt(fd, level, name, value, length);
     std::optional<MulticastTurn> turn;

@@ -11,6 +11,7 @@
 #include "shim/sockets/socket_calls.hpp"
 
 #include <atomic>
+#include <cstring>
 #include <netinet/in.h>
 
 namespace multihome::sockets {
@@ -49,7 +50,7 @@ void store_for_all(int fd, Socket socket) {
 
 Socket get_current(int fd) {
     const Socket socket = get(fd);
-    if (!socket.is(Kind::ours))
+    if (!socket.is(Kind::ours) && !socket.has(Socket::prepared))
         return socket;
     verify(fd, socket);
     return get(fd);
@@ -155,6 +156,19 @@ void arrived(int fd) {
         store(fd, unknown);
 }
 
+void look_for_descriptors(const msghdr& message) {
+    for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr;
+         header = CMSG_NXTHDR(const_cast<msghdr*>(&message), header)) {
+        if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
+            continue;
+        for (size_t at = CMSG_LEN(0); at + sizeof(int) <= header->cmsg_len; at += sizeof(int)) {
+            int fd = -1;
+            std::memcpy(&fd, reinterpret_cast<const char*>(header) + at, sizeof fd);
+            arrived(fd);
+        }
+    }
+}
+
 void set_bits(int fd, uint64_t mask, uint64_t bits) {
     change_all(fd, [&](Socket socket) { return socket.with_bits(mask, bits); });
 }
@@ -186,7 +200,9 @@ void give_all_back() {
     change_each([](int fd, Socket seen) {
         if (!seen.is(Kind::ours))
             return seen;
-        options::give_back(fd, seen);
+        // The number may stand for something else by now, of which we have not heard.
+        if (may(Activity::new_sockets) && options::is_switched_on(fd, seen))
+            options::give_back(fd, seen);
         return Socket{};
     });
 }

@@ -55,6 +55,8 @@ void forget_range(unsigned first, unsigned last);
 
 // Forgets what was known of a number whose descriptor has come from elsewhere (SCM_RIGHTS, pidfd_getfd).
 void arrived(int fd);
+// Does so for the descriptors that a message of a UNIX socket has brought.
+void look_for_descriptors(const msghdr& message);
 
 // Changes the bits under `mask` in the word of every descriptor of the socket behind `fd`.
 void set_bits(int fd, uint64_t mask, uint64_t bits);

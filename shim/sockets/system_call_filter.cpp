@@ -130,7 +130,7 @@ constexpr Need needs[] = {
     {finding_routes, {SYS_sendto, {some_fd, some_memory, local_route::question_length}}},
     {finding_routes, {SYS_recvfrom, {some_fd, some_memory, local_route::answer_length, MSG_DONTWAIT}}},
     {finding_routes, setsockopt_of(IPPROTO_IPV6, IPV6_FREEBIND)},
-    {finding_interfaces | finding_routes | log_to_file | log_to_syslog, {SYS_close, {some_fd}}},
+    {finding_interfaces | finding_routes | log_to_file | log_to_syslog | closing, {SYS_close, {some_fd}}},
 
     // A system call only where the vdso cannot read the kernel's clock (xen, hpet, acpi_pm).
     {exact_time, {number_of_clock_gettime, {CLOCK_MONOTONIC, some_memory}}},

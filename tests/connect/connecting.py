@@ -2,7 +2,8 @@
 """A server that connects its socket to the peer that it has just heard."""
 import socket
 
-from common import V4, disconnect, expect, family, free_port, hears, ip, local, run, skip, source
+from common import (V4, Family, await_addresses, disconnect, expect, family, free_port, hears, ip, local, run, skip,
+                    source)
 from interfaces import chosen_address
 
 
@@ -135,6 +136,22 @@ def bound_to_device(name):
         f.expect_answer(client, asked)
 
 
+def after_link_local():
+    """connect() to a link-local peer binds the socket to the peer's device, which it stays bound to."""
+    near = family("v6_link_local")
+    far = Family("::", "2001:db8:1::1", "2001:db8:1::2", "2001:db8:1::3", route="fe80::2")
+    for address in far.peer, far.first, far.second:
+        ip("address", "add", f"{address}/64", "dev", "end0", "nodad")
+    await_addresses([far.peer, far.first, far.second])
+    server = free_port(near)
+    _, peer = near.meet(server, near.second)
+    _, next_peer = far.meet(server, far.second)
+    for f, to in (near, peer), (far, next_peer):
+        server.connect(to)
+        f.expect_local(server, f.second)
+        expect("device", server.getsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, 16).rstrip(b"\0"), b"end0")
+
+
 def marked():
     """What the routing table chooses for a marked socket is not what it chooses for the next one."""
     f = family("v4_secondary")
@@ -151,4 +168,5 @@ def marked():
 
 
 run({"first": first, "again": again, "unknown_peer": unknown_peer, "as_routed": as_routed,
-     "interface_down": interface_down, "bound_to_device": bound_to_device, "marked": marked})
+     "interface_down": interface_down, "bound_to_device": bound_to_device, "after_link_local": after_link_local,
+     "marked": marked})

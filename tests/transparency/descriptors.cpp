@@ -7,6 +7,7 @@
 
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <spawn.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -165,6 +166,28 @@ void vfork_and_dlerror() {
     echo(bound("0.0.0.0"));
 }
 
+// To the kernel the owner of a descriptor is a negative number where it is a process group. glibc's fcntl()
+// returns that, and syscall() takes it for an error. Process groups have small numbers in a namespace of
+// their own.
+void fcntl_by_number() {
+    if (unshare(CLONE_NEWPID) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWPID) != 0)
+        skip("may not make a namespace of processes");
+    std::fflush(stdout);
+    const pid_t child = fork();
+    if (child == 0) {
+        const int fd = socket(AF_INET, SOCK_DGRAM, 0);
+        must(setpgid(0, 0) == 0 && fcntl(fd, F_SETOWN, -getpgrp()) == 0, "F_SETOWN");
+        say_call("F_GETOWN", [&] { return fcntl(fd, F_GETOWN); });
+        say_call("F_GETOWN by number", [&] { return syscall(SYS_fcntl, fd, F_GETOWN, 0); });
+        const auto copy = static_cast<int>(syscall(SYS_fcntl, bound("0.0.0.0"), F_DUPFD, 100));
+        look("copied by number", copy, copy);
+        std::fflush(stdout);
+        _exit(0);
+    }
+    int status = -1;
+    must(waitpid(child, &status, 0) == child && status == 0, "the child");
+}
+
 // Whether less is mapped than a byte for each descriptor of a billion.
 void print_mapped() {
     FILE* file = std::fopen("/proc/self/statm", "r");
@@ -213,6 +236,7 @@ int main(int, char** arguments) {
                                     {"not_closed", not_closed},
                                     {"vfork", vfork_child},
                                     {"vfork_and_dlerror", vfork_and_dlerror},
+                                    {"fcntl_by_number", fcntl_by_number},
                                     {"number_900000", [] { high_number(900'100, 900'000); }},
                                     {"nofile_billion", [] { high_number(1'000'000'000, 40'000); }}});
 }

@@ -216,6 +216,17 @@ def relative_name():
     check(len((work / "log").read_text().splitlines()) > 2, "lines are missing")
 
 
+def nameless_directory():
+    """Nobody knows where this file would be."""
+    (work / "gone").mkdir()
+    (work / "other").mkdir()
+    lines = run("chdir", str(work / "other"), cwd=work / "gone", preexec_fn=lambda: os.rmdir(work / "gone"),
+                variables={"MULTIHOME_LOG_FILE": "log"})
+    check(not list((work / "other").iterdir()), "a file where the server went")
+    told = [line for line in lines if "MULTIHOME_LOG_FILE=log is relative" in line]
+    check(len(told) == 1 and len(lines) > 2, f"one line that says it, and the lines themselves, in {lines}")
+
+
 def replaced():
     (work / "before").touch()
     with open(work / "before", "wb") as before:
@@ -300,7 +311,7 @@ def main():
     signal.alarm(120)
     topics = {function.__name__: function for function in (
         lines_in_order, no_reader, full_reader, blocked_signals, no_memory, file_size, terminal, network, no_link,
-        followed_link, no_file, long_name, change_of_root, relative_name, replaced, journal, syslog, set_user_id)}
+        followed_link, no_file, long_name, change_of_root, relative_name, nameless_directory, replaced, journal, syslog, set_user_id)}
     with tempfile.TemporaryDirectory() as directory:
         work = pathlib.Path(os.path.realpath(directory))
         topics[topic]()

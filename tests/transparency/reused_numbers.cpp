@@ -163,13 +163,120 @@ void reuse(std::string_view how) {
         }
 }
 
+// A pair of UNIX sockets. The first has the number of a server, which is closed unseen.
+struct PairAtServer {
+    int ends[2];
+
+    explicit PairAtServer(int server) {
+        close_by("fclose", server);
+        must(socketpair(AF_UNIX, SOCK_DGRAM, 0, ends) == 0, "socketpair");
+        say("the same number", ends[0] == server);
+    }
+
+    // Sends descriptors to the first. The shim does not see it: it would look at its sockets before.
+    void send(const std::vector<int>& descriptors) const {
+        const size_t size = descriptors.size() * sizeof(int);
+        std::vector<char> control(CMSG_SPACE(size));
+        char data[1] = {'x'};
+        iovec part{data, 1};
+        msghdr message{};
+        message.msg_iov = &part;
+        message.msg_iovlen = 1;
+        message.msg_control = control.data();
+        message.msg_controllen = control.size();
+        cmsghdr* header = CMSG_FIRSTHDR(&message);
+        *header = {CMSG_LEN(size), SOL_SOCKET, SCM_RIGHTS};
+        std::memcpy(CMSG_DATA(header), descriptors.data(), size);
+        must(kernel::call(SYS_sendmsg, ends[1], reinterpret_cast<long>(&message)) == 1, "sendmsg");
+    }
+};
+
+constexpr int highest = 64;
+int count_descriptors() {
+    int count = 0;
+    for (int fd = 0; fd < highest; ++fd)
+        count += fcntl(fd, F_GETFD) >= 0 ? 1 : 0;
+    return count;
+}
+
+// Three descriptors are sent to who has room for fewer: the kernel brings no more than there is room for.
+void descriptors_without_room() {
+    for (int call = 0; call < 4; ++call)
+        for (size_t room = 0; room <= CMSG_SPACE(3 * sizeof(int)); ++room) {
+            const int server = server_in_use();
+            const PairAtServer pair(server);
+            pair.send({0, 1, 2});
+            const int before = count_descriptors();
+            Message message(static_cast<long>(room));
+            mmsghdr several[2]{{message.header, 0}, {message.header, 0}};
+            ssize_t received = 0;
+            if (call == 0)
+                received = recvmsg(server, &message.header, 0);
+            else if (call == 1)
+                received = recvmsg(server, &message.header, MSG_PEEK);
+            else if (call == 2)
+                received = recvmmsg(server, several, 2, MSG_DONTWAIT, nullptr);
+            else
+                received = recvfrom(server, message.data.data(), 1, 0,
+                                    reinterpret_cast<sockaddr*>(&message.name), &message.header.msg_namelen);
+            const msghdr& header = call == 2 ? several[0].msg_hdr : message.header;
+            const cmsghdr* first = CMSG_FIRSTHDR(&header);
+            std::printf("room for %zu: received %zd, flags %x, %zu bytes, the first of %zu, %d descriptors\n",
+                        room, received, static_cast<unsigned>(header.msg_flags), header.msg_controllen,
+                        first != nullptr && call != 3 ? first->cmsg_len : 0, count_descriptors() - before);
+            for (int fd = server; fd < highest; ++fd)
+                kernel::close(fd);
+        }
+}
+
+// A server arrives at a number that was none of the shim's business.
+void passed_without_being_seen() {
+    const int server = server_in_use();
+    const int other = bound("0.0.0.0");
+    const int passed = fcntl(other, F_DUPFD, 300);
+    close(other);
+    const int number = socket(AF_INET, SOCK_STREAM, 0);
+    const PairAtServer pair(server);
+    pair.send({passed});
+    close(number);
+    Message message(CMSG_SPACE(sizeof(int)));
+    say("recvmsg", recvmsg(server, &message.header, 0));
+    int arrived = -1;
+    std::memcpy(&arrived, message.control.data() + CMSG_LEN(0), sizeof arrived);
+    say("the number", arrived == number);
+    look("passed", arrived, arrived);
+}
+
+// A socket that is about to be a server, and is closed unseen. Its number goes to a TCP connection that has
+// SO_OOBINLINE from its listener.
+void prepared() {
+    const int listener = socket(AF_INET, SOCK_STREAM, 0);
+    const int caller = socket(AF_INET, SOCK_STREAM, 0);
+    Name at("127.0.0.1", 0);
+    switch_on(listener, SOL_SOCKET, SO_OOBINLINE);
+    must(bind(listener, at.get(), at.length) == 0 && listen(listener, 1) == 0, "listen");
+    at = name_of(listener);
+    const int server = socket(AF_INET, SOCK_DGRAM, 0);
+    switch_on(server, SOL_SOCKET, SO_REUSEADDR);
+    close_by("fclose", server);
+    must(connect(caller, at.get(), at.length) == 0, "connect");
+    const int accepted = accept(listener, nullptr, nullptr);
+    say("the same number", accepted == server);
+    int value = -1;
+    socklen_t length = sizeof value;
+    say("SO_OOBINLINE", getsockopt(accepted, SOL_SOCKET, SO_OOBINLINE, &value, &length));
+    std::printf("is %d\n", value);
+}
+
 } // namespace
 
 int main(int, char** arguments) {
     constexpr std::string_view prefix = "reuse_after_";
     const std::string_view topic = arguments[1];
     if (!topic.starts_with(prefix))
-        return 2;
+        return run_topic(topic, {{"descriptors_without_room", descriptors_without_room},
+                                 {"passed_without_being_seen", passed_without_being_seen},
+                                 {"prepared_and_closed", prepared}});
     reuse(topic.substr(prefix.size()));
     return 0;
 }

@@ -11,6 +11,7 @@
 
 #include <arpa/inet.h>
 #include <doctest/doctest.h>
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -185,6 +186,55 @@ TEST_CASE("both kinds are hidden on a dual-stack socket") {
 TEST_SUITE_END();
 
 TEST_SUITE_BEGIN("control_kernel");
+
+TEST_CASE("of descriptors, as many are left as there is room for") {
+    int ends[2];
+    REQUIRE(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, ends) == 0);
+    const int sent[3] = {ends[0], ends[0], ends[0]};
+    const auto passed = ControlBuffer{}.add(SOL_SOCKET, SCM_RIGHTS, sent);
+    char byte = 0;
+    iovec data{&byte, 1};
+    msghdr message{};
+    message.msg_iov = &data;
+    message.msg_iovlen = 1;
+    const auto receive = [&](size_t room) {
+        View view;
+        message.msg_control = const_cast<unsigned char*>(passed.data());
+        message.msg_controllen = CMSG_LEN(sizeof sent);
+        REQUIRE(sendmsg(ends[1], &message, 0) == 1);
+        message.msg_control = view.buffer.data();
+        message.msg_controllen = room;
+        REQUIRE(recvmsg(ends[0], &message, 0) == 1);
+        view.length = message.msg_controllen;
+        view.flags = message.msg_flags;
+        return view;
+    };
+    // How many descriptors there are. Closes those that the message names.
+    const auto count_and_close = [](const View& view) {
+        int count = 0;
+        for (int fd = 0; fd < 256; ++fd)
+            count += fcntl(fd, F_GETFD) >= 0 ? 1 : 0;
+        for (size_t at = CMSG_LEN(0); at + sizeof(int) <= view.length; at += sizeof(int)) {
+            int fd = -1;
+            std::memcpy(&fd, view.buffer.data() + at, sizeof fd);
+            close(fd);
+        }
+        return count;
+    };
+    for (size_t room = 0; room <= CMSG_SPACE(sizeof sent); ++room) {
+        CAPTURE(room);
+        const View expected = receive(room);
+        const int expected_count = count_and_close(expected);
+        const View all = receive(ControlBuffer::capacity);
+        View ours;
+        ours.length = test::copy_visible(all.buffer.data(), all.length, control::none, ours.buffer.data(),
+                                         room, ours.flags);
+        check_same(ours, expected);
+        CHECK(count_and_close(ours) == expected_count);
+    }
+    close(ends[0]);
+    close(ends[1]);
+}
 
 TEST_CASE("the kernel's packet information is read") {
     const Datagram datagram{AF_INET, "127.0.0.2", {ipv4_info}};
