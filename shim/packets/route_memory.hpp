@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Remembers for which networks a plain connect() chose another local address than the wanted one. That saves
-// a connect() that would have to be undone. All functions are async-signal-safe.
+// Remembers which local address a plain connect() chose for a peer. That saves system calls, and a connect()
+// that would have to be undone. All functions are async-signal-safe.
 #pragma once
 
 #include "shim/base/address.hpp"
@@ -14,6 +14,11 @@ class RouteMemory {
 public:
     RouteMemory(const Local& local, const Peer& peer);
 
+    // True where the kernel chose `local` for this very peer within this second, and nobody need look at what
+    // it chooses now. Where a route changes meanwhile, we follow it a second later. Routes may go by ports as
+    // well (rules, uplinks that are balanced so). So what is remembered has to be confirmed first, and now
+    // and then; once it was wrong it counts no more.
+    bool is_local_chosen() const;
     // True where the kernel chose another address for a peer of that network. Where nothing is known of that
     // network: for one of the network that was looked at last. Only a hint: who acts upon it looks at the
     // address that the socket gets.
@@ -27,6 +32,9 @@ public:
     void note_another() const;
 
 private:
+    bool remembers_local() const;
+
+    uint64_t peer_hash_;
     uint64_t network_hash_;
     uint64_t others_hash_; // of all networks
 };
