@@ -61,10 +61,14 @@ int to(Socket socket, int fd, const sockaddr* address, socklen_t length) {
     const Local local = address_for(socket, peer, address->sa_family);
     const int result =
         local ? steering::connect(socket, fd, peer, address, length, local, is_connected) : plain();
-    if (result == 0 && socket.is(Socket::Kind::unbound))
-        local ? peers::is_handed_over(peer) : peers::asks(peer);
-    else if (result != 0 && socket.is(Socket::Kind::ours))
+    if (result == 0 && socket.is(Socket::Kind::unbound)) {
+        if (local)
+            peers::withdraw_offer(peer);
+        else
+            peers::asks(peer);
+    } else if (result != 0 && socket.is(Socket::Kind::ours)) {
         peers::Turn{}.not_sent(socket, peer, true);
+    }
     if (result == 0)
         sockets::connected(fd, socket, peer.address.is_ipv4());
     return result;

@@ -170,6 +170,18 @@ public:
         return Conversation{question(at, heard_at).word_ | uint64_t{maximum_sends} << sends_shift};
     }
 
+    // The question has run out, though its age has wrapped (question_times.hpp).
+    constexpr Conversation run_out(Ticks now, const Lifetimes& lifetimes) const {
+        if (!has_question() || !is_alive(now, lifetimes))
+            return *this;
+        if (kind() == Kind::moving) {
+            const Ticks life = (lifetimes.question / moving_unit(lifetimes) + 1) * moving_unit(lifetimes);
+            return with_time(moving_time_shift, moving_time_mask, (now - life) / moving_unit(lifetimes));
+        }
+        // What was answered by less than three datagrams is believed for good.
+        return with_time(time_shift, time_mask, now - lifetimes.question - 1);
+    }
+
     // What was sent to a moving peer as an answer was not sent after all.
     constexpr Conversation not_answered() const {
         return kind() == Kind::moving ? Conversation{word_ & ~answered_bit} : *this;
@@ -252,6 +264,10 @@ public:
         }
         return units(now, lifetimes) <= lifetimes.question / moving_unit(lifetimes);
     }
+    // A question, answered or not, also that of a moving conversation.
+    constexpr bool has_question() const {
+        return word_ != 0 && (kind() == Kind::question || kind() == Kind::moving);
+    }
     // A question without an address to answer from.
     constexpr bool has_lost_its_address() const {
         return word_ != 0 && kind() != Kind::spoke_first && asked_last() == local_by_route;
@@ -282,8 +298,7 @@ public:
     }
     // True where the peer has asked, and nothing was sent to it since.
     constexpr bool waits(Ticks now, const Lifetimes& lifetimes) const {
-        return word_ != 0 && (kind() == Kind::question || kind() == Kind::moving) && !is_answered() &&
-               is_alive(now, lifetimes);
+        return has_question() && !is_answered() && is_alive(now, lifetimes);
     }
     // The time since the question was heard, or since we spoke. It wraps, and then a state that nobody has
     // come back to is alive once more. A question's age wraps after 68 minutes. Since we spoke, it has whole
@@ -363,6 +378,10 @@ private:
 
     constexpr Conversation one_answered() const {
         return Conversation{is_answered() ? word_ & ~more_bit : word_ | answered_bit};
+    }
+
+    constexpr Conversation with_time(unsigned shift, uint64_t time_bits_mask, Ticks time) const {
+        return Conversation{(word_ & ~(time_bits_mask << shift)) | (time & time_bits_mask) << shift};
     }
 
     // The unit of a moving conversation's time: half a question's life. See age().

@@ -145,6 +145,13 @@ public:
         change(hash, now, found, [&](Conversation state) { return state.handed_over(at, now, lifetimes_); });
     }
 
+    // The last question has run out, whatever its age says by now. Returns the entry as it is now.
+    // Async-signal-safe.
+    Entry run_out(uint64_t hash, Ticks now, const Entry& entry) {
+        const Conversation next = entry.state().run_out(now, lifetimes_);
+        return next != entry.state() ? exchange(entry, hash, next) : entry;
+    }
+
     struct Spoken : Conversation::Spoken {
         Change change;
     };

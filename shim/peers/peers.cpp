@@ -90,20 +90,23 @@ LocalIndex find_offer(SharedState& state, Socket socket, uint64_t hash, const Pe
     const in_port_t port = state.handover.find(hash, socket.made(), time, table.lifetimes());
     if (port == 0)
         return local_by_route;
-    const Conversation asked = table.find(hash_in(state, peer, port)).state();
-    return asked.kind() == Conversation::Kind::question && asked.waits(time, table.lifetimes())
+    const uint64_t asked_hash = hash_in(state, peer, port);
+    const Conversation asked = table.find(asked_hash).state();
+    return asked.kind() == Conversation::Kind::question && asked.waits(time, table.lifetimes()) &&
+                   state.question_times.is_recent(asked_hash, time, table.lifetimes())
                ? asked.first_index()
                : local_by_route;
 }
 
 // True where what is sent to a peer is the answer to `record`, which this thread has heard. `known`: what is
-// known of the conversation. A program that goes on to send is not answering any more.
-bool is_answer(ThreadMemory& memory, const Run::Record& record, Conversation known,
+// known of the conversation. `time`: now, if it has a question. A program that goes on to send is not
+// answering any more.
+bool is_answer(ThreadMemory& memory, const Run::Record& record, Conversation known, Ticks time,
                const Lifetimes& lifetimes) {
     const Conversation::Kind kind = known.kind();
     // What has its answer is not the question that another thread has heard since.
     if (kind == Conversation::Kind::question)
-        return known.is_alive(now(), lifetimes) &&
+        return known.is_alive(time, lifetimes) &&
                (record.at() == known.first_index() || !record.is_answered());
     // What was heard has lapsed, or was pushed out of the table before the program spoke.
     if (kind == Conversation::Kind::spoke_first)
@@ -111,7 +114,7 @@ bool is_answer(ThreadMemory& memory, const Run::Record& record, Conversation kno
     // The peer is known there: answer or not, the source is the same.
     if (record.at() == known.first_index())
         return true;
-    if (known && kind == Conversation::Kind::moving && !known.is_alive(now(), lifetimes))
+    if (known && kind == Conversation::Kind::moving && !known.is_alive(time, lifetimes))
         return false;
     return memory.answers_at(exactly_now(), record.is_answered());
 }
@@ -134,6 +137,7 @@ LocalIndex speak(SharedState& state, ThreadMemory* memory, Socket socket, uint64
             // If it is not sent after all, the table goes on saying that it was: else the next try would seem
             // late.
             table.hand_over(hash, at, time, found);
+            state.question_times.note(hash, time);
             state.locals.use(at);
             return at;
         }
@@ -191,6 +195,8 @@ LocalIndex learn(SharedState& state, ThreadMemory* memory, Socket socket, int fd
     if (heard.is_crowded)
         detail::count(memory, socket, Counter::crowded);
     const Conversation::Kind kind = heard.entry.state().kind();
+    if (heard.entry.state().has_question())
+        state.question_times.note(hash, time);
     if (heard.entry && kind == Conversation::Kind::question && socket.port() != 0 &&
         !Handover::answers_from(peer.port))
         state.handover.offer(hash_in(state, peer), socket.port(),
@@ -270,7 +276,13 @@ void detail::hear_changing(ThreadMemory* memory, Socket socket, int fd, uint64_t
 LocalIndex detail::send_changing(ThreadMemory* memory, Socket socket, uint64_t hash, const Peer& peer,
                                  Run::Record record) {
     SharedState& state = *shared_state::get();
-    const Entry found = state.table().find(hash);
+    Entry found = state.table().find(hash);
+    Ticks time = 0;
+    if (found.state().has_question()) {
+        time = now();
+        if (!state.question_times.is_recent(hash, time, state.table().lifetimes())) [[unlikely]]
+            found = state.table().run_out(hash, time, found);
+    }
     const Conversation known = found.state();
     // Another address may have taken the index of the record's address since.
     if (record.generation() != state.locals.generation(record.at())) [[unlikely]]
@@ -282,7 +294,7 @@ LocalIndex detail::send_changing(ThreadMemory* memory, Socket socket, uint64_t h
         const bool for_lost = memory->may_have_lost_latest();
         const bool is_ours = (!for_thread && !for_parent && !for_lost) || !found ||
                              known.asked_last() == memory->heard_last(hash);
-        if (is_ours && is_answer(*memory, record, known, state.table().lifetimes())) {
+        if (is_ours && is_answer(*memory, record, known, time, state.table().lifetimes())) {
             remember(memory, hash, ThreadMemory::in_table, note_answer(state, hash, record.at(), found));
             return record.at();
         }
@@ -382,7 +394,7 @@ Local handed_over(Socket socket, const Peer& peer) {
     return at != local_by_route ? state->locals.at(at) : Local{};
 }
 
-void is_handed_over(const Peer& peer) {
+void withdraw_offer(const Peer& peer) {
     if (SharedState* state = shared_state::get(); state != nullptr)
         state->handover.withdraw(hash_in(*state, peer));
 }

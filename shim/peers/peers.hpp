@@ -152,9 +152,8 @@ void forked();
 // socket: the program's own, a parent's or a sibling's. Empty where the peer does not wait for that.
 Local handed_over(Socket socket, const Peer& peer);
 
-// That socket has its address there, and is connected to `peer`. No other socket gets one for the same
-// question.
-void is_handed_over(const Peer& peer);
+// A socket has its address there, and is connected to `peer`. No other one gets it for the same question.
+void withdraw_offer(const Peer& peer);
 
 // A socket that is none of ours sends to `peer` for the first time: the program asks, and a stranger's
 // question must not steer that.

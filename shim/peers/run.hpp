@@ -112,8 +112,9 @@ public:
     Record last() const { return records_[count_ - 1U]; }
     bool is_full() const { return count_ == capacity; }
 
-    // The run's only datagram has come once more.
+    // The run's only datagram has come once more, or was answered.
     void ask_again() { records_[0].set_not_answered(); }
+    void answer_only() { records_[0].answer(); }
 
     // The following two answer a datagram of this conversation. They return its record as it was before, or
     // the empty one where there is none.

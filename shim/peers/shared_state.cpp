@@ -23,6 +23,10 @@ constinit Lifetimes lifetimes;
 
 namespace {
 
+// The sockets that were made before there was a state. Relaxed: where two threads make the first ones at the
+// same time, two may get one number.
+constinit std::atomic<uint32_t> sockets_before{0};
+
 // With GRND_NONBLOCK, because a daemon that starts early in boot must not hang in its first bind(). Else the
 // 16 random bytes that the kernel gave the process (getauxval(3), AT_RANDOM) are good enough for a hash
 // table.
@@ -75,6 +79,12 @@ SharedState* map_state_for(size_t peers, unsigned& bucket_bits) {
 
 } // namespace
 
+uint32_t count_socket() {
+    SharedState* const state = get();
+    return (state != nullptr ? state->sockets_made : sockets_before).fetch_add(1, std::memory_order_relaxed) +
+           1;
+}
+
 SharedState* create(size_t peers) {
     if (SharedState* existing = get())
         return existing;
@@ -105,6 +115,7 @@ SharedState* create(size_t peers) {
     const Secrets secrets = draw_secrets();
     created->key = secrets.key;
     created->key.make_odd();
+    created->sockets_made.store(sockets_before.load(std::memory_order_relaxed), std::memory_order_relaxed);
     created->locals.set_secret(secrets.local_addresses);
     std::memcpy(created->magic, SharedState::expected_magic, sizeof created->magic);
     SharedState* winner = nullptr;

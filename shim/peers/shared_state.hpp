@@ -9,6 +9,7 @@
 #include "shim/peers/handover.hpp"
 #include "shim/peers/hash.hpp"
 #include "shim/peers/local_addresses.hpp"
+#include "shim/peers/question_times.hpp"
 
 #include <atomic>
 #include <cstdint>
@@ -19,7 +20,7 @@ namespace multihome {
 // of each shared anonymous mapping.
 struct SharedState { // NOLINT(clang-analyzer-optin.performance.Padding): the order is that of the reader
     static constexpr char expected_magic[16] = "multihome-state";
-    static constexpr uint32_t expected_version = 4;
+    static constexpr uint32_t expected_version = 5;
 
     char magic[16];
     uint32_t version;
@@ -42,6 +43,7 @@ struct SharedState { // NOLINT(clang-analyzer-optin.performance.Padding): the or
 
     alignas(64) LocalAddresses locals;
     Handover handover;
+    QuestionTimes question_times;
     // The buckets follow at table_offset().
 
     static constexpr size_t table_offset() { return (sizeof(SharedState) + 4095) / 4096 * 4096; }
@@ -67,6 +69,9 @@ inline SharedState* get() {
     // Acquire pairs with the release in create(): the header is complete.
     return detail::state.load(std::memory_order_acquire);
 }
+
+// Counts a UDP socket that was made. Returns how many there are now. Async-signal-safe.
+uint32_t count_socket();
 
 // Makes the state for a table of `peers` peers, or for fewer where the program's memory is locked or short.
 // Returns the state that is there already, if any; null where the kernel refuses the memory.

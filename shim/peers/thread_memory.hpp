@@ -56,6 +56,7 @@ public:
             return false;
         progress_ = progress_.sent();
         quick_.set_answered(socket);
+        run_.answer_only();
         line_->add(Counter::answered);
         return true;
     }

@@ -24,13 +24,9 @@ using permissions::may;
 // A system-call filter leaves us nothing to do. Relaxed: set by the thread that is about to be filtered.
 constinit std::atomic<bool> nothing_is_ours{false};
 
-// Returns the number of a socket that is made now; 0 where there is no shared state.
+// Returns the number of a socket that is made now, never 0.
 uint16_t next_number() {
-    SharedState* state = shared_state::get();
-    if (state == nullptr)
-        return 0;
-    const auto number =
-        static_cast<uint16_t>(state->sockets_made.fetch_add(1, std::memory_order_relaxed) + 1);
+    const auto number = static_cast<uint16_t>(shared_state::count_socket());
     return number != 0 ? number : next_number();
 }
 

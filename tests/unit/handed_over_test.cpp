@@ -94,12 +94,22 @@ TEST_CASE("a peer that answers a transfer's socket is known there") {
     });
 }
 
+TEST_CASE("a question that has run out is not handed over, however much time goes by") {
+    Scene([] {
+        receive(1, 2, sibling);
+        for (const long seconds : {31L, 4'070L, 4'096L}) { // the last two make whole rounds
+            test::pass_time(seconds * 1000);
+            CHECK(is_by_route(peers::handed_over(test::socket_on(0, 3), test::peer(1))));
+        }
+    });
+}
+
 TEST_CASE("a question is handed over to one connected socket") {
     Scene([] {
         receive(1, 2, sibling);
         const Socket transfer = test::socket_on(0, 3);
         CHECK(peers::handed_over(transfer, test::peer(1)) == local(2));
-        peers::is_handed_over(test::peer(1));
+        peers::withdraw_offer(test::peer(1));
         CHECK(is_by_route(peers::handed_over(transfer, test::peer(1))));
     });
 }

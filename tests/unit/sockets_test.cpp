@@ -129,6 +129,24 @@ TEST_CASE("sockets are numbered as they are made") {
     CHECK(static_cast<uint16_t>(sockets::load(second).made() - sockets::load(first).made()) == 1);
 }
 
+// Two sockets of one port are told from each other by their numbers (run_progress.hpp).
+TEST_CASE("sockets that are made before anything is shared have numbers, and the next ones go on with them") {
+    SharedState* const before = shared_state::detail::state.exchange(nullptr);
+    const uint64_t mask_before = shared_state::detail::bucket_mask.exchange(0);
+    const Descriptor first{udp()};
+    sockets::created(first, AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    const Descriptor second{udp()};
+    sockets::created(second, AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    CHECK(sockets::load(first).made() != 0);
+    CHECK(static_cast<uint16_t>(sockets::load(second).made() - sockets::load(first).made()) == 1);
+    REQUIRE(shared_state::create(64) != nullptr);
+    const Descriptor third{udp()};
+    sockets::created(third, AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    CHECK(static_cast<uint16_t>(sockets::load(third).made() - sockets::load(second).made()) == 1);
+    shared_state::detail::state.store(before);
+    shared_state::detail::bucket_mask.store(mask_before);
+}
+
 TEST_CASE("who steers one socket keeps nobody from steering another") {
     const auto numbered = [](unsigned number) {
         return Socket{Kind::ours, 0}.with_made(static_cast<uint16_t>(number));

@@ -43,6 +43,20 @@ TEST_CASE("another thread answers from where the peer asked last") {
     CHECK(answer_by(b, 1) == local(3));
 }
 
+TEST_CASE("what a thread has answered by the quick look is no question to it any more") {
+    const State state;
+    Worker a;
+    Worker b;
+    a.tell([] {
+        settle(1, 2);
+        CHECK(receive(1, 2) == test::Way::again);
+        CHECK(answer(1) == local(2));
+    });
+    // The peer moves, and b answers it at once.
+    b.tell([] { settle(1, 3); });
+    CHECK(answer_by(a, 1) == local(3));
+}
+
 TEST_CASE("each thread answers what it has read, though the same peer asks another address through another "
           "thread") {
     const State state;
@@ -54,6 +68,31 @@ TEST_CASE("each thread answers what it has read, though the same peer asks anoth
         CHECK(answer_by(a, 1) == local(2));
         CHECK(answer_by(b, 1) == local(3));
     }
+}
+
+// The age of a question wraps after minutes.
+TEST_CASE("a question that has run out stays so, however much time goes by") {
+    const State state;
+    Worker reader;
+    Worker other;
+    // The program answers in another thread than it reads in.
+    receive_by(reader, 1, 2);
+    CHECK(answer_by(other, 1) == local(2));
+    unsigned peer = 1;
+    for (const long seconds : {50L, 100L, 120L, 125L, 140L, 245L, 365L, 4'100L, 8'200L})
+        for (Worker* const sender : {&other, &reader}) {
+            CAPTURE(seconds);
+            ++peer;
+            reader.tell([&] { settle(peer, 2); });
+            receive_by(reader, peer, 3); // nobody answers
+            test::pass_time(seconds * 1000);
+            CHECK(answer_by(*sender, peer) == local(2));
+            // Nor does one that the peer has never come back to.
+            ++peer;
+            receive_by(reader, peer, 3);
+            test::pass_time(seconds * 1000);
+            CHECK(is_by_route(answer_by(*sender, peer)));
+        }
 }
 
 TEST_CASE("a thread that answers what others have read does not think of what it once read itself") {

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+//
+// When peers have asked last. A conversation's word has few bits for the age of a question, so that the age
+// wraps (Conversation::age()). What had run out would live once more, now and then. Here a part of the
+// conversation's hash leads to the whole time. Conversations that share a place keep each other's questions
+// as young as their words say, and no more.
+#pragma once
+
+#include "shim/peers/conversation.hpp"
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+namespace multihome {
+
+class QuestionTimes {
+public:
+    // A question of this conversation was heard. Async-signal-safe, as the other one.
+    void note(uint64_t hash, Ticks now) {
+        // Relaxed: the word is the whole truth.
+        std::atomic<Ticks>& time = times_[place_of(hash)];
+        if (time.load(std::memory_order_relaxed) != now)
+            time.store(now, std::memory_order_relaxed);
+    }
+
+    // False where its last question has run out for certain. A word alone is right for two lives of a
+    // question.
+    bool is_recent(uint64_t hash, Ticks now, const Lifetimes& lifetimes) const {
+        return now - times_[place_of(hash)].load(std::memory_order_relaxed) <= 2 * lifetimes.question;
+    }
+
+private:
+    static constexpr unsigned place_bits = 12;
+    static size_t place_of(uint64_t hash) { return hash >> (64 - place_bits); }
+
+    std::array<std::atomic<Ticks>, size_t{1} << place_bits> times_;
+};
+
+} // namespace multihome
