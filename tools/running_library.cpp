@@ -208,8 +208,16 @@ void RunningState::for_each_word(Take&& take) const {
         }
 }
 
-RunningState::Held RunningState::describe(std::uint64_t word) const {
+Conversation RunningState::conversation_in(std::uint64_t word) const {
     const Conversation conversation{word};
+    const Lifetimes& lifetimes = state().lifetimes;
+    // The fingerprint is a part of the hash, but for the salts of addresses that have replaced others.
+    return state().question_times.is_recent(word, now_, lifetimes) ? conversation
+                                                                   : conversation.run_out(now_, lifetimes);
+}
+
+RunningState::Held RunningState::describe(std::uint64_t word) const {
+    const Conversation conversation = conversation_in(word);
     Held held;
     held.fingerprint = word >> Conversation::bits;
     held.kind = conversation.kind();
@@ -254,8 +262,9 @@ std::vector<RunningState::Held> RunningState::conversations_with(const Address& 
 
 std::uint64_t RunningState::held() const {
     std::uint64_t count = 0;
-    for_each_word(
-        [&](std::uint64_t word) { count += Conversation{word}.is_alive(now_, state().lifetimes) ? 1 : 0; });
+    for_each_word([&](std::uint64_t word) {
+        count += conversation_in(word).is_alive(now_, state().lifetimes) ? 1 : 0;
+    });
     return count;
 }
 

@@ -89,6 +89,8 @@ private:
     [[nodiscard]] ConversationTable table() const;
     template <typename Take>
     void for_each_word(Take&& take) const;
+    /// The state in a word of the table.
+    [[nodiscard]] Conversation conversation_in(std::uint64_t word) const;
     [[nodiscard]] Held describe(std::uint64_t word) const;
 
     std::unique_ptr<void, Unmap> memory_; ///< as large as the state says, filled where the state is
