@@ -169,4 +169,25 @@ constexpr int receive_calls = 3;
 const char* receive_call_name(int number);
 long receive_by(int number, int fd, Name& peer);
 
+// A TCP socket that listens, and one that is about to call it. What is accepted has SO_OOBINLINE.
+class Listener {
+public:
+    Listener() {
+        const Name any("127.0.0.1", 0);
+        switch_on(listener_, SOL_SOCKET, SO_OOBINLINE);
+        must(bind(listener_, any.get(), any.length) == 0 && listen(listener_, 1) == 0, "listen");
+    }
+
+    int caller() const { return caller_; }
+    int accept_caller() const {
+        const Name at = name_of(listener_);
+        must(connect(caller_, at.get(), at.length) == 0, "connect");
+        return accept(listener_, nullptr, nullptr);
+    }
+
+private:
+    int listener_ = socket(AF_INET, SOCK_STREAM, 0);
+    int caller_ = socket(AF_INET, SOCK_STREAM, 0);
+};
+
 } // namespace probe

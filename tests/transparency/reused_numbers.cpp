@@ -250,17 +250,11 @@ void passed_without_being_seen() {
 // A socket that is about to be a server, and is closed unseen. Its number goes to a TCP connection that has
 // SO_OOBINLINE from its listener.
 void prepared() {
-    const int listener = socket(AF_INET, SOCK_STREAM, 0);
-    const int caller = socket(AF_INET, SOCK_STREAM, 0);
-    Name at("127.0.0.1", 0);
-    switch_on(listener, SOL_SOCKET, SO_OOBINLINE);
-    must(bind(listener, at.get(), at.length) == 0 && listen(listener, 1) == 0, "listen");
-    at = name_of(listener);
+    const Listener listener;
     const int server = socket(AF_INET, SOCK_DGRAM, 0);
     switch_on(server, SOL_SOCKET, SO_REUSEADDR);
     close_by("fclose", server);
-    must(connect(caller, at.get(), at.length) == 0, "connect");
-    const int accepted = accept(listener, nullptr, nullptr);
+    const int accepted = listener.accept_caller();
     say("the same number", accepted == server);
     int value = -1;
     socklen_t length = sizeof value;

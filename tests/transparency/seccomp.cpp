@@ -106,19 +106,13 @@ void another_socket() {
 // The number of a server stands for a TCP connection, which the shim could not see, and whose options are its
 // own. The connection has SO_OOBINLINE from its listener.
 void connection() {
-    const int listener = socket(AF_INET, SOCK_STREAM, 0);
-    const int caller = socket(AF_INET, SOCK_STREAM, 0);
-    Name at("127.0.0.1", 0);
-    switch_on(listener, SOL_SOCKET, SO_OOBINLINE);
-    must(bind(listener, at.get(), at.length) == 0 && listen(listener, 1) == 0, "listen");
-    at = name_of(listener);
+    const Listener listener;
     const int server = bound("0.0.0.0");
     must(std::fclose(fdopen(server, "r")) == 0, "fclose");
-    must(connect(caller, at.get(), at.length) == 0, "connect");
-    const int accepted = accept(listener, nullptr, nullptr);
+    const int accepted = listener.accept_caller();
     say("the same number", accepted == server);
     refuse({SYS_recvmsg}, SECCOMP_RET_KILL_PROCESS, false);
-    must(send(caller, "!", 1, MSG_OOB) == 1 && readable(accepted), "send");
+    must(send(listener.caller(), "!", 1, MSG_OOB) == 1 && readable(accepted), "send");
     char byte = 0;
     say("an urgent byte", recv(accepted, &byte, 1, MSG_DONTWAIT));
 }

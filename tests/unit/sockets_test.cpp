@@ -23,6 +23,13 @@ namespace multihome::sockets_test {
 
 using namespace test; // NOLINT(google-build-using-namespace)
 
+// A UDP socket that the shim has seen being made.
+static int seen_udp() {
+    const int fd = udp();
+    sockets::created(fd, AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    return fd;
+}
+
 TEST_SUITE_BEGIN("sockets");
 
 TEST_CASE("the parts of a word do not touch each other") {
@@ -119,10 +126,8 @@ TEST_CASE("an unbound socket is watched until it is bound") {
 
 TEST_CASE("sockets are numbered as they are made") {
     REQUIRE(shared_state::create(Settings::default_peers) != nullptr);
-    const Descriptor first{udp()};
-    sockets::created(first, AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    const Descriptor second{udp()};
-    sockets::created(second, AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    const Descriptor first{seen_udp()};
+    const Descriptor second{seen_udp()};
     CHECK(sockets::load(first).made() != 0);
     CHECK(static_cast<uint16_t>(sockets::load(second).made() - sockets::load(first).made()) == 1);
     REQUIRE(bind_seen(first, INADDR_ANY) == 0);
@@ -133,15 +138,12 @@ TEST_CASE("sockets are numbered as they are made") {
 TEST_CASE("sockets that are made before anything is shared have numbers, and the next ones go on with them") {
     SharedState* const before = shared_state::detail::state.exchange(nullptr);
     const uint64_t mask_before = shared_state::detail::bucket_mask.exchange(0);
-    const Descriptor first{udp()};
-    sockets::created(first, AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    const Descriptor second{udp()};
-    sockets::created(second, AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    const Descriptor first{seen_udp()};
+    const Descriptor second{seen_udp()};
     CHECK(sockets::load(first).made() != 0);
     CHECK(static_cast<uint16_t>(sockets::load(second).made() - sockets::load(first).made()) == 1);
     REQUIRE(shared_state::create(64) != nullptr);
-    const Descriptor third{udp()};
-    sockets::created(third, AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    const Descriptor third{seen_udp()};
     CHECK(static_cast<uint16_t>(sockets::load(third).made() - sockets::load(second).made()) == 1);
     shared_state::detail::state.store(before);
     shared_state::detail::bucket_mask.store(mask_before);
