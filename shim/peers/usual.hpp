@@ -2,7 +2,8 @@
 //
 // The usual datagram, in and out. One that comes in has a form that family.hpp knows, and is looked up in one
 // cache line of the table. One that goes out answers what this thread has heard, and looks at none. Where the
-// conversation is steady, nothing is stored in the table. All else goes on into peers.cpp from here.
+// conversation is steady, nothing is stored in the table. All else goes on into hearing.cpp and sending.cpp
+// from here.
 //
 // A header, so that it becomes a part of the functions that receive and send.
 #pragma once

@@ -50,7 +50,7 @@ public:
         return !local || local == old || local == first || local == second;
     }
 
-    // As learn() in peers.cpp does.
+    // As learn() in hearing.cpp does.
     void learn(uint64_t hash, const Local& local) const {
         Memory::Table table = memory.table();
         const Memory::Table::Entry found = table.find(hash);

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+//
+// The times that the knowledge of peers goes by.
+//
+// Both functions are async-signal-safe.
+#pragma once
+
+#include "shim/base/permissions.hpp"
+#include "shim/peers/conversation.hpp"
+
+#include <cstdint>
+#include <ctime>
+
+namespace multihome::peers {
+
+// Called where something is stored, and where the age of something matters. It makes no system call
+// (vdso(7)).
+inline Ticks now() {
+    timespec time{};
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &time);
+    constexpr long nanoseconds_a_tick = 1'000'000'000 / ticks_a_second;
+    return static_cast<Ticks>(time.tv_sec) * ticks_a_second +
+           static_cast<Ticks>(time.tv_nsec / nanoseconds_a_tick);
+}
+
+// In nanoseconds.
+inline uint64_t exactly_now() {
+    timespec time{};
+    clock_gettime(permissions::may(Activity::exact_time) ? CLOCK_MONOTONIC : CLOCK_MONOTONIC_COARSE, &time);
+    return static_cast<uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(time.tv_nsec);
+}
+
+} // namespace multihome::peers

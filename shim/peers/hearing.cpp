@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: MIT
+//
+// Hears a datagram that may change what is known of its peer.
+#include "shim/base/kernel_constants.hpp"
+#include "shim/base/log.hpp"
+#include "shim/base/settings.hpp"
+#include "shim/peers/clock.hpp"
+#include "shim/peers/peers.hpp"
+#include "shim/peers/usual.hpp"
+
+namespace multihome::peers {
+
+namespace {
+
+using Entry = ConversationTable::Entry;
+
+// True where the peer is a server, and our port is one that the kernel gives to clients: then the peer
+// answers us, and does not ask. Where both ports are the same, neither is a client of the other.
+bool is_server_of_ours(const Peer& peer, in_port_t local_port) {
+    return ntohs(local_port) >= first_given_port && Handover::answers_from(peer.port) &&
+           peer.port != local_port;
+}
+
+// A function of its own: only a call that logs is to pay for the texts on the stack.
+[[gnu::cold, gnu::noinline]] void log_new_peer(int fd, const Peer& peer, const Local& local) {
+    log::write(LogLevel::debug, FMT_COMPILE("socket {}: peer {} asks {}"), fd, log::AddressText{peer}.text,
+               log::AddressText{local.address}.text);
+}
+
+// Learns from a datagram that reached us at `local`, whose index is `salted`. Returns where an answer leaves
+// from.
+LocalIndex learn(SharedState& state, ThreadMemory* memory, Socket socket, int fd, uint64_t hash,
+                 const Peer& peer, const Local& local, LocalAddresses::SaltedIndex salted,
+                 const Entry& found) {
+    const LocalIndex at = salted.index;
+    if (at == local_by_route)
+        return local_by_route;
+    const Ticks time = now();
+    ConversationTable table = state.table();
+    // This datagram was looked at before, and has been learnt from. But it is another one where another
+    // thread has heard the peer since. The same goes for a second look after an answer, or when the question
+    // has run out: we do not always see who takes a datagram out of the queue.
+    if (memory != nullptr && memory->takes_peeked(hash, at) && found.state().asked_last() == at &&
+        !(memory->is_looking() && !found.state().waits(time, table.lifetimes()))) [[unlikely]]
+        return found.state().kind() == Conversation::Kind::spoke_first ? local_by_route : at;
+    const ConversationTable::Heard heard = table.hear(hash, at, time, found);
+    // Another address may have taken the index meanwhile. Then what was just stored says something of that
+    // one.
+    if (!state.locals.is_still(salted)) [[unlikely]] {
+        table.forget(hash);
+        return local_by_route;
+    }
+    if (heard.is_new) {
+        detail::count(memory, socket, Counter::clients);
+        if (log::wanted(LogLevel::debug)) [[unlikely]]
+            log_new_peer(fd, peer, local);
+    }
+    // No line of the log: strangers would decide when it is written.
+    if (heard.is_crowded)
+        detail::count(memory, socket, Counter::crowded);
+    const Conversation::Kind kind = heard.entry.state().kind();
+    if (heard.entry.state().has_question())
+        state.question_times.note(hash, time);
+    if (heard.entry && kind == Conversation::Kind::question && socket.port() != 0 &&
+        !Handover::answers_from(peer.port))
+        state.handover.offer(state.hash_of(peer), socket.port(),
+                             static_cast<uint16_t>(state.sockets_made.load(std::memory_order_relaxed)), time,
+                             table.lifetimes());
+    return heard.entry && kind == Conversation::Kind::spoke_first ? local_by_route : at;
+}
+
+// Notes that this thread receives something.
+void begin_reading(SharedState& state, ThreadMemory& memory) {
+    if (memory.is_reader())
+        return;
+    memory.set_reader();
+    state.readers.fetch_add(1, std::memory_order_relaxed); // a hint
+}
+
+// False where the program asks for packet information itself, because it has to see that on every datagram;
+// where a source is not good for each peer, because the quick look does not ask whose it is; and where
+// answers take the interface of the question, because no form tells which that was.
+bool may_be_usual(Socket socket) {
+    return (socket.word() & (Socket::all_asked | Socket::only_ipv4)) == 0 && !settings::get().same_interface;
+}
+
+} // namespace
+
+bool Turn::becomes_usual(Socket socket) {
+    if (memory_ == nullptr || memory_->is_usual(socket) || !may_be_usual(socket) ||
+        (!memory_->has_line(socket) && detail::choose_line(memory_, socket) == nullptr))
+        return false;
+    memory_->set_usual();
+    begin_reading(*shared_state::get(), *memory_);
+    return true;
+}
+
+void detail::hear_changing(ThreadMemory* memory, Socket socket, int fd, uint64_t hash, const Peer& peer,
+                           const Local& local, Entry found) {
+    SharedState& state = *shared_state::get();
+    found = state.table().find(hash, found);
+    const LocalIndex home = found.state().first_index();
+    const bool is_to_group = local == control::group_asked;
+    LocalAddresses::SaltedIndex salted;
+    LocalIndex at = local_by_route;
+    bool is_steady = false;
+    // A datagram that is no question teaches nothing.
+    if (!is_server_of_ours(peer, socket.port())) {
+        if (local && !is_to_group) {
+            salted = state.locals.index_of(local, home);
+            is_steady = found.state().is_steady() && salted.index == home;
+            at = is_steady ? home : learn(state, memory, socket, fd, hash, peer, local, salted, found);
+        } else {
+            // The datagram names no address to answer from. It says only that the peer has spoken.
+            state.table().hear(hash, local_by_route, now(), found);
+        }
+    }
+    if (memory != nullptr)
+        memory->add(is_to_group
+                        ? Run::Record::to_group(hash)
+                        : Run::Record{hash, at, LocalAddresses::generation_of(salted.salt), is_steady});
+}
+
+bool Turn::hear(Socket socket, int fd, const msghdr& message, const Local& local) {
+    SharedState* const state = shared_state::get();
+    Peer peer;
+    if (state == nullptr ||
+        !read_peer(static_cast<const sockaddr*>(message.msg_name), message.msg_namelen, peer))
+        return false;
+    if (memory_ != nullptr)
+        begin_reading(*state, *memory_);
+    const uint64_t hash = state->hash_of(peer, socket.port());
+    detail::hear_changing(memory_, socket, fd, hash, peer, local, state->table().find_unsalted(hash));
+    return true;
+}
+
+void Turn::go_on_with_batch() {
+    if (memory_ != nullptr)
+        memory_->go_on_with_batch();
+}
+
+void Turn::begin_peek() {
+    if (memory_ != nullptr)
+        memory_->begin_peek();
+}
+
+void Turn::end_peek() {
+    if (memory_ != nullptr)
+        memory_->end_peek();
+}
+
+void Turn::drained(Socket socket) {
+    if (memory_ != nullptr)
+        memory_->drained(socket);
+}
+
+} // namespace multihome::peers

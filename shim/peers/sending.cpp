@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: MIT
+//
+// Finds the source of what is sent where that may change what is known of the peer: of an answer to a peer
+// that is not steady, of what the program sends on its own, and of what answers for another socket.
+#include "shim/base/log.hpp"
+#include "shim/peers/clock.hpp"
+#include "shim/peers/peers.hpp"
+#include "shim/peers/usual.hpp"
+
+namespace multihome::peers {
+
+namespace {
+
+using Entry = ConversationTable::Entry;
+
+void set_answers_late(SharedState& state) {
+    if (!answers_late(state))
+        state.answers_late.store(1, std::memory_order_relaxed);
+}
+
+// A function of its own: only a call that logs is to pay for the texts on the stack.
+[[gnu::cold, gnu::noinline]] void log_refused(const Peer& peer, const Local& local) {
+    log::write(LogLevel::debug, FMT_COMPILE("{} is no source for {} any more: sent as without multihome"),
+               log::AddressText{local.address}.text, log::AddressText{peer}.text);
+}
+
+// Notes that what is sent now made this change. `memory`: null where the thread has no turn.
+[[gnu::always_inline]] inline void remember(ThreadMemory* memory, uint64_t hash, ThreadMemory::Place place,
+                                            const ConversationTable::Change& change) {
+    if (memory != nullptr)
+        memory->set_stored(hash, place, change);
+}
+
+// An answer leaves from `at`, where the peer was heard. Returns what that changed in the table.
+[[gnu::always_inline]] inline ConversationTable::Change note_answer(SharedState& state, uint64_t hash,
+                                                                    LocalIndex at, const Entry& entry) {
+    const Conversation before = entry.state();
+    if (!before)
+        return {};
+    const Entry after = state.table().answer(hash, at, entry);
+    if (before.kind() == Conversation::Kind::question && !before.is_answered())
+        state.locals.use(at);
+    return {entry.word, entry.held, after.held};
+}
+
+// Returns where the peer waits for an answer from another port than the one it asked (handover.hpp);
+// local_by_route where it does not. `hash`: the peer's alone.
+LocalIndex find_offer(SharedState& state, Socket socket, uint64_t hash, const Peer& peer, Ticks time) {
+    const ConversationTable table = state.table();
+    const in_port_t port = state.handover.find(hash, socket.made(), time, table.lifetimes());
+    if (port == 0)
+        return local_by_route;
+    const uint64_t asked_hash = state.hash_of(peer, port);
+    const Conversation asked = table.find(asked_hash).state();
+    return asked.kind() == Conversation::Kind::question && asked.waits(time, table.lifetimes()) &&
+                   state.question_times.is_recent(asked_hash, time, table.lifetimes())
+               ? asked.first_index()
+               : local_by_route;
+}
+
+// True where what is sent to a peer is the answer to `record`, which this thread has heard. `known`: what is
+// known of the conversation. `time`: now, if it has a question. A program that goes on to send is not
+// answering any more.
+bool is_answer(ThreadMemory& memory, const Run::Record& record, Conversation known, Ticks time,
+               const Lifetimes& lifetimes) {
+    const Conversation::Kind kind = known.kind();
+    // What has its answer is not the question that another thread has heard since.
+    if (kind == Conversation::Kind::question)
+        return known.is_alive(time, lifetimes) &&
+               (record.at() == known.first_index() || !record.is_answered());
+    // What was heard has lapsed, or was pushed out of the table before the program spoke.
+    if (kind == Conversation::Kind::spoke_first)
+        return false;
+    // The peer is known there: answer or not, the source is the same.
+    if (record.at() == known.first_index())
+        return true;
+    if (known && kind == Conversation::Kind::moving && !known.is_alive(time, lifetimes))
+        return false;
+    return memory.answers_at(exactly_now(), record.is_answered());
+}
+
+// Something is sent to a peer that this thread has not just heard. Returns where it leaves from. `late`: see
+// Conversation::spoken().
+LocalIndex speak(SharedState& state, ThreadMemory* memory, Socket socket, uint64_t hash, const Peer& peer,
+                 const Entry& found, bool late) {
+    ConversationTable table = state.table();
+    const Ticks time = now();
+    // All sockets without a port share one conversation with a peer. So what was found may be another
+    // socket's transfer to this peer, and an offer counts all the same.
+    if (!found || socket.port() == 0) {
+        // A group is nobody that could have spoken first.
+        if (peer.address.is_group())
+            return local_by_route;
+        const uint64_t peer_hash = state.hash_of(peer);
+        if (const LocalIndex at = find_offer(state, socket, peer_hash, peer, time); at != local_by_route) {
+            remember(memory, hash, ThreadMemory::in_handover, state.handover.withdraw(peer_hash));
+            // If it is not sent after all, the table goes on saying that it was: else the next try would seem
+            // late.
+            table.hand_over(hash, at, time, found);
+            state.question_times.note(hash, time);
+            state.locals.use(at);
+            return at;
+        }
+    }
+    const Conversation known = found.state();
+    if (memory != nullptr && known.has_moving_answer(time, table.lifetimes()) &&
+        memory->goes_on_with_late_answer(hash, exactly_now()))
+        return known.second_index();
+    const ConversationTable::Spoken spoken = table.speak(hash, time, found, late);
+    if (memory != nullptr && spoken.change.word != nullptr && known.kind() == Conversation::Kind::moving &&
+        spoken.from == known.second_index())
+        memory->begin_late_answer(hash, exactly_now());
+    remember(memory, hash, ThreadMemory::in_table, spoken.change);
+    if (spoken.is_late_answer) {
+        // A thread that does not remember everything may have answered at once: that is no sign of late
+        // answers.
+        if (memory == nullptr || !memory->has_lost_some())
+            set_answers_late(state);
+        state.locals.use(spoken.from);
+    }
+    if (spoken.from == local_by_route && !found.state().has_lost_its_address())
+        remember(memory, hash, ThreadMemory::in_handover, state.handover.ask(state.hash_of(peer), time));
+    return spoken.from;
+}
+
+} // namespace
+
+// Returns where something that is sent leaves from. `record`: the datagram that it may answer, as this thread
+// heard it.
+LocalIndex detail::send_changing(ThreadMemory* memory, Socket socket, uint64_t hash, const Peer& peer,
+                                 Run::Record record) {
+    SharedState& state = *shared_state::get();
+    Entry found = state.table().find(hash);
+    Ticks time = 0;
+    if (found.state().has_question()) {
+        time = now();
+        if (!state.question_times.is_recent(hash, time, state.table().lifetimes())) [[unlikely]]
+            found = state.table().run_out(hash, time, found);
+    }
+    const Conversation known = found.state();
+    // Another address may have taken the index of the record's address since.
+    if (record.generation() != state.locals.generation(record.at())) [[unlikely]]
+        record.forget_address();
+    if (record && record.at() != local_by_route) {
+        // Another thread may have heard the peer since, at another address: then this may answer that.
+        const bool for_thread = questions_change_threads(state);
+        const bool for_parent = memory->may_answer_for_parent(record);
+        const bool for_lost = memory->may_have_lost_latest();
+        const bool is_ours = (!for_thread && !for_parent && !for_lost) || !found ||
+                             known.asked_last() == memory->heard_last(hash);
+        if (is_ours && is_answer(*memory, record, known, time, state.table().lifetimes())) {
+            remember(memory, hash, ThreadMemory::in_table, note_answer(state, hash, record.at(), found));
+            return record.at();
+        }
+        if (record.is_answered())
+            memory->set_on_its_own();
+        // What this thread has heard last is answered, and one more question may wait.
+        const bool for_more = answers_late(state) && known.has_more();
+        // A child may also be there to send to this peer on its own: then a stranger's datagram is no reason
+        // to give up where the peer was answered, if that was before it was known. But where the program is
+        // known to answer late, a child is no other than a thread that has never heard the peer.
+        return speak(state, memory, socket, hash, peer, found,
+                     for_thread || for_lost || for_more ||
+                         (for_parent && (known.is_settled() || answers_late(state))));
+    }
+    // The answer to what was sent to a group goes by route, even where the peer is known at an address or has
+    // asked at one.
+    if (record.is_to_group() && !questions_change_threads(state) && !memory->may_answer_for_parent(record) &&
+        memory->answers_at(exactly_now(), record.is_answered())) {
+        count(memory, socket, Counter::spoke_first);
+        return local_by_route;
+    }
+    // Without a record, this may still be an answer: of a signal handler, or of a thread that has received
+    // more than it remembers.
+    const bool late = answers_late(state) || memory == nullptr || memory->has_lost_some();
+    const LocalIndex at = speak(state, memory, socket, hash, peer, found, late);
+    if (at == local_by_route)
+        count(memory, socket, record ? Counter::spoke_first : Counter::not_heard);
+    return at;
+}
+
+Local Turn::source_for_connection(Socket socket, const Peer& peer) {
+    SharedState* const state = shared_state::get();
+    if (state == nullptr)
+        return {};
+    const uint64_t hash = state->hash_of(peer, socket.port());
+    const Run::Record record = memory_ != nullptr ? memory_->record_to_answer(hash) : Run::Record{};
+    const LocalIndex at = detail::send_changing(memory_, socket, hash, peer, record);
+    return at != local_by_route ? state->locals.at(at) : Local{};
+}
+
+void Turn::not_sent(Socket socket, const Peer& peer, bool was_last, const Local& source) {
+    SharedState* state = shared_state::get();
+    if (memory_ == nullptr || state == nullptr)
+        return;
+    const uint64_t hash = state->hash_of(peer, socket.port());
+    // Of a batch, the thread remembers only what it stored last.
+    if (!memory_->not_sent(hash, was_last) && source)
+        state->table().take_back_answer(hash, [&](LocalIndex at) { return state->locals.is_at(at, source); });
+}
+
+Local handed_over(Socket socket, const Peer& peer) {
+    SharedState* state = shared_state::get();
+    if (state == nullptr)
+        return {};
+    const LocalIndex at = find_offer(*state, socket, state->hash_of(peer), peer, now());
+    return at != local_by_route ? state->locals.at(at) : Local{};
+}
+
+void withdraw_offer(const Peer& peer) {
+    if (SharedState* state = shared_state::get(); state != nullptr)
+        state->handover.withdraw(state->hash_of(peer));
+}
+
+void asks(const Peer& peer) {
+    if (SharedState* state = shared_state::get(); state != nullptr)
+        state->handover.ask(state->hash_of(peer), now());
+}
+
+void refused(Socket socket, const Peer& peer, const Local& local) {
+    SharedState* state = shared_state::get();
+    if (state == nullptr)
+        return;
+    const uint64_t hash = state->hash_of(peer, socket.port());
+    const auto is_gone = [&](LocalIndex at) { return state->locals.is_at(at, local); };
+    {
+        Turn turn;
+        turn.count(socket, Counter::refused);
+        turn.forget(hash, is_gone);
+    }
+    state->table().forget_addresses(hash, now(), is_gone);
+    if (log::wanted(LogLevel::debug)) [[unlikely]]
+        log_refused(peer, local);
+}
+
+} // namespace multihome::peers
