@@ -50,26 +50,45 @@ public:
     }
 
     // A question was heard at `port` of ours (network byte order, not 0), from the peer with this hash (of
-    // its address and port alone). `made`: the number of the last socket that was made. Async-signal-safe, as
-    // all of these.
-    void offer(uint64_t hash, in_port_t port, uint16_t made, Ticks now, const Lifetimes& lifetimes) {
+    // its address and port alone). `sockets`: how many sockets were made by now. Async-signal-safe, as all of
+    // these.
+    void offer(uint64_t hash, in_port_t port, uint32_t sockets, Ticks now, const Lifetimes& lifetimes) {
         if (was_asked(hash, now, lifetimes))
             return;
+        if (first_.load(std::memory_order_relaxed) == 0)
+            first_.store(sockets + 1, std::memory_order_relaxed);
+        const auto made = static_cast<uint16_t>(sockets);
         const uint64_t word = (hash & fingerprint_mask) | uint64_t{made} << made_shift |
                               uint64_t{port} << port_shift | (now & time_mask);
         // Release pairs with the acquire in find(): who reads the word finds the question in the table.
         offer_for(hash, made, now).store(word, std::memory_order_release);
     }
 
+    // False where no offer was ever made that a socket with the number `made` could take, as in most servers.
+    // `sockets`: as for offer().
+    bool may_offer_to(uint16_t made, uint32_t sockets) const {
+        // Relaxed: whoever takes an offer has heard the question before, or was told of it.
+        const uint32_t first = first_.load(std::memory_order_relaxed);
+        return first != 0 && made != 0 && (made >= first || sockets > UINT16_MAX);
+    }
+
     // Returns the port that the peer asked; 0 where no offer stands for a socket with the number `made`.
-    in_port_t find(uint64_t hash, uint16_t made, Ticks now, const Lifetimes& lifetimes) const {
-        for (unsigned way = 0; way < ways && made != 0; ++way) {
+    // `sockets`: as for offer().
+    in_port_t find(uint64_t hash, uint16_t made, uint32_t sockets, Ticks now,
+                   const Lifetimes& lifetimes) const {
+        if (!may_offer_to(made, sockets))
+            return 0;
+        for (unsigned way = 0; way < ways; ++way) {
             const uint64_t word = slot(hash, way).offer.load(std::memory_order_acquire);
             if (!is_of(word, hash))
                 continue;
-            // The numbers wrap; half of them are enough for the time of an offer.
-            const auto since = static_cast<int16_t>(static_cast<uint16_t>(made - (word >> made_shift)));
-            return since > 0 && age(word, now) <= lifetimes.question && !was_asked(hash, now, lifetimes)
+            // The numbers wrap. Those of the sockets that were made since the question come next after its
+            // own.
+            const auto question = static_cast<uint16_t>(word >> made_shift);
+            const auto since = static_cast<uint16_t>(made - question);
+            const auto made_since = static_cast<uint16_t>(sockets - question);
+            return since != 0 && since <= made_since && age(word, now) <= lifetimes.question &&
+                           !was_asked(hash, now, lifetimes)
                        ? static_cast<in_port_t>(word >> port_shift)
                        : in_port_t{0};
         }
@@ -162,6 +181,9 @@ private:
     Slot& slot(uint64_t hash, unsigned way = 0) { return slots_[index(hash, way)]; }
     const Slot& slot(uint64_t hash, unsigned way = 0) const { return slots_[index(hash, way)]; }
 
+    // How many sockets were made before the first offer, and one more; 0: none was made yet. Relaxed
+    // throughout: see may_offer_to().
+    std::atomic<uint32_t> first_;
     std::array<Slot, size_t{1} << slot_bits> slots_;
 };
 

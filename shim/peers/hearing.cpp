@@ -64,8 +64,7 @@ LocalIndex learn(SharedState& state, ThreadMemory* memory, Socket socket, int fd
     if (heard.entry && kind == Conversation::Kind::question && socket.port() != 0 &&
         !Handover::answers_from(peer.port))
         state.handover.offer(state.hash_of(peer), socket.port(),
-                             static_cast<uint16_t>(state.sockets_made.load(std::memory_order_relaxed)), time,
-                             table.lifetimes());
+                             state.sockets_made.load(std::memory_order_relaxed), time, table.lifetimes());
     return heard.entry && kind == Conversation::Kind::spoke_first ? local_by_route : at;
 }
 
@@ -152,6 +151,11 @@ void Turn::end_peek() {
 void Turn::drained(Socket socket) {
     if (memory_ != nullptr)
         memory_->drained(socket);
+}
+
+void Turn::made_socket() {
+    if (memory_ != nullptr)
+        memory_->made_socket();
 }
 
 } // namespace multihome::peers

@@ -110,6 +110,9 @@ public:
     // A receive call on this socket found nothing.
     void drained(Socket socket);
 
+    // This thread has made a UDP socket.
+    void made_socket();
+
     // --- sending ---
 
     // Returns the source of a datagram to `name`, a peer's socket address that can be read. None where the

@@ -47,7 +47,8 @@ void set_answers_late(SharedState& state) {
 // local_by_route where it does not. `hash`: the peer's alone.
 LocalIndex find_offer(SharedState& state, Socket socket, uint64_t hash, const Peer& peer, Ticks time) {
     const ConversationTable table = state.table();
-    const in_port_t port = state.handover.find(hash, socket.made(), time, table.lifetimes());
+    const in_port_t port = state.handover.find(
+        hash, socket.made(), state.sockets_made.load(std::memory_order_relaxed), time, table.lifetimes());
     if (port == 0)
         return local_by_route;
     const uint64_t asked_hash = state.hash_of(peer, port);
@@ -79,29 +80,44 @@ bool is_answer(ThreadMemory& memory, const Run::Record& record, Conversation kno
     return memory.answers_at(exactly_now(), record.is_answered());
 }
 
+// True where this socket may answer for another one: it was made after a peer had asked that one.
+bool may_take_offers(const SharedState& state, Socket socket) {
+    return state.handover.may_offer_to(socket.made(), state.sockets_made.load(std::memory_order_relaxed));
+}
+
+// Something is sent to a peer on a socket that may answer for another one. Returns where it leaves from, if
+// the peer waits for that; else local_by_route. What is known of the two ports, or what was heard on them,
+// is older than this socket: it is of a socket that had this port before, or none, as all sockets have whose
+// port nobody knows.
+LocalIndex take_offer(SharedState& state, ThreadMemory* memory, Socket socket, uint64_t hash,
+                      const Peer& peer, const Entry& found) {
+    const Ticks time = now();
+    const uint64_t peer_hash = state.hash_of(peer);
+    const LocalIndex at = find_offer(state, socket, peer_hash, peer, time);
+    if (at == local_by_route)
+        return local_by_route;
+    remember(memory, hash, ThreadMemory::in_handover, state.handover.withdraw(peer_hash));
+    // If it is not sent after all, the table goes on saying that it was: else the next try would seem late.
+    state.table().hand_over(hash, at, time, found);
+    state.question_times.note(hash, time);
+    state.locals.use(at);
+    if (memory != nullptr) {
+        memory->forget(hash, [](LocalIndex) { return true; });
+        // The next datagrams of this answer follow the first.
+        memory->begin_late_answer(hash, exactly_now());
+    }
+    return at;
+}
+
 // Something is sent to a peer that this thread has not just heard. Returns where it leaves from. `late`: see
 // Conversation::spoken().
 LocalIndex speak(SharedState& state, ThreadMemory* memory, Socket socket, uint64_t hash, const Peer& peer,
                  const Entry& found, bool late) {
+    // A group is nobody that could have spoken.
+    if (!found && peer.address.is_group())
+        return local_by_route;
     ConversationTable table = state.table();
     const Ticks time = now();
-    // All sockets without a port share one conversation with a peer. So what was found may be another
-    // socket's transfer to this peer, and an offer counts all the same.
-    if (!found || socket.port() == 0) {
-        // A group is nobody that could have spoken first.
-        if (peer.address.is_group())
-            return local_by_route;
-        const uint64_t peer_hash = state.hash_of(peer);
-        if (const LocalIndex at = find_offer(state, socket, peer_hash, peer, time); at != local_by_route) {
-            remember(memory, hash, ThreadMemory::in_handover, state.handover.withdraw(peer_hash));
-            // If it is not sent after all, the table goes on saying that it was: else the next try would seem
-            // late.
-            table.hand_over(hash, at, time, found);
-            state.question_times.note(hash, time);
-            state.locals.use(at);
-            return at;
-        }
-    }
     const Conversation known = found.state();
     if (memory != nullptr && known.has_moving_answer(time, table.lifetimes()) &&
         memory->goes_on_with_late_answer(hash, exactly_now()))
@@ -118,7 +134,10 @@ LocalIndex speak(SharedState& state, ThreadMemory* memory, Socket socket, uint64
             set_answers_late(state);
         state.locals.use(spoken.from);
     }
-    if (spoken.from == local_by_route && !found.state().has_lost_its_address())
+    // A peer whose answer was handed over to this socket, and has been lost, is not one that the program
+    // asks.
+    const bool is_handed_over = known.first_index() != local_by_route && may_take_offers(state, socket);
+    if (spoken.from == local_by_route && !known.has_lost_its_address() && !is_handed_over)
         remember(memory, hash, ThreadMemory::in_handover, state.handover.ask(state.hash_of(peer), time));
     return spoken.from;
 }
@@ -131,6 +150,9 @@ LocalIndex detail::send_changing(ThreadMemory* memory, Socket socket, uint64_t h
                                  Run::Record record) {
     SharedState& state = *shared_state::get();
     Entry found = state.table().find(hash);
+    if (may_take_offers(state, socket))
+        if (const LocalIndex at = take_offer(state, memory, socket, hash, peer, found); at != local_by_route)
+            return at;
     Ticks time = 0;
     if (found.state().has_question()) {
         time = now();

@@ -22,6 +22,7 @@
 #include "shim/peers/source_message.hpp"
 #include "shim/sockets/socket.hpp"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
@@ -195,20 +196,27 @@ public:
     bool answers_at(uint64_t now, bool is_answered) {
         if (!is_answered)
             answer_began_at_ = now;
-        else if (now - answered_at_ > longest_pause || now - answer_began_at_ > longest_answer)
+        const uint64_t since = now - answer_began_at_;
+        if (is_answered && (since > longest_answer || since - answer_went_on_after_ > longest_pause))
             return false;
-        answered_at_ = now;
+        answer_went_on_after_ = static_cast<uint32_t>(since);
         return true;
     }
 
     // The same for an answer to a question that another thread has heard: the first datagram of it, and the
-    // next ones to that conversation.
+    // next ones to that conversation. Answers to several peers may take turns.
     void begin_late_answer(uint64_t hash, uint64_t now) {
-        answers_at(now, false);
-        late_answer_to_ = static_cast<uint32_t>(hash >> 32);
+        // After a pause, those that began before are over.
+        if (!answers_at(now, true)) {
+            late_answers_to_ = {};
+            answers_at(now, false);
+        }
+        std::shift_right(late_answers_to_.begin(), late_answers_to_.end(), 1);
+        late_answers_to_.front() = late_answer_to(hash);
     }
     bool goes_on_with_late_answer(uint64_t hash, uint64_t now) {
-        return late_answer_to_ == static_cast<uint32_t>(hash >> 32) && answers_at(now, true);
+        return std::count(late_answers_to_.begin(), late_answers_to_.end(), late_answer_to(hash)) != 0 &&
+               answers_at(now, true);
     }
 
     // True in a forked child that has received nothing itself, and sends what may be the answer to something
@@ -302,6 +310,9 @@ public:
         reading_ = Reading::before_fork;
     }
 
+    // This thread has made a socket, which may answer for another one (handover.hpp).
+    void made_socket() { run_.change_unseen(); }
+
     // --- turns ---
 
     // False where the caller interrupted a turn of this thread's. A turn may never end, because a signal
@@ -328,6 +339,9 @@ private:
 
     // To find out where errno lies is a call into libc. So that is done once for each thread.
     void find_error_number() { error_number_ = &errno; }
+
+    // A part of the hash, never 0. Whoever is taken for another here is sent one datagram as an answer.
+    static uint16_t late_answer_to(uint64_t hash) { return static_cast<uint16_t>(hash >> 48 | 1); }
 
     bool is_peeked(uint64_t hash) const { return progress_.was_peeked() && peeked_ && peeked_.is_of(hash); }
     [[gnu::noinline]] Run::Record answer_peeked() {
@@ -373,10 +387,11 @@ private:
     static constexpr uint8_t on_its_own_bit = 4;
     RunProgress progress_;
     unsigned thread_number_ = 0;
-    uint32_t late_answer_to_ = 0;  // a part of the conversation's hash
-    DrainedSockets drained_;       // none unless progress_ is drained
-    uint64_t answer_began_at_ = 0; // see answers_at()
-    uint64_t answered_at_ = 0;
+    std::array<uint16_t, 4> late_answers_to_{}; // see begin_late_answer(); 0: none
+    DrainedSockets drained_;                    // none unless progress_ is drained
+    // See answers_at(). In nanoseconds.
+    uint32_t answer_went_on_after_ = 0;
+    uint64_t answer_began_at_ = 0;
     std::array<ConversationTable::Change, 2> stored_; // see set_stored()
     uint64_t stored_for_ = 0;
     uint64_t line_socket_ = 0;

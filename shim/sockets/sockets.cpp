@@ -4,7 +4,7 @@
 #include "shim/base/libc.hpp"
 #include "shim/base/permissions.hpp"
 #include "shim/base/settings.hpp"
-#include "shim/peers/shared_state.hpp"
+#include "shim/peers/peers.hpp"
 #include "shim/sockets/changes.hpp"
 #include "shim/sockets/options.hpp"
 #include "shim/sockets/process.hpp"
@@ -60,6 +60,8 @@ void created(int fd, int domain, int type, int protocol) {
     const Socket known = udp ? Socket{Kind::unbound, bits}.with_made(next_number()) : other_socket(domain);
     if (load(fd).word() != known.word() && !must_not_change())
         store(fd, known);
+    if (udp)
+        peers::Turn{}.made_socket();
 }
 
 void left_alone(int fd, Socket seen) {

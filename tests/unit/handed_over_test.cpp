@@ -28,10 +28,10 @@ TEST_SUITE_BEGIN("peers");
 
 TEST_CASE("a server that asks waits for no answer from another port of ours") {
     Scene([] {
-        const Socket made_later = test::socket_on(50000, 3);
         for (const uint16_t port : {uint16_t{53}, uint16_t{5353}, uint16_t{1194}}) {
             CAPTURE(port);
             receive(1, 2, sibling, port);
+            const Socket made_later = test::make_socket(50000);
             CHECK(peers::handed_over(made_later, test::peer(1, port)) == Local{});
             CHECK(is_by_route(answer(1, made_later, nullptr, port)));
         }
@@ -41,7 +41,7 @@ TEST_CASE("a server that asks waits for no answer from another port of ours") {
 TEST_CASE("a socket that was made for the transfer answers for the one that was asked") {
     Scene([] {
         receive(1, 2, sibling);
-        const Socket transfer = test::socket_on(50000, 3); // of which nobody has counted
+        const Socket transfer = test::make_socket(50000);
         CHECK(is_by_route(peers::handed_over(test::socket_on(50000, 0), test::peer(1))));
         CHECK(peers::handed_over(transfer, test::peer(1)) == local(2));
         CHECK(peers::handed_over(transfer, test::peer(2)) == Local{});
@@ -51,18 +51,19 @@ TEST_CASE("a socket that was made for the transfer answers for the one that was 
         CHECK(peers::handed_over(transfer, test::peer(1)) == Local{});
         // A TFTP client may ask for its next transfer from the same port.
         receive(1, 3, sibling);
-        const Socket next = test::socket_on(50001, 4);
+        const Socket next = test::make_socket(50001);
         CHECK(answer(1, next) == local(3));
         CHECK(peers::handed_over(transfer, test::peer(1)) == Local{});
-        CHECK(is_by_route(answer(1, test::socket_on(50002, 5))));
+        CHECK(is_by_route(answer(1, test::make_socket(50002))));
     });
 }
 
 // The question may be a stranger's, and the program may be asking the peer.
 TEST_CASE("a peer that does not answer a transfer's socket is sent to by route") {
     Scene([] {
-        for (const Socket transfer : {test::socket_on(50000, 3), test::socket_on(0, 4)}) {
+        for (const uint16_t port : {uint16_t{50000}, uint16_t{0}}) {
             receive(1, 2, sibling);
+            const Socket transfer = test::make_socket(port);
             CHECK(answer(1, transfer) == local(2));
             test::pass_time(250);
             CHECK(answer(1, transfer) == local(2));
@@ -75,8 +76,8 @@ TEST_CASE("a peer that does not answer a transfer's socket is sent to by route")
 
 TEST_CASE("a peer that answers a transfer's socket is known there") {
     Scene([] {
-        const Socket transfer = test::socket_on(50000, 3);
         receive(1, 2, sibling);
+        const Socket transfer = test::make_socket(50000);
         CHECK(answer(1, transfer) == local(2));
         test::pass_time(100);
         receive(1, 2, transfer);
@@ -84,13 +85,57 @@ TEST_CASE("a peer that answers a transfer's socket is known there") {
         CHECK(answer(1, transfer) == local(2));
         // Though it takes its time.
         receive(2, 2, sibling);
-        CHECK(answer(2, transfer) == local(2));
+        const Socket another = test::make_socket(50001);
+        CHECK(answer(2, another) == local(2));
         test::pass_time(2000);
-        receive(2, 2, transfer);
-        CHECK(answer(2, transfer) == local(2));
-        receive(2, 2, transfer);
+        receive(2, 2, another);
+        CHECK(answer(2, another) == local(2));
+        receive(2, 2, another);
         test::pass_time(121'000);
-        CHECK(answer(2, transfer) == local(2));
+        CHECK(answer(2, another) == local(2));
+    });
+}
+
+// A server with few ports for transfers, and a client that goes on from the same port.
+TEST_CASE("what was known of a port's last socket, or heard on it, does not steer its next one") {
+    Scene([] {
+        for (const uint16_t port : {uint16_t{50000}, uint16_t{0}}) {
+            receive(1, 2, sibling);
+            const Socket first = test::make_socket(port);
+            CHECK(answer(1, first) == local(2));
+            for (unsigned block = 0; block < 3; ++block) {
+                receive(1, 2, first);
+                CHECK(answer(1, first) == local(2));
+            }
+            receive(1, 2, first); // the last acknowledgement
+            receive(1, 3, sibling);
+            const Socket second = test::make_socket(port);
+            // A window of several datagrams.
+            CHECK(answer(1, second) == local(3));
+            CHECK(answer(1, second) == local(3));
+            receive(1, 3, second);
+            CHECK(answer(1, second) == local(3));
+            receive(1, 3, second);
+            test::pass_time(121'000);
+            CHECK(answer(1, second) == local(3));
+        }
+    });
+}
+
+TEST_CASE("a client whose first answer is lost asks again, and gets another socket's") {
+    Scene([] {
+        for (const uint16_t port : {uint16_t{50000}, uint16_t{0}}) {
+            receive(1, 2, sibling);
+            const Socket first = test::make_socket(port);
+            CHECK(answer(1, first) == local(2));
+            test::pass_time(1000);
+            CHECK(is_by_route(answer(1, first)));
+            test::pass_time(1000);
+            CHECK(is_by_route(answer(1, first)));
+            receive(1, 2, sibling);
+            CHECK(answer(1, test::make_socket(port)) == local(2));
+            test::pass_time(121'000);
+        }
     });
 }
 
@@ -99,7 +144,7 @@ TEST_CASE("a question that has run out is not handed over, however much time goe
         receive(1, 2, sibling);
         for (const long seconds : {31L, 4'070L, 4'096L}) { // the last two make whole rounds
             test::pass_time(seconds * 1000);
-            CHECK(is_by_route(peers::handed_over(test::socket_on(0, 3), test::peer(1))));
+            CHECK(is_by_route(peers::handed_over(test::make_socket(0), test::peer(1))));
         }
     });
 }
@@ -107,7 +152,7 @@ TEST_CASE("a question that has run out is not handed over, however much time goe
 TEST_CASE("a question is handed over to one connected socket") {
     Scene([] {
         receive(1, 2, sibling);
-        const Socket transfer = test::socket_on(0, 3);
+        const Socket transfer = test::make_socket(0);
         CHECK(peers::handed_over(transfer, test::peer(1)) == local(2));
         peers::withdraw_offer(test::peer(1));
         CHECK(is_by_route(peers::handed_over(transfer, test::peer(1))));
@@ -116,26 +161,26 @@ TEST_CASE("a question is handed over to one connected socket") {
 
 TEST_CASE("nothing is handed over of a question that was answered, or to a peer that was asked") {
     Scene([] {
-        const Socket transfer = test::socket_on(50000, 3);
         receive(1, 2, sibling);
         CHECK(answer(1, sibling) == local(2));
+        const Socket transfer = test::make_socket(50000);
         CHECK(peers::handed_over(transfer, test::peer(1)) == Local{});
         CHECK(is_by_route(answer(1, transfer)));
 
         peers::asks(test::peer(2));
         receive(2, 2, sibling);
-        CHECK(peers::handed_over(transfer, test::peer(2)) == Local{});
+        CHECK(peers::handed_over(test::make_socket(50001), test::peer(2)) == Local{});
 
         CHECK(is_by_route(answer(3, transfer))); // asks
         receive(3, 2, sibling);
-        CHECK(peers::handed_over(test::socket_on(50002, 5), test::peer(3)) == Local{});
+        CHECK(peers::handed_over(test::make_socket(50002), test::peer(3)) == Local{});
     });
 }
 
 TEST_CASE("an offer that is taken for another peer's tells that one nothing") {
     Scene([] {
-        const Socket transfer = test::socket_on(50000, 3);
         receive(1, 2, sibling);
+        const Socket transfer = test::make_socket(50000);
         // As if their bits were alike: the table knows of no question of this peer's.
         SharedState& state = *shared_state::get();
         const auto hash_of_peer = [&](unsigned number) {
@@ -144,8 +189,8 @@ TEST_CASE("an offer that is taken for another peer's tells that one nothing") {
         timespec time{};
         clock_gettime(CLOCK_MONOTONIC_COARSE, &time);
         const auto now = static_cast<Ticks>(time.tv_sec) * ticks_a_second;
-        state.handover.offer(hash_of_peer(2), sibling.port(), 1, now, state.table().lifetimes());
-        CHECK(state.handover.find(hash_of_peer(2), 3, now, state.table().lifetimes()) == sibling.port());
+        state.handover.offer(hash_of_peer(2), sibling.port(), 2, now, state.table().lifetimes());
+        CHECK(state.handover.find(hash_of_peer(2), 3, 3, now, state.table().lifetimes()) == sibling.port());
         CHECK(is_by_route(peers::handed_over(transfer, test::peer(2))));
         CHECK(peers::handed_over(transfer, test::peer(1)) == local(2));
     });
@@ -155,7 +200,7 @@ TEST_CASE("an address that was refused is not handed over") {
     Scene([] {
         receive(1, 2, sibling);
         peers::refused(sibling, test::peer(1), local(2));
-        CHECK(is_by_route(peers::handed_over(test::socket_on(50000, 3), test::peer(1))));
+        CHECK(is_by_route(peers::handed_over(test::make_socket(50000), test::peer(1))));
     });
 }
 
@@ -165,7 +210,7 @@ TEST_CASE("who is sent to by route, because its address is gone, was not asked")
         peers::refused(test::server, test::peer(1), local(2));
         CHECK(is_by_route(answer(1)));
         receive(1, 3, sibling);
-        CHECK(peers::handed_over(test::socket_on(50000, 3), test::peer(1)) == local(3));
+        CHECK(peers::handed_over(test::make_socket(50000), test::peer(1)) == local(3));
     });
 }
 
@@ -173,13 +218,13 @@ TEST_CASE("the first answer to a question ends its offer, whichever thread asks 
     const State state;
     Worker a;
     Worker b;
-    const Socket transfer = test::socket_on(50000, 3);
     a.tell([] {
         receive(1, 2, sibling);
         CHECK(answer(1, sibling) == local(2));
         receive(1, 3, sibling);
     });
     b.tell([] { receive(1, 3, sibling); });
+    const Socket transfer = test::make_socket(50000);
     CHECK(peers::handed_over(transfer, test::peer(1)) == local(3));
     a.tell([] { CHECK(answer(1, sibling) == local(3)); });
     CHECK(peers::handed_over(transfer, test::peer(1)) == Local{});

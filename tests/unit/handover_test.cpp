@@ -25,11 +25,12 @@ constexpr in_port_t none = 0;
 struct Scene {
     test::SharedMemory<Handover> handover;
 
-    void offer(uint64_t hash, in_port_t port, uint16_t made = 10, Ticks now = start) const {
-        handover->offer(hash, port, made, now, lifetimes);
+    void offer(uint64_t hash, in_port_t port, uint32_t sockets = 10, Ticks now = start) const {
+        handover->offer(hash, port, sockets, now, lifetimes);
     }
-    in_port_t find(uint64_t hash, uint16_t made = 11, Ticks now = start) const {
-        return handover->find(hash, made, now, lifetimes);
+    // `sockets`: how many were made by now.
+    in_port_t find(uint64_t hash, uint16_t made = 11, Ticks now = start, uint32_t sockets = 12) const {
+        return handover->find(hash, made, sockets, now, lifetimes);
     }
 };
 
@@ -43,7 +44,8 @@ TEST_CASE("a socket that was made after the question was heard may answer it") {
     scene.offer(peer, x);
     CHECK(scene.find(peer, 11) == x);
     CHECK(scene.find(peer, 12) == x);
-    CHECK(scene.find(peer, 10 + 0x7fff) == x);
+    CHECK(scene.find(peer, 13, start, 10 + 0xffff) == x);
+    CHECK(scene.find(peer, 9, start, 10 + 0xffff) == x);
     // To look takes nothing: connect() and a first datagram both ask.
     CHECK(scene.find(peer, 11) == x);
 }
@@ -55,18 +57,33 @@ TEST_CASE("a socket that was made before may not, nor one of which that is not k
     CHECK(scene.find(peer, 9) == none);
     CHECK(scene.find(peer, 1) == none);
     CHECK(scene.find(peer, 0) == none);
-    CHECK(scene.find(peer, 10 + 0x8000) == none); // 32,768 sockets later it is no later one
+    // Nor where so many were made since that an old number is not far ahead of the question's any more.
+    for (const uint32_t sockets : {40'000U, 65'535U, 65'536U, 65'540U})
+        CHECK(scene.find(peer, 9, start, sockets) == none);
+}
+
+TEST_CASE("nothing is looked up for a socket that is older than the first question") {
+    const Scene scene;
+    CHECK_FALSE(scene.handover->may_offer_to(11, 12));
+    scene.offer(peer, x);
+    scene.offer(peer + 4, x, 20);
+    CHECK_FALSE(scene.handover->may_offer_to(0, 20));
+    CHECK_FALSE(scene.handover->may_offer_to(10, 20));
+    CHECK(scene.handover->may_offer_to(11, 20));
+    // Once the numbers have wrapped, they tell nothing.
+    CHECK(scene.handover->may_offer_to(10, 65'536));
+    CHECK_FALSE(scene.handover->may_offer_to(0, 65'536));
 }
 
 TEST_CASE("sockets' numbers wrap") {
     const Scene scene;
     scene.offer(peer, x, 0xffff);
-    CHECK(scene.find(peer, 1) == x);
-    CHECK(scene.find(peer, 0xfffe) == none);
-    CHECK(scene.find(peer, 0xffff) == none);
-    scene.offer(peer, x, 0);
-    CHECK(scene.find(peer, 1) == x);
-    CHECK(scene.find(peer, 0xffff) == none);
+    CHECK(scene.find(peer, 1, start, 0x10001) == x);
+    CHECK(scene.find(peer, 0xfffe, start, 0x10001) == none);
+    CHECK(scene.find(peer, 0xffff, start, 0x10001) == none);
+    scene.offer(peer, x, 0x10000);
+    CHECK(scene.find(peer, 1, start, 0x10001) == x);
+    CHECK(scene.find(peer, 0xffff, start, 0x10001) == none);
 }
 
 TEST_CASE("an offer stands for the question's time and no longer") {
@@ -78,8 +95,8 @@ TEST_CASE("an offer stands for the question's time and no longer") {
     for (Ticks later = 200; later < 16'000; later += 100)
         REQUIRE(scene.find(peer, 11, start + later) == none);
     const Lifetimes shorter{4, 480};
-    CHECK(scene.handover->find(peer, 11, start + 4, shorter) == x);
-    CHECK(scene.handover->find(peer, 11, start + 5, shorter) == none);
+    CHECK(scene.handover->find(peer, 11, 11, start + 4, shorter) == x);
+    CHECK(scene.handover->find(peer, 11, 11, start + 5, shorter) == none);
     // The latest question counts.
     scene.offer(peer, y, 10, start + 100);
     CHECK(scene.find(peer, 11, start + 100 + lifetimes.question) == y);
@@ -94,9 +111,9 @@ TEST_CASE("what has run out stays so for as long again, even with the longest ti
     scene.handover->ask(asked, start);
     for (Ticks later = 0; later <= 2 * longest; ++later) {
         const Ticks now = start + later;
-        REQUIRE(scene.handover->find(peer, 11, now, times) == (later <= longest ? x : none));
+        REQUIRE(scene.handover->find(peer, 11, 11, now, times) == (later <= longest ? x : none));
         scene.handover->offer(asked, y, 10, now, times);
-        REQUIRE(scene.handover->find(asked, 11, now, times) == (later <= longest ? none : y));
+        REQUIRE(scene.handover->find(asked, 11, 11, now, times) == (later <= longest ? none : y));
     }
 }
 
@@ -187,15 +204,15 @@ TEST_CASE("every port, every number and every time can be offered") {
         const uint64_t hash = random.next();
         const auto port = static_cast<in_port_t>(1 + random.below(65535));
         const auto now = static_cast<Ticks>(random.next());
-        const auto made = static_cast<uint16_t>(random.next());
-        const auto later = static_cast<uint16_t>(made + 1);
-        if (later == 0) // stands for a number that is not known
+        const auto sockets = static_cast<uint32_t>(random.next());
+        const auto made = static_cast<uint16_t>(sockets + 1);
+        if (made == 0 || sockets >= UINT32_MAX - 1) // 0 stands for a number that is not known
             continue;
-        scene.offer(hash, port, made, now);
-        REQUIRE(scene.find(hash, later, now) == port);
-        REQUIRE(scene.find(hash, later, now + lifetimes.question) == port);
-        REQUIRE(scene.find(hash, later, now + lifetimes.question + 1) == none);
-        REQUIRE(scene.find(hash, made, now) == none);
+        scene.offer(hash, port, sockets, now);
+        REQUIRE(scene.find(hash, made, now, sockets + 1) == port);
+        REQUIRE(scene.find(hash, made, now + lifetimes.question, sockets + 1) == port);
+        REQUIRE(scene.find(hash, made, now + lifetimes.question + 1, sockets + 1) == none);
+        REQUIRE(scene.find(hash, static_cast<uint16_t>(sockets), now, sockets + 1) == none);
     }
 }
 
@@ -208,9 +225,11 @@ TEST_CASE("four peers wait in one place, and a fifth one takes that of the oldes
     }
     SUBCASE("of the same time, for sockets that were made meanwhile") {}
     const auto offer = [&](unsigned number) {
-        scene.offer(peer_number(number), x, static_cast<uint16_t>(0xfffd + number), start + number * each);
+        scene.offer(peer_number(number), x, 0xfffd + number, start + number * each);
     };
-    const auto find = [&](unsigned number) { return scene.find(peer_number(number), 9, start + 6 * each); };
+    const auto find = [&](unsigned number) {
+        return scene.find(peer_number(number), 9, start + 6 * each, 0x10009);
+    };
     for (unsigned number = 0; number < 4; ++number) {
         offer(number);
         offer(number); // the same one once more

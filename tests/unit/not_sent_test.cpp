@@ -118,8 +118,8 @@ TEST_CASE("an answer for another socket that was not sent is not late when it is
     const State state;
     Worker worker;
     worker.tell([] {
-        const Socket transfer = test::socket_on(50000, 3);
         receive(1, 2, test::sibling);
+        const Socket transfer = test::make_socket(50000);
         CHECK(answer(1, transfer) == local(2));
         peers::Turn{}.not_sent(transfer, test::peer(1), true);
         CHECK(answer(1, transfer) == local(2));
@@ -131,8 +131,8 @@ TEST_CASE("a question that was not sent has not asked, and an answer that was no
     const State state;
     Worker worker;
     worker.tell([] {
-        const Socket transfer = test::socket_on(50000, 3);
         receive(1, 2, test::sibling);
+        const Socket transfer = test::make_socket(50000);
         // By a socket that was there before: a question. By the one that was asked: the answer.
         const Socket before = test::socket_on(54, 0);
         for (const Socket socket : {before, test::sibling}) {
@@ -154,7 +154,7 @@ TEST_CASE("a question that was not sent has not asked, and an answer that was no
         CHECK(answer(2, test::sibling) == Local{});
         peers::Turn{}.not_sent(test::sibling, test::peer(2), true);
         receive(2, 3, test::socket_on(7, 2));
-        CHECK(peers::handed_over(transfer, test::peer(2)) == Local{});
+        CHECK(peers::handed_over(test::make_socket(50001), test::peer(2)) == Local{});
     });
 }
 

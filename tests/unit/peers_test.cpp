@@ -228,6 +228,26 @@ TEST_CASE("an answer by another thread may be several datagrams") {
     }
 }
 
+TEST_CASE("answers by another thread to several peers take turns") {
+    const State state;
+    Worker reader;
+    Worker answerer;
+    receive_by(reader, 1, 2);
+    CHECK(answer_by(answerer, 1) == local(2));
+    for (unsigned peer = 2; peer < 6; ++peer) {
+        reader.tell([=] { settle(peer, 2); });
+        receive_by(reader, peer, 3);
+    }
+    answerer.tell([] {
+        for (unsigned part = 0; part < 3; ++part)
+            for (unsigned peer = 2; peer < 6; ++peer)
+                CHECK(answer(peer) == local(3));
+        test::pause_between_answers();
+        for (unsigned peer = 2; peer < 6; ++peer)
+            CHECK(answer(peer) == local(2));
+    });
+}
+
 TEST_CASE("what was refused leaves what is known of another address") {
     Scene([] {
         settle(1, 2);

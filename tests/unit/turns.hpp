@@ -84,6 +84,12 @@ constexpr Socket socket_on(uint16_t port, uint16_t made = 1) {
 }
 constexpr Socket server = socket_on(53);
 constexpr Socket sibling = socket_on(69, 2);
+constexpr uint16_t first_sockets = 2; // are made before anything is heard
+// A socket that is made now.
+inline Socket make_socket(uint16_t port) {
+    peers::Turn{}.made_socket();
+    return socket_on(port, static_cast<uint16_t>(shared_state::count_socket()));
+}
 
 // A datagram of the peer `from` that reached us at `at`, or was sent to all and would be answered from there.
 class Datagram {
@@ -206,6 +212,7 @@ public:
         REQUIRE(shared_state::create(peers) != nullptr);
         // Each local address has the same index in each state: their messages are kept for longer than it.
         shared_state::get()->locals.set_secret({});
+        shared_state::get()->sockets_made.store(first_sockets);
     }
     ~State() {
         shared_state::detail::state.store(before_);
