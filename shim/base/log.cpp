@@ -238,11 +238,6 @@ const char* describe(long error) {
     }
 }
 
-// True the first time. Relaxed: nothing but the flag itself depends on it.
-bool is_first(std::atomic<bool>& told) {
-    return !told.exchange(true, std::memory_order_relaxed);
-}
-
 // Returns a line about lines, with the time of `other`.
 log_msg at_time_of(const log_msg& other, spdlog::level::level_enum level, std::string_view text) {
     return {other.time, {}, other.logger_name, level, {text.data(), text.size()}};

@@ -23,6 +23,7 @@
 #include "shim/base/address.hpp"
 #include "shim/base/settings.hpp"
 
+#include <atomic>
 #include <fmt/compile.h>
 #include <string_view>
 
@@ -31,6 +32,11 @@ namespace multihome::log {
 // True where the operator wants lines of this level. Async-signal-safe.
 inline bool wanted(LogLevel level) {
     return level >= settings::get().log_level && level != LogLevel::off;
+}
+
+// True the first time, for a line that is written once. Relaxed: nothing but the flag itself depends on it.
+inline bool is_first(std::atomic<bool>& told) {
+    return !told.exchange(true, std::memory_order_relaxed);
 }
 
 // Remembers which file standard error is. A daemon may close it and get its number for a data file, which

@@ -46,7 +46,8 @@ bool detail::ask_kernel(uintptr_t address, size_t length, bool write) {
             continue;
         // Any aligned word of the page speaks for all of it. On the first page we take one that the pointer
         // names: the others need not be the program's, and valgrind would say so.
-        const uintptr_t word = std::max(page << page_bits, address & ~uintptr_t{7});
+        const uintptr_t size_of_word = write ? 4 : 8;
+        const uintptr_t word = std::max(page << page_bits, address & ~(size_of_word - 1));
         if (write ? !probe_write(word) : !probe_read(word))
             return false;
         good_pages[write ? 1 : 0][place_of(page)].store(page, std::memory_order_relaxed);

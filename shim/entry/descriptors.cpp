@@ -8,6 +8,7 @@
 
 #include <climits>
 #include <fcntl.h>
+#include <pthread.h>
 #include <unistd.h>
 
 using namespace multihome; // NOLINT(google-build-using-namespace): this file is the program's side of it
@@ -22,6 +23,8 @@ bool is_nothing_to_forget(int fd) {
 static_assert(static_cast<uint64_t>(Socket::Kind::other) == 1);
 
 [[gnu::noinline]] int close_known(int fd) {
+    // A thread that is cancelled here closes nothing.
+    pthread_testcancel();
     // Before the call: afterwards the number may belong to another thread's new socket.
     sockets::forget(fd);
     return libc::close(fd);

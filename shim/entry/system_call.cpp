@@ -40,14 +40,20 @@ template <typename Call>
     const auto forbids_now = [&](Activity activity) {
         return overlap(forbidden, activity) && permissions::may(activity);
     };
+    // A program that serves nothing, like most that a server starts, has nothing to be warned of yet. If it
+    // makes a UDP socket, it is, where that can be said then.
+    const bool is_warned = sockets::may_serve() || overlap(forbidden, Activity::log_to_stderr);
+    const LogLevel level = is_warned ? LogLevel::warn : LogLevel::info;
+    if (is_warned && (forbids_now(Activity::packets) || forbids_now(Activity::new_sockets)))
+        sockets::filter_was_told();
     // Before the call, because afterwards it may be forbidden.
     if (forbids_now(Activity::packets)) {
-        log::write(LogLevel::warn,
+        log::write(level,
                    FMT_COMPILE("the program's system-call filter does not allow what multihome does for each "
                                "datagram: its UDP sockets answer as without multihome from now on"));
         sockets::give_all_back();
     } else if (forbids_now(Activity::new_sockets)) {
-        log::write(LogLevel::warn,
+        log::write(level,
                    FMT_COMPILE("the program's system-call filter does not allow getsockopt, setsockopt and "
                                "getsockname: UDP sockets made from now on answer as without multihome"));
         sockets::give_prepared_back();
@@ -56,7 +62,7 @@ template <typename Call>
     if (result == 0 || (result > 0 && gives_descriptor))
         system_call_filter::enforce(forbidden);
     else if (forbids_now(Activity::packets) || forbids_now(Activity::new_sockets))
-        log::write(LogLevel::warn, FMT_COMPILE("the kernel has refused that filter: multihome goes on"));
+        log::write(level, FMT_COMPILE("the kernel has refused that filter: multihome goes on"));
     return result;
 }
 

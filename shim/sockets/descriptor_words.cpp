@@ -39,7 +39,7 @@ Word* create_block(size_t block) {
     BlockPointer* list = blocks.load(std::memory_order_acquire);
     if (list == nullptr)
         list = publish_memory(blocks, block_count * sizeof(BlockPointer));
-    return list != nullptr ? publish_memory(list[block], sizeof(Word) << block_bits) : nullptr;
+    return list != nullptr ? publish_memory(list[block], sizeof(Word) * detail::block_size) : nullptr;
 }
 
 } // namespace
@@ -47,8 +47,6 @@ Word* create_block(size_t block) {
 namespace detail {
 
 Word* find_block(size_t block) {
-    if (block == 0)
-        return direct.data();
     BlockPointer* list = blocks.load(std::memory_order_acquire);
     return list != nullptr ? list[block].load(std::memory_order_acquire) : nullptr;
 }
@@ -62,12 +60,14 @@ void raise_end(unsigned fd) {
 Word* find_word(int fd, bool create) {
     if (fd < 0)
         return nullptr;
-    const auto index = static_cast<unsigned>(fd);
-    const size_t block = index >> block_bits;
+    const auto number = static_cast<unsigned>(fd);
+    if (number < direct_count)
+        return &direct[number];
+    const size_t block = number >> block_bits;
     Word* words = find_block(block);
     if (words == nullptr && create)
         words = create_block(block);
-    return words != nullptr ? &words[index & (direct_count - 1)] : nullptr;
+    return words != nullptr ? &words[number & (block_size - 1)] : nullptr;
 }
 
 Socket load_high(unsigned fd) {

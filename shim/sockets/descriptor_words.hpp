@@ -2,7 +2,7 @@
 //
 // The one store of what we know of descriptors: an atomic word for each number (socket.hpp). The words below
 // direct_count lie in one array. The others lie in blocks, which are mapped when a word is first stored in
-// them. Untouched pages cost nothing.
+// them. Untouched pages cost no memory, but limits on it count them (RLIMIT_DATA), so the array is small.
 //
 // Relaxed throughout: a word is the whole truth. What it lets us use (shared_state) is published by an atomic
 // of its own. All of this is async-signal-safe and leaves errno alone.
@@ -20,12 +20,14 @@ namespace multihome::sockets {
 
 namespace detail {
 using Word = std::atomic<uint64_t>;
-constexpr unsigned block_bits = 15;
-constexpr unsigned direct_count = 1U << block_bits;
+constexpr unsigned direct_count = 1U << 13; // 64 KiB
 extern std::array<Word, direct_count> direct;
+constexpr unsigned block_bits = 15;
+constexpr unsigned block_size = 1U << block_bits;
 
 [[gnu::cold]] Socket load_high(unsigned fd);
-// Returns the words of a block; null where no word has been stored in it.
+// Returns the words of a block; null where no word has been stored in it. Those that lie in `direct` are not
+// in there.
 Word* find_block(size_t block);
 // Nothing has ever been known of the descriptors from here on.
 extern std::atomic<unsigned> end;
@@ -72,28 +74,34 @@ inline void update(int fd, Socket seen, Socket wanted) {
         word->compare_exchange_strong(expected, wanted.word(), std::memory_order_relaxed);
 }
 
+namespace detail {
+// change_each() for the `count` words from the number `first` on.
+template <typename Visit>
+void change_words(Word* words, unsigned first, unsigned count, Visit& visit) {
+    for (unsigned index = 0; index < count; ++index) {
+        uint64_t word = words[index].load(std::memory_order_relaxed);
+        // Looks before storing: an untouched page stays untouched.
+        if (word == 0)
+            continue;
+        const uint64_t wanted = visit(static_cast<int>(first + index), Socket{word}).word();
+        if (wanted != word)
+            words[index].compare_exchange_strong(word, wanted, std::memory_order_relaxed);
+    }
+}
+} // namespace detail
+
 // Calls `visit` with the number and the word of each descriptor of which something is known. Stores what it
 // returns, unless that is the same or the word has changed meanwhile. For rare calls: it looks at every
 // number up to the highest that a socket has had.
 template <typename Visit>
 void change_each(Visit visit) {
     const unsigned end = detail::end.load(std::memory_order_relaxed);
-    for (unsigned first = 0; first < end; first += detail::direct_count) {
-        detail::Word* words = detail::find_block(first >> detail::block_bits);
-        if (words == nullptr)
-            continue;
-        const unsigned count = std::min(end - first, detail::direct_count);
-        for (unsigned index = 0; index < count; ++index) {
-            uint64_t word = words[index].load(std::memory_order_relaxed);
-            // Looks before storing: an untouched page stays untouched.
-            if (word == 0)
-                continue;
-            const auto fd = static_cast<int>(first + index);
-            const uint64_t wanted = visit(fd, Socket{word}).word();
-            if (wanted != word)
-                words[index].compare_exchange_strong(word, wanted, std::memory_order_relaxed);
-        }
-    }
+    detail::change_words(detail::direct.data(), 0, std::min(end, detail::direct_count), visit);
+    if (end <= detail::direct_count)
+        return;
+    for (unsigned first = 0; first < end; first += detail::block_size)
+        if (detail::Word* words = detail::find_block(first >> detail::block_bits))
+            detail::change_words(words, first, std::min(end - first, detail::block_size), visit);
 }
 
 } // namespace multihome::sockets

@@ -25,8 +25,7 @@ int current_pid() {
     return static_cast<int>(libc::raw_syscall(SYS_getpid));
 }
 
-// True where the service manager has passed sockets (sd_listen_fds(3)). Nobody need have used them yet.
-constinit bool is_activated = false;
+constinit bool is_activated = false; // see may_have_inherited()
 
 // The children that use such sockets share what they know.
 void before_fork() {
@@ -39,6 +38,7 @@ void before_fork() {
 void in_forked_child() {
     vfork_caller = 0;
     MulticastTurn::forget_all();
+    sockets::forked();
     peers::forked();
 }
 
@@ -47,6 +47,10 @@ void in_forked_child() {
 void start() {
     is_activated = !settings::get().disabled && secure_getenv("LISTEN_FDS") != nullptr;
     pthread_atfork(before_fork, nullptr, in_forked_child);
+}
+
+bool may_have_inherited() {
+    return is_activated;
 }
 
 void before_vfork() {

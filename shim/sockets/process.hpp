@@ -9,6 +9,9 @@ namespace multihome::process {
 // Called once, when the library is loaded.
 void start();
 
+// True where the service manager has passed sockets (sd_listen_fds(3)). Nobody need have used them yet.
+bool may_have_inherited();
+
 // Notes that this thread is about to call vfork(). First the child runs in it, then the parent again.
 void before_vfork();
 

@@ -2,6 +2,7 @@
 #include "shim/sockets/sockets.hpp"
 
 #include "shim/base/libc.hpp"
+#include "shim/base/log.hpp"
 #include "shim/base/permissions.hpp"
 #include "shim/base/settings.hpp"
 #include "shim/peers/peers.hpp"
@@ -23,6 +24,17 @@ using permissions::may;
 
 // A system-call filter leaves us nothing to do. Relaxed: set by the thread that is about to be filtered.
 constinit std::atomic<bool> nothing_is_ours{false};
+
+constinit std::atomic<bool> filter_told{false};
+
+// The program makes a UDP socket, and its system-call filter keeps us from that.
+[[gnu::cold]] void say_filtered(int fd) {
+    if (log::is_first(filter_told))
+        log::write(LogLevel::warn,
+                   FMT_COMPILE("the program's system-call filter does not allow what multihome does: UDP "
+                               "socket {}, and others, answer as without it"),
+                   fd);
+}
 
 // Returns the number of a socket that is made now, never 0.
 uint16_t next_number() {
@@ -60,8 +72,11 @@ void created(int fd, int domain, int type, int protocol) {
     const Socket known = udp ? Socket{Kind::unbound, bits}.with_made(next_number()) : other_socket(domain);
     if (load(fd).word() != known.word() && !must_not_change())
         store(fd, known);
-    if (udp)
-        peers::Turn{}.made_socket();
+    if (!udp)
+        return;
+    peers::Turn{}.made_socket();
+    if (!may(Activity::packets | Activity::new_sockets)) [[unlikely]]
+        say_filtered(fd);
 }
 
 void left_alone(int fd, Socket seen) {
@@ -215,6 +230,25 @@ void give_prepared_back() {
         options::give_back(fd, seen);
         return seen.with_bits(Socket::prepared, 0);
     });
+}
+
+void forked() {
+    change_each([](int, Socket seen) {
+        return seen.is(Kind::unbound) ? seen.with_bits(Socket::seen_made, 0) : seen;
+    });
+}
+
+void filter_was_told() {
+    filter_told.store(true, std::memory_order_relaxed);
+}
+
+bool may_serve() {
+    bool may_serve = shared_state::get() != nullptr || process::may_have_inherited();
+    change_each([&](int, Socket seen) {
+        may_serve = may_serve || seen.is(Kind::unbound);
+        return seen;
+    });
+    return may_serve;
 }
 
 void leave_all_alone() {

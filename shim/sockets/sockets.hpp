@@ -78,6 +78,14 @@ void give_all_back();
 // Does the same for the sockets that are not bound yet.
 void give_prepared_back();
 
+// This is a forked child. What its parent does to the sockets that are not bound yet, it does not see.
+void forked();
+
+// False where the program has no socket that is ours or may become so, as far as is known.
+bool may_serve();
+// The operator was told of the program's system-call filter. Else the next UDP socket is the occasion.
+void filter_was_told();
+
 // From now on nothing is our business, and we make no system call for anything.
 void leave_all_alone();
 

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// Point 3: a socket whose bind() the shim does not see: by a system call, or by the kernel for a client that
-// sends.
+// Point 3: a socket whose bind() the shim does not see: by a system call, by the kernel for a client that
+// sends, or by another process.
 #include "tests/kernel_calls.hpp"
 #include "tests/transparency/probe.hpp"
+
+#include <sys/wait.h>
 
 using namespace probe;
 
@@ -32,6 +34,25 @@ void bound_unseen(const char* address, bool shares_port) {
     look("bound unseen", fd, fd);
 }
 
+// A socket that a forked child binds, which may have other rights than its parent. The parent serves it.
+void bound_by_child(const char* address) {
+    const Name name(address, 0);
+    const int fd = socket(name.storage.ss_family, SOCK_DGRAM, 0);
+    must(fd >= 0, "socket");
+    const pid_t child = fork();
+    if (child == 0)
+        _exit(bind(fd, name.get(), name.length) == 0 ? 0 : 1);
+    int status = -1;
+    must(waitpid(child, &status, 0) == child && status == 0, "bind in a child");
+    Message message(512);
+    Client client;
+    client.ask(fd);
+    message.show(fd);
+    say("sendto", message.answer(fd));
+    client.print_answer();
+    look("bound by a child", fd, fd);
+}
+
 // What the kernel has bound because it has sent is a client, and no server.
 void bound_by_sending() {
     const int fd = socket(AF_INET, SOCK_DGRAM, 0);
@@ -53,5 +74,7 @@ int main(int, char** arguments) {
     return run_topic(arguments[1], {{"bound_unseen", [] { bound_unseen("0.0.0.0", false); }},
                                     {"bound_unseen6", [] { bound_unseen("::", false); }},
                                     {"bound_unseen_shared", [] { bound_unseen("0.0.0.0", true); }},
+                                    {"bound_by_child", [] { bound_by_child("0.0.0.0"); }},
+                                    {"bound_by_child6", [] { bound_by_child("::"); }},
                                     {"bound_by_sending", bound_by_sending}});
 }

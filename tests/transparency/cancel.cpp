@@ -140,6 +140,24 @@ void cancel_once() {
     echo(server);
 }
 
+// Cancelled before it closes anything.
+void* closes(void*) {
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, nullptr);
+    pthread_cancel(pthread_self());
+    pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, nullptr);
+    close(server);
+    return nullptr;
+}
+
+void cancel_in_close() {
+    pthread_t thread{};
+    must(pthread_create(&thread, nullptr, closes, nullptr) == 0, "pthread_create");
+    void* result = nullptr;
+    pthread_join(thread, &result);
+    std::printf("%s\n", result == PTHREAD_CANCELED ? "cancelled" : "returned");
+    look("still open", server, server);
+}
+
 sigjmp_buf before_call;
 
 void leave_call(int) {
@@ -187,6 +205,10 @@ int main(int, char** arguments) {
         return 0;
     }
     server = bound("0.0.0.0");
+    if (call == "close") {
+        cancel_in_close();
+        return 0;
+    }
     if (call.starts_with("send")) {
         Client client;
         client.ask(server);

@@ -112,6 +112,29 @@ void asked_for() {
         echo(server);
 }
 
+// A program without a UDP socket takes a filter: nothing is to be said of that. A child serves before.
+void serves_nothing() {
+    const pid_t child = fork();
+    if (child == 0) {
+        echo(bound("0.0.0.0"));
+        std::fflush(stdout);
+        _exit(0);
+    }
+    int status = -1;
+    must(waitpid(child, &status, 0) == child && status == 0, "a child that serves");
+    must(socket(AF_INET, SOCK_STREAM, 0) >= 0, "socket");
+    refuse({SYS_recvmsg, SYS_getsockopt}, SECCOMP_RET_KILL_PROCESS, false);
+    refuse({SYS_sendmsg}, SECCOMP_RET_KILL_PROCESS, true);
+}
+
+// It makes a UDP socket after that. Now it is said, once.
+void serves_later() {
+    refuse({SYS_recvmsg}, SECCOMP_RET_KILL_PROCESS, false);
+    refuse({SYS_sendmsg}, SECCOMP_RET_KILL_PROCESS, true);
+    serve(bound("0.0.0.0"));
+    serve(bound("0.0.0.0"));
+}
+
 } // namespace
 
 int main(int, char** arguments) {
@@ -122,5 +145,7 @@ int main(int, char** arguments) {
                       {"refused_for_all_threads", refused_for_all_threads},
                       {"without_end", without_end},
                       {"listener", listener},
-                      {"asked_for", asked_for}});
+                      {"asked_for", asked_for},
+                      {"serves_nothing", serves_nothing},
+                      {"serves_later", serves_later}});
 }

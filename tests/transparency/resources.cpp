@@ -214,6 +214,9 @@ int main(int, char** arguments) {
         const int server = bound("0.0.0.0");
         look(server);
         look_at_many(server);
+        // That is said once, however many sockets there are.
+        for (int time = 0; time < 20; ++time)
+            close(bound("0.0.0.0"));
     } else if (topic == "no_memory_later") {
         const int server = bound("0.0.0.0");
         echo(server);
