@@ -102,12 +102,15 @@ public:
     }
 
 private:
-    // Not the whole word: the program's options change it, and so does our mark before a fork. Sockets on
-    // different ports have different ones, and so have those on one port that we saw being made.
+    // Not the whole word: the program's options change it, and so does our mark before a fork. A socket that
+    // we saw being made has a number of its own. The others have different ports, and an odd factor keeps
+    // those away from the first numbers.
     static uint16_t id_of(Socket socket) {
+        if (socket.made() != 0)
+            return socket.made();
         constexpr unsigned odd = 0x9e37;
         const unsigned family = socket.has(Socket::ipv6) ? 0x8000 : 0;
-        const auto id = static_cast<uint16_t>(ntohs(socket.port()) * odd ^ socket.made() ^ family);
+        const auto id = static_cast<uint16_t>(ntohs(socket.port()) * odd ^ family);
         return id != 0 ? id : uint16_t{1};
     }
 

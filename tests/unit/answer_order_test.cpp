@@ -202,23 +202,37 @@ TEST_CASE("what one call brought is answered in order, whatever was read before 
     });
 }
 
+namespace {
+
+void drain_in_turn(Socket first, Socket second) {
+    receive(1, 2, first);
+    receive(1, 2, second);
+    receive(1, 3, first);
+    test::drain(first);
+    receive(1, 3, second);
+    test::drain(second);
+    for (unsigned at = 2; at <= 3; ++at)
+        for (const Socket socket : {first, second})
+            CHECK(answer(1, socket) == local(at));
+}
+
+} // namespace
+
 TEST_CASE("two sockets that are drained in turn are not mistaken for each other, whatever their ports") {
     Scene([] {
         // The first one was made before there was anything to count sockets with.
-        constexpr Socket second = test::socket_on(2000, 1);
-        for (uint16_t port = 1000; port < 1100; ++port) {
-            const Socket first = test::socket_on(port, 0);
-            receive(1, 2, first);
-            receive(1, 2, second);
-            receive(1, 3, first);
-            test::drain(first);
-            receive(1, 3, second);
-            test::drain(second);
-            for (unsigned at = 2; at <= 3; ++at)
-                for (const Socket socket : {first, second})
-                    CHECK(answer(1, socket) == local(at));
-        }
+        for (uint16_t port = 1000; port < 1100; ++port)
+            drain_in_turn(test::socket_on(port, 0), test::socket_on(2000, 1));
     });
+    // All ports and numbers of two sockets that were seen being made.
+    for (uint16_t some = 0; some < 64; ++some)
+        Scene([=] {
+            for (uint16_t port = 0; port < 1024; ++port) {
+                const auto second = static_cast<uint16_t>(some * 1024 + port);
+                if (second != 1000)
+                    drain_in_turn(test::socket_on(1000, 1), test::socket_on(second, 2));
+            }
+        });
 }
 
 // The program may set an option, and our mark comes before a fork.
