@@ -38,7 +38,8 @@
 // whoever comes back to the same address has asked it twice.
 //
 // A peer to which we spoke first may be a server that we ask now and then, with a longer silence between.
-// What is heard after such a silence may be a stranger's. It gets its answer, and does not move what we ask.
+// What is heard after such a silence may be a stranger's. It gets its answer, and does not move what we ask,
+// unless the program answers late: then what we ask next is taken for that answer.
 //
 // What is an answer? Certainly what the thread that heard the question sends first. What another thread
 // sends, or this one later, is an answer if the program is known to answer so (`late`). If it is not, it
