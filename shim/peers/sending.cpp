@@ -86,15 +86,15 @@ bool may_take_offers(const SharedState& state, Socket socket) {
 }
 
 // Something is sent to a peer on a socket that may answer for another one. Returns where it leaves from, if
-// the peer waits for that; else local_by_route. What is known of the two ports, or what was heard on them,
-// is older than this socket: it is of a socket that had this port before, or none, as all sockets have whose
-// port nobody knows.
+// the peer waits for that; else local_by_route. What is known of the peer and this port is older: it is of a
+// socket that had this port before, or none, as all sockets have whose port nobody knows.
 LocalIndex take_offer(SharedState& state, ThreadMemory* memory, Socket socket, uint64_t hash,
                       const Peer& peer, const Entry& found) {
     const Ticks time = now();
     const uint64_t peer_hash = state.hash_of(peer);
     const LocalIndex at = find_offer(state, socket, peer_hash, peer, time);
-    if (at == local_by_route)
+    // Where a listener has this port too, what the peer has asked that one comes first (DTLS).
+    if (at == local_by_route || (found && socket.port() != 0 && sockets::shares_port(socket)))
         return local_by_route;
     remember(memory, hash, ThreadMemory::in_handover, state.handover.withdraw(peer_hash));
     // If it is not sent after all, the table goes on saying that it was: else the next try would seem late.

@@ -141,6 +141,16 @@ void duplicated(int fd, int copy) {
         mark_later(copy);
 }
 
+bool shares_port(Socket socket) {
+    bool shares = false;
+    change_each([&](int, Socket seen) {
+        shares =
+            shares || (seen.is(Kind::ours) && seen.port() == socket.port() && seen.made() != socket.made());
+        return seen;
+    });
+    return shares;
+}
+
 void forget(int fd) {
     // "None of our business" may stay, which saves a system call for each TCP connection. If the number comes
     // to stand for something else, we are told (created(), bind(), duplicated(), arrived()), or that is none

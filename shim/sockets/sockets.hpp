@@ -46,6 +46,9 @@ void disconnected(int fd, Socket seen);
 // it found the reason: then it is a client. Leaves errno alone.
 [[gnu::cold]] void not_connected(int fd, Socket seen);
 
+// True where another socket of ours has the same port as this one. Looks at every descriptor.
+bool shares_port(Socket socket);
+
 // Notes that `copy` is now another descriptor of the socket behind `fd`.
 void duplicated(int fd, int copy);
 
