@@ -142,13 +142,13 @@ void duplicated(int fd, int copy) {
 }
 
 bool shares_port(Socket socket) {
-    bool shares = false;
+    bool is_found = false;
     change_each([&](int, Socket seen) {
-        shares =
-            shares || (seen.is(Kind::ours) && seen.port() == socket.port() && seen.made() != socket.made());
+        is_found =
+            is_found || (seen.is(Kind::ours) && seen.port() == socket.port() && seen.made() != socket.made());
         return seen;
     });
-    return shares;
+    return is_found;
 }
 
 void forget(int fd) {
@@ -253,12 +253,12 @@ void filter_was_told() {
 }
 
 bool may_serve() {
-    bool may_serve = shared_state::get() != nullptr || process::may_have_inherited();
+    bool is_found = shared_state::get() != nullptr || process::may_have_inherited();
     change_each([&](int, Socket seen) {
-        may_serve = may_serve || seen.is(Kind::unbound);
+        is_found = is_found || seen.is(Kind::unbound);
         return seen;
     });
-    return may_serve;
+    return is_found;
 }
 
 void leave_all_alone() {
