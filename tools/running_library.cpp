@@ -248,7 +248,7 @@ std::vector<RunningState::Held> RunningState::conversations_with(const Address& 
         const in_port_t local_port = state().counters.port_at(place);
         for (unsigned number = port != 0 ? port : 1; local_port != 0 && number <= last; ++number) {
             const Peer who{peer, scope, htons(static_cast<std::uint16_t>(number))};
-            const auto entry = conversations.find(hash_of(ConversationKey(who, local_port), state().key));
+            const auto entry = conversations.find(state().hash_of(who, local_port));
             if (!entry)
                 continue;
             Held held = describe(entry.held);

@@ -66,6 +66,14 @@ template <typename Pattern, typename... Arguments>
     write_line(level, put_together(room, pattern, arguments...));
 }
 
+// Writes a line the first time. `told`: one for each such line.
+template <typename Pattern, typename... Arguments>
+void write_once(std::atomic<bool>& told, LogLevel level, const Pattern& pattern,
+                const Arguments&... arguments) {
+    if (is_first(told))
+        write(level, pattern, arguments...);
+}
+
 // An address as an operator writes it.
 struct AddressText {
     explicit AddressText(const Address& address);

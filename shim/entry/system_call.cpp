@@ -40,11 +40,13 @@ template <typename Call>
     const auto forbids_now = [&](Activity activity) {
         return overlap(forbidden, activity) && permissions::may(activity);
     };
+    const bool leaves_us_out = forbids_now(Activity::packets) || forbids_now(Activity::new_sockets);
     // A program that serves nothing, like most that a server starts, has nothing to be warned of yet. If it
     // makes a UDP socket, it is, where that can be said then.
-    const bool is_warned = sockets::may_serve() || overlap(forbidden, Activity::log_to_stderr);
+    const bool is_warned =
+        leaves_us_out && (sockets::may_serve() || overlap(forbidden, Activity::log_to_stderr));
     const LogLevel level = is_warned ? LogLevel::warn : LogLevel::info;
-    if (is_warned && (forbids_now(Activity::packets) || forbids_now(Activity::new_sockets)))
+    if (is_warned)
         sockets::filter_was_told();
     // Before the call, because afterwards it may be forbidden.
     if (forbids_now(Activity::packets)) {
@@ -61,7 +63,7 @@ template <typename Call>
     const auto result = call();
     if (result == 0 || (result > 0 && gives_descriptor))
         system_call_filter::enforce(forbidden);
-    else if (forbids_now(Activity::packets) || forbids_now(Activity::new_sockets))
+    else if (leaves_us_out)
         log::write(level, FMT_COMPILE("the kernel has refused that filter: multihome goes on"));
     return result;
 }

@@ -104,4 +104,15 @@ void change_each(Visit visit) {
             detail::change_words(words, first, std::min(end - first, detail::block_size), visit);
 }
 
+// True where `is_meant` is true of any descriptor's word. Looks as far as change_each() does.
+template <typename IsMeant>
+bool is_any(IsMeant is_meant) {
+    bool found = false;
+    change_each([&](int, Socket seen) {
+        found = found || is_meant(seen);
+        return seen;
+    });
+    return found;
+}
+
 } // namespace multihome::sockets

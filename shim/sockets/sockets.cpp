@@ -25,15 +25,14 @@ using permissions::may;
 // A system-call filter leaves us nothing to do. Relaxed: set by the thread that is about to be filtered.
 constinit std::atomic<bool> nothing_is_ours{false};
 
-constinit std::atomic<bool> filter_told{false};
+constinit std::atomic<bool> filter_told{false}; // see filter_was_told()
 
 // The program makes a UDP socket, and its system-call filter keeps us from that.
 [[gnu::cold]] void say_filtered(int fd) {
-    if (log::is_first(filter_told))
-        log::write(LogLevel::warn,
-                   FMT_COMPILE("the program's system-call filter does not allow what multihome does: UDP "
-                               "socket {}, and others, answer as without it"),
-                   fd);
+    log::write_once(filter_told, LogLevel::warn,
+                    FMT_COMPILE("the program's system-call filter does not allow what multihome does: UDP "
+                                "socket {}, and others, answer as without it"),
+                    fd);
 }
 
 // Returns the number of a socket that is made now, never 0.
@@ -142,13 +141,9 @@ void duplicated(int fd, int copy) {
 }
 
 bool shares_port(Socket socket) {
-    bool is_found = false;
-    change_each([&](int, Socket seen) {
-        is_found =
-            is_found || (seen.is(Kind::ours) && seen.port() == socket.port() && seen.made() != socket.made());
-        return seen;
+    return is_any([&](Socket seen) {
+        return seen.is(Kind::ours) && seen.port() == socket.port() && seen.made() != socket.made();
     });
-    return is_found;
 }
 
 void forget(int fd) {
@@ -253,12 +248,8 @@ void filter_was_told() {
 }
 
 bool may_serve() {
-    bool is_found = shared_state::get() != nullptr || process::may_have_inherited();
-    change_each([&](int, Socket seen) {
-        is_found = is_found || seen.is(Kind::unbound);
-        return seen;
-    });
-    return is_found;
+    return shared_state::get() != nullptr || process::may_have_inherited() ||
+           is_any([](Socket seen) { return seen.is(Kind::unbound); });
 }
 
 void leave_all_alone() {

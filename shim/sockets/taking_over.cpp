@@ -60,21 +60,19 @@ bool set_up(int fd, Socket& socket, in_port_t port, bool found = false) {
     // Once each: a program may make a socket for each question that it asks.
     if (shared_state::create(peers) == nullptr) {
         constinit static std::atomic<bool> told{false};
-        if (log::is_first(told))
-            log::write(LogLevel::warn,
-                       FMT_COMPILE("no memory for {} peers: UDP socket {} (port {}), and others, answer as "
-                                   "without multihome; raise the memory limit or lower MULTIHOME_PEERS"),
-                       peers, fd, ntohs(port));
+        log::write_once(told, LogLevel::warn,
+                        FMT_COMPILE("no memory for {} peers: UDP socket {} (port {}), and others, answer as "
+                                    "without multihome; raise the memory limit or lower MULTIHOME_PEERS"),
+                        peers, fd, ntohs(port));
         return false;
     }
     if (found ? options::switch_on_found(fd, socket, port) : options::switch_on(fd, socket, port))
         return true;
     constinit static std::atomic<bool> told{false};
-    if (log::is_first(told))
-        log::write(LogLevel::warn,
-                   FMT_COMPILE("this kernel refuses packet information ({}): UDP socket {} (port {}), and "
-                               "others, answer as without multihome"),
-                   errno, fd, ntohs(port));
+    log::write_once(told, LogLevel::warn,
+                    FMT_COMPILE("this kernel refuses packet information ({}): UDP socket {} (port {}), and "
+                                "others, answer as without multihome"),
+                    errno, fd, ntohs(port));
     return false;
 }
 

@@ -2,11 +2,11 @@
 //
 // Questions that another socket than the one asked answers.
 
+#include "shim/peers/clock.hpp"
 #include "shim/peers/peers.hpp"
 
 #include "turns.hpp"
 
-#include <ctime>
 #include <doctest/doctest.h>
 
 namespace multihome::handed_over_test {
@@ -183,14 +183,10 @@ TEST_CASE("an offer that is taken for another peer's tells that one nothing") {
         const Socket transfer = test::make_socket(50000);
         // As if their bits were alike: the table knows of no question of this peer's.
         SharedState& state = *shared_state::get();
-        const auto hash_of_peer = [&](unsigned number) {
-            return hash_of(ConversationKey(test::peer(number), 0), state.key);
-        };
-        timespec time{};
-        clock_gettime(CLOCK_MONOTONIC_COARSE, &time);
-        const auto now = static_cast<Ticks>(time.tv_sec) * ticks_a_second;
-        state.handover.offer(hash_of_peer(2), sibling.port(), 2, now, state.table().lifetimes());
-        CHECK(state.handover.find(hash_of_peer(2), 3, 3, now, state.table().lifetimes()) == sibling.port());
+        const uint64_t hash = state.hash_of(test::peer(2));
+        const Ticks now = peers::now();
+        state.handover.offer(hash, sibling.port(), 2, now, state.table().lifetimes());
+        CHECK(state.handover.find(hash, 3, 3, now, state.table().lifetimes()) == sibling.port());
         CHECK(is_by_route(peers::handed_over(transfer, test::peer(2))));
         CHECK(peers::handed_over(transfer, test::peer(1)) == local(2));
     });

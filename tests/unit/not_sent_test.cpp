@@ -27,7 +27,7 @@ void not_sent(unsigned to) {
 // What the table knows of the conversation.
 Conversation known(unsigned from) {
     SharedState& state = *shared_state::get();
-    return state.table().find(hash_of(ConversationKey(test::peer(from), server.port()), state.key)).state();
+    return state.table().find(state.hash_of(test::peer(from), server.port())).state();
 }
 
 } // namespace

@@ -295,8 +295,7 @@ TEST_CASE("what cannot be answered is no request, and an address that is a group
         Peer peer;
         REQUIRE(read_peer(reinterpret_cast<const sockaddr*>(&group), sizeof group, peer));
         SharedState& state = *shared_state::get();
-        CHECK_FALSE(
-            static_cast<bool>(state.table().find(hash_of(ConversationKey(peer, server.port()), state.key))));
+        CHECK_FALSE(static_cast<bool>(state.table().find(state.hash_of(peer, server.port()))));
         CHECK_FALSE(peers::Turn{}.source_for(server, &group, 4, room)); // too short
     });
 }
