@@ -113,12 +113,9 @@ bool MulticastInterface::read_choice() {
     return true;
 }
 
-bool MulticastInterface::set(in_addr address) {
-    ip_mreqn wanted{};
-    wanted.imr_address = address;
+bool MulticastInterface::set(in_addr address, int device) {
     // A socket that is bound to a device sends multicast through no other.
-    if (socket_.has(Socket::own_route))
-        wanted.imr_ifindex = socket_calls::read(fd_, SOL_SOCKET, SO_BINDTOIFINDEX);
+    const ip_mreqn wanted{{}, address, device};
     // The address or the interface that the program chose may be gone by now.
     const auto can_put_back = [this] {
         return (choice_.imr_ifindex == 0 && choice_.imr_address.s_addr == 0) || put_back();

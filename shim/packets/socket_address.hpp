@@ -45,10 +45,7 @@ private:
 // the port if the kernel itself chose it (udp_disconnect()). Puts these two back. May change errno.
 // Async-signal-safe.
 inline void dissolve(int fd, Socket socket) {
-    // connect() to a link-local peer has bound the socket to the peer's device.
-    const bool may_have_device =
-        socket.has(Socket::own_route) || (socket.has(Socket::ipv6) && socket.has(Socket::has_address));
-    const int device = may_have_device ? socket_calls::read(fd, SOL_SOCKET, SO_BINDTOIFINDEX) : 0;
+    const int device = socket_calls::device(fd);
     sockaddr none{};
     none.sa_family = AF_UNSPEC;
     socket_calls::connect(fd, &none, sizeof none);

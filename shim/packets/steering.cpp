@@ -56,17 +56,13 @@ struct Attempt {
     // Since Linux 6.13 the kernel finds a connected socket by both its ends (udp_lib_hash4() in its
     // net/ipv4/udp.c). It notes them when connect() sets the local address, which here had another peer: then
     // it looks through all sockets of this address and port for each datagram. It notes them anew when the
-    // socket is bound to the device that it has, which may be none. A link-local peer gives it one.
-    void note_both_ends() const {
-        const bool may_have_device = socket.has(Socket::own_route) || !local.address.is_ipv4();
-        const int device = may_have_device ? socket_calls::read(fd, SOL_SOCKET, SO_BINDTOIFINDEX, -1) : 0;
-        if (device >= 0)
-            socket_calls::write(fd, SOL_SOCKET, SO_BINDTOIFINDEX, device);
-    }
+    // socket is bound to the device that it has, which may be none.
+    void note_both_ends(int device) const { socket_calls::write(fd, SOL_SOCKET, SO_BINDTOIFINDEX, device); }
 
-    // Connects the socket, from the wanted address if it had none before. True where that succeeded.
-    // Otherwise `touched` says whether the socket has another peer now.
-    bool steered(bool& touched) const {
+    // Connects the socket, from the wanted address if it had none before. Writes the index of the device that
+    // it is bound to then, or 0, to `device`. True where that succeeded. Otherwise `touched` says whether the
+    // socket has another peer now.
+    bool steered(int& device, bool& touched) const {
         const bool ipv6 = socket.has(Socket::ipv6);
         const auto by_way_of = [&](const SocketAddress& first) {
             touched = socket_calls::connect(fd, first.get(), first.length()) == 0;
@@ -74,10 +70,13 @@ struct Attempt {
         };
         if (!local.address.is_ipv4()) {
             const uint32_t scope = local.address.is_link_local() ? local.interface_index : 0;
-            return by_way_of(SocketAddress(ipv6, local.address, discard_port(), scope));
+            const bool connected = by_way_of(SocketAddress(ipv6, local.address, discard_port(), scope));
+            device = socket_calls::device(fd); // a link-local peer gives it one
+            return connected;
         }
+        device = socket_calls::device(fd);
         MulticastInterface chosen(fd, socket);
-        if (!chosen.set(local.address.ipv4()))
+        if (!chosen.set(local.address.ipv4(), device))
             return false;
         bool connected = by_way_of(any_group(ipv6));
         // No route leads through an interface that is down, though other interfaces bring what is sent to its
@@ -93,9 +92,10 @@ struct Attempt {
         // A second time where the socket had an address that we did not know of: another process had
         // connected it.
         for (int time = 0; time < 2; ++time) {
+            int device = 0;
             bool touched = false;
-            if (steered(touched) && is_at_local()) {
-                note_both_ends();
+            if (steered(device, touched) && is_at_local()) {
+                note_both_ends(device);
                 return true;
             }
             if (!touched)

@@ -2,8 +2,9 @@
 """A server that connects its socket to the peer that it has just heard."""
 import socket
 
-from common import (V4, Family, await_addresses, disconnect, expect, family, free_port, hears, ip, local, run, skip,
-                    source)
+from common import (V4, Family, await_addresses, disconnect, expect, family, free_port, hears, in_child, ip, local, run,
+                    skip, source)
+from control_group import ControlGroup
 from interfaces import chosen_address
 
 
@@ -120,6 +121,10 @@ def interface_down():
     f.converse(server, client, asked)
 
 
+def device(sock):
+    return sock.getsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, 16).rstrip(b"\0")
+
+
 def bound_to_device(name):
     """A socket that is bound to a device. The shim undoes a connect() by AF_UNSPEC, with which the kernel takes the
     device off as well."""
@@ -131,9 +136,34 @@ def bound_to_device(name):
     for client, peer, asked in ((one, peer_one, f.second), (next_, peer_next, f.first)):
         server.connect(peer)
         f.expect_local(server, asked)
-        expect("device", server.getsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, 16).rstrip(b"\0"), b"lo")
+        expect("device", device(server), b"lo")
         server.send(b"answer")
         f.expect_answer(client, asked)
+
+
+def bound_by_control_group(name):
+    """As "ip vrf exec" does it, a program on the control group binds each new socket to a device. So the program makes no
+    call of which the shim could know that."""
+    f = family(name)
+    group = ControlGroup()
+    with group.binding_to("lo"):
+        made = in_child(lambda: serve_in(group, f))
+    expect("wait status", made, 0)
+
+
+def serve_in(group, f):
+    for make in f.server, lambda: free_port(f):
+        group.enter()
+        server = make()
+        group.leave()
+        expect("made: device", device(server), b"lo")
+        met = [(asked, *f.meet(server, asked)) for asked in (f.second, f.route, f.first)]
+        for asked, client, peer in met:
+            server.connect(peer)
+            f.expect_local(server, asked)
+            expect("device", device(server), b"lo")
+            server.send(b"answer")
+            f.expect_answer(client, asked)
 
 
 def after_link_local():
@@ -149,7 +179,7 @@ def after_link_local():
     for f, to in (near, peer), (far, next_peer):
         server.connect(to)
         f.expect_local(server, f.second)
-        expect("device", server.getsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, 16).rstrip(b"\0"), b"end0")
+        expect("device", device(server), b"end0")
 
 
 def marked():
@@ -168,5 +198,5 @@ def marked():
 
 
 run({"first": first, "again": again, "unknown_peer": unknown_peer, "as_routed": as_routed,
-     "interface_down": interface_down, "bound_to_device": bound_to_device, "after_link_local": after_link_local,
-     "marked": marked})
+     "interface_down": interface_down, "bound_to_device": bound_to_device,
+     "bound_by_control_group": bound_by_control_group, "after_link_local": after_link_local, "marked": marked})
