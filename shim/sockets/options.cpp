@@ -152,7 +152,7 @@ void prepare(int fd, Socket socket) {
         !socket.has(Socket::sticky_source) && permissions::may(Activity::new_sockets) &&
         settings::get().ports == nullptr && switch_on_messages(fd, socket, some_port)) {
         sockets::set_bits(fd, 0, Socket::prepared);
-        sockets::mark_later(fd);
+        sockets::mark_later();
     }
 }
 

@@ -137,7 +137,7 @@ void duplicated(int fd, int copy) {
         store(copy, socket);
     // The bit is that of a prepared socket, too.
     if (socket.has(Socket::unmarked))
-        mark_later(copy);
+        mark_later();
 }
 
 bool shares_port(Socket socket) {

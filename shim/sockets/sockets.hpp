@@ -73,8 +73,8 @@ void set_sticky_source(int fd, bool chosen);
 // exec, nor posix_spawn().) Sets the mark on the sockets that were left without it (options.cpp), and gives
 // the prepared ones back.
 void mark_all();
-// Notes that mark_all() has something to do for this descriptor.
-void mark_later(int fd);
+// Notes that mark_all() has something to do.
+void mark_later();
 
 // Gives every socket back as it would be without us. One that is used after that is taken over again.
 void give_all_back();

@@ -26,9 +26,9 @@ namespace {
 using Kind = Socket::Kind;
 using permissions::may;
 
-// mark_all() has nothing to do for descriptors from this one on. Relaxed throughout: a hint, for the thread
-// that is about to pass descriptors on.
-constinit std::atomic<int> unmarked_end{0};
+// False while mark_all() has nothing to do. Relaxed throughout: a hint, for the thread that is about to pass
+// descriptors on.
+constinit std::atomic<bool> is_any_unmarked{false};
 
 void say_taken_over(int fd, Socket socket) {
     if (!log::wanted(LogLevel::info))
@@ -79,7 +79,7 @@ bool set_up(int fd, Socket& socket, in_port_t port, bool found = false) {
 // Counts a socket that is ours from now on, as `ours` says, and tells the log.
 void announce(int fd, Socket ours) {
     if (ours.has(Socket::unmarked))
-        mark_later(fd);
+        mark_later();
     shared_state::get()->counters.line(ours.port(), 0).add(Counter::sockets);
     say_taken_over(fd, ours);
 }
@@ -247,7 +247,7 @@ Socket examine(int fd) {
             fd, [](Socket seen) { return seen.has(Socket::has_copies) && !seen.is(Kind::ours); },
             [&](Socket) { return socket; });
     if (socket.has(Socket::unmarked))
-        mark_later(fd);
+        mark_later();
     return socket;
 }
 
@@ -300,31 +300,25 @@ Socket take_over_unbound(int fd) {
     return socket;
 }
 
-void mark_later(int fd) {
-    int end = unmarked_end.load(std::memory_order_relaxed);
-    while (end <= fd && !unmarked_end.compare_exchange_weak(end, fd + 1, std::memory_order_relaxed)) {
-    }
+void mark_later() {
+    is_any_unmarked.store(true, std::memory_order_relaxed);
 }
 
 void mark_all() {
-    if (unmarked_end.load(std::memory_order_relaxed) == 0 || !may(Activity::new_sockets) || must_not_change())
+    if (!is_any_unmarked.load(std::memory_order_relaxed) || !may(Activity::new_sockets) || must_not_change())
         return;
     const libc::ErrnoGuard keep_errno;
-    const int end = unmarked_end.exchange(0, std::memory_order_relaxed);
+    is_any_unmarked.store(false, std::memory_order_relaxed);
     give_prepared_back();
-    for (int fd = 0; fd < end; ++fd) {
-        const auto is_unmarked = [](Socket socket) {
-            return socket.is(Kind::ours) && socket.has(Socket::unmarked);
-        };
+    change_each([](int fd, Socket seen) {
+        if (!seen.is(Kind::ours) || !seen.has(Socket::unmarked))
+            return seen;
         // The number may stand for something else by now, of which we have not heard.
-        if (const Socket seen = load(fd); is_unmarked(seen))
-            verify(fd, seen);
-        const Socket socket = load(fd);
-        if (!is_unmarked(socket))
-            continue;
+        if (may(Activity::verifying) && !options::is_switched_on(fd, seen))
+            return Socket{};
         options::mark(fd);
-        update(fd, socket, socket.with_bits(Socket::unmarked, 0));
-    }
+        return seen.with_bits(Socket::unmarked, 0);
+    });
 }
 
 } // namespace multihome::sockets
