@@ -29,6 +29,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 namespace multihome {
 
@@ -187,11 +188,11 @@ public:
             exchange(entry, hash, next);
     }
 
-    // Forgets the conversation. Async-signal-safe.
-    void forget(uint64_t hash) {
+    // Forgets the conversation. `keeps_first`: but for the entry that look-ups find first. Async-signal-safe.
+    void forget(uint64_t hash, bool keeps_first = false) {
         for (Word& word : bucket_of(hash).words) {
             uint64_t held = word.load(std::memory_order_relaxed);
-            if (is_of(held, hash))
+            if (is_of(held, hash) && !std::exchange(keeps_first, false))
                 word.compare_exchange_strong(held, 0, std::memory_order_relaxed);
         }
     }
@@ -253,7 +254,11 @@ private:
                 entry = victim(bucket_of(hash), now);
                 const Entry stored = exchange(entry, hash, event(Conversation{}));
                 if (stored.held != entry.held) {
-                    remove_duplicates(hash);
+                    // Two threads that hear a new peer at the same time may both insert it. Each then keeps
+                    // the entry that look-ups find first: if each kept its own, both entries could go. On
+                    // processors where each may miss the other's store, two may stay. Look-ups and forget()
+                    // cope with that.
+                    forget(hash, true);
                     return {stored, Change{entry.word, entry.held, stored.held}, true,
                             is_crowded(entry.state(), now)};
                 }
@@ -320,21 +325,6 @@ private:
     bool is_crowded(Conversation out, Ticks now) const {
         return out.kind() == Conversation::Kind::question && !out.is_answered() &&
                out.age(now, lifetimes_) <= ticks_a_second;
-    }
-
-    // Two threads that hear a new peer at the same time may both insert it. Each then keeps the entry that
-    // look-ups find first: if each kept its own, both entries could go. On processors where each may miss the
-    // other's store, two may stay. Look-ups and forget() cope with that.
-    void remove_duplicates(uint64_t hash) {
-        bool is_first = true;
-        for (Word& word : bucket_of(hash).words) {
-            uint64_t held = word.load(std::memory_order_relaxed);
-            if (!is_of(held, hash))
-                continue;
-            if (!is_first)
-                word.compare_exchange_strong(held, 0, std::memory_order_relaxed);
-            is_first = false;
-        }
     }
 
     static constexpr Ticks expired = Ticks{1} << 30;
