@@ -98,32 +98,29 @@ template <typename Family>
     const Socket socket = sockets::get(fd);
     if (!socket.is(Socket::Kind::ours)) [[unlikely]] // another thread has closed it
         return libc::recvfrom(fd, buffer, length, flags, address, address_length);
-    alignas(cmsghdr) unsigned char control[control_room];
-    iovec data{buffer, length};
-    Call call;
-    begin(call, socket, fd, flags, address, address_length, data, control);
-    return receive(call, false);
+    return receive_datagram(socket, fd, buffer, length, flags, address, address_length, false);
 }
 
 } // namespace detail
 
 namespace {
 
-using detail::Call;
 using detail::control_room;
 
 // A program's control buffer up to this size is matched by one on our stack.
 constexpr size_t small_control = 512;
 
-// Begins a recvmsg(). `control`: `room` bytes.
-[[gnu::always_inline]] inline void begin(Call& call, Socket socket, int fd, int flags, msghdr* theirs,
-                                         void* control, size_t room) {
+// Makes a recvmsg(). `control`: `room` bytes. `is_usual`: see detail::receive().
+[[gnu::always_inline]] inline ssize_t receive_message(Socket socket, int fd, msghdr* theirs, int flags,
+                                                      void* control, size_t room, bool is_usual) {
+    detail::Call call;
     control::replace_control(*theirs, call.ours, control, room);
     call.theirs = theirs;
     call.name_length = &theirs->msg_namelen;
     call.word = socket.word();
     call.fd = fd;
     call.flags = flags;
+    return detail::receive(call, is_usual);
 }
 
 // A function of its own: most messages need no such room on the stack.
@@ -137,9 +134,7 @@ constexpr size_t small_control = 512;
         control = small;
         wanted = sizeof small;
     }
-    Call call;
-    begin(call, socket, fd, flags, theirs, control, wanted);
-    return detail::receive(call, false);
+    return receive_message(socket, fd, theirs, flags, control, wanted, false);
 }
 
 [[gnu::hot, gnu::noinline]] ssize_t check_and_receive(int fd, msghdr* theirs, int flags) {
@@ -151,9 +146,7 @@ constexpr size_t small_control = 512;
     if (theirs->msg_controllen != 0)
         return receive_with_control(socket, fd, theirs, flags);
     alignas(cmsghdr) unsigned char control[control_room];
-    Call call;
-    begin(call, socket, fd, flags, theirs, control, sizeof control);
-    return detail::receive(call, false);
+    return receive_message(socket, fd, theirs, flags, control, sizeof control, false);
 }
 
 } // namespace
@@ -164,9 +157,7 @@ constexpr size_t small_control = 512;
         !detail::takes_address(theirs->msg_namelen)) [[unlikely]]
         return check_and_receive(fd, theirs, flags);
     alignas(cmsghdr) unsigned char control[control_room];
-    Call call;
-    begin(call, socket, fd, flags, theirs, control, sizeof control);
-    return detail::receive(call, true);
+    return receive_message(socket, fd, theirs, flags, control, sizeof control, true);
 }
 
 } // namespace multihome::receive

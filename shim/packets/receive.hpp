@@ -59,22 +59,6 @@ inline bool takes_address(socklen_t room) {
     return static_cast<int>(room) >= static_cast<int>(sizeof(sockaddr_in));
 }
 
-// Begins a recvfrom(), as the recvmsg() that it becomes. `control`: control_room bytes.
-[[gnu::always_inline]] inline void begin(Call& call, Socket socket, int fd, int flags, sockaddr* address,
-                                         socklen_t* address_length, iovec& data, void* control) {
-    call.word = socket.word();
-    call.theirs = nullptr;
-    call.name_length = address_length;
-    call.fd = fd;
-    call.flags = flags;
-    call.ours.msg_name = address;
-    call.ours.msg_namelen = *address_length;
-    call.ours.msg_iov = &data;
-    call.ours.msg_iovlen = 1;
-    call.ours.msg_control = control;
-    call.ours.msg_controllen = control_room;
-}
-
 // Makes the real call, and finishes it. `is_usual`: the program gives room for a peer's address, and takes
 // the datagram out of the queue.
 [[gnu::always_inline]] inline ssize_t receive(Call& call, bool is_usual) {
@@ -87,6 +71,27 @@ inline bool takes_address(socklen_t room) {
     return finish(call);
 }
 
+// Makes a recvfrom(), as the recvmsg() that it becomes.
+[[gnu::always_inline]] inline ssize_t receive_datagram(Socket socket, int fd, void* buffer, size_t length,
+                                                       int flags, sockaddr* address,
+                                                       socklen_t* address_length, bool is_usual) {
+    alignas(cmsghdr) unsigned char control[control_room];
+    iovec data{buffer, length};
+    Call call;
+    call.word = socket.word();
+    call.theirs = nullptr;
+    call.name_length = address_length;
+    call.fd = fd;
+    call.flags = flags;
+    call.ours.msg_name = address;
+    call.ours.msg_namelen = *address_length;
+    call.ours.msg_iov = &data;
+    call.ours.msg_iovlen = 1;
+    call.ours.msg_control = control;
+    call.ours.msg_controllen = control_room;
+    return receive(call, is_usual);
+}
+
 } // namespace detail
 
 [[gnu::always_inline]] inline ssize_t datagram(Socket socket, int fd, void* buffer, size_t length, int flags,
@@ -96,11 +101,7 @@ inline bool takes_address(socklen_t room) {
         address == nullptr || !user_memory::is_known_writable(address_length, sizeof *address_length) ||
         !detail::takes_address(*address_length)) [[unlikely]]
         return detail::check_and_receive(fd, buffer, length, flags, address, address_length);
-    alignas(cmsghdr) unsigned char control[detail::control_room];
-    iovec data{buffer, length};
-    detail::Call call;
-    detail::begin(call, socket, fd, flags, address, address_length, data, control);
-    return detail::receive(call, true);
+    return detail::receive_datagram(socket, fd, buffer, length, flags, address, address_length, true);
 }
 
 ssize_t message(int fd, msghdr* theirs, int flags, Socket socket);

@@ -111,11 +111,15 @@ struct MessageCall {
     return fail_with_source(call, [&] { return libc::sendmsg(call.fd, call.theirs, call.flags); });
 }
 
-[[gnu::always_inline]] inline void begin(MessageCall& call, int fd, const msghdr* theirs, int flags) {
+// Makes the sendmsg() with a source.
+[[gnu::always_inline]] inline ssize_t send_from(const Source& source, int fd, const msghdr* theirs, int flags,
+                                                int errno_before) {
+    MessageCall call;
     control::replace_control(*theirs, call.ours, nullptr, 0);
     call.theirs = theirs;
     call.fd = fd;
     call.flags = flags;
+    return detail::send(call, fd, flags, source, errno_before);
 }
 
 // `control`: control_space() bytes; null where the program has no control messages.
@@ -125,11 +129,8 @@ struct MessageCall {
     int errno_before = 0;
     const Source source = find_source_alone(fd, theirs->msg_name, theirs->msg_namelen, room, errno_before);
     msghdr ours = *theirs;
-    if (source && detail::add_source(ours, source, control)) [[likely]] {
-        MessageCall call;
-        begin(call, fd, theirs, flags);
-        return detail::send(call, fd, flags, {ours.msg_control, ours.msg_controllen}, errno_before);
-    }
+    if (source && detail::add_source(ours, source, control)) [[likely]]
+        return send_from({ours.msg_control, ours.msg_controllen}, fd, theirs, flags, errno_before);
     const ssize_t sent = libc::sendmsg(fd, theirs, flags);
     return sent >= 0 ? sent : fail_as_made(fd, *theirs);
 }
@@ -161,11 +162,8 @@ struct MessageCall {
     if (user_memory::is_known_readable(theirs, sizeof *theirs) && theirs->msg_controllen == 0 &&
         user_memory::is_known_readable(theirs->msg_name, sizeof(sockaddr_in6)) &&
         peers::Turn{}.answer_again(socket, theirs->msg_name, theirs->msg_namelen, source, errno_before))
-        [[likely]] {
-        MessageCall call;
-        begin(call, fd, theirs, flags);
-        return detail::send(call, fd, flags, source, errno_before);
-    }
+        [[likely]]
+        return send_from(source, fd, theirs, flags, errno_before);
     return check_and_send(fd, theirs, flags);
 }
 
