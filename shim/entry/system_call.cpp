@@ -58,7 +58,6 @@ template <typename Call>
         log::write(level,
                    FMT_COMPILE("the program's system-call filter does not allow getsockopt, setsockopt and "
                                "getsockname: UDP sockets made from now on answer as without multihome"));
-        sockets::give_prepared_back();
     }
     const auto result = call();
     if (result == 0 || (result > 0 && gives_descriptor))

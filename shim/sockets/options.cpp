@@ -4,7 +4,6 @@
 #include "shim/base/kernel_constants.hpp"
 #include "shim/base/libc.hpp"
 #include "shim/base/permissions.hpp"
-#include "shim/base/settings.hpp"
 #include "shim/sockets/local_route.hpp"
 #include "shim/sockets/multicast_turn.hpp"
 #include "shim/sockets/socket_calls.hpp"
@@ -70,17 +69,12 @@ const Flag& find(int level, int name) {
     return name == IPV6_RECVPKTINFO ? ipv6_messages : name == IPV6_FREEBIND ? free_bind : ipv6_2292_messages;
 }
 
-// Sets packet information to what we need, whatever it was.
-void restore_messages(int fd, Socket socket, in_port_t port) {
+// The program has changed an option of a socket of ours. Switches on what we need, and sets the mark right.
+void restore(int fd, Socket socket) {
     const bool ipv6 = socket.has(Socket::ipv6);
     main_messages(ipv6).set(fd, true);
     if (ipv6)
-        ipv4_messages.set(fd, is_ipv4_on(socket, port));
-}
-
-// The program has changed an option of a socket of ours. Switches on what we need, and sets the mark right.
-void restore(int fd, Socket socket) {
-    restore_messages(fd, socket, socket.port());
+        ipv4_messages.set(fd, is_ipv4_on(socket, socket.port()));
     the_mark.set(fd, !socket.has(Socket::all_asked));
     if (socket.has(Socket::free_bind) && permissions::may(Activity::finding_routes))
         free_bind.set(fd, true);
@@ -131,44 +125,14 @@ bool names_source(const void* value) {
     return !IN6_IS_ADDR_UNSPECIFIED(&info.ipi6_addr);
 }
 
-// Stands for a port that the program chooses, but has not named yet.
-constexpr in_port_t some_port = 1;
-
-// Switches on packet information, and no mark. False, with errno set, where the kernel refuses.
-bool switch_on_messages(int fd, Socket socket, in_port_t port) {
-    const bool ipv6 = socket.has(Socket::ipv6);
-    const Flag& messages = main_messages(ipv6);
-    if (!socket.has(messages.asked) && !messages.set(fd, true))
-        return false;
-    if (ipv6 && is_ipv4_on(socket, port) && !socket.has(Socket::asked_ipv4))
-        ipv4_messages.set(fd, true);
-    return true;
-}
-
-// Prepares a socket that the program is going to bind to a shared port. Servers with a socket for each client
-// connect it right after bind(). Until then it takes other clients' datagrams, so that we take no time there.
-void prepare(int fd, Socket socket) {
-    if (socket.is(Kind::unbound) && socket.has(Socket::seen_made) && !socket.has(Socket::prepared) &&
-        !socket.has(Socket::sticky_source) && permissions::may(Activity::new_sockets) &&
-        settings::get().ports == nullptr && switch_on_messages(fd, socket, some_port)) {
-        sockets::set_bits(fd, 0, Socket::prepared);
-        sockets::mark_later();
-    }
-}
-
 // Notes that the program has set a hidden option, and puts ours right, which may have changed with it.
 void follow_hidden(int fd, Socket socket, Socket::Bit asked, bool on) {
     const uint64_t bit = on ? uint64_t{asked} : 0;
     sockets::set_bits(fd, asked, bit);
-    const Socket now = socket.with_bits(asked, bit);
-    if (!permissions::may(Activity::new_sockets))
+    if (!socket.is(Kind::ours) || !permissions::may(Activity::new_sockets))
         return;
-    if (socket.is(Kind::ours)) {
-        restore(fd, now);
-        sockets::set_bits(fd, Socket::unmarked, 0);
-    } else if (socket.has(Socket::prepared)) {
-        restore_messages(fd, now, some_port);
-    }
+    restore(fd, socket.with_bits(asked, bit));
+    sockets::set_bits(fd, Socket::unmarked, 0);
 }
 
 // Notes that the socket is an IPv4 one from now on. The kernel has kept its options of IPv4.
@@ -198,10 +162,6 @@ void follow(int fd, Socket socket, int level, int name, const void* value, sockl
     case Concern::family:
         follow_family(fd, socket);
         break;
-    case Concern::shared_port:
-        if (switches_on(level, value, length))
-            prepare(fd, socket);
-        break;
     case Concern::none:
         break;
     }
@@ -210,10 +170,14 @@ void follow(int fd, Socket socket, int level, int name, const void* value, sockl
 } // namespace
 
 bool switch_on(int fd, Socket& socket, in_port_t port) {
-    if (!socket.has(Socket::prepared) && !switch_on_messages(fd, socket, port))
+    const bool ipv6 = socket.has(Socket::ipv6);
+    const Flag& messages = main_messages(ipv6);
+    if (!socket.has(messages.asked) && !messages.set(fd, true))
         return false;
+    if (ipv6 && is_ipv4_on(socket, port) && !socket.has(Socket::asked_ipv4))
+        ipv4_messages.set(fd, true);
     const bool marked = !socket.has(Socket::all_asked);
-    const bool later = marked && is_marked_later(socket.has(Socket::ipv6), port);
+    const bool later = marked && is_marked_later(ipv6, port);
     if (!later && marked != socket.has(Socket::asked_inline))
         the_mark.set(fd, marked);
     socket = socket.with_bits(Socket::unmarked, later ? uint64_t{Socket::unmarked} : 0);
@@ -269,9 +233,7 @@ bool allow_local_route(int fd, Socket socket, const in6_addr& source) {
 }
 
 int set(int fd, int level, int name, const void* value, socklen_t length) {
-    // No call is spent on this where nothing comes of it: a prepared socket stays prepared.
-    const bool is_shared_port = concern(level, name) == Concern::shared_port;
-    const Socket socket = is_shared_port ? sockets::get(fd) : sockets::get_current(fd);
+    const Socket socket = sockets::get_current(fd);
     if (!socket.is(Kind::ours) && !socket.is(Kind::unbound) && !socket.has(Socket::sticky_source))
         return libc::setsockopt(fd, level, name, value, length);
     std::optional<MulticastTurn> turn;
@@ -287,8 +249,7 @@ int set(int fd, int level, int name, const void* value, socklen_t length) {
 int get(int fd, int level, int name, void* value, socklen_t* length) {
     const Socket socket = sockets::get_current(fd);
     const int result = libc::getsockopt(fd, level, name, value, length);
-    if (result != 0 || concern(level, name) != Concern::hidden ||
-        !(socket.is(Kind::ours) || socket.has(Socket::prepared)))
+    if (result != 0 || concern(level, name) != Concern::hidden || !socket.is(Kind::ours))
         return result;
     const Flag& flag = find(level, name);
     // The word knows of IPV6_FREEBIND only while we have it on.

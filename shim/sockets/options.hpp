@@ -51,8 +51,6 @@ enum class Concern : uint8_t {
     sticky_source,
     // Makes an IPv4 socket of one that is connected to an IPv4 peer.
     family,
-    // Announces a bind() to a port that other sockets have too. Time to get ready.
-    shared_port,
 };
 
 constexpr Concern concern(int level, int name) {
@@ -70,7 +68,6 @@ constexpr Concern concern(int level, int name) {
     if (level == SOL_SOCKET)
         return name == SO_OOBINLINE                                                     ? Concern::hidden
                : name == SO_BINDTODEVICE || name == SO_BINDTOIFINDEX || name == SO_MARK ? Concern::route
-               : name == SO_REUSEADDR || name == SO_REUSEPORT                           ? Concern::shared_port
                                                                                         : Concern::none;
     return Concern::none;
 }

@@ -44,8 +44,7 @@ public:
         sticky_source = 1U << 17,   // the program chose the source by IPV6_PKTINFO: none of our business
         // Options that we have switched on.
         free_bind = 1U << 18, // IPV6_FREEBIND
-        prepared = 1U << 19,  // of an unbound socket: packet information is on already
-        unmarked = 1U << 19,  // of a socket of ours: our mark is not on yet (options.cpp)
+        unmarked = 1U << 19,  // our mark is not on yet (options.cpp)
     };
 
     constexpr Socket() = default;

@@ -57,7 +57,7 @@ void store_for_all(int fd, Socket socket) {
 
 Socket get_current(int fd) {
     const Socket socket = get(fd);
-    if (!socket.is(Kind::ours) && !socket.has(Socket::prepared))
+    if (!socket.is(Kind::ours))
         return socket;
     verify(fd, socket);
     return get(fd);
@@ -82,8 +82,6 @@ void left_alone(int fd, Socket seen) {
     if (must_not_change())
         return;
     const libc::ErrnoGuard keep_errno;
-    if (seen.has(Socket::prepared))
-        options::give_back(fd, seen);
     const Socket client = Socket{Kind::other, Socket::left_alone}.with_copies_of(seen);
     change_all(fd, [&](Socket) { return client; });
 }
@@ -135,7 +133,6 @@ void duplicated(int fd, int copy) {
     }
     if (load(copy).word() != socket.word())
         store(copy, socket);
-    // The bit is that of a prepared socket, too.
     if (socket.has(Socket::unmarked))
         mark_later();
 }
@@ -201,12 +198,9 @@ void set_sticky_source(int fd, bool chosen) {
         return;
     const uint64_t bit = chosen ? uint64_t{Socket::sticky_source} : 0;
     Socket now = before.with_bits(Socket::sticky_source, bit);
-    if (chosen && (before.is(Kind::ours) || before.has(Socket::prepared))) {
-        options::give_back(fd, before);
-        now = now.with_bits(Socket::prepared | Socket::free_bind, 0);
-    }
     if (chosen && before.is(Kind::ours)) {
-        now = now.with_kind(Kind::other);
+        options::give_back(fd, before);
+        now = now.with_bits(Socket::unmarked | Socket::free_bind, 0).with_kind(Kind::other);
     } else if (!chosen && before.is(Kind::other) && may(Activity::new_sockets)) {
         now = take_over_bound(fd, now, socket_calls::own_name(fd), false).with_copies_of(before);
     }
@@ -214,7 +208,6 @@ void set_sticky_source(int fd, bool chosen) {
 }
 
 void give_all_back() {
-    give_prepared_back();
     change_each([](int fd, Socket seen) {
         if (!seen.is(Kind::ours))
             return seen;
@@ -222,18 +215,6 @@ void give_all_back() {
         if (may(Activity::new_sockets) && options::is_switched_on(fd, seen))
             options::give_back(fd, seen);
         return Socket{};
-    });
-}
-
-void give_prepared_back() {
-    change_each([](int fd, Socket seen) {
-        if (!seen.is(Kind::unbound) || !seen.has(Socket::prepared))
-            return seen;
-        // The number may stand for something else by now, of which we have not heard.
-        if (!options::is_switched_on(fd, seen))
-            return Socket{};
-        options::give_back(fd, seen);
-        return seen.with_bits(Socket::prepared, 0);
     });
 }
 

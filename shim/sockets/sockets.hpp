@@ -70,16 +70,13 @@ void set_multicast_interface(int fd, uint32_t index);
 void set_sticky_source(int fd, bool chosen);
 
 // Descriptors may be about to be passed on to another program: fork(), vfork(), SCM_RIGHTS. (We do not see
-// exec, nor posix_spawn().) Sets the mark on the sockets that were left without it (options.cpp), and gives
-// the prepared ones back.
+// exec, nor posix_spawn().) Sets the mark on the sockets that were left without it (options.cpp).
 void mark_all();
 // Notes that mark_all() has something to do.
 void mark_later();
 
 // Gives every socket back as it would be without us. One that is used after that is taken over again.
 void give_all_back();
-// Does the same for the sockets that are not bound yet.
-void give_prepared_back();
 
 // This is a forked child. What its parent does to the sockets that are not bound yet, it does not see.
 void forked();

@@ -149,12 +149,6 @@ Socket classify(int fd) {
     return take_over_bound(fd, found.with_multicast_interface(Socket::multicast_unknown), own, true);
 }
 
-// Leaves an unbound socket as it was before, prepared or not.
-void give_back_unbound(int fd, Socket socket) {
-    options::give_back(fd, socket);
-    set_bits(fd, Socket::prepared, 0);
-}
-
 // bind() of a socket that we did not see being made, or that has lost its port.
 int bind_found(int fd, Socket before, const sockaddr* address, socklen_t length) {
     const int result = libc::bind(fd, address, length);
@@ -191,19 +185,14 @@ Socket before_bind(int fd, Socket before, const std::optional<Peer>& wanted) {
 
 // The kernel has bound the socket. `planned`: what before_bind() returned. Returns what it is now.
 Socket after_bind(int fd, Socket before, Socket planned) {
-    if (!planned.is(Kind::ours)) {
-        if (before.has(Socket::prepared))
-            give_back_unbound(fd, before);
-        return planned;
-    }
-    if (planned.port() != 0)
+    if (!planned.is(Kind::ours) || planned.port() != 0)
         return planned;
     const in_port_t port = socket_calls::own_port(fd);
     if (port != 0 && is_wanted(fd, port))
         return planned.with_port(port).with_bits(0, Socket::any_port);
-    give_back_unbound(fd, before);
+    options::give_back(fd, before);
     // Without a port (IP_BIND_ADDRESS_NO_PORT) it is still unbound.
-    return port == 0 ? before.with_bits(Socket::prepared, 0) : Socket{Kind::other, 0}.with_copies_of(before);
+    return port == 0 ? before : Socket{Kind::other, 0}.with_copies_of(before);
 }
 
 } // namespace
@@ -262,7 +251,7 @@ int bind(int fd, const sockaddr* address, socklen_t length) {
     const libc::ErrnoGuard keep_errno;
     if (result != 0) {
         if (planned.is(Kind::ours))
-            give_back_unbound(fd, before);
+            options::give_back(fd, before);
         return result;
     }
     const Socket now = after_bind(fd, before, planned);
@@ -283,8 +272,6 @@ Socket bound_unseen(int fd) {
     const libc::ErrnoGuard keep_errno;
     if (socket_calls::own_port(fd) == 0)
         return before;
-    if (before.has(Socket::prepared))
-        options::give_back(fd, before);
     return examine(fd);
 }
 
@@ -309,7 +296,6 @@ void mark_all() {
         return;
     const libc::ErrnoGuard keep_errno;
     is_any_unmarked.store(false, std::memory_order_relaxed);
-    give_prepared_back();
     change_each([](int fd, Socket seen) {
         if (!seen.is(Kind::ours) || !seen.has(Socket::unmarked))
             return seen;

@@ -149,7 +149,7 @@ void new_pages(std::string_view what) {
     serve(bound("0.0.0.0"));
 }
 
-// A socket that is about to be bound, which the shim has prepared; then nothing may be switched off any more.
+// A socket that is about to be bound; then nothing may be switched off any more.
 // The program is not to see messages that it has not asked for.
 void prepared(std::string_view how) {
     const int fd = socket(AF_INET, SOCK_DGRAM, 0);
