@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: MIT
 //
 // The words that tell one datagram from another: the peer's name and our control message, as the kernel has
-// written them. They are as few as can be, and as cheap to compare as can be. Each form that these come in
-// has a trait.
+// written them. They are few, and cheap to compare. Each form that these come in has a trait.
 //
 //   Ipv4    an AF_INET socket
 //   Ipv6    an IPv6 datagram on an AF_INET6 socket
 //   Mapped  an IPv4 datagram on an AF_INET6 socket: ip6_datagram_recv_common_ctl() writes its message, then
 //           ip_cmsg_recv() does
 //
-// `name_length` and `control_length` tell which form it is. A datagram has none of these forms if it reached
-// us anywhere else, or brought other messages.
+// `name_length` and `control_length` tell which form it is. A datagram that brought other control messages
+// has none of these forms.
 #pragma once
 
 #include "shim/base/address.hpp"
@@ -60,7 +59,8 @@ struct Ipv4 {
         raw.name[0] = word_at(name, 0);
         return kind_at(control, 0) == ipv4_kind;
     }
-    // False also where the datagram has another form in other ways. Such conversations never become steady.
+    // False also where the lengths are those of this form, and the words are not. The conversation of such a
+    // datagram never becomes steady.
     [[gnu::always_inline]] static bool read(const void* name, const void* control, RawDatagram& raw) {
         return read_words(name, control, raw) && address_family(raw.name[0]) == AF_INET && is_to_one(raw);
     }
@@ -157,7 +157,7 @@ struct Mapped : Ipv6 {
 };
 
 // True where `name`, of this length, is that of the datagram. The family in the first word tells the form of
-// the name. With another length, a name cannot be sent to, or its other words do not count.
+// the name. The kernel refuses a name of another length, or does not read its other words.
 [[gnu::always_inline]] inline bool is_name(const RawDatagram& raw, const void* name, socklen_t length) {
     using namespace family_detail;
     return word_at(name, 0) == raw.name[0] &&

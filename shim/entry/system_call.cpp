@@ -41,8 +41,8 @@ template <typename Call>
         return overlap(forbidden, activity) && permissions::may(activity);
     };
     const bool leaves_us_out = forbids_now(Activity::packets) || forbids_now(Activity::new_sockets);
-    // A program that serves nothing, like most that a server starts, has nothing to be warned of yet. If it
-    // makes a UDP socket, it is, where that can be said then.
+    // A program that serves nothing, like most that a server starts, has nothing to be warned of yet. The
+    // warning comes with its first UDP socket, unless the filter forbids the log by then.
     const bool is_warned =
         leaves_us_out && (sockets::may_serve() || overlap(forbidden, Activity::log_to_stderr));
     const LogLevel level = is_warned ? LogLevel::warn : LogLevel::info;

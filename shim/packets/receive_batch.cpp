@@ -33,7 +33,7 @@ static_assert(detail::enough_control + control_room + all_headers <= Scratch::si
     auto* const ours = static_cast<mmsghdr*>(memory);
     auto* control = static_cast<unsigned char*>(memory) + (count + size_t{1}) * sizeof(mmsghdr);
     const unsigned char* const end = static_cast<unsigned char*>(memory) + size;
-    // Most programs have no room for control messages. For those this loop looks for no end of the memory.
+    // Most programs have no room for control messages. Theirs all fit, so this loop does not check the room.
     const mmsghdr* from = messages;
     mmsghdr* to = ours;
     for (; from != messages + count && from->msg_hdr.msg_controllen == 0; ++from, ++to) {

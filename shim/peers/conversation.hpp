@@ -160,9 +160,9 @@ public:
         return *this;
     }
 
-    // A socket on another port than the peer has asked answers it from `at`. Where the peer is not heard on
-    // that port, the program may be asking it, and a stranger may have asked in its name. So this lasts for
-    // one answer and no longer.
+    // A socket answers the peer from `at`, on another port than the peer has asked. Where the peer is not
+    // heard on that port, the program may be asking it, and a stranger may have asked in its name. So this
+    // lasts for one answer and no longer.
     constexpr Conversation handed_over(LocalIndex at, Ticks now, const Lifetimes& lifetimes) const {
         if (word_ != 0 && kind() != Kind::question)
             return heard(at, now, lifetimes).answered(at);
@@ -171,7 +171,7 @@ public:
         return Conversation{question(at, heard_at).word_ | uint64_t{maximum_sends} << sends_shift};
     }
 
-    // The question has run out, though its age has wrapped (question_times.hpp).
+    // The question has run out. Its age has wrapped since, and hides that (question_times.hpp).
     constexpr Conversation run_out(Ticks now, const Lifetimes& lifetimes) const {
         if (!has_question() || !is_alive(now, lifetimes))
             return *this;

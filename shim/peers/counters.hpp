@@ -43,8 +43,8 @@ public:
     };
     static_assert(sizeof(Line) == 64);
 
-    // Returns the line of a thread for a port (network byte order). `thread`: any number, best another one
-    // for each thread and process. Async-signal-safe.
+    // Returns the line of a thread for a port (network byte order). `thread`: any number, best a different
+    // one for each thread and process. Async-signal-safe.
     Line& line(in_port_t port, unsigned thread) { return lines_[place_of(port)][thread % threads]; }
 
     // Returns the port (network byte order) for which a place counts; 0 where it counts for none or for many.

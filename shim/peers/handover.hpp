@@ -37,8 +37,8 @@ namespace multihome {
 class Handover {
 public:
     // True where a peer with this port (network byte order) is a server, as far as one can tell. These are
-    // the ports below 1024, and those above that many programs of a host ask. None of them is a port that
-    // Linux gives to clients (net.ipv4.ip_local_port_range): any client may have such a one.
+    // the ports below 1024, and those above that many programs of a host ask. None of them is one that Linux
+    // gives to clients (net.ipv4.ip_local_port_range).
     static bool answers_from(in_port_t port) {
         // OpenVPN, RADIUS, SSDP, STUN, IPsec behind NAT, SIP, NAT-PMP, mDNS, LLMNR, CoAP, memcached.
         static constexpr uint16_t servers[] = {1194, 1812, 1813, 1900, 3478, 4500, 5060,

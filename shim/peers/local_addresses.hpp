@@ -3,10 +3,10 @@
 // The local addresses that peers have used, each under an index that fits into an entry of the table.
 //
 // Local addresses are few, but 127/8 and AnyIP routes make them many. So a slot is taken back when another
-// address needs it. Among the slots where the fewest conversations were answered, it is the one that was
-// given out first: then what was asked just now can still be answered. Which slots an address may have
-// depends on a secret, and 127/8, at which any user of the host can ask, has slots of its own. So whoever
-// asks at many addresses pushes out their own.
+// address needs it: the one where the fewest conversations were answered, and of several the one given out
+// first. So what was asked just now can still be answered. Which slots an address may have depends on a
+// secret, and 127/8, at which any user of the host can ask, has slots of its own. So whoever asks at many
+// addresses pushes out their own.
 //
 // What the table still says of the old address must not be taken for the new one. So each generation of a
 // slot has a random-looking *salt*, which is part of the fingerprint of every entry that names the slot. An

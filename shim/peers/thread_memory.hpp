@@ -37,8 +37,8 @@ public:
 
     // --- the quick look ---
 
-    // A receive call brought one datagram, of this family's form. True where it is the last one once more,
-    // which has been answered, and teaches nothing new. Then it counts as heard.
+    // A receive call brought one datagram, of this family's form. True where it repeats the last one, which
+    // was answered, and so teaches nothing new. Then it counts as heard.
     template <typename Family>
     [[gnu::always_inline]] bool hear_again(Socket socket, const void* name, const void* control) {
         if (!quick_.is_asked_again<Family>(socket, name, control)) [[unlikely]]

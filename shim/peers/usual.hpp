@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // The usual datagram, in and out. One that comes in has a form that family.hpp knows, and is looked up in one
-// cache line of the table. One that goes out answers what this thread has heard, and looks at none. Where the
-// conversation is steady, nothing is stored in the table. All else goes on into hearing.cpp and sending.cpp
-// from here.
+// cache line of the table. One that goes out answers what this thread has heard, and is not looked up. Where
+// the conversation is steady, nothing is stored in the table. All else goes on to hearing.cpp and
+// sending.cpp.
 //
 // A header, so that it becomes a part of the functions that receive and send.
 #pragma once
@@ -27,7 +27,8 @@ namespace multihome::peers {
     return answers_late(state) && state.readers.load(std::memory_order_relaxed) > 1;
 }
 
-// This thread goes on to send to a peer after its answer. Another one may have heard it elsewhere since.
+// True where this thread has answered the peer already, and another thread may have heard the peer at another
+// address since.
 [[gnu::always_inline]] inline bool may_have_moved(const SharedState& state, Run::Record record) {
     return record.is_answered() && state.readers.load(std::memory_order_relaxed) > 1;
 }
