@@ -5,6 +5,7 @@
 
 #include "shim/base/address.hpp"
 #include "shim/base/libc.hpp"
+#include "shim/packets/device.hpp"
 #include "shim/sockets/socket.hpp"
 #include "shim/sockets/socket_calls.hpp"
 
@@ -45,7 +46,7 @@ private:
 // the port if the kernel itself chose it (udp_disconnect()). Puts these two back. May change errno.
 // Async-signal-safe.
 inline void dissolve(int fd, Socket socket) {
-    const int device = socket_calls::device(fd);
+    const int device = device_of(fd, socket);
     sockaddr none{};
     none.sa_family = AF_UNSPEC;
     socket_calls::connect(fd, &none, sizeof none);

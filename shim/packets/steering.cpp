@@ -5,6 +5,7 @@
 #include "shim/base/control.hpp"
 #include "shim/base/libc.hpp"
 #include "shim/base/log.hpp"
+#include "shim/packets/device.hpp"
 #include "shim/packets/multicast_interface.hpp"
 #include "shim/packets/probe.hpp"
 #include "shim/packets/route_memory.hpp"
@@ -74,7 +75,7 @@ struct Attempt {
             device = socket_calls::device(fd); // a link-local peer gives it one
             return connected;
         }
-        device = socket_calls::device(fd);
+        device = device_of(fd, socket);
         MulticastInterface chosen(fd, socket);
         if (!chosen.set(local.address.ipv4(), device))
             return false;

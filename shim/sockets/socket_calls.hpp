@@ -29,10 +29,7 @@ inline uint64_t cookie(int fd) {
     return read<uint64_t>(fd, SOL_SOCKET, SO_COOKIE);
 }
 
-// The index of the device that the socket is bound to; 0 where it is bound to none. Not only the program
-// binds it: so does a connect() to a link-local peer, and a program on the control group when the socket is
-// made
-// ("ip vrf exec").
+// The index of the device that the socket is bound to (SO_BINDTOIFINDEX); 0 where it is bound to none.
 inline int device(int fd) {
     return read(fd, SOL_SOCKET, SO_BINDTOIFINDEX);
 }
