@@ -3,7 +3,7 @@
 // The exported functions, on 32-bit processors, of programs in which a time has 64 bits (_TIME_BITS=64).
 // glibc gives them names of their own even where they handle no time. See entry.hpp and symbols.def.
 //
-// On our sockets they do what the functions of the usual names do. On a kernel older than Linux 5.1, glibc
+// On our sockets they do what those of the usual names do. On a kernel older than Linux 5.1, glibc
 // adds a second time of 64 bits to the one of 32 bits that SO_TIMESTAMP brings. Our sockets do not get that.
 #include "shim/entry/entry.hpp"
 

@@ -70,7 +70,7 @@ bool fails_after(int fd, const msghdr& message) {
 
 // Behind a message that was sent, no datagram is in the making unless the call or the socket says so. If one
 // is, it goes where its first part said, and the kernel looks at no source.
-bool fails_behind(int fd, const msghdr& message, int flags) {
+bool fails_after_others(int fd, const msghdr& message, int flags) {
     const int error = (flags & MSG_MORE) == 0 && !is_corked(fd) ? find_error(fd, message) : 0;
     if (error != 0)
         errno = error;

@@ -19,7 +19,7 @@ bool fails_after(int fd, const msghdr& message);
 
 // The same after a call with these flags that sent other messages, and stopped at this one. Where true, errno
 // is what the kernel says of it.
-bool fails_behind(int fd, const msghdr& message, int flags);
+bool fails_after_others(int fd, const msghdr& message, int flags);
 
 // Called after a call with `message` failed, with errno as that call left it. The message's last control
 // message is a source of ours. True where the same call is worth another try: the source is local by a route

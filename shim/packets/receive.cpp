@@ -42,7 +42,7 @@ template <typename Family>
     {
         peers::Turn turn;
         turn.begin_receiving(socket);
-        if (turn.hear_hashed<Family>(socket, call.fd, call.ours, hash, found)) [[likely]] {
+        if (turn.hear_hashed<Family>(socket, call.ours, hash, found)) [[likely]] {
             turn.count(socket, Counter::requests);
             tell_usual(call.ours, call.theirs, call.name_length);
             return call.received;

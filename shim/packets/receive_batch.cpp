@@ -77,7 +77,7 @@ size_t space_for(const mmsghdr* messages, unsigned count) {
 [[gnu::always_inline]] inline bool finish_datagram(peers::Turn& turn, Socket socket, int fd,
                                                    const msghdr& ours, msghdr* theirs,
                                                    socklen_t* name_length) {
-    if (!turn.hear_usual(socket, fd, ours, *name_length)) [[unlikely]]
+    if (!turn.hear_usual(socket, ours, *name_length)) [[unlikely]]
         return detail::hear_unusual(turn, socket, fd, ours, theirs, name_length);
     detail::tell_usual(ours, theirs, name_length);
     return true;

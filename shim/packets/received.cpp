@@ -45,7 +45,7 @@ bool hear_unusual(peers::Turn& turn, Socket socket, int fd, const msghdr& ours, 
     if (arrival.found == control::none) [[unlikely]]
         look_closer(socket, fd, ours, theirs);
     // Without its whole address nobody can answer the peer.
-    return ours.msg_name != nullptr && ours.msg_namelen <= room && turn.hear(socket, fd, ours, arrival.local);
+    return ours.msg_name != nullptr && ours.msg_namelen <= room && turn.hear(socket, ours, arrival.local);
 }
 
 void note_failure(Socket socket, int flags) {

@@ -19,9 +19,9 @@ public:
     // well (rules, uplinks that are balanced so). So what is remembered has to be confirmed first, and now
     // and then; once it was wrong it counts no more.
     bool is_local_chosen() const;
-    // True where the kernel chose another address for a peer of that network. Where nothing is known of that
-    // network: for one of the network that was looked at last. Only a hint: who acts upon it looks at the
-    // address that the socket gets.
+    // True where the kernel chose another address for a peer of that network. Where that network is unknown,
+    // the one that was looked at last counts. Only a hint: who acts upon it looks at the address that the
+    // socket gets.
     bool is_another_chosen() const;
 
     // True once the kernel has chosen another address for any peer.

@@ -86,7 +86,7 @@ unsigned send_prepared(int fd, mmsghdr* messages, mmsghdr* ours, unsigned batch,
             continue;
         // Where it had sent others, the kernel does not tell why it stopped.
         if (sent < 0 ? !detail::is_filtered() && !probe::fails_after(fd, stopped)
-                     : !probe::fails_behind(fd, stopped, flags))
+                     : !probe::fails_after_others(fd, stopped, flags))
             break;
         if (sent >= 0 && probe::allows_now(fd, stopped))
             continue;

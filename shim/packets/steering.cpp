@@ -55,15 +55,15 @@ struct Attempt {
     }
 
     // Since Linux 6.13 the kernel finds a connected socket by both its ends (udp_lib_hash4() in its
-    // net/ipv4/udp.c). It notes them when connect() sets the local address, which here had another peer: then
-    // it looks through all sockets of this address and port for each datagram. It notes them anew when the
-    // socket is bound to the device that it has, which may be none.
+    // net/ipv4/udp.c). It notes both ends at the connect() that sets the local address. Ours had another peer
+    // then, so that the kernel would look through all sockets of this address and port for each datagram. It
+    // notes them anew when the socket is bound to the device that it has, which may be none.
     void note_both_ends(int device) const { socket_calls::write(fd, SOL_SOCKET, SO_BINDTOIFINDEX, device); }
 
     // Connects the socket, from the wanted address if it had none before. Writes the index of the device that
     // it is bound to then, or 0, to `device`. True where that succeeded. Otherwise `touched` says whether the
     // socket has another peer now.
-    bool steered(int& device, bool& touched) const {
+    bool connects_by_way_of_another(int& device, bool& touched) const {
         const bool ipv6 = socket.has(Socket::ipv6);
         const auto by_way_of = [&](const SocketAddress& first) {
             touched = socket_calls::connect(fd, first.get(), first.length()) == 0;
@@ -95,7 +95,7 @@ struct Attempt {
         for (int time = 0; time < 2; ++time) {
             int device = 0;
             bool touched = false;
-            if (steered(device, touched) && is_at_local()) {
+            if (connects_by_way_of_another(device, touched) && is_at_local()) {
                 note_both_ends(device);
                 return true;
             }

@@ -25,7 +25,7 @@
 //                    route
 //
 // Heard once more at X, every state but "we spoke first" becomes known(X) if X was answered or has lapsed. A
-// datagram that names no address to answer from changes nothing of what is still alive.
+// datagram that names no address to answer from leaves a state that is still alive as it is.
 //
 // So a peer becomes known at an address by two questions, with something sent between them. Anybody can send
 // one datagram in a stranger's name. That one gets its answer, and moves nobody. Where a peer was answered
@@ -34,19 +34,21 @@
 //
 // Where an address turns out to be no source any more, what is known of the others stays. If there is no
 // other, or if a datagram names no address to answer from, the peer has asked all the same: what the program
-// sends it is no first word. Nor is it a first word where the question has run out. That has lapsed, and
-// whoever comes back to the same address has asked it twice.
+// sends it is no first word. A question that has run out has *lapsed*. What the program then sends is no
+// first word either, and a peer that comes back to the same address has asked it twice.
 //
 // A peer to which we spoke first may be a server that we ask now and then, with a longer silence between.
-// What is heard after such a silence may be a stranger's. It gets its answer, and does not move what we ask,
-// unless the program answers late: then what we ask next is taken for that answer.
+// What is heard after such a silence may be a stranger's. It is answered, but the program's own questions
+// keep their source. A program that answers late is the exception: its next question is taken for that
+// answer.
 //
 // What is an answer? Certainly what the thread that heard the question sends first. What another thread
 // sends, or this one later, is an answer if the program is known to answer so (`late`). If it is not, it
-// depends on what went before. A question(X) that had one datagram for an answer, as is usual, becomes
-// question(Y), whoever answers that. After more than one, the program may be sending to this peer on its own,
-// and what is heard at Y may be a stranger's: that is contested. Where a peer with a home has asked twice at
-// Y, there may be two late answers: a name server's client asks so for both families' addresses.
+// depends on what went before. A question(X) that was answered by one datagram, as is usual, becomes
+// question(Y). Which thread answers that does not matter. After more than one datagram, the program may be
+// sending to this peer on its own, and what is heard at Y may be a stranger's: that is contested. Where a
+// peer with a home has asked twice at Y, there may be two late answers: a name server's client asks so for
+// both families' addresses.
 //
 // The times are those of connection tracking (nf_conntrack_udp_timeout, 30 s, and
 // nf_conntrack_udp_timeout_stream, 120 s), which operators know.
@@ -282,9 +284,7 @@ public:
         return kind() == Kind::known || (kind() == Kind::moving && !is_contested());
     }
     // A moving conversation that has no home, or whose home was answered only once.
-    constexpr bool is_contested() const {
-        return kind() == Kind::moving && word_ != 0 && (word_ & contested_bit) != 0;
-    }
+    constexpr bool is_contested() const { return kind() == Kind::moving && (word_ & contested_bit) != 0; }
     // True where something was sent since the question was heard. For a question or a moving conversation.
     constexpr bool is_answered() const {
         return kind() == Kind::question ? sends() != 0 : (word_ & answered_bit) != 0;
@@ -294,8 +294,7 @@ public:
     constexpr bool has_more() const { return kind() == Kind::moving && (word_ & more_bit) != 0; }
     // A moving one, to which the first datagram of the last answer was sent a short while ago.
     constexpr bool has_moving_answer(Ticks now, const Lifetimes& lifetimes) const {
-        return kind() == Kind::moving && word_ != 0 && is_answered() && !has_more() &&
-               is_alive(now, lifetimes);
+        return kind() == Kind::moving && is_answered() && !has_more() && is_alive(now, lifetimes);
     }
     // True where the peer has asked, and nothing was sent to it since.
     constexpr bool waits(Ticks now, const Lifetimes& lifetimes) const {

@@ -22,24 +22,23 @@ bool is_server_of_ours(const Peer& peer, in_port_t local_port) {
 }
 
 // A function of its own: only a call that logs is to pay for the texts on the stack.
-[[gnu::cold, gnu::noinline]] void log_new_peer(int fd, const Peer& peer, const Local& local) {
-    log::write(LogLevel::debug, FMT_COMPILE("socket {}: peer {} asks {}"), fd, log::AddressText{peer}.text,
-               log::AddressText{local.address}.text);
+[[gnu::cold, gnu::noinline]] void log_new_peer(in_port_t port, const Peer& peer, const Local& local) {
+    log::write(LogLevel::debug, FMT_COMPILE("port {}: peer {} asks {}"), ntohs(port),
+               log::AddressText{peer}.text, log::AddressText{local.address}.text);
 }
 
 // Learns from a datagram that reached us at `local`, whose index is `salted`. Returns where an answer leaves
 // from.
-LocalIndex learn(SharedState& state, ThreadMemory* memory, Socket socket, int fd, uint64_t hash,
-                 const Peer& peer, const Local& local, LocalAddresses::SaltedIndex salted,
-                 const Entry& found) {
+LocalIndex learn(SharedState& state, ThreadMemory* memory, Socket socket, uint64_t hash, const Peer& peer,
+                 const Local& local, LocalAddresses::SaltedIndex salted, const Entry& found) {
     const LocalIndex at = salted.index;
     if (at == local_by_route)
         return local_by_route;
     const Ticks time = now();
     ConversationTable table = state.table();
-    // This datagram was looked at before, and has been learnt from. But it is another one where another
-    // thread has heard the peer since. The same goes for a second look after an answer, or when the question
-    // has run out: we do not always see who takes a datagram out of the queue.
+    // The program peeked at this datagram, and we learnt from it then. Where another thread has heard the
+    // peer since, it is another datagram. So it is on a second look after an answer, or when the question has
+    // run out: we do not always see who takes a datagram out of the queue.
     if (memory != nullptr && memory->takes_peeked(hash, at) && found.state().asked_last() == at &&
         !(memory->is_looking() && !found.state().waits(time, table.lifetimes()))) [[unlikely]]
         return found.state().kind() == Conversation::Kind::spoke_first ? local_by_route : at;
@@ -53,7 +52,7 @@ LocalIndex learn(SharedState& state, ThreadMemory* memory, Socket socket, int fd
     if (heard.is_new) {
         detail::count(memory, socket, Counter::clients);
         if (log::wanted(LogLevel::debug)) [[unlikely]]
-            log_new_peer(fd, peer, local);
+            log_new_peer(socket.port(), peer, local);
     }
     // No line of the log: strangers would decide when it is written.
     if (heard.is_crowded)
@@ -94,7 +93,7 @@ bool Turn::becomes_usual(Socket socket) {
     return true;
 }
 
-void detail::hear_changing(ThreadMemory* memory, Socket socket, int fd, uint64_t hash, const Peer& peer,
+void detail::hear_changing(ThreadMemory* memory, Socket socket, uint64_t hash, const Peer& peer,
                            const Local& local, Entry found) {
     SharedState& state = *shared_state::get();
     found = state.table().find(hash, found);
@@ -108,7 +107,7 @@ void detail::hear_changing(ThreadMemory* memory, Socket socket, int fd, uint64_t
         if (local && !is_to_group) {
             salted = state.locals.index_of(local, home);
             is_steady = found.state().is_steady() && salted.index == home;
-            at = is_steady ? home : learn(state, memory, socket, fd, hash, peer, local, salted, found);
+            at = is_steady ? home : learn(state, memory, socket, hash, peer, local, salted, found);
         } else {
             // The datagram names no address to answer from. It says only that the peer has spoken.
             state.table().hear(hash, local_by_route, now(), found);
@@ -120,7 +119,7 @@ void detail::hear_changing(ThreadMemory* memory, Socket socket, int fd, uint64_t
                         : Run::Record{hash, at, LocalAddresses::generation_of(salted.salt), is_steady});
 }
 
-bool Turn::hear(Socket socket, int fd, const msghdr& message, const Local& local) {
+bool Turn::hear(Socket socket, const msghdr& message, const Local& local) {
     SharedState* const state = shared_state::get();
     Peer peer;
     if (state == nullptr ||
@@ -129,7 +128,7 @@ bool Turn::hear(Socket socket, int fd, const msghdr& message, const Local& local
     if (memory_ != nullptr)
         begin_reading(*state, *memory_);
     const uint64_t hash = state->hash_of(peer, socket.port());
-    detail::hear_changing(memory_, socket, fd, hash, peer, local, state->table().find_unsalted(hash));
+    detail::hear_changing(memory_, socket, hash, peer, local, state->table().find_unsalted(hash));
     return true;
 }
 

@@ -31,8 +31,8 @@ Counters::Line* choose_line(ThreadMemory* memory, Socket socket);
         line->add(counter, amount);
 }
 // Learns from a datagram that may change what is known. `found`: what find_unsalted() returned.
-void hear_changing(ThreadMemory* memory, Socket socket, int fd, uint64_t hash, const Peer& peer,
-                   const Local& local, ConversationTable::Entry found);
+void hear_changing(ThreadMemory* memory, Socket socket, uint64_t hash, const Peer& peer, const Local& local,
+                   ConversationTable::Entry found);
 LocalIndex send_changing(ThreadMemory* memory, Socket socket, uint64_t hash, const Peer& peer,
                          Run::Record record);
 
@@ -91,16 +91,15 @@ public:
     // Hears a datagram after hear_alone(), which wrote `hash` and `found`. False: hear() has to hear it. The
     // caller has begun to receive, and counts the datagram.
     template <typename Family>
-    bool hear_hashed(Socket socket, int fd, const msghdr& message, uint64_t hash,
-                     ConversationTable::Entry found);
+    bool hear_hashed(Socket socket, const msghdr& message, uint64_t hash, ConversationTable::Entry found);
 
     // Hears one of a batch, of any form. `room`: for the peer's address. False: hear() has to hear it. The
     // caller counts the datagram.
-    bool hear_usual(Socket socket, int fd, const msghdr& message, socklen_t room);
+    bool hear_usual(Socket socket, const msghdr& message, socklen_t room);
 
     // Hears any datagram. `local`: where it reached us, as control::Arrival has it. True: the caller counts
     // it.
-    bool hear(Socket socket, int fd, const msghdr& message, const Local& local);
+    bool hear(Socket socket, const msghdr& message, const Local& local);
 
     // The call only looks (MSG_PEEK). begin_peek() comes after begin_receiving() or begin_batch(), end_peek()
     // when all is heard.

@@ -179,8 +179,8 @@ LocalIndex detail::send_changing(ThreadMemory* memory, Socket socket, uint64_t h
         // What this thread has heard last is answered, and one more question may wait.
         const bool for_more = answers_late(state) && known.has_more();
         // A child may also be there to send to this peer on its own: then a stranger's datagram is no reason
-        // to give up where the peer was answered, if that was before it was known. Where the program is known
-        // to answer late, a child counts as a thread that has never heard the peer.
+        // to give up where the peer was answered, if it was answered before it became known. Where the
+        // program is known to answer late, a child counts as a thread that has never heard the peer.
         return speak(state, memory, socket, hash, peer, found,
                      for_thread || for_lost || for_more ||
                          (for_parent && (known.is_settled() || answers_late(state))));

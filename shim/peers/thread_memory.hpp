@@ -146,8 +146,8 @@ public:
         is_peeked_taken_ = false;
         progress_ = (before == 0 ? RunProgress{} : progress_).peeked();
     }
-    // True where this datagram may be the one that was looked at last, which has been learnt from. False from
-    // the second call on.
+    // True where this datagram may be the one that the program peeked at last, from which we have learnt.
+    // False from the second call on.
     bool takes_peeked(uint64_t hash, LocalIndex at) {
         return !std::exchange(is_peeked_taken_, true) && peeked_ && peeked_.is_of(hash) && peeked_.at() == at;
     }
@@ -219,9 +219,10 @@ public:
                answers_at(now, true);
     }
 
-    // True in a forked child that has received nothing itself, and sends what may be the answer to something
-    // that its parent has heard since, even if the child remembers the peer. Its first answer to what the
-    // parent had heard last is what it was forked for. `record`: what it seems to answer, as it was before.
+    // True where a forked child may answer for its parent: it has received nothing itself, and the parent may
+    // have heard the peer since the fork. Its first answer is an exception if it goes to the peer that the
+    // parent had heard last, because the child was forked for that one. `record`: what the child seems to
+    // answer, as it was before.
     bool may_answer_for_parent(Run::Record record) {
         if (is_reader())
             return false;
@@ -340,7 +341,8 @@ private:
     // To find out where errno lies is a call into libc. So that is done once for each thread.
     void find_error_number() { error_number_ = &errno; }
 
-    // A part of the hash, never 0. Whoever is taken for another here is sent one datagram as an answer.
+    // A part of the hash, never 0. Where two conversations share it, one datagram is wrongly taken for an
+    // answer.
     static uint16_t late_answer_to(uint64_t hash) { return static_cast<uint16_t>(hash >> 48 | 1); }
 
     bool is_peeked(uint64_t hash) const { return progress_.was_peeked() && peeked_ && peeked_.is_of(hash); }

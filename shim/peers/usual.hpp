@@ -129,7 +129,7 @@ template <typename Family>
 }
 
 template <typename Family>
-[[gnu::noinline]] bool Turn::hear_hashed(Socket socket, int fd, const msghdr& message, uint64_t hash,
+[[gnu::noinline]] bool Turn::hear_hashed(Socket socket, const msghdr& message, uint64_t hash,
                                          ConversationTable::Entry found) {
     RawDatagram raw;
     if (!Family::read(message.msg_name, message.msg_control, raw))
@@ -137,12 +137,11 @@ template <typename Family>
     const Local local{Family::local(raw), 0};
     if (local.address.is_group() || !local)
         return false;
-    detail::hear_changing(memory_, socket, fd, hash, Family::peer(raw), local, found);
+    detail::hear_changing(memory_, socket, hash, Family::peer(raw), local, found);
     return true;
 }
 
-[[gnu::always_inline]] inline bool Turn::hear_usual(Socket socket, int fd, const msghdr& message,
-                                                    socklen_t room) {
+[[gnu::always_inline]] inline bool Turn::hear_usual(Socket socket, const msghdr& message, socklen_t room) {
     if (memory_ == nullptr || (!memory_->is_usual(socket) && !becomes_usual(socket))) [[unlikely]]
         return false;
     return with_form(
@@ -153,7 +152,7 @@ template <typename Family>
             if (!detail::find_steady<Family>(*shared_state::get(), socket, message.msg_name,
                                              message.msg_control, memory_->quick_words(), hash, known))
                 [[unlikely]]
-                return hash != 0 && hear_hashed<Family>(socket, fd, message, hash, known.entry);
+                return hash != 0 && hear_hashed<Family>(socket, message, hash, known.entry);
             memory_->add(known.record(hash));
             return true;
         },

@@ -7,7 +7,7 @@
 // says of it. Both are the program's choice whenever nobody has the turn. So of two threads that connect at
 // once, neither takes the other's address for the program's.
 //
-// No signal handler waits in vain for a turn, as it could for a lock. A handler that interrupts its own
+// A signal handler cannot wait for ever here, as it could for a lock. A handler that interrupts its own
 // thread's turn gets none, and nobody waits for long. A thread that gets none connects as without us.
 #pragma once
 

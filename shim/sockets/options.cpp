@@ -53,8 +53,8 @@ const Flag& main_messages(bool ipv6) {
 }
 
 // True where IP_PKTINFO is on. An AF_INET6 socket needs it only to answer IPv4 broadcasts better. Nobody
-// broadcasts to a port that the kernel chooses. And where a program asks for IPV6_RECVPKTINFO alone, the
-// program that it passes the socket on to has to find it alone.
+// broadcasts to a port that the kernel chooses. And where a program asks for IPV6_RECVPKTINFO alone, another
+// one that gets the socket from it has to find that option alone.
 bool is_ipv4_on(Socket socket, in_port_t port) {
     return !socket.has(Socket::ipv6) || socket.has(Socket::asked_ipv4) ||
            (port != 0 && !socket.has(Socket::all_asked));

@@ -16,8 +16,8 @@ bool may_have_inherited();
 void before_vfork();
 
 // True in a vfork child. Makes a system call only after a vfork() of this thread: one in the parent, and one
-// each time in the child. Does not notice a child that clone(2) itself has made in the parent's memory. The
-// parent finds out anew what such a child closes, as with a socket that it has inherited.
+// each time in the child. Does not notice a child that clone(2) itself has made in the parent's memory. Where
+// such a child closes a descriptor, the parent looks at it anew, as with a socket that it has inherited.
 bool is_vfork_child();
 
 } // namespace multihome::process

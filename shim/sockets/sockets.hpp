@@ -83,7 +83,8 @@ void forked();
 
 // False where the program has no socket that is ours or may become so, as far as is known.
 bool may_serve();
-// The operator was told of the program's system-call filter. Else the next UDP socket is the occasion.
+// Notes that the operator was told of the program's system-call filter. Without this, the next UDP socket
+// that is made tells it.
 void filter_was_told();
 
 // From now on nothing is our business, and we make no system call for anything.

@@ -121,7 +121,7 @@ void hear_at_lost_address(int server, const Client& client) {
     message.msg_namelen = sizeof name;
     peers::Turn turn;
     turn.begin_receiving(sockets::get(server));
-    REQUIRE(turn.hear(sockets::get(server), server, message, local(1)));
+    REQUIRE(turn.hear(sockets::get(server), message, local(1)));
 }
 
 } // namespace

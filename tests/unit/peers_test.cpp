@@ -32,7 +32,7 @@ bool receive_nowhere(unsigned from) {
     const test::Datagram datagram{from, 2};
     peers::Turn turn;
     turn.begin_receiving(server);
-    return turn.hear(server, -1, datagram.message(), Local{});
+    return turn.hear(server, datagram.message(), Local{});
 }
 
 } // namespace

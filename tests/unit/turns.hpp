@@ -122,8 +122,8 @@ enum class Way : uint8_t { again, steady, full };
 // As receive.cpp: a datagram that a call has brought, which is not alone or was only looked at.
 inline void hear(peers::Turn& turn, Socket socket, const Datagram& datagram) {
     const msghdr& message = datagram.message();
-    if (turn.hear_usual(socket, -1, message, message.msg_namelen) ||
-        turn.hear(socket, -1, message, datagram.local_address()))
+    if (turn.hear_usual(socket, message, message.msg_namelen) ||
+        turn.hear(socket, message, datagram.local_address()))
         turn.count(socket, Counter::requests);
 }
 
@@ -141,7 +141,7 @@ inline Way receive(unsigned from, unsigned at, Socket socket = server, uint16_t 
     if (heard != Heard::not_yet)
         return heard == Heard::again ? Way::again : Way::steady;
     turn.begin_receiving(socket);
-    if (hash != 0 && turn.hear_hashed<Ipv4>(socket, -1, message, hash, found))
+    if (hash != 0 && turn.hear_hashed<Ipv4>(socket, message, hash, found))
         turn.count(socket, Counter::requests);
     else
         hear(turn, socket, datagram);

@@ -357,7 +357,7 @@ TEST_CASE("a signal handler in the middle of a turn leaves it whole") {
             turn.begin_batch(true);
             for (const unsigned at : {2U, 3U, 4U}) {
                 const test::Datagram datagram{1, at};
-                turn.hear(server, -1, datagram.message(), datagram.local_address());
+                turn.hear(server, datagram.message(), datagram.local_address());
                 raise(SIGUSR2);
             }
         }
