@@ -10,8 +10,8 @@ namespace multihome::receive::detail {
 namespace {
 
 unsigned hidden_kinds(Socket socket) {
-    return (socket.has(Socket::asked_ipv4) ? 0U : control::ipv4) |
-           (socket.has(Socket::asked_ipv6) ? 0U : control::ipv6);
+    return (socket.has(Socket::wants_ipv4) ? 0U : control::ipv4) |
+           (socket.has(Socket::wants_ipv6) ? 0U : control::ipv6);
 }
 
 // A message came without packet information, which is on for each socket of ours. The option may have been

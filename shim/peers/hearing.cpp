@@ -79,7 +79,8 @@ void begin_reading(SharedState& state, ThreadMemory& memory) {
 // where a source is not good for each peer, because the quick look does not ask whose it is; and where
 // answers take the interface of the question, because no form tells which that was.
 bool may_be_usual(Socket socket) {
-    return (socket.word() & (Socket::all_asked | Socket::only_ipv4)) == 0 && !settings::get().same_interface;
+    return (socket.word() & (Socket::wants_messages | Socket::only_ipv4)) == 0 &&
+           !settings::get().same_interface;
 }
 
 } // namespace

@@ -47,8 +47,9 @@ void change_all(int fd, Change change) {
 void store_for_all(int fd, Socket socket);
 
 // Takes over a bound socket that is not set up yet, if it can be ours. Returns what it is now. `own`: where
-// the kernel says that it is bound. `found`: it comes from elsewhere, with options that we have not seen.
-Socket take_over_bound(int fd, Socket socket, const std::optional<Peer>& own, bool found);
+// the kernel says that it is bound. `is_arrived`: it comes from elsewhere, with options that we have not
+// seen.
+Socket take_over_bound(int fd, Socket socket, const std::optional<Peer>& own, bool is_arrived);
 
 // Returns the bits that a socket's word has because of its own address, which the kernel has told.
 uint64_t address_bits(Socket socket, const Address& own);

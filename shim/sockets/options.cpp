@@ -22,16 +22,16 @@ using Kind = Socket::Kind;
 struct Flag {
     int level;
     int name;
-    Socket::Bit asked; // the program has asked for it: this is what it sees
+    Socket::Bit wanted; // the program wants it: this is what it sees
 
     bool is_on(int fd) const { return socket_calls::read(fd, level, name) != 0; }
     bool set(int fd, bool on) const { return socket_calls::write(fd, level, name, on ? 1 : 0); }
 };
 
-constexpr Flag ipv4_messages{IPPROTO_IP, IP_PKTINFO, Socket::asked_ipv4};
-constexpr Flag ipv6_messages{IPPROTO_IPV6, IPV6_RECVPKTINFO, Socket::asked_ipv6};
-constexpr Flag ipv6_2292_messages{IPPROTO_IPV6, IPV6_2292PKTINFO, Socket::asked_ipv6_2292};
-constexpr Flag free_bind{IPPROTO_IPV6, IPV6_FREEBIND, Socket::asked_free_bind};
+constexpr Flag ipv4_messages{IPPROTO_IP, IP_PKTINFO, Socket::wants_ipv4};
+constexpr Flag ipv6_messages{IPPROTO_IPV6, IPV6_RECVPKTINFO, Socket::wants_ipv6};
+constexpr Flag ipv6_2292_messages{IPPROTO_IPV6, IPV6_2292PKTINFO, Socket::wants_ipv6_2292};
+constexpr Flag free_bind{IPPROTO_IPV6, IPV6_FREEBIND, Socket::wants_free_bind};
 
 // The mark of a socket of ours. A socket may be passed on to another program (exec, a UNIX socket) that runs
 // under the shim as well. That one finds packet information on, and must know whether a program had asked for
@@ -41,7 +41,7 @@ constexpr Flag free_bind{IPPROTO_IPV6, IPV6_FREEBIND, Socket::asked_free_bind};
 // Without it, a socket that is bound for one question costs a system call less. So two kinds of sockets get
 // the mark only when they may be about to be passed on: those on the ports that the kernel chooses from, and
 // AF_INET6 sockets, which cost another call already.
-constexpr Flag the_mark{SOL_SOCKET, SO_OOBINLINE, Socket::asked_inline};
+constexpr Flag the_mark{SOL_SOCKET, SO_OOBINLINE, Socket::wants_inline};
 
 bool is_marked_later(bool ipv6, in_port_t port) {
     return ipv6 || port == 0 || ntohs(port) >= first_given_port;
@@ -56,8 +56,8 @@ const Flag& main_messages(bool ipv6) {
 // broadcasts to a port that the kernel chooses. And where a program asks for IPV6_RECVPKTINFO alone, another
 // one that gets the socket from it has to find that option alone.
 bool is_ipv4_on(Socket socket, in_port_t port) {
-    return !socket.has(Socket::ipv6) || socket.has(Socket::asked_ipv4) ||
-           (port != 0 && !socket.has(Socket::all_asked));
+    return !socket.has(Socket::ipv6) || socket.has(Socket::wants_ipv4) ||
+           (port != 0 && !socket.has(Socket::wants_messages));
 }
 
 // The flag of an option that is Concern::hidden. The kernel keeps one bit for IP_FREEBIND and IPV6_FREEBIND.
@@ -75,15 +75,15 @@ void restore(int fd, Socket socket) {
     main_messages(ipv6).set(fd, true);
     if (ipv6)
         ipv4_messages.set(fd, is_ipv4_on(socket, socket.port()));
-    the_mark.set(fd, !socket.has(Socket::all_asked));
+    the_mark.set(fd, !socket.has(Socket::wants_messages));
     if (socket.has(Socket::free_bind) && permissions::may(Activity::finding_routes))
         free_bind.set(fd, true);
 }
 
 // Changes the kernel's answer to getsockopt() to what the program has asked for.
-void overwrite(void* value, const socklen_t* length, bool asked) {
+void overwrite(void* value, const socklen_t* length, bool wanted) {
     // The kernel has just written here an int, or one byte where the program gave less room.
-    const int flag = asked ? 1 : 0;
+    const int flag = wanted ? 1 : 0;
     if (*length >= sizeof flag)
         std::memcpy(value, &flag, sizeof flag);
     else if (*length > 0)
@@ -126,19 +126,19 @@ bool names_source(const void* value) {
 }
 
 // Notes that the program has set a hidden option, and puts ours right, which may have changed with it.
-void follow_hidden(int fd, Socket socket, Socket::Bit asked, bool on) {
-    const uint64_t bit = on ? uint64_t{asked} : 0;
-    sockets::set_bits(fd, asked, bit);
+void follow_hidden(int fd, Socket socket, Socket::Bit wanted, bool on) {
+    const uint64_t bit = on ? uint64_t{wanted} : 0;
+    sockets::set_bits(fd, wanted, bit);
     if (!socket.is(Kind::ours) || !permissions::may(Activity::new_sockets))
         return;
-    restore(fd, socket.with_bits(asked, bit));
+    restore(fd, socket.with_bits(wanted, bit));
     sockets::set_bits(fd, Socket::unmarked, 0);
 }
 
 // Notes that the socket is an IPv4 one from now on. The kernel has kept its options of IPv4.
 void follow_family(int fd, Socket socket) {
     constexpr uint64_t of_ipv6 =
-        Socket::ipv6 | Socket::only_ipv4 | Socket::asked_ipv6 | Socket::asked_ipv6_2292 | Socket::unmarked;
+        Socket::ipv6 | Socket::only_ipv4 | Socket::wants_ipv6 | Socket::wants_ipv6_2292 | Socket::unmarked;
     sockets::set_bits(fd, of_ipv6, 0);
     if (socket.is(Kind::ours) && permissions::may(Activity::new_sockets))
         restore(fd, socket.with_bits(of_ipv6, 0));
@@ -148,7 +148,7 @@ void follow_family(int fd, Socket socket) {
 void follow(int fd, Socket socket, int level, int name, const void* value, socklen_t length) {
     switch (concern(level, name)) {
     case Concern::hidden:
-        follow_hidden(fd, socket, find(level, name).asked, switches_on(level, value, length));
+        follow_hidden(fd, socket, find(level, name).wanted, switches_on(level, value, length));
         break;
     case Concern::route:
         sockets::set_bits(fd, 0, Socket::own_route);
@@ -172,24 +172,24 @@ void follow(int fd, Socket socket, int level, int name, const void* value, sockl
 bool switch_on(int fd, Socket& socket, in_port_t port) {
     const bool ipv6 = socket.has(Socket::ipv6);
     const Flag& messages = main_messages(ipv6);
-    if (!socket.has(messages.asked) && !messages.set(fd, true))
+    if (!socket.has(messages.wanted) && !messages.set(fd, true))
         return false;
-    if (ipv6 && is_ipv4_on(socket, port) && !socket.has(Socket::asked_ipv4))
+    if (ipv6 && is_ipv4_on(socket, port) && !socket.has(Socket::wants_ipv4))
         ipv4_messages.set(fd, true);
-    const bool marked = !socket.has(Socket::all_asked);
+    const bool marked = !socket.has(Socket::wants_messages);
     const bool later = marked && is_marked_later(ipv6, port);
-    if (!later && marked != socket.has(Socket::asked_inline))
+    if (!later && marked != socket.has(Socket::wants_inline))
         the_mark.set(fd, marked);
     socket = socket.with_bits(Socket::unmarked, later ? uint64_t{Socket::unmarked} : 0);
     return true;
 }
 
-bool switch_on_found(int fd, Socket& socket, in_port_t port) {
+bool switch_on_arrived(int fd, Socket& socket, in_port_t port) {
     const bool ipv6 = socket.has(Socket::ipv6);
     if (!is_marked(fd, ipv6))
         for (const Flag& flag : {ipv4_messages, ipv6_messages, ipv6_2292_messages, the_mark})
             if ((ipv6 || flag.level != IPPROTO_IPV6) && flag.is_on(fd))
-                socket = socket.with_bits(0, flag.asked);
+                socket = socket.with_bits(0, flag.wanted);
     if (!main_messages(ipv6).set(fd, true))
         return false;
     restore(fd, socket.with_port(port));
@@ -208,7 +208,7 @@ void give_back(int fd, Socket socket) {
     if (!permissions::may(Activity::new_sockets))
         return;
     const libc::ErrnoGuard keep_errno;
-    const auto put_back = [&](const Flag& flag) { flag.set(fd, socket.has(flag.asked)); };
+    const auto put_back = [&](const Flag& flag) { flag.set(fd, socket.has(flag.wanted)); };
     put_back(ipv4_messages);
     if (socket.has(Socket::ipv6))
         put_back(ipv6_messages);
@@ -224,7 +224,7 @@ bool is_switched_on(int fd, Socket socket) {
 
 bool allow_local_route(int fd, Socket socket, const in6_addr& source) {
     const libc::ErrnoGuard keep_errno;
-    if (!socket.has(Socket::ipv6) || socket.has(Socket::free_bind) || socket.has(Socket::asked_free_bind) ||
+    if (!socket.has(Socket::ipv6) || socket.has(Socket::free_bind) || socket.has(Socket::wants_free_bind) ||
         !permissions::may(Activity::finding_routes) || !local_route::covers(source) ||
         !free_bind.set(fd, true))
         return false;
@@ -253,8 +253,8 @@ int get(int fd, int level, int name, void* value, socklen_t* length) {
         return result;
     const Flag& flag = find(level, name);
     // The word knows of IPV6_FREEBIND only while we have it on.
-    if (flag.asked != Socket::asked_free_bind || socket.has(Socket::free_bind))
-        overwrite(value, length, socket.has(flag.asked));
+    if (flag.wanted != Socket::wants_free_bind || socket.has(Socket::free_bind))
+        overwrite(value, length, socket.has(flag.wanted));
     return 0;
 }
 

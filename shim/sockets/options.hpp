@@ -17,7 +17,7 @@ namespace multihome::options {
 bool switch_on(int fd, Socket& socket, in_port_t port);
 
 // The same for a bound socket from elsewhere. Asks the kernel what the program has asked for, and notes it.
-bool switch_on_found(int fd, Socket& socket, in_port_t port);
+bool switch_on_arrived(int fd, Socket& socket, in_port_t port);
 
 // True where somebody has switched on what we need, for us alone: another process, or a part of this one.
 bool is_marked(int fd, bool ipv6);

@@ -34,12 +34,12 @@ public:
         has_address = 1U << 9, // connect() has given it a local address
         any_port = 1U << 10,   // the kernel chose its port, and takes it away with the peer
         // Options that the program itself has switched on, so that it sees their messages.
-        asked_ipv4 = 1U << 11,      // IP_PKTINFO
-        asked_ipv6 = 1U << 12,      // IPV6_RECVPKTINFO
-        asked_ipv6_2292 = 1U << 13, // IPV6_2292PKTINFO
-        all_asked = asked_ipv4 | asked_ipv6 | asked_ipv6_2292,
-        asked_inline = 1U << 14,    // SO_OOBINLINE, which is our mark (options.cpp)
-        asked_free_bind = 1U << 15, // IPV6_FREEBIND
+        wants_ipv4 = 1U << 11,      // IP_PKTINFO
+        wants_ipv6 = 1U << 12,      // IPV6_RECVPKTINFO
+        wants_ipv6_2292 = 1U << 13, // IPV6_2292PKTINFO
+        wants_messages = wants_ipv4 | wants_ipv6 | wants_ipv6_2292,
+        wants_inline = 1U << 14,    // SO_OOBINLINE, which is our mark (options.cpp)
+        wants_free_bind = 1U << 15, // IPV6_FREEBIND
         own_route = 1U << 16,       // a device or SO_MARK may give it routes of its own
         sticky_source = 1U << 17,   // the program chose the source by IPV6_PKTINFO: none of our business
         // Options that we have switched on.

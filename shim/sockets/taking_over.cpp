@@ -54,8 +54,9 @@ bool is_wanted(int fd, in_port_t port) {
 }
 
 // Sets a socket up: makes the memory for peers, if this is the first, and switches packet information on.
-// Notes in `socket` what is on. False where one of them is not to be had. `found`: see take_over_bound().
-bool set_up(int fd, Socket& socket, in_port_t port, bool found = false) {
+// Notes in `socket` what is on. False where one of them is not to be had. `is_arrived`: see
+// take_over_bound().
+bool set_up(int fd, Socket& socket, in_port_t port, bool is_arrived = false) {
     const size_t peers = settings::get().peers;
     // Once each: a program may make a socket for each question that it asks.
     if (shared_state::create(peers) == nullptr) {
@@ -66,7 +67,7 @@ bool set_up(int fd, Socket& socket, in_port_t port, bool found = false) {
                         peers, fd, ntohs(port));
         return false;
     }
-    if (found ? options::switch_on_found(fd, socket, port) : options::switch_on(fd, socket, port))
+    if (is_arrived ? options::switch_on_arrived(fd, socket, port) : options::switch_on(fd, socket, port))
         return true;
     constinit static std::atomic<bool> told{false};
     log::write_once(told, LogLevel::warn,
@@ -145,12 +146,12 @@ Socket classify(int fd) {
     uint64_t bits = Socket::has_copies | Socket::own_route;
     if (domain == AF_INET6)
         bits |= Socket::ipv6;
-    const Socket found{Kind::unknown, bits};
-    return take_over_bound(fd, found.with_multicast_interface(Socket::multicast_unknown), own, true);
+    const Socket arrived{Kind::unknown, bits};
+    return take_over_bound(fd, arrived.with_multicast_interface(Socket::multicast_unknown), own, true);
 }
 
 // bind() of a socket that we did not see being made, or that has lost its port.
-int bind_found(int fd, Socket before, const sockaddr* address, socklen_t length) {
+int bind_arrived(int fd, Socket before, const sockaddr* address, socklen_t length) {
     const int result = libc::bind(fd, address, length);
     if (result != 0 || must_not_change())
         return result;
@@ -202,22 +203,22 @@ uint64_t address_bits(Socket socket, const Address& own) {
            (socket.has(Socket::ipv6) && own.is_ipv4() ? uint64_t{Socket::only_ipv4} : 0);
 }
 
-Socket take_over_bound(int fd, Socket socket, const std::optional<Peer>& own, bool found) {
+Socket take_over_bound(int fd, Socket socket, const std::optional<Peer>& own, bool is_arrived) {
     if (!own)
         return {};
     // A socket with our mark was ours where it came from, even if it is connected or without a port now.
-    const bool marked = found && options::is_marked(fd, socket.has(Socket::ipv6));
+    const bool marked = is_arrived && options::is_marked(fd, socket.has(Socket::ipv6));
     if (!own->address.is_wildcard() && !marked)
         return other_socket(AF_INET);
     if (own->port == 0 && !marked)
         return socket.with_kind(Kind::unbound);
     if (!marked && !is_wanted(fd, own->port))
         return {Kind::other, 0};
-    if (!set_up(fd, socket, own->port, found))
+    if (!set_up(fd, socket, own->port, is_arrived))
         return {Kind::other, 0};
     uint64_t bits = address_bits(socket, own->address);
     // Nobody tells whether the program chose the port itself.
-    if (found && ntohs(own->port) >= first_given_port)
+    if (is_arrived && ntohs(own->port) >= first_given_port)
         bits |= Socket::any_port;
     return now_ours(fd, socket.with_bits(0, bits), own->port);
 }
@@ -245,7 +246,7 @@ int bind(int fd, const sockaddr* address, socklen_t length) {
     if (before.is(Kind::other) && !before.has(Socket::left_alone) && !before.has(Socket::sticky_source))
         return libc::bind(fd, address, length);
     if (!before.is(Kind::unbound) || !before.has(Socket::seen_made) || !may(Activity::new_sockets))
-        return bind_found(fd, before, address, length);
+        return bind_arrived(fd, before, address, length);
     const Socket planned = before_bind(fd, before, read_name(address, length)).with_copies_of(before);
     const int result = libc::bind(fd, address, length);
     const libc::ErrnoGuard keep_errno;

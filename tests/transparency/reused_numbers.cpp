@@ -249,7 +249,7 @@ void passed_without_being_seen() {
 
 // A socket that is about to be a server, and is closed unseen. Its number goes to a TCP connection that has
 // SO_OOBINLINE from its listener.
-void prepared() {
+void reuse_address() {
     const Listener listener;
     const int server = socket(AF_INET, SOCK_DGRAM, 0);
     switch_on(server, SOL_SOCKET, SO_REUSEADDR);
@@ -270,7 +270,7 @@ int main(int, char** arguments) {
     if (!topic.starts_with(prefix))
         return run_topic(topic, {{"descriptors_without_room", descriptors_without_room},
                                  {"passed_without_being_seen", passed_without_being_seen},
-                                 {"prepared_and_closed", prepared}});
+                                 {"reuse_address_and_closed", reuse_address}});
     reuse(topic.substr(prefix.size()));
     return 0;
 }

@@ -151,7 +151,7 @@ void new_pages(std::string_view what) {
 
 // A socket that is about to be bound; then nothing may be switched off any more.
 // The program is not to see messages that it has not asked for.
-void prepared(std::string_view how) {
+void reuse_address(std::string_view how) {
     const int fd = socket(AF_INET, SOCK_DGRAM, 0);
     switch_on(fd, SOL_SOCKET, SO_REUSEADDR);
     const int other = bound("127.0.0.1");
@@ -238,9 +238,9 @@ int main(int, char** arguments) {
                                     {"new_page_sendmsg", [] { new_pages("sendmsg"); }},
                                     {"new_page_filter", [] { new_pages("filter"); }},
                                     {"copies", copies},
-                                    {"prepared_connect", [] { prepared("connect"); }},
-                                    {"prepared_sendto", [] { prepared("sendto"); }},
-                                    {"prepared_no_sending", [] { prepared("no_sending"); }},
+                                    {"reuse_address_connect", [] { reuse_address("connect"); }},
+                                    {"reuse_address_sendto", [] { reuse_address("sendto"); }},
+                                    {"reuse_address_no_sending", [] { reuse_address("no_sending"); }},
                                     {"high_number", high_number},
                                     {"clock", forbidden_clock},
                                     {"no_counter", [] { no_counter(false); }},

@@ -46,7 +46,7 @@ TEST_CASE("the mark tells what a program has asked for, whatever the port") {
             const bool ipv6 = family == AF_INET6;
             const int level = ipv6 ? IPPROTO_IPV6 : IPPROTO_IP;
             const int name = ipv6 ? IPV6_RECVPKTINFO : IP_PKTINFO;
-            const auto asked = ipv6 ? Socket::asked_ipv6 : Socket::asked_ipv4;
+            const auto wanted = ipv6 ? Socket::wants_ipv6 : Socket::wants_ipv4;
             for (const int on : {0, 1, 0}) {
                 REQUIRE(options::set(fd, level, name, &on, sizeof on) == 0);
                 int value = -1;
@@ -58,8 +58,8 @@ TEST_CASE("the mark tells what a program has asked for, whatever the port") {
                 sockets::mark_all();
                 sockets::arrived(fd);
                 CHECK(sockets::get(fd).is(Kind::ours));
-                CHECK(sockets::get(fd).has(asked) == (on != 0));
-                CHECK_FALSE(sockets::get(fd).has(Socket::asked_inline));
+                CHECK(sockets::get(fd).has(wanted) == (on != 0));
+                CHECK_FALSE(sockets::get(fd).has(Socket::wants_inline));
             }
         }
     }

@@ -36,16 +36,16 @@ TEST_CASE("the parts of a word do not touch each other") {
     CHECK(Socket{}.kind() == Kind::unknown);
     CHECK(Socket{}.word() == 0);
     for (const Kind kind : {Kind::unknown, Kind::other, Kind::unbound, Kind::ours}) {
-        const Socket socket = Socket{kind, Socket::asked_ipv4 | Socket::ipv6 | Socket::free_bind}
+        const Socket socket = Socket{kind, Socket::wants_ipv4 | Socket::ipv6 | Socket::free_bind}
                                   .with_port(0xfedc)
                                   .with_made(0xba98)
                                   .with_multicast_interface(Socket::multicast_too_great);
         const auto is_unchanged = [&](Socket changed) {
             CHECK(changed.kind() == kind);
-            CHECK(changed.has(Socket::asked_ipv4));
+            CHECK(changed.has(Socket::wants_ipv4));
             CHECK(changed.has(Socket::ipv6));
             CHECK(changed.has(Socket::free_bind));
-            CHECK_FALSE(changed.has(Socket::asked_ipv6));
+            CHECK_FALSE(changed.has(Socket::wants_ipv6));
             CHECK_FALSE(changed.has(Socket::has_copies));
         };
         is_unchanged(socket);
@@ -60,9 +60,9 @@ TEST_CASE("the parts of a word do not touch each other") {
         CHECK(socket.with_port(1).made() == socket.made());
         CHECK(socket.with_made(1).port() == socket.port());
         CHECK(socket.with_multicast_interface(1).made() == socket.made());
-        const Socket changed = socket.with_bits(Socket::all_asked, Socket::asked_ipv6);
-        CHECK_FALSE(changed.has(Socket::asked_ipv4));
-        CHECK(changed.has(Socket::asked_ipv6));
+        const Socket changed = socket.with_bits(Socket::wants_messages, Socket::wants_ipv6);
+        CHECK_FALSE(changed.has(Socket::wants_ipv4));
+        CHECK(changed.has(Socket::wants_ipv6));
         CHECK(changed.has(Socket::ipv6));
         CHECK(changed.kind() == kind);
         CHECK(changed.port() == socket.port());
@@ -189,15 +189,15 @@ TEST_CASE("a copy of a descriptor is known as the original is") {
     CHECK(sockets::load(copy).is(Kind::ours));
     CHECK(sockets::load(copy).port() == socket.port());
 
-    sockets::set_bits(copy, Socket::asked_ipv4, Socket::asked_ipv4);
-    CHECK(sockets::load(fd).has(Socket::asked_ipv4));
-    CHECK(sockets::load(copy).has(Socket::asked_ipv4));
+    sockets::set_bits(copy, Socket::wants_ipv4, Socket::wants_ipv4);
+    CHECK(sockets::load(fd).has(Socket::wants_ipv4));
+    CHECK(sockets::load(copy).has(Socket::wants_ipv4));
 
     sockets::forget(fd);
     CHECK(sockets::load(fd).kind() == Kind::unknown);
     CHECK(sockets::load(copy).kind() == Kind::ours);
     // Found once more, and it is the same socket.
-    CHECK(sockets::get(fd).has(Socket::asked_ipv4));
+    CHECK(sockets::get(fd).has(Socket::wants_ipv4));
     CHECK(sockets::get(fd).word() == sockets::load(copy).word());
 }
 
@@ -239,7 +239,7 @@ TEST_CASE("options of one socket are not another's") {
     bind_to(second, INADDR_ANY);
     const Socket untouched = sockets::get(second);
     REQUIRE(sockets::get(first).is(Kind::ours));
-    sockets::set_bits(first, Socket::asked_ipv4, Socket::asked_ipv4);
+    sockets::set_bits(first, Socket::wants_ipv4, Socket::wants_ipv4);
     CHECK(sockets::load(second).word() == untouched.word());
 }
 
@@ -296,9 +296,9 @@ TEST_CASE("high numbers are known as well") {
         CHECK(sockets::load(number + 1).kind() == Kind::unknown);
     }
     // No descriptors stand behind the numbers, so that the kernel tells of no copies.
-    sockets::set_bits(high, Socket::asked_ipv6, Socket::asked_ipv6);
-    CHECK(sockets::load(high).has(Socket::asked_ipv6));
-    CHECK_FALSE(sockets::load(higher).has(Socket::asked_ipv6));
+    sockets::set_bits(high, Socket::wants_ipv6, Socket::wants_ipv6);
+    CHECK(sockets::load(high).has(Socket::wants_ipv6));
+    CHECK_FALSE(sockets::load(higher).has(Socket::wants_ipv6));
     sockets::forget(high);
     CHECK(sockets::load(high).kind() == Kind::unknown);
     sockets::forget_range(static_cast<unsigned>(higher), UINT_MAX);
