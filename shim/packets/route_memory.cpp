@@ -53,10 +53,11 @@ void store(uint64_t hash, uint64_t what) {
     place_of(hash).store((hash & fingerprint_mask) | what, std::memory_order_relaxed);
 }
 
-// True once in eight times.
-bool is_every_eighth() {
-    constinit static std::atomic<unsigned> asked{0};
-    return asked.fetch_add(1, std::memory_order_relaxed) % 8 == 0;
+// True once in eight times, irregularly: where clients take turns, each of them is met. (The multiples of the
+// golden ratio spread evenly, and so do those of every second, or every third, of them.)
+bool is_one_in_eight() {
+    constinit static std::atomic<uint32_t> asked{0};
+    return asked.fetch_add(1, std::memory_order_relaxed) * 0x9e3779b9U >> 29 == 0;
 }
 
 } // namespace
@@ -77,7 +78,7 @@ bool RouteMemory::remembers_local() const {
 bool RouteMemory::is_local_chosen() const {
     if (goes_by_more.load(std::memory_order_relaxed) || confirmed.load(std::memory_order_relaxed) < enough)
         return false;
-    return remembers_local() && !is_every_eighth();
+    return remembers_local() && !is_one_in_eight();
 }
 
 bool RouteMemory::is_another_chosen() const {
@@ -85,9 +86,9 @@ bool RouteMemory::is_another_chosen() const {
         return true;
     if (says(network_hash_, local_chosen) || !says(others_hash_, another_chosen))
         return false;
-    // Most networks are behind the default route. Every eighth one is looked at all the same, so that those
+    // Most networks are behind the default route. One in eight is looked at all the same, so that those
     // that are not become known.
-    return !is_every_eighth();
+    return !is_one_in_eight();
 }
 
 bool RouteMemory::is_another_ever_chosen() {
