@@ -4,11 +4,13 @@
 #include "shim/base/libc.hpp"
 #include "shim/base/permissions.hpp"
 #include "shim/base/user_memory.hpp"
+#include "shim/packets/probe.hpp"
 #include "shim/packets/steering.hpp"
 #include "shim/peers/peers.hpp"
 #include "shim/sockets/socket_calls.hpp"
 
 #include <algorithm>
+#include <cerrno>
 
 namespace multihome::connect {
 
@@ -90,6 +92,18 @@ Socket before_first_send(Socket socket, int fd, const sockaddr* address, socklen
     // do not see the next one.
     sockets::left_alone(fd, socket);
     return {Socket::Kind::other, 0};
+}
+
+int read_path(int fd, int level, int name, void* value, socklen_t* length) {
+    const int result = libc::getsockopt(fd, level, name, value, length);
+    if (result == 0 || errno != ENOTCONN)
+        return result;
+    const Socket socket = sockets::load(fd);
+    // Steering makes the kernel forget the route. A probe makes it note the route again, as the program's
+    // first datagram does. Only now, because most programs never ask.
+    if (!socket.is(Socket::Kind::ours) || !socket.has(Socket::has_address) || probe::fails(fd, {}))
+        return result;
+    return libc::getsockopt(fd, level, name, value, length);
 }
 
 } // namespace multihome::connect

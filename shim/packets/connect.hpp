@@ -18,4 +18,8 @@ int to(Socket socket, int fd, const sockaddr* address, socklen_t length);
 // for a socket of ours. Returns the descriptor's new word. Leaves errno alone. Async-signal-safe.
 Socket before_first_send(Socket socket, int fd, const sockaddr* address, socklen_t length);
 
+// getsockopt() of an option that the kernel reads from the route which connect() has noted (Concern::path):
+// the program's arguments, and libc's result. A connect() of ours leaves none noted. Async-signal-safe.
+int read_path(int fd, int level, int name, void* value, socklen_t* length);
+
 } // namespace multihome::connect

@@ -58,7 +58,13 @@ struct Attempt {
     // net/ipv4/udp.c). It notes both ends at the connect() that sets the local address. Ours had another peer
     // then, so that the kernel would look through all sockets of this address and port for each datagram. It
     // notes them anew when the socket is bound to the device that it has, which may be none.
-    void note_both_ends(int device) const { socket_calls::write(fd, SOL_SOCKET, SO_BINDTOIFINDEX, device); }
+    // With that it forgets the route to the peer (see connect::read_path()). An IPv6 socket with an IPv4 peer
+    // notes the route at a connect() alone.
+    void note_both_ends(int device) const {
+        socket_calls::write(fd, SOL_SOCKET, SO_BINDTOIFINDEX, device);
+        if (socket.has(Socket::ipv6) && local.address.is_ipv4())
+            socket_calls::connect(fd, address, length);
+    }
 
     // Connects the socket, from the wanted address if it had none before. Writes the index of the device that
     // it is bound to then, or 0, to `device`. True where that succeeded. Otherwise `touched` says whether the
@@ -96,7 +102,9 @@ struct Attempt {
             int device = 0;
             bool touched = false;
             if (connects_by_way_of_another(device, touched) && is_at_local()) {
-                note_both_ends(device);
+                // A socket that was not bound has a port of its own: nobody looks through many there.
+                if (socket.is(Socket::Kind::ours))
+                    note_both_ends(device);
                 return true;
             }
             if (!touched)

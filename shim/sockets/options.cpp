@@ -162,6 +162,7 @@ void follow(int fd, Socket socket, int level, int name, const void* value, sockl
     case Concern::family:
         follow_family(fd, socket);
         break;
+    case Concern::path:
     case Concern::none:
         break;
     }

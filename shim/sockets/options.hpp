@@ -51,6 +51,8 @@ enum class Concern : uint8_t {
     sticky_source,
     // Makes an IPv4 socket of one that is connected to an IPv4 peer.
     family,
+    // Told from the route that the kernel has noted for a connected socket.
+    path,
 };
 
 constexpr Concern concern(int level, int name) {
@@ -58,13 +60,15 @@ constexpr Concern concern(int level, int name) {
         return name == IP_PKTINFO || name == IP_FREEBIND ? Concern::hidden
                : name == IP_MULTICAST_IF                 ? Concern::multicast_interface
                : name == IP_UNICAST_IF                   ? Concern::route
+               : name == IP_MTU                          ? Concern::path
                                                          : Concern::none;
     if (level == IPPROTO_IPV6)
         return name == IPV6_RECVPKTINFO || name == IPV6_2292PKTINFO || name == IPV6_FREEBIND ? Concern::hidden
-               : name == IPV6_PKTINFO    ? Concern::sticky_source
-               : name == IPV6_UNICAST_IF ? Concern::route
-               : name == IPV6_ADDRFORM   ? Concern::family
-                                         : Concern::none;
+               : name == IPV6_PKTINFO                     ? Concern::sticky_source
+               : name == IPV6_UNICAST_IF                  ? Concern::route
+               : name == IPV6_MTU || name == IPV6_PATHMTU ? Concern::path
+               : name == IPV6_ADDRFORM                    ? Concern::family
+                                                          : Concern::none;
     if (level == SOL_SOCKET)
         return name == SO_OOBINLINE                                                     ? Concern::hidden
                : name == SO_BINDTODEVICE || name == SO_BINDTOIFINDEX || name == SO_MARK ? Concern::route

@@ -35,6 +35,13 @@ def skip(why):
     sys.exit(77)
 
 
+# IP_MTU, IPV6_MTU and IPV6_PATHMTU
+PATH_OPTIONS = {
+    socket.AF_INET: {"the MTU": (socket.IPPROTO_IP, 14)},
+    socket.AF_INET6: {"the MTU": (socket.IPPROTO_IPV6, 24), "the path's MTU": (socket.IPPROTO_IPV6, 61)},
+}
+
+
 class Family:
     """The addresses of a test: the peer's, and two more that it asks. The routing table answers from the peer's own."""
 
@@ -85,6 +92,15 @@ class Family:
 
     def expect_answer(self, client, asked, when=""):
         expect(f"{when}answered from", source(client), asked, self.route)
+
+    def expect_path(self, sock):
+        """The kernel tells a connected socket of the way to its peer."""
+        for what, option in PATH_OPTIONS[self.domain].items():
+            try:
+                told = len(sock.getsockopt(*option, 64)) > 0
+            except OSError as error:
+                told = os.strerror(error.errno)
+            expect(f"{what} is told", told, True)
 
     def converse(self, server, client, asked):
         """Both directions, twice, connected. Bare, the answers come from elsewhere and the server is deaf."""

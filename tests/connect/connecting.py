@@ -19,6 +19,7 @@ def first(name):
         f.expect_local(server, asked)
         expect("the port", server.getsockname()[1], port)
         expect("the peer", server.getpeername(), peer)
+        f.expect_path(server)
         f.converse(server, client, asked)
         stranger = f.client()
         f.ask(stranger, server, asked, b"stranger")

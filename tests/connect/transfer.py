@@ -24,6 +24,7 @@ def transfer(f, kind, peer, client, asked):
         if kind.startswith("connected"):
             sock.connect(peer)
             f.expect_local(sock, asked)
+            f.expect_path(sock)
         for _ in range(3):
             if kind.startswith("connected"):
                 sock.send(b"block")
