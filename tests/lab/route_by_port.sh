@@ -49,10 +49,15 @@ ports = {}
 for port in (40000, 40001):
     ports[port] = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     ports[port].bind(("203.0.113.1", port))
-    ports[port].settimeout(5)
+    ports[port].settimeout(0.2)
 def is_right(port):
-    ports[port].sendto(b"question", ("192.0.2.2", int(sys.argv[1])))
-    return ports[port].recvfrom(2000)[1][0] == "192.0.2.2"
+    # The socket that answered the last question takes this one, if it is not closed yet.
+    for _ in range(100):
+        ports[port].sendto(b"question", ("192.0.2.2", int(sys.argv[1])))
+        try:
+            return ports[port].recvfrom(2000)[1][0] == "192.0.2.2"
+        except TimeoutError:
+            pass
 first = [is_right(40000) for _ in range(int(sys.argv[2]))]
 in_turn = [(is_right(40000), is_right(40001)) for _ in range(100)]
 print(all(first), in_turn[50:].count((True, True)))')
