@@ -4,8 +4,11 @@ import contextlib
 import ctypes
 import os
 import platform
+import signal
 import socket
 import struct
+import sys
+import time
 
 from common import LIBC, skip
 
@@ -55,7 +58,8 @@ class ControlGroup:
 
     @contextlib.contextmanager
     def binding_to(self, device):
-        """The group is there meanwhile."""
+        """The group is there meanwhile. It goes also where the test's time has run out."""
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
         try:
             os.mkdir(self.inside)
         except OSError as error:
@@ -64,7 +68,16 @@ class ControlGroup:
             self.attach(device)
             yield
         finally:
-            os.rmdir(self.inside)
+            self.remove()
+
+    def remove(self):
+        for _ in range(100):
+            try:
+                os.rmdir(self.inside)
+                return
+            except OSError:
+                time.sleep(0.05)  # a child that is about to end is still in it
+        print(f"FAIL: {self.inside} cannot be removed", flush=True)
 
     def attach(self, device):
         group = os.open(self.inside, os.O_RDONLY)
