@@ -51,6 +51,12 @@ bool is_passed_on_for_good(int fd, int level, int name) {
            options::concern(level, name) == options::Concern::none;
 }
 
+[[gnu::noinline]] int get_option(int fd, int level, int name, void* value, socklen_t* length) {
+    if (options::concern(level, name) == options::Concern::path)
+        return connect::read_path(fd, level, name, value, length);
+    return options::get(fd, level, name, value, length);
+}
+
 } // namespace
 
 EXPORT int socket(int domain, int type, int protocol) noexcept {
@@ -128,7 +134,5 @@ EXPORT int setsockopt(int fd, int level, int name, const void* value, socklen_t 
 EXPORT int getsockopt(int fd, int level, int name, void* value, socklen_t* length) noexcept {
     if (is_passed_on_for_good(fd, level, name)) [[likely]]
         return libc::getsockopt(fd, level, name, value, length);
-    if (options::concern(level, name) == options::Concern::path)
-        return connect::read_path(fd, level, name, value, length);
-    return options::get(fd, level, name, value, length);
+    return get_option(fd, level, name, value, length);
 }
