@@ -18,7 +18,7 @@ inline int device_of(int fd, Socket socket) {
     // A program on the control group may bind each socket that this process makes ("ip vrf exec"). True once
     // it turns out that there is none. Relaxed: a thread that reads it too early makes one more system call.
     constinit static std::atomic<bool> are_made_unbound{false};
-    // connect() to a link-local peer binds a socket to the peer's device.
+    // By the program, or by a connect() to a link-local peer.
     const bool may_be_bound_later =
         socket.has(Socket::own_route) || (socket.has(Socket::ipv6) && socket.has(Socket::has_address));
     if (!may_be_bound_later && are_made_unbound.load(std::memory_order_relaxed))

@@ -4,6 +4,7 @@
 #include "shim/base/libc.hpp"
 #include "shim/base/permissions.hpp"
 #include "shim/base/scratch.hpp"
+#include "shim/packets/device.hpp"
 #include "shim/sockets/socket_calls.hpp"
 #include "shim/sockets/sockets.hpp"
 
@@ -113,9 +114,9 @@ bool MulticastInterface::read_choice() {
     return true;
 }
 
-bool MulticastInterface::set(in_addr address, int device) {
+bool MulticastInterface::set(in_addr address) {
     // A socket that is bound to a device sends multicast through no other.
-    const ip_mreqn wanted{{}, address, device};
+    const ip_mreqn wanted{{}, address, device_of(fd_, socket_)};
     // The address or the interface that the program chose may be gone by now.
     const auto can_put_back = [this] {
         return (choice_.imr_ifindex == 0 && choice_.imr_address.s_addr == 0) || put_back();

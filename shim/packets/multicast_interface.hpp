@@ -21,10 +21,9 @@ class MulticastInterface {
 public:
     MulticastInterface(int fd, Socket socket) : fd_(fd), socket_(socket) {}
 
-    // Makes multicast leave from `address` (network byte order). `device`: the index of the one that the
-    // socket is bound to, or 0. False, and nothing done, where the program's choice could not be put back, or
-    // where the kernel refuses.
-    bool set(in_addr address, int device);
+    // Makes multicast leave from `address` (network byte order). False, and nothing done, where the program's
+    // choice could not be put back, or where the kernel refuses.
+    bool set(in_addr address);
     // After set(): makes it leave from the same address, through loopback. False where the kernel refuses.
     bool set_on_loopback(in_addr address) const;
     // Puts the program's choice back. False where the kernel refuses.

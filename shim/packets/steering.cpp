@@ -57,19 +57,21 @@ struct Attempt {
     // Since Linux 6.13 the kernel finds a connected socket by both its ends (udp_lib_hash4() in its
     // net/ipv4/udp.c). It notes both ends at the connect() that sets the local address. Ours had another peer
     // then, so that the kernel would look through all sockets of this address and port for each datagram. It
-    // notes them anew when the socket is bound to the device that it has, which may be none.
-    // With that it forgets the route to the peer (see connect::read_path()). An IPv6 socket with an IPv4 peer
-    // notes the route at a connect() alone.
-    void note_both_ends(int device) const {
+    // notes them anew when the socket is bound to the device that it has, which may be none. With that it
+    // forgets the route to the peer (see connect::read_path()). An IPv6 socket with an IPv4 peer notes the
+    // route at a connect() alone.
+    void note_both_ends() const {
+        const bool is_ipv4 = local.address.is_ipv4();
+        // A link-local peer has given the socket a device.
+        const int device = is_ipv4 ? device_of(fd, socket) : socket_calls::device(fd);
         socket_calls::write(fd, SOL_SOCKET, SO_BINDTOIFINDEX, device);
-        if (socket.has(Socket::ipv6) && local.address.is_ipv4())
+        if (socket.has(Socket::ipv6) && is_ipv4)
             socket_calls::connect(fd, address, length);
     }
 
-    // Connects the socket, from the wanted address if it had none before. Writes the index of the device that
-    // it is bound to then, or 0, to `device`. True where that succeeded. Otherwise `touched` says whether the
-    // socket has another peer now.
-    bool connects_by_way_of_another(int& device, bool& touched) const {
+    // Connects the socket, from the wanted address if it had none before. True where that succeeded.
+    // Otherwise `touched` says whether the socket has another peer now.
+    bool connects_by_way_of_another(bool& touched) const {
         const bool ipv6 = socket.has(Socket::ipv6);
         const auto by_way_of = [&](const SocketAddress& first) {
             touched = socket_calls::connect(fd, first.get(), first.length()) == 0;
@@ -77,13 +79,10 @@ struct Attempt {
         };
         if (!local.address.is_ipv4()) {
             const uint32_t scope = local.address.is_link_local() ? local.interface_index : 0;
-            const bool connected = by_way_of(SocketAddress(ipv6, local.address, discard_port(), scope));
-            device = socket_calls::device(fd); // a link-local peer gives it one
-            return connected;
+            return by_way_of(SocketAddress(ipv6, local.address, discard_port(), scope));
         }
-        device = device_of(fd, socket);
         MulticastInterface chosen(fd, socket);
-        if (!chosen.set(local.address.ipv4(), device))
+        if (!chosen.set(local.address.ipv4()))
             return false;
         bool connected = by_way_of(any_group(ipv6));
         // No route leads through an interface that is down, though other interfaces bring what is sent to its
@@ -99,12 +98,11 @@ struct Attempt {
         // A second time where the socket had an address that we did not know of: another process had
         // connected it.
         for (int time = 0; time < 2; ++time) {
-            int device = 0;
             bool touched = false;
-            if (connects_by_way_of_another(device, touched) && is_at_local()) {
+            if (connects_by_way_of_another(touched) && is_at_local()) {
                 // A socket that was not bound has a port of its own: nobody looks through many there.
                 if (socket.is(Socket::Kind::ours))
-                    note_both_ends(device);
+                    note_both_ends();
                 return true;
             }
             if (!touched)

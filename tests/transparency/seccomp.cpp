@@ -149,8 +149,8 @@ void new_pages(std::string_view what) {
     serve(bound("0.0.0.0"));
 }
 
-// A socket that is about to be bound; then nothing may be switched off any more.
-// The program is not to see messages that it has not asked for.
+// A client that is to share its address, as a server would. A filter then lets the shim look at nothing, and
+// switch nothing off. The program is not to see messages that it has not asked for.
 void reuse_address(std::string_view how) {
     const int fd = socket(AF_INET, SOCK_DGRAM, 0);
     switch_on(fd, SOL_SOCKET, SO_REUSEADDR);
