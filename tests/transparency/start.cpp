@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // start LIBRARY PROGRAM: what a program costs more that has nothing to do with UDP when it starts with the
-// library: at most ten page faults on average. (What it costs in instructions the guard of the bench holds.)
+// library: at most ten page faults on average, and some, or it was not loaded. (What it costs in instructions
+// the guard of the bench holds.)
 #include <cstdio>
 #include <spawn.h>
 #include <string>
@@ -52,5 +53,5 @@ int main(int, char** arguments) {
     const double more = static_cast<double>(with - bare) / runs;
     std::printf("page faults: %.1f bare, %.1f more with the library\n", static_cast<double>(bare) / runs,
                 more);
-    return more <= allowed ? 0 : 1;
+    return with > bare && more <= allowed ? 0 : 1;
 }
