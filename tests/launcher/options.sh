@@ -89,6 +89,8 @@ if [ "$(getent services domain/udp | awk '{ print $2 }')" = 53/udp ]; then
     accept_written --ports MULTIHOME_PORTS domain 53
     accept_written --ports MULTIHOME_PORTS '5000-5100, domain' 5000-5100,53
     accept_written --ports MULTIHOME_PORTS domain-1000 53-1000
+    # One that has a second name.
+    accept_written --ports MULTIHOME_PORTS sunrpc 111
 fi
 
 # A misspelt name has no effect, and is not passed over.
