@@ -40,11 +40,16 @@ done
 
 mkdir -p "$output"
 output=$(cd "$output" && pwd)
+case $output/ in
+"$PWD"/build*) ;;
+"$PWD"/*) die "$output lies among the sources: name a directory elsewhere, or below build" ;;
+esac
 tree=$output/source
 rm -rf "$tree"
 mkdir "$tree"
 # The sources as they are here, changed files included, and without what was built.
-find . -mindepth 1 -maxdepth 1 ! -name .git ! -name .cache ! -name 'build*' -exec cp -a '{}' "$tree/" ';'
+find . -mindepth 1 -maxdepth 1 ! -name .git ! -name .cache ! -name 'build*' -exec cp -a -t "$tree" '{}' + ||
+    die "the sources could not be copied to $tree"
 cp -a scripts/packaging/debian "$tree/debian"
 version=$(sed -n '1s/.*(\(.*\)).*/\1/p' "$tree/debian/changelog")
 project=$(sed -n 's/^project(multihome VERSION \([0-9.]*\) .*/\1/p' CMakeLists.txt)
