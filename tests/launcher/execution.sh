@@ -65,7 +65,7 @@ environment "$launcher" env | grep -v '^LD_PRELOAD=' >after
 cmp -s before after || complain "the environment was changed: $(diff before after)"
 # Nor do variables whose names no shell can use get lost, whatever is in them.
 odd_names() {
-    env -i PATH="$PATH" server.port=5000 'a-b=two
+    env -i -- PATH="$PATH" -x.y=1 server.port=5000 'a-b=two
 lines' "it's=it's \"\$HOME\" \`id\` \\" 0=zero %= "$@"
 }
 odd_names env | grep -v '^LD_PRELOAD=' >before
