@@ -65,6 +65,8 @@ std::string kind_of(const std::vector<Step>& steps, const Difference& difference
 void save(const std::vector<Step>& steps, const std::string& path) {
     std::ofstream file{path};
     file << "# SPDX-License-Identifier: MIT\n" << text_of(steps);
+    if (!file.flush())
+        throw std::runtime_error(path + ": cannot be written");
 }
 
 /// While a program of cgroup/connect is attached anywhere on the host, as the kernel engine's tests attach
@@ -132,6 +134,8 @@ int replay(Pair& pair, const std::string& path) {
     std::stringstream text;
     text << file.rdbuf();
     const std::vector<Step> steps = parse_steps(text.str());
+    if (steps.empty())
+        throw std::runtime_error(path + ": there are no steps in it");
     Difference difference;
     if (pair.run(steps, difference)) {
         fmt::print("{}: {} steps, no difference\n", path, steps.size());
@@ -220,7 +224,7 @@ int run(int count, char** arguments) {
     launch.library = options.library;
     Pair pair{launch};
     if (!pair.isolated()) {
-        fmt::print("skipped: no network of our own, and random packets do not belong on the host's\n");
+        fmt::print("SKIP: no network of our own, and random packets do not belong on the host's\n");
         return skipped;
     }
     if (!pair.shim_answers_from_where_it_was_asked())

@@ -10,7 +10,7 @@ set -euo pipefail
 . "$(dirname "$0")/engine.sh"
 requests=${ENGINE_REQUESTS:-1000000}
 server=$(program echo_static) || { say "$server" && exit 77; }
-client=$(program ask_many)
+client=$(program ask_many) || { say "$client" && exit 77; }
 lab_topology_b
 lab_policy_rule
 engine_start

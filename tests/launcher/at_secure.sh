@@ -46,7 +46,7 @@ if command -v setcap >/dev/null && cp probe try && setcap $capability=ep try; th
         variants="$variants capabilities_$flags"
     done
 else
-    echo 'not tried: file capabilities (setcap does not work here)'
+    echo 'SKIP: file capabilities: setcap does not work here'
 fi
 
 secure_seen=0

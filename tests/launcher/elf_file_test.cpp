@@ -75,8 +75,10 @@ TEST_CASE("the programs that the tests are made of") {
 }
 
 TEST_CASE("Go is seen by its note alone and by its sections alone") {
-    if (sizeof(void*) != 8)
-        return; // the offsets below are those of 64-bit files
+    if (sizeof(void*) != 8) {
+        MESSAGE("SKIP: the offsets below are those of 64-bit files");
+        return;
+    }
     Image without_sections = probe("probe_go");
     overwrite(without_sections, offsetof(Elf64_Ehdr, e_shoff), Elf64_Off{0});
     CHECK(facts_of(without_sections).is_go);

@@ -31,7 +31,10 @@ PROFILE
     /usr/bin/python3 "$here/apparmor_states.py" "$scratch/states" "$2"
 }
 expect() { # YES-OR-NO RULE PATH
-    got=$(may_map "$2" "$3")
+    got=$(may_map "$2" "$3") || {
+        echo "$got"
+        exit 77
+    }
     [ "$got" = "$1" ] || {
         echo "FAIL: may a server map $3? $got"
         exit 1

@@ -38,7 +38,7 @@ exports() { # TYPE DIRECTORY
 
 for compiler in g++ clang++; do
     command -v "$compiler" >/dev/null || {
-        echo "no $compiler: not tried"
+        echo "SKIP: $compiler is not installed"
         continue
     }
     case $compiler in g++) c_compiler=gcc ;; *) c_compiler=clang ;; esac

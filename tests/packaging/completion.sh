@@ -96,6 +96,6 @@ if command -v zsh >/dev/null; then
     zsh_offers --same-interface 'multihome -v --'
     zsh_offers -n 'multihome -'
 else
-    echo 'no zsh: what it offers was not looked at'
+    echo 'SKIP: what zsh offers: it is not installed'
 fi
 [ "$failures" -eq 0 ]

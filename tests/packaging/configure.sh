@@ -50,7 +50,7 @@ if command -v aarch64-linux-gnu-g++ >/dev/null; then
         -DCMAKE_C_COMPILER=aarch64-linux-gnu-gcc -DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++ \
         -DCMAKE_C_FLAGS=-mbig-endian -DCMAKE_CXX_FLAGS=-mbig-endian -DCMAKE_TRY_COMPILE_TARGET_TYPE=STATIC_LIBRARY
 else
-    echo 'no aarch64-linux-gnu-g++: not tried what happens on a big-endian processor'
+    echo 'SKIP: a big-endian processor: aarch64-linux-gnu-g++ is not installed'
 fi
 
 if "$cmake" --install "$build" --prefix "$scratch/with a space" >"$scratch/output" 2>&1; then

@@ -42,6 +42,8 @@ if command -v i686-linux-gnu-gcc >/dev/null && "${loader32:-false}" --version >/
         exit 1
     }
     echo 'ok: a 32-bit program whose library is not installed runs without it'
+else
+    echo 'SKIP: a 32-bit program: i686-linux-gnu-gcc is not installed, or its programs do not run here'
 fi
 
 compiler=$(command -v musl-gcc) || skip 'musl-gcc is not installed'

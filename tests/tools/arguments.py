@@ -132,14 +132,14 @@ with tempfile.TemporaryDirectory() as directory:
             faults += 1
             print(f"FAIL: enable as an ordinary user: exit status {denied.returncode}: {denied.stderr!r}", flush=True)
     except PermissionError:
-        print("not tried: enable as an ordinary user, who may not run", TOOL)
+        print("SKIP: enable as an ordinary user, who may not run", TOOL)
 # Without /proc nobody knows which processes there are.
 if os.geteuid() == 0:
     for call in [["stats"], ["peers"], ["doctor"]]:
         blind = subprocess.run(["unshare", "--mount", "--net", "sh", "-c", 'mount -t tmpfs tmpfs /proc && exec "$@"', "sh", TOOL,
                                 *call], stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
         if b"mount:" in blind.stderr or b"unshare:" in blind.stderr:
-            print("not tried: a place without /proc:", blind.stderr.decode())
+            print("SKIP: a place without /proc:", blind.stderr.decode())
         elif blind.returncode != 2 or b"is /proc mounted?" not in blind.stderr:
             faults += 1
             print(f"FAIL: {call} without /proc: exit status {blind.returncode}: {blind.stdout + blind.stderr!r}", flush=True)

@@ -87,12 +87,10 @@ void by_small_numbers(int server) {
     constexpr int small = 1;
     Client client("fd00::4");
     for (const bool marked : {false, true}) {
-#ifdef SO_RCVMARK
         if (marked) {
             switch_on(client.fd(), SOL_SOCKET, SO_MARK, small);
             say("SO_RCVMARK", setsockopt(server, SOL_SOCKET, SO_RCVMARK, &small, sizeof small));
         }
-#endif
         for (const bool with_time : {false, true}) {
             switch_on(server, SOL_SOCKET, SO_TIMESTAMP, with_time ? 1 : 0);
             std::printf("%s mark, %s time\n", marked ? "a" : "no", with_time ? "a" : "no");

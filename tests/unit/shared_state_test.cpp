@@ -101,7 +101,7 @@ TEST_CASE("a program that locks its memory has a small table") {
     // Sanitizers make mlockall() do nothing.
     const int bits = bits_in_child([] { return mlockall(MCL_FUTURE) == 0 && mapping::memory_is_locked(); });
     if (bits == -1)
-        MESSAGE("memory cannot be locked here");
+        MESSAGE("SKIP: memory cannot be locked here");
     else
         CHECK(bits == static_cast<int>(bits_for(few_peers)));
 }

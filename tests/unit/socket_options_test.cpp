@@ -33,8 +33,10 @@ TEST_CASE("the mark tells what a program has asked for, whatever the port") {
             CAPTURE(port);
             CAPTURE(family);
             const int made = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-            if (made < 0)
-                continue; // a kernel without IPv6
+            if (made < 0) {
+                MESSAGE("SKIP: this kernel has no IPv6");
+                continue;
+            }
             const Descriptor fd{made};
             sockets::created(fd, family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
             sockaddr_in6 wildcard{};
@@ -67,8 +69,10 @@ TEST_CASE("the mark tells what a program has asked for, whatever the port") {
 
 TEST_CASE("a socket with a sticky source is left to the program") {
     const int made = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (made < 0)
-        return; // a kernel without IPv6
+    if (made < 0) {
+        MESSAGE("SKIP: this kernel has no IPv6");
+        return;
+    }
     const Descriptor fd{made};
     sockets::created(fd, AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     in6_pktinfo sticky{};

@@ -119,7 +119,7 @@ class Figures:
 
     def skip(self, what, why):
         """Says why a part is missing."""
-        print(f"  SKIP {what}: {why}", flush=True)
+        print(f"  SKIP: {what}: {why}", flush=True)
         self.skipped.append(f"{what}: {why}")
 
     def are_within_budgets(self):

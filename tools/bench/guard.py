@@ -50,7 +50,7 @@ def is_comparable(path, made_by):
     """Where the counts were made by another compiler, libc or kind of build, other figures are to be expected."""
     kept = Kept(path).made_by
     if kept != made_by:
-        print(f"SKIP the figures were made by {kept}, this is {made_by}")
+        print(f"SKIP: the figures were made by {kept}, this is {made_by}")
     return kept == made_by
 
 

@@ -22,7 +22,7 @@ ENGINE_TOOL=$build/multihomectl MULTIHOMECTL=$build/multihomectl ENGINE_PROGRAMS
 . "$here/../../tests/lab/recipes.sh"
 # shellcheck source-path=SCRIPTDIR source=../../tests/engine/engine.sh
 . "$here/../../tests/engine/engine.sh"
-tool=$(program round_trips)
+tool=$(program round_trips) || { say "$tool" && exit 77; }
 lab_topology_a
 engine_start
 primary=192.0.2.2 second=192.0.2.3
