@@ -25,6 +25,6 @@ done
 # Asked for two answers, a second one would show.
 LAB_PORT=5301
 answers=$(ask 198.51.100.2 --answers 2 --timeout 0.5)
-[ "$answers" = 'none' ] || [ "$(grep -cv none <<<"$answers")" -eq 1 ] || fail "answered more than once: $answers"
+[ "$(grep -cv none <<<"$answers")" -eq 1 ] || fail "answered more than once: $answers"
 expect_exact() { awk '$1 != $2 { exit 1 }' || fail "with both, one port that asks two addresses is answered wrongly"; }
 ask 192.0.2.3,198.51.100.2 --count 50 --pipeline 2 | expect_exact

@@ -50,7 +50,8 @@ kill_at() { # SYSTEM-CALL NUMBER attach|detach
         "$ENGINE_TOOL" "$3" -q --cgroup "$ENGINE_GROUP" 2>/dev/null || true
 }
 count_calls() { # SYSTEM-CALL attach|detach: runs it to its end
-    strace -f -qq -o "$LAB_DIR/calls" -e "trace=$1" "$ENGINE_TOOL" "$2" -q --cgroup "$ENGINE_GROUP"
+    strace -f -qq -o "$LAB_DIR/calls" -e "trace=$1" "$ENGINE_TOOL" "$2" -q --cgroup "$ENGINE_GROUP" ||
+        fail "$2 under strace"
     wc -l <"$LAB_DIR/calls"
 }
 if command -v strace >/dev/null; then
@@ -69,6 +70,7 @@ if command -v strace >/dev/null; then
     expect_nothing "attach, killed as it names what it has made, then detach"
     engine_attach
     removals=$(count_calls unlink,unlinkat,rmdir detach)
+    [ "$removals" -ge 10 ] || fail "strace shows only $removals calls that remove"
     for ((step = 1; step <= removals; step++)); do
         engine_attach
         kill_at unlink,unlinkat,rmdir "$step" detach
@@ -79,6 +81,8 @@ if command -v strace >/dev/null; then
     kill_at rename,renameat,renameat2 1 detach
     engine_detach_what_is_left
     expect_nothing "detach, killed before it has begun, then detach"
+else
+    say "SKIP: strace is not installed: not killed at its steps"
 fi
 
 # The control group goes while the engine is attached: list says so, and detach removes what is left.

@@ -69,5 +69,7 @@ for when in before $([ "$1" = nft ] && echo after); do
         interrupted "$when" "$at" --undo || break
         compare "killed $when change $at of --undo"
     done
+    compare "undone, not killed"
+    [ "$at" -gt 5 ] || fail "--undo made only $at changes"
     say "--undo killed $when each of $((at - 1)) changes"
 done

@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # clang_tidy.sh SOURCE BUILD: clang-tidy has nothing to say of the C++ files that the last commit or the working tree
-# changed, a few of them: each takes up to ten seconds. All files: MULTIHOME_TIDY=all, and half an hour.
+# changed, a few of them: each takes up to ten seconds. Of a header, it reads a file that includes it. All files:
+# MULTIHOME_TIDY=all, and half an hour.
 . "${0%/*}/common.sh"
 build=$2
 need clang-tidy
@@ -20,6 +21,10 @@ if grep -q '^MULTIHOME_UNITY:BOOL=ON$' "$build/CMakeCache.txt"; then
     sed -i "s#-isystem $each/#-isystem $build/#g" "$each/compile_commands.json"
     build=$each
 fi
+[ -r "$build/compile_commands.json" ] || {
+    echo "FAIL: there is no $build/compile_commands.json"
+    exit 1
+}
 # Files that no target compiles, such as a probe for another library, have no command line to be read with.
 compiled() {
     while IFS= read -r file; do
@@ -28,8 +33,17 @@ compiled() {
 }
 if [ "${MULTIHOME_TIDY:-changed}" = all ]; then
     files '*.cpp' | compiled >"$list"
+    [ "$(wc -l <"$list")" -ge 100 ] || {
+        echo "FAIL: only $(wc -l <"$list") files have a command line"
+        exit 1
+    }
 elif git -c safe.directory="$PWD" rev-parse --verify --quiet HEAD~1 >/dev/null 2>&1; then
-    git -c safe.directory="$PWD" diff --name-only --diff-filter=d HEAD~1 -- '*.cpp' | compiled >"$list"
+    git -c safe.directory="$PWD" diff --name-only --diff-filter=d HEAD~1 -- '*.cpp' '*.hpp' | while IFS= read -r file; do
+        case $file in
+        *.cpp) printf '%s\n' "$file" ;;
+        *) grep -rlF --include='*.cpp' "#include \"$file\"" shim tools tests | sort | head -n 1 ;;
+        esac
+    done | sort -u | compiled >"$list"
     few=6
     if [ "$(wc -l <"$list")" -gt "$few" ]; then
         echo "$(wc -l <"$list") files have changed, of which the first $few are looked at"
