@@ -59,9 +59,9 @@ serve_and_ask() {
     # The server says the port that it got.
     run "$1" "$build/$2" "$3" ${kernel:+"$kernel"} >"$build/port" &
     server=$!
-    for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-        [ ! -s "$build/port" ] || break
-        sleep 0.5
+    for _ in $(seq 300); do
+        if [ -s "$build/port" ] || ! kill -0 "$server" 2>/dev/null; then break; fi
+        sleep 0.2
     done
     read -r port <"$build/port" || {
         echo "FAIL: $2 $3 does not start${1:+ with the library}"

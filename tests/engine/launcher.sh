@@ -82,7 +82,9 @@ said=$("$launcher" --engine kernel printf '%s|' '[]' '{}' -- --ports '' 'a b')
 [ "$said" = '[]|{}|--|--ports||a b|' ] || fail "the arguments arrive as $said"
 said=$("$launcher" --dry-run --engine kernel true)
 [[ $said == *"engine    kernel"*"group     /"* ]] || fail "--dry-run says: $said"
-said=$("$launcher" --engine kernel sh -c 'sleep 0.2 &' 2>&1 >/dev/null)
+# shellcheck disable=SC2016 # for the inner shell
+said=$("$launcher" --engine kernel sh -c 'sleep 600 >/dev/null 2>&1 & echo $! >"$0"' "$LAB_DIR/left" 2>&1 >/dev/null)
+kill "$(cat "$LAB_DIR/left")"
 [[ $said == *"go on running"* ]] || fail "it does not say that processes are left: $said"
 group=${said##*--cgroup }
 group=${group%%\'*}

@@ -35,6 +35,7 @@ refused 'list of ports' "$tool" attach --cgroup "$ENGINE_GROUP" --ports 53,x
 refused 'two numbers' "$tool" attach --cgroup "$ENGINE_GROUP" --timeouts 30
 sleep 60 &
 sleeper=$!
+trap 'kill "$sleeper" 2>/dev/null || true; engine_end' EXIT
 echo "$sleeper" >"${ENGINE_GROUP%/*}/cgroup.procs"
 refused 'the whole host' "$tool" attach --pid "$sleeper"
 kill "$sleeper"

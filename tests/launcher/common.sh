@@ -32,6 +32,15 @@ skip() {
     exit 77
 }
 
+# wait_for COMMAND...: until it succeeds. False if it never does.
+wait_for() {
+    for _ in $(seq 300); do
+        "$@" && return
+        sleep 0.2
+    done
+    return 1
+}
+
 complain() {
     failures=$((failures + 1))
     printf 'FAIL: %s\n' "$*"

@@ -42,10 +42,7 @@ trap '[ -z "$process" ] || kill "$process"; rm -rf "$scratch"' EXIT
 for preload in "$full" "$name"; do
     LD_PRELOAD=$preload sleep 300 &
     process=$!
-    for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-        if grep -q libmultihome "/proc/$process/maps"; then break; fi
-        sleep 0.2
-    done
+    wait_for grep -q libmultihome "/proc/$process/maps"
     expect 0 'multihome is in it' "$tool" check --pid "$process"
     if [ "$preload" = "$full" ]; then
         grep -q "$said" output || complain "no note on a process: $(cat output)"

@@ -21,15 +21,16 @@ C
 "$compiler" -static -o waits waits.c || skip 'no static 32-bit program can be linked'
 process=
 trap '[ -z "$process" ] || kill "$process"; rm -rf "$scratch"' EXIT
+# shellcheck disable=SC2317 # called by wait_for
+has_said() {
+    [ -s said ] || ! kill -0 "$process" 2>/dev/null
+}
 # start COMMAND...: until it has said whether the kernel asked it for secure execution; then $process is its number.
 start() {
     : >said
     "$@" >said 2>/dev/null &
     process=$!
-    for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-        if [ -s said ] || ! kill -0 "$process" 2>/dev/null; then break; fi
-        sleep 0.2
-    done
+    wait_for has_said
 }
 start ./waits
 grep -qx secure=0 said || skip 'this machine does not run 32-bit programs'

@@ -220,13 +220,16 @@ bool is_right_in_child(First first, Meanwhile meanwhile, Then then) {
         is_right = then() && is_right;
         _exit(is_right ? 0 : 1);
     }
+    // The child's ends: what waits for a child that has ended must not wait for ever.
+    close(told[1]);
+    close(heard[0]);
     CHECK(read(told[0], &byte, 1) == 1);
     meanwhile();
     CHECK(write(heard[1], &byte, 1) == 1);
     int status = -1;
     const bool is_right = waitpid(child, &status, 0) == child && status == 0;
-    for (const int fd : {told[0], told[1], heard[0], heard[1]})
-        close(fd);
+    close(told[0]);
+    close(heard[1]);
     return is_right;
 }
 
