@@ -70,11 +70,6 @@ int recvmmsg(int fd, mmsghdr* messages, unsigned int count, int flags, timespec*
     static auto* const real = next(recvmmsg, "recvmmsg");
     return fails(Fault::receive) ? -1 : real(fd, messages, count, flags, timeout);
 }
-
-int setsockopt(int fd, int level, int option, const void* value, socklen_t length) noexcept {
-    static auto* const real = next(setsockopt, "setsockopt");
-    return fails(Fault::option) ? -1 : real(fd, level, option, value, length);
-}
 // NOLINTEND(readability-inconsistent-declaration-parameter-name)
 
 } // extern "C"

@@ -40,8 +40,10 @@ struct Options {
 
 Options read_options(int count, char** arguments) {
     Options options;
-    for (int index = 1; index + 1 < count; index += 2) {
+    for (int index = 1; index < count; index += 2) {
         const std::string name = arguments[index];
+        if (index + 1 == count)
+            fail(name + " needs a value");
         const std::string value = arguments[index + 1];
         if (name == "--library")
             options.library = value;
@@ -70,20 +72,20 @@ int fuzz(const Options& options) {
         const uint64_t seed = options.seed + program;
         const Family family = seed % 2 == 0 ? Family::v4 : Family::v6;
         const bool is_dual = family == Family::v6 && seed / 18 % 2 == 1;
-        Conversing conversing{family, is_dual, options.library, options.faults, seed};
-        if (options.is_traced)
-            conversing.trace();
-        for (unsigned step = 0; step < steps_of_a_program && done < options.steps; ++step, ++done) {
-            try {
+        unsigned step = 0;
+        try {
+            Conversing conversing{family, is_dual, options.library, options.faults, seed};
+            if (options.is_traced)
+                conversing.trace();
+            for (; step < steps_of_a_program && done < options.steps; ++step, ++done)
                 conversing.step();
-            } catch (const std::runtime_error& error) {
-                std::printf("FAIL: --seed %llu, step %u: %s\n%s", static_cast<unsigned long long>(seed), step,
-                            error.what(), lost_datagrams().c_str());
-                return 1;
-            }
+            answers += conversing.answers;
+            exact += conversing.exact;
+        } catch (const std::runtime_error& error) {
+            std::printf("FAIL: --seed %llu, step %u: %s\n%s", static_cast<unsigned long long>(seed), step,
+                        error.what(), lost_datagrams().c_str());
+            return 1;
         }
-        answers += conversing.answers;
-        exact += conversing.exact;
     }
     std::printf(
         "--seed %llu: %llu steps, %llu answers, %llu of them with one source that is right, 0 wrong\n",

@@ -55,7 +55,7 @@ enum class Flag : uint32_t {
 };
 
 // A call that the library of faults.cpp is to let fail.
-enum class Fault : uint8_t { none, send, receive, option };
+enum class Fault : uint8_t { none, send, receive };
 
 constexpr size_t maximum_others = 16;
 constexpr size_t maximum_batch = 12;

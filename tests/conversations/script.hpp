@@ -75,12 +75,12 @@ public:
     Question ask(const std::string& address, in_port_t port);
     // The source of the next datagram that bears this token; fails where none comes in time.
     Name hear(uint64_t token);
-    // The same if it comes in time.
-    std::optional<Name> try_to_hear(uint64_t token, int milliseconds);
     // Throws away what has come.
     void forget_all();
 
 private:
+    std::optional<Name> try_to_hear(uint64_t token, int milliseconds);
+
     int fd_ = -1;
     Name name_;
 };
