@@ -8,6 +8,8 @@
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=../lab/lab.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lab/lab.sh"
+# shellcheck source-path=SCRIPTDIR source=../lab/unbound.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../lab/unbound.sh"
 export PATH="$PATH:/usr/sbin:/sbin"
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
@@ -22,25 +24,14 @@ lab_policy_rule
 
 case $program in
 unbound)
-    cat >"$LAB_DIR/unbound.conf" <<CONF
-server:
+    unbound_settings "$LAB_DIR" "$LAB_PORT" >"$LAB_DIR/unbound.conf"
+    cat >>"$LAB_DIR/unbound.conf" <<CONF
     interface: 0.0.0.0
-    port: $LAB_PORT
-    access-control: 0.0.0.0/0 allow
-    module-config: "iterator"
     do-not-query-localhost: no
-    directory: "$LAB_DIR"
-    chroot: ""
-    username: ""
-    pidfile: ""
-    use-syslog: no
-    do-daemonize: no
     local-data: "www.spoofed.test. A 192.0.2.80"
 forward-zone:
     name: "."
     forward-addr: $upstream@$upstream_port
-remote-control:
-    control-enable: no
 CONF
     resolver=("$(unconfined unbound)" -c "$LAB_DIR/unbound.conf")
     ;;

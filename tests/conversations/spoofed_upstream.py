@@ -6,33 +6,26 @@ of the kind `mixed`, half of them are questions, which it answers.
 
     spoofed_upstream.py OWN_ADDRESS OWN_PORT VICTIM_PORT ADDRESS...
 """
+import pathlib
 import select
 import socket
 import struct
 import sys
+
+sys.dont_write_bytecode = True  # the source tree may be another user's
+sys.path.append(str(pathlib.Path(__file__).parent.parent / "servers/programs"))
+from upstream import answer
 
 AT_ONCE = 40  # so many fit into the victim's socket before it is read
 QUESTION = b"\3www\7spoofed\4test\0" + struct.pack("!2H", 1, 1)
 PATIENCE = 30
 
 
-def name_in(query):
-    labels, at = [], 12
-    while query[at]:
-        labels.append(query[at + 1:at + 1 + query[at]].decode())
-        at += 1 + query[at]
-    return ".".join(labels).lower(), at + 5
-
-
 def serve(server, query, peer):
     """Answers a question of the victim. Returns whether it was one, and not an answer to a spoofed question."""
     if query[2] & 0x80:
         return False
-    name, end = name_in(query)
-    print(name, peer[0], flush=True)
-    header = query[:2] + struct.pack("!5H", 0x8580, 1, 1, 0, 0)
-    record = struct.pack("!HHHIH4B", 0xC00C, 1, 1, 60, 4, 192, 0, 2, 80)
-    server.sendto(header + query[12:end] + record, peer)
+    answer(server, query, peer)
     return True
 
 

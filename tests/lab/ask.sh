@@ -6,6 +6,8 @@
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lab.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lab.sh"
+# shellcheck source-path=SCRIPTDIR source=unbound.sh
+. "$(dirname "${BASH_SOURCE[0]}")/unbound.sh"
 
 need_shim
 lab_topology_a
@@ -45,20 +47,7 @@ for name in ntp:123 radius:1812 sip:5060 quic:443; do
 done
 if command -v memcached >/dev/null; then payload memcached 11211 wrong memcached -u root -t 1 -p 0 -U 11211; fi
 if command -v unbound >/dev/null; then
-    cat >"$LAB_DIR/unbound.conf" <<CONF
-server:
-  interface: 0.0.0.0
-  access-control: 0.0.0.0/0 allow
-  module-config: "iterator"
-  directory: "$LAB_DIR"
-  chroot: ""
-  username: ""
-  pidfile: ""
-  use-syslog: no
-  do-daemonize: no
-remote-control:
-  control-enable: no
-CONF
+    { unbound_settings "$LAB_DIR" 53 && echo '    interface: 0.0.0.0'; } >"$LAB_DIR/unbound.conf"
     payload dns 53 wrong "$(unconfined unbound)" -c "$LAB_DIR/unbound.conf"
 fi
 if command -v turnserver >/dev/null; then

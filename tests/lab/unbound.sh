@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash disable=SC2034 # the variables are for whoever sources this
 #
-# unbound as the lab has it: on the wildcard addresses, with one name of its own (www.demo.test). Sourced after lab.sh.
+# unbound as the lab has it: on the wildcard addresses, with one name of its own (www.demo.test). Sourced after lab.sh, and
+# before the sourcing script sets `addresses` of its own.
 
 addresses=(192.0.2.2 192.0.2.3 198.51.100.2)
 families=1
@@ -10,16 +11,16 @@ if [ -e /proc/sys/net/ipv6 ]; then
     families=2
 fi
 
-unbound_configuration() { # DIRECTORY: as unbound sees it
+# What each configuration has. The section `server` comes last, so that more settings can follow.
+unbound_settings() { # DIRECTORY PORT: the directory as unbound sees it
     cat <<CONF
+remote-control:
+    control-enable: no
 server:
-    interface: 0.0.0.0
-    port: $LAB_PORT
+    port: $2
     access-control: 0.0.0.0/0 allow
     access-control: ::0/0 allow
     module-config: "iterator"
-    local-zone: "demo.test." static
-    local-data: "www.demo.test. IN A 192.0.2.80"
     directory: "$1"
     chroot: ""
     username: ""
@@ -27,6 +28,11 @@ server:
     use-syslog: no
     do-daemonize: no
 CONF
+}
+
+unbound_configuration() { # DIRECTORY
+    unbound_settings "$1" "$LAB_PORT"
+    printf '    %s\n' 'interface: 0.0.0.0' 'local-zone: "demo.test." static' \
+        'local-data: "www.demo.test. IN A 192.0.2.80"'
     [ "$families" -eq 1 ] || printf '    interface: ::0\n'
-    printf 'remote-control:\n    control-enable: no\n'
 }

@@ -10,6 +10,8 @@
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=../lab/lab.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lab/lab.sh"
+# shellcheck source-path=SCRIPTDIR source=../lab/unbound.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../lab/unbound.sh"
 export PATH="$PATH:/usr/sbin:/sbin"
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 UPSTREAM_PORT=5399
@@ -49,25 +51,13 @@ for ((tries = 0; tries < 400; tries++)); do
     sleep 0.05
 done
 
-cat >"$LAB_DIR/unbound.conf" <<CONF
-server:
+unbound_settings "$LAB_DIR" "$LAB_PORT" >"$LAB_DIR/unbound.conf"
+cat >>"$LAB_DIR/unbound.conf" <<CONF
     interface: $wildcard
-    port: $LAB_PORT
-    access-control: 0.0.0.0/0 allow
-    access-control: ::/0 allow
-    module-config: "iterator"
     do-not-query-localhost: no
-    directory: "$LAB_DIR"
-    chroot: ""
-    username: ""
-    pidfile: ""
-    use-syslog: no
-    do-daemonize: no
 forward-zone:
     name: "."
     forward-addr: $upstream@$UPSTREAM_PORT
-remote-control:
-    control-enable: no
 CONF
 
 # Asks for a name that has not been asked for, so that the upstream has to be asked. Where the client's answer comes

@@ -6,14 +6,27 @@
 #include "shim/base/control.hpp"
 
 #include <algorithm>
+#include <arpa/inet.h>
 #include <array>
 #include <cstddef>
 #include <cstring>
+#include <doctest/doctest.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <vector>
 
 namespace multihome::test {
+
+// In host byte order.
+constexpr in_addr_t primary = 0xc0000202;   // 192.0.2.2
+constexpr in_addr_t secondary = 0xc0000203; // 192.0.2.3
+constexpr in_addr_t broadcast = 0xc00002ff; // 192.0.2.255
+
+inline in6_addr ipv6(const char* text) {
+    in6_addr address{};
+    REQUIRE(inet_pton(AF_INET6, text, &address) == 1);
+    return address;
+}
 
 // A control buffer of the kind that the kernel fills: aligned, and with marks where nothing is written.
 class ControlBuffer {

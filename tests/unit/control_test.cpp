@@ -4,7 +4,6 @@
 #include "control_messages.hpp"
 #include "pages.hpp"
 
-#include <arpa/inet.h>
 #include <doctest/doctest.h>
 #include <optional>
 
@@ -12,20 +11,15 @@ namespace multihome::control_test {
 
 namespace {
 
+using test::broadcast;
 using test::ControlBuffer;
 using test::ipv4_info;
+using test::ipv6;
 using test::ipv6_info;
+using test::primary;
+using test::secondary;
 
-constexpr in_addr_t primary = 0xc0000202;   // 192.0.2.2
-constexpr in_addr_t secondary = 0xc0000203; // 192.0.2.3
-constexpr in_addr_t broadcast = 0xc00002ff; // 192.0.2.255
-constexpr in_addr_t group = 0xef010101;     // 239.1.1.1
-
-in6_addr ipv6(const char* text) {
-    in6_addr address{};
-    REQUIRE(inet_pton(AF_INET6, text, &address) == 1);
-    return address;
-}
+constexpr in_addr_t group = 0xef010101; // 239.1.1.1
 
 Address ipv4_address(in_addr_t host_order) {
     return Address::from_ipv4({htonl(host_order)});

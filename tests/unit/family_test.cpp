@@ -3,7 +3,6 @@
 
 #include "control_messages.hpp"
 
-#include <arpa/inet.h>
 #include <doctest/doctest.h>
 #include <initializer_list>
 
@@ -11,19 +10,13 @@ namespace multihome::family_test {
 
 namespace {
 
+using test::broadcast;
 using test::ControlBuffer;
 using test::ipv4_info;
+using test::ipv6;
 using test::ipv6_info;
-
-constexpr in_addr_t primary = 0xc0000202;   // 192.0.2.2
-constexpr in_addr_t secondary = 0xc0000203; // 192.0.2.3
-constexpr in_addr_t broadcast = 0xc00002ff; // 192.0.2.255
-
-in6_addr ipv6(const char* text) {
-    in6_addr address{};
-    REQUIRE(inet_pton(AF_INET6, text, &address) == 1);
-    return address;
-}
+using test::primary;
+using test::secondary;
 
 sockaddr_in ipv4_name(in_addr_t address, uint16_t port) {
     sockaddr_in name{};
