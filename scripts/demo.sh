@@ -3,7 +3,8 @@
 #
 # The problem and its solution, shown with real programs: installs what is missing, builds the shim, makes two network
 # namespaces (a server with three addresses of each family, a client that asks each of them), and prints what the same
-# server answers without and with the shim. Nothing outside the namespaces is changed but for missing packages.
+# server answers without and with the shim. It builds in build, or in build-demo where that is no build directory, and may
+# install missing packages; nothing else outside the namespaces is changed.
 #
 # Usage: scripts/demo.sh [--svg FILE]
 #

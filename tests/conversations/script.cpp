@@ -35,8 +35,7 @@ std::string with_errno(const std::string& what) {
     return what + ": " + std::strerror(errno);
 }
 
-// --- names
-// -------------------------------------------------------------------------------------------------------
+// --- names ---
 
 Name name_of(const std::string& address, in_port_t port) {
     Name name;
@@ -91,8 +90,7 @@ std::string peer_address(Family family, unsigned number) {
     return (family == Family::v4 ? "203.0.113." : "2001:db8:ffff::") + std::to_string(1 + number % 250);
 }
 
-// --- peers
-// -------------------------------------------------------------------------------------------------------
+// --- peers ---
 
 Peer::Peer(const std::string& address, in_port_t port) : name_(name_of(address, port)) {
     fd_ = socket(name_.any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -147,8 +145,7 @@ void Peer::forget_all() {
     }
 }
 
-// --- the program
-// -------------------------------------------------------------------------------------------------
+// --- the program ---
 
 void Actor::give(const Order& order) const {
     if (::send(channel_, &order, sizeof order, MSG_NOSIGNAL) != static_cast<ssize_t>(sizeof order))

@@ -20,7 +20,7 @@
 #                expect_dig_bare_wrong; say, fail, skip, need COMMAND..., need_ipv6, need_shim
 
 LAB_HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-LAB_PORT=${LAB_PORT:-5300}
+LAB_PORT=5300
 # Debian's own interpreter: a version manager's wrapper would be a different program in each user's PATH.
 LAB_PYTHON=/usr/bin/python3
 # shellcheck disable=SC2034 # for the tests

@@ -24,7 +24,7 @@ rewrite_to() { # TOOL ADDRESS
     if [ "$1" = iptables ]; then
         iptables_or_skip -t nat -A POSTROUTING -p udp --sport "$LAB_PORT" -j SNAT --to-source "$2"
     else
-        nft_or_skip - <<RULES
+        nft_or_skip <<RULES
 table ip multihome {
     chain postrouting {
         type nat hook postrouting priority srcnat; policy accept;

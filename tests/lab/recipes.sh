@@ -16,14 +16,7 @@ load_or_skip() { # CMD...
     fail "$*: $output"
 }
 
-nft_or_skip() { # FILE of this folder, or - for standard input
-    local file=$1
-    if [ "$file" != - ]; then
-        file=$(dirname "${BASH_SOURCE[0]}")/$file
-        [ -r "$file" ] || fail "no $file"
-    fi
-    load_or_skip nft -f "$file"
-}
+nft_or_skip() { load_or_skip nft -f -; } # rules from standard input
 iptables_or_skip() { load_or_skip iptables "$@"; }
 
 # Flows that are already tracked keep the treatment that they began with.

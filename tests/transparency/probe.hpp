@@ -90,7 +90,7 @@ public:
 
     // Sends `text` to `address` at the port of `server`, and waits until it has arrived.
     void ask(int server, const char* address = asked_address, const char* text = "question");
-    // Where the next datagram comes from; empty where none comes.
+    // Where the next datagram comes from; "nobody" where none comes.
     std::string hear(int milliseconds = 5000);
     // Prints "answer asked=... from=...", the line in which the shim may make a difference.
     void print_answer(const char* asked = asked_address);

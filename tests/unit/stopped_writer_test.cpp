@@ -164,7 +164,7 @@ void use_beside(const Memory& memory, uint64_t stranger) {
     REQUIRE(is_whole(memory));
 }
 
-// Lets the child serve its peer as far as `limit` instructions; returns how many it took.
+// Lets the child serve its peer as far as `steps` instructions; returns how many it took.
 unsigned run_until(Writer& writer, const Memory& memory, unsigned steps) {
     unsigned stepped = 0;
     int reason = 0;
@@ -189,7 +189,7 @@ void stop_everywhere(const Prepare& prepare) {
     prepare(memory);
     const unsigned instructions = run_until(writer, memory, ~0U);
     REQUIRE(writer.finish(reason));
-    // Every instruction, but where sanitizers make one service thousands of them: then every so-manieth.
+    // Every instruction. With a sanitizer a service takes thousands; then one in `stride`.
     constexpr unsigned affordable_steps = test::part_of(80'000, 10'000);
     const unsigned stride = 1 + instructions * instructions / 2 / affordable_steps;
     unsigned stops = 0;

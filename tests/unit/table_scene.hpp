@@ -9,7 +9,7 @@
 
 namespace multihome::test {
 
-// What the packet path does, with one bucket after the other full of what the tests want.
+// The packet path's steps, on a bucket that the test fills.
 class TableScene {
 public:
     explicit TableScene(unsigned bucket_bits = 1, const Lifetimes& lifetimes = {})

@@ -45,8 +45,7 @@ static __always_inline __u16 sum_of(const struct engine_address* address) {
     return (__u16)(mixed >> 48) | 1;
 }
 
-/* --- places
- * -------------------------------------------------------------------------------------------------------- */
+/* --- places --- */
 
 /* Copies the place out, if it is whole. `number` is 0 or 1. */
 static __always_inline int read_place(const struct engine_conversation* known, __u32 number,
@@ -92,8 +91,7 @@ static __always_inline __u32 number_of(struct engine_conversation* known,
     return number;
 }
 
-/* --- questions
- * ----------------------------------------------------------------------------------------------------- */
+/* --- questions --- */
 
 /* Where the question may be that a new socket answers for. Lost writes are no harm: the next stranger notes
  * it again. */
@@ -185,8 +183,7 @@ static __always_inline void hear(const struct arrival* arrival) {
     known->asked_at = ticks();
 }
 
-/* --- answers
- * ------------------------------------------------------------------------------------------------------- */
+/* --- answers --- */
 
 /* What the conversation itself says; ENGINE_NO_PLACE: nothing that is still true. `asked` and `asks`: as they
  * were read before `order` was. */

@@ -4,9 +4,9 @@
  *
  *   learn_*    a datagram arrives: which of our addresses did the peer ask?
  *   choose_*   a program sends and names no source: which one does the conversation have?
- *   took_*     a program takes a datagram: only needed to answer in order a peer that asks at two addresses
- * at once connect_*  a new socket is connected to a peer that waits for an answer made       a socket is
- * made: only such a one may answer for another port
+ *   took_*     a program takes a datagram: so a peer that asks at two addresses at once is answered in order
+ *   connect_*  a new socket is connected to a peer that waits for an answer
+ *   made       a socket is made: only such a one may answer for another port
  *
  * Only context structures of the stable interface are used, so the object depends on no kernel's types (no
  * BTF of the kernel, no relocations). No packet is changed.
@@ -24,8 +24,7 @@
 #define PACKET_TO_US                                                                                         \
     0 /* PACKET_HOST: neither broadcast nor multicast, whose source is the routing table's choice */
 
-/* --- learning
- * ------------------------------------------------------------------------------------------------------ */
+/* --- learning --- */
 
 static __always_inline int is_wildcard(const struct bpf_sock* socket) {
     if (socket->src_ip4 != 0)
@@ -114,8 +113,7 @@ int learn(struct __sk_buff* packet) {
     return 1;
 }
 
-/* --- choosing
- * ------------------------------------------------------------------------------------------------------ */
+/* --- choosing --- */
 
 /* The peer of a send, a receive or a connect. Its own link is in no field of the context. The network is left
  * to name_network(), which calls a helper. */
@@ -184,8 +182,7 @@ int choose_ipv6(struct bpf_sock_addr* call) {
     return 1;
 }
 
-/* --- the order of questions
- * ---------------------------------------------------------------------------------------- */
+/* --- the order of questions --- */
 
 static __always_inline void took(struct bpf_sock_addr* call, int family) {
     struct engine_key key = {};
@@ -207,8 +204,7 @@ int took_ipv6(struct bpf_sock_addr* call) {
     return 1;
 }
 
-/* --- connecting
- * ---------------------------------------------------------------------------------------------------- */
+/* --- connecting --- */
 
 /*
  * The kernel lets no program choose the address of a socket that is bound to a port already; one that is not

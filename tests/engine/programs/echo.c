@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
  * A UDP echo server that knows nothing of the address it was asked at: echo PORT v4|v6|dual [HOW]. Built
- * several times: statically, with musl, with the set-user-ID bit. HOW it answers: same      from the socket
- * that it was asked at transfer  from a new socket, as TFTP does connected from a new socket that it connects
- * to the client bound     from the socket that it was asked at, connected to the client for the answer
- *   batches   reads two datagrams and then answers them in order, if two are there
+ * several times: statically, with musl, with the set-user-ID bit. HOW it answers:
+ *   same       from the socket that it was asked at
+ *   transfer   from a new socket, as TFTP does
+ *   connected  from a new socket that it connects to the client
+ *   bound      from the socket that it was asked at, connected to the client for the answer
+ *   batches    reads two datagrams and then answers them in order, if two are there
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
