@@ -103,13 +103,21 @@ Local local_from(const in_pktinfo& info, Choice choice) {
 // The kernel sends from ipi_spec_dst, and reads ipi_addr in no message of the program's (ip_cmsg_send() in
 // its net/ipv4/ip_sockglue.c). Qt puts there the address at which it was asked
 // (QNetworkDatagram::makeReply()), so that the routing table chooses. We can only help. The interface that it
-// names stays the one to send through.
+// names stays the one to send through. A message of zeros says nothing at all. libntirpc sends one to each
+// IPv6 client.
 bool chooses_source(const Header& header, const unsigned char* data) {
     in_pktinfo info;
-    if (kind_of(header) != ipv4 || header.length != CMSG_LEN(sizeof info))
-        return kind_of(header) != none || (header.level == IPPROTO_IPV6 && header.type == IPV6_2292PKTINFO);
-    std::memcpy(&info, data, sizeof info);
-    return info.ipi_spec_dst.s_addr != INADDR_ANY || info.ipi_addr.s_addr == INADDR_ANY;
+    if (kind_of(header) == ipv4 && header.length == CMSG_LEN(sizeof info)) {
+        std::memcpy(&info, data, sizeof info);
+        return info.ipi_spec_dst.s_addr != INADDR_ANY ||
+               (info.ipi_addr.s_addr == INADDR_ANY && info.ipi_ifindex != 0);
+    }
+    in6_pktinfo info6;
+    if (kind_of(header) == ipv6 && header.length == CMSG_LEN(sizeof info6)) {
+        std::memcpy(&info6, data, sizeof info6);
+        return !IN6_IS_ADDR_UNSPECIFIED(&info6.ipi6_addr) || info6.ipi6_ifindex != 0;
+    }
+    return kind_of(header) != none || (header.level == IPPROTO_IPV6 && header.type == IPV6_2292PKTINFO);
 }
 
 } // namespace

@@ -60,8 +60,8 @@ Arrival read(const void* buffer, size_t length, Choice choice);
 void copy_visible(const msghdr& ours, unsigned hide, msghdr& theirs);
 
 // Returns where a source may be appended to the program's own control messages: the aligned end of the last
-// one. They take `length` readable bytes of any alignment. Empty where they choose the source (a message with
-// no address at all leaves it to the kernel), or where the kernel will refuse them.
+// one. They take `length` readable bytes of any alignment. Empty where they choose the source (an interface
+// alone leaves it to the kernel), or where the kernel will refuse them.
 std::optional<size_t> end_without_source(const void* buffer, size_t length);
 
 // Makes `ours` the program's message with another control buffer. Leaves msg_flags as it is.

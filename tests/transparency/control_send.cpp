@@ -218,8 +218,10 @@ void own_choice() {
     Conversation talk("0.0.0.0", asked_address, client_address);
     const in_pktinfo other = from_ipv4(other_address);
     talk.choose("chosen", other);
-    talk.choose("left to the kernel", from_ipv4("0.0.0.0"));
     talk.choose("an interface alone", from_ipv4("0.0.0.0", 1));
+    // Zeros say nothing.
+    talk.answer("zeros", Control{}.add(IPPROTO_IP, IP_PKTINFO, in_pktinfo{}));
+    talk.answer_twice(Control{}.add(IPPROTO_IP, IP_PKTINFO, in_pktinfo{}));
     // What was heard, given back: the kernel does not read the address there, so that no source is chosen.
     in_pktinfo given_back = from_ipv4("0.0.0.0", 1);
     inet_pton(AF_INET, asked_address, &given_back.ipi_addr);
@@ -242,7 +244,9 @@ void own_choice6() {
     const in6_pktinfo other = from_ipv6("fd00::3");
     talk.choose("chosen", other);
     talk.answer("IPV6_2292PKTINFO", Control{}.add(IPPROTO_IPV6, 2, other), true);
-    talk.choose("left to the kernel", from_ipv6("::"));
+    talk.choose("an interface alone", in6_pktinfo{{}, 1});
+    talk.answer("zeros", Control{}.add(IPPROTO_IPV6, IPV6_PKTINFO, in6_pktinfo{}));
+    talk.answer_twice(Control{}.add(IPPROTO_IPV6, IPV6_PKTINFO, in6_pktinfo{}));
     talk.choose("not local", from_ipv6("2001:db8::77"));
     // A choice for all datagrams (RFC 3542, 6.2), as far as this kernel follows it.
     must(setsockopt(talk.server(), IPPROTO_IPV6, IPV6_PKTINFO, &other, sizeof other) == 0, "IPV6_PKTINFO");
@@ -251,6 +255,8 @@ void own_choice6() {
     talk.answer("not chosen", nullptr, 0);
     Conversation mapped("::", asked_address, client_address);
     mapped.choose("v4-mapped", from_ipv6("::ffff:127.0.0.3"));
+    mapped.answer("zeros towards IPv4", Control{}.add(IPPROTO_IPV6, IPV6_PKTINFO, in6_pktinfo{}));
+    mapped.answer("IPv4's zeros", Control{}.add(IPPROTO_IP, IP_PKTINFO, in_pktinfo{}));
     mapped.choose("IPv4 on an IPv6 socket", from_ipv4(other_address));
     mapped.answer("not chosen", nullptr, 0);
 }

@@ -170,6 +170,13 @@ TEST_CASE("an address where the kernel reads none chooses no source") {
     for (const auto& chosen : {ControlBuffer{}.add(IPPROTO_IP, IP_PKTINFO, ipv4_info(primary, secondary, 3)),
                                ControlBuffer{}.add(IPPROTO_IP, IP_PKTINFO, ipv4_info(0, 0, 3))})
         CHECK_FALSE(end_in(chosen, chosen.length()).has_value());
+    // Zeros say nothing. An interface alone does.
+    const auto zeros = ControlBuffer{}.add(IPPROTO_IP, IP_PKTINFO, in_pktinfo{});
+    CHECK(end_in(zeros, zeros.length()) == zeros.length());
+    const auto zeros6 = ControlBuffer{}.add(IPPROTO_IPV6, IPV6_PKTINFO, in6_pktinfo{});
+    CHECK(end_in(zeros6, zeros6.length()) == zeros6.length());
+    const auto interface = ControlBuffer{}.add(IPPROTO_IPV6, IPV6_PKTINFO, ipv6_info(in6_addr{}, 3));
+    CHECK_FALSE(end_in(interface, interface.length()).has_value());
     // The kernel refuses another length.
     struct {
         in_pktinfo info;
