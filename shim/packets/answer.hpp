@@ -20,9 +20,10 @@
 
 namespace multihome::send::detail {
 
-// True where this may be the length of a peer's address.
+// True where this may be the length of a peer's address in a message. The kernel refuses a negative one, and
+// cuts one that is too long (__copy_msghdr() in its net/socket.c).
 inline bool may_be_peer(socklen_t length) {
-    return length - sizeof(sockaddr_in) <= sizeof(sockaddr_storage) - sizeof(sockaddr_in);
+    return static_cast<int>(length) >= static_cast<int>(sizeof(sockaddr_in));
 }
 // How many bytes we read of an address of this length.
 inline size_t readable_length(socklen_t length) {

@@ -79,7 +79,8 @@ static ssize_t send_as_made(const DatagramCall& call) {
 
 [[gnu::hot, gnu::noinline]] ssize_t search_and_send(DatagramCall& call) {
     const socklen_t length = call.ours.msg_namelen;
-    const bool is_peer = may_be_answered(call.ours.msg_name, length);
+    // Here the kernel refuses a length that it would cut in a message.
+    const bool is_peer = length <= sizeof(sockaddr_storage) && may_be_answered(call.ours.msg_name, length);
     SourceRoom room;
     Source source;
     int errno_before = 0;

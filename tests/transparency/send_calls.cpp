@@ -104,6 +104,22 @@ void empty() {
     }
 }
 
+// A server has one buffer for the addresses of every family, and gives back its whole length. The kernel cuts
+// that in a message, and refuses it in a sendto().
+void long_names() {
+    const int server = bound("0.0.0.0");
+    Client client;
+    for (const unsigned length : {128U, 129U, 256U, 0x7fffffffU, 0x80000000U})
+        for (int call = 0; call < send_calls; ++call) {
+            client.ask(server);
+            Name peer = say_heard(server);
+            peer.length = length;
+            std::printf("a name of %u bytes, call %d\n", length, call);
+            if (say_call("answer", [&] { return send_nothing(call, server, peer); }) >= 0)
+                client.print_answer();
+        }
+}
+
 // A batch stops where the kernel says nothing of the reason: at a signal, or at a part that does not fit into
 // the datagram that is being put together. Something waits to be sent meanwhile, to a neighbour who does not
 // answer.
@@ -163,5 +179,6 @@ int main(int, char** arguments) {
                                      }},
                                     {"any_ip_and_options", any_ip_and_options},
                                     {"empty", empty},
+                                    {"long_names", long_names},
                                     {"stopped", stopped}});
 }
