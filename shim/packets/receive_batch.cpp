@@ -51,14 +51,6 @@ static_assert(detail::enough_control + control_room + all_headers <= Scratch::si
     return count;
 }
 
-// Returns the memory in which all of them fit.
-size_t space_for(const mmsghdr* messages, unsigned count) {
-    size_t space = all_headers;
-    for (unsigned index = 0; index < count; ++index)
-        space += detail::control_length(messages[index].msg_hdr);
-    return space;
-}
-
 // Hears the only datagram that a call for many brought, and counts it. False: it has to be heard in another
 // way. `room`: for the peer's address.
 [[gnu::always_inline]] inline bool hears_one(peers::Turn& turn, Socket socket, const msghdr& message,
@@ -154,20 +146,15 @@ void make_unreachable(mmsghdr& message) {
         mmsghdr messages[small_batch + 1];
         alignas(cmsghdr) unsigned char control[small_batch * control_room];
     } small;
-    Scratch usual;
-    Scratch large;
+    Scratch scratch;
     void* memory = &small;
     batch = wanted <= small_batch ? prepare(messages, wanted, memory, sizeof small) : 0;
-    const auto prepare_in = [&](Scratch& scratch, size_t size) {
-        if (void* area = scratch.take(size); area != nullptr) {
+    if (batch < wanted) {
+        if (void* const area = scratch.take(Scratch::size); area != nullptr) {
             memory = area;
-            batch = prepare(messages, wanted, memory, size);
+            batch = prepare(messages, wanted, memory, Scratch::size);
         }
-    };
-    if (batch < wanted)
-        prepare_in(usual, Scratch::size);
-    if (batch < wanted) [[unlikely]]
-        prepare_in(large, space_for(messages, wanted));
+    }
     if (batch == 0)
         batch = prepare(messages, std::min(wanted, small_batch), memory, sizeof small);
     if (batch == 0)
