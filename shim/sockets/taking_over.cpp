@@ -69,6 +69,9 @@ bool set_up(int fd, Socket& socket, in_port_t port, bool is_arrived = false) {
     }
     if (is_arrived ? options::switch_on_arrived(fd, socket, port) : options::switch_on(fd, socket, port))
         return true;
+    // Closed where we do not see it (fclose()), and the program will be told so.
+    if (errno == EBADF || errno == ENOTSOCK)
+        return false;
     constinit static std::atomic<bool> told{false};
     log::write_once(told, LogLevel::warn,
                     FMT_COMPILE("this kernel refuses packet information ({}): UDP socket {} (port {}), and "

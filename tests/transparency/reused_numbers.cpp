@@ -262,6 +262,14 @@ void reuse_address() {
     std::printf("is %d\n", value);
 }
 
+// The program learns that the number stands for nothing, and the operator reads nothing else.
+void bound_after_fclose() {
+    const int server = socket(AF_INET, SOCK_DGRAM, 0);
+    close_by("fclose", server);
+    const Name any("0.0.0.0", 0);
+    say("bind", bind(server, any.get(), any.length));
+}
+
 } // namespace
 
 int main(int, char** arguments) {
@@ -270,7 +278,8 @@ int main(int, char** arguments) {
     if (!topic.starts_with(prefix))
         return run_topic(topic, {{"descriptors_without_room", descriptors_without_room},
                                  {"passed_without_being_seen", passed_without_being_seen},
-                                 {"reuse_address_and_closed", reuse_address}});
+                                 {"reuse_address_and_closed", reuse_address},
+                                 {"bound_after_fclose", bound_after_fclose}});
     reuse(topic.substr(prefix.size()));
     return 0;
 }
