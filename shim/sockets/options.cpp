@@ -40,7 +40,8 @@ constexpr Flag free_bind{IPPROTO_IPV6, IPV6_FREEBIND, Socket::wants_free_bind};
 //
 // Without it, a socket that is bound for one question costs a system call less. So two kinds of sockets get
 // the mark only when they may be about to be passed on: those on the ports that the kernel chooses from, and
-// AF_INET6 sockets, which cost another call already.
+// AF_INET6 sockets, which cost another call already. What may have been passed on before it is bound gets it
+// at once.
 constexpr Flag the_mark{SOL_SOCKET, SO_OOBINLINE, Socket::wants_inline};
 
 bool is_marked_later(bool ipv6, in_port_t port) {
@@ -178,7 +179,7 @@ bool switch_on(int fd, Socket& socket, in_port_t port) {
     if (ipv6 && is_ipv4_on(socket, port) && !socket.has(Socket::wants_ipv4))
         ipv4_messages.set(fd, true);
     const bool marked = !socket.has(Socket::wants_messages);
-    const bool later = marked && is_marked_later(ipv6, port);
+    const bool later = marked && !socket.has(Socket::passed_on) && is_marked_later(ipv6, port);
     if (!later && marked != socket.has(Socket::wants_inline))
         the_mark.set(fd, marked);
     socket = socket.with_bits(Socket::unmarked, later ? uint64_t{Socket::unmarked} : 0);

@@ -57,6 +57,9 @@ void store_for_all(int fd, Socket socket) {
 
 Socket get_current(int fd) {
     const Socket socket = get(fd);
+    // Another process may have bound it, and switched on what we need.
+    if (socket.is(Kind::unbound) && !socket.has(Socket::seen_made))
+        return bound_unseen(fd);
     if (!socket.is(Kind::ours))
         return socket;
     verify(fd, socket);
@@ -73,6 +76,7 @@ void created(int fd, int domain, int type, int protocol) {
         store(fd, known);
     if (!udp)
         return;
+    mark_later();
     peers::Turn{}.made_socket();
     if (!may(Activity::packets | Activity::new_sockets)) [[unlikely]]
         say_filtered(fd);

@@ -28,9 +28,9 @@ void created(int fd, int domain, int type, int protocol);
 // nothing that it hears is without packet information, and nothing of ours lies between bind() and connect().
 int bind(int fd, const sockaddr* address, socklen_t length);
 
-// Looks at an unbound socket that is about to receive. If it has a port, it was bound where we do not see it
-// (glibc's bindresvport(), a library that is preloaded before us): examines it anew. Returns its word. Leaves
-// errno alone.
+// Looks at an unbound socket. If it has a port, it was bound where we do not see it (glibc's bindresvport(),
+// a library that is preloaded before us, another process): examines it anew. Returns its word. Leaves errno
+// alone.
 [[gnu::cold]] Socket bound_unseen(int fd);
 
 // An unbound socket is about to answer for one of ours: makes it ours. Returns its word. Leaves errno alone.
@@ -70,7 +70,8 @@ void set_multicast_interface(int fd, uint32_t index);
 void set_sticky_source(int fd, bool chosen);
 
 // Descriptors may be about to be passed on to another program: fork(), vfork(), SCM_RIGHTS. (We do not see
-// exec, nor posix_spawn().) Sets the mark on the sockets that were left without it (options.cpp).
+// exec, nor posix_spawn().) Sets the mark on the sockets that were left without it (options.cpp), and notes
+// that those which are not bound yet must not be left without it.
 void mark_all();
 // Notes that mark_all() has something to do.
 void mark_later();

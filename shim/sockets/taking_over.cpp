@@ -301,6 +301,8 @@ void mark_all() {
     const libc::ErrnoGuard keep_errno;
     is_any_unmarked.store(false, std::memory_order_relaxed);
     change_each([](int fd, Socket seen) {
+        if (seen.is(Kind::unbound))
+            return seen.with_bits(0, Socket::passed_on);
         if (!seen.is(Kind::ours) || !seen.has(Socket::unmarked))
             return seen;
         // The number may stand for something else by now, of which we have not heard.

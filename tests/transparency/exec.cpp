@@ -96,6 +96,32 @@ void execute(int server, const char* role, bool with_shim) {
     std::printf("child ended with %d\n", status);
 }
 
+// A worker has the socket before its parent binds it, and serves.
+void bound_after_fork() {
+    own_namespace();
+    for (const int family : {AF_INET, AF_INET6})
+        for (const unsigned port : {6911U, 40911U}) {
+            const int server = socket(family, SOCK_DGRAM, 0);
+            int pipe_ends[2];
+            must(pipe(pipe_ends) == 0, "pipe");
+            const pid_t child = fork();
+            if (child == 0) {
+                char byte = 0;
+                must(read(pipe_ends[0], &byte, 1) == 1, "read");
+                look("worker", server);
+                _exit(0);
+            }
+            const Name any(family == AF_INET ? "0.0.0.0" : "::", htons(static_cast<uint16_t>(port)));
+            must(bind(server, any.get(), any.length) == 0, "bind");
+            must(write(pipe_ends[1], "x", 1) == 1, "write");
+            int status = -1;
+            waitpid(child, &status, 0);
+            std::printf("worker ended with %d\n", status);
+            for (const int fd : {server, pipe_ends[0], pipe_ends[1]})
+                close(fd);
+        }
+}
+
 void fork_only() {
     const int server = bound("0.0.0.0");
     look("parent", server);
@@ -149,8 +175,8 @@ int main(int count, char** arguments) {
     const std::string_view topic = arguments[1];
     if (topic == "inherited" && count > 2)
         return inherited(arguments[2]);
-    if (topic == "fork") {
-        fork_only();
+    if (topic == "fork" || topic == "bound_after_fork") {
+        topic == "fork" ? fork_only() : bound_after_fork();
         return 0;
     }
     const bool first_is_bare = topic.starts_with("bare_to_");
