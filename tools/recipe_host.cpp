@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <fmt/core.h>
+#include <linux/rtnetlink.h>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
@@ -59,14 +60,21 @@ void read_addresses(Host& host) {
     }
 }
 
+/// The table's number, whatever rt_tables calls it, but "main".
+std::string table_of(const json& object) {
+    const std::string table = text_of(object, "table");
+    return table == std::to_string(RT_TABLE_MAIN) ? "main" : table;
+}
+
 void read_routes(Host& host, Family family) {
-    for (const json& route : ip_json({family_option(family), "route", "show", "table", "all"})) {
-        if (route.contains("type") && text_of(route, "type") != "unicast")
+    // Numeric, so that types are numbers too. No type is unicast, no table is main.
+    for (const json& route : ip_json({"-N", family_option(family), "route", "show", "table", "all"})) {
+        if (route.contains("type") && text_of(route, "type") != std::to_string(RTN_UNICAST))
             continue;
-        const std::string table = route.contains("table") ? text_of(route, "table") : "main";
+        const std::string table = route.contains("table") ? table_of(route) : "main";
         HostRoute one{family, text_of(route, "dst"),     text_of(route, "gateway"), text_of(route, "dev"),
                       table,  text_of(route, "prefsrc"), text_of(route, "metric")};
-        if (one.destination.empty() || table == "local")
+        if (one.destination.empty() || table == std::to_string(RT_TABLE_LOCAL))
             continue;
         if (!one.interface.empty())
             host.routes.push_back(one);
@@ -80,10 +88,16 @@ void read_routes(Host& host, Family family) {
     }
 }
 
+/// `ip` prints the length of a prefix and the mask of a mark as fields of their own, where they are not full.
+std::string with_length(const json& object, const char* key, const char* length) {
+    const std::string text = text_of(object, key);
+    return object.contains(length) ? text + "/" + text_of(object, length) : text;
+}
+
 void read_rules(Host& host, Family family) {
-    for (const json& rule : ip_json({family_option(family), "rule", "show"}))
-        host.rules.push_back({family, rule.value("priority", 0U), text_of(rule, "src"),
-                              text_of(rule, "fwmark"), text_of(rule, "table")});
+    for (const json& rule : ip_json({"-N", family_option(family), "rule", "show"}))
+        host.rules.push_back({family, rule.value("priority", 0U), with_length(rule, "src", "srclen"),
+                              with_length(rule, "fwmark", "fwmask"), table_of(rule)});
 }
 
 /// The kernel writes the address's 32-bit words in host byte order (net/ipv4/udp.c, udp4_format_sock()).

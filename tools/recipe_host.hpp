@@ -24,7 +24,7 @@ struct HostRoute {
     std::string destination; ///< "default", or a prefix as `ip` prints it
     std::string gateway;     ///< empty: on the link
     std::string interface;
-    std::string table;
+    std::string table;  ///< its number, or "main"
     std::string source; ///< the address that answers prefer; empty: the kernel chooses
     std::string metric;
     [[nodiscard]] bool is_default() const { return destination == "default"; }
@@ -33,9 +33,9 @@ struct HostRoute {
 struct HostRule {
     Family family = Family::ipv4;
     unsigned preference = 0;
-    std::string from; ///< "all", or an address
-    std::string mark; ///< as `ip` prints it; empty: none
-    std::string table;
+    std::string from;  ///< "all", an address or a prefix
+    std::string mark;  ///< "MARK" or "MARK/MASK", as `ip` takes it; empty: none
+    std::string table; ///< as that of a route; empty: it leads to none
 };
 
 /// A UDP socket that is bound to one of the host's addresses: it hears only what is sent to that one.

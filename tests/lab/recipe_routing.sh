@@ -29,6 +29,20 @@ snapshot . >"$LAB_DIR/after"
 diff "$LAB_DIR/before" "$LAB_DIR/after" || fail "--undo did not leave the host as it was"
 expect_silence 198.51.100.2
 
+say "a rule with a prefix, and a table with a name:"
+# shellcheck disable=SC2016 # for the inner shell
+with_own_tables() { with_own_run sh -c 'mount --bind "$0" /etc/iproute2 && exec "$@"' "$LAB_DIR/tables" "$@"; }
+mkdir -p "$LAB_DIR/tables"
+echo '42 isp2' >"$LAB_DIR/tables/rt_tables"
+on_server ip rule add from 198.51.100.0/24 table 42 pref 100
+on_server ip route add default via 198.51.100.1 dev eth1 table 42
+with_own_tables "$MULTIHOMECTL" recipe routing >"$LAB_DIR/said"
+grep -q 'eth1: its addresses have their rules already' "$LAB_DIR/said" || fail "routing: $(cat "$LAB_DIR/said")"
+on_server ip rule del pref 100
+with_own_tables "$MULTIHOMECTL" recipe routing >"$LAB_DIR/said"
+grep -q 'rule add from 198.51.100.2 .*table 43$' "$LAB_DIR/said" || fail "routing: $(cat "$LAB_DIR/said")"
+on_server ip route flush table 42
+
 say "for the next boot:"
 # shellcheck disable=SC2016 # for the inner shell
 persist() { with_own_run sh -c 'mount --bind "$0" /etc && exec "$@"' "$LAB_DIR/etc" "$MULTIHOMECTL" recipe "$@"; }
