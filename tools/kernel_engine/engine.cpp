@@ -124,10 +124,36 @@ void attach_programs(::engine& skeleton, const Request& request, const std::stri
                                request.group.directory));
         const int pinned =
             bpf_link__pin(link, fmt::format("{}/{}", directory, bpf_program__name(program)).c_str());
+        const int reason = errno;
         bpf_link__destroy(link); // the pin holds it
+        errno = reason;
         if (pinned != 0)
             refuse("cannot pin a program in " + directory);
     }
+}
+
+/// What throws leaves something for Pins::sweep().
+std::vector<std::string> attach_pinned(const Request& request, Pins& pins) {
+    std::error_code ignored;
+    if (std::filesystem::exists(Pins::directory_of(request.group.identity), ignored))
+        throw Impossible(fmt::format("the engine is attached to {} already: 'multihomectl detach' first",
+                                     request.group.path));
+    const Skeleton skeleton{engine__open(), close_skeleton};
+    if (!skeleton)
+        refuse("cannot open the engine's programs");
+    configure(*skeleton, request);
+    if (engine__load(skeleton.get()) != 0)
+        refuse(
+            "this kernel does not take the engine's programs (it needs Linux 5.7, with CONFIG_CGROUP_BPF)");
+    write_about(*skeleton, request);
+    const std::string directory = Pins::unfinished(request.group.identity);
+    pins.begin(request.group.identity);
+    for (bpf_map* map : {skeleton->maps.conversations, skeleton->maps.counters, skeleton->maps.about})
+        if (bpf_map__pin(map, fmt::format("{}/{}", directory, bpf_map__name(map)).c_str()) != 0)
+            refuse("cannot pin a map in " + directory);
+    attach_programs(*skeleton, request, directory);
+    pins.finish(request.group.identity);
+    return not_served(skeleton->rodata->settings);
 }
 
 Descriptor open_pin(std::uint64_t identity, const char* name) {
@@ -192,33 +218,12 @@ std::vector<std::string> attach(const Request& request) {
     libbpf_set_print(keep_warning);
     libbpf_said.clear();
     Pins pins;
-    std::error_code ignored;
-    if (std::filesystem::exists(Pins::directory_of(request.group.identity), ignored))
-        throw Impossible(fmt::format("the engine is attached to {} already: 'multihomectl detach' first",
-                                     request.group.path));
-    const Skeleton skeleton{engine__open(), close_skeleton};
-    if (!skeleton)
-        refuse("cannot open the engine's programs");
-    configure(*skeleton, request);
-    if (engine__load(skeleton.get()) != 0) {
-        pins.sweep();
-        refuse(
-            "this kernel does not take the engine's programs (it needs Linux 5.7, with CONFIG_CGROUP_BPF)");
-    }
-    write_about(*skeleton, request);
-    const std::string directory = Pins::unfinished(request.group.identity);
     try {
-        pins.begin(request.group.identity);
-        for (bpf_map* map : {skeleton->maps.conversations, skeleton->maps.counters, skeleton->maps.about})
-            if (bpf_map__pin(map, fmt::format("{}/{}", directory, bpf_map__name(map)).c_str()) != 0)
-                refuse("cannot pin a map in " + directory);
-        attach_programs(*skeleton, request, directory);
-        pins.finish(request.group.identity);
+        return attach_pinned(request, pins);
     } catch (...) {
         pins.sweep();
         throw;
     }
-    return not_served(skeleton->rodata->settings);
 }
 
 std::vector<Attachment> attachments() {
