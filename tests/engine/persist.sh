@@ -31,6 +31,11 @@ grep -q "^ExecStopPost=-+/.* detach --quiet %n$" "$file" || fail "the drop-in: $
 rmdir "$ENGINE_GROUP/$unit"
 "$ENGINE_TOOL" detach -q "$unit" --persist --systemd-directory "$units" || fail "detach UNIT, stopped"
 [ ! -e "$file" ] || fail "the drop-in is still there"
+# Also where the path of its control group is longer than what the kernel engine notes of it.
+long=$ENGINE_GROUP/$(printf 'x%.0s' {1..240})
+mkdir -p "$long/$unit"
+"$ENGINE_TOOL" attach -q "$unit" || fail "attach UNIT, far down"
+"$ENGINE_TOOL" detach -q "$unit" || fail "detach UNIT, far down"
 say "ok: a unit"
 
 engine_attach --ports 53,5300-5301

@@ -194,6 +194,9 @@ void read_about(Attachment& one) {
         return std::string{field, strnlen(field, sizeof field)};
     };
     one.path = text(about.path);
+    // A longer one has been cut off.
+    if (one.path.size() == ENGINE_NAME_LENGTH - 1 && control_group_may_exist(one.identity))
+        one.path = control_group_path(one.identity).value_or(one.path);
     for (const auto& except : about.except)
         if (except[0] != '\0')
             one.except.push_back(text(except));
