@@ -100,12 +100,9 @@ ControlGroup control_group_of_unit(const std::string& unit) {
     const std::string root = tree();
     const std::string wanted = unit_name(unit);
     std::vector<std::string> found;
-    std::error_code error;
-    for (fs::recursive_directory_iterator entry{root, fs::directory_options::skip_permission_denied, error},
-         end;
-         !error && entry != end; entry.increment(error))
-        if (entry->is_directory(error) && entry->path().filename() == wanted)
-            found.push_back(entry->path().string());
+    for (const fs::path& directory : directories_below(root))
+        if (directory.filename() == wanted)
+            found.push_back(directory.string());
     if (found.empty())
         throw Impossible(
             fmt::format("no control group is called {}: start the unit first, or name the control group "
@@ -145,6 +142,20 @@ std::optional<std::string> control_group_path(std::uint64_t identity) {
     return path.empty() ? "/" : path;
 }
 
+// Not by a recursive_directory_iterator: that ends where one directory cannot be opened.
+std::vector<fs::path> directories_below(const fs::path& root) {
+    std::vector<fs::path> found{root};
+    for (std::size_t next = 0; next < found.size(); ++next) {
+        std::error_code error;
+        for (fs::directory_iterator entry{found[next], error}, end; !error && entry != end;
+             entry.increment(error))
+            if (std::error_code unknown; entry->is_directory(unknown))
+                found.push_back(entry->path());
+    }
+    found.erase(found.begin());
+    return found;
+}
+
 std::vector<pid_t> processes_in(const ControlGroup& group) {
     std::vector<pid_t> processes;
     const auto add = [&](const fs::path& directory) {
@@ -153,11 +164,8 @@ std::vector<pid_t> processes_in(const ControlGroup& group) {
             processes.push_back(process);
     };
     add(group.directory);
-    std::error_code error;
-    for (fs::recursive_directory_iterator entry{group.directory, error}, end; !error && entry != end;
-         entry.increment(error))
-        if (entry->is_directory(error))
-            add(entry->path());
+    for (const fs::path& directory : directories_below(group.directory))
+        add(directory);
     return processes;
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
@@ -34,6 +35,10 @@ std::optional<std::string> control_group_path(std::uint64_t identity);
 
 /// A name without a suffix is that of a service, as for systemctl(1).
 std::string unit_name(const std::string& unit);
+
+/// Those that can be seen; one that vanishes meanwhile is passed over. A directory comes before what is in
+/// it.
+std::vector<std::filesystem::path> directories_below(const std::filesystem::path& root);
 
 /// The processes in it and in the control groups below it.
 std::vector<pid_t> processes_in(const ControlGroup& group);

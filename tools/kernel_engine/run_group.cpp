@@ -60,12 +60,7 @@ bool enter(const ControlGroup& group) {
 
 bool end_run_group(const ControlGroup& group) {
     // What was made in the group by the command itself, the innermost first.
-    std::vector<fs::path> inside;
-    std::error_code error;
-    for (fs::recursive_directory_iterator entry{group.directory, error}, end; !error && entry != end;
-         entry.increment(error))
-        if (entry->is_directory(error))
-            inside.push_back(entry->path());
+    const std::vector<fs::path> inside = directories_below(group.directory);
     if (!processes_in(group).empty())
         return false;
     detach(group.identity);
@@ -76,14 +71,9 @@ bool end_run_group(const ControlGroup& group) {
 
 void sweep_run_groups() {
     std::vector<fs::path> left;
-    std::error_code error;
-    for (fs::recursive_directory_iterator
-             entry{root_control_group().directory, fs::directory_options::skip_permission_denied, error},
-         end;
-         !error && entry != end; entry.increment(error))
-        if (const pid_t owner = entry->is_directory(error) ? owner_of(entry->path()) : 0;
-            owner != 0 && !is_running(owner))
-            left.push_back(entry->path());
+    for (const fs::path& directory : directories_below(root_control_group().directory))
+        if (const pid_t owner = owner_of(directory); owner != 0 && !is_running(owner))
+            left.push_back(directory);
     for (const fs::path& directory : left)
         try {
             end_run_group(control_group_at(directory.string()));
