@@ -138,11 +138,33 @@ void print_plan(const EnablePlan& plan, const EnableOptions& options) {
         fmt::print("# systemctl restart {}\n", plan.unit.name);
 }
 
+/// Takes back what it can and says what it cannot: why it is called is for the caller to tell.
 void undo(const EnablePlan& plan) {
-    remove_drop_in(plan.unit.name);
+    const auto attempt = [&](const auto& step) {
+        try {
+            step();
+        } catch (const Impossible& problem) {
+            fmt::print(stderr, "multihomectl: {}: could not be taken back: {}\n", plan.unit.name,
+                       problem.what());
+        }
+    };
+    attempt([&] { remove_drop_in(plan.unit.name); });
+    attempt(reload_systemd);
     if (plan.rule)
-        remove_rules(profile_of(plan.unit));
-    reload_systemd();
+        attempt([&] { remove_rules(profile_of(plan.unit)); });
+}
+
+/// All of it or nothing.
+void carry_out(const EnablePlan& plan) {
+    write_file(plan.path, plan.text);
+    try {
+        if (plan.rule)
+            add_rule(*plan.rule);
+        reload_systemd();
+    } catch (const Impossible&) {
+        undo(plan);
+        throw;
+    }
 }
 
 /// What the library does in the unit's processes.
@@ -241,10 +263,7 @@ int enable(const EnableOptions& options) {
             print_plan(plan, options);
         return success;
     }
-    write_file(plan.path, plan.text);
-    if (plan.rule)
-        add_rule(*plan.rule);
-    reload_systemd();
+    carry_out(plan);
     if (!is_effective(plan)) {
         undo(plan);
         return failure;

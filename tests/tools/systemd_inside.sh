@@ -84,6 +84,14 @@ is_in hardened || complain "the library is not in hardened.service"
 expect 0 'multihome works in it' "$ctl" enable --now hidden
 is_in hidden || complain "the library is not in hidden.service"
 
+# What fails half way leaves nothing.
+mkdir /run/failing
+printf '#!/bin/sh\n[ "$1" = daemon-reload ] || exec /usr/bin/systemctl "$@"\nexit 1\n' >/run/failing/systemctl
+chmod 755 /run/failing/systemctl
+middle=$(files)
+expect 2 'daemon-reload failed' env PATH="/run/failing:$PATH" "$ctl" enable profiled
+[ "$(files)" = "$middle" ] || complain "an enable that failed has left something"
+systemctl daemon-reload
 expect 0 'added to /etc/apparmor.d/local/opt.profiled: /opt/libmultihome.so mr,' "$ctl" enable --now profiled
 
 # One that may hear by an io_uring what the library does not see: enable does not say that it works.
