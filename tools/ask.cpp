@@ -59,6 +59,10 @@ std::string names_of(const std::vector<Payload>& payloads) {
 
 /// The payload asked for, or the one of the port.
 Payload choose_payload(const AskOptions& options) {
+    if (!options.port && options.payload.empty())
+        throw Impossible(options.hex.empty() && options.text.empty()
+                             ? "name the server's --port or a --payload"
+                             : "--hex and --text go to a port of your choice: name the server's --port");
     if (!options.hex.empty()) {
         const std::optional<Datagram> bytes = parse_hex(options.hex);
         if (!bytes)
@@ -78,8 +82,6 @@ Payload choose_payload(const AskOptions& options) {
     if (!options.payload.empty())
         throw Impossible(fmt::format("--payload: there is no payload '{}': use one of {}, or --hex or --text",
                                      options.payload, names_of(known)));
-    if (!options.port)
-        throw Impossible("name the server's --port or a --payload");
     throw Impossible(fmt::format("which protocol port {} speaks is not known: add --payload with one of "
                                  "{}, or --hex or --text",
                                  port, names_of(known)));

@@ -124,6 +124,10 @@ wrong ask 192.0.2.256 --port 53
 for port in '' 0 65536 99999999999 -1 1x no-such-service; do wrong ask 192.0.2.2 --port "$port" --payload dns; done
 for hex in 0 0g 'xx' '0x00'; do wrong ask 192.0.2.2 --port 53 --hex "$hex"; done
 wrong ask 192.0.2.2 --payload none
+for option in --hex --text; do
+    wrong ask 192.0.2.2 "$option" 00
+    says "name the server's --port"
+done
 wrong ask 192.0.2.2 --port 53 --hex 00 --text a
 wrong ask 192.0.2.2 --port 53 --tries 0
 wrong ask 192.0.2.2 --port 53 --timeout never
