@@ -12,6 +12,20 @@
 #include "tools/output.hpp"
 
 namespace multihome::tools {
+namespace {
+
+mnl_socket* open_socket(int protocol) {
+    mnl_socket* socket = mnl_socket_open2(protocol, SOCK_CLOEXEC);
+    if (socket != nullptr && mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) == 0)
+        return socket;
+    const int reason = errno;
+    if (socket != nullptr)
+        mnl_socket_close(socket);
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): this program has one thread
+    throw Impossible(fmt::format("cannot ask the kernel by netlink: {}", std::strerror(reason)));
+}
+
+} // namespace
 
 Attributes::Attributes(const nlmsghdr* message, std::size_t header_size) {
     if (mnl_nlmsg_get_payload_len(message) >= header_size)
@@ -62,15 +76,7 @@ std::string Attributes::text(unsigned type) const {
                             : std::string{};
 }
 
-Netlink::Netlink(int protocol) : socket_(mnl_socket_open2(protocol, SOCK_CLOEXEC)) {
-    if (socket_ == nullptr || mnl_socket_bind(socket_, 0, MNL_SOCKET_AUTOPID) < 0) {
-        const int reason = errno;
-        if (socket_ != nullptr)
-            mnl_socket_close(socket_);
-        // NOLINTNEXTLINE(concurrency-mt-unsafe): this program has one thread
-        throw Impossible(fmt::format("cannot ask the kernel by netlink: {}", std::strerror(reason)));
-    }
-}
+Netlink::Netlink(int protocol) : protocol_(protocol), socket_(open_socket(protocol)) {}
 
 Netlink::~Netlink() {
     mnl_socket_close(socket_);
@@ -110,6 +116,10 @@ NetlinkReply Netlink::ask(nlmsghdr* request) {
         // libmnl says EINTR for NLM_F_DUMP_INTR: something changed while the kernel was listing.
         if (reply.error != EINTR || attempt == attempts)
             return reply;
+        // The rest of that list would be taken for the answer to the next question.
+        mnl_socket* const fresh = open_socket(protocol_);
+        mnl_socket_close(socket_);
+        socket_ = fresh;
     }
 }
 

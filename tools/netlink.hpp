@@ -67,6 +67,7 @@ public:
 private:
     NetlinkReply ask_once(nlmsghdr* request);
 
+    int protocol_;
     mnl_socket* socket_;
     unsigned sequence_ = 0;
 };
