@@ -89,22 +89,49 @@ void forget_flows(const std::vector<Command>& commands) {
         run_command(command); // fails where there are none
 }
 
-std::string open_journal_path() {
-    if (mkdir(journal_folder, 0755) != 0 && errno != EEXIST)
-        throw Impossible(
-            fmt::format("{}: {}", journal_folder, std::strerror(errno))); // NOLINT(concurrency-*)
+std::string journal_path() {
     return fmt::format("{}/recipe-{}.journal", journal_folder, namespace_cookie());
+}
+
+int open_locked(const std::string& path) {
+    for (;;) {
+        if (mkdir(journal_folder, 0755) != 0 && errno != EEXIST)
+            throw Impossible(
+                fmt::format("{}: {}", journal_folder, std::strerror(errno))); // NOLINT(concurrency-*)
+        const int descriptor = open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+        if (descriptor < 0)
+            throw Impossible(fmt::format("{}: {}", path, std::strerror(errno))); // NOLINT(concurrency-*)
+        const bool is_locked = flock(descriptor, LOCK_EX | LOCK_NB) == 0;
+        struct stat held {
+        }, named{};
+        // Whoever held the lock may have removed the file.
+        if (is_locked && fstat(descriptor, &held) == 0 && stat(path.c_str(), &named) == 0 &&
+            held.st_ino == named.st_ino)
+            return descriptor;
+        close(descriptor);
+        if (!is_locked)
+            throw Impossible("another multihomectl is at work on the recipe of this host: wait for its end");
+    }
+}
+
+/// Throws Impossible where it cannot be taken, or not be written down.
+void take(const Step& step, Journal& journal) {
+    std::string problem = "it is there already, and not from here";
+    if (step.command.empty() || !is_in_place(step)) {
+        journal.write_down(step);
+        if (step.command.empty())
+            return;
+        const CommandResult result = run_command(step.command, step.input);
+        if (result.ok())
+            return;
+        problem = first_line(result.errors);
+    }
+    throw Impossible(fmt::format("`{}`: {}", shell_command(step.command), problem));
 }
 
 } // namespace
 
-Journal::Journal()
-    : path_(open_journal_path()), file_(open(path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600)) {
-    if (!file_.valid())
-        throw Impossible(fmt::format("{}: {}", path_, std::strerror(errno))); // NOLINT(concurrency-*)
-    if (flock(file_.number(), LOCK_EX | LOCK_NB) != 0)
-        throw Impossible("another multihomectl is at work on the recipe of this host: wait for its end");
-}
+Journal::Journal() : path_(journal_path()), file_(open_locked(path_)) {}
 
 Journal::Content Journal::read() const {
     std::string text;
@@ -125,9 +152,10 @@ Journal::Content Journal::read() const {
                 content.steps.push_back(to_step(line));
             }
         } catch (const json::exception&) {
+            const size_t header = content.recipe.empty() ? 0 : 1;
             throw Impossible(fmt::format("{}: line {} is damaged; see there what was done, take it back by "
                                          "hand and remove the file",
-                                         path_, content.steps.size() + 1));
+                                         path_, header + content.steps.size() + 1));
         }
     }
     return content;
@@ -168,21 +196,12 @@ void apply(const Plan& plan, Journal& journal) {
             fmt::format("the recipe {} is applied already, or was interrupted: take it back with "
                         "`multihomectl recipe {} --undo` first",
                         before, before));
-    journal.begin(plan);
-    for (const Step& step : plan.steps) {
-        std::string problem;
-        if (!step.command.empty() && is_in_place(step)) {
-            problem = "it is there already, and not from here";
-        } else {
-            journal.write_down(step);
-            if (step.command.empty())
-                continue;
-            const CommandResult result = run_command(step.command, step.input);
-            if (result.ok())
-                continue;
-            problem = first_line(result.errors);
-        }
-        std::string message = fmt::format("`{}`: {}", shell_command(step.command), problem);
+    try {
+        journal.begin(plan);
+        for (const Step& step : plan.steps)
+            take(step, journal);
+    } catch (const std::exception& problem) {
+        std::string message = problem.what();
         const std::vector<std::string> left = undo(journal);
         message +=
             left.empty() ? "; what was done before it is taken back" : "; and not all could be taken back:";

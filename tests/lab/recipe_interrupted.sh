@@ -54,6 +54,23 @@ compare() { # WHAT
 snapshot ipv4/conf/eth1 >"$LAB_DIR/before"
 apply_recipe "${options[@]}" # or skips, where this kernel cannot do it
 compare applied
+# Where the journal cannot be written any more, what was done before is taken back. With iptables it needs more than
+# 4 KiB, so that its end does not fit; with nftables nothing does.
+# shellcheck disable=SC2016 # for the inner shell
+on_server sh -c 'mount -t tmpfs -o size=4k tmpfs /run && { [ "$0" != nft ] || head -c 4096 /dev/zero >/run/full; } &&
+    exec "$@"' "$1" "$MULTIHOMECTL" recipe "${options[@]}" --apply >"$LAB_DIR/said" 2>&1 || true
+grep -q 'cannot be written; what was done before it is taken back' "$LAB_DIR/said" || fail "/run is full: $(cat "$LAB_DIR/said")"
+snapshot ipv4/conf/eth1 >"$LAB_DIR/after"
+diff "$LAB_DIR/before" "$LAB_DIR/after" || fail "/run is full: something is left"
+# A damaged journal is refused with the number of the line.
+recipe "${options[@]}" --apply
+journal=$(echo "$LAB_DIR"/run/multihome/recipe-*.journal)
+cp "$journal" "$LAB_DIR/journal"
+sed -i '2s/^/x/' "$journal"
+recipe two-interfaces --undo >"$LAB_DIR/said" 2>&1 && fail "a damaged journal is read"
+grep -q 'line 2 is damaged' "$LAB_DIR/said" || fail "damaged: $(cat "$LAB_DIR/said")"
+cp "$LAB_DIR/journal" "$journal"
+compare damaged
 # Killed after one change and before the next is the same to the host; nftables is tried both ways, iptables, with more
 # changes to make, one way.
 for when in before $([ "$1" = nft ] && echo after); do
