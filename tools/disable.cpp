@@ -36,48 +36,52 @@ std::string former_profile(const std::string& name) {
     }
 }
 
+int restart(const std::string& name) {
+    const CommandResult restarted = run_command({"systemctl", "try-restart", name});
+    if (restarted.status == 0)
+        return success;
+    fmt::print(stderr, "multihomectl: {}: {}\n", name, harmless(restarted.errors));
+    return failure;
+}
+
 int disable(const DisableOptions& options) {
     const std::string name = true_unit_name(valid_unit_name(options.unit));
     const std::string path = drop_in_path(name);
     require_own_drop_in(name);
     const bool exists = access(path.c_str(), F_OK) == 0;
-    const bool speaks = !options.output.quiet && !options.output.json;
-    if (options.output.json) {
-        Json document = json_document();
-        document["unit"] = name;
-        document["drop_in"] = exists ? Json(path) : Json();
-        print_json(document);
-    }
     const std::string profile = former_profile(name);
     const std::string rules = file_with_rules(profile);
+    const bool speaks = !options.output.quiet && !options.output.json;
+    int status = success;
     if (!exists && rules.empty()) {
         if (speaks)
             fmt::print("{}: there is nothing of multihomectl's to take away\n", name);
-        return success;
-    }
-    if (options.dry_run) {
+    } else if (options.dry_run) {
         if (speaks && !rules.empty())
             fmt::print("# take away what multihomectl has added to {}\n", rules);
         if (speaks && exists)
             fmt::print("# rm {}\n# systemctl daemon-reload\n", path);
-        return success;
-    }
-    remove_rules(profile);
-    remove_drop_in(name);
-    reload_systemd();
-    if (speaks)
-        fmt::print("{}: removed {}\n", name, path);
-    if (!options.now) {
-        if (speaks)
+    } else {
+        remove_rules(profile);
+        remove_drop_in(name);
+        reload_systemd();
+        if (speaks && !rules.empty())
+            fmt::print("{}: removed what multihomectl has added to {}\n", name, rules);
+        if (speaks && exists)
+            fmt::print("{}: removed {}\n", name, path);
+        if (options.now)
+            status = restart(name);
+        else if (speaks)
             fmt::print("{0}: it takes effect when the service starts again: systemctl restart {0}\n", name);
-        return success;
     }
-    const CommandResult restarted = run_command({"systemctl", "try-restart", name});
-    if (restarted.status != 0) {
-        fmt::print(stderr, "multihomectl: {}: {}\n", name, harmless(restarted.errors));
-        return failure;
+    if (options.output.json) {
+        Json document = json_document();
+        document["unit"] = name;
+        document["drop_in"] = exists ? Json(path) : Json();
+        document["apparmor"] = !rules.empty() ? Json(rules) : Json();
+        print_json(document);
     }
-    return success;
+    return status;
 }
 
 } // namespace

@@ -313,7 +313,12 @@ rm -r "$units/static.service.d"
 expect 0 "^# rm $units/plain.service.d/zz-multihome.conf\$" "$ctl" disable --dry-run plain
 expect 0 '^# take away what multihomectl has added to /etc/apparmor.d/local/opt.profiled$' "$ctl" disable -n profiled
 [ "$(files)" = "$middle" ] || complain "disable --dry-run has removed something"
-for unit in plain merged hardened hidden profiled; do expect 0 'removed' "$ctl" disable --now "$unit"; done
+for unit in plain merged hardened hidden; do expect 0 'removed' "$ctl" disable --now "$unit"; done
+# Where only the rule is there, only the rule is named.
+rm -r "$units/profiled.service.d"
+expect 0 '"apparmor": "/etc/apparmor.d/local/opt.profiled"' "$ctl" disable --dry-run --json profiled
+expect 0 'profiled.service: removed what .* has added to /etc/apparmor.d/local/opt.profiled$' "$ctl" disable --now profiled
+! grep -q 'zz-multihome' /run/said || complain "a drop-in that is not there was removed"
 ! is_in plain || complain "the library is still in plain.service"
 expect 0 'nothing of multihomectl' "$ctl" disable plain
 expect 0 'nothing of multihomectl' "$ctl" disable --dry-run plain
