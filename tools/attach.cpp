@@ -96,11 +96,17 @@ engine::Request request_for(const AttachOptions& options) {
     return request;
 }
 
-/// The options that a unit's file has to repeat. All of them have been checked: none holds a blank.
+/// The options that a unit's file has to repeat. All of them have been checked; what --except names may be
+/// any directory.
 std::string repeated(const AttachOptions& options) {
     std::string text;
-    for (const std::string& name : options.except)
+    for (const std::string& name : options.except) {
+        if (!engine::is_plain(name))
+            throw Impossible(fmt::format("--persist: a unit cannot name '{}': leave that --except out, or "
+                                         "write the unit by hand",
+                                         harmless(name)));
         text += " --except " + name;
+    }
     if (!options.ports.empty())
         text += " --ports " + options.ports;
     if (!options.timeouts.empty())
@@ -113,15 +119,18 @@ int run_attach(const AttachOptions& options) {
         throw Impossible(fmt::format("attach needs {}, which user {} does not have here: run it as root",
                                      missing, geteuid()));
     const engine::Request request = request_for(options);
-    if (options.persist) // before anything is done
+    std::string again;
+    if (options.persist) { // before anything is done
         (void)engine::persistent_file(options.target, options.systemd_directory);
+        again = repeated(options);
+    }
     const std::vector<std::string> not_served = engine::attach(request);
     const std::vector<std::string> notes =
         options.target.all ? std::vector<std::string>{} : notes_on(request.group);
     std::string file;
     if (options.persist) {
         try {
-            file = engine::make_persistent(options.target, options.systemd_directory, repeated(options));
+            file = engine::make_persistent(options.target, options.systemd_directory, again);
         } catch (const Impossible&) {
             engine::detach(request.group.identity); // all of it was asked for
             throw;

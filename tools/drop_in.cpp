@@ -54,14 +54,19 @@ std::string drop_in_path(const std::string& unit) {
     return fmt::format("{}/{}.d/{}", unit_directory, unit, file_name);
 }
 
-void require_own_drop_in(const std::string& unit) {
-    const std::string path = drop_in_path(unit);
+void require_own_file(const std::string& path, const std::string& words) {
     std::ifstream file{path};
-    std::string first;
-    if (file.is_open() && (!std::getline(file, first) || !first.starts_with(first_words)))
+    bool is_ours = !file.is_open();
+    for (std::string line; !is_ours && std::getline(file, line);)
+        is_ours = line.starts_with(words);
+    if (!is_ours)
         throw Impossible(fmt::format("{}: multihomectl did not write this file, and leaves it as it is: "
                                      "give it another name",
                                      path));
+}
+
+void require_own_drop_in(const std::string& unit) {
+    require_own_file(drop_in_path(unit), first_words);
 }
 
 std::string merge_preload(const std::string& preload, const std::string& library, const std::string& name) {

@@ -13,8 +13,10 @@ namespace multihome::tools {
 /// /etc/systemd/system/UNIT.d/zz-multihome.conf
 std::string drop_in_path(const std::string& unit);
 
-/// Throws Impossible where somebody else wrote a file by the name of our drop-in: it is not ours to overwrite
-/// or to remove.
+/// Throws Impossible where somebody else wrote the file, so that no line begins with `words`: it is not ours
+/// to overwrite or to remove.
+void require_own_file(const std::string& path, const std::string& words);
+/// The same of the unit's drop-in.
 void require_own_drop_in(const std::string& unit);
 
 /// `preload` with `library` once, as `name`, behind what stands there already: the others see the program's

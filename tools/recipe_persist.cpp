@@ -10,6 +10,7 @@
 #include <string_view>
 #include <system_error>
 
+#include "tools/drop_in.hpp"
 #include "tools/processes.hpp"
 #include "tools/subcommands.hpp"
 
@@ -50,22 +51,11 @@ int folders_of(const fs::path& path) {
     return missing;
 }
 
-void write_file(const fs::path& path, const std::string& content) {
+void write_own(const fs::path& path, const std::string& content) {
     std::error_code error;
     if (fs::exists(path, error) && !is_ours(path))
         throw Impossible(fmt::format("{} is there already, and not from here: move it away", path.string()));
-    const int folders = folders_of(path);
-    fs::create_directories(path.parent_path(), error);
-    if (error)
-        throw Impossible(fmt::format("{}: {}", path.parent_path().string(), error.message()));
-    // Under another name first: a boot in between finds the old file or the new one.
-    const fs::path fresh = path.string() + ".new";
-    std::ofstream file{fresh};
-    file << marker << '\n' << folder_marker << folders << '\n' << content;
-    file.close();
-    if (!file)
-        throw Impossible(fmt::format("{}: cannot be written", fresh.string()));
-    fs::rename(fresh, path);
+    write_file(path.string(), fmt::format("{}\n{}{}\n{}", marker, folder_marker, folders_of(path), content));
 }
 
 bool remove_file(const fs::path& path) {
@@ -119,7 +109,7 @@ std::vector<std::string> persist_uplinks(const Plan& plan, std::vector<std::stri
                 text += network_section(plan, uplink);
         if (const std::string base = network_file(interface); !base.empty()) {
             const fs::path path = fs::path{network_folder} / (base + ".d") / network_drop_in;
-            write_file(path, text);
+            write_own(path, text);
             written.push_back(path.string());
             continue;
         }
@@ -149,18 +139,18 @@ int persist(const Plan& plan, const OutputOptions& output) {
                         [&](const Translation& one) { return one.family == family; }))
             rules += "\n" + nft_rules(plan, family);
     if (!rules.empty()) {
-        write_file(rules_file, rules);
+        write_own(rules_file, rules);
         // Behind /etc/nftables.conf, which begins with `flush ruleset` and is the operator's own.
-        write_file(rules_unit_file, fmt::format("[Service]\nExecStartPost=/usr/sbin/nft -f {0}\n"
-                                                "ExecReload=/usr/sbin/nft -f {0}\n",
-                                                rules_file));
+        write_own(rules_unit_file, fmt::format("[Service]\nExecStartPost=/usr/sbin/nft -f {0}\n"
+                                               "ExecReload=/usr/sbin/nft -f {0}\n",
+                                               rules_file));
         written.insert(written.end(), {rules_file, rules_unit_file});
     }
     if (!plan.loose.empty()) {
         std::string settings;
         for (const std::string& interface : plan.loose)
             settings += fmt::format("net/ipv4/conf/{}/rp_filter = 2\n", interface);
-        write_file(sysctl_file, settings);
+        write_own(sysctl_file, settings);
         written.emplace_back(sysctl_file);
     }
     const std::vector<std::string> by_hand = persist_uplinks(plan, written);

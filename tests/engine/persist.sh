@@ -20,10 +20,20 @@ in_group start_server -p 5302 other "$server" 5302 v4
 # Where the file cannot be written, nothing is done, and why is said.
 status=0
 said=$("$ENGINE_TOOL" attach "$unit" --persist --systemd-directory /proc/nowhere 2>&1) || status=$?
-[[ $status-$said == 2-*'cannot write /proc/nowhere/'*': No such file or directory' ]] || fail "status $status: $said"
+[[ $status-$said == 2-*': /proc/nowhere/'*': No such file or directory' ]] || fail "status $status: $said"
 if { "$ENGINE_TOOL" list || true; } | grep "/$unit *attached" >/dev/null; then fail "it stays attached"; fi
-"$ENGINE_TOOL" attach "${unit%.service}" --ports 53,5300-5301 --persist --systemd-directory "$units" >"$LAB_DIR/said"
+# Nor where somebody else has a file of that name; detach leaves it, too.
 file=$units/$unit.d/multihome-engine.conf
+mkdir -p "${file%/*}"
+echo '# mine' >"$file"
+for command in attach detach; do
+    status=0
+    said=$("$ENGINE_TOOL" "$command" "$unit" --persist --systemd-directory "$units" 2>&1) || status=$?
+    [[ $status-$said == 2-*'did not write this file'* ]] || fail "status $status: $said"
+    [ "$(cat "$file")" = '# mine' ] || fail "$command: somebody else's file has changed"
+done
+rm "$file"
+"$ENGINE_TOOL" attach "${unit%.service}" --ports 53,5300-5301 --persist --systemd-directory "$units" >"$LAB_DIR/said"
 grep -q "^ExecStartPre=-+/.* attach --quiet --ports 53,5300-5301 .*%n$" "$file" || fail "the drop-in: $(cat "$file")"
 grep -q "^ExecStopPost=-+/.* detach --quiet %n$" "$file" || fail "the drop-in: $(cat "$file")"
 { "$ENGINE_TOOL" list || true; } | grep "/$unit *attached" >/dev/null || fail "list does not show the unit"

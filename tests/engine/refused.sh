@@ -30,6 +30,10 @@ refused 'no control group' "$tool" attach --cgroup /no/such/group
 refused 'no process' "$tool" attach --pid 4194303
 refused 'no control group is called nobody.service' "$tool" attach nobody
 refused 'needs a UNIT' "$tool" attach --cgroup "$ENGINE_GROUP" --persist
+# More names than it takes, so that the whole host is not attached to in any case.
+mkdir "$ENGINE_GROUP/a b"
+mapfile -t nine < <(for _ in {1..9}; do printf '%s\n' --except "$ENGINE_GROUP/a b"; done)
+refused "a unit cannot name" "$tool" attach --all "${nine[@]}" --persist --systemd-directory "$LAB_DIR/units"
 refused '--except goes with --all' "$tool" attach --cgroup "$ENGINE_GROUP" --except nobody
 refused 'list of ports' "$tool" attach --cgroup "$ENGINE_GROUP" --ports 53,x
 refused 'two numbers' "$tool" attach --cgroup "$ENGINE_GROUP" --timeouts 30

@@ -3,17 +3,18 @@
 
 #include <fmt/core.h>
 
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
-#include <fstream>
 
+#include "tools/drop_in.hpp"
 #include "tools/output.hpp"
 
 namespace multihome::tools::engine {
 namespace {
 
 namespace fs = std::filesystem;
+
+/// In each of the files.
+constexpr const char* mark = "# Written by 'multihomectl attach ";
 
 constexpr const char* drop_in = R"(# SPDX-License-Identifier: MIT
 # Written by 'multihomectl attach --persist'; 'multihomectl detach --persist' removes it.
@@ -42,9 +43,7 @@ ExecStop={0} detach --quiet --cgroup /
 WantedBy=multi-user.target
 )";
 
-} // namespace
-
-std::string persistent_file(const Target& target, const std::string& systemd_directory) {
+std::string file_for(const Target& target, const std::string& systemd_directory) {
     if (target.all)
         return systemd_directory + "/multihome-engine.service";
     if (target.unit.empty())
@@ -54,23 +53,27 @@ std::string persistent_file(const Target& target, const std::string& systemd_dir
     return fmt::format("{}/{}.d/multihome-engine.conf", systemd_directory, unit_name(target.unit));
 }
 
+} // namespace
+
+std::string persistent_file(const Target& target, const std::string& systemd_directory) {
+    std::string file = file_for(target, systemd_directory);
+    require_own_file(file, mark);
+    return file;
+}
+
+bool is_plain(const std::string& word) {
+    return word.find_first_of(" \t\n%$\"'\\") == std::string::npos;
+}
+
 std::string make_persistent(const Target& target, const std::string& systemd_directory,
                             const std::string& options) {
     std::string file = persistent_file(target, systemd_directory);
     std::error_code error;
     const std::string tool = fs::read_symlink("/proc/self/exe", error).string();
-    if (error || tool.find_first_of(" %$\"'\\") != std::string::npos)
+    if (error || !is_plain(tool))
         throw Impossible(
             fmt::format("a unit cannot name this program's path '{}': install it elsewhere", tool));
-    fs::create_directories(fs::path(file).parent_path(), error);
-    if (error)
-        throw Impossible(fmt::format("cannot write {}: {}", file, error.message()));
-    std::ofstream stream{file};
-    stream << fmt::format(fmt::runtime(target.all ? host_unit : drop_in), tool, options);
-    stream.close();
-    if (!stream)
-        // NOLINTNEXTLINE(concurrency-mt-unsafe): this program has one thread
-        throw Impossible(fmt::format("cannot write {}: {}", file, std::strerror(errno)));
+    write_file(file, fmt::format(fmt::runtime(target.all ? host_unit : drop_in), tool, options));
     return file;
 }
 

@@ -8,8 +8,12 @@
 
 namespace multihome::tools::engine {
 
-/// The file for a unit or for the whole host. Throws Impossible where no file can do it: --cgroup and --pid.
+/// The file for a unit or for the whole host. Throws Impossible where no file can do it (--cgroup and --pid),
+/// and where somebody else wrote a file of this name.
 std::string persistent_file(const Target& target, const std::string& systemd_directory);
+
+/// Whether a line of a unit may name it as it stands, without quotes.
+bool is_plain(const std::string& word);
 
 /// Writes it. `options` are those of `attach` that are to be repeated. Returns the file's path.
 std::string make_persistent(const Target& target, const std::string& systemd_directory,
