@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: MIT
 #include "tools/apparmor.hpp"
 
+#include <glob.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <fmt/core.h>
+#include <sstream>
+#include <system_error>
+#include <vector>
 
 #include "tools/drop_in.hpp"
 #include "tools/output.hpp"
@@ -21,13 +26,61 @@ constexpr const char* mark = " # multihomectl";
 /// The first line of a file that we have made: such a file goes with its last rule.
 constexpr const char* made_by = "# This file was made by multihomectl.\n";
 
-/// Profiles are in files that are named like the program's path, with dots for slashes.
+/// The head of a profile: "/PATH {", "profile NAME {" or "profile NAME /PATH {", with or without flags.
+struct ProfileHead {
+    std::string file; ///< its name in /etc/apparmor.d
+    std::string name;
+    std::string programs; ///< the pattern that their paths match; empty: it is attached to none by itself
+};
+
+/// Those of all files, but for what dpkg and editors leave beside them. Names in quotes and with variables
+/// are not read.
+std::vector<ProfileHead> profile_heads() {
+    std::vector<ProfileHead> heads;
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator(profiles, error)) {
+        const std::string file = entry.path().filename().string();
+        if (file.find(".dpkg-") != std::string::npos || file.ends_with('~'))
+            continue;
+        std::istringstream lines{read_whole(profiles + file)};
+        for (std::string line; std::getline(lines, line);) {
+            const std::vector<std::string> words = split_words(line);
+            if (words.empty() || words.back() != "{" || line.find_first_not_of(" \t") != 0)
+                continue;
+            const bool is_named = words.front() == "profile" && words.size() > 2;
+            if (!is_named && !words.front().starts_with('/'))
+                continue;
+            const std::string name = words[is_named ? 1 : 0];
+            const std::string programs = is_named && words[2].starts_with('/') ? words[2] : name;
+            heads.push_back({file, name, programs.starts_with('/') ? programs : ""});
+        }
+    }
+    return heads;
+}
+
+/// AppArmor's patterns are a shell's, with braces.
+bool matches(const std::string& pattern, const std::string& path) {
+    glob_t found{};
+    bool is_among = false;
+    if (glob(pattern.c_str(), GLOB_BRACE, nullptr, &found) == 0)
+        is_among = std::find(found.gl_pathv, found.gl_pathv + found.gl_pathc, path) !=
+                   found.gl_pathv + found.gl_pathc;
+    globfree(&found);
+    return is_among;
+}
+
+/// Most profiles are in files that are named like the program's path, with dots for slashes.
 std::string file_of(const std::string& profile) {
     std::string name = profile;
     name.erase(0, name.find_first_not_of('/'));
     std::replace(name.begin(), name.end(), '/', '.');
     const bool is_safe = !name.empty() && name.find("..") == std::string::npos;
-    return is_safe && access((profiles + name).c_str(), R_OK) == 0 ? name : std::string{};
+    if (is_safe && access((profiles + name).c_str(), R_OK) == 0)
+        return name;
+    for (const ProfileHead& head : profile_heads())
+        if (head.name == profile)
+            return head.file;
+    return {};
 }
 
 std::string local_file_of(const std::string& profile) {
@@ -72,7 +125,13 @@ std::string profile_of(const Unit& unit) {
     std::string profile = unit.get("AppArmorProfile");
     profile.resize(std::min(profile.find(' '), profile.size())); // what may follow are flags
     profile.erase(0, profile.starts_with('-') ? 1 : 0);          // "if it exists"
-    return profile.empty() ? unit.program() : profile;
+    if (!profile.empty())
+        return profile;
+    std::string program = unit.program();
+    for (const ProfileHead& head : profile_heads())
+        if (!head.programs.empty() && matches(head.programs, program))
+            return head.name;
+    return program;
 }
 
 bool is_confined(const Unit& unit) {

@@ -22,8 +22,8 @@ struct LocalRule {
 /// name, as a path or as a word.
 std::optional<LocalRule> rule_for(const std::string& profile, const std::string& library);
 
-/// The profile of the program that a unit starts: the one that the unit names, else the one named like the
-/// program's path.
+/// The profile of the program that a unit starts: the one that the unit names, else the one that is attached
+/// to the program's path, and by default is named like it.
 std::string profile_of(const Unit& unit);
 /// True where the kernel enforces a profile of this name, or the unit names one.
 bool is_confined(const Unit& unit);

@@ -84,8 +84,19 @@ is_in hardened || complain "the library is not in hardened.service"
 expect 0 'multihome works in it' "$ctl" enable --now hidden
 is_in hidden || complain "the library is not in hidden.service"
 
+# A profile with a name of its own, in a file that is named otherwise; the kernel's list is made up.
+mount -t tmpfs tmpfs /sys/kernel/security
+mkdir /sys/kernel/security/apparmor
+printf 'named (enforce)\n' >/sys/kernel/security/apparmor/profiles
+printf 'profile named /{opt,srv}/echo flags=(attach_disconnected) {\n}\n' | tee /etc/apparmor.d/other >/etc/apparmor.d/other.dpkg-old
+expect 0 '^# /etc/apparmor.d/local/other$' "$ctl" enable --dry-run plain
+umount /sys/kernel/security
+expect 0 'LD_PRELOAD' "$ctl" enable --dry-run plain
+! grep -q 'apparmor' /run/said || complain "a rule where AppArmor is off"
+rm /etc/apparmor.d/other*
 # What fails half way leaves nothing.
 mkdir /run/failing
+# shellcheck disable=SC2016 # for that script
 printf '#!/bin/sh\n[ "$1" = daemon-reload ] || exec /usr/bin/systemctl "$@"\nexit 1\n' >/run/failing/systemctl
 chmod 755 /run/failing/systemctl
 middle=$(files)
