@@ -2,9 +2,7 @@
 #include "tools/engine_rows.hpp"
 
 #include <algorithm>
-#include <cerrno>
 #include <charconv>
-#include <csignal>
 #include <ctime>
 #include <fmt/core.h>
 #include <netinet/in.h>
@@ -26,8 +24,24 @@ unsigned number_in(const std::string& text) {
     return error == std::errc{} && stop == end ? number : 0;
 }
 
-bool is_process(unsigned number) {
-    return number != 0 && (kill(static_cast<pid_t>(number), 0) == 0 || errno == EPERM);
+/// A process with the library in it, or one that the engine serves, other than for being in the root control
+/// group: the kernel's own are there.
+bool is_served(unsigned number, const std::vector<engine::Attachment>& attached) {
+    const auto process = static_cast<pid_t>(number);
+    if (process <= 0)
+        return false;
+    if (find_library_in(process).mapped)
+        return true;
+    const std::string group = describe_process(process).control_group;
+    return group != "/" && std::any_of(attached.begin(), attached.end(),
+                                       [&](const engine::Attachment& one) { return one.holds(group); });
+}
+
+std::uint16_t port_among(const std::string& target, const std::vector<engine::Attachment>& attached) {
+    const bool is_port = target.starts_with(':');
+    const unsigned number = number_in(is_port ? target.substr(1) : target);
+    return number <= 65535 && (is_port || !is_served(number, attached)) ? static_cast<std::uint16_t>(number)
+                                                                        : std::uint16_t{0};
 }
 
 /// The engine's clock, see ticks() in state.bpf.h.
@@ -80,20 +94,18 @@ RunningState::Held describe(const engine::Attachment& attached, const engine::Co
 } // namespace
 
 std::uint16_t port_meant(const std::string& target) {
-    const bool is_port = target.starts_with(':');
-    const unsigned number = number_in(is_port ? target.substr(1) : target);
-    return number <= 65535 && (is_port || !is_process(number)) ? static_cast<std::uint16_t>(number) : 0;
+    return port_among(target, engine::visible_attachments());
 }
 
 std::vector<engine::Attachment> attachments_meant(const std::string& target, bool for_conversations) {
     std::vector<engine::Attachment> attached = engine::visible_attachments();
-    if (target.empty() || (port_meant(target) != 0 && for_conversations))
+    if (target.empty())
         return attached;
-    if (port_meant(target) != 0)
-        return {};
+    if (port_among(target, attached) != 0)
+        return for_conversations ? attached : std::vector<engine::Attachment>{};
     const unsigned number = number_in(target);
     const std::string group =
-        is_process(number) ? describe_process(static_cast<pid_t>(number)).control_group : std::string{};
+        number != 0 ? describe_process(static_cast<pid_t>(number)).control_group : std::string{};
     const std::string unit = number == 0 && !target.starts_with(':') ? "/" + valid_unit_name(target) : "";
     std::erase_if(attached, [&](const engine::Attachment& one) {
         return !one.holds(group) && (unit.empty() || !one.path.ends_with(unit));

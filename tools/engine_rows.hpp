@@ -35,7 +35,7 @@ struct Wanted {
 std::vector<RunningState::Held> engine_conversations(const engine::Attachment& attached,
                                                      const Wanted& wanted);
 
-/// ":PORT", or a number that is no process: the port; else 0.
+/// ":PORT", or a number that is no process which the library or the engine serves: the port; else 0.
 std::uint16_t port_meant(const std::string& target);
 
 } // namespace multihome::tools

@@ -62,6 +62,11 @@ holds stats_of_process 'len(mine) == 1 == len(it["engine"]) and not it["processe
 shown peers peers :5301
 holds peers '{one["state"] for one in mine[0]["conversations"]} == {"known", "question"}'
 holds peers 'all(one["local_port"] == 5301 and one["peer_port"] is None for one in mine[0]["conversations"])'
+# A number that is a process which nobody serves is a port.
+if [ "$$" -le 65535 ]; then
+    shown peers_of_number peers "$$"
+    holds peers_of_number 'len(mine) == 1 and not mine[0]["conversations"]'
+fi
 shown peers_of_one peers --peer 203.0.113.1:40001
 holds peers_of_one '[(one["peer_port"], one["address"], one["state"]) for one in mine[0]["conversations"]] == [(40001, "192.0.2.3", "known")]'
 shown doctor doctor
