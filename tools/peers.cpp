@@ -35,15 +35,15 @@ struct PeerName {
 
 PeerName parse_peer(const std::string& text) {
     std::string address = text;
-    std::string port;
+    std::string behind; // the address
     std::string scope;
-    const std::size_t colon = text.rfind(':');
-    const bool is_bracketed = text.starts_with('[');
-    if (is_bracketed || std::count(text.begin(), text.end(), ':') == 1) {
-        const std::size_t end = is_bracketed ? text.find(']') : colon;
-        address = text.substr(is_bracketed ? 1 : 0, end - (is_bracketed ? 1 : 0));
-        if (colon != std::string::npos && (!is_bracketed || colon == end + 1))
-            port = text.substr(colon + 1);
+    if (text.starts_with('[')) {
+        const std::size_t end = text.find(']');
+        address = text.substr(1, end - 1);
+        behind = end != std::string::npos ? text.substr(end + 1) : "no ]";
+    } else if (std::count(text.begin(), text.end(), ':') == 1) {
+        address = text.substr(0, text.find(':'));
+        behind = text.substr(text.find(':'));
     }
     if (const std::size_t percent = address.find('%'); percent != std::string::npos) {
         scope = address.substr(percent + 1);
@@ -55,8 +55,8 @@ PeerName parse_peer(const std::string& text) {
         return error == std::errc{} && end == digits.data() + digits.size();
     };
     const auto parsed = parse_address(address);
-    if (!parsed || (!port.empty() && (!number_in(port, peer.port) || peer.port == 0)) ||
-        (!scope.empty() && !number_in(scope, peer.scope)))
+    const bool has_port = behind.starts_with(':') && number_in(behind.substr(1), peer.port) && peer.port != 0;
+    if (!parsed || (!behind.empty() && !has_port) || (!scope.empty() && !number_in(scope, peer.scope)))
         throw Impossible(
             fmt::format("'{}' is no peer: use ADDRESS or ADDRESS:PORT, as in 192.0.2.1, 192.0.2.1:5060 or "
                         "[2001:db8::1]:5060 (behind fe80:: addresses %NUMBER of the interface)",

@@ -82,6 +82,9 @@ SAID = [(["check", "--user=", "root", "true"], "--user: the value is empty"),
         (["ask", "ff02::1%lo", "--port", "9", "--text", "a"], "is no address of one server"),
         (["ask", "::", "--port", "9", "--text", "a"], "is no address of one server"),
         (["recipe", "routing", "--verify", "--json"], "excludes"),
+        *((["peers", "--peer", peer], "is no peer")
+          for peer in ["[::1", "[2001:db8::1]5060", "[::1]:", "192.0.2.1:", "[::1]:5060x", "[]"]),
+        (["ask", "127.0.0.1", "--hex", "00"], "name the server's --port"),
         (["stats", "--watch", "nan"], "no number of seconds"), (["stats", "-w=1"], "no number of seconds")]
 for call, text in SAID:
     done = subprocess.run([TOOL, *call], stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
