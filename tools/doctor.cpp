@@ -82,7 +82,7 @@ std::vector<Findings> examine(const DoctorOptions& options, unsigned& unreadable
         for (const UdpSocket& socket : findings.sockets)
             inodes.insert(socket.inode);
     const SocketOwners owners(inodes);
-    unreadable = owners.unreadable();
+    unreadable = std::max(unreadable, owners.unreadable()); // most of them are the same
     const std::vector<engine::Attachment> attached = engine::visible_attachments();
     for (Findings& findings : all)
         findings.servers = Judge(findings.network, owners, attached).judge(findings.sockets);
@@ -257,9 +257,11 @@ int doctor(const DoctorOptions& options) {
     const std::vector<Findings> all = examine(options, unreadable);
     std::size_t wrong = 0;
     bool has_found = false;
+    bool has_problem = false;
     for (const Findings& findings : all) {
         wrong += findings.count(Verdict::wrong);
         has_found = has_found || findings.has_routing_fault();
+        has_problem = has_problem || !findings.problem.empty();
     }
     if (options.output.json) {
         Json document = json_document();
@@ -272,7 +274,9 @@ int doctor(const DoctorOptions& options) {
     } else if (!options.output.quiet) {
         print_text(all, options, unreadable);
     }
-    return wrong != 0 || has_found ? failure : success;
+    if (wrong != 0 || has_found)
+        return failure;
+    return has_problem ? bad_usage : success;
 }
 
 } // namespace
@@ -288,7 +292,9 @@ void add_doctor(CLI::App& application, int& exit_status) {
     command->add_flag("--all-netns", options->everywhere, "Look into all network namespaces")->excludes(name);
     command->add_flag("-a,--all", options->all,
                       "Also show sockets on ports that the kernel gives to clients");
-    command->footer("Exit status: 0 all is right, 1 a server or the routing is wrong, 2 not possible.");
+    command->footer(
+        "Exit status: 0 all is right, 1 a server or the routing is wrong, 2 not possible, or not for all "
+        "network namespaces.");
     command->callback([options, &exit_status] { exit_status = doctor(*options); });
 }
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "tools/network_namespace.hpp"
 
+#include <linux/nsfs.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -69,10 +71,10 @@ std::vector<NetworkNamespace> all_network_namespaces(unsigned& unreadable) {
         NetworkNamespace found = open_namespace(entry.path(), entry.path().filename().string());
         // A name that is left over from an `ip netns` that was killed is an empty file on another file
         // system.
-        if (found.inode != 0 && !is_known(found.inode) && setns(found.file->number(), CLONE_NEWNET) == 0)
+        if (found.inode != 0 && !is_known(found.inode) &&
+            ioctl(found.file->number(), NS_GET_NSTYPE) == CLONE_NEWNET)
             result.push_back(std::move(found));
     }
-    setns(result.front().file->number(), CLONE_NEWNET);
     unreadable = 0;
     for (const pid_t process : list_processes()) {
         const ino_t inode = network_namespace_of(process);

@@ -9,6 +9,7 @@ set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
+need setpriv
 lab_topology_b
 
 # Prints "ADDRESS LEAVES_BY REQUESTS_DROPPED CERTAIN" for each fault.
@@ -39,3 +40,11 @@ status=0
 lab_policy_rule
 expect_faults ''
 "$TOOLS_CTL" doctor -q --netns "$LAB_SERVER" || fail "a fault is left after the rule"
+
+# Who may not enter it is told so, and not that all is right.
+cp "$TOOLS_CTL" "$LAB_DIR/multihomectl"
+chmod 755 "$LAB_DIR"
+status=0
+setpriv --reuid=65534 --regid=65534 --clear-groups "$LAB_DIR/multihomectl" doctor --all-netns >"$LAB_DIR/said" || status=$?
+[ "$status" -ne 0 ] || fail "all is right in a network namespace that may not be entered"
+grep -q "cannot enter the network namespace '$LAB_SERVER': .*: run this as root" "$LAB_DIR/said" || fail "$(cat "$LAB_DIR/said")"
