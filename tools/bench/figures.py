@@ -153,7 +153,10 @@ class Figures:
             kinds = [kind for kind in (Sample, Budget, Figure) if fields.keys() <= kind.__annotations__.keys()]
             return kinds[0](**fields) if kinds else fields
 
-        document = json.loads(Path(path).read_text(), object_hook=known)
-        figures = Figures(document["machine"])
-        figures.all, figures.skipped = document["figures"], document["skipped"]
+        try:
+            document = json.loads(Path(path).read_text(), object_hook=known)
+            figures = Figures(document["machine"])
+            figures.all, figures.skipped = document["figures"], document["skipped"]
+        except (ValueError, KeyError, TypeError) as problem:
+            raise RuntimeError(f"{path} holds no figures of --json: {problem!r}") from problem
         return figures
