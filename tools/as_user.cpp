@@ -56,25 +56,40 @@ Identity find_identity(const std::string& name, const std::string& group) {
     return identity;
 }
 
-/// Ends the process.
-[[noreturn]] void work_as(const Identity& identity, const std::function<int()>& work) {
-    int status = bad_usage;
-    try {
-        if (initgroups(identity.name.c_str(), identity.group) != 0 || setgid(identity.group) != 0 ||
-            setuid(identity.user) != 0)
-            throw Impossible(fmt::format("cannot become user {}: {}: run this as root", identity.name,
-                                         std::strerror(errno)));
-        status = flush_output(work());
-    } catch (const std::exception& error) {
-        fmt::print(stderr, "multihomectl: {}\n", error.what());
-    }
-    std::fflush(nullptr);
-    _exit(status);
+void change_user(const Identity& identity) {
+    if (initgroups(identity.name.c_str(), identity.group) != 0 || setgid(identity.group) != 0 ||
+        setuid(identity.user) != 0)
+        throw Impossible(
+            fmt::format("cannot become user {}: {}: run this as root", identity.name, std::strerror(errno)));
 }
 
 // NOLINTEND(concurrency-mt-unsafe)
 
 } // namespace
+
+int in_child(const std::function<int()>& work) {
+    std::fflush(nullptr); // or the child would print it again
+    const pid_t child = fork();
+    if (child < 0)
+        throw Impossible("fork failed");
+    if (child == 0) {
+        int status = bad_usage;
+        try {
+            status = flush_output(work());
+        } catch (const std::exception& error) {
+            fmt::print(stderr, "multihomectl: {}\n", error.what());
+        }
+        std::fflush(nullptr);
+        _exit(status);
+    }
+    int status = 0;
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
+    }
+    if (WIFEXITED(status))
+        return WEXITSTATUS(status);
+    fmt::print(stderr, "multihomectl: its child process was ended by signal {}\n", WTERMSIG(status));
+    return bad_usage;
+}
 
 int as_user(const std::string& name, const std::string& group, const std::function<int()>& work) {
     if (name.empty())
@@ -82,16 +97,10 @@ int as_user(const std::string& name, const std::string& group, const std::functi
     const Identity identity = find_identity(name, group);
     if (identity.user == getuid() && identity.user == geteuid())
         return work();
-    std::fflush(nullptr); // or the child would print it again
-    const pid_t child = fork();
-    if (child < 0)
-        throw Impossible("fork failed");
-    if (child == 0)
-        work_as(identity, work);
-    int status = 0;
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
-    }
-    return WIFEXITED(status) ? WEXITSTATUS(status) : bad_usage;
+    return in_child([&] {
+        change_user(identity);
+        return work();
+    });
 }
 
 } // namespace multihome::tools

@@ -18,6 +18,7 @@
 #include <map>
 #include <system_error>
 
+#include "tools/as_user.hpp"
 #include "tools/ask_exchange.hpp"
 #include "tools/output.hpp"
 #include "tools/processes.hpp"
@@ -42,11 +43,14 @@ public:
         int ready[2];
         if (pipe2(ready, O_CLOEXEC) != 0)
             fail("pipe");
+        const pid_t parent = getpid();
         process_ = fork();
         if (process_ < 0)
             fail("fork");
         if (process_ == 0) {
             prctl(PR_SET_PDEATHSIG, SIGKILL);
+            if (getppid() != parent) // it has ended before that
+                _exit(1);
             close(ready[0]);
             work(ready[1]);
             _exit(0);
@@ -381,25 +385,7 @@ int look_at_applied(const OutputOptions& output) {
 } // namespace
 
 int verify(const Plan& plan, const Host& host, const OutputOptions& output) {
-    std::fflush(stdout);
-    const pid_t child = fork();
-    if (child < 0)
-        fail("fork");
-    if (child == 0) {
-        int status = bad_usage;
-        try {
-            status = flush_output(try_in_copy(plan, host, output));
-        } catch (const std::exception& error) {
-            fmt::print(stderr, "multihomectl: {}\n", error.what());
-        }
-        std::fflush(stdout);
-        _exit(status);
-    }
-    int status = 0;
-    while (waitpid(child, &status, 0) < 0)
-        if (errno != EINTR)
-            fail("waitpid");
-    const int result = WIFEXITED(status) ? WEXITSTATUS(status) : int{bad_usage};
+    const int result = in_child([&] { return try_in_copy(plan, host, output); });
     return result != success ? result : look_at_applied(output);
 }
 
