@@ -104,7 +104,7 @@ int recipe(RecipeCommand& options) {
     if (!options.apply && !options.verify && !options.persist) {
         if (options.output.json)
             print_plan(plan);
-        else
+        else if (!options.output.quiet)
             fmt::print("{}", script_of(plan));
         return success;
     }
@@ -121,7 +121,8 @@ int recipe(RecipeCommand& options) {
     }
     if (options.apply || options.persist) {
         if (plan.steps.empty()) {
-            fmt::print("this host has nothing that needs the recipe {}\n", options.kind);
+            if (!options.output.quiet)
+                fmt::print("this host has nothing that needs the recipe {}\n", options.kind);
             return status;
         }
     }
@@ -180,8 +181,9 @@ void add_recipe(CLI::App& application, int& exit_status) {
     // What they print is for people.
     for (CLI::Option* option : {apply, verify, undo, persist})
         command->get_option("--json")->excludes(option);
-    command->footer(
-        "Exit status: 0 done, 1 --verify found that it does not work, 2 wrong usage or not possible.");
+    command->footer("Exit status: 0 done, 1 --verify found that it does not work or --persist left something "
+                    "to do by hand, "
+                    "2 wrong usage or not possible.");
     command->callback([options, &exit_status] { exit_status = recipe(*options); });
 }
 

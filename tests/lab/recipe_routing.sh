@@ -24,6 +24,10 @@ expect_answer "198.51.100.2 via up1" 198.51.100.2 --via
 expect_answer "2001:db8:2::2 via up1" 2001:db8:2::2 --via
 # A host that has the rules needs no more of them.
 recipe routing | grep -q 'has nothing that needs it' || fail "routing: $(recipe routing)"
+for action in '' --apply; do
+    # shellcheck disable=SC2086 # no word, or one
+    [ -z "$(recipe routing --quiet $action)" ] || fail "routing --quiet $action speaks"
+done
 recipe routing --undo
 snapshot . >"$LAB_DIR/after"
 diff "$LAB_DIR/before" "$LAB_DIR/after" || fail "--undo did not leave the host as it was"
