@@ -144,7 +144,8 @@ int check_process(const CheckOptions& options) {
             look_at_file(process.executable, file.number(), look_at_library(options.library),
                          check.obstacles);
         } catch (const ElfError& error) {
-            check.problem = error.what();
+            check.obstacles.push_back(
+                {error.what(), "let the kernel engine serve it: multihomectl attach", "an unusual program"});
         }
         if (process.secure_execution)
             check.obstacles.push_back({"it runs with more rights than the user who started it: the dynamic "

@@ -15,6 +15,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
+#include <exception>
 #include <memory>
 #include <string>
 #include <vector>
@@ -56,6 +57,7 @@ sigset_t signals_handed_on() {
         fail(group.directory.c_str(), not_reachable);
     sigprocmask(SIG_SETMASK, &mask, nullptr);
     std::vector<char*> arguments;
+    arguments.reserve(command.size() + 1);
     for (const std::string& word : command)
         arguments.push_back(const_cast<char*>(word.c_str()));
     arguments.push_back(nullptr);
@@ -155,7 +157,7 @@ int run_in_group(const RunOptions& options) {
 int run(const RunOptions& options) {
     try {
         return run_in_group(options);
-    } catch (const Impossible& problem) {
+    } catch (const std::exception& problem) {
         // As env(1) and the launcher: what is below 125 is the command's own.
         fmt::print(stderr, "multihome: {}; {} was not started\n", problem.what(),
                    harmless(options.command.front()));
