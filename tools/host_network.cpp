@@ -143,18 +143,6 @@ std::optional<RouteChoice> ask_route(Netlink& netlink, const Address& destinatio
     return choice;
 }
 
-/// Of conf/all and conf/INTERFACE the larger one counts (Documentation/networking/ip-sysctl.rst).
-bool has_strict_filter(const std::string& interface) {
-    int value = 0;
-    for (const std::string& name : {std::string{"all"}, interface}) {
-        // This directory is that of the namespace of the thread that opens it.
-        const std::string path = fmt::format("/proc/sys/net/ipv4/conf/{}/rp_filter", name);
-        const std::string text = read_whole(path, 16);
-        value = std::max(value, std::atoi(text.c_str()));
-    }
-    return value == 1;
-}
-
 /// Interfaces that lead to guests, tunnels or nowhere, and not to a provider.
 bool may_be_uplink(const HostLink& link) {
     static const std::set<std::string> inward{"bridge", "dummy", "tun", "wireguard", "vxlan", "ifb"};
@@ -162,6 +150,15 @@ bool may_be_uplink(const HostLink& link) {
 }
 
 } // namespace
+
+// Documentation/networking/ip-sysctl.rst. The directory is that of the namespace of the thread that opens it.
+int reverse_path_filter(const std::string& interface) {
+    int highest = 0;
+    for (const std::string& name : {std::string{"all"}, interface})
+        highest = std::max(
+            highest, std::atoi(read_whole("/proc/sys/net/ipv4/conf/" + name + "/rp_filter", 16).c_str()));
+    return highest;
+}
 
 HostNetwork HostNetwork::read() {
     HostNetwork network;
@@ -209,7 +206,7 @@ void HostNetwork::look_at_routing(const std::map<std::uint32_t, bool>& has_gatew
         fault.address = own.address;
         fault.interface = own.interface;
         fault.leaves_by = choice->interface;
-        fault.is_dropped = ipv4 && has_strict_filter(link->second.name);
+        fault.is_dropped = ipv4 && reverse_path_filter(link->second.name) == 1;
         fault.is_certain = has_gateway.count(own.interface) != 0;
         routing_faults_.push_back(fault);
     }

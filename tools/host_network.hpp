@@ -70,4 +70,7 @@ private:
     std::vector<RoutingFault> routing_faults_;
 };
 
+/// net.ipv4.conf.INTERFACE.rp_filter as it counts: the larger of the interface's value and that of "all".
+int reverse_path_filter(const std::string& interface);
+
 } // namespace multihome::tools

@@ -11,6 +11,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "tools/host_network.hpp"
 #include "tools/output.hpp"
 #include "tools/processes.hpp"
 #include "tools/run_command.hpp"
@@ -187,17 +188,6 @@ std::string preferred_source(Family family, const std::string& destination) {
         text_of(answer[0], "dev") == "lo")
         return {};
     return text_of(answer[0], "prefsrc");
-}
-
-int reverse_path_filter(const std::string& interface) {
-    int highest = 0;
-    for (const std::string& name : {std::string{"all"}, interface}) {
-        std::ifstream file{"/proc/sys/net/ipv4/conf/" + name + "/rp_filter"};
-        int value = 0;
-        if (file >> value)
-            highest = std::max(highest, value);
-    }
-    return highest;
 }
 
 const char* family_option(Family family) {

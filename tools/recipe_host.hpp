@@ -62,9 +62,6 @@ Host read_host();
 /// empty if it does not answer at all, or is that address itself.
 std::string preferred_source(Family family, const std::string& destination);
 
-/// net.ipv4.conf.INTERFACE.rp_filter as it counts: the larger of the interface's value and that of "all".
-int reverse_path_filter(const std::string& interface);
-
 /// An address that no route but the default one leads to. Nothing is sent there.
 std::string distant_address(const Host& host, Family family);
 
