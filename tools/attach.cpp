@@ -9,7 +9,6 @@
 #include <nlohmann/json.hpp>
 #include <unistd.h>
 
-#include <fstream>
 #include <memory>
 #include <string>
 #include <vector>
@@ -21,6 +20,7 @@
 #include "tools/kernel_engine/target.hpp"
 #include "tools/output.hpp"
 #include "tools/program.hpp"
+#include "tools/running_library.hpp"
 #include "tools/subcommands.hpp"
 
 namespace multihome::tools {
@@ -36,14 +36,6 @@ struct AttachOptions {
     bool persist = false;
     std::string systemd_directory = "/etc/systemd/system";
 };
-
-bool has_shim(pid_t process) {
-    std::ifstream maps{fmt::format("/proc/{}/maps", process)};
-    for (std::string line; std::getline(maps, line);)
-        if (line.find("/libmultihome.so") != std::string::npos)
-            return true;
-    return false;
-}
 
 bool preloading_reaches(pid_t process) {
     const Descriptor program = open_for_reading(fmt::format("/proc/{}/exe", process));
@@ -62,7 +54,7 @@ std::vector<std::string> notes_on(const ControlGroup& group) {
     std::size_t shimmed = 0, reached = 0;
     const std::vector<pid_t> processes = processes_in(group);
     for (const pid_t process : processes) {
-        if (has_shim(process))
+        if (find_library_in(process).mapped)
             ++shimmed;
         else if (preloading_reaches(process))
             ++reached;

@@ -30,10 +30,6 @@ struct DetachOptions {
     std::string systemd_directory = "/etc/systemd/system";
 };
 
-bool ends_with(const std::string& text, const std::string& end) {
-    return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
-}
-
 /// What is attached and meant. A unit that has been stopped has no control group any more, or has been given
 /// a new one of the same name; what was attached to the one before still has the group's path.
 std::vector<engine::Attachment> meant(const engine::Target& target) {
@@ -42,7 +38,7 @@ std::vector<engine::Attachment> meant(const engine::Target& target) {
         return found;
     if (!target.unit.empty()) {
         const std::string last_part = "/" + unit_name(target.unit);
-        std::erase_if(found, [&](const engine::Attachment& one) { return !ends_with(one.path, last_part); });
+        std::erase_if(found, [&](const engine::Attachment& one) { return !one.path.ends_with(last_part); });
         return found;
     }
     std::uint64_t identity = 0;
@@ -54,7 +50,7 @@ std::vector<engine::Attachment> meant(const engine::Target& target) {
     }
     std::erase_if(found, [&](const engine::Attachment& one) {
         return one.identity != identity &&
-               (one.alive || target.path.empty() || !ends_with(target.path, one.path));
+               (one.alive || target.path.empty() || !target.path.ends_with(one.path));
     });
     return found;
 }

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "tools/mend.hpp"
 
-#include <sys/stat.h>
+#include <unistd.h>
 
 #include <fmt/core.h>
 #include <set>
 
 #include "tools/kernel_engine/engine.hpp"
+#include "tools/network_namespace.hpp"
 #include "tools/run_command.hpp"
 #include "tools/verdict.hpp"
 
@@ -27,12 +28,11 @@ std::vector<Obstacle> obstacles_in_file(const Process& process, const LibraryFil
     return obstacles;
 }
 
+/// Also where it cannot be told.
 bool is_in_our_network(pid_t process) {
-    struct stat ours {};
-    struct stat theirs {};
-    return stat("/proc/self/ns/net", &ours) != 0 ||
-           stat(fmt::format("/proc/{}/ns/net", process).c_str(), &theirs) != 0 ||
-           ours.st_ino == theirs.st_ino;
+    const ino_t ours = network_namespace_of(getpid());
+    const ino_t theirs = network_namespace_of(process);
+    return ours == 0 || theirs == 0 || ours == theirs;
 }
 
 /// Of several uplinks or of one: the recipes differ. A recipe is applied where the process is.
