@@ -47,12 +47,6 @@ void add_note(const std::string& note, ProgramCheck& check) {
         check.notes.push_back(note);
 }
 
-void print_obstacles(const std::vector<Obstacle>& obstacles) {
-    for (const Obstacle& obstacle : obstacles)
-        fmt::print(stderr, "  why:     {}\n  instead: {}\n", harmless(obstacle.reason),
-                   harmless(obstacle.advice));
-}
-
 void print_as_json(const ProgramCheck& check) {
     Json document = json_document();
     document["program"] = check.subject;

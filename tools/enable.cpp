@@ -51,19 +51,10 @@ struct EnablePlan {
 };
 
 std::string usable_library(const EnableOptions& options) {
-    std::string library = find_library(options.library);
-    if (library.empty())
-        throw Impossible(
-            "libmultihome.so is neither next to this program nor where it is installed: say where with "
-            "--library");
+    std::string library = library_to_preload(options.library);
     if (access(library.c_str(), R_OK) != 0)
         throw Impossible(
             fmt::format("{}: there is no such library, or it may not be read", harmless(library)));
-    if (library.find_first_of(" :\n\"") != std::string::npos)
-        throw Impossible(
-            fmt::format("'{}' holds a character that LD_PRELOAD takes for the end of a name: move the "
-                        "library",
-                        harmless(library)));
     look_at_library(library);
     return library;
 }
@@ -88,9 +79,7 @@ bool has_obstacle(const Unit& unit, const std::vector<UnitObstacle>& of_unit, co
             fmt::print(stderr, "multihomectl: {}: {}: {}\n", unit.name, harmless(check.subject),
                        check.problem.empty() ? "LD_PRELOAD cannot reach this program"
                                              : harmless(check.problem));
-            for (const Obstacle& obstacle : check.obstacles)
-                fmt::print(stderr, "  why:     {}\n  instead: {}\n", harmless(obstacle.reason),
-                           harmless(obstacle.advice));
+            print_obstacles(check.obstacles);
             if (check.status == not_reachable && !elsewhere)
                 fmt::print(stderr, "  or:      multihomectl attach {}\n", unit.name);
         }

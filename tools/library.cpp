@@ -3,11 +3,13 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <fmt/core.h>
 #include <map>
 #include <string_view>
 #include <system_error>
 #include <vector>
 
+#include "tools/output.hpp"
 #include "tools/run_command.hpp"
 
 namespace multihome::tools {
@@ -64,6 +66,20 @@ std::string find_library(const std::string& wanted) {
             return candidate.string();
     }
     return {};
+}
+
+std::string library_to_preload(const std::string& wanted) {
+    std::string library = find_library(wanted);
+    if (library.empty())
+        throw Impossible(
+            "libmultihome.so is neither next to this program nor where it is installed: say where with "
+            "--library");
+    if (library.find_first_of(" :\n\"") != std::string::npos)
+        throw Impossible(
+            fmt::format("'{}' holds a character that LD_PRELOAD takes for the end of a name: move the "
+                        "library",
+                        harmless(library)));
+    return library;
 }
 
 std::vector<std::string> preloaded_names(const std::string& preload) {

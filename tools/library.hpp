@@ -11,6 +11,9 @@ namespace multihome::tools {
 /// both seen from this program. Empty when it is in neither place.
 std::string find_library(const std::string& wanted);
 
+/// The same for LD_PRELOAD. Throws Impossible where there is none, or its name cannot be written there.
+std::string library_to_preload(const std::string& wanted);
+
 /// The names in a value of LD_PRELOAD.
 std::vector<std::string> preloaded_names(const std::string& preload);
 

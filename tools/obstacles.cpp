@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <cstdio>
 #include <filesystem>
 #include <fmt/core.h>
 #include <string_view>
@@ -97,6 +98,12 @@ void look_at_sibling(const ElfMachine& machine, const Architecture& architecture
 }
 
 } // namespace
+
+void print_obstacles(const std::vector<Obstacle>& obstacles) {
+    for (const Obstacle& obstacle : obstacles)
+        fmt::print(stderr, "  why:     {}\n  instead: {}\n", harmless(obstacle.reason),
+                   harmless(obstacle.advice));
+}
 
 LibraryFile look_at_library(const std::string& library) {
     const std::string path = library.empty() ? "/proc/self/exe" : library;

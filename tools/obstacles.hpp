@@ -17,6 +17,9 @@ struct Obstacle {
     std::string in_short; ///< the reason in a table: "statically linked"
 };
 
+/// To standard error, below the line that says which program they are of.
+void print_obstacles(const std::vector<Obstacle>& obstacles);
+
 /// The library that would be preloaded.
 struct LibraryFile {
     std::string path; ///< empty where none is found

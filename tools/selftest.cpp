@@ -21,6 +21,7 @@
 #include "tools/differential/pair.hpp"
 #include "tools/differential/side.hpp"
 #include "tools/library.hpp"
+#include "tools/output.hpp"
 #include "tools/selftest_scripts.hpp"
 #include "tools/subcommands.hpp"
 
@@ -86,14 +87,12 @@ bool test(differential::Pair& pair, const SelftestScript& script) {
 int selftest(const SelftestOptions& options) {
     if (!options.side.empty())
         return differential::run_side(options.side);
-    const std::string library = find_library(options.library);
-    if (library.empty())
-        return cannot_test(
-            "libmultihome.so is neither next to this program nor where it is installed: say where with "
-            "--library");
-    if (library.find_first_of(" :") != std::string::npos)
-        return cannot_test(fmt::format(
-            "'{}' holds a space or a colon, which LD_PRELOAD takes for the end of a name", library));
+    std::string library;
+    try {
+        library = library_to_preload(options.library);
+    } catch (const Impossible& problem) {
+        return cannot_test(problem.what());
+    }
     if (const std::string problem = loading_problem(library); !problem.empty())
         return cannot_test(fmt::format("{}: {}", library, problem));
     fmt::print("library {}\n", library);
