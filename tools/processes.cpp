@@ -237,7 +237,6 @@ Process describe_process(pid_t number) {
     process.is_system_service = group.is_system_service;
     process.executable = link_target(directory + "/exe");
     process.arguments = split_at_zero(read_whole(directory + "/cmdline"));
-    process.environment_readable = open_for_reading(directory + "/environ").valid();
     find_variable(read_whole(directory + "/environ"), "LD_PRELOAD", process.preload);
     process.secure_execution = is_secure(directory);
     process.confinement = enforced_profile(read_whole(directory + "/attr/apparmor/current", 4096));

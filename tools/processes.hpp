@@ -51,11 +51,10 @@ struct Process {
     std::string executable;             ///< a path in the process's own mount namespace
     std::vector<std::string> arguments; ///< which the process may have overwritten
     std::string preload;                ///< LD_PRELOAD as it was started
-    bool environment_readable = false;
-    bool secure_execution = false; ///< AT_SECURE: the dynamic loader has ignored LD_PRELOAD
-    bool in_container = false;     ///< it has a PID namespace of its own
-    std::string control_group;     ///< in the unified tree, as in "/system.slice/unbound.service"
-    std::string confinement;       ///< AppArmor's profile, empty where there is none
+    bool secure_execution = false;      ///< AT_SECURE: the dynamic loader has ignored LD_PRELOAD
+    bool in_container = false;          ///< it has a PID namespace of its own
+    std::string control_group;          ///< in the unified tree, as in "/system.slice/unbound.service"
+    std::string confinement;            ///< AppArmor's profile, empty where there is none
 };
 
 Process describe_process(pid_t number);

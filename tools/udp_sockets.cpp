@@ -49,7 +49,6 @@ void list_family(Netlink& netlink, std::uint8_t family, std::vector<UdpSocket>& 
         socket.port = ntohs(found->id.idiag_sport);
         socket.interface = found->id.idiag_if;
         socket.inode = found->idiag_inode;
-        socket.user = found->idiag_uid;
         const Attributes attributes(message, sizeof(inet_diag_msg));
         if (const void* only = attributes.bytes(INET_DIAG_SKV6ONLY, 1))
             socket.ipv6_only = *static_cast<const std::uint8_t*>(only) != 0;

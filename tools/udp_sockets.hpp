@@ -16,7 +16,6 @@ struct UdpSocket {
     bool ipv6_only = false;      ///< which takes no IPv4 datagrams
     std::uint32_t interface = 0; ///< bound to this one, or 0
     std::uint64_t inode = 0;
-    std::uint32_t user = 0;
     std::uint64_t control_group =
         0; ///< in which it was made, for good; 0 where the kernel (before 5.9) does not say
 };
