@@ -131,15 +131,9 @@ void print_engine_prometheus(const std::vector<engine::Attachment>& attached) {
                    "# TYPE multihome_engine_{0}_total counter\n",
                    item.key());
         for (const engine::Attachment& one : attached) {
-            std::string path;
-            for (const char byte : harmless(one.path)) {
-                if (byte == '\\' || byte == '"')
-                    path += '\\';
-                path += byte;
-            }
             const Json counters = engine::counters_json(one.counters);
-            fmt::print("multihome_engine_{}_total{{control_group=\"{}\"}} {}\n", item.key(), path,
-                       counters[item.key()].get<std::uint64_t>());
+            fmt::print("multihome_engine_{}_total{{control_group=\"{}\"}} {}\n", item.key(),
+                       prometheus_label(one.path), counters[item.key()].get<std::uint64_t>());
         }
     }
 }

@@ -29,8 +29,6 @@ std::size_t width_of(std::string_view text) {
 
 std::string_view colour_code(Emphasis emphasis) {
     switch (emphasis) {
-    case Emphasis::good:
-        return "\033[32m";
     case Emphasis::bad:
         return "\033[1;31m";
     case Emphasis::dim:
@@ -91,6 +89,16 @@ std::string harmless(std::string_view text) {
         if (static_cast<unsigned char>(result[at + 1]) < 0xa0U)
             result.replace(at, 2, "?");
     return result;
+}
+
+std::string prometheus_label(std::string_view text) {
+    std::string escaped;
+    for (const char byte : harmless(text)) {
+        if (byte == '\\' || byte == '"')
+            escaped += '\\';
+        escaped += byte;
+    }
+    return escaped;
 }
 
 void Table::add(std::vector<std::string> cells, Emphasis emphasis) {

@@ -46,13 +46,16 @@ void open_standard_streams();
 /// said.
 int flush_output(int status);
 
-enum class Emphasis { none, good, bad, dim };
+enum class Emphasis { none, bad, dim };
 
 /// Whether `stream` may be sent colours: a terminal, not a dumb one, and NO_COLOR is not set (no-color.org).
 bool wants_colour(std::FILE* stream);
 
 /// `text` without what could command a terminal or break a line: control characters become "?".
 std::string harmless(std::string_view text);
+
+/// `text` harmless, and as the text format of Prometheus has it between quotes.
+std::string prometheus_label(std::string_view text);
 
 /// Columns aligned by blanks, two between them, no lines, as ss(8) and systemctl(1) print them.
 class Table {

@@ -136,18 +136,9 @@ void print_prometheus(const std::vector<Running>& all) {
         "Datagrams sent as the program made them: the kernel refused the source",
         "Conversations that were new to the table",
         "New conversations that pushed out a question that had hardly been asked"};
-    const auto label = [](const std::string& text) {
-        std::string escaped;
-        for (const char byte : harmless(text)) {
-            if (byte == '\\' || byte == '"')
-                escaped += '\\';
-            escaped += byte;
-        }
-        return escaped;
-    };
     const auto labels = [&](const Running& running) {
         return fmt::format("pid=\"{}\",program=\"{}\",unit=\"{}\"", running.process.number,
-                           label(running.process.name), label(running.process.unit));
+                           prometheus_label(running.process.name), prometheus_label(running.process.unit));
     };
     for (std::size_t index = 0; index < counter_count; ++index) {
         fmt::print("# HELP multihome_{0}_total {1}.\n# TYPE multihome_{0}_total counter\n",
