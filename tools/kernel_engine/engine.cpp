@@ -96,8 +96,6 @@ std::vector<std::string> not_served(const engine_settings& settings) {
 void write_about(::engine& skeleton, const Request& request) {
     engine_about about{};
     about.version = ENGINE_VERSION;
-    about.hand_over = skeleton.rodata->settings.hand_over;
-    about.group = request.group.identity;
     request.group.path.copy(about.path, sizeof about.path - 1);
     for (std::size_t index = 0; index < request.except.size(); ++index)
         request.except[index].path.copy(about.except[index], sizeof about.except[index] - 1);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the engine's programs in the kernel and multihomectl both know: the records of the maps. Plain C for
- * both compilers. The model is the shim's (README, "How it works"): what is known hangs on the conversation.
+ * both compilers. The model is the shim's (multihome(7)): what is known hangs on the conversation.
  */
 #ifndef MULTIHOME_KERNEL_ENGINE_MODEL_H
 #define MULTIHOME_KERNEL_ENGINE_MODEL_H
@@ -120,17 +120,14 @@ struct engine_settings {
 /* What `list` and `doctor` want to say of an engine that an earlier multihomectl has attached. */
 enum { ENGINE_NAME_LENGTH = 256 };
 struct engine_about {
-    __u32 version; /* of these records */
-    __u32 hand_over;
-    __u64 group;
+    __u32 version;                 /* of these records */
     char path[ENGINE_NAME_LENGTH]; /* of the control group, below the root of the tree */
     char except[ENGINE_EXCEPTIONS][ENGINE_NAME_LENGTH];
     __u32 limited_ports; /* `ports` says which local ports are served */
     __u32 question_ticks;
     __u32 spoke_first_ticks;
-    __u32 unused;
     __u64 ports[ENGINE_PORT_WORDS];
 };
-enum { ENGINE_VERSION = 2 };
+enum { ENGINE_VERSION = 3 };
 
 #endif
