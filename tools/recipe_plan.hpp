@@ -75,7 +75,7 @@ const char* name_of(RecipeKind kind);
 /// Throws Impossible where the host lacks what the recipe needs, with what to do.
 Plan make_plan(const RecipeOptions& options, const Host& host);
 
-/// Fills `steps` and `forget` of a plan from the rest of it.
+/// Fills `steps` of a plan from the rest of it.
 void add_steps(Plan& plan);
 
 /// The nftables tables of a plan, one for each family; empty where it has no translation.
