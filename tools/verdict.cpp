@@ -214,18 +214,7 @@ bool Judge::is_right_by_engine(const UdpSocket& socket, Server& server) const {
     return false;
 }
 
-Server Judge::judge_one(const UdpSocket& socket, const std::vector<Owner>& owners) {
-    Server server;
-    server.port = socket.port;
-    server.bound_to = {to_text(socket.address)};
-    if (!owners.empty()) {
-        server.process = known(who_serves(owners)).process;
-        add_once(server.notes, known(server.process.number).note);
-    }
-    if (!is_wildcard(socket.address)) {
-        server.reason = "bound";
-        return server;
-    }
+void Judge::look_at_addresses(const UdpSocket& socket, Server& server) const {
     const std::vector<const OwnAddress*> addresses = askable(socket);
     for (const bool ipv4 : {true, false})
         if (std::count_if(addresses.begin(), addresses.end(),
@@ -233,25 +222,24 @@ Server Judge::judge_one(const UdpSocket& socket, const std::vector<Owner>& owner
             for (const OwnAddress* own : addresses)
                 if (own->address.is_ipv4() == ipv4 && network_.goes_wrong_at(*own))
                     add_once(server.wrong_at, to_text(own->address));
-    if (server.wrong_at.empty()) {
-        std::vector<std::string> names;
-        for (const OwnAddress* own : addresses)
-            add_once(names, to_text(own->address));
-        server.reason = names.empty() ? "only loopback can be asked"
-                                      : fmt::format("only {} can be asked", fmt::join(names, ", "));
-        return server;
-    }
+    if (!server.wrong_at.empty())
+        return;
+    std::vector<std::string> names;
+    for (const OwnAddress* own : addresses)
+        add_once(names, to_text(own->address));
+    server.reason = names.empty() ? "only loopback can be asked"
+                                  : fmt::format("only {} can be asked", fmt::join(names, ", "));
+}
+
+void Judge::judge_owners(const UdpSocket& socket, const std::vector<Owner>& owners, Server& server) {
     const auto settle = [&](Verdict verdict, const std::string& reason) {
         server.verdict = verdict;
         server.reason = reason;
-        if (verdict != Verdict::wrong)
-            server.wrong_at.clear();
-        return server;
     };
     if (owners.empty())
-        return owners_.unreadable() != 0
-                   ? settle(Verdict::unknown, "its program is not visible: run this as root")
-                   : settle(Verdict::unknown, "the kernel's own, or of another PID namespace");
+        return settle(Verdict::unknown, owners_.unreadable() != 0
+                                            ? "its program is not visible: run this as root"
+                                            : "the kernel's own, or of another PID namespace");
     if (is_right_by_engine(socket, server))
         return settle(Verdict::ok, "the kernel engine is attached");
     // Each of them may read the socket: who hands it to a service does not have the library that is there.
@@ -289,6 +277,26 @@ Server Judge::judge_one(const UdpSocket& socket, const std::vector<Owner>& owner
         return settle(Verdict::unknown, "its socket may not be looked at: run this as root");
     server.verdict = Verdict::wrong;
     find_mend(server, known(server.process.number).library, library_, network_);
+}
+
+Server Judge::judge_one(const UdpSocket& socket, const std::vector<Owner>& owners) {
+    Server server;
+    server.port = socket.port;
+    server.bound_to = {to_text(socket.address)};
+    if (!owners.empty()) {
+        server.process = known(who_serves(owners)).process;
+        add_once(server.notes, known(server.process.number).note);
+    }
+    if (!is_wildcard(socket.address)) {
+        server.reason = "bound";
+        return server;
+    }
+    look_at_addresses(socket, server);
+    if (server.wrong_at.empty())
+        return server;
+    judge_owners(socket, owners, server);
+    if (server.verdict != Verdict::wrong)
+        server.wrong_at.clear();
     return server;
 }
 

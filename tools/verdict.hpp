@@ -57,6 +57,10 @@ private:
 
     const Known& known(pid_t process);
     Server judge_one(const UdpSocket& socket, const std::vector<Owner>& owners);
+    /// Where answers of a socket on the wildcard go wrong, or the reason that they cannot.
+    void look_at_addresses(const UdpSocket& socket, Server& server) const;
+    /// What its program makes of that.
+    void judge_owners(const UdpSocket& socket, const std::vector<Owner>& owners, Server& server);
     [[nodiscard]] std::vector<const OwnAddress*> askable(const UdpSocket& socket) const;
     [[nodiscard]] bool is_served(const std::string& made_in, const Server& server) const;
     bool is_right_by_engine(const UdpSocket& socket, Server& server) const;
