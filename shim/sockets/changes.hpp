@@ -17,9 +17,9 @@ namespace multihome::sockets {
 // True where no word may be changed: in a vfork child, and after leave_all_alone().
 bool must_not_change();
 
-// Calls `change` with what is known of each other descriptor of the socket behind `fd`, and stores what it
-// returns. Asks the kernel about each descriptor that `may_be` one, by a system call each. Where we may not
-// ask, changes none.
+// Calls `change` with the word of each other descriptor of the socket behind `fd`, and stores what it
+// returns. `may_be` says which words may belong to one: the kernel is asked about those alone, by a system
+// call each. Where we may not ask, changes none.
 template <typename MayBe, typename Change>
 void change_copies(int fd, MayBe may_be, Change change) {
     if (!permissions::may(Activity::new_sockets))
@@ -34,8 +34,12 @@ void change_copies(int fd, MayBe may_be, Change change) {
 // The same for all descriptors of the socket, `fd` among them.
 template <typename Change>
 void change_all(int fd, Change change) {
-    const Socket socket = load(fd);
-    update(fd, socket, change(socket));
+    if (must_not_change())
+        return;
+    Socket socket = load(fd);
+    // Where another thread has noted something else of the socket, this comes on top of it.
+    while (!update(fd, socket, change(socket)))
+        socket = load(fd);
     const auto may_be = [&](Socket seen) {
         return seen.has(Socket::has_copies) && seen.made() == socket.made();
     };

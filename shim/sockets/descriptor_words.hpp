@@ -67,11 +67,13 @@ inline void store(int fd, Socket socket) {
     word->store(socket.word(), std::memory_order_relaxed);
 }
 
-// Stores `wanted` if the word still is what `seen` says. If not, somebody else knows better by now.
-inline void update(int fd, Socket seen, Socket wanted) {
+// Stores `wanted` if the word still is what `seen` says. False where another thread has changed it. (A word
+// without memory says that nothing is known, and goes on to say so.)
+inline bool update(int fd, Socket seen, Socket wanted) {
     uint64_t expected = seen.word();
-    if (detail::Word* word = detail::find_word(fd, false))
-        word->compare_exchange_strong(expected, wanted.word(), std::memory_order_relaxed);
+    detail::Word* const word = detail::find_word(fd, false);
+    return word == nullptr ||
+           word->compare_exchange_strong(expected, wanted.word(), std::memory_order_relaxed);
 }
 
 namespace detail {

@@ -4,6 +4,7 @@
 #include "shim/base/kernel_constants.hpp"
 #include "shim/base/libc.hpp"
 #include "shim/base/permissions.hpp"
+#include "shim/sockets/changes.hpp"
 #include "shim/sockets/local_route.hpp"
 #include "shim/sockets/multicast_turn.hpp"
 #include "shim/sockets/socket_calls.hpp"
@@ -188,10 +189,16 @@ bool switch_on(int fd, Socket& socket, in_port_t port) {
 
 bool switch_on_arrived(int fd, Socket& socket, in_port_t port) {
     const bool ipv6 = socket.has(Socket::ipv6);
-    if (!is_marked(fd, ipv6))
-        for (const Flag& flag : {ipv4_messages, ipv6_messages, ipv6_2292_messages, the_mark})
-            if ((ipv6 || flag.level != IPPROTO_IPV6) && flag.is_on(fd))
-                socket = socket.with_bits(0, flag.wanted);
+    uint64_t on = 0;
+    for (const Flag& flag : {ipv4_messages, ipv6_messages, ipv6_2292_messages, the_mark})
+        if ((ipv6 || flag.level != IPPROTO_IPV6) && flag.is_on(fd))
+            on |= flag.wanted;
+    // Another thread, or another process, may be taking the socket over at the same time. What that one
+    // switches on is not the program's: so the mark is set first, and asked for last.
+    if (on != 0 && !is_marked(fd, ipv6))
+        socket = socket.with_bits(0, on);
+    if (!socket.has(Socket::wants_messages))
+        the_mark.set(fd, true);
     if (!main_messages(ipv6).set(fd, true))
         return false;
     restore(fd, socket.with_port(port));
@@ -227,8 +234,8 @@ bool is_switched_on(int fd, Socket socket) {
 bool allow_local_route(int fd, Socket socket, const in6_addr& source) {
     const libc::ErrnoGuard keep_errno;
     if (!socket.has(Socket::ipv6) || socket.has(Socket::free_bind) || socket.has(Socket::wants_free_bind) ||
-        !permissions::may(Activity::finding_routes) || !local_route::covers(source) ||
-        !free_bind.set(fd, true))
+        sockets::must_not_change() || !permissions::may(Activity::finding_routes) ||
+        !local_route::covers(source) || !free_bind.set(fd, true))
         return false;
     sockets::set_bits(fd, Socket::free_bind, Socket::free_bind);
     return true;

@@ -132,8 +132,13 @@ void duplicated(int fd, int copy) {
     if (fd == copy || is_nothing_known || must_not_change())
         return;
     if (!socket.is(Kind::other) || socket.has(Socket::left_alone) || socket.has(Socket::sticky_source)) {
-        socket = socket.with_bits(0, Socket::has_copies);
-        store(fd, socket);
+        const auto with_copies = [&] { return socket.with_bits(0, Socket::has_copies); };
+        if (socket.word() == 0)
+            store(fd, with_copies());
+        else
+            while (!update(fd, socket, with_copies()))
+                socket = load(fd);
+        socket = with_copies();
     }
     if (load(copy).word() != socket.word())
         store(copy, socket);
@@ -243,7 +248,7 @@ void leave_all_alone() {
 }
 
 void verify(int fd, Socket seen) {
-    if (may(Activity::verifying) && !options::is_switched_on(fd, seen))
+    if (may(Activity::verifying) && !must_not_change() && !options::is_switched_on(fd, seen))
         update(fd, seen, Socket{});
 }
 

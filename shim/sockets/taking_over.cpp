@@ -230,10 +230,17 @@ Socket examine(int fd) {
     const libc::ErrnoGuard keep_errno;
     if (must_not_change())
         return {Kind::other, 0};
+    // Another thread's bind() may set the socket up meanwhile. It knows what the program has asked for.
+    const Socket before = load(fd);
+    if (before.is(Kind::ours) || before.is(Kind::other))
+        return before;
     const Socket socket = classify(fd);
     if (socket.kind() == Kind::unknown)
         return {Kind::other, 0};
-    store(fd, socket);
+    if (before.word() == 0)
+        store(fd, socket);
+    else if (!update(fd, before, socket))
+        return load(fd);
     // Those that are ours were asked about before.
     if (socket.has(Socket::has_copies))
         change_copies(
