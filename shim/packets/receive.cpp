@@ -24,7 +24,7 @@ namespace {
     if (!is_peek && peers::Turn{}.becomes_usual(socket))
         return finish(call);
     peers::Turn turn;
-    turn.begin_receiving(socket);
+    turn.begin_receiving(socket, call.fd);
     if (is_peek)
         turn.begin_peek();
     if (hear_unusual(turn, socket, call.fd, call.ours, call.theirs, call.name_length))
@@ -41,7 +41,7 @@ template <typename Family>
     const Socket socket{call.word};
     {
         peers::Turn turn;
-        turn.begin_receiving(socket);
+        turn.begin_receiving(socket, call.fd);
         if (turn.hear_hashed<Family>(socket, call.ours, hash, found)) [[likely]] {
             turn.count(socket, Counter::requests);
             tell_usual(call.ours, call.theirs, call.name_length);
@@ -84,7 +84,7 @@ template <typename Family>
     // Where newer kernels cannot write the address, they have written its length.
     if (errno == EFAULT && *call.name_length != call.ours.msg_namelen)
         *call.name_length = call.ours.msg_namelen;
-    note_failure(Socket{call.word}, call.flags);
+    note_failure(Socket{call.word}, call.fd, call.flags);
     return -1;
 }
 

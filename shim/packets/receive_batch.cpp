@@ -167,7 +167,7 @@ void make_unreachable(mmsghdr& message) {
     if (received >= 0) {
         finish_batch(socket, fd, ours, messages, static_cast<unsigned>(received), flags, goes_on);
     } else {
-        detail::note_failure(socket, flags);
+        detail::note_failure(socket, fd, flags);
     }
     // The kernel may have stopped at a message whose name it could not write: see detail::fail().
     const unsigned next = received < 0 ? 0 : static_cast<unsigned>(received);

@@ -48,10 +48,10 @@ bool hear_unusual(peers::Turn& turn, Socket socket, int fd, const msghdr& ours, 
     return ours.msg_name != nullptr && ours.msg_namelen <= room && turn.hear(socket, ours, arrival.local);
 }
 
-void note_failure(Socket socket, int flags) {
+void note_failure(Socket socket, int fd, int flags) {
     // The error queue has an order of its own, and says nothing of the datagrams'.
     if (errno == EAGAIN && (flags & MSG_ERRQUEUE) == 0)
-        peers::Turn{}.drained(socket);
+        peers::Turn{}.drained(socket, fd);
 }
 
 } // namespace multihome::receive::detail

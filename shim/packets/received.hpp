@@ -56,6 +56,6 @@ inline size_t control_length(const msghdr& message) {
                                     msghdr* theirs, socklen_t* name_length);
 
 // Notes that a receive call failed, for the reason that errno gives.
-void note_failure(Socket socket, int flags);
+void note_failure(Socket socket, int fd, int flags);
 
 } // namespace multihome::receive::detail

@@ -148,9 +148,9 @@ void Turn::end_peek() {
         memory_->end_peek();
 }
 
-void Turn::drained(Socket socket) {
+void Turn::drained(Socket socket, int fd) {
     if (memory_ != nullptr)
-        memory_->drained(socket);
+        memory_->drained(socket, fd);
 }
 
 void Turn::made_socket() {

@@ -67,8 +67,8 @@ public:
 
     // --- receiving ---
 
-    // A call for one datagram brought one on this socket. To say so twice does no harm.
-    void begin_receiving(Socket socket);
+    // A call for one datagram brought one on this socket, by this descriptor. To say so twice does no harm.
+    void begin_receiving(Socket socket, int fd);
     // A call for many datagrams brought one, or `several`, whose answers come in their order.
     void begin_batch(bool several);
     // The same call brought more. They come after those in the order.
@@ -106,8 +106,8 @@ public:
     void begin_peek();
     void end_peek();
 
-    // A receive call on this socket found nothing.
-    void drained(Socket socket);
+    // A receive call on this socket, by this descriptor, found nothing.
+    void drained(Socket socket, int fd);
 
     // This thread has made a UDP socket.
     void made_socket();

@@ -8,7 +8,6 @@
 
 #include <array>
 #include <cstdint>
-#include <netinet/in.h>
 
 namespace multihome::peers {
 
@@ -80,9 +79,9 @@ class DrainedSockets {
 public:
     void clear() { ids_ = {}; }
 
-    // False where there is no room for one more.
-    bool add(Socket socket, unsigned length) {
-        const uint16_t id = id_of(socket);
+    // `fd`: the socket's descriptor. False where there is no room for one more.
+    bool add(Socket socket, int fd, unsigned length) {
+        const uint16_t id = id_of(socket, fd);
         for (unsigned index = 0; index < ids_.size(); ++index)
             if (ids_[index] == 0 || ids_[index] == id) {
                 ids_[index] = id;
@@ -93,8 +92,8 @@ public:
     }
 
     // The run's length when this socket had been read to its end; null where it has not been.
-    uint8_t* length_at_end_of(Socket socket) {
-        const uint16_t id = id_of(socket);
+    uint8_t* length_at_end_of(Socket socket, int fd) {
+        const uint16_t id = id_of(socket, fd);
         for (unsigned index = 0; index < ids_.size(); ++index)
             if (ids_[index] == id)
                 return &lengths_[index];
@@ -103,15 +102,10 @@ public:
 
 private:
     // Not the whole word: the program's options change it, and so does our mark before a fork. A socket that
-    // we saw being made has a number of its own. The others have different ports, and an odd factor keeps
-    // those away from the first numbers.
-    static uint16_t id_of(Socket socket) {
-        if (socket.made() != 0)
-            return socket.made();
-        constexpr unsigned odd = 0x9e37;
-        const unsigned family = socket.has(Socket::ipv6) ? 0x8000 : 0;
-        const auto id = static_cast<uint16_t>(ntohs(socket.port()) * odd ^ family);
-        return id != 0 ? id : uint16_t{1};
+    // we saw being made has a number of its own. The others have their descriptors', from the high end.
+    static uint16_t id_of(Socket socket, int fd) {
+        return socket.made() != 0 ? socket.made()
+                                  : static_cast<uint16_t>(0x8000U | ~static_cast<unsigned>(fd));
     }
 
     static constexpr unsigned capacity = 13;

@@ -78,7 +78,7 @@ public:
     // --- receiving ---
 
     // A call for one datagram brought one on this socket.
-    [[gnu::always_inline]] void begin(Socket socket) {
+    [[gnu::always_inline]] void begin(Socket socket, int fd) {
         close_quick_look();
         if (!progress_.is_receiving()) [[likely]] {
             run_.clear();
@@ -86,7 +86,7 @@ public:
             return;
         }
         if (progress_.is_drained()) [[unlikely]]
-            end_round(socket);
+            end_round(socket, fd);
         progress_ = progress_.goes_on(run_.count());
     }
     // A call for many brought one, or `several`: a run of its own.
@@ -153,14 +153,14 @@ public:
     }
 
     // A receive call on this socket found nothing.
-    void drained(Socket socket) {
+    void drained(Socket socket, int fd) {
         // Between answers, such a call changes nothing of their order.
         if (!progress_.is_receiving())
             return;
         if (!progress_.is_drained())
             drained_.clear();
         progress_ = progress_.drained();
-        if (!drained_.add(socket, run_.count()))
+        if (!drained_.add(socket, fd, run_.count()))
             progress_ = progress_.drained_many();
     }
 
@@ -366,8 +366,8 @@ private:
 
     // This socket was read to its end, and is read again: another round begins. What the run had by then was
     // answered elsewhere.
-    [[gnu::noinline]] void end_round(Socket socket) {
-        uint8_t* const length = drained_.length_at_end_of(socket);
+    [[gnu::noinline]] void end_round(Socket socket, int fd) {
+        uint8_t* const length = drained_.length_at_end_of(socket, fd);
         if (length == nullptr)
             return;
         run_.forget_first(*length);

@@ -49,9 +49,9 @@ template <typename Use, typename Otherwise>
     return otherwise();
 }
 
-[[gnu::always_inline]] inline void Turn::begin_receiving(Socket socket) {
+[[gnu::always_inline]] inline void Turn::begin_receiving(Socket socket, int fd) {
     if (memory_ != nullptr) [[likely]]
-        memory_->begin(socket);
+        memory_->begin(socket, fd);
 }
 
 [[gnu::always_inline]] inline void Turn::begin_batch(bool several) {

@@ -235,6 +235,18 @@ TEST_CASE("two sockets that are drained in turn are not mistaken for each other,
         });
 }
 
+TEST_CASE("two sockets of one port that come from elsewhere are not mistaken for each other") {
+    Scene([] {
+        const Socket both = test::socket_on(1000, 0);
+        for (const int fd : {3, 4}) {
+            receive(1, static_cast<unsigned>(fd), both, 4000, false, fd);
+            test::drain(both, fd);
+        }
+        for (const unsigned at : {3U, 4U})
+            CHECK(answer(1, both) == local(at));
+    });
+}
+
 // The program may set an option, and our mark comes before a fork.
 TEST_CASE("a socket that was drained begins a new round although its options have changed since") {
     Scene([] {

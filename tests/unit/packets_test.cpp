@@ -120,7 +120,7 @@ void hear_at_lost_address(int server, const Client& client) {
     message.msg_name = &name;
     message.msg_namelen = sizeof name;
     peers::Turn turn;
-    turn.begin_receiving(sockets::get(server));
+    turn.begin_receiving(sockets::get(server), server);
     REQUIRE(turn.hear(sockets::get(server), message, local(1)));
 }
 

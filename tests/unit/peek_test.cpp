@@ -91,7 +91,7 @@ TEST_CASE("what has been received is answered before what was only looked at") {
 
 TEST_CASE("what was only looked at is what a thread has heard last") {
     peers::ThreadMemory memory;
-    memory.begin(server);
+    memory.begin(server, 3);
     memory.add({uint64_t{1} << 40, 3, LocalAddresses::first_generation, false});
     memory.end_peek();
     CHECK(memory.heard_last(uint64_t{1} << 40) == 3);

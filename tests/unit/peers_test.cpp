@@ -31,7 +31,7 @@ using test::Worker;
 bool receive_nowhere(unsigned from) {
     const test::Datagram datagram{from, 2};
     peers::Turn turn;
-    turn.begin_receiving(server);
+    turn.begin_receiving(server, test::descriptor_of(server));
     return turn.hear(server, datagram.message(), Local{});
 }
 

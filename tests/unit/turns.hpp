@@ -18,6 +18,7 @@
 #include <functional>
 #include <initializer_list>
 #include <mutex>
+#include <optional>
 #include <thread>
 
 namespace multihome::test {
@@ -127,9 +128,14 @@ inline void hear(peers::Turn& turn, Socket socket, const Datagram& datagram) {
         turn.count(socket, Counter::requests);
 }
 
+// Each socket has one descriptor, unless a test says otherwise.
+inline int descriptor_of(Socket socket) {
+    return ntohs(socket.port());
+}
+
 // One call that brought one datagram.
 inline Way receive(unsigned from, unsigned at, Socket socket = server, uint16_t port = 4000,
-                   bool to_all = false) {
+                   bool to_all = false, std::optional<int> fd = {}) {
     using Heard = peers::Turn::Heard;
     const Datagram datagram{from, at, port, to_all};
     const msghdr& message = datagram.message();
@@ -140,7 +146,7 @@ inline Way receive(unsigned from, unsigned at, Socket socket = server, uint16_t 
     const Heard heard = turn.hear_alone<Ipv4>(socket, message, false, hash, found);
     if (heard != Heard::not_yet)
         return heard == Heard::again ? Way::again : Way::steady;
-    turn.begin_receiving(socket);
+    turn.begin_receiving(socket, fd.value_or(descriptor_of(socket)));
     if (hash != 0 && turn.hear_hashed<Ipv4>(socket, message, hash, found))
         turn.count(socket, Counter::requests);
     else
@@ -156,7 +162,7 @@ inline Way receive_broadcast(unsigned from, unsigned at) {
 inline void peek(unsigned from, unsigned at, Socket socket = server) {
     const Datagram datagram{from, at};
     peers::Turn turn;
-    turn.begin_receiving(socket);
+    turn.begin_receiving(socket, descriptor_of(socket));
     turn.begin_peek();
     hear(turn, socket, datagram);
     turn.end_peek();
@@ -183,8 +189,8 @@ inline void receive_batch(std::initializer_list<Request> requests, Socket socket
         hear(turn, socket, Datagram{request.from, request.at});
 }
 
-inline void drain(Socket socket = server) {
-    peers::Turn{}.drained(socket);
+inline void drain(Socket socket = server, std::optional<int> fd = {}) {
+    peers::Turn{}.drained(socket, fd.value_or(descriptor_of(socket)));
 }
 
 // As send.cpp: where a datagram to the peer leaves from.
