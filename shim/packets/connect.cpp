@@ -42,7 +42,7 @@ Local address_for(Socket socket, const Peer& peer, sa_family_t family) {
 } // namespace
 
 int to(Socket socket, int fd, const sockaddr* address, socklen_t length) {
-    const bool is_connected = steering::begins_with_connect(socket);
+    const bool is_connected = steering::begins_with_connect(fd, socket);
     if (is_connected && libc::connect(fd, address, length) != 0)
         return -1;
     const auto plain = [&] {
@@ -95,7 +95,8 @@ Socket before_first_send(Socket socket, int fd, const sockaddr* address, socklen
 }
 
 int read_path(int fd, int level, int name, void* value, socklen_t* length) {
-    const int result = libc::getsockopt(fd, level, name, value, length);
+    const int errno_before = errno;
+    int result = libc::getsockopt(fd, level, name, value, length);
     if (result == 0 || errno != ENOTCONN)
         return result;
     const Socket socket = sockets::load(fd);
@@ -103,7 +104,10 @@ int read_path(int fd, int level, int name, void* value, socklen_t* length) {
     // first datagram does. Only now, because most programs never ask.
     if (!socket.is(Socket::Kind::ours) || !socket.has(Socket::has_address) || probe::fails(fd, {}))
         return result;
-    return libc::getsockopt(fd, level, name, value, length);
+    result = libc::getsockopt(fd, level, name, value, length);
+    if (result == 0)
+        errno = errno_before;
+    return result;
 }
 
 } // namespace multihome::connect

@@ -9,9 +9,9 @@
 
 namespace multihome::connect {
 
-// Makes a connect() on a socket of ours, or on an unbound one that may be about to answer for one of ours.
-// `socket`: the descriptor's word. The other arguments are those of the interposed function. Returns what
-// libc returns. A cancellation point, and async-signal-safe, as connect() is.
+// Makes a connect(). Steers it on a socket of ours, or on an unbound one that is about to answer for one of
+// ours. `socket`: the descriptor's word. The other arguments are those of the interposed function. Returns
+// what libc returns. A cancellation point, and async-signal-safe, as connect() is.
 int to(Socket socket, int fd, const sockaddr* address, socklen_t length);
 
 // Called before an unbound socket sends to `address` for the first time. Takes the socket over if it answers

@@ -36,7 +36,8 @@ int find_error(int fd, const msghdr& message) {
         return EINVAL;
     // A system call of our own, because libc's function is a cancellation point.
     const long result = libc::raw_syscall(SYS_sendmsg, fd, &message, msg_probe | MSG_DONTWAIT | MSG_NOSIGNAL);
-    const int error = result < 0 ? static_cast<int>(-result) : 0;
+    // ENOSYS on 32-bit x86 before Linux 4.3, where libc makes this call by way of socketcall(2).
+    const int error = result == -ENOSYS ? EINVAL : result < 0 ? static_cast<int>(-result) : 0;
     return may_be_the_source(error) ? error : 0;
 }
 bool finds_no_way(int fd, const msghdr& message) {

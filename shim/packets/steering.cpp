@@ -23,6 +23,12 @@ bool loses_port(Socket socket) {
     return socket.has(Socket::any_port) && socket.port() != 0;
 }
 
+// True where undoing a connect() may take away the device for good: before Linux 5.7 only CAP_NET_RAW gives
+// it back, and before Linux 5.1 nobody tells which it was.
+bool may_lose_device(int fd, Socket socket) {
+    return socket.has(Socket::own_route) && socket_calls::read(fd, SOL_SOCKET, SO_BINDTOIFINDEX, -1) != 0;
+}
+
 // A connect() that is to become steered.
 struct Attempt {
     Socket socket;
@@ -131,6 +137,8 @@ struct Attempt {
         if (!is_connected) {
             if (route.is_another_chosen() || loses_port(socket))
                 return steer();
+            if (may_lose_device(fd, socket))
+                return is_usable() && steer();
             if (plain() != 0)
                 return false;
         }
@@ -149,9 +157,9 @@ struct Attempt {
 
 } // namespace
 
-bool begins_with_connect(Socket socket) {
+bool begins_with_connect(int fd, Socket socket) {
     return socket.is(Socket::Kind::ours) && !socket.has(Socket::has_address) && !loses_port(socket) &&
-           !RouteMemory::is_another_ever_chosen();
+           !RouteMemory::is_another_ever_chosen() && !may_lose_device(fd, socket);
 }
 
 int connect(Socket socket, int fd, const Peer& peer, const sockaddr* address, socklen_t length,

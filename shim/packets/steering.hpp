@@ -16,10 +16,10 @@
 
 namespace multihome::steering {
 
-// True where a plain connect() comes first, and we look at the address that it chose only afterwards. Until
-// its first connect() a bound socket takes the datagrams of other peers. So as long as no socket of this
-// process had to be steered, nothing of ours makes that time longer. Async-signal-safe.
-bool begins_with_connect(Socket socket);
+// True where a plain connect() comes first, and we look at the address that it chose only afterwards. A bound
+// socket takes everybody's datagrams until its first connect(). While this process has steered nothing, that
+// time is as short as without us. Async-signal-safe.
+bool begins_with_connect(int fd, Socket socket);
 
 // Connects a socket that is ours or unbound to `peer`, which is what `address` says: from `local` if the
 // kernel takes that, else as the program's connect() alone would. `is_connected`: that connect() has been

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Point 2: the options that the shim needs for itself answer as the program has set them.
+#include "tests/kernel_calls.hpp"
+#include "tests/transparency/filters.hpp"
 #include "tests/transparency/probe.hpp"
 #include "tests/transparency/unseen.hpp"
 
@@ -237,6 +239,47 @@ void connected() {
     echo(server);
 }
 
+// What the kernel tells of the path to a peer, with errno as it was.
+void path_mtu() {
+    const int server = bound("0.0.0.0");
+    Client client;
+    client.ask(server);
+    const Name peer = say_heard(server);
+    say("connect", connect(server, peer.get(), peer.length));
+    int value = -1;
+    socklen_t length = sizeof value;
+    say_call("IP_MTU", [&] { return getsockopt(server, IPPROTO_IP, IP_MTU, &value, &length); });
+    std::printf("is %d\n", value);
+    say("send", send(server, "answer", 6, 0));
+    client.print_answer();
+}
+
+// A socket that is bound to a device stays so when it is connected, also where the kernel would not bind it
+// again: before Linux 5.7 that took a privilege.
+void device() {
+    // At a port of its own choice, which it keeps when it is let go; nobody else is in this namespace.
+    own_namespace();
+    const int server = socket(AF_INET, SOCK_DGRAM, 0);
+    const Name any("0.0.0.0", htons(7000));
+    must(bind(server, any.get(), any.length) == 0, "bind");
+    say("SO_BINDTODEVICE", setsockopt(server, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3));
+    // Unseen, as if the kernel were an old one.
+    auto program = all_but_option(SYS_setsockopt, {SOL_SOCKET, SO_BINDTOIFINDEX}, SECCOMP_RET_ERRNO | EPERM);
+    sock_fprog filter = ready_filter(program);
+    if (kernel::call(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, reinterpret_cast<long>(&filter)) != 0)
+        skip("this kernel has no system-call filters");
+    Client client;
+    client.ask(server);
+    const Name peer = say_heard(server);
+    say("connect", connect(server, peer.get(), peer.length));
+    char name[16]{};
+    socklen_t length = sizeof name;
+    say("SO_BINDTODEVICE", getsockopt(server, SOL_SOCKET, SO_BINDTODEVICE, name, &length));
+    std::printf("is %s\n", name);
+    say("send", send(server, "answer", 6, 0));
+    client.print_answer();
+}
+
 // The kernel refuses an answer to port 0, whatever its source: no reason to let the socket have any source.
 void port_0() {
     own_namespace();
@@ -317,5 +360,7 @@ int main(int, char** arguments) {
                                     {"connected", connected},
                                     {"no_port", no_port},
                                     {"another_port", another_port},
+                                    {"path_mtu", path_mtu},
+                                    {"device", device},
                                     {"port_0", port_0}});
 }
