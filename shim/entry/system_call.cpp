@@ -93,8 +93,9 @@ bool is_foreign_to_messages(long fd) {
 }
 
 // True for the commands of fcntl() that we do not have to see. For F_GETOWN, glibc's function makes more than
-// the kernel does.
-bool makes_no_copy(long command) {
+// the kernel does. The kernel reads an int; what is above that may be anything.
+bool makes_no_copy(long argument) {
+    const int command = as<int>(argument);
     return command != F_DUPFD && command != F_DUPFD_CLOEXEC;
 }
 
@@ -179,7 +180,7 @@ long syscall_with_arguments(long number, long a, long b, long c, long d, long e,
         break;
     }
     const auto pass_on = [=] { return libc::syscall(number, a, b, c, d, e, f); };
-    if (number == SYS_seccomp && a == SECCOMP_SET_MODE_FILTER)
+    if (number == SYS_seccomp && as<unsigned>(a) == SECCOMP_SET_MODE_FILTER)
         return filtered(as<const void*>(c),
                         (static_cast<unsigned long>(b) & SECCOMP_FILTER_FLAG_NEW_LISTENER) != 0, pass_on);
     return pass_on();

@@ -181,6 +181,13 @@ void fcntl_by_number() {
         say_call("F_GETOWN by number", [&] { return syscall(SYS_fcntl, fd, F_GETOWN, 0); });
         const auto copy = static_cast<int>(syscall(SYS_fcntl, bound("0.0.0.0"), F_DUPFD, 100));
         look("copied by number", copy, copy);
+        // To a number that was a TCP socket's. The kernel reads an int; above it a register may hold
+        // anything.
+        close(dup2(socket(AF_INET, SOCK_STREAM, 0), 150));
+        constexpr long above = sizeof(long) > sizeof(int) ? ~0L << 31 << 1 : 0;
+        const auto second =
+            static_cast<int>(syscall(SYS_fcntl, bound("0.0.0.0"), above | long{F_DUPFD}, 150));
+        look("copied by half a number", second, second);
         std::fflush(stdout);
         _exit(0);
     }
