@@ -163,6 +163,9 @@ LocalIndex detail::send_changing(ThreadMemory* memory, Socket socket, uint64_t h
     // Another address may have taken the index of the record's address since.
     if (record.generation() != state.locals.generation(record.at())) [[unlikely]]
         record.forget_address();
+    // Without a record, this may still be an answer: of a signal handler, or of a thread that has received
+    // more than it remembers.
+    bool late = answers_late(state) || memory == nullptr || memory->has_lost_some();
     if (record && record.at() != local_by_route) {
         // Another thread may have heard the peer since, at another address: then this may answer that.
         const bool for_thread = questions_change_threads(state);
@@ -181,20 +184,16 @@ LocalIndex detail::send_changing(ThreadMemory* memory, Socket socket, uint64_t h
         // A child may also be there to send to this peer on its own: then a stranger's datagram is no reason
         // to give up where the peer was answered, if it was answered before it became known. Where the
         // program is known to answer late, a child counts as a thread that has never heard the peer.
-        return speak(state, memory, socket, hash, peer, found,
-                     for_thread || for_lost || for_more ||
-                         (for_parent && (known.is_settled() || answers_late(state))));
-    }
-    // The answer to what was sent to a group goes by route, even where the peer is known at an address or has
-    // asked at one.
-    if (record.is_to_group() && !questions_change_threads(state) && !memory->may_answer_for_parent(record) &&
-        memory->answers_at(exactly_now(), record.is_answered())) {
+        late =
+            for_thread || for_lost || for_more || (for_parent && (known.is_settled() || answers_late(state)));
+    } else if (record.is_to_group() && !questions_change_threads(state) &&
+               !memory->may_answer_for_parent(record) &&
+               memory->answers_at(exactly_now(), record.is_answered())) {
+        // The answer to what was sent to a group goes by route, even where the peer is known at an address or
+        // has asked at one.
         count(memory, socket, Counter::spoke_first);
         return local_by_route;
     }
-    // Without a record, this may still be an answer: of a signal handler, or of a thread that has received
-    // more than it remembers.
-    const bool late = answers_late(state) || memory == nullptr || memory->has_lost_some();
     const LocalIndex at = speak(state, memory, socket, hash, peer, found, late);
     if (at == local_by_route)
         count(memory, socket, record ? Counter::spoke_first : Counter::not_heard);
