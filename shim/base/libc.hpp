@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // The next definitions of the interposed functions: what the program would have called without the shim. This
-// may be another preloaded object's function. Everything that leaves the shim leaves through here.
+// may be another preloaded object's function. The shim calls each of them through here.
 #pragma once
 
 #include <cerrno>

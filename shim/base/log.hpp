@@ -17,7 +17,7 @@
 // The first line that cannot go where it should says why, and where lines go instead.
 //
 // A line never kills: we take back SIGPIPE and SIGXFSZ, which a write may raise. Nor does it wait for a
-// reader.
+// reader, but for a terminal that its user has stopped.
 #pragma once
 
 #include "shim/base/address.hpp"

@@ -14,8 +14,7 @@ namespace multihome {
 // interrupts a call that uses the thread's. Async-signal-safe.
 class Scratch {
 public:
-    // The largest area that a thread keeps. It holds the largest call that the kernel takes (UIO_MAXIOV, 1024
-    // messages) with common control buffers.
+    // The largest area that a thread keeps. It holds 1,024 messages with common control buffers.
     static constexpr size_t size = size_t{512} * 1024;
 
     // Called once, when the library is loaded. Later the program may have taken the keys that cost no memory.

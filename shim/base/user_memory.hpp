@@ -38,7 +38,7 @@ constexpr uintptr_t stack_reach = uintptr_t{16} * 1024;
 // The callers' frames lie right above ours. So close to them there is only this thread's stack.
 [[gnu::always_inline]] inline bool is_on_stack(uintptr_t address, size_t length) {
     const char here = 0; // a place in the frame of the function that this is inlined into
-    // 0 < address - here < stack_reach, turned round: one instruction less.
+    // The same as 0 < address - here < stack_reach, in one instruction less.
     return reinterpret_cast<uintptr_t>(&here) - address > -stack_reach && length < stack_reach;
 }
 

@@ -16,7 +16,7 @@ namespace multihome {
 enum class Counter : unsigned {
     sockets,     // sockets taken over
     requests,    // datagrams whose destination was noted
-    answered,    // datagrams sent from the address that their peer had asked
+    answered,    // datagrams that got the address which their peer had asked, the refused ones among them
     not_heard,   // left to the routing table: nothing is known of the peer
     spoke_first, // left to the routing table: the program spoke first, or the peer asked a group
     refused,     // sent as the program made them, because the kernel refused the source

@@ -13,8 +13,8 @@
 // entry of an old generation is nobody's entry any more, and nobody has to look for it.
 //
 // Invariants
-//  - The salt is written last, and made void before anything else of a slot is changed. So whoever reads the
-//    salt, the address, and the same salt again has read the salt's address.
+//  - A writer first makes the salt void, and writes the new one last. So if a reader finds the same salt
+//    before and after it reads the address, the two belong together.
 //  - A writer that stops between the two costs that one slot.
 //  - Two writers may put the same address into two slots, which is harmless.
 #pragma once

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // The memory that threads and forked children share: counters, local addresses and the table of
-// conversations. It is one anonymous shared mapping, made when the first socket is taken over.
+// conversations. It is one anonymous shared mapping. It is made for the first socket that is about to be
+// taken over, or before a fork where sockets were inherited.
 #pragma once
 
 #include "shim/peers/conversation_table.hpp"

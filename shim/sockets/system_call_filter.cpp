@@ -226,7 +226,9 @@ uint32_t run(Program program, const SystemCall& call) {
     seccomp_data data{};
     data.nr = static_cast<int>(call.number);
     data.arch = this_architecture;
-    std::copy(std::begin(call.arguments), std::end(call.arguments), data.args);
+    // As wide as this processor's registers.
+    std::ranges::transform(call.arguments, data.args,
+                           [](uint64_t argument) { return static_cast<unsigned long>(argument); });
     uint32_t a = 0;
     uint32_t x = 0;
     Memory memory{};
