@@ -133,29 +133,4 @@ bool Turn::hear(Socket socket, const msghdr& message, const Local& local) {
     return true;
 }
 
-void Turn::go_on_with_batch() {
-    if (memory_ != nullptr)
-        memory_->go_on_with_batch();
-}
-
-void Turn::begin_peek() {
-    if (memory_ != nullptr)
-        memory_->begin_peek();
-}
-
-void Turn::end_peek() {
-    if (memory_ != nullptr)
-        memory_->end_peek();
-}
-
-void Turn::drained(Socket socket, int fd) {
-    if (memory_ != nullptr)
-        memory_->drained(socket, fd);
-}
-
-void Turn::made_socket() {
-    if (memory_ != nullptr)
-        memory_->made_socket();
-}
-
 } // namespace multihome::peers

@@ -68,11 +68,20 @@ public:
     // --- receiving ---
 
     // A call for one datagram brought one on this socket, by this descriptor. To say so twice does no harm.
-    void begin_receiving(Socket socket, int fd);
+    [[gnu::always_inline]] void begin_receiving(Socket socket, int fd) {
+        if (memory_ != nullptr) [[likely]]
+            memory_->begin(socket, fd);
+    }
     // A call for many datagrams brought one, or `several`, whose answers come in their order.
-    void begin_batch(bool several);
+    [[gnu::always_inline]] void begin_batch(bool several) {
+        if (memory_ != nullptr) [[likely]]
+            memory_->begin_batch(several);
+    }
     // The same call brought more. They come after those in the order.
-    void go_on_with_batch();
+    void go_on_with_batch() {
+        if (memory_ != nullptr)
+            memory_->go_on_with_batch();
+    }
 
     // The next four are for datagrams of a usual form (family.hpp), on a socket whose program gets no control
     // messages of ours. `message` is as the kernel wrote it.
@@ -103,14 +112,26 @@ public:
 
     // The call only looks (MSG_PEEK). begin_peek() comes after begin_receiving() or begin_batch(), end_peek()
     // when all is heard.
-    void begin_peek();
-    void end_peek();
+    void begin_peek() {
+        if (memory_ != nullptr)
+            memory_->begin_peek();
+    }
+    void end_peek() {
+        if (memory_ != nullptr)
+            memory_->end_peek();
+    }
 
     // A receive call on this socket, by this descriptor, found nothing.
-    void drained(Socket socket, int fd);
+    void drained(Socket socket, int fd) {
+        if (memory_ != nullptr)
+            memory_->drained(socket, fd);
+    }
 
     // This thread has made a UDP socket.
-    void made_socket();
+    void made_socket() {
+        if (memory_ != nullptr)
+            memory_->made_socket();
+    }
 
     // --- sending ---
 

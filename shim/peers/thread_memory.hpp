@@ -133,7 +133,7 @@ public:
     bool is_looking() const { return progress_.was_peeked(); }
     // Takes what was looked at out of the run again: the program will receive it once more. Until then the
     // program may answer it.
-    void end_peek() {
+    [[gnu::noinline]] void end_peek() {
         close_quick_look();
         const unsigned before = progress_.count_before();
         const Run::Record peeked = run_.count() > before ? run_.last() : Run::Record{};

@@ -49,16 +49,6 @@ template <typename Use, typename Otherwise>
     return otherwise();
 }
 
-[[gnu::always_inline]] inline void Turn::begin_receiving(Socket socket, int fd) {
-    if (memory_ != nullptr) [[likely]]
-        memory_->begin(socket, fd);
-}
-
-[[gnu::always_inline]] inline void Turn::begin_batch(bool several) {
-    if (memory_ != nullptr) [[likely]]
-        memory_->begin_batch(several);
-}
-
 namespace detail {
 
 // A conversation that is steady, and known at the address that a datagram reached. To hear that datagram
