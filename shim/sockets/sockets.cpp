@@ -57,8 +57,8 @@ void store_for_all(int fd, Socket socket) {
 
 Socket get_current(int fd) {
     const Socket socket = get(fd);
-    // Another process may have bound it, and switched on what we need.
-    if (socket.is(Kind::unbound) && !socket.has(Socket::seen_made))
+    // Another process that has it, too, may have bound it, and switched on what we need.
+    if (socket.is(Kind::unbound) && (!socket.has(Socket::seen_made) || socket.has(Socket::passed_on)))
         return bound_unseen(fd);
     if (!socket.is(Kind::ours))
         return socket;
