@@ -7,7 +7,7 @@
 // one of cause and effect. A socket answers for another one if
 //  - it was made after the question was heard (`made`, the sequence number of sockets),
 //  - the question waits, unanswered, and its time has not run out,
-//  - this program has not itself asked the peer lately, from whatever port, and
+//  - this program has not itself spoken to the peer lately, from whatever port, and
 //  - the peer's port is not one that servers answer from (answers_from()): such a peer is one that we ask.
 // What is left for an attacker: each datagram in a peer's name steers one socket that a program makes to ask
 // that peer. The peer's port must be above 1023, the program must not have sent to it for two minutes, and it
@@ -53,7 +53,7 @@ public:
     // its address and port alone). `sockets`: how many sockets were made by now. Async-signal-safe, as all of
     // these.
     void offer(uint64_t hash, in_port_t port, uint32_t sockets, Ticks now, const Lifetimes& lifetimes) {
-        if (was_asked(hash, now, lifetimes))
+        if (was_spoken_to(hash, now, lifetimes))
             return;
         if (first_.load(std::memory_order_relaxed) == 0)
             first_.store(sockets + 1, std::memory_order_relaxed);
@@ -88,7 +88,7 @@ public:
             const auto since = static_cast<uint16_t>(made - question);
             const auto made_since = static_cast<uint16_t>(sockets - question);
             return since != 0 && since <= made_since && age(word, now) <= lifetimes.question &&
-                           !was_asked(hash, now, lifetimes)
+                           !was_spoken_to(hash, now, lifetimes)
                        ? static_cast<in_port_t>(word >> port_shift)
                        : in_port_t{0};
         }
@@ -110,32 +110,32 @@ public:
         return {};
     }
 
-    // Notes that the program asked this peer. Relaxed: the word is the whole truth.
-    Change ask(uint64_t hash, Ticks now) {
-        const uint64_t word = (hash & ~asked_time_mask) | (now & asked_time_mask);
-        std::atomic<uint64_t>& asked = slot(hash).asked;
-        const uint64_t before = asked.load(std::memory_order_relaxed);
+    // Notes that the program speaks to this peer on its own. Relaxed: the word is the whole truth.
+    Change speak(uint64_t hash, Ticks now) {
+        const uint64_t word = (hash & ~spoken_time_mask) | (now & spoken_time_mask);
+        std::atomic<uint64_t>& spoken = slot(hash).spoken;
+        const uint64_t before = spoken.load(std::memory_order_relaxed);
         if (before != word)
-            asked.store(word, std::memory_order_relaxed);
-        return {&asked, before, word};
+            spoken.store(word, std::memory_order_relaxed);
+        return {&spoken, before, word};
     }
 
 private:
     //         0-13  14-29  30-45  46-63
     //   offer time  port   made   fingerprint
     //         0-29              30-63
-    //   asked time              fingerprint
+    //   spoken time             fingerprint
     static constexpr unsigned slot_bits = 12;
     static constexpr unsigned ways = 4;           // slots for one place
     static constexpr uint64_t time_mask = 0x3fff; // 68 minutes; then an old offer stands once more
-    static constexpr uint64_t asked_time_mask = 0x3fffffff;
+    static constexpr uint64_t spoken_time_mask = 0x3fffffff;
     static constexpr unsigned port_shift = 14;
     static constexpr unsigned made_shift = port_shift + 16;
     static constexpr uint64_t fingerprint_mask = ~uint64_t{0} << (made_shift + 16);
 
     struct Slot {
         std::atomic<uint64_t> offer;
-        std::atomic<uint64_t> asked;
+        std::atomic<uint64_t> spoken;
     };
 
     static uint64_t age(uint64_t word, Ticks now) { return (now - static_cast<Ticks>(word)) & time_mask; }
@@ -165,15 +165,15 @@ private:
         return *chosen;
     }
 
-    // True where the program has asked this peer lately.
-    bool was_asked(uint64_t hash, Ticks now, const Lifetimes& lifetimes) const {
-        const uint64_t word = slot(hash).asked.load(std::memory_order_relaxed);
-        return word != 0 && ((word ^ hash) & ~asked_time_mask) == 0 &&
-               ((now - static_cast<Ticks>(word)) & asked_time_mask) <= lifetimes.spoke_first;
+    // True where the program has spoken to this peer lately, on its own.
+    bool was_spoken_to(uint64_t hash, Ticks now, const Lifetimes& lifetimes) const {
+        const uint64_t word = slot(hash).spoken.load(std::memory_order_relaxed);
+        return word != 0 && ((word ^ hash) & ~spoken_time_mask) == 0 &&
+               ((now - static_cast<Ticks>(word)) & spoken_time_mask) <= lifetimes.spoke_first;
     }
 
     // The slots of one place follow each other in a ring. The hash says at which one a peer begins. In that
-    // one also lies when the program asked the peer.
+    // one also lies when the program spoke to the peer.
     static size_t index(uint64_t hash, unsigned way) {
         const size_t first = hash & ((size_t{1} << slot_bits) - 1);
         return (first & ~size_t{ways - 1}) | ((first + way) & (ways - 1));

@@ -138,7 +138,7 @@ LocalIndex speak(SharedState& state, ThreadMemory* memory, Socket socket, uint64
     // asks.
     const bool is_handed_over = known.first_index() != local_by_route && may_take_offers(state, socket);
     if (spoken.from == local_by_route && !known.has_lost_its_address() && !is_handed_over)
-        remember(memory, hash, ThreadMemory::in_handover, state.handover.ask(state.hash_of(peer), time));
+        remember(memory, hash, ThreadMemory::in_handover, state.handover.speak(state.hash_of(peer), time));
     return spoken.from;
 }
 
@@ -235,7 +235,7 @@ void withdraw_offer(const Peer& peer) {
 
 void asks(const Peer& peer) {
     if (SharedState* state = shared_state::get(); state != nullptr)
-        state->handover.ask(state->hash_of(peer), now());
+        state->handover.speak(state->hash_of(peer), now());
 }
 
 void refused(Socket socket, const Peer& peer, const Local& local) {

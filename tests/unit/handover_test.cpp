@@ -108,7 +108,7 @@ TEST_CASE("what has run out stays so for as long again, even with the longest ti
     const Scene scene;
     constexpr uint64_t asked = peer + 4; // elsewhere
     scene.offer(peer, x);
-    scene.handover->ask(asked, start);
+    scene.handover->speak(asked, start);
     for (Ticks later = 0; later <= 2 * longest; ++later) {
         const Ticks now = start + later;
         REQUIRE(scene.handover->find(peer, 11, 11, now, times) == (later <= longest ? x : none));
@@ -134,7 +134,7 @@ TEST_CASE("an offer that was withdrawn stands no more") {
 TEST_CASE("a peer that the program has asked lately is answering, and has nothing offered") {
     const Scene scene;
     SUBCASE("asked before it was heard") {
-        scene.handover->ask(peer, start);
+        scene.handover->speak(peer, start);
         scene.offer(peer, x, 10, start + lifetimes.spoke_first);
         CHECK(scene.find(peer, 11, start + lifetimes.spoke_first + 1) == none);
         // Nor does an older offer stay that would say so.
@@ -144,7 +144,7 @@ TEST_CASE("a peer that the program has asked lately is answering, and has nothin
     SUBCASE("and no more after hours") {
         for (const Ticks hour : {1U, 2U, 24U}) {
             for (Ticks time = start + hour * 14400; time < start + hour * 14400 + 16384; time += 100) {
-                scene.handover->ask(peer, start);
+                scene.handover->speak(peer, start);
                 scene.offer(peer, x, 10, time);
                 REQUIRE(scene.find(peer, 11, time) == x);
             }
@@ -152,21 +152,21 @@ TEST_CASE("a peer that the program has asked lately is answering, and has nothin
     }
     SUBCASE("asked after it was heard") {
         scene.offer(peer, x);
-        scene.handover->ask(peer, start + 1);
+        scene.handover->speak(peer, start + 1);
         CHECK(scene.find(peer, 11, start + 2) == none);
     }
     SUBCASE("asked again and again") {
         for (Ticks time = start; time < start + 5000; time += lifetimes.spoke_first) {
-            scene.handover->ask(peer, time);
+            scene.handover->speak(peer, time);
             scene.offer(peer, x, 10, time + 100);
             REQUIRE(scene.find(peer, 11, time + 101) == none);
         }
     }
     SUBCASE("another peer was asked") {
-        scene.handover->ask(peer ^ uint64_t{1} << 63, start);
+        scene.handover->speak(peer ^ uint64_t{1} << 63, start);
         scene.offer(peer, x);
         CHECK(scene.find(peer) == x);
-        scene.handover->ask(peer + 1, start);
+        scene.handover->speak(peer + 1, start);
         CHECK(scene.find(peer) == x);
     }
 }
