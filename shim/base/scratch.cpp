@@ -63,7 +63,9 @@ void Scratch::start() {
 }
 
 [[gnu::hot]] void* Scratch::take(size_t wanted) {
-    of_thread_ = has_key && wanted <= size && !thread_area.in_use;
+    if (area_ != nullptr) [[unlikely]]
+        release();
+    of_thread_ = has_key && wanted <= most_kept && !thread_area.in_use;
     if (!of_thread_) {
         size_ = wanted;
         return area_ = mapping::create(size_, MAP_PRIVATE);

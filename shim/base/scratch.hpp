@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Memory for calls that carry many messages. A thread's stack may be too small for our copies of them. A
-// thread maps its area when it first needs one, and keeps it until it ends. A call that needs more than that
+// thread maps its area when it first needs one, and keeps it until it ends. Only a call that needs very much
 // has an area of its own; so has each call where we have no key for thread-specific data.
 #pragma once
 
@@ -14,8 +14,10 @@ namespace multihome {
 // interrupts a call that uses the thread's. Async-signal-safe.
 class Scratch {
 public:
-    // The largest area that a thread keeps. It holds 1,024 messages with common control buffers.
+    // Enough for 1,024 messages with common control buffers.
     static constexpr size_t size = size_t{512} * 1024;
+    // The largest area that a thread keeps.
+    static constexpr size_t most_kept = 8 * size;
 
     // Called once, when the library is loaded. Later the program may have taken the keys that cost no memory.
     static void start();
@@ -28,7 +30,8 @@ public:
     Scratch(const Scratch&) = delete;
     Scratch& operator=(const Scratch&) = delete;
 
-    // Returns `wanted` bytes, aligned for any type; null where there is no memory. To be called once.
+    // Returns `wanted` bytes, aligned for any type; null where there is no memory. Gives back what was taken
+    // before.
     void* take(size_t wanted);
 
 private:

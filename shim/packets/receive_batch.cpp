@@ -51,6 +51,14 @@ static_assert(detail::enough_control + control_room + all_headers <= Scratch::si
     return count;
 }
 
+// Returns the memory in which all of them fit.
+size_t space_for(const mmsghdr* messages, unsigned count) {
+    size_t space = all_headers;
+    for (unsigned index = 0; index < count; ++index)
+        space += detail::control_length(messages[index].msg_hdr);
+    return space;
+}
+
 // Hears the only datagram that a call for many brought, and counts it. False: it has to be heard in another
 // way. `room`: for the peer's address.
 [[gnu::always_inline]] inline bool hears_one(peers::Turn& turn, Socket socket, const msghdr& message,
@@ -149,14 +157,21 @@ void make_unreachable(mmsghdr& message) {
     Scratch scratch;
     void* memory = &small;
     batch = wanted <= small_batch ? prepare(messages, wanted, memory, sizeof small) : 0;
-    if (batch < wanted) {
-        if (void* const area = scratch.take(Scratch::size); area != nullptr) {
-            memory = area;
-            batch = prepare(messages, wanted, memory, Scratch::size);
-        }
+    const auto prepare_in = [&](size_t size) {
+        memory = scratch.take(size);
+        batch = memory != nullptr ? prepare(messages, wanted, memory, size) : 0;
+    };
+    if (batch < wanted)
+        prepare_in(Scratch::size);
+    if (batch != 0 && batch < wanted) [[unlikely]] {
+        prepare_in(space_for(messages, wanted));
+        if (memory == nullptr)
+            prepare_in(Scratch::size);
     }
-    if (batch == 0)
+    if (batch == 0) {
+        memory = &small;
         batch = prepare(messages, std::min(wanted, small_batch), memory, sizeof small);
+    }
     if (batch == 0)
         return libc::recvmmsg(fd, messages, count, flags, timeout);
 
