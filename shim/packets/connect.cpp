@@ -48,7 +48,7 @@ int to(Socket socket, int fd, const sockaddr* address, socklen_t length) {
     const auto plain = [&] {
         const int result = is_connected ? 0 : libc::connect(fd, address, length);
         if (result != 0 && socket.is(Socket::Kind::unbound))
-            sockets::not_connected(fd, socket);
+            sockets::not_connected(fd);
         return result;
     };
     if (!is_readable(address, length))
@@ -90,7 +90,7 @@ Socket before_first_send(Socket socket, int fd, const sockaddr* address, socklen
     }
     // Even if this send fails: the kernel has given the socket a port before it looked at the address, and we
     // do not see the next one.
-    sockets::left_alone(fd, socket);
+    sockets::left_alone(fd);
     return {Socket::Kind::other, 0};
 }
 

@@ -27,6 +27,11 @@ namespace {
 // same time, two may get one number.
 constinit std::atomic<uint32_t> sockets_before{0};
 
+std::atomic<uint32_t>& counted_sockets() {
+    SharedState* const state = get();
+    return state != nullptr ? state->sockets_made : sockets_before;
+}
+
 // With GRND_NONBLOCK, because a daemon that starts early in boot must not hang in its first bind(). Else the
 // 16 random bytes that the kernel gave the process (getauxval(3), AT_RANDOM) are good enough for a hash
 // table.
@@ -80,9 +85,11 @@ SharedState* map_state_for(size_t peers, unsigned& bucket_bits) {
 } // namespace
 
 uint32_t count_socket() {
-    SharedState* const state = get();
-    return (state != nullptr ? state->sockets_made : sockets_before).fetch_add(1, std::memory_order_relaxed) +
-           1;
+    return counted_sockets().fetch_add(1, std::memory_order_relaxed) + 1;
+}
+
+uint32_t sockets_made() {
+    return counted_sockets().load(std::memory_order_relaxed);
 }
 
 SharedState* create(size_t peers) {

@@ -80,6 +80,8 @@ inline SharedState* get() {
 
 // Counts a UDP socket that was made. Returns how many there are now. Async-signal-safe.
 uint32_t count_socket();
+// Returns how many were counted. Async-signal-safe.
+uint32_t sockets_made();
 
 // Makes the state for a table of `peers` peers, or for fewer where the program's memory is locked or short.
 // Returns the state that is there already, if any; null where the kernel refuses the memory.

@@ -180,7 +180,7 @@ bool switch_on(int fd, Socket& socket, in_port_t port) {
     if (ipv6 && is_ipv4_on(socket, port) && !socket.has(Socket::wants_ipv4))
         ipv4_messages.set(fd, true);
     const bool marked = !socket.has(Socket::wants_messages);
-    const bool later = marked && !socket.has(Socket::passed_on) && is_marked_later(ipv6, port);
+    const bool later = marked && !sockets::may_be_passed_on(socket) && is_marked_later(ipv6, port);
     if (!later && marked != socket.has(Socket::wants_inline))
         the_mark.set(fd, marked);
     socket = socket.with_bits(Socket::unmarked, later ? uint64_t{Socket::unmarked} : 0);

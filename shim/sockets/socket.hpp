@@ -45,8 +45,6 @@ public:
         // Options that we have switched on.
         free_bind = 1U << 18, // IPV6_FREEBIND
         unmarked = 1U << 19,  // our mark is not on yet (options.cpp)
-        // The same bit, while it is unbound: others may have it already, so that the mark must not wait.
-        passed_on = unmarked,
     };
 
     constexpr Socket() = default;

@@ -58,7 +58,7 @@ void store_for_all(int fd, Socket socket) {
 Socket get_current(int fd) {
     const Socket socket = get(fd);
     // Another process that has it, too, may have bound it, and switched on what we need.
-    if (socket.is(Kind::unbound) && (!socket.has(Socket::seen_made) || socket.has(Socket::passed_on)))
+    if (socket.is(Kind::unbound) && (!socket.has(Socket::seen_made) || may_be_passed_on(socket)))
         return bound_unseen(fd);
     if (!socket.is(Kind::ours))
         return socket;
@@ -76,23 +76,23 @@ void created(int fd, int domain, int type, int protocol) {
         store(fd, known);
     if (!udp)
         return;
-    mark_later();
     peers::Turn{}.made_socket();
     if (!may(Activity::packets | Activity::new_sockets)) [[unlikely]]
         say_filtered(fd);
 }
 
-void left_alone(int fd, Socket seen) {
+void left_alone(int fd) {
     if (must_not_change())
         return;
     const libc::ErrnoGuard keep_errno;
-    const Socket client = Socket{Kind::other, Socket::left_alone}.with_copies_of(seen);
-    change_all(fd, [&](Socket) { return client; });
+    change_all(fd, [](Socket socket) {
+        return Socket{Kind::other, Socket::left_alone}.with_copies_of(socket);
+    });
 }
 
 void connected(int fd, Socket seen, bool to_ipv4) {
     if (seen.is(Kind::unbound)) {
-        left_alone(fd, seen);
+        left_alone(fd);
         return;
     }
     uint64_t bits = Socket::has_address;
@@ -104,10 +104,10 @@ void connected(int fd, Socket seen, bool to_ipv4) {
     set_bits(fd, 0, bits);
 }
 
-void not_connected(int fd, Socket seen) {
+void not_connected(int fd) {
     const libc::ErrnoGuard keep_errno;
     if (may(Activity::new_sockets) && socket_calls::own_port(fd) != 0)
-        left_alone(fd, seen);
+        left_alone(fd);
 }
 
 void disconnected(int fd, Socket seen) {

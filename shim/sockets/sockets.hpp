@@ -37,14 +37,14 @@ int bind(int fd, const sockaddr* address, socklen_t length);
 Socket take_over_unbound(int fd);
 
 // Notes that an unbound socket is a client: it never becomes ours by sending. Leaves errno alone.
-void left_alone(int fd, Socket seen);
+void left_alone(int fd);
 
 // Note that connect() has given the socket a peer, of IPv4 or not, or has taken it away. Leave errno alone.
 void connected(int fd, Socket seen, bool to_ipv4);
 void disconnected(int fd, Socket seen);
 // Notes that connect() of an unbound socket has failed. It has a port even so, if the kernel chose one before
 // it found the reason: then it is a client. Leaves errno alone.
-[[gnu::cold]] void not_connected(int fd, Socket seen);
+[[gnu::cold]] void not_connected(int fd);
 
 // True where another socket of ours has the same port as this one. Looks at every descriptor.
 bool shares_port(Socket socket);
@@ -71,7 +71,7 @@ void set_sticky_source(int fd, bool chosen);
 
 // Descriptors may be about to be passed on to another program: fork(), vfork(), SCM_RIGHTS. (We do not see
 // exec, nor posix_spawn().) Sets the mark on the sockets that were left without it (options.cpp), and notes
-// that those which are not bound yet must not be left without it.
+// that those made until now must not be left without it later.
 void mark_all();
 // Notes that mark_all() has something to do.
 void mark_later();

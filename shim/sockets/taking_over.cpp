@@ -30,6 +30,9 @@ using permissions::may;
 // descriptors on.
 constinit std::atomic<bool> is_any_unmarked{false};
 
+// How many sockets had been made when descriptors were passed on last. Relaxed, as the one above.
+constinit std::atomic<uint32_t> made_when_passed_on{0};
+
 void say_taken_over(int fd, Socket socket) {
     if (!log::wanted(LogLevel::info))
         return;
@@ -201,6 +204,12 @@ Socket after_bind(int fd, Socket before, Socket planned) {
 
 } // namespace
 
+bool may_be_passed_on(Socket socket) {
+    const uint32_t made = shared_state::sockets_made();
+    const uint32_t since = made - made_when_passed_on.load(std::memory_order_relaxed);
+    return socket.made() != 0 && static_cast<uint16_t>(made - socket.made()) >= since;
+}
+
 uint64_t address_bits(Socket socket, const Address& own) {
     return (own.is_wildcard() ? 0 : uint64_t{Socket::has_address}) |
            (socket.has(Socket::ipv6) && own.is_ipv4() ? uint64_t{Socket::only_ipv4} : 0);
@@ -303,13 +312,12 @@ void mark_later() {
 }
 
 void mark_all() {
+    made_when_passed_on.store(shared_state::sockets_made(), std::memory_order_relaxed);
     if (!is_any_unmarked.load(std::memory_order_relaxed) || !may(Activity::new_sockets) || must_not_change())
         return;
     const libc::ErrnoGuard keep_errno;
     is_any_unmarked.store(false, std::memory_order_relaxed);
     change_each([](int fd, Socket seen) {
-        if (seen.is(Kind::unbound))
-            return seen.with_bits(0, Socket::passed_on);
         if (!seen.is(Kind::ours) || !seen.has(Socket::unmarked))
             return seen;
         // The number may stand for something else by now, of which we have not heard.
