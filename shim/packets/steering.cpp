@@ -5,6 +5,7 @@
 #include "shim/base/control.hpp"
 #include "shim/base/libc.hpp"
 #include "shim/base/log.hpp"
+#include "shim/base/permissions.hpp"
 #include "shim/packets/device.hpp"
 #include "shim/packets/multicast_interface.hpp"
 #include "shim/packets/probe.hpp"
@@ -26,6 +27,7 @@ bool loses_port(Socket socket) {
 // True where undoing a connect() may take away the device for good: before Linux 5.7 only CAP_NET_RAW gives
 // it back, and before Linux 5.1 nobody tells which it was.
 bool may_lose_device(int fd, Socket socket) {
+    const libc::ErrnoGuard keep_errno;
     return socket.has(Socket::own_route) && socket_calls::read(fd, SOL_SOCKET, SO_BINDTOIFINDEX, -1) != 0;
 }
 
@@ -159,7 +161,8 @@ struct Attempt {
 
 bool begins_with_connect(int fd, Socket socket) {
     return socket.is(Socket::Kind::ours) && !socket.has(Socket::has_address) && !loses_port(socket) &&
-           !RouteMemory::is_another_ever_chosen() && !may_lose_device(fd, socket);
+           !RouteMemory::is_another_ever_chosen() && permissions::may(Activity::steering) &&
+           !may_lose_device(fd, socket);
 }
 
 int connect(Socket socket, int fd, const Peer& peer, const sockaddr* address, socklen_t length,

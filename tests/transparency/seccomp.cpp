@@ -103,6 +103,24 @@ void another_socket() {
     answer_by_route(server, client);
 }
 
+// A socket with routes of its own may be bound to a device, and the filter does not let anybody ask.
+void device() {
+    // At a port of its own choice, which it keeps when it is let go; nobody else is in this namespace.
+    own_namespace();
+    const int server = socket(AF_INET, SOCK_DGRAM, 0);
+    const Name any("0.0.0.0", htons(7000));
+    must(bind(server, any.get(), any.length) == 0, "bind");
+    switch_on(server, SOL_SOCKET, SO_MARK, 0);
+    Client client;
+    client.ask(server);
+    auto program = all_but_option(SYS_getsockopt, {SOL_SOCKET, SO_BINDTOIFINDEX}, SECCOMP_RET_KILL_PROCESS);
+    install(program, false);
+    const Name peer = say_heard(server);
+    say_call("connect", [&] { return connect(server, peer.get(), peer.length); });
+    say("send", send(server, "answer", 6, 0));
+    std::printf("answered from %s\n", client.hear().c_str());
+}
+
 // The number of a server stands for a TCP connection, which the shim could not see, and whose options are its
 // own. The connection has SO_OOBINLINE from its listener.
 void connection() {
@@ -232,6 +250,7 @@ int main(int, char** arguments) {
                                     {"refused_source", refused_source},
                                     {"another_socket", another_socket},
                                     {"connection", connection},
+                                    {"device", device},
                                     {"options_of_sockets", options_of_sockets},
                                     {"unseen_socket", unseen_socket},
                                     {"new_page_connect", [] { new_pages("connect"); }},
