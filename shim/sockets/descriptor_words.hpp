@@ -82,12 +82,14 @@ template <typename Visit>
 void change_words(Word* words, unsigned first, unsigned count, Visit& visit) {
     for (unsigned index = 0; index < count; ++index) {
         uint64_t word = words[index].load(std::memory_order_relaxed);
-        // Looks before storing: an untouched page stays untouched.
-        if (word == 0)
-            continue;
-        const uint64_t wanted = visit(static_cast<int>(first + index), Socket{word}).word();
-        if (wanted != word)
-            words[index].compare_exchange_strong(word, wanted, std::memory_order_relaxed);
+        // Looks before storing: an untouched page stays untouched. Once more where another thread has changed
+        // the word meanwhile.
+        while (word != 0) {
+            const uint64_t wanted = visit(static_cast<int>(first + index), Socket{word}).word();
+            if (wanted == word ||
+                words[index].compare_exchange_strong(word, wanted, std::memory_order_relaxed))
+                break;
+        }
     }
 }
 } // namespace detail

@@ -102,6 +102,30 @@ void copy_and_set() {
     std::printf("%d of %d times the option was not as it was set\n", wrong, rounds);
 }
 
+// One thread sets an option by one descriptor, another one sets another option by a copy.
+void set_on_copies() {
+    constexpr int rounds = 20'000;
+    int wrong = 0;
+    for (int round = 0; round < rounds; ++round) {
+        const int server = bound("0.0.0.0");
+        const int copy = dup(server);
+        std::atomic<int> ready{0};
+        const auto at_once = [&](int fd, int name, int value) {
+            ++ready;
+            while (ready < 2) {
+            }
+            switch_on(fd, IPPROTO_IP, name, value);
+        };
+        std::thread other{[&] { at_once(copy, IP_UNICAST_IF, 0); }};
+        at_once(server, IP_PKTINFO, 1);
+        other.join();
+        wrong += says(copy, IPPROTO_IP, IP_PKTINFO) ? 0 : 1;
+        close(server);
+        close(copy);
+    }
+    std::printf("%d of %d times the option was not on\n", wrong, rounds);
+}
+
 // The child's socket has the number of its parent's server.
 void vfork_and_connect() {
     const int server = bound("::");
@@ -152,6 +176,7 @@ int main(int, char** arguments) {
     return run_topic(arguments[1], {{"workers_at_once", [] { and_answer(workers); }},
                                     {"receive_and_bind", [] { and_answer(receive_and_bind); }},
                                     {"copy_and_set", [] { and_answer(copy_and_set); }},
+                                    {"set_on_copies", [] { and_answer(set_on_copies); }},
                                     {"vfork_and_connect", vfork_and_connect},
                                     {"vfork_and_set", vfork_and_set}});
 }
