@@ -25,12 +25,11 @@ public:
             time.store(now, std::memory_order_relaxed);
     }
 
-    // False where its last question has run out for certain. A word alone is right for two lives of a
-    // question.
+    // False where its last question has run out for certain.
     bool is_recent(uint64_t hash, Ticks now, const Lifetimes& lifetimes) const {
         // Signed: another thread may have noted a question since this one read the clock.
         const auto age = static_cast<int32_t>(now - times_[place_of(hash)].load(std::memory_order_relaxed));
-        return age <= static_cast<int32_t>(2 * lifetimes.question);
+        return age <= static_cast<int32_t>(lifetimes.question);
     }
 
 private:

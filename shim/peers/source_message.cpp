@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "shim/peers/source_message.hpp"
 
+#include "shim/base/settings.hpp"
+
 namespace multihome {
 
 constinit std::array<SourceMessage, LocalAddresses::count> detail::source_messages{};
@@ -16,9 +18,12 @@ Source SourceMessage::make(const Local& local) {
 }
 
 Source detail::make_source(const LocalAddresses& locals, LocalIndex index, SourceRoom& room) {
-    const Local local = locals.at(index);
+    Local local = locals.at(index);
     if (!local)
         return {};
+    // Whoever else writes to the shared state (see the header) chooses no interface.
+    if (!settings::get().same_interface && !local.address.is_link_local())
+        local.interface_index = 0;
     if (local.interface_index == 0 && locals.is_first_generation(index))
         return source_messages[index].make(local);
     return {room.bytes, control::write_source(room.bytes, local)};
