@@ -312,7 +312,10 @@ void mark_later() {
 }
 
 void mark_all() {
-    made_when_passed_on.store(shared_state::sockets_made(), std::memory_order_relaxed);
+    // Looks before storing: a program without UDP sockets touches no page for this.
+    if (const uint32_t made = shared_state::sockets_made();
+        made_when_passed_on.load(std::memory_order_relaxed) != made)
+        made_when_passed_on.store(made, std::memory_order_relaxed);
     if (!is_any_unmarked.load(std::memory_order_relaxed) || !may(Activity::new_sockets) || must_not_change())
         return;
     const libc::ErrnoGuard keep_errno;
