@@ -124,7 +124,12 @@ unit() { # MODE FAMILY ADDRESS...
     shim)
         with_shim serve
         # A server that is right anyway would be right without the shim as well.
-        grep -qsF "$MULTIHOME_LIBRARY" "/proc/$(server_pid "$WALL_RUN")/maps" || fail "the shim is not in $WALL_RUN"
+        # The process may be about to execute another program.
+        for ((tries = 0; tries < 200; tries++)); do
+            ! grep -qsF "$MULTIHOME_LIBRARY" "/proc/$(server_pid "$WALL_RUN")/maps" || break
+            sleep 0.05
+        done
+        [ "$tries" -lt 200 ] || fail "the shim is not in $WALL_RUN"
         ;;
     esac
     for address in "$@"; do

@@ -7,7 +7,10 @@
 #include "tests/transparency/probe.hpp"
 
 #include <atomic>
+#include <csignal>
+#include <sched.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <thread>
 
@@ -40,15 +43,19 @@ void workers() {
     for (int round = 0; round < rounds; ++round) {
         const int server = make_unseen_server();
         ready = 0;
-        for (int worker = 0; worker < 2; ++worker)
-            if (fork() == 0) {
+        for (int worker = 0; worker < 2; ++worker) {
+            const pid_t child = fork();
+            must(child >= 0, "fork");
+            if (child == 0) {
+                prctl(PR_SET_PDEATHSIG, SIGKILL);
                 ++ready;
-                while (ready < 2) {
-                }
+                while (ready < 2)
+                    sched_yield();
                 Message message(256);
                 recvmsg(server, &message.header, MSG_DONTWAIT);
                 _exit(says(server, IPPROTO_IP, IP_PKTINFO) ? 1 : 0);
             }
+        }
         for (int status = 0; wait(&status) > 0;)
             wrong += status != 0 ? 1 : 0;
         kernel::close(server);
@@ -58,7 +65,7 @@ void workers() {
 
 // One thread receives on a socket that another one is about to bind.
 void receive_and_bind() {
-    constexpr int rounds = 2'000;
+    constexpr int rounds = 400;
     int wrong = 0;
     for (int round = 0; round < rounds; ++round) {
         const int server = socket(AF_INET6, SOCK_DGRAM, 0);
@@ -68,10 +75,11 @@ void receive_and_bind() {
             while (phase < 2) {
                 Message message(256);
                 recvmsg(server, &message.header, MSG_DONTWAIT);
+                sched_yield();
             }
         });
-        while (phase < 1) {
-        }
+        while (phase < 1)
+            sched_yield();
         const Name any("::", 0);
         must(bind(server, any.get(), any.length) == 0, "bind");
         phase = 2;
@@ -84,7 +92,7 @@ void receive_and_bind() {
 
 // One thread copies the socket, another one sets an option.
 void copy_and_set() {
-    constexpr int rounds = 20'000;
+    constexpr int rounds = 4'000;
     const int server = bound("0.0.0.0");
     std::atomic<bool> has_ended{false};
     std::thread copier([&] {
@@ -104,7 +112,7 @@ void copy_and_set() {
 
 // One thread sets an option by one descriptor, another one sets another option by a copy.
 void set_on_copies() {
-    constexpr int rounds = 20'000;
+    constexpr int rounds = 1'000;
     int wrong = 0;
     for (int round = 0; round < rounds; ++round) {
         const int server = bound("0.0.0.0");
@@ -112,8 +120,8 @@ void set_on_copies() {
         std::atomic<int> ready{0};
         const auto at_once = [&](int fd, int name, int value) {
             ++ready;
-            while (ready < 2) {
-            }
+            while (ready < 2)
+                sched_yield();
             switch_on(fd, IPPROTO_IP, name, value);
         };
         std::thread other{[&] { at_once(copy, IP_UNICAST_IF, 0); }};
