@@ -48,6 +48,9 @@ struct EnablePlan {
     std::string text;
     std::optional<LocalRule> rule;
     std::vector<UnitObstacle> mended;
+    // What there was before, for undo().
+    std::string text_before; // of the drop-in; empty: there was none
+    bool is_rule_new = false;
 };
 
 std::string usable_library(const EnableOptions& options) {
@@ -137,18 +140,24 @@ void undo(const EnablePlan& plan) {
                        problem.what());
         }
     };
-    attempt([&] { remove_drop_in(plan.unit.name); });
+    attempt([&] {
+        if (plan.text_before.empty())
+            remove_drop_in(plan.unit.name);
+        else
+            write_file(plan.path, plan.text_before);
+    });
     attempt(reload_systemd);
-    if (plan.rule)
+    if (plan.is_rule_new)
         attempt([&] { remove_rules(profile_of(plan.unit)); });
 }
 
-/// All of it or nothing.
-void carry_out(const EnablePlan& plan) {
+/// All of it, or nothing of what was not there before.
+void carry_out(EnablePlan& plan) {
+    plan.text_before = read_whole(plan.path);
     write_file(plan.path, plan.text);
     try {
         if (plan.rule)
-            add_rule(*plan.rule);
+            plan.is_rule_new = add_rule(*plan.rule);
         reload_systemd();
     } catch (const Impossible&) {
         undo(plan);
@@ -235,7 +244,7 @@ bool is_effective(const EnablePlan& plan) {
 
 int enable(const EnableOptions& options) {
     bool is_possible = false;
-    const EnablePlan plan = make_plan(options, is_possible);
+    EnablePlan plan = make_plan(options, is_possible);
     if (options.output.json) {
         Json document = json_document();
         document["unit"] = plan.unit.name;
