@@ -58,7 +58,8 @@ std::vector<ProfileHead> profile_heads() {
     return heads;
 }
 
-/// AppArmor's patterns are a shell's, with braces.
+/// AppArmor's patterns are a shell's, with braces; but for `**`, which is not followed through directories
+/// here.
 bool matches(const std::string& pattern, const std::string& path) {
     glob_t found{};
     bool is_among = false;
@@ -127,11 +128,19 @@ std::string profile_of(const Unit& unit) {
     profile.erase(0, profile.starts_with('-') ? 1 : 0);          // "if it exists"
     if (!profile.empty())
         return profile;
+    // Of several, AppArmor attaches the one that says most.
     std::string program = unit.program();
-    for (const ProfileHead& head : profile_heads())
-        if (!head.programs.empty() && matches(head.programs, program))
+    std::string name = program;
+    std::size_t longest = 0;
+    for (const ProfileHead& head : profile_heads()) {
+        if (head.programs == program)
             return head.name;
-    return program;
+        if (head.programs.size() > longest && matches(head.programs, program)) {
+            longest = head.programs.size();
+            name = head.name;
+        }
+    }
+    return name;
 }
 
 bool is_confined(const Unit& unit) {
