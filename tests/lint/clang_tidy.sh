@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # clang_tidy.sh SOURCE BUILD: clang-tidy has nothing to say of the C++ files that the last commit or the working tree
-# changed, a few of them: each takes up to ten seconds. Of a header, it reads a file that includes it. All files:
-# MULTIHOME_TIDY=all, and half an hour.
+# changed, a few of them: each takes up to ten seconds. Of a header, it reads a file that includes it, if there is one. All
+# files: MULTIHOME_TIDY=all, and half an hour.
 . "${0%/*}/common.sh"
 build=$2
 need clang-tidy
@@ -41,7 +41,7 @@ elif git -c safe.directory="$PWD" rev-parse --verify --quiet HEAD~1 >/dev/null 2
     git -c safe.directory="$PWD" diff --name-only --diff-filter=d HEAD~1 -- '*.cpp' '*.hpp' | while IFS= read -r file; do
         case $file in
         *.cpp) printf '%s\n' "$file" ;;
-        *) grep -rlF --include='*.cpp' "#include \"$file\"" shim tools tests | sort | head -n 1 ;;
+        *) grep -rlE --include='*.cpp' "#include \"(.*/)?${file##*/}\"" shim tools tests | sort | compiled | head -n 1 ;;
         esac
     done | sort -u | compiled >"$list"
     few=6

@@ -32,8 +32,9 @@ PROFILE
 }
 expect() { # YES-OR-NO RULE PATH
     got=$(may_map "$2" "$3") || {
+        status=$?
         echo "$got"
-        exit 77
+        exit "$status"
     }
     [ "$got" = "$1" ] || {
         echo "FAIL: may a server map $3? $got"
