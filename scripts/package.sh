@@ -38,12 +38,12 @@ for tool in dpkg-buildpackage dh cmake; do
     command -v "$tool" >/dev/null || die "$tool is missing: apt-get install dpkg-dev debhelper cmake"
 done
 
-mkdir -p "$output"
-output=$(cd "$output" && pwd)
+output=$(realpath -m -- "$output")
 case $output/ in
 "$PWD"/build*) ;;
 "$PWD"/*) die "$output lies among the sources: name a directory elsewhere, or below build" ;;
 esac
+mkdir -p "$output"
 tree=$output/source
 rm -rf "$tree"
 mkdir "$tree"

@@ -83,8 +83,9 @@ int in_child(const std::function<int()>& work) {
         _exit(status);
     }
     int status = 0;
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
-    }
+    while (waitpid(child, &status, 0) < 0)
+        if (errno != EINTR) // whoever started this program ignores SIGCHLD
+            throw Impossible(fmt::format("waitpid: {}", std::strerror(errno))); // NOLINT(concurrency-*)
     if (WIFEXITED(status))
         return WEXITSTATUS(status);
     fmt::print(stderr, "multihomectl: its child process was ended by signal {}\n", WTERMSIG(status));

@@ -99,6 +99,8 @@ int open_locked(const std::string& path) {
             throw Impossible(
                 fmt::format("{}: {}", journal_folder, std::strerror(errno))); // NOLINT(concurrency-*)
         const int descriptor = open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+        if (descriptor < 0 && errno == ENOENT) // the folder went with somebody else's journal
+            continue;
         if (descriptor < 0)
             throw Impossible(fmt::format("{}: {}", path, std::strerror(errno))); // NOLINT(concurrency-*)
         const bool is_locked = flock(descriptor, LOCK_EX | LOCK_NB) == 0;

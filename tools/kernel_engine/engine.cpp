@@ -130,7 +130,7 @@ void attach_programs(::engine& skeleton, const Request& request, const std::stri
     }
 }
 
-/// What throws leaves something for Pins::sweep().
+/// Where it throws, Pins::sweep() has to remove what it has made.
 std::vector<std::string> attach_pinned(const Request& request, Pins& pins) {
     std::error_code ignored;
     if (std::filesystem::exists(Pins::directory_of(request.group.identity), ignored))
@@ -222,7 +222,10 @@ std::vector<std::string> attach(const Request& request) {
     try {
         return attach_pinned(request, pins);
     } catch (...) {
-        pins.sweep();
+        try {
+            pins.sweep();
+        } catch (const Impossible&) { // why attach failed is what counts
+        }
         throw;
     }
 }
