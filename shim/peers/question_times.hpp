@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // When peers have asked last. A conversation's word has few bits for the age of a question, so that the age
-// wraps (Conversation::age()). What had run out would live once more, now and then. Here a part of the
+// wraps (Conversation::age()), and a moving conversation's counts by halves of its life. Here a part of the
 // conversation's hash leads to the whole time. Conversations that share a place keep each other's questions
 // as young as their words say, and no more.
 #pragma once

@@ -55,7 +55,8 @@ void store_for_all(int fd, Socket socket);
 // seen.
 Socket take_over_bound(int fd, Socket socket, const std::optional<Peer>& own, bool is_arrived);
 
-// True where other processes may have this socket: it was made before descriptors were passed on last.
+// True where other processes may have this socket: it was made before descriptors were passed on last. (Where
+// 65,535 have been made since, it is no new one, and nobody waits for its bind().)
 bool may_be_passed_on(Socket socket);
 
 // Returns the bits that a socket's word has because of its own address, which the kernel has told.

@@ -68,10 +68,12 @@ inline void store(int fd, Socket socket) {
 }
 
 // Stores `wanted` if the word still is what `seen` says. False where another thread has changed it. (A word
-// without memory says that nothing is known, and goes on to say so.)
-inline bool update(int fd, Socket seen, Socket wanted) {
+// without memory says that nothing is known. `create`: it gets some.)
+inline bool update(int fd, Socket seen, Socket wanted, bool create = false) {
     uint64_t expected = seen.word();
-    detail::Word* const word = detail::find_word(fd, false);
+    detail::Word* const word = detail::find_word(fd, create);
+    if (create && word != nullptr && static_cast<unsigned>(fd) >= detail::end.load(std::memory_order_relaxed))
+        detail::raise_end(static_cast<unsigned>(fd));
     return word == nullptr ||
            word->compare_exchange_strong(expected, wanted.word(), std::memory_order_relaxed);
 }

@@ -193,8 +193,9 @@ bool switch_on_arrived(int fd, Socket& socket, in_port_t port) {
     for (const Flag& flag : {ipv4_messages, ipv6_messages, ipv6_2292_messages, the_mark})
         if ((ipv6 || flag.level != IPPROTO_IPV6) && flag.is_on(fd))
             on |= flag.wanted;
-    // Another thread, or another process, may be taking the socket over at the same time. What that one
-    // switches on is not the program's: so the mark is set first, and asked for last.
+    // Another thread, or another process, may be taking the socket over at the same time. The messages that
+    // it switches on are not the program's: so the mark is set first, and asked for last. (The mark alone is
+    // taken for the program's, which does not ask for SO_OOBINLINE on UDP.)
     if (on != 0 && !is_marked(fd, ipv6))
         socket = socket.with_bits(0, on);
     if (!socket.has(Socket::wants_messages))

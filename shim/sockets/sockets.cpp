@@ -133,11 +133,8 @@ void duplicated(int fd, int copy) {
         return;
     if (!socket.is(Kind::other) || socket.has(Socket::left_alone) || socket.has(Socket::sticky_source)) {
         const auto with_copies = [&] { return socket.with_bits(0, Socket::has_copies); };
-        if (socket.word() == 0)
-            store(fd, with_copies());
-        else
-            while (!update(fd, socket, with_copies()))
-                socket = load(fd);
+        while (!update(fd, socket, with_copies(), true))
+            socket = load(fd);
         socket = with_copies();
     }
     if (load(copy).word() != socket.word())

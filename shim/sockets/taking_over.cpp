@@ -246,9 +246,7 @@ Socket examine(int fd) {
     const Socket socket = classify(fd);
     if (socket.kind() == Kind::unknown)
         return {Kind::other, 0};
-    if (before.word() == 0)
-        store(fd, socket);
-    else if (!update(fd, before, socket))
+    if (!update(fd, before, socket, true))
         return load(fd);
     // Those that are ours were asked about before.
     if (socket.has(Socket::has_copies))
