@@ -92,7 +92,7 @@ void receive_and_bind() {
 
 // One thread copies the socket, another one sets an option.
 void copy_and_set() {
-    constexpr int rounds = 4'000;
+    constexpr int rounds = 2'000;
     const int server = bound("0.0.0.0");
     std::atomic<bool> has_ended{false};
     std::thread copier([&] {
