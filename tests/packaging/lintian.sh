@@ -6,5 +6,9 @@ command -v lintian >/dev/null || {
     echo 'SKIP: lintian is not installed'
     exit 77
 }
-lintian --allow-root --pedantic --fail-on error,warning,pedantic "$1"/now/*.deb
+# It leaves files where it puts those for a while.
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+trap 'exit 1' HUP INT TERM
+TMPDIR=$scratch lintian --allow-root --pedantic --fail-on error,warning,pedantic "$1"/now/*.deb
 echo 'lintian has nothing to say'
