@@ -50,8 +50,8 @@ std::vector<ProfileHead> profile_heads() {
             const bool is_named = words.front() == "profile" && words.size() > 2;
             if (!is_named && !words.front().starts_with('/'))
                 continue;
-            const std::string name = words[is_named ? 1 : 0];
-            const std::string programs = is_named && words[2].starts_with('/') ? words[2] : name;
+            const std::string& name = words[is_named ? 1 : 0];
+            const std::string& programs = is_named && words[2].starts_with('/') ? words[2] : name;
             heads.push_back({file, name, programs.starts_with('/') ? programs : ""});
         }
     }

@@ -13,9 +13,9 @@ namespace {
 constexpr unsigned at_once = 20;
 
 struct Connecting {
-    int fd;
-    sockaddr_in peers[2]; // have asked at 127.0.0.2 and 127.0.0.3
     pthread_t thread;
+    sockaddr_in peers[2]; // have asked at 127.0.0.2 and 127.0.0.3
+    int fd;
     std::atomic<bool> is_started;
 };
 
@@ -27,7 +27,7 @@ void* connect_again_and_again(void* argument) {
     pthread_setcanceltype(asynchronous ? PTHREAD_CANCEL_ASYNCHRONOUS : PTHREAD_CANCEL_DEFERRED, &before);
     connecting.is_started = true;
     for (unsigned time = 0;; ++time)
-        connect(connecting.fd, any(connecting.peers[time % 2]), sizeof connecting.peers[0]);
+        (void)connect(connecting.fd, any(connecting.peers[time % 2]), sizeof connecting.peers[0]);
     return nullptr;
 }
 

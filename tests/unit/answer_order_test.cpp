@@ -219,7 +219,7 @@ void drain_in_turn(Socket first, Socket second) {
 } // namespace
 
 TEST_CASE("two sockets that are drained in turn are not mistaken for each other, whatever their ports") {
-    Scene([] {
+    const Scene scene([] {
         // The first one was made before there was anything to count sockets with.
         for (uint16_t port = 1000; port < 1100; ++port)
             drain_in_turn(test::socket_on(port, 0), test::socket_on(2000, 1));
