@@ -52,6 +52,10 @@ Outcome open_socket(const Order& order) {
         (has(order, Flag::reuse_port) && !set_option(outcome.fd, SOL_SOCKET, SO_REUSEPORT, 1)) ||
         (has(order, Flag::reuse_address) && !set_option(outcome.fd, SOL_SOCKET, SO_REUSEADDR, 1)))
         outcome.error = errno;
+    // The kernel is to drop nothing, for nobody could read that. Where it refuses so much room, the usual one
+    // has to do.
+    constexpr int much = 8 << 20;
+    set_option(outcome.fd, SOL_SOCKET, SO_RCVBUFFORCE, much);
     return outcome;
 }
 
