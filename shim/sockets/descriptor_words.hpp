@@ -56,24 +56,28 @@ Word* find_word(int fd, bool create);
     return load_direct(fd);
 }
 
-inline void store(int fd, Socket socket) {
-    // Where there is no word, nothing is known already.
-    detail::Word* word = detail::find_word(fd, socket.word() != 0);
-    if (word == nullptr)
-        return;
+namespace detail {
+// Returns the word of `fd`, which is about to say `socket`. Null where there is no memory for it: it says
+// that nothing is known.
+inline Word* word_for(int fd, Socket socket) {
+    const bool is_anything = socket.word() != 0;
+    Word* const word = find_word(fd, is_anything);
     const auto number = static_cast<unsigned>(fd);
-    if (socket.word() != 0 && number >= detail::end.load(std::memory_order_relaxed)) [[unlikely]]
-        detail::raise_end(number);
-    word->store(socket.word(), std::memory_order_relaxed);
+    if (is_anything && word != nullptr && number >= end.load(std::memory_order_relaxed)) [[unlikely]]
+        raise_end(number);
+    return word;
+}
+} // namespace detail
+
+inline void store(int fd, Socket socket) {
+    if (detail::Word* const word = detail::word_for(fd, socket); word != nullptr)
+        word->store(socket.word(), std::memory_order_relaxed);
 }
 
-// Stores `wanted` if the word still is what `seen` says. False where another thread has changed it. (A word
-// without memory says that nothing is known. `create`: it gets some.)
-inline bool update(int fd, Socket seen, Socket wanted, bool create = false) {
+// Stores `wanted` if the word still is what `seen` says. False where another thread has changed it.
+inline bool update(int fd, Socket seen, Socket wanted) {
     uint64_t expected = seen.word();
-    detail::Word* const word = detail::find_word(fd, create);
-    if (create && word != nullptr && static_cast<unsigned>(fd) >= detail::end.load(std::memory_order_relaxed))
-        detail::raise_end(static_cast<unsigned>(fd));
+    detail::Word* const word = detail::word_for(fd, wanted);
     return word == nullptr ||
            word->compare_exchange_strong(expected, wanted.word(), std::memory_order_relaxed);
 }

@@ -82,8 +82,6 @@ void created(int fd, int domain, int type, int protocol) {
 }
 
 void left_alone(int fd) {
-    if (must_not_change())
-        return;
     const libc::ErrnoGuard keep_errno;
     change_all(fd, [](Socket socket) {
         return Socket{Kind::other, Socket::left_alone}.with_copies_of(socket);
@@ -133,7 +131,7 @@ void duplicated(int fd, int copy) {
         return;
     if (!socket.is(Kind::other) || socket.has(Socket::left_alone) || socket.has(Socket::sticky_source)) {
         const auto with_copies = [&] { return socket.with_bits(0, Socket::has_copies); };
-        while (!update(fd, socket, with_copies(), true))
+        while (!update(fd, socket, with_copies()))
             socket = load(fd);
         socket = with_copies();
     }

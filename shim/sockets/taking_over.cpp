@@ -246,7 +246,7 @@ Socket examine(int fd) {
     const Socket socket = classify(fd);
     if (socket.kind() == Kind::unknown)
         return {Kind::other, 0};
-    if (!update(fd, before, socket, true))
+    if (!update(fd, before, socket))
         return load(fd);
     // Those that are ours were asked about before.
     if (socket.has(Socket::has_copies))
