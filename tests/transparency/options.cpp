@@ -216,11 +216,8 @@ void own_use() {
 
 // A socket that is connected and let go again.
 void connected() {
-    // At a port of its own choice, which lasts; nobody else is in this namespace.
     own_namespace();
-    const int server = socket(AF_INET, SOCK_DGRAM, 0);
-    const Name name("0.0.0.0", htons(7000));
-    must(bind(server, name.get(), name.length) == 0, "bind");
+    const int server = bound_at_own_port("0.0.0.0");
     Client client;
     const Name to = name_of(client.fd());
     client.ask(server);
@@ -257,11 +254,8 @@ void path_mtu() {
 // A socket that is bound to a device stays so when it is connected, also where the kernel would not bind it
 // again: before Linux 5.7 that took a privilege.
 void device() {
-    // At a port of its own choice, which it keeps when it is let go; nobody else is in this namespace.
     own_namespace();
-    const int server = socket(AF_INET, SOCK_DGRAM, 0);
-    const Name any("0.0.0.0", htons(7000));
-    must(bind(server, any.get(), any.length) == 0, "bind");
+    const int server = bound_at_own_port("0.0.0.0");
     say("SO_BINDTODEVICE", setsockopt(server, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3));
     // Unseen, as if the kernel were an old one.
     auto program = all_but_option(SYS_setsockopt, {SOL_SOCKET, SO_BINDTOIFINDEX}, SECCOMP_RET_ERRNO | EPERM);
@@ -283,10 +277,7 @@ void device() {
 // The kernel refuses an answer to port 0, whatever its source: no reason to let the socket have any source.
 void port_0() {
     own_namespace();
-    // At a port of its own choice: it is no client.
-    const int server = socket(AF_INET6, SOCK_DGRAM, 0);
-    const Name name("::", htons(7000));
-    must(bind(server, name.get(), name.length) == 0, "bind");
+    const int server = bound_at_own_port("::");
     echo(server, server, "fd00::2", "fd00::4");
     const int stranger = socket(AF_INET6, SOCK_RAW, IPPROTO_UDP);
     must(stranger >= 0, "a raw socket");

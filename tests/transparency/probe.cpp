@@ -102,12 +102,19 @@ msghdr header_for(Name& name, iovec& part) {
     return {name.get(), name.length, &part, 1, nullptr, 0, 0};
 }
 
-int bound(const char* address) {
-    const Name name(address, 0);
+static int bound_at(const Name& name) {
     const int fd = socket(name.storage.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     must(fd >= 0, "socket");
     must(bind(fd, name.get(), name.length) == 0, "bind");
     return fd;
+}
+
+int bound(const char* address) {
+    return bound_at(Name(address, 0));
+}
+
+int bound_at_own_port(const char* address) {
+    return bound_at(Name(address, htons(7000)));
 }
 
 void switch_on(int fd, int level, int name, int value) {

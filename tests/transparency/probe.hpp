@@ -75,6 +75,9 @@ msghdr header_for(Name& name, iovec& part);
 
 // A UDP socket bound to `address` and a free port: "0.0.0.0" and "::" are servers, others clients.
 int bound(const char* address);
+// One at a port of the program's own choice, which lasts when the socket is let go. For own_namespace(),
+// where nobody else is.
+int bound_at_own_port(const char* address);
 // Switches an int-valued option on; the probe ends where that fails.
 void switch_on(int fd, int level, int name, int value = 1);
 // Waits until `fd` can be read, at most some seconds.

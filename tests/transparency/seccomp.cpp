@@ -105,11 +105,8 @@ void another_socket() {
 
 // A socket with routes of its own may be bound to a device, and the filter does not let anybody ask.
 void device() {
-    // At a port of its own choice, which it keeps when it is let go; nobody else is in this namespace.
     own_namespace();
-    const int server = socket(AF_INET, SOCK_DGRAM, 0);
-    const Name any("0.0.0.0", htons(7000));
-    must(bind(server, any.get(), any.length) == 0, "bind");
+    const int server = bound_at_own_port("0.0.0.0");
     switch_on(server, SOL_SOCKET, SO_MARK, 0);
     Client client;
     client.ask(server);
