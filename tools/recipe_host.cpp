@@ -9,12 +9,14 @@
 #include <algorithm>
 #include <array>
 #include <fstream>
+#include <set>
 #include <sstream>
 
 #include "tools/host_network.hpp"
 #include "tools/output.hpp"
 #include "tools/processes.hpp"
 #include "tools/run_command.hpp"
+#include "tools/units.hpp"
 
 namespace multihome::tools::recipes {
 namespace {
@@ -95,10 +97,35 @@ std::string with_length(const json& object, const char* key, const char* length)
     return object.contains(length) ? text + "/" + text_of(object, length) : text;
 }
 
+bool is_narrow(const json& rule) {
+    const std::set<std::string> fields_of_all{"priority", "src", "srclen", "table", "protocol"};
+    return std::any_of(rule.items().begin(), rule.items().end(), [&](const auto& field) {
+        return !fields_of_all.contains(field.key()) && !(field.key() == "iif" && field.value() == "lo");
+    });
+}
+
+/// `ip` prints rules as it takes them, but for remarks like [detached]. The preference stands in front.
+std::vector<Command> rules_in_words(Family family) {
+    std::vector<Command> rules;
+    std::istringstream lines{run_command({"ip", family_option(family), "rule", "show"}).output};
+    for (std::string line; std::getline(lines, line);) {
+        Command words = split_words(line);
+        words.erase(words.begin());
+        std::erase_if(words, [](const std::string& word) { return word.starts_with('['); });
+        rules.push_back(words);
+    }
+    return rules;
+}
+
 void read_rules(Host& host, Family family) {
-    for (const json& rule : ip_json({"-N", family_option(family), "rule", "show"}))
-        host.rules.push_back({family, rule.value("priority", 0U), with_length(rule, "src", "srclen"),
-                              with_length(rule, "fwmark", "fwmask"), table_of(rule)});
+    const json rules = ip_json({"-N", family_option(family), "rule", "show"});
+    const std::vector<Command> in_words = rules_in_words(family);
+    if (in_words.size() != rules.size())
+        throw Impossible("the routing rules are being changed: try again");
+    for (std::size_t i = 0; i < rules.size(); ++i)
+        host.rules.push_back({family, rules[i].value("priority", 0U), with_length(rules[i], "src", "srclen"),
+                              with_length(rules[i], "fwmark", "fwmask"), table_of(rules[i]),
+                              is_narrow(rules[i]), in_words[i]});
 }
 
 /// The kernel writes the address's 32-bit words in host byte order (net/ipv4/udp.c, udp4_format_sock()).

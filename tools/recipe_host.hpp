@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "tools/run_command.hpp"
+
 namespace multihome::tools::recipes {
 
 enum class Family { ipv4, ipv6 };
@@ -36,6 +38,10 @@ struct HostRule {
     std::string from;  ///< "all", an address or a prefix
     std::string mark;  ///< "MARK" or "MARK/MASK", as `ip` takes it; empty: none
     std::string table; ///< as that of a route; empty: it leads to none
+    /// Whether it asks for more than an address that packets are from, as `to`, `not` or a port do. That they
+    /// are the host's own (iif lo) asks for no more: answers are.
+    bool is_narrow = false;
+    Command words; ///< what `ip rule add` takes, without its preference
 };
 
 /// A UDP socket that is bound to one of the host's addresses: it hears only what is sent to that one.

@@ -148,7 +148,7 @@ std::string gateway_of(const RecipeOptions& options, const Host& host, Family fa
 bool has_from_rules(const Host& host, const Uplink& uplink) {
     return std::all_of(uplink.addresses.begin(), uplink.addresses.end(), [&](const std::string& address) {
         return std::any_of(host.rules.begin(), host.rules.end(), [&](const HostRule& rule) {
-            if (rule.family != uplink.family || rule.from == "all" || rule.from.empty() || !rule.mark.empty())
+            if (rule.family != uplink.family || rule.from == "all" || rule.from.empty() || rule.is_narrow)
                 return false;
             return contains(rule.family, rule.from, address) &&
                    std::any_of(host.routes.begin(), host.routes.end(), [&](const HostRoute& route) {

@@ -263,10 +263,9 @@ private:
     static void add_rule(const HostRule& rule) {
         if (rule.preference == 0 || rule.preference >= 32766) // the kernel's own
             return;
-        Command command{"ip", family_option(rule.family), "rule", "add", "from", rule.from};
-        if (!rule.mark.empty())
-            command.insert(command.end(), {"fwmark", rule.mark});
-        command.insert(command.end(), {"pref", std::to_string(rule.preference), "table", rule.table});
+        Command command{"ip",   family_option(rule.family),     "rule", "add",
+                        "pref", std::to_string(rule.preference)};
+        command.insert(command.end(), rule.words.begin(), rule.words.end());
         run_command(command);
     }
 

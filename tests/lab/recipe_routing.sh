@@ -42,6 +42,19 @@ on_server ip rule add from 198.51.100.0/24 table 42 pref 100
 on_server ip route add default via 198.51.100.1 dev eth1 table 42
 with_own_tables "$MULTIHOMECTL" recipe routing >"$LAB_DIR/said"
 grep -q 'eth1: its addresses have their rules already' "$LAB_DIR/said" || fail "routing: $(cat "$LAB_DIR/said")"
+# A rule that takes only some of what its addresses send is not enough.
+for narrow in 'to 192.0.2.0/24' 'iif eth0' 'ipproto udp dport 53'; do
+    on_server ip rule del pref 100
+    # shellcheck disable=SC2086 # several words
+    on_server ip rule add from 198.51.100.0/24 $narrow table 42 pref 100
+    with_own_tables "$MULTIHOMECTL" recipe routing --verify --quiet || fail "$narrow: --verify exits with $?"
+    with_own_tables "$MULTIHOMECTL" recipe routing >"$LAB_DIR/said"
+    grep -q 'rule add from 198.51.100.2 .*table 43$' "$LAB_DIR/said" || fail "$narrow: $(cat "$LAB_DIR/said")"
+done
+on_server ip rule del pref 100
+on_server ip rule add not from 198.51.100.0/25 table 42 pref 100
+with_own_tables "$MULTIHOMECTL" recipe routing >"$LAB_DIR/said"
+grep -q 'rule add from 198.51.100.2 .*table 43$' "$LAB_DIR/said" || fail "not from: $(cat "$LAB_DIR/said")"
 on_server ip rule del pref 100
 with_own_tables "$MULTIHOMECTL" recipe routing >"$LAB_DIR/said"
 grep -q 'rule add from 198.51.100.2 .*table 43$' "$LAB_DIR/said" || fail "routing: $(cat "$LAB_DIR/said")"
