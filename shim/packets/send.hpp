@@ -22,28 +22,27 @@ namespace multihome::send {
 
 namespace detail {
 
-// A sendto() under way, as the sendmsg() that it becomes. It lies in memory from the start, so that the quick
-// look has no registers to save across the real call.
-struct DatagramCall {
+// A call for one datagram under way, which is a sendmsg() now. It lies in memory from the start, so that the
+// quick look has no registers to save across the real call.
+struct Call {
     int fd;
     int flags;
-    int errno_before; // what errno is again if the second call succeeds
-    iovec data;
-    msghdr ours; // the kernel does not read msg_flags
+    int errno_before;     // what errno is again if a second call succeeds
+    iovec data;           // sendto(): the program's buffer
+    const msghdr* theirs; // sendmsg(): the program's message
+    msghdr ours;          // the kernel does not read msg_flags
+
+    bool is_sendto() const { return ours.msg_iov == &data; }
 };
 
 // Finishes a call with a source that failed, with errno as it left it.
-ssize_t fail(const DatagramCall& call);
+ssize_t fail(const Call& call);
 // As sendto(): for what the quick look does not answer.
-ssize_t search_and_send(DatagramCall& call);
+ssize_t check_and_send(Call& call, Socket socket);
 
-// Makes the real call. Its `ours` has everything but the source.
-template <typename Call>
-[[gnu::always_inline]] inline ssize_t send(Call& call, int fd, int flags, const Source& source,
-                                           int errno_before) {
-    call.errno_before = errno_before;
-    call.ours.msg_control = const_cast<void*>(source.messages);
-    call.ours.msg_controllen = source.length;
+// Makes the real call, whose control messages choose a source. `fd`, `flags`: the call's, as long as they are
+// in registers.
+[[gnu::always_inline]] inline ssize_t send(const Call& call, int fd, int flags) {
     const ssize_t sent = libc::sendmsg(fd, &call.ours, flags);
     if (sent < 0) [[unlikely]]
         return fail(call);
@@ -55,7 +54,7 @@ template <typename Call>
 // The quick look (quick_look.hpp) stands here, all else behind it.
 [[gnu::always_inline]] inline ssize_t datagram(Socket socket, int fd, const void* buffer, size_t length,
                                                int flags, const sockaddr* address, socklen_t address_length) {
-    detail::DatagramCall call;
+    detail::Call call;
     call.fd = fd;
     call.flags = flags;
     call.data = {const_cast<void*>(buffer), length};
@@ -64,11 +63,13 @@ template <typename Call>
     call.ours.msg_iov = &call.data;
     call.ours.msg_iovlen = 1;
     Source source;
-    int errno_before = 0;
     if (user_memory::is_known_readable(address, sizeof(sockaddr_in6)) &&
-        peers::Turn{}.answer_again(socket, address, address_length, source, errno_before)) [[likely]]
-        return detail::send(call, fd, flags, source, errno_before);
-    return detail::search_and_send(call);
+        peers::Turn{}.answer_again(socket, address, address_length, source, call.errno_before)) [[likely]] {
+        call.ours.msg_control = const_cast<void*>(source.messages);
+        call.ours.msg_controllen = source.length;
+        return detail::send(call, fd, flags);
+    }
+    return detail::check_and_send(call, socket);
 }
 
 ssize_t message(int fd, const msghdr* theirs, int flags, Socket socket);
