@@ -51,20 +51,6 @@ size_t write_working_directory(char (&text)[PATH_MAX]) {
     return length + 1;
 }
 
-// Splits a text at the first `separator`. False where there is none; then all of the text is in `before`.
-// (substr() would bring an exception along.)
-bool split(std::string_view text, char separator, std::string_view& before, std::string_view& after) {
-    const size_t at = text.find(separator);
-    before = text;
-    after = {};
-    if (at == std::string_view::npos)
-        return false;
-    before.remove_suffix(text.size() - at);
-    after = text;
-    after.remove_prefix(at + 1);
-    return true;
-}
-
 std::string_view without_spaces(std::string_view text) {
     while (!text.empty() && text.front() == ' ')
         text.remove_prefix(1);
@@ -73,15 +59,24 @@ std::string_view without_spaces(std::string_view text) {
     return text;
 }
 
-// Reads a whole number without sign, and nothing behind it.
+// Takes a character from the start of a text. False where another one is there.
+bool take(std::string_view& text, char wanted) {
+    if (!text.starts_with(wanted))
+        return false;
+    text.remove_prefix(1);
+    return true;
+}
+
+// Takes a whole number without sign from the start of a text, with the spaces around it.
 template <std::unsigned_integral Number>
-bool parse_number(std::string_view text, uint64_t minimum, uint64_t maximum, Number& result) {
+bool take_number(std::string_view& text, uint64_t minimum, uint64_t maximum, Number& result) {
     text = without_spaces(text);
     uint64_t number = 0;
-    const char* const end = text.data() + text.size();
-    const auto [stopped, error] = std::from_chars(text.data(), end, number);
-    if (error != std::errc{} || stopped != end || number < minimum || number > maximum)
+    const auto [behind, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (error != std::errc{} || number < minimum || number > maximum)
         return false;
+    text.remove_prefix(static_cast<size_t>(behind - text.data()));
+    text = without_spaces(text);
     result = static_cast<Number>(number);
     return true;
 }
@@ -90,12 +85,13 @@ bool parse_number(std::string_view text, uint64_t minimum, uint64_t maximum, Num
 template <std::unsigned_integral Number>
 bool parse_two_numbers(std::string_view text, char separator, uint64_t maximum, Number& first,
                        Number& second) {
-    std::string_view behind;
     Number one = 0;
-    if (!split(text, separator, text, behind) || !parse_number(text, 1, maximum, one) ||
-        !parse_number(behind, 1, maximum, second))
+    Number other = 0;
+    if (!take_number(text, 1, maximum, one) || !take(text, separator) ||
+        !take_number(text, 1, maximum, other) || !text.empty())
         return false;
     first = one;
+    second = other;
     return true;
 }
 
@@ -136,25 +132,25 @@ bool parse_log_level(std::string_view text, LogLevel& result) {
 }
 
 bool parse_peers(std::string_view text, size_t& result) {
-    return parse_number(text, Settings::minimum_peers, Settings::maximum_peers, result);
+    size_t peers = 0;
+    if (!take_number(text, Settings::minimum_peers, Settings::maximum_peers, peers) || !text.empty())
+        return false;
+    result = peers;
+    return true;
 }
 
 bool parse_ports(std::string_view text, std::bitset<65536>& result) {
-    for (bool more = true; more;) {
-        std::string_view range;
-        std::string_view highest;
-        more = split(text, ',', range, text);
-        const bool has_two_ends = split(range, '-', range, highest);
+    do {
         size_t low = 0;
-        if (!parse_number(range, 1, 65535, low))
+        if (!take_number(text, 1, 65535, low))
             return false;
         size_t high = low;
-        if (has_two_ends && !parse_number(highest, low, 65535, high))
+        if (take(text, '-') && !take_number(text, low, 65535, high))
             return false;
         for (size_t port = low; port <= high; ++port)
             result[port] = true; // set() may throw
-    }
-    return true;
+    } while (take(text, ','));
+    return text.empty();
 }
 
 bool parse_timeouts(std::string_view text, Settings::Timeouts& result) {
