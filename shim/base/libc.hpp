@@ -55,22 +55,17 @@ public:
         return function(arguments...);
     }
 
-    // Takes `definition`; where that is null, asks dlsym().
-    void resolve(void* definition) const {
-        if (definition != nullptr)
-            __atomic_store_n(&function, reinterpret_cast<Function*>(definition), __ATOMIC_RELAXED);
-        else
-            resolve();
+    // Takes `definition`; where that is null, asks dlsym(). Returns what the function is now.
+    Function* resolve(void* definition = nullptr) const {
+        if (definition == nullptr)
+            definition = find_next(Name::text);
+        auto* found = reinterpret_cast<Function*>(definition);
+        __atomic_store_n(&function, found, __ATOMIC_RELAXED);
+        return found;
     }
 
     // Returns the function, for a jump to it. Leaves errno alone, and dlerror() too once it is resolved.
     Function* get() const { return function != resolve_and_call ? function : resolve(); }
-
-    Function* resolve() const {
-        auto* found = reinterpret_cast<Function*>(find_next(Name::text));
-        __atomic_store_n(&function, found, __ATOMIC_RELAXED);
-        return found;
-    }
 
 private:
     [[gnu::cold]] static Result resolve_and_call(Arguments... arguments) {
