@@ -40,9 +40,6 @@ int find_error(int fd, const msghdr& message) {
     const int error = result == -ENOSYS ? EINVAL : result < 0 ? static_cast<int>(-result) : 0;
     return may_be_the_source(error) ? error : 0;
 }
-bool finds_no_way(int fd, const msghdr& message) {
-    return find_error(fd, message) != 0;
-}
 
 // True where a datagram may be in the making. The kernel does not say so, but it says whether anything waits
 // to be sent.
@@ -60,13 +57,13 @@ bool is_corked(int fd) {
 } // namespace
 
 bool fails(int fd, const msghdr& message) {
-    return !may_be_corked(fd) && finds_no_way(fd, message);
+    return !may_be_corked(fd) && find_error(fd, message) != 0;
 }
 
 // The kernel drops a datagram in the making when a call fails (udp_sendmsg()). So this does not ask
 // may_be_corked(), which is true of every busy socket.
 bool fails_after(int fd, const msghdr& message) {
-    return may_be_the_source(errno) && finds_no_way(fd, message);
+    return may_be_the_source(errno) && find_error(fd, message) != 0;
 }
 
 // Behind a message that was sent, no datagram is in the making unless the call or the socket says so. If one
@@ -88,7 +85,7 @@ bool allows_now(int fd, const msghdr& message) {
     // not the reason.
     msghdr theirs = message;
     theirs.msg_controllen -= std::min<size_t>(theirs.msg_controllen, CMSG_SPACE(sizeof(in6_pktinfo)));
-    return !finds_no_way(fd, theirs) &&
+    return find_error(fd, theirs) == 0 &&
            options::allow_local_route(fd, sockets::load(fd), source.address.ipv6());
 }
 
