@@ -8,7 +8,6 @@
 #include "shim/sockets/socket_calls.hpp"
 #include "shim/sockets/sockets.hpp"
 
-#include <array>
 #include <net/if.h>
 #include <optional>
 #include <span>
@@ -33,34 +32,20 @@ std::optional<Address> address_towards_group() {
     return own ? own->address : Address{};
 }
 
-// Returns the index of the interface that has this address; 0 where the list that the kernel writes to `room`
-// has none. `is_full`: the list may have been too long for the room.
-int find_interface(int fd, const Address& address, std::span<ifreq> room, bool& is_full) {
+// Returns the index of the interface that has this address; 0 where there is none.
+int interface_of(int fd, const Address& address) {
+    Scratch scratch;
     ifconf list{};
-    list.ifc_len = static_cast<int>(room.size_bytes());
-    list.ifc_req = room.data();
-    if (ioctl(fd, SIOCGIFCONF, &list) != 0)
+    list.ifc_len = static_cast<int>(Scratch::size);
+    list.ifc_req = static_cast<ifreq*>(scratch.take(Scratch::size));
+    if (list.ifc_req == nullptr || ioctl(fd, SIOCGIFCONF, &list) != 0)
         return 0;
-    const size_t count = static_cast<size_t>(list.ifc_len) / sizeof(ifreq);
-    is_full = count == room.size();
-    for (ifreq& interface : room.first(count)) {
+    for (ifreq& interface : std::span(list.ifc_req, static_cast<size_t>(list.ifc_len) / sizeof(ifreq))) {
         Peer own;
         if (read_peer(&interface.ifr_addr, sizeof(sockaddr_in), own) && own.address == address)
             return ioctl(fd, SIOCGIFINDEX, &interface) == 0 ? interface.ifr_ifindex : 0;
     }
     return 0;
-}
-
-// Returns the index of the interface that has this address; 0 where there is none.
-int interface_of(int fd, const Address& address) {
-    std::array<ifreq, 64> few{};
-    bool is_full = false;
-    const int found = find_interface(fd, address, few, is_full);
-    if (found != 0 || !is_full)
-        return found;
-    Scratch scratch;
-    auto* const many = static_cast<ifreq*>(scratch.take(Scratch::size));
-    return many != nullptr ? find_interface(fd, address, {many, Scratch::size / sizeof(ifreq)}, is_full) : 0;
 }
 
 } // namespace
