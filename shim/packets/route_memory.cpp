@@ -71,14 +71,10 @@ RouteMemory::RouteMemory(const Local& local, const Peer& peer) {
     others_hash_ = hash_of(local, 0, 3);
 }
 
-bool RouteMemory::remembers_local() const {
-    return says(peer_hash_, this_second());
-}
-
 bool RouteMemory::is_local_chosen() const {
     if (goes_by_more.load(std::memory_order_relaxed) || confirmed.load(std::memory_order_relaxed) < enough)
         return false;
-    return remembers_local() && !is_one_in_eight();
+    return says(peer_hash_, this_second()) && !is_one_in_eight();
 }
 
 bool RouteMemory::is_another_chosen() const {
@@ -96,8 +92,8 @@ bool RouteMemory::is_another_ever_chosen() {
 }
 
 void RouteMemory::note_local() const {
-    if (!remembers_local())
-        store(peer_hash_, this_second());
+    if (const uint64_t now = this_second(); !says(peer_hash_, now))
+        store(peer_hash_, now);
     else if (confirmed.load(std::memory_order_relaxed) < enough)
         confirmed.fetch_add(1, std::memory_order_relaxed);
     if (says(network_hash_, local_chosen))
@@ -107,7 +103,7 @@ void RouteMemory::note_local() const {
 }
 
 void RouteMemory::note_another() const {
-    if (remembers_local())
+    if (says(peer_hash_, this_second()))
         goes_by_more.store(true, std::memory_order_relaxed);
     store(network_hash_, another_chosen);
     store(others_hash_, another_chosen);

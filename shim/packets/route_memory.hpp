@@ -32,8 +32,6 @@ public:
     void note_another() const;
 
 private:
-    bool remembers_local() const;
-
     uint64_t peer_hash_;
     uint64_t network_hash_;
     uint64_t others_hash_; // of all networks
