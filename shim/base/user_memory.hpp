@@ -48,25 +48,25 @@ constexpr uintptr_t stack_reach = uintptr_t{16} * 1024;
     return page != 0 && page == (address + length - 1) >> page_bits && is_remembered(page, write);
 }
 
-[[gnu::always_inline]] inline bool is_known(uintptr_t address, size_t length, bool write) {
-    return is_on_stack(address, 0) || is_on_known_page(address, length, write);
+[[gnu::always_inline]] inline bool is_known(const void* pointer, size_t length, bool write) {
+    const auto address = reinterpret_cast<uintptr_t>(pointer);
+    return is_on_stack(address, length) || is_on_known_page(address, length, write);
 }
 
 [[gnu::always_inline]] inline bool is_there(const void* pointer, size_t length, bool write) {
-    const auto address = reinterpret_cast<uintptr_t>(pointer);
-    return is_on_stack(address, length) || is_on_known_page(address, length, write) ||
-           ask_kernel(address, length, write);
+    return is_known(pointer, length, write) ||
+           ask_kernel(reinterpret_cast<uintptr_t>(pointer), length, write);
 }
 
 } // namespace detail
 
-// Quick answers for a structure of `length` bytes, less than a page. True where it lies on this thread's
-// stack, near to the callers' frames, or on a page that is known. Where false, ask can_read() or can_write().
+// Quick answers. True where the memory lies on this thread's stack, near to the callers' frames, or on a page
+// that is known. Where false, ask can_read() or can_write().
 [[gnu::always_inline]] inline bool is_known_readable(const void* pointer, size_t length) {
-    return detail::is_known(reinterpret_cast<uintptr_t>(pointer), length, false);
+    return detail::is_known(pointer, length, false);
 }
 [[gnu::always_inline]] inline bool is_known_writable(const void* pointer, size_t length) {
-    return detail::is_known(reinterpret_cast<uintptr_t>(pointer), length, true);
+    return detail::is_known(pointer, length, true);
 }
 
 // True where `length` (at least 1) bytes can be read. False also where the program's system-call filter does
