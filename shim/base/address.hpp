@@ -96,6 +96,11 @@ inline uint64_t ipv4_conversation(uint64_t first_bytes, in_port_t local_port) {
     return (first_bytes & ~uint64_t{0xffff}) | local_port;
 }
 
+// True where this may be the length of a peer's address. The kernel refuses a negative one.
+inline bool may_be_peer(socklen_t length) {
+    return static_cast<int>(length) >= static_cast<int>(sizeof(sockaddr_in));
+}
+
 // Reads a peer from a socket address of `length` bytes, which must be readable. False where there is none
 // (too short, another family). Async-signal-safe.
 inline bool read_peer(const sockaddr* address, socklen_t length, Peer& peer) {
@@ -115,10 +120,9 @@ inline bool read_peer(const sockaddr* address, socklen_t length, Peer& peer) {
     static_assert(offsetof(sockaddr_in6, sin6_scope_id) == without_scope);
     if (family != AF_INET6 || length < without_scope)
         return false;
-    std::memcpy(&peer.port, bytes + offsetof(sockaddr_in6, sin6_port), sizeof peer.port);
-    std::memcpy(&peer.address.first, bytes + offsetof(sockaddr_in6, sin6_addr), 8);
-    std::memcpy(&peer.address.second, bytes + offsetof(sockaddr_in6, sin6_addr) + 8, 8);
-    peer.scope = 0;
+    sockaddr_in6 name;
+    std::memcpy(&name, bytes, without_scope);
+    peer = {Address::from_ipv6(name.sin6_addr), 0, name.sin6_port};
     if (peer.address.is_link_local() && length >= sizeof(sockaddr_in6)) [[unlikely]]
         std::memcpy(&peer.scope, bytes + without_scope, sizeof peer.scope);
     return true;

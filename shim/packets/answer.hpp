@@ -20,20 +20,14 @@
 
 namespace multihome::send::detail {
 
-// True where this may be the length of a peer's address in a message. The kernel refuses a negative one, and
-// cuts one that is too long (__copy_msghdr() in its net/socket.c).
-inline bool may_be_peer(socklen_t length) {
-    return static_cast<int>(length) >= static_cast<int>(sizeof(sockaddr_in));
-}
-// How many bytes we read of an address of this length.
+// How many bytes we read of an address of this length. In a message, the kernel cuts one that is too long
+// (__copy_msghdr() in its net/socket.c).
 inline size_t readable_length(socklen_t length) {
     return std::min<size_t>(length, sizeof(sockaddr_in6));
 }
 // True where `name` may be a peer's address, and can be read.
 [[gnu::always_inline]] inline bool may_be_answered(const void* name, socklen_t length) {
-    if (!may_be_peer(length) || !user_memory::can_read(name, readable_length(length))) [[unlikely]]
-        return false;
-    return true;
+    return may_be_peer(length) && user_memory::can_read(name, readable_length(length));
 }
 
 // The program's control messages up to this size travel with ours: more than the kernel takes (optmem_max).

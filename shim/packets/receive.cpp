@@ -92,7 +92,7 @@ template <typename Family>
                                                       sockaddr* address, socklen_t* address_length) {
     // Without an address there is nobody to answer, and without a control buffer nothing to hide.
     if (length > maximum_length || (flags & (MSG_ERRQUEUE | msg_cmsg_compat)) != 0 || address == nullptr ||
-        !user_memory::can_write(address_length, sizeof *address_length) || !takes_address(*address_length))
+        !user_memory::can_write(address_length, sizeof *address_length) || !may_be_peer(*address_length))
         [[unlikely]]
         return libc::recvfrom(fd, buffer, length, flags, address, address_length);
     const Socket socket = sockets::get(fd);
@@ -137,11 +137,8 @@ constexpr size_t small_control = 512;
     return receive_message(socket, fd, theirs, flags, control, wanted, false);
 }
 
-[[gnu::hot, gnu::noinline]] ssize_t check_and_receive(int fd, msghdr* theirs, int flags) {
+[[gnu::hot, gnu::noinline]] ssize_t check_and_receive(int fd, msghdr* theirs, int flags, Socket socket) {
     if (theirs == nullptr || !user_memory::can_write(theirs, sizeof *theirs)) [[unlikely]]
-        return libc::recvmsg(fd, theirs, flags);
-    const Socket socket = sockets::get(fd);
-    if (!socket.is(Socket::Kind::ours)) [[unlikely]] // another thread has closed it
         return libc::recvmsg(fd, theirs, flags);
     if (theirs->msg_controllen != 0)
         return receive_with_control(socket, fd, theirs, flags);
@@ -153,9 +150,9 @@ constexpr size_t small_control = 512;
 
 [[gnu::hot]] ssize_t message(int fd, msghdr* theirs, int flags, Socket socket) {
     if ((flags & (MSG_PEEK | MSG_ERRQUEUE)) != 0 || !user_memory::is_known_writable(theirs, sizeof *theirs) ||
-        theirs->msg_controllen != 0 || theirs->msg_name == nullptr ||
-        !detail::takes_address(theirs->msg_namelen)) [[unlikely]]
-        return check_and_receive(fd, theirs, flags);
+        theirs->msg_controllen != 0 || theirs->msg_name == nullptr || !may_be_peer(theirs->msg_namelen))
+        [[unlikely]]
+        return check_and_receive(fd, theirs, flags, socket);
     alignas(cmsghdr) unsigned char control[control_room];
     return receive_message(socket, fd, theirs, flags, control, sizeof control, true);
 }

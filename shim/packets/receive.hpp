@@ -53,12 +53,6 @@ ssize_t fail(const Call& call);
 ssize_t check_and_receive(int fd, void* buffer, size_t length, int flags, sockaddr* address,
                           socklen_t* address_length);
 
-// True where the program's room takes a peer's address. A shorter address tells no peer. The kernel refuses a
-// negative length.
-inline bool takes_address(socklen_t room) {
-    return static_cast<int>(room) >= static_cast<int>(sizeof(sockaddr_in));
-}
-
 // Makes the real call, and finishes it. `is_usual`: the program gives room for a peer's address, and takes
 // the datagram out of the queue.
 [[gnu::always_inline]] inline ssize_t receive(Call& call, bool is_usual) {
@@ -99,7 +93,7 @@ inline bool takes_address(socklen_t room) {
     // A call that only looks (MSG_PEEK), or reads the error queue, is not usual.
     if ((flags & (MSG_PEEK | MSG_ERRQUEUE | msg_cmsg_compat)) != 0 || length > maximum_length ||
         address == nullptr || !user_memory::is_known_writable(address_length, sizeof *address_length) ||
-        !detail::takes_address(*address_length)) [[unlikely]]
+        !may_be_peer(*address_length)) [[unlikely]]
         return detail::check_and_receive(fd, buffer, length, flags, address, address_length);
     return detail::receive_datagram(socket, fd, buffer, length, flags, address, address_length, true);
 }

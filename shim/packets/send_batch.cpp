@@ -34,7 +34,7 @@ bool has_source(const msghdr& ours, const msghdr& theirs) {
     for (unsigned index = 0; index < batch; ++index) {
         ours[index] = messages[index];
         const msghdr& theirs = messages[index].msg_hdr;
-        if (!detail::may_be_peer(theirs.msg_namelen) ||
+        if (!may_be_peer(theirs.msg_namelen) ||
             !page.can_read(theirs.msg_name, detail::readable_length(theirs.msg_namelen)))
             continue;
         SourceRoom room;
