@@ -6,7 +6,7 @@
 namespace multihome::sockets {
 
 namespace detail {
-constinit std::array<Word, direct_count> direct{};
+constinit std::array<Word, block_size> direct{};
 // Among the initialized data, as in log.cpp: a page less.
 [[gnu::section(".data")]] constinit std::atomic<unsigned> end{0};
 } // namespace detail
@@ -16,10 +16,10 @@ namespace {
 using detail::block_bits;
 using detail::Word;
 
-constexpr size_t block_count = size_t{1} << (32 - block_bits);
+constexpr size_t block_count = size_t{1} << (31 - block_bits);
 
 using BlockPointer = std::atomic<Word*>;
-// The list of the blocks, which is mapped for the first of them.
+// The list of the blocks, which is mapped for the first of them that is.
 constinit std::atomic<BlockPointer*> blocks{nullptr};
 
 // Maps zeroed memory and publishes it in `where`. Returns what is published there; null where the kernel
@@ -47,6 +47,8 @@ Word* create_block(size_t block) {
 namespace detail {
 
 Word* find_block(size_t block) {
+    if (block == 0)
+        return direct.data();
     BlockPointer* list = blocks.load(std::memory_order_acquire);
     return list != nullptr ? list[block].load(std::memory_order_acquire) : nullptr;
 }
@@ -61,8 +63,6 @@ Word* find_word(int fd, bool create) {
     if (fd < 0)
         return nullptr;
     const auto number = static_cast<unsigned>(fd);
-    if (number < direct_count)
-        return &direct[number];
     const size_t block = number >> block_bits;
     Word* words = find_block(block);
     if (words == nullptr && create)

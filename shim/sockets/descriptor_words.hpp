@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The one store of what we know of descriptors: an atomic word for each number (socket.hpp). The words below
-// direct_count lie in one array. The others lie in blocks, which are mapped when a word is first stored in
-// them. Untouched pages cost no memory, but limits on it count them (RLIMIT_DATA), so the array is small.
+// The one store of what we know of descriptors: an atomic word for each number (socket.hpp). They lie in
+// blocks. The first one is an array. The others are mapped when a word is first stored in them. Untouched
+// pages cost no memory, but limits on it count them (RLIMIT_DATA), so a block is small.
 //
 // Relaxed throughout: a word is the whole truth. What it lets us use (shared_state) is published by an atomic
 // of its own. All of this is async-signal-safe and leaves errno alone.
@@ -20,14 +20,12 @@ namespace multihome::sockets {
 
 namespace detail {
 using Word = std::atomic<uint64_t>;
-constexpr unsigned direct_count = 1U << 13; // 64 KiB
-extern std::array<Word, direct_count> direct;
-constexpr unsigned block_bits = 15;
-constexpr unsigned block_size = 1U << block_bits;
+constexpr unsigned block_bits = 13;
+constexpr unsigned block_size = 1U << block_bits; // 64 KiB
+extern std::array<Word, block_size> direct;
 
 [[gnu::cold]] Socket load_high(unsigned fd);
-// Returns the words of a block; null where no word has been stored in it. Those that lie in `direct` are not
-// in there.
+// Returns the words of a block; null where no word has been stored in it.
 Word* find_block(size_t block);
 // Nothing has ever been known of the descriptors from here on.
 extern std::atomic<unsigned> end;
@@ -39,10 +37,10 @@ Word* find_word(int fd, bool create);
 
 // True where load_direct() finds the word.
 [[gnu::always_inline]] inline bool is_direct(int fd) {
-    return static_cast<unsigned>(fd) < detail::direct_count;
+    return static_cast<unsigned>(fd) < detail::block_size;
 }
 
-// Returns what is known of `fd`, without a call. To it, descriptors from direct_count on are unknown.
+// Returns what is known of `fd`, without a call. To it, descriptors behind the first block are unknown.
 [[gnu::always_inline]] inline Socket load_direct(int fd) {
     if (!is_direct(fd)) [[unlikely]]
         return Socket{};
@@ -82,36 +80,27 @@ inline bool update(int fd, Socket seen, Socket wanted) {
            word->compare_exchange_strong(expected, wanted.word(), std::memory_order_relaxed);
 }
 
-namespace detail {
-// change_each() for the `count` words from the number `first` on.
-template <typename Visit>
-void change_words(Word* words, unsigned first, unsigned count, Visit& visit) {
-    for (unsigned index = 0; index < count; ++index) {
-        uint64_t word = words[index].load(std::memory_order_relaxed);
-        // Looks before storing: an untouched page stays untouched. Once more where another thread has changed
-        // the word meanwhile.
-        while (word != 0) {
-            const uint64_t wanted = visit(static_cast<int>(first + index), Socket{word}).word();
-            if (wanted == word ||
-                words[index].compare_exchange_strong(word, wanted, std::memory_order_relaxed))
-                break;
-        }
-    }
-}
-} // namespace detail
-
 // Calls `visit` with the number and the word of each descriptor of which something is known. Stores what it
 // returns, unless that is the same or the word has changed meanwhile. For rare calls: it looks at every
 // number up to the highest that a socket has had.
 template <typename Visit>
 void change_each(Visit visit) {
     const unsigned end = detail::end.load(std::memory_order_relaxed);
-    detail::change_words(detail::direct.data(), 0, std::min(end, detail::direct_count), visit);
-    if (end <= detail::direct_count)
-        return;
-    for (unsigned first = 0; first < end; first += detail::block_size)
-        if (detail::Word* words = detail::find_block(first >> detail::block_bits))
-            detail::change_words(words, first, std::min(end - first, detail::block_size), visit);
+    for (unsigned first = 0; first < end; first += detail::block_size) {
+        detail::Word* const words = detail::find_block(first >> detail::block_bits);
+        const unsigned count = words != nullptr ? std::min(end - first, detail::block_size) : 0;
+        for (unsigned index = 0; index < count; ++index) {
+            uint64_t word = words[index].load(std::memory_order_relaxed);
+            // Looks before storing: an untouched page stays untouched. Once more where another thread has
+            // changed the word meanwhile.
+            while (word != 0) {
+                const uint64_t wanted = visit(static_cast<int>(first + index), Socket{word}).word();
+                if (wanted == word ||
+                    words[index].compare_exchange_strong(word, wanted, std::memory_order_relaxed))
+                    break;
+            }
+        }
+    }
 }
 
 // True where `is_meant` is true of any descriptor's word. Looks as far as change_each() does.
