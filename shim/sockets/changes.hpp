@@ -47,13 +47,9 @@ void change_all(int fd, Change change) {
         change_copies(fd, may_be, change);
 }
 
-// Stores `socket` for every descriptor of the socket behind `fd`, also where nothing was known yet.
-void store_for_all(int fd, Socket socket);
-
-// Takes over a bound socket that is not set up yet, if it can be ours. Returns what it is now. `own`: where
-// the kernel says that it is bound. `is_arrived`: it comes from elsewhere, with options that we have not
-// seen.
-Socket take_over_bound(int fd, Socket socket, const std::optional<Peer>& own, bool is_arrived);
+// Looks at the socket as at one from elsewhere, whatever was known of it. No option of ours is on. Leaves
+// errno alone.
+void examine_anew(int fd);
 
 // True where other processes may have this socket: it was made before descriptors were passed on last. (Where
 // 65,535 have been made since, it is no new one, and nobody waits for its bind().)

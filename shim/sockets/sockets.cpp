@@ -47,14 +47,6 @@ bool must_not_change() {
     return nothing_is_ours.load(std::memory_order_relaxed) || process::is_vfork_child();
 }
 
-void store_for_all(int fd, Socket socket) {
-    store(fd, socket);
-    if (socket.has(Socket::has_copies))
-        change_copies(
-            fd, [](Socket seen) { return seen.has(Socket::has_copies) || seen.is(Kind::unbound); },
-            [&](Socket) { return socket; });
-}
-
 Socket get_current(int fd) {
     const Socket socket = get(fd);
     // Another process that has it, too, may have bound it, and switched on what we need.
@@ -200,13 +192,15 @@ void set_sticky_source(int fd, bool chosen) {
     const Socket before = load(fd);
     if (before.has(Socket::sticky_source) == chosen || must_not_change())
         return;
+    if (!chosen && before.is(Kind::other)) {
+        examine_anew(fd);
+        return;
+    }
     const uint64_t bit = chosen ? uint64_t{Socket::sticky_source} : 0;
     Socket now = before.with_bits(Socket::sticky_source, bit);
     if (chosen && before.is(Kind::ours)) {
         options::give_back(fd, before);
         now = now.with_bits(Socket::unmarked | Socket::free_bind, 0).with_kind(Kind::other);
-    } else if (!chosen && before.is(Kind::other) && may(Activity::new_sockets)) {
-        now = take_over_bound(fd, now, socket_calls::own_name(fd), false).with_copies_of(before);
     }
     change_all(fd, [&](Socket) { return now; });
 }

@@ -57,9 +57,8 @@ bool is_wanted(int fd, in_port_t port) {
 }
 
 // Sets a socket up: makes the memory for peers, if this is the first, and switches packet information on.
-// Notes in `socket` what is on. False where one of them is not to be had. `is_arrived`: see
-// take_over_bound().
-bool set_up(int fd, Socket& socket, in_port_t port, bool is_arrived = false) {
+// Notes in `socket` what is on. False where one of them is not to be had.
+bool set_up(int fd, Socket& socket, in_port_t port) {
     const size_t peers = settings::get().peers;
     // Once each: a program may make a socket for each question that it asks.
     if (shared_state::create(peers) == nullptr) {
@@ -70,6 +69,7 @@ bool set_up(int fd, Socket& socket, in_port_t port, bool is_arrived = false) {
                         peers, fd, ntohs(port));
         return false;
     }
+    const bool is_arrived = socket.kind() == Kind::unknown;
     if (is_arrived ? options::switch_on_arrived(fd, socket, port) : options::switch_on(fd, socket, port))
         return true;
     // Closed where we do not see it (fclose()), and the program will be told so.
@@ -91,13 +91,6 @@ void announce(int fd, Socket ours) {
     say_taken_over(fd, ours);
 }
 
-// Makes a socket ours, now that it is set up and bound. Returns its word.
-Socket now_ours(int fd, Socket socket, in_port_t port) {
-    const Socket ours = socket.with_kind(Kind::ours).with_port(port);
-    announce(fd, ours);
-    return ours;
-}
-
 // Reads the address that bind() is asked for; empty where a socket of ours cannot have it.
 std::optional<Peer> read_name(const sockaddr* address, socklen_t length) {
     Peer name;
@@ -113,6 +106,28 @@ std::optional<Peer> read_name(const sockaddr* address, socklen_t length) {
         return {};
     }
     return name.address.is_wildcard() ? std::optional{name} : std::nullopt;
+}
+
+// Takes over a socket from elsewhere, with options that we have not seen, if it can be ours. Returns what it
+// is now. `arrived`: what is known of it, of no kind yet. `own`: where the kernel says that it is bound.
+Socket take_over_arrived(int fd, Socket arrived, const std::optional<Peer>& own) {
+    if (!own)
+        return {};
+    // A socket with our mark was ours where it came from, even if it is connected or without a port now.
+    const bool marked = options::is_marked(fd, arrived.has(Socket::ipv6));
+    if (!own->address.is_wildcard() && !marked)
+        return other_socket(AF_INET);
+    if (own->port == 0 && !marked)
+        return arrived.with_kind(Kind::unbound);
+    if ((!marked && !is_wanted(fd, own->port)) || !set_up(fd, arrived, own->port))
+        return {Kind::other, 0};
+    uint64_t bits = address_bits(arrived, own->address);
+    // Nobody tells whether the program chose the port itself.
+    if (ntohs(own->port) >= first_given_port)
+        bits |= Socket::any_port;
+    const Socket ours = arrived.with_kind(Kind::ours).with_port(own->port).with_bits(0, bits);
+    announce(fd, ours);
+    return ours;
 }
 
 // Returns what a descriptor is that was not seen being made; unknown where it is none, so that nothing is
@@ -153,27 +168,18 @@ Socket classify(int fd) {
     if (domain == AF_INET6)
         bits |= Socket::ipv6;
     const Socket arrived{Kind::unknown, bits};
-    return take_over_bound(fd, arrived.with_multicast_interface(Socket::multicast_unknown), own, true);
+    return take_over_arrived(fd, arrived.with_multicast_interface(Socket::multicast_unknown), own);
 }
 
 // bind() of a socket that we did not see being made, or that has lost its port.
 int bind_arrived(int fd, Socket before, const sockaddr* address, socklen_t length) {
     const int result = libc::bind(fd, address, length);
-    if (result != 0 || must_not_change())
+    if (result != 0 || before.has(Socket::sticky_source) || !may(Activity::new_sockets) || must_not_change())
         return result;
-    const libc::ErrnoGuard keep_errno;
-    if (before.has(Socket::sticky_source) || !may(Activity::new_sockets))
-        return result;
-    Socket now;
-    if (before.is(Kind::ours)) {
-        // Its port may be another one now, and the mark depends on the port.
+    // Its port may be another one now, and the mark depends on the port.
+    if (before.is(Kind::ours))
         options::give_back(fd, before);
-        constexpr uint64_t not_any_more = Socket::has_address | Socket::only_ipv4 | Socket::unmarked;
-        now = take_over_bound(fd, before.with_bits(not_any_more, 0), socket_calls::own_name(fd), false);
-    } else {
-        now = classify(fd);
-    }
-    store_for_all(fd, now.with_copies_of(before));
+    examine_anew(fd);
     return result;
 }
 
@@ -215,26 +221,6 @@ uint64_t address_bits(Socket socket, const Address& own) {
            (socket.has(Socket::ipv6) && own.is_ipv4() ? uint64_t{Socket::only_ipv4} : 0);
 }
 
-Socket take_over_bound(int fd, Socket socket, const std::optional<Peer>& own, bool is_arrived) {
-    if (!own)
-        return {};
-    // A socket with our mark was ours where it came from, even if it is connected or without a port now.
-    const bool marked = is_arrived && options::is_marked(fd, socket.has(Socket::ipv6));
-    if (!own->address.is_wildcard() && !marked)
-        return other_socket(AF_INET);
-    if (own->port == 0 && !marked)
-        return socket.with_kind(Kind::unbound);
-    if (!marked && !is_wanted(fd, own->port))
-        return {Kind::other, 0};
-    if (!set_up(fd, socket, own->port, is_arrived))
-        return {Kind::other, 0};
-    uint64_t bits = address_bits(socket, own->address);
-    // Nobody tells whether the program chose the port itself.
-    if (is_arrived && ntohs(own->port) >= first_given_port)
-        bits |= Socket::any_port;
-    return now_ours(fd, socket.with_bits(0, bits), own->port);
-}
-
 Socket examine(int fd) {
     const libc::ErrnoGuard keep_errno;
     if (must_not_change())
@@ -248,14 +234,21 @@ Socket examine(int fd) {
         return {Kind::other, 0};
     if (!update(fd, before, socket))
         return load(fd);
-    // Those that are ours were asked about before.
+    // Those that are ours were asked about before. An unbound one may not know yet that it has copies.
+    const auto may_be = [](Socket seen) {
+        return (seen.has(Socket::has_copies) && !seen.is(Kind::ours)) || seen.is(Kind::unbound);
+    };
     if (socket.has(Socket::has_copies))
-        change_copies(
-            fd, [](Socket seen) { return seen.has(Socket::has_copies) && !seen.is(Kind::ours); },
-            [&](Socket) { return socket; });
+        change_copies(fd, may_be, [&](Socket) { return socket; });
     if (socket.has(Socket::unmarked))
         mark_later();
     return socket;
+}
+
+void examine_anew(int fd) {
+    const libc::ErrnoGuard keep_errno;
+    change_all(fd, [](Socket) { return Socket{Kind::unknown, Socket::has_copies}; });
+    examine(fd);
 }
 
 int bind(int fd, const sockaddr* address, socklen_t length) {
@@ -273,12 +266,9 @@ int bind(int fd, const sockaddr* address, socklen_t length) {
         return result;
     }
     const Socket now = after_bind(fd, before, planned);
-    if (now.is(Kind::ours)) {
-        store_for_all(fd, now);
+    change_all(fd, [&](Socket) { return now; });
+    if (now.is(Kind::ours))
         announce(fd, now);
-    } else if (!must_not_change()) {
-        store_for_all(fd, now);
-    }
     return result;
 }
 
@@ -296,13 +286,13 @@ Socket bound_unseen(int fd) {
 Socket take_over_unbound(int fd) {
     const libc::ErrnoGuard keep_errno;
     const Socket before = load(fd);
-    Socket ours = before;
+    Socket ours = before.with_kind(Kind::ours).with_bits(0, Socket::any_port);
     if (!before.is(Kind::unbound) || !may(Activity::new_sockets) || must_not_change() ||
         before.has(Socket::sticky_source) || !set_up(fd, ours, 0))
         return before;
-    const Socket socket = now_ours(fd, ours.with_bits(0, Socket::any_port), 0);
-    store_for_all(fd, socket);
-    return socket;
+    change_all(fd, [&](Socket) { return ours; });
+    announce(fd, ours);
+    return ours;
 }
 
 void mark_later() {
