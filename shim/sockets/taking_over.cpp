@@ -16,7 +16,6 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
-#include <cstring>
 #include <netinet/in.h>
 
 namespace multihome::sockets {
@@ -91,21 +90,14 @@ void announce(int fd, Socket ours) {
     say_taken_over(fd, ours);
 }
 
-// Reads the address that bind() is asked for; empty where a socket of ours cannot have it.
+// Reads the address that bind() is asked for; empty where it tells no family of ours.
 std::optional<Peer> read_name(const sockaddr* address, socklen_t length) {
     Peer name;
     if (address == nullptr || length < sizeof(sockaddr_in) || length > sizeof(sockaddr_storage) ||
-        !user_memory::can_read(address, std::min<size_t>(length, sizeof(sockaddr_in6))))
+        !user_memory::can_read(address, std::min<size_t>(length, sizeof(sockaddr_in6))) ||
+        !read_peer(address, length, name))
         return {};
-    // The kernel takes the family AF_UNSPEC with the IPv4 wildcard as well (inet_bind()).
-    if (address->sa_family == AF_UNSPEC) {
-        sockaddr_in unspecified;
-        std::memcpy(&unspecified, address, sizeof unspecified);
-        name = {Address::from_ipv4(unspecified.sin_addr), 0, unspecified.sin_port};
-    } else if (!read_peer(address, length, name)) {
-        return {};
-    }
-    return name.address.is_wildcard() ? std::optional{name} : std::nullopt;
+    return name;
 }
 
 // Takes over a socket from elsewhere, with options that we have not seen, if it can be ours. Returns what it
@@ -171,7 +163,8 @@ Socket classify(int fd) {
     return take_over_arrived(fd, arrived.with_multicast_interface(Socket::multicast_unknown), own);
 }
 
-// bind() of a socket that we did not see being made, or that has lost its port.
+// bind() of a socket that we did not see being made, or that has lost its port, or to an address without a
+// family: the kernel takes AF_UNSPEC with the IPv4 wildcard (inet_bind()).
 int bind_arrived(int fd, Socket before, const sockaddr* address, socklen_t length) {
     const int result = libc::bind(fd, address, length);
     if (result != 0 || before.has(Socket::sticky_source) || !may(Activity::new_sockets) || must_not_change())
@@ -184,16 +177,17 @@ int bind_arrived(int fd, Socket before, const sockaddr* address, socklen_t lengt
 }
 
 // Sets up an unbound socket for bind() to `wanted`. Returns what it will be if the kernel binds it.
-Socket before_bind(int fd, Socket before, const std::optional<Peer>& wanted) {
+Socket before_bind(int fd, Socket before, const Peer& wanted) {
     if (before.has(Socket::sticky_source))
         return before.with_kind(Kind::other);
-    if (!wanted || (wanted->port != 0 && !is_wanted(fd, wanted->port)) || must_not_change())
+    if (!wanted.address.is_wildcard() || (wanted.port != 0 && !is_wanted(fd, wanted.port)) ||
+        must_not_change())
         return other_socket(AF_INET);
     const libc::ErrnoGuard keep_errno;
-    Socket ours = before.with_kind(Kind::ours).with_port(wanted->port);
-    if (!set_up(fd, ours, wanted->port))
+    Socket ours = before.with_kind(Kind::ours).with_port(wanted.port);
+    if (!set_up(fd, ours, wanted.port))
         return {Kind::other, 0};
-    return ours.with_bits(0, address_bits(before, wanted->address));
+    return ours.with_bits(0, address_bits(before, wanted.address));
 }
 
 // The kernel has bound the socket. `planned`: what before_bind() returned. Returns what it is now.
@@ -255,9 +249,10 @@ int bind(int fd, const sockaddr* address, socklen_t length) {
     const Socket before = load(fd);
     if (before.is(Kind::other) && !before.has(Socket::left_alone) && !before.has(Socket::sticky_source))
         return libc::bind(fd, address, length);
-    if (!before.is(Kind::unbound) || !before.has(Socket::seen_made) || !may(Activity::new_sockets))
+    const std::optional<Peer> wanted = read_name(address, length);
+    if (!wanted || !before.is(Kind::unbound) || !before.has(Socket::seen_made) || !may(Activity::new_sockets))
         return bind_arrived(fd, before, address, length);
-    const Socket planned = before_bind(fd, before, read_name(address, length)).with_copies_of(before);
+    const Socket planned = before_bind(fd, before, *wanted).with_copies_of(before);
     const int result = libc::bind(fd, address, length);
     const libc::ErrnoGuard keep_errno;
     if (result != 0) {
