@@ -71,15 +71,18 @@ const Flag& find(int level, int name) {
     return name == IPV6_RECVPKTINFO ? ipv6_messages : name == IPV6_FREEBIND ? free_bind : ipv6_2292_messages;
 }
 
-// The program has changed an option of a socket of ours. Switches on what we need, and sets the mark right.
-void restore(int fd, Socket socket) {
+// Switches on what we need, and sets the mark right, whatever is on. False, with errno set, where the kernel
+// refuses.
+bool restore(int fd, Socket socket) {
     const bool ipv6 = socket.has(Socket::ipv6);
-    main_messages(ipv6).set(fd, true);
+    if (!main_messages(ipv6).set(fd, true))
+        return false;
     if (ipv6)
         ipv4_messages.set(fd, is_ipv4_on(socket, socket.port()));
     the_mark.set(fd, !socket.has(Socket::wants_messages));
     if (socket.has(Socket::free_bind) && permissions::may(Activity::finding_routes))
         free_bind.set(fd, true);
+    return true;
 }
 
 // Changes the kernel's answer to getsockopt() to what the program has asked for.
@@ -200,10 +203,7 @@ bool switch_on_arrived(int fd, Socket& socket, in_port_t port) {
         socket = socket.with_bits(0, on);
     if (!socket.has(Socket::wants_messages))
         the_mark.set(fd, true);
-    if (!main_messages(ipv6).set(fd, true))
-        return false;
-    restore(fd, socket.with_port(port));
-    return true;
+    return restore(fd, socket.with_port(port));
 }
 
 bool is_marked(int fd, bool ipv6) {
