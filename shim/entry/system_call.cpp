@@ -60,10 +60,13 @@ template <typename Call>
                                "getsockname: UDP sockets made from now on answer as without multihome"));
     }
     const auto result = call();
-    if (result == 0 || (result > 0 && gives_descriptor))
-        system_call_filter::enforce(forbidden);
-    else if (leaves_us_out)
+    if (result == 0 || (result > 0 && gives_descriptor)) {
+        permissions::forbid(forbidden);
+        if (overlap(forbidden, Activity::packets))
+            sockets::leave_all_alone();
+    } else if (leaves_us_out) {
         log::write(level, FMT_COMPILE("the kernel has refused that filter: multihome goes on"));
+    }
     return result;
 }
 
@@ -146,8 +149,7 @@ long syscall_with_arguments(long number, long a, long b, long c, long d, long e,
         if (is_next(libc::name, caller) || (condition))                                                      \
             break;                                                                                           \
         return call(&::function, arguments)
-#define MULTIHOME_CASE_TO(number, name, function) MULTIHOME_CASE_UNLESS(false, number, name, function)
-#define MULTIHOME_CASE(name)                      MULTIHOME_CASE_TO(name, name, name)
+#define MULTIHOME_CASE(name) MULTIHOME_CASE_UNLESS(false, name, name, name)
         MULTIHOME_CASE(socket);
         MULTIHOME_CASE(bind);
         MULTIHOME_CASE(connect);
@@ -168,13 +170,12 @@ long syscall_with_arguments(long number, long a, long b, long c, long d, long e,
         MULTIHOME_CASE_UNLESS(is_foreign_to_messages(a), sendmsg, sendmsg, sendmsg);
         MULTIHOME_CASE_UNLESS(is_foreign_to_messages(a), sendmmsg, sendmmsg, sendmmsg);
         MULTIHOME_CASE_UNLESS(makes_no_copy(b), fcntl, fcntl, fcntl_with_argument);
-        MULTIHOME_CASE_TO(prctl, prctl, prctl_with_arguments);
+        MULTIHOME_CASE_UNLESS(false, prctl, prctl, prctl_with_arguments);
 #if __SIZEOF_POINTER__ == 4
         MULTIHOME_CASE_UNLESS(makes_no_copy(b), fcntl64, fcntl64, fcntl64_with_argument);
         MULTIHOME_CASE_UNLESS(is_foreign_to_messages(a), recvmmsg_time64, __recvmmsg64, __recvmmsg64);
 #endif
 #undef MULTIHOME_CASE
-#undef MULTIHOME_CASE_TO
 #undef MULTIHOME_CASE_UNLESS
     default:
         break;

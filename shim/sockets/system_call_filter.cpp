@@ -4,7 +4,6 @@
 #include "shim/base/kernel_constants.hpp"
 #include "shim/base/user_memory.hpp"
 #include "shim/sockets/local_route.hpp"
-#include "shim/sockets/sockets.hpp"
 
 #include <algorithm>
 #include <array>
@@ -66,12 +65,6 @@ constexpr SystemCall setsockopt_of(uint64_t level, uint64_t name, uint64_t lengt
 constexpr SystemCall map_with(uint64_t flags) {
     return {number_of_mmap, {0, size_t{512} * 1024, PROT_READ | PROT_WRITE, flags, ~uint64_t{0}, 0}};
 }
-constexpr SystemCall write_to(uint64_t fd) {
-    return {SYS_write, {fd, some_memory, 100}};
-}
-constexpr SystemCall datagram_socket(uint64_t domain, uint64_t flags) {
-    return {SYS_socket, {domain, SOCK_DGRAM | flags, 0}};
-}
 
 // A system call, and the activities that make it. Add a row for each call that you add.
 struct Need {
@@ -123,7 +116,7 @@ constexpr Need needs[] = {
     {steering, {SYS_bind, {some_fd, some_memory, length_of_ipv4}}},
     {steering, {SYS_bind, {some_fd, some_memory, length_of_ipv6}}},
     {yielding, {SYS_sched_yield, {}}},
-    {finding_interfaces, datagram_socket(AF_INET, SOCK_CLOEXEC)},
+    {finding_interfaces, {SYS_socket, {AF_INET, SOCK_DGRAM | SOCK_CLOEXEC}}},
     {finding_interfaces, {SYS_ioctl, {some_fd, SIOCGIFCONF, some_memory}}},
     {finding_interfaces, {SYS_ioctl, {some_fd, SIOCGIFINDEX, some_memory}}},
     {finding_routes, {SYS_socket, {AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE}}},
@@ -140,10 +133,10 @@ constexpr Need needs[] = {
     {probing, {SYS_sendmsg, {some_fd, some_memory, msg_probe | MSG_DONTWAIT | MSG_NOSIGNAL}}},
 
     {log_to_stderr, {number_of_fstat, {STDERR_FILENO, some_memory}}},
-    {log_to_stderr, write_to(STDERR_FILENO)},
+    {log_to_stderr, {SYS_write, {STDERR_FILENO, some_memory, 100}}},
     {asking_for_room, {SYS_ppoll, {some_memory, 1, some_memory, 0, set_size}}},
     {log_to_file, {number_of_fstat, {some_fd, some_memory}}},
-    {log_to_file, write_to(some_fd)},
+    {log_to_file, {SYS_write, {some_fd, some_memory, 100}}},
     {log_to_stderr | log_to_file, {SYS_rt_sigprocmask, {SIG_BLOCK, some_memory, some_memory, set_size}}},
     {log_to_stderr | log_to_file, {SYS_rt_sigprocmask, {SIG_SETMASK, some_memory, 0, set_size}}},
     {log_to_stderr | log_to_file, {SYS_rt_sigpending, {some_memory, set_size}}},
@@ -154,7 +147,7 @@ constexpr Need needs[] = {
       {at_current_directory, some_memory,
        O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW, 0640}}},
     {resolving_no_links, {SYS_openat2, {at_current_directory, some_memory, some_memory, 24}}},
-    {log_to_syslog, datagram_socket(AF_UNIX, SOCK_CLOEXEC | SOCK_NONBLOCK)},
+    {log_to_syslog, {SYS_socket, {AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK}}},
     {log_to_syslog,
      {SYS_sendto,
       {some_fd, some_memory, 100, MSG_NOSIGNAL | MSG_DONTWAIT, some_memory, sizeof(sockaddr_un)}}},
@@ -299,12 +292,6 @@ Activity judge(const void* program) {
     if (overlap(forbidden, packets))
         forbidden = forbidden | new_sockets | steering;
     return forbidden;
-}
-
-void enforce(Activity forbidden) {
-    permissions::forbid(forbidden);
-    if (overlap(forbidden, packets))
-        sockets::leave_all_alone();
 }
 
 } // namespace multihome::system_call_filter

@@ -15,7 +15,4 @@ namespace multihome::system_call_filter {
 // bad pointers.
 Activity judge(const void* program);
 
-// Stops doing what the filter forbids, which is now in force. Makes no system call.
-void enforce(Activity forbidden);
-
 } // namespace multihome::system_call_filter
