@@ -8,6 +8,7 @@
 #pragma once
 
 #include "shim/base/libc.hpp"
+#include "shim/packets/receive.hpp"
 #include "shim/sockets/sockets.hpp"
 
 #define EXPORT extern "C" [[gnu::visibility("default")]]
@@ -29,9 +30,12 @@ inline Socket socket_for_receiving(int fd) {
 }
 
 // Call `next`, libc's function, on what may be a UNIX socket. Look for descriptors where control messages
-// came.
-template <typename Next>
-ssize_t recvmsg_with_descriptors(const Next& next, int fd, msghdr* message, int flags) {
+// came. The first one looks before whether the socket is ours.
+template <auto next>
+[[gnu::noinline]] ssize_t recvmsg_after_look(int fd, msghdr* message, int flags) {
+    const Socket socket = socket_for_receiving(fd);
+    if (is_ours(socket))
+        return receive::message(fd, message, flags, socket);
     const ssize_t received = next(fd, message, flags);
     if (received >= 0 && message->msg_controllen >= sizeof(cmsghdr))
         sockets::look_for_descriptors(*message);

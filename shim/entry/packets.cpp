@@ -8,7 +8,6 @@
 #include "shim/base/settings.hpp"
 #include "shim/base/user_memory.hpp"
 #include "shim/packets/connect.hpp"
-#include "shim/packets/receive.hpp"
 #include "shim/packets/send.hpp"
 #include "shim/sockets/process.hpp"
 
@@ -49,12 +48,6 @@ Socket socket_for_sending(int fd, const msghdr* message) {
     const Socket socket = socket_for_receiving(fd);
     return is_ours(socket) ? receive::datagram(socket, fd, buffer, length, flags, address, address_length)
                            : libc::recvfrom(fd, buffer, length, flags, address, address_length);
-}
-
-[[gnu::noinline]] ssize_t recvmsg_after_look(int fd, msghdr* message, int flags) {
-    const Socket socket = socket_for_receiving(fd);
-    return is_ours(socket) ? receive::message(fd, message, flags, socket)
-                           : recvmsg_with_descriptors(libc::recvmsg, fd, message, flags);
 }
 
 [[gnu::noinline]] int recvmmsg_after_look(int fd, mmsghdr* messages, unsigned int count, int flags,
@@ -123,7 +116,7 @@ EXPORT [[gnu::hot]] ssize_t recvmsg(int fd, msghdr* message, int flags) {
         return receive::message(fd, message, flags, socket);
     if (socket.has(Socket::no_descriptors) || (is_passed_on(socket) && has_no_control(message))) [[likely]]
         return libc::recvmsg(fd, message, flags);
-    return recvmsg_after_look(fd, message, flags);
+    return recvmsg_after_look<libc::recvmsg>(fd, message, flags);
 }
 
 EXPORT [[gnu::hot]] int recvmmsg(int fd, mmsghdr* messages, unsigned int count, int flags,

@@ -10,7 +10,6 @@
 #if __SIZEOF_POINTER__ == 4
 
 #include "shim/base/user_memory.hpp"
-#include "shim/packets/receive.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -20,9 +19,7 @@ using namespace multihome; // NOLINT(google-build-using-namespace): this file is
 using namespace multihome::entry; // NOLINT(google-build-using-namespace)
 
 EXPORT ssize_t __recvmsg64(int fd, msghdr* message, int flags) {
-    const Socket socket = socket_for_receiving(fd);
-    return is_ours(socket) ? receive::message(fd, message, flags, socket)
-                           : recvmsg_with_descriptors(libc::__recvmsg64, fd, message, flags);
+    return recvmsg_after_look<libc::__recvmsg64>(fd, message, flags);
 }
 
 EXPORT int __recvmmsg64(int fd, mmsghdr* messages, unsigned int count, int flags, libc::Time64* timeout) {
