@@ -145,12 +145,10 @@ Socket classify(int fd) {
     change_copies(
         fd,
         [&](Socket seen) {
-            if (seen.is(Kind::ours))
+            if (seen.is(Kind::ours) || seen.is(Kind::unbound))
                 return own && seen.port() == own->port && asked++ < most_asked;
-            const bool is_left_alone =
-                seen.is(Kind::other) && (seen.has(Socket::left_alone) || seen.has(Socket::sticky_source));
-            const bool is_unbound = seen.is(Kind::unbound) && own && own->port == 0;
-            return (is_left_alone || is_unbound) && asked_others++ < most_asked;
+            return (seen.has(Socket::left_alone) || seen.has(Socket::sticky_source)) &&
+                   asked_others++ < most_asked;
         },
         [&](Socket seen) { return same = seen.with_bits(0, Socket::has_copies); });
     if (same.kind() != Kind::unknown)
