@@ -6,8 +6,6 @@
 #include "shim/sockets/sockets.hpp"
 
 #include <array>
-#include <atomic>
-#include <cstdint>
 #include <sys/syscall.h>
 
 namespace multihome {
@@ -21,13 +19,6 @@ constexpr unsigned turn_places = 4096;
 constexpr unsigned word_bits = 64;
 constinit std::array<std::atomic<uint64_t>, turn_places / word_bits> taken{};
 
-std::atomic<uint64_t>& word_of(unsigned place) {
-    return taken[place / word_bits];
-}
-uint64_t bit_of(unsigned place) {
-    return uint64_t{1} << place % word_bits;
-}
-
 // True where this thread has a turn, or is about to take one.
 constinit thread_local volatile bool within = false;
 
@@ -36,15 +27,17 @@ constexpr int patience = 2000;
 
 } // namespace
 
-MulticastTurn::MulticastTurn(Socket socket)
-    : place_((socket.made() != 0 ? socket.made() : ntohs(socket.port())) % turn_places) {
+MulticastTurn::MulticastTurn(Socket socket) {
     if (within)
         return;
     within = true;
+    const unsigned place = (socket.made() != 0 ? socket.made() : ntohs(socket.port())) % turn_places;
+    std::atomic<uint64_t>& word = taken[place / word_bits];
+    bit_ = uint64_t{1} << place % word_bits;
     for (int attempt = 0; attempt < patience; ++attempt) {
         // Acquire pairs with the release in the destructor: all that the last one did is done.
-        if ((word_of(place_).fetch_or(bit_of(place_), std::memory_order_acquire) & bit_of(place_)) == 0) {
-            has_ = true;
+        if ((word.fetch_or(bit_, std::memory_order_acquire) & bit_) == 0) {
+            word_ = &word;
             return;
         }
         if (permissions::may(Activity::yielding))
@@ -54,9 +47,9 @@ MulticastTurn::MulticastTurn(Socket socket)
 }
 
 MulticastTurn::~MulticastTurn() {
-    if (!has_)
+    if (word_ == nullptr)
         return;
-    word_of(place_).fetch_and(~bit_of(place_), std::memory_order_release);
+    word_->fetch_and(~bit_, std::memory_order_release);
     within = false;
 }
 

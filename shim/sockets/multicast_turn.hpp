@@ -13,6 +13,9 @@
 
 #include "shim/sockets/socket.hpp"
 
+#include <atomic>
+#include <cstdint>
+
 namespace multihome {
 
 // Async-signal-safe. While it lives, no function is called that may be cancelled.
@@ -23,14 +26,14 @@ public:
     MulticastTurn(const MulticastTurn&) = delete;
     MulticastTurn& operator=(const MulticastTurn&) = delete;
 
-    explicit operator bool() const { return has_; }
+    explicit operator bool() const { return word_ != nullptr; }
 
     // Takes every turn back: in a forked child no thread has one.
     static void forget_all();
 
 private:
-    unsigned place_;
-    bool has_ = false;
+    std::atomic<uint64_t>* word_ = nullptr; // null: it got none
+    uint64_t bit_ = 0;
 };
 
 } // namespace multihome
