@@ -14,7 +14,8 @@
 
 namespace multihome::sockets {
 
-// True where no word may be changed: in a vfork child, and after leave_all_alone().
+// True where no word may be changed: in a vfork child, and where a system-call filter forbids the packet
+// path.
 bool must_not_change();
 
 // Calls `change` with the word of each other descriptor of the socket behind `fd`, and stores what it

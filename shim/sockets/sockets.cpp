@@ -22,9 +22,6 @@ namespace {
 using Kind = Socket::Kind;
 using permissions::may;
 
-// A system-call filter leaves us nothing to do. Relaxed: set by the thread that is about to be filtered.
-constinit std::atomic<bool> nothing_is_ours{false};
-
 constinit std::atomic<bool> filter_told{false}; // see filter_was_told()
 
 // The program makes a UDP socket, and its system-call filter keeps us from that.
@@ -44,7 +41,7 @@ uint16_t next_number() {
 } // namespace
 
 bool must_not_change() {
-    return nothing_is_ours.load(std::memory_order_relaxed) || process::is_vfork_child();
+    return !may(Activity::packets) || process::is_vfork_child();
 }
 
 Socket get_current(int fd) {
@@ -233,7 +230,6 @@ bool may_serve() {
 
 void leave_all_alone() {
     change_each([](int, Socket) { return Socket{Kind::other, 0}; });
-    nothing_is_ours.store(true, std::memory_order_relaxed);
 }
 
 void verify(int fd, Socket seen) {

@@ -88,7 +88,7 @@ bool may_serve();
 // that is made tells it.
 void filter_was_told();
 
-// From now on nothing is our business, and we make no system call for anything.
+// Nothing is our business any more: the packet path is forbidden.
 void leave_all_alone();
 
 // A datagram came without packet information, which is on for each socket of ours. Forgets the descriptor if
