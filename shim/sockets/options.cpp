@@ -45,21 +45,22 @@ constexpr Flag free_bind{IPPROTO_IPV6, IPV6_FREEBIND, Socket::wants_free_bind};
 // at once.
 constexpr Flag the_mark{SOL_SOCKET, SO_OOBINLINE, Socket::wants_inline};
 
-bool is_marked_later(bool ipv6, in_port_t port) {
-    return ipv6 || port == 0 || ntohs(port) >= first_given_port;
+bool is_marked_later(Socket socket) {
+    return !sockets::may_be_passed_on(socket) &&
+           (socket.has(Socket::ipv6) || socket.port() == 0 || ntohs(socket.port()) >= first_given_port);
 }
 
 // The option that is on for each socket of ours.
-const Flag& main_messages(bool ipv6) {
-    return ipv6 ? ipv6_messages : ipv4_messages;
+const Flag& main_messages(Socket socket) {
+    return socket.has(Socket::ipv6) ? ipv6_messages : ipv4_messages;
 }
 
 // True where IP_PKTINFO is on. An AF_INET6 socket needs it only to answer IPv4 broadcasts better. Nobody
 // broadcasts to a port that the kernel chooses. And where a program asks for IPV6_RECVPKTINFO alone, another
 // one that gets the socket from it has to find that option alone.
-bool is_ipv4_on(Socket socket, in_port_t port) {
+bool is_ipv4_on(Socket socket) {
     return !socket.has(Socket::ipv6) || socket.has(Socket::wants_ipv4) ||
-           (port != 0 && !socket.has(Socket::wants_messages));
+           (socket.port() != 0 && !socket.has(Socket::wants_messages));
 }
 
 // The flag of an option that is Concern::hidden. The kernel keeps one bit for IP_FREEBIND and IPV6_FREEBIND.
@@ -74,11 +75,10 @@ const Flag& find(int level, int name) {
 // Switches on what we need, and sets the mark right, whatever is on. False, with errno set, where the kernel
 // refuses.
 bool restore(int fd, Socket socket) {
-    const bool ipv6 = socket.has(Socket::ipv6);
-    if (!main_messages(ipv6).set(fd, true))
+    if (!main_messages(socket).set(fd, true))
         return false;
-    if (ipv6)
-        ipv4_messages.set(fd, is_ipv4_on(socket, socket.port()));
+    if (socket.has(Socket::ipv6))
+        ipv4_messages.set(fd, is_ipv4_on(socket));
     the_mark.set(fd, !socket.has(Socket::wants_messages));
     if (socket.has(Socket::free_bind) && permissions::may(Activity::finding_routes))
         free_bind.set(fd, true);
@@ -175,22 +175,21 @@ void follow(int fd, Socket socket, int level, int name, const void* value, sockl
 
 } // namespace
 
-bool switch_on(int fd, Socket& socket, in_port_t port) {
-    const bool ipv6 = socket.has(Socket::ipv6);
-    const Flag& messages = main_messages(ipv6);
+bool switch_on(int fd, Socket& socket) {
+    const Flag& messages = main_messages(socket);
     if (!socket.has(messages.wanted) && !messages.set(fd, true))
         return false;
-    if (ipv6 && is_ipv4_on(socket, port) && !socket.has(Socket::wants_ipv4))
+    if (socket.has(Socket::ipv6) && is_ipv4_on(socket) && !socket.has(Socket::wants_ipv4))
         ipv4_messages.set(fd, true);
     const bool marked = !socket.has(Socket::wants_messages);
-    const bool later = marked && !sockets::may_be_passed_on(socket) && is_marked_later(ipv6, port);
+    const bool later = marked && is_marked_later(socket);
     if (!later && marked != socket.has(Socket::wants_inline))
         the_mark.set(fd, marked);
     socket = socket.with_bits(Socket::unmarked, later ? uint64_t{Socket::unmarked} : 0);
     return true;
 }
 
-bool switch_on_arrived(int fd, Socket& socket, in_port_t port) {
+bool switch_on_arrived(int fd, Socket& socket) {
     const bool ipv6 = socket.has(Socket::ipv6);
     uint64_t on = 0;
     for (const Flag& flag : {ipv4_messages, ipv6_messages, ipv6_2292_messages, the_mark})
@@ -199,15 +198,15 @@ bool switch_on_arrived(int fd, Socket& socket, in_port_t port) {
     // Another thread, or another process, may be taking the socket over at the same time. The messages that
     // it switches on are not the program's: so the mark is set first, and asked for last. (The mark alone is
     // taken for the program's, which does not ask for SO_OOBINLINE on UDP.)
-    if (on != 0 && !is_marked(fd, ipv6))
+    if (on != 0 && !is_marked(fd, socket))
         socket = socket.with_bits(0, on);
     if (!socket.has(Socket::wants_messages))
         the_mark.set(fd, true);
-    return restore(fd, socket.with_port(port));
+    return restore(fd, socket);
 }
 
-bool is_marked(int fd, bool ipv6) {
-    return main_messages(ipv6).is_on(fd) && the_mark.is_on(fd);
+bool is_marked(int fd, Socket socket) {
+    return main_messages(socket).is_on(fd) && the_mark.is_on(fd);
 }
 
 void mark(int fd) {
@@ -229,7 +228,7 @@ void give_back(int fd, Socket socket) {
 
 bool is_switched_on(int fd, Socket socket) {
     const libc::ErrnoGuard keep_errno;
-    return main_messages(socket.has(Socket::ipv6)).is_on(fd);
+    return main_messages(socket).is_on(fd);
 }
 
 bool allow_local_route(int fd, Socket socket, const in6_addr& source) {

@@ -11,16 +11,16 @@
 
 namespace multihome::options {
 
-// Switches on what we need, on a socket that is bound to `port` (network byte order) or will be; 0 while the
-// kernel has not chosen it. `socket` says what the program has asked for. Notes there whether the mark is
-// still missing. False, with errno set, where the kernel refuses.
-bool switch_on(int fd, Socket& socket, in_port_t port);
+// Switches on what we need, on a socket that is bound or will be. `socket` says what the program has asked
+// for, and the port, which is 0 while the kernel has not chosen it. Notes there whether the mark is still
+// missing. False, with errno set, where the kernel refuses.
+bool switch_on(int fd, Socket& socket);
 
 // The same for a bound socket from elsewhere. Asks the kernel what the program has asked for, and notes it.
-bool switch_on_arrived(int fd, Socket& socket, in_port_t port);
+bool switch_on_arrived(int fd, Socket& socket);
 
 // True where somebody has switched on what we need, for us alone: another process, or a part of this one.
-bool is_marked(int fd, bool ipv6);
+bool is_marked(int fd, Socket socket);
 
 // Sets the mark, which switch_on() left for later.
 void mark(int fd);

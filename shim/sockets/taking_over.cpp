@@ -57,7 +57,7 @@ bool is_wanted(int fd, in_port_t port) {
 
 // Sets a socket up: makes the memory for peers, if this is the first, and switches packet information on.
 // Notes in `socket` what is on. False where one of them is not to be had.
-bool set_up(int fd, Socket& socket, in_port_t port) {
+bool set_up(int fd, Socket& socket) {
     const size_t peers = settings::get().peers;
     // Once each: a program may make a socket for each question that it asks.
     if (shared_state::create(peers) == nullptr) {
@@ -65,11 +65,11 @@ bool set_up(int fd, Socket& socket, in_port_t port) {
         log::write_once(told, LogLevel::warn,
                         FMT_COMPILE("no memory for {} peers: UDP socket {} (port {}), and others, answer as "
                                     "without multihome; raise the memory limit or lower MULTIHOME_PEERS"),
-                        peers, fd, ntohs(port));
+                        peers, fd, ntohs(socket.port()));
         return false;
     }
     const bool is_arrived = socket.kind() == Kind::unknown;
-    if (is_arrived ? options::switch_on_arrived(fd, socket, port) : options::switch_on(fd, socket, port))
+    if (is_arrived ? options::switch_on_arrived(fd, socket) : options::switch_on(fd, socket))
         return true;
     // Closed where we do not see it (fclose()), and the program will be told so.
     if (errno == EBADF || errno == ENOTSOCK)
@@ -78,7 +78,7 @@ bool set_up(int fd, Socket& socket, in_port_t port) {
     log::write_once(told, LogLevel::warn,
                     FMT_COMPILE("this kernel refuses packet information ({}): UDP socket {} (port {}), and "
                                 "others, answer as without multihome"),
-                    errno, fd, ntohs(port));
+                    errno, fd, ntohs(socket.port()));
     return false;
 }
 
@@ -106,18 +106,19 @@ Socket take_over_arrived(int fd, Socket arrived, const std::optional<Peer>& own)
     if (!own)
         return {};
     // A socket with our mark was ours where it came from, even if it is connected or without a port now.
-    const bool marked = options::is_marked(fd, arrived.has(Socket::ipv6));
+    const bool marked = options::is_marked(fd, arrived);
     if (!own->address.is_wildcard() && !marked)
         return other_socket(AF_INET);
     if (own->port == 0 && !marked)
         return arrived.with_kind(Kind::unbound);
-    if ((!marked && !is_wanted(fd, own->port)) || !set_up(fd, arrived, own->port))
+    arrived = arrived.with_port(own->port);
+    if ((!marked && !is_wanted(fd, own->port)) || !set_up(fd, arrived))
         return {Kind::other, 0};
     uint64_t bits = address_bits(arrived, own->address);
     // Nobody tells whether the program chose the port itself.
     if (ntohs(own->port) >= first_given_port)
         bits |= Socket::any_port;
-    const Socket ours = arrived.with_kind(Kind::ours).with_port(own->port).with_bits(0, bits);
+    const Socket ours = arrived.with_kind(Kind::ours).with_bits(0, bits);
     announce(fd, ours);
     return ours;
 }
@@ -183,7 +184,7 @@ Socket before_bind(int fd, Socket before, const Peer& wanted) {
         return other_socket(AF_INET);
     const libc::ErrnoGuard keep_errno;
     Socket ours = before.with_kind(Kind::ours).with_port(wanted.port);
-    if (!set_up(fd, ours, wanted.port))
+    if (!set_up(fd, ours))
         return {Kind::other, 0};
     return ours.with_bits(0, address_bits(before, wanted.address));
 }
@@ -281,7 +282,7 @@ Socket take_over_unbound(int fd) {
     const Socket before = load(fd);
     Socket ours = before.with_kind(Kind::ours).with_bits(0, Socket::any_port);
     if (!before.is(Kind::unbound) || !may(Activity::new_sockets) || must_not_change() ||
-        before.has(Socket::sticky_source) || !set_up(fd, ours, 0))
+        before.has(Socket::sticky_source) || !set_up(fd, ours))
         return before;
     change_all(fd, [&](Socket) { return ours; });
     announce(fd, ours);
