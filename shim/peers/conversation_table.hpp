@@ -134,11 +134,8 @@ public:
     // The thread that heard the peer at `at` has sent it something. `entry`: what find() returned. Returns
     // the entry as it is now; `entry` itself where nothing was stored. Async-signal-safe.
     Entry answer(uint64_t hash, LocalIndex at, const Entry& entry) {
-        const Conversation next = entry.state().answered(at);
-        if (next == entry.state())
-            return entry;
         // A lost race means that the peer was heard again meanwhile, and that question is not answered yet.
-        return exchange(entry, hash, next);
+        return update(entry, hash, entry.state().answered(at));
     }
 
     // A socket on another port answers what the peer has asked at `at`. Async-signal-safe.
@@ -149,8 +146,7 @@ public:
     // The last question has run out, whatever its age says by now. Returns the entry as it is now.
     // Async-signal-safe.
     Entry run_out(uint64_t hash, Ticks now, const Entry& entry) {
-        const Conversation next = entry.state().run_out(now, lifetimes_);
-        return next != entry.state() ? exchange(entry, hash, next) : entry;
+        return update(entry, hash, entry.state().run_out(now, lifetimes_));
     }
 
     struct Spoken : Conversation::Spoken {
@@ -175,17 +171,15 @@ public:
             if (index != local_by_route && is_gone(index))
                 next = next.without(index, now, lifetimes_);
         // A lost race means that the peer was heard again meanwhile.
-        if (entry && next != entry.state())
-            exchange(entry, hash, next);
+        update(entry, hash, next);
     }
 
     // What was to answer the peer at the address that `is_source` was not sent. Async-signal-safe.
     template <typename IsSource>
     void take_back_answer(uint64_t hash, IsSource is_source) {
         const Entry entry = find(hash);
-        const Conversation next = entry.state().not_answered();
-        if (next != entry.state() && is_source(next.second_index()))
-            exchange(entry, hash, next);
+        if (is_source(entry.state().second_index()))
+            update(entry, hash, entry.state().not_answered());
     }
 
     // Forgets the conversation. `keeps_first`: but for the entry that look-ups find first. Async-signal-safe.
@@ -243,6 +237,11 @@ private:
                                                    std::memory_order_relaxed)
                    ? Entry{entry.word, wanted}
                    : entry;
+    }
+
+    // The same where that changes the state. For events that make nothing of an empty one.
+    Entry update(const Entry& entry, uint64_t hash, Conversation next) const {
+        return next != entry.state() ? exchange(entry, hash, next) : entry;
     }
 
     // Applies an event to the conversation. One that is not there begins. Bounded: each failed exchange means
