@@ -204,50 +204,11 @@ public:
         return is_answered() ? left.sent_once_more() : left;
     }
 
-    // Something is sent to the peer that is no answer to what this thread has just heard.
-    struct Spoken {
-        LocalIndex from = local_by_route;
-        bool is_late_answer = false; // to a question that nobody had answered
-    };
-    // `late`: the program is known to answer questions late, or in other threads than those that hear them.
-    // Else it sends on its own.
-    constexpr Spoken spoken(Ticks now, const Lifetimes& lifetimes, bool late) const {
-        switch (kind()) {
-        case Kind::question:
-            return is_alive(now, lifetimes) && !has_lost_its_address() ? Spoken{first_index(), sends() == 0}
-                                                                       : Spoken{};
-        case Kind::spoke_first:
-            return {};
-        case Kind::known:
-            return {first_index(), false};
-        case Kind::moving:
-            break;
-        }
-        if (is_answered_by_speaking(now, lifetimes, late))
-            return {second_index(), false};
-        return {is_contested() && is_answered() ? local_by_route : first_index(), false};
-    }
-    constexpr Conversation after_spoken(Ticks now, const Lifetimes& lifetimes, bool late) const {
-        switch (kind()) {
-        case Kind::question:
-            return is_alive(now, lifetimes) || has_lost_its_address() ? sent_once_more()
-                                                                      : lapsed(first_index(), now);
-        case Kind::spoke_first:
-            return lapsed(first_index(), now);
-        case Kind::known:
-            return *this;
-        case Kind::moving:
-            break;
-        }
-        if (word_ == 0)
-            return spoke_first(now);
-        // The question at Y has run out. Stored as it is, it would be alive again when the clock has gone
-        // round.
-        if (!is_alive(now, lifetimes))
-            return !is_answered() && !is_contested() ? known(first_index(), now)
-                                                     : Conversation{word_ & ~more_bit};
-        return is_answered_by_speaking(now, lifetimes, late) ? one_answered() : *this;
-    }
+    // Something is sent to the peer that is no answer to what this thread has just heard. `late`: the program
+    // is known to answer questions late, or in other threads than those that hear them. Else it sends on its
+    // own.
+    struct Spoken;
+    constexpr Spoken spoken(Ticks now, const Lifetimes& lifetimes, bool late) const;
 
     // --- what it is worth ---
 
@@ -276,9 +237,10 @@ public:
         return word_ != 0 && kind() != Kind::spoke_first && asked_last() == local_by_route;
     }
     // True where it stays as it is when the peer is heard once more at home.
-    constexpr bool is_steady() const { return (word_ & steady_bits()) == steady_bits(); }
-    // All of these are set in a steady conversation, and in no other.
-    static constexpr uint64_t steady_bits() { return kind_bits(Kind::known) | used_bit; }
+    constexpr bool is_steady() const {
+        const uint64_t steady = kind_bits(Kind::known) | used_bit;
+        return (word_ & steady) == steady;
+    }
     // True where the peer is known at an address, whether or not it is about to move.
     constexpr bool is_settled() const {
         return kind() == Kind::known || (kind() == Kind::moving && !is_contested());
@@ -406,5 +368,37 @@ private:
 
     uint64_t word_ = 0;
 };
+
+struct Conversation::Spoken {
+    LocalIndex from = local_by_route;
+    bool is_late_answer = false; // to a question that nobody had answered
+    Conversation after;
+};
+
+constexpr Conversation::Spoken Conversation::spoken(Ticks now, const Lifetimes& lifetimes, bool late) const {
+    switch (kind()) {
+    case Kind::question:
+        if (!is_alive(now, lifetimes) && !has_lost_its_address())
+            return {.after = lapsed(first_index(), now)};
+        return {first_index(), sends() == 0 && !has_lost_its_address(), sent_once_more()};
+    case Kind::spoke_first:
+        return {.after = lapsed(first_index(), now)};
+    case Kind::known:
+        return {.from = first_index(), .after = *this};
+    case Kind::moving:
+        break;
+    }
+    if (word_ == 0)
+        return {.after = spoke_first(now)};
+    if (is_answered_by_speaking(now, lifetimes, late))
+        return {.from = second_index(), .after = one_answered()};
+    const LocalIndex from = is_contested() && is_answered() ? local_by_route : first_index();
+    if (is_alive(now, lifetimes))
+        return {.from = from, .after = *this};
+    // The question at Y has run out. Stored as it is, it would be alive again when the clock has gone round.
+    return {.from = from,
+            .after = !is_answered() && !is_contested() ? known(first_index(), now)
+                                                       : Conversation{word_ & ~more_bit}};
+}
 
 } // namespace multihome

@@ -156,9 +156,11 @@ public:
     // Something is sent that is no answer to what this thread has just heard. Returns where it leaves from.
     // If nothing is known, we have spoken first. Async-signal-safe.
     Spoken speak(uint64_t hash, Ticks now, Entry found, bool late) {
-        const Conversation::Spoken spoken = found.state().spoken(now, lifetimes_, late);
-        const Heard heard = change(
-            hash, now, found, [&](Conversation state) { return state.after_spoken(now, lifetimes_, late); });
+        Conversation::Spoken spoken;
+        const Heard heard = change(hash, now, found, [&](Conversation state) {
+            spoken = state.spoken(now, lifetimes_, late);
+            return spoken.after;
+        });
         return {spoken, heard.change};
     }
 

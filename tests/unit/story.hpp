@@ -31,9 +31,9 @@ public:
     }
     // Where it leaves from.
     LocalIndex speak(bool late = false) {
-        const LocalIndex from = state_.spoken(now_, lifetimes_, late).from;
-        state_ = state_.after_spoken(now_, lifetimes_, late);
-        return from;
+        const Conversation::Spoken spoken = state_.spoken(now_, lifetimes_, late);
+        state_ = spoken.after;
+        return spoken.from;
     }
     Story& wait(Ticks ticks) {
         now_ += ticks;
