@@ -12,66 +12,38 @@
 namespace multihome::peers {
 
 // One word, so that one store sets it.
-class RunProgress {
-public:
-    constexpr RunProgress() = default;
-    // A call for one datagram received, and nothing was sent since.
-    static constexpr RunProgress receiving() { return RunProgress{receiving_bit}; }
-    // The same, where the run begins with this datagram. What calls for many received before, and was not
-    // answered yet, is lost.
-    constexpr RunProgress begins() const {
-        return RunProgress{receiving_bit | ((word_ & unsent_bit) != 0 ? lost_bit : 0U)};
-    }
-    // One more such call received. `count`: the run's length before it.
-    constexpr RunProgress goes_on(unsigned count) const {
-        return RunProgress{(word_ & (drained_bit | lost_bit | many_bit)) | receiving_bit |
-                           count << count_shift};
-    }
-    // A call for many received. `several`: it brought more than one. What was received before, and not
-    // answered yet, is lost.
-    constexpr RunProgress batch(bool several) const {
-        return RunProgress{(several ? batch_bit : 0U) | unsent_bit | (is_unanswered() ? lost_bit : 0U)};
-    }
-    // The same call brought more.
-    constexpr RunProgress batch_goes_on() const { return RunProgress{word_ | batch_bit}; }
-    // A call found nothing.
-    constexpr RunProgress drained() const { return RunProgress{word_ | drained_bit}; }
-    constexpr RunProgress not_drained() const { return RunProgress{word_ & ~drained_bit}; }
-    // So many sockets were read to their end that nobody knows which of them begins anew.
-    constexpr RunProgress drained_many() const { return RunProgress{word_ | many_bit}; }
-    // The run does not remember everything that was received.
-    constexpr RunProgress lost() const { return RunProgress{word_ | lost_bit}; }
-    // The call, this one or the last one, only looked (MSG_PEEK).
-    constexpr RunProgress peeked() const { return RunProgress{word_ | peeked_bit}; }
-    constexpr RunProgress sent() const { return RunProgress{word_ & ~(receiving_bit | unsent_bit)}; }
+struct RunProgress {
+    enum Bit : uint32_t {
+        receiving = 1U << 0,    // a call for one datagram received, and nothing was sent since
+        batch = 1U << 1,        // the same of a call for many
+        several = 1U << 2,      // a call for many brought more than one
+        drained = 1U << 3,      // a call found nothing
+        drained_many = 1U << 4, // so many sockets that nobody knows which of them begins anew
+        lost = 1U << 5,         // the run does not remember everything that was received
+        peeked = 1U << 6,       // the call, this one or the last one, only looked (MSG_PEEK)
+    };
+    static constexpr unsigned count_shift = 8; // above: the run's length before the last call
 
-    // Nothing was sent since a call received.
-    constexpr bool is_unanswered() const { return (word_ & (receiving_bit | unsent_bit)) != 0; }
-    // The same, of a call for one.
-    constexpr bool is_receiving() const { return (word_ & receiving_bit) != 0; }
-    constexpr bool is_drained() const { return (word_ & drained_bit) != 0; }
-    constexpr bool has_lost() const { return (word_ & lost_bit) != 0; }
-    constexpr bool was_peeked() const { return (word_ & peeked_bit) != 0; }
+    uint32_t word = 0;
+
+    constexpr bool has(uint32_t bits) const { return (word & bits) != 0; }
+    constexpr unsigned count_before() const { return word >> count_shift; }
     // Answers come in the order of the requests. Where it is not known which requests are of this round, each
     // answer belongs to the latest of its conversation.
-    constexpr bool is_ordered() const {
-        return (word_ & (batch_bit | drained_bit)) != 0 && (word_ & many_bit) == 0;
+    constexpr bool is_ordered() const { return has(several | drained) && !has(drained_many); }
+
+    // A call for one datagram received. What calls for many received before, and was not answered yet, is
+    // lost.
+    void begin() { word = receiving | ((word & batch) != 0 ? lost : 0U); }
+    // One more such call received. `count`: the run's length before it.
+    void go_on(unsigned count) {
+        word = (word & (drained | drained_many | lost)) | receiving | count << count_shift;
     }
-    // The run's length before the last call.
-    constexpr unsigned count_before() const { return word_ >> count_shift; }
-
-private:
-    static constexpr uint32_t receiving_bit = 1;
-    static constexpr uint32_t batch_bit = 2;
-    static constexpr uint32_t drained_bit = 4;
-    static constexpr uint32_t peeked_bit = 8;
-    static constexpr uint32_t unsent_bit = 16; // a call for many received, and nothing was sent since
-    static constexpr uint32_t lost_bit = 32;
-    static constexpr uint32_t many_bit = 64;
-    static constexpr unsigned count_shift = 8;
-
-    constexpr explicit RunProgress(uint32_t word) : word_(word) {}
-    uint32_t word_ = 0;
+    // A call for many received. What was received before, and not answered yet, is lost.
+    void begin_batch(bool brought_several) {
+        word = batch | (brought_several ? several : 0U) | (has(receiving | batch) ? lost : 0U);
+    }
+    void send() { word &= ~(receiving | batch); }
 };
 
 // The first sockets that a run has read to their end, and the run's length by then.

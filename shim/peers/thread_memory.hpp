@@ -44,7 +44,7 @@ public:
         if (!quick_.is_asked_again<Family>(socket, name, control)) [[unlikely]]
             return false;
         quick_.set_not_answered();
-        progress_ = RunProgress::receiving();
+        progress_ = {RunProgress::receiving};
         run_.ask_again();
         line_->add(Counter::requests);
         return true;
@@ -55,7 +55,7 @@ public:
     [[gnu::always_inline]] bool answer_again(Socket socket, const void* name, socklen_t length) {
         if (!quick_.is_answer(socket, name, length)) [[unlikely]]
             return false;
-        progress_ = progress_.sent();
+        progress_.send();
         quick_.set_answered(socket);
         run_.answer_only();
         line_->add(Counter::answered);
@@ -80,25 +80,25 @@ public:
     // A call for one datagram brought one on this socket.
     [[gnu::always_inline]] void begin(Socket socket, int fd) {
         close_quick_look();
-        if (!progress_.is_receiving()) [[likely]] {
+        if (!progress_.has(RunProgress::receiving)) [[likely]] {
             run_.clear();
-            progress_ = progress_.begins();
+            progress_.begin();
             return;
         }
-        if (progress_.is_drained()) [[unlikely]]
+        if (progress_.has(RunProgress::drained)) [[unlikely]]
             end_round(socket, fd);
-        progress_ = progress_.goes_on(run_.count());
+        progress_.go_on(run_.count());
     }
     // A call for many brought one, or `several`: a run of its own.
     [[gnu::always_inline]] void begin_batch(bool several) {
         close_quick_look();
         run_.clear();
-        progress_ = progress_.batch(several);
+        progress_.begin_batch(several);
     }
     // The same call for many brought more: see receive::messages().
     void go_on_with_batch() {
         close_quick_look();
-        progress_ = progress_.batch_goes_on();
+        progress_.word |= RunProgress::several;
     }
 
     // Adds a datagram to the run.
@@ -111,26 +111,29 @@ public:
     // Begins a run with a datagram, as begin() or begin_batch() and add() do together. False, and nothing
     // done, where something came before that is not answered yet.
     [[gnu::always_inline]] bool begin_run(bool is_batch, Run::Record record) {
-        if (!is_batch && progress_.is_unanswered()) [[unlikely]]
+        if (!is_batch && progress_.has(RunProgress::receiving | RunProgress::batch)) [[unlikely]]
             return false;
-        progress_ = is_batch ? progress_.batch(false) : RunProgress::receiving();
+        if (is_batch)
+            progress_.begin_batch(false);
+        else
+            progress_ = {RunProgress::receiving};
         run_.begin_with(record);
         return true;
     }
     // Goes on with a run, as begin() and add() do together. False, and nothing done, where that takes more
     // than to add the record.
     [[gnu::always_inline]] bool go_on(Run::Record record) {
-        if (!progress_.is_receiving() || progress_.is_drained() || run_.is_full())
+        if (!progress_.has(RunProgress::receiving) || progress_.has(RunProgress::drained) || run_.is_full())
             return false;
-        progress_ = progress_.goes_on(run_.count());
+        progress_.go_on(run_.count());
         run_.add(record);
         return true;
     }
 
     // This call only looks (MSG_PEEK).
-    void begin_peek() { progress_ = progress_.peeked(); }
+    void begin_peek() { progress_.word |= RunProgress::peeked; }
     // True where the datagram that is being heard is only looked at.
-    bool is_looking() const { return progress_.was_peeked(); }
+    bool is_looking() const { return progress_.has(RunProgress::peeked); }
     // Takes what was looked at out of the run again: the program will receive it once more. Until then the
     // program may answer it.
     [[gnu::noinline]] void end_peek() {
@@ -144,7 +147,9 @@ public:
             run_.answer_like(peeked_);
         peeked_ = peeked;
         is_peeked_taken_ = false;
-        progress_ = (before == 0 ? RunProgress{} : progress_).peeked();
+        if (before == 0)
+            progress_ = {};
+        progress_.word |= RunProgress::peeked;
     }
     // True where this datagram may be the one that the program peeked at last, from which we have learnt.
     // False from the second call on.
@@ -155,17 +160,17 @@ public:
     // A receive call on this socket found nothing.
     void drained(Socket socket, int fd) {
         // Between answers, such a call changes nothing of their order.
-        if (!progress_.is_receiving())
+        if (!progress_.has(RunProgress::receiving))
             return;
-        if (!progress_.is_drained())
+        if (!progress_.has(RunProgress::drained))
             drained_.clear();
-        progress_ = progress_.drained();
+        progress_.word |= RunProgress::drained;
         if (!drained_.add(socket, fd, run_.count()))
-            progress_ = progress_.drained_many();
+            progress_.word |= RunProgress::drained_many;
     }
 
     // True where the run does not remember everything that was received.
-    bool has_lost_some() const { return progress_.has_lost(); }
+    bool has_lost_some() const { return progress_.has(RunProgress::lost); }
     // True where it may have lost the datagram that is to be answered.
     bool may_have_lost_latest() const { return has_lost_some() && !answers_in_order(); }
 
@@ -181,7 +186,7 @@ public:
     // Something is sent to this conversation: the next receive call begins a new run. Returns the datagram
     // that it answers, as it was before; the empty record where there is none.
     [[gnu::always_inline]] Run::Record record_to_answer(uint64_t hash) {
-        progress_ = progress_.sent();
+        progress_.send();
         quick_.set_not_answered();
         last_sent_ = 0;
         const Run::Record record = answers_in_order() ? run_.answer_first(hash) : run_.answer_latest(hash);
@@ -299,7 +304,7 @@ public:
 
     // This thread is about to fork. The child may answer what was heard until now, so that the next receive
     // call begins a new run.
-    void forks() { progress_ = progress_.sent(); }
+    void forks() { progress_.send(); }
     // This is the only thread of a forked child: another one than its parent's thread was, which goes on to
     // hear the same peers.
     void forked() {
@@ -345,7 +350,9 @@ private:
     // answer.
     static uint16_t late_answer_to(uint64_t hash) { return static_cast<uint16_t>(hash >> 48 | 1); }
 
-    bool is_peeked(uint64_t hash) const { return progress_.was_peeked() && peeked_ && peeked_.is_of(hash); }
+    bool is_peeked(uint64_t hash) const {
+        return progress_.has(RunProgress::peeked) && peeked_ && peeked_.is_of(hash);
+    }
     [[gnu::noinline]] Run::Record answer_peeked() {
         const Run::Record before = peeked_;
         peeked_.answer();
@@ -359,9 +366,9 @@ private:
         if (!progress_.is_ordered()) {
             run_.forget_middle();
             run_.change_unseen(); // what is left of a conversation need not be its latest
-            progress_ = progress_.goes_on(run_.count());
+            progress_.go_on(run_.count());
         }
-        progress_ = progress_.lost();
+        progress_.word |= RunProgress::lost;
     }
 
     // This socket was read to its end, and is read again: another round begins. What the run had by then was
@@ -374,7 +381,7 @@ private:
         *length = 0;
         if (run_.count() == 0) {
             run_.clear();
-            progress_ = progress_.not_drained();
+            progress_.word &= ~RunProgress::drained;
         }
     }
 
