@@ -5,7 +5,7 @@
 //
 // This is the one case in which a stranger could steer what a program sends to somebody else, so the rule is
 // one of cause and effect. A socket answers for another one if
-//  - it was made after the question was heard (`made`, the sequence number of sockets),
+//  - it was made after the question was heard (`made`, its number in the order in which sockets were made),
 //  - the question waits, unanswered, and its time has not run out,
 //  - this program has not itself spoken to the peer lately, from whatever port, and
 //  - the peer's port is not one that servers answer from (answers_from()): such a peer is one that we ask.
@@ -49,12 +49,16 @@ public:
         return number < IPPORT_RESERVED || std::binary_search(std::begin(servers), std::end(servers), number);
     }
 
+    // How many UDP sockets were made. Relaxed throughout: whoever takes an offer has heard the question
+    // before, or was told of it.
+    std::atomic<uint32_t>& sockets_made() { return sockets_made_; }
+
     // A question was heard at `port` of ours (network byte order, not 0), from the peer with this hash (of
-    // its address and port alone). `sockets`: how many sockets were made by now. Async-signal-safe, as all of
-    // these.
-    void offer(uint64_t hash, in_port_t port, uint32_t sockets, Ticks now, const Lifetimes& lifetimes) {
+    // its address and port alone). Async-signal-safe, as all of these.
+    void offer(uint64_t hash, in_port_t port, Ticks now, const Lifetimes& lifetimes) {
         if (was_spoken_to(hash, now, lifetimes))
             return;
+        const uint32_t sockets = sockets_made_.load(std::memory_order_relaxed);
         if (first_.load(std::memory_order_relaxed) == 0)
             first_.store(sockets + 1, std::memory_order_relaxed);
         const auto made = static_cast<uint16_t>(sockets);
@@ -65,18 +69,15 @@ public:
     }
 
     // False where no offer was ever made that a socket with the number `made` could take, as in most servers.
-    // `sockets`: as for offer().
-    bool may_offer_to(uint16_t made, uint32_t sockets) const {
-        // Relaxed: whoever takes an offer has heard the question before, or was told of it.
+    bool may_offer_to(uint16_t made) const {
         const uint32_t first = first_.load(std::memory_order_relaxed);
-        return first != 0 && made != 0 && (made >= first || sockets > UINT16_MAX);
+        return first != 0 && made != 0 &&
+               (made >= first || sockets_made_.load(std::memory_order_relaxed) > UINT16_MAX);
     }
 
     // Returns the port that the peer asked; 0 where no offer stands for a socket with the number `made`.
-    // `sockets`: as for offer().
-    in_port_t find(uint64_t hash, uint16_t made, uint32_t sockets, Ticks now,
-                   const Lifetimes& lifetimes) const {
-        if (!may_offer_to(made, sockets))
+    in_port_t find(uint64_t hash, uint16_t made, Ticks now, const Lifetimes& lifetimes) const {
+        if (!may_offer_to(made))
             return 0;
         for (unsigned way = 0; way < ways; ++way) {
             const uint64_t word = slot(hash, way).offer.load(std::memory_order_acquire);
@@ -86,7 +87,8 @@ public:
             // own.
             const auto question = static_cast<uint16_t>(word >> made_shift);
             const auto since = static_cast<uint16_t>(made - question);
-            const auto made_since = static_cast<uint16_t>(sockets - question);
+            const auto made_since =
+                static_cast<uint16_t>(sockets_made_.load(std::memory_order_relaxed) - question);
             return since != 0 && since <= made_since && age(word, now) <= lifetimes.question &&
                            !was_spoken_to(hash, now, lifetimes)
                        ? static_cast<in_port_t>(word >> port_shift)
@@ -181,9 +183,8 @@ private:
     Slot& slot(uint64_t hash, unsigned way = 0) { return slots_[index(hash, way)]; }
     const Slot& slot(uint64_t hash, unsigned way = 0) const { return slots_[index(hash, way)]; }
 
-    // How many sockets were made before the first offer, and one more; 0: none was made yet. Relaxed
-    // throughout: see may_offer_to().
-    std::atomic<uint32_t> first_;
+    std::atomic<uint32_t> sockets_made_;
+    std::atomic<uint32_t> first_; // sockets_made() at the first offer, and one more; 0: there was none yet
     std::array<Slot, size_t{1} << slot_bits> slots_;
 };
 

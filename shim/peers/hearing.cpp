@@ -62,8 +62,7 @@ LocalIndex learn(SharedState& state, ThreadMemory* memory, Socket socket, uint64
         state.question_times.note(hash, time);
     if (heard.entry && kind == Conversation::Kind::question && socket.port() != 0 &&
         !Handover::answers_from(peer.port))
-        state.handover.offer(state.hash_of(peer), socket.port(),
-                             state.sockets_made.load(std::memory_order_relaxed), time, table.lifetimes());
+        state.handover.offer(state.hash_of(peer), socket.port(), time, table.lifetimes());
     return heard.entry && kind == Conversation::Kind::spoke_first ? local_by_route : at;
 }
 

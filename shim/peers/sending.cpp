@@ -47,8 +47,7 @@ void set_answers_late(SharedState& state) {
 // local_by_route where it does not. `hash`: the peer's alone.
 LocalIndex find_offer(SharedState& state, Socket socket, uint64_t hash, const Peer& peer, Ticks time) {
     const ConversationTable table = state.table();
-    const in_port_t port = state.handover.find(
-        hash, socket.made(), state.sockets_made.load(std::memory_order_relaxed), time, table.lifetimes());
+    const in_port_t port = state.handover.find(hash, socket.made(), time, table.lifetimes());
     if (port == 0)
         return local_by_route;
     const uint64_t asked_hash = state.hash_of(peer, port);
@@ -78,11 +77,6 @@ bool is_answer(ThreadMemory& memory, const Run::Record& record, Conversation kno
     if (known && kind == Conversation::Kind::moving && !known.is_alive(time, lifetimes))
         return false;
     return memory.answers_at(exactly_now(), record.is_answered());
-}
-
-// True where this socket may answer for another one: it was made after a peer had asked that one.
-bool may_take_offers(const SharedState& state, Socket socket) {
-    return state.handover.may_offer_to(socket.made(), state.sockets_made.load(std::memory_order_relaxed));
 }
 
 // Something is sent to a peer on a socket that may answer for another one. Returns where it leaves from, if
@@ -136,7 +130,8 @@ LocalIndex speak(SharedState& state, ThreadMemory* memory, Socket socket, uint64
     }
     // A peer whose answer was handed over to this socket, and has been lost, is not one that the program
     // asks.
-    const bool is_handed_over = known.first_index() != local_by_route && may_take_offers(state, socket);
+    const bool is_handed_over =
+        known.first_index() != local_by_route && state.handover.may_offer_to(socket.made());
     if (spoken.from == local_by_route && !known.has_lost_its_address() && !is_handed_over)
         remember(memory, hash, ThreadMemory::in_handover, state.handover.speak(state.hash_of(peer), time));
     return spoken.from;
@@ -150,7 +145,7 @@ LocalIndex detail::send_changing(ThreadMemory* memory, Socket socket, uint64_t h
                                  Run::Record record) {
     SharedState& state = *shared_state::get();
     Entry found = state.table().find(hash);
-    if (may_take_offers(state, socket))
+    if (state.handover.may_offer_to(socket.made()))
         if (const LocalIndex at = take_offer(state, memory, socket, hash, peer, found); at != local_by_route)
             return at;
     Ticks time = 0;

@@ -29,7 +29,7 @@ constinit std::atomic<uint32_t> sockets_before{0};
 
 std::atomic<uint32_t>& counted_sockets() {
     SharedState* const state = get();
-    return state != nullptr ? state->sockets_made : sockets_before;
+    return state != nullptr ? state->handover.sockets_made() : sockets_before;
 }
 
 // With GRND_NONBLOCK, because a daemon that starts early in boot must not hang in its first bind(). Else the
@@ -122,7 +122,8 @@ SharedState* create(size_t peers) {
     const Secrets secrets = draw_secrets();
     created->key = secrets.key;
     created->key.make_odd();
-    created->sockets_made.store(sockets_before.load(std::memory_order_relaxed), std::memory_order_relaxed);
+    created->handover.sockets_made().store(sockets_before.load(std::memory_order_relaxed),
+                                           std::memory_order_relaxed);
     created->locals.set_secret(secrets.local_addresses);
     std::memcpy(created->magic, SharedState::expected_magic, sizeof created->magic);
     SharedState* winner = nullptr;

@@ -21,7 +21,7 @@ namespace multihome {
 // of each shared anonymous mapping.
 struct SharedState { // NOLINT(clang-analyzer-optin.performance.Padding): the order is that of the reader
     static constexpr char expected_magic[16] = "multihome-state";
-    static constexpr uint32_t expected_version = 6;
+    static constexpr uint32_t expected_version = 7;
 
     char magic[16];
     uint32_t version;
@@ -37,8 +37,6 @@ struct SharedState { // NOLINT(clang-analyzer-optin.performance.Padding): the or
     // Written now and then.
     alignas(64) std::atomic<uint32_t> threads; // threads that have counted
     std::atomic<uint32_t> readers;             // threads that have received something
-    // The number of UDP sockets that were made, see handover.hpp.
-    std::atomic<uint32_t> sockets_made;
     // Not 0 where this program answers questions late, or in other threads: see answers_late() in usual.hpp.
     std::atomic<uint32_t> answers_late;
 

@@ -180,13 +180,13 @@ TEST_CASE("nothing is handed over of a question that was answered, or to a peer 
 TEST_CASE("an offer that is taken for another peer's tells that one nothing") {
     Scene([] {
         receive(1, 2, sibling);
-        const Socket transfer = test::make_socket(50000);
         // As if their bits were alike: the table knows of no question of this peer's.
         SharedState& state = *shared_state::get();
         const uint64_t hash = state.hash_of(test::peer(2));
         const Ticks now = peers::now();
-        state.handover.offer(hash, sibling.port(), 2, now, state.table().lifetimes());
-        CHECK(state.handover.find(hash, 3, 3, now, state.table().lifetimes()) == sibling.port());
+        state.handover.offer(hash, sibling.port(), now, state.table().lifetimes());
+        const Socket transfer = test::make_socket(50000);
+        CHECK(state.handover.find(hash, transfer.made(), now, state.table().lifetimes()) == sibling.port());
         CHECK(is_by_route(peers::handed_over(transfer, test::peer(2))));
         CHECK(peers::handed_over(transfer, test::peer(1)) == local(2));
     });

@@ -25,12 +25,20 @@ constexpr in_port_t none = 0;
 struct Scene {
     test::SharedMemory<Handover> handover;
 
-    void offer(uint64_t hash, in_port_t port, uint32_t sockets = 10, Ticks now = start) const {
-        handover->offer(hash, port, sockets, now, lifetimes);
+    void offer(uint64_t hash, in_port_t port, uint32_t sockets = 10, Ticks now = start,
+               const Lifetimes& times = lifetimes) const {
+        handover->sockets_made().store(sockets);
+        handover->offer(hash, port, now, times);
     }
     // `sockets`: how many were made by now.
-    in_port_t find(uint64_t hash, uint16_t made = 11, Ticks now = start, uint32_t sockets = 12) const {
-        return handover->find(hash, made, sockets, now, lifetimes);
+    in_port_t find(uint64_t hash, uint16_t made = 11, Ticks now = start, uint32_t sockets = 12,
+                   const Lifetimes& times = lifetimes) const {
+        handover->sockets_made().store(sockets);
+        return handover->find(hash, made, now, times);
+    }
+    bool may_offer_to(uint16_t made, uint32_t sockets) const {
+        handover->sockets_made().store(sockets);
+        return handover->may_offer_to(made);
     }
 };
 
@@ -64,15 +72,15 @@ TEST_CASE("a socket that was made before may not, nor one of which that is not k
 
 TEST_CASE("nothing is looked up for a socket that is older than the first question") {
     const Scene scene;
-    CHECK_FALSE(scene.handover->may_offer_to(11, 12));
+    CHECK_FALSE(scene.may_offer_to(11, 12));
     scene.offer(peer, x);
     scene.offer(peer + 4, x, 20);
-    CHECK_FALSE(scene.handover->may_offer_to(0, 20));
-    CHECK_FALSE(scene.handover->may_offer_to(10, 20));
-    CHECK(scene.handover->may_offer_to(11, 20));
+    CHECK_FALSE(scene.may_offer_to(0, 20));
+    CHECK_FALSE(scene.may_offer_to(10, 20));
+    CHECK(scene.may_offer_to(11, 20));
     // Once the numbers have wrapped, they tell nothing.
-    CHECK(scene.handover->may_offer_to(10, 65'536));
-    CHECK_FALSE(scene.handover->may_offer_to(0, 65'536));
+    CHECK(scene.may_offer_to(10, 65'536));
+    CHECK_FALSE(scene.may_offer_to(0, 65'536));
 }
 
 TEST_CASE("sockets' numbers wrap") {
@@ -95,8 +103,8 @@ TEST_CASE("an offer stands for the question's time and no longer") {
     for (Ticks later = 200; later < 16'000; later += 100)
         REQUIRE(scene.find(peer, 11, start + later) == none);
     const Lifetimes shorter{4, 480};
-    CHECK(scene.handover->find(peer, 11, 11, start + 4, shorter) == x);
-    CHECK(scene.handover->find(peer, 11, 11, start + 5, shorter) == none);
+    CHECK(scene.find(peer, 11, start + 4, 11, shorter) == x);
+    CHECK(scene.find(peer, 11, start + 5, 11, shorter) == none);
     // The latest question counts.
     scene.offer(peer, y, 10, start + 100);
     CHECK(scene.find(peer, 11, start + 100 + lifetimes.question) == y);
@@ -111,9 +119,9 @@ TEST_CASE("what has run out stays so for as long again, even with the longest ti
     scene.handover->speak(asked, start);
     for (Ticks later = 0; later <= 2 * longest; ++later) {
         const Ticks now = start + later;
-        REQUIRE(scene.handover->find(peer, 11, 11, now, times) == (later <= longest ? x : none));
-        scene.handover->offer(asked, y, 10, now, times);
-        REQUIRE(scene.handover->find(asked, 11, 11, now, times) == (later <= longest ? none : y));
+        REQUIRE(scene.find(peer, 11, now, 11, times) == (later <= longest ? x : none));
+        scene.offer(asked, y, 10, now, times);
+        REQUIRE(scene.find(asked, 11, now, 11, times) == (later <= longest ? none : y));
     }
 }
 

@@ -218,7 +218,7 @@ public:
         REQUIRE(shared_state::create(peers) != nullptr);
         // Each local address has the same index in each state: their messages are kept for longer than it.
         shared_state::get()->locals.set_secret({});
-        shared_state::get()->sockets_made.store(first_sockets);
+        shared_state::get()->handover.sockets_made().store(first_sockets);
     }
     ~State() {
         shared_state::detail::state.store(before_);
