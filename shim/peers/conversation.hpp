@@ -89,16 +89,15 @@ public:
     constexpr explicit Conversation(uint64_t word) : word_(word & mask) {}
 
     static constexpr Conversation question(LocalIndex asked, Ticks now) {
-        return Conversation{kind_bits(Kind::question) | index_bits(asked, first_index_shift) |
-                            time_bits(now)};
+        return Conversation{kind_and_first(Kind::question, asked) | time_bits(now)};
     }
     static constexpr Conversation spoke_first(Ticks now) { return lapsed(local_by_route, now); }
     static constexpr Conversation lapsed(LocalIndex asked, Ticks now) {
-        return Conversation{kind_bits(Kind::spoke_first) | index_bits(asked, first_index_shift) |
+        return Conversation{kind_and_first(Kind::spoke_first, asked) |
                             (uint64_t{now / ticks_a_second} & seconds_mask) << seconds_shift};
     }
     static constexpr Conversation known(LocalIndex home, Ticks now) {
-        return Conversation{kind_bits(Kind::known) | index_bits(home, first_index_shift) | used_bit |
+        return Conversation{kind_and_first(Kind::known, home) | used_bit |
                             time_bits(now >> known_unit_shift)};
     }
 
@@ -238,7 +237,7 @@ public:
     }
     // True where it stays as it is when the peer is heard once more at home.
     constexpr bool is_steady() const {
-        const uint64_t steady = kind_bits(Kind::known) | used_bit;
+        const uint64_t steady = kind_and_first(Kind::known, 0) | used_bit;
         return (word_ & steady) == steady;
     }
     // True where the peer is known at an address, whether or not it is about to move.
@@ -322,9 +321,8 @@ private:
                                            : *this;
     }
 
-    static constexpr uint64_t kind_bits(Kind kind) { return static_cast<uint64_t>(kind); }
-    static constexpr uint64_t index_bits(LocalIndex index, unsigned shift) {
-        return uint64_t{index} << shift;
+    static constexpr uint64_t kind_and_first(Kind kind, LocalIndex first) {
+        return static_cast<uint64_t>(kind) | uint64_t{first} << first_index_shift;
     }
     static constexpr uint64_t time_bits(Ticks time) { return uint64_t{time & time_mask} << time_shift; }
     constexpr LocalIndex index_at(unsigned shift) const {
@@ -356,8 +354,8 @@ private:
     }
     constexpr Conversation moving(LocalIndex at, bool contested, Ticks now,
                                   const Lifetimes& lifetimes) const {
-        return Conversation{kind_bits(Kind::moving) | index_bits(first_index(), first_index_shift) |
-                            index_bits(at, second_index_shift) | (contested ? contested_bit : 0) |
+        return Conversation{kind_and_first(Kind::moving, first_index()) | uint64_t{at} << second_index_shift |
+                            (contested ? contested_bit : 0) |
                             (uint64_t{now / moving_unit(lifetimes)} & moving_time_mask) << moving_time_shift};
     }
 
