@@ -58,11 +58,7 @@ public:
     // and leaves from `source`. Writes what errno is now to `errno_before`.
     [[gnu::always_inline]] bool answer_again(Socket socket, const void* name, socklen_t length,
                                              Source& source, int& errno_before) {
-        if (memory_ == nullptr || !memory_->answer_again(socket, name, length)) [[unlikely]]
-            return false;
-        source = memory_->quick_source();
-        errno_before = memory_->quick_error_number();
-        return true;
+        return memory_ != nullptr && memory_->answer_again(socket, name, length, source, errno_before);
     }
 
     // --- receiving ---

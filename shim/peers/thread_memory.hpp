@@ -51,20 +51,19 @@ public:
     }
 
     // Something is sent to `name`, of `length` readable bytes. True where it answers the last datagram, and
-    // teaches nothing new. Then it counts as answered, and leaves from quick_source().
-    [[gnu::always_inline]] bool answer_again(Socket socket, const void* name, socklen_t length) {
+    // teaches nothing new. Then it counts as answered, and leaves from `source`. Writes what errno is now.
+    [[gnu::always_inline]] bool answer_again(Socket socket, const void* name, socklen_t length,
+                                             Source& source, int& errno_before) {
         if (!quick_.is_answer(socket, name, length)) [[unlikely]]
             return false;
         progress_.send();
         quick_.set_answered(socket);
         run_.answer_only();
         line_->add(Counter::answered);
+        source = quick_.source();
+        errno_before = *error_number_; // the quick look has a line, and set_line() finds both
         return true;
     }
-
-    Source quick_source() const { return quick_.source(); }
-    // What error_number() returns. Only where answer_again() is true.
-    int quick_error_number() const { return *error_number_; }
 
     [[gnu::always_inline]] void close_quick_look() { quick_.close(); }
     // Where to put the words of the datagram that open_quick_look() or close_quick_look() comes next for.
@@ -278,7 +277,7 @@ public:
     // What errno is now.
     [[gnu::always_inline]] int error_number() {
         if (error_number_ == nullptr) [[unlikely]]
-            find_error_number();
+            error_number_ = &errno;
         return *error_number_;
     }
 
@@ -292,8 +291,7 @@ public:
         line_socket_ = socket.word();
         line_ = &line;
         usual_socket_ = 0;
-        // The quick look needs a line before it can open, so this comes first.
-        find_error_number();
+        error_number_ = &errno;
     }
     // True where this socket may receive a datagram of a usual form (usual.hpp). It has the line then.
     bool is_usual(Socket socket) const { return usual_socket_ == socket.word(); }
@@ -342,9 +340,6 @@ private:
     static constexpr uint64_t longest_pause = 500'000;
     // What goes on for longer is no answer any more.
     static constexpr uint64_t longest_answer = 100'000'000;
-
-    // To find out where errno lies is a call into libc. So that is done once for each thread.
-    void find_error_number() { error_number_ = &errno; }
 
     // A part of the hash, never 0. Where two conversations share it, one datagram is wrongly taken for an
     // answer.
@@ -406,8 +401,9 @@ private:
     uint64_t line_socket_ = 0;
     uint64_t usual_socket_ = 0; // line_socket_, or none
     Counters::Line* line_ = nullptr;
-    const int* error_number_ = nullptr; // where this thread's errno lies
-    Run::Record peeked_;                // what a call has only looked at
+    // Where this thread's errno lies, because to find that out is a call into libc.
+    const int* error_number_ = nullptr;
+    Run::Record peeked_; // what a call has only looked at
     Run run_;
 };
 static_assert(sizeof(ThreadMemory) <= 1024);
