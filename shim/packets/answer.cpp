@@ -62,7 +62,7 @@ void not_sent(peers::Turn& turn, int fd, const msghdr& ours, bool was_last, cons
 void note_refusal(int fd, const msghdr& ours) {
     const Socket socket = sockets::load(fd);
     if (Peer peer; read_destination(socket, ours, peer))
-        peers::refused(socket, peer, control::read_source(ours.msg_control, ours.msg_controllen));
+        peers::Turn{}.refused(socket, peer, control::read_source(ours.msg_control, ours.msg_controllen));
 }
 
 } // namespace multihome::send::detail

@@ -60,10 +60,9 @@ LocalIndex learn(SharedState& state, ThreadMemory* memory, Socket socket, uint64
     const Conversation::Kind kind = heard.entry.state().kind();
     if (heard.entry.state().has_question())
         state.question_times.note(hash, time);
-    if (heard.entry && kind == Conversation::Kind::question && socket.port() != 0 &&
-        !Handover::answers_from(peer.port))
+    if (kind == Conversation::Kind::question && socket.port() != 0 && !Handover::answers_from(peer.port))
         state.handover.offer(state.hash_of(peer), socket.port(), time, table.lifetimes());
-    return heard.entry && kind == Conversation::Kind::spoke_first ? local_by_route : at;
+    return kind == Conversation::Kind::spoke_first ? local_by_route : at;
 }
 
 // Notes that this thread receives something.

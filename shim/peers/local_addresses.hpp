@@ -61,7 +61,7 @@ public:
         return !is_any_reused() || (salt(index) & salt_mask) == 0;
     }
 
-    // The address under `index`; the empty one where there is none. Async-signal-safe.
+    // The address under `index`; the empty one where there is none, as for local_by_route. Async-signal-safe.
     Local at(LocalIndex index) const {
         const Slot& slot = slots_[index];
         const uint64_t before = salt(index);
@@ -86,12 +86,11 @@ public:
     // True where `index` stands for `local`. Async-signal-safe.
     [[gnu::always_inline]] bool is_at(LocalIndex index, const Local& local) const {
         const Slot& slot = slots_[index];
-        const bool equal = slot.second.load(std::memory_order_relaxed) == local.address.second &&
-                           slot.first.load(std::memory_order_relaxed) == local.address.first &&
-                           slot.interface_index.load(std::memory_order_relaxed) == local.interface_index;
         // The salt was matched before, and is not checked again. If it has changed since, a writer stands in
         // fill(), and what it puts in is not yet anybody's answer.
-        return equal;
+        return slot.second.load(std::memory_order_relaxed) == local.address.second &&
+               slot.first.load(std::memory_order_relaxed) == local.address.first &&
+               slot.interface_index.load(std::memory_order_relaxed) == local.interface_index;
     }
 
     // An index, and the salt of its slot while it stood for an address.

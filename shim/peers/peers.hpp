@@ -147,12 +147,8 @@ public:
     // routing table chooses it. If the socket is not connected after all, not_sent() is to know.
     Local source_for_connection(Socket socket, const Peer& peer);
 
-    // The addresses that `is_gone` are no source for this conversation any more.
-    template <typename IsGone>
-    void forget(uint64_t hash, IsGone is_gone) {
-        if (memory_ != nullptr)
-            memory_->forget(hash, is_gone);
-    }
+    // The kernel refused `local` as the source for this peer. Forgets it until the peer is heard there again.
+    void refused(Socket socket, const Peer& peer, const Local& local);
 
     // Adds `amount` to this thread's share of a counter.
     [[gnu::always_inline]] void count(Socket socket, Counter counter, uint64_t amount = 1) {
@@ -177,8 +173,5 @@ void withdraw_offer(const Peer& peer);
 // A socket that is none of ours sends to `peer` for the first time: the program asks, and a stranger's
 // question must not steer that.
 void asks(const Peer& peer);
-
-// The kernel refused `local` as the source for this peer. Forgets it until the peer is heard there again.
-void refused(Socket socket, const Peer& peer, const Local& local);
 
 } // namespace multihome::peers

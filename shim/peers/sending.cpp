@@ -35,8 +35,6 @@ void set_answers_late(SharedState& state) {
 [[gnu::always_inline]] inline ConversationTable::Change note_answer(SharedState& state, uint64_t hash,
                                                                     LocalIndex at, const Entry& entry) {
     const Conversation before = entry.state();
-    if (!before)
-        return {};
     const Entry after = state.table().answer(hash, at, entry);
     if (before.kind() == Conversation::Kind::question && !before.is_answered())
         state.locals.use(at);
@@ -201,8 +199,7 @@ Local Turn::source_for_connection(Socket socket, const Peer& peer) {
         return {};
     const uint64_t hash = state->hash_of(peer, socket.port());
     const Run::Record record = memory_ != nullptr ? memory_->record_to_answer(hash) : Run::Record{};
-    const LocalIndex at = detail::send_changing(memory_, socket, hash, peer, record);
-    return at != local_by_route ? state->locals.at(at) : Local{};
+    return state->locals.at(detail::send_changing(memory_, socket, hash, peer, record));
 }
 
 void Turn::not_sent(Socket socket, const Peer& peer, bool was_last, const Local& source) {
@@ -215,12 +212,25 @@ void Turn::not_sent(Socket socket, const Peer& peer, bool was_last, const Local&
         state->table().take_back_answer(hash, [&](LocalIndex at) { return state->locals.is_at(at, source); });
 }
 
+void Turn::refused(Socket socket, const Peer& peer, const Local& local) {
+    SharedState* state = shared_state::get();
+    if (state == nullptr)
+        return;
+    count(socket, Counter::refused);
+    const uint64_t hash = state->hash_of(peer, socket.port());
+    const auto is_gone = [&](LocalIndex at) { return state->locals.is_at(at, local); };
+    if (memory_ != nullptr)
+        memory_->forget(hash, is_gone);
+    state->table().forget_addresses(hash, now(), is_gone);
+    if (log::wanted(LogLevel::debug)) [[unlikely]]
+        log_refused(peer, local);
+}
+
 Local handed_over(Socket socket, const Peer& peer) {
     SharedState* state = shared_state::get();
     if (state == nullptr)
         return {};
-    const LocalIndex at = find_offer(*state, socket, state->hash_of(peer), peer, now());
-    return at != local_by_route ? state->locals.at(at) : Local{};
+    return state->locals.at(find_offer(*state, socket, state->hash_of(peer), peer, now()));
 }
 
 void withdraw_offer(const Peer& peer) {
@@ -231,22 +241,6 @@ void withdraw_offer(const Peer& peer) {
 void asks(const Peer& peer) {
     if (SharedState* state = shared_state::get(); state != nullptr)
         state->handover.speak(state->hash_of(peer), now());
-}
-
-void refused(Socket socket, const Peer& peer, const Local& local) {
-    SharedState* state = shared_state::get();
-    if (state == nullptr)
-        return;
-    const uint64_t hash = state->hash_of(peer, socket.port());
-    const auto is_gone = [&](LocalIndex at) { return state->locals.is_at(at, local); };
-    {
-        Turn turn;
-        turn.count(socket, Counter::refused);
-        turn.forget(hash, is_gone);
-    }
-    state->table().forget_addresses(hash, now(), is_gone);
-    if (log::wanted(LogLevel::debug)) [[unlikely]]
-        log_refused(peer, local);
 }
 
 } // namespace multihome::peers

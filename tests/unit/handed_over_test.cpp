@@ -195,7 +195,7 @@ TEST_CASE("an offer that is taken for another peer's tells that one nothing") {
 TEST_CASE("an address that was refused is not handed over") {
     Scene([] {
         receive(1, 2, sibling);
-        peers::refused(sibling, test::peer(1), local(2));
+        peers::Turn{}.refused(sibling, test::peer(1), local(2));
         CHECK(is_by_route(peers::handed_over(test::make_socket(50000), test::peer(1))));
     });
 }
@@ -203,7 +203,7 @@ TEST_CASE("an address that was refused is not handed over") {
 TEST_CASE("who is sent to by route, because its address is gone, was not asked") {
     Scene([] {
         receive(1, 2);
-        peers::refused(test::server, test::peer(1), local(2));
+        peers::Turn{}.refused(test::server, test::peer(1), local(2));
         CHECK(is_by_route(answer(1)));
         receive(1, 3, sibling);
         CHECK(peers::handed_over(test::make_socket(50000), test::peer(1)) == local(3));

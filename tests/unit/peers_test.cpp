@@ -139,7 +139,7 @@ TEST_CASE("what was refused is not tried again until the peer is heard again") {
     Worker b;
     a.tell([] {
         settle(1, 2);
-        peers::refused(server, test::peer(1), local(2));
+        peers::Turn{}.refused(server, test::peer(1), local(2));
         CHECK(is_by_route(answer(1)));
     });
     CHECK(state.count(Counter::refused) == 1);
@@ -252,7 +252,7 @@ TEST_CASE("what was refused leaves what is known of another address") {
     Scene([] {
         settle(1, 2);
         receive(1, 3);
-        peers::refused(server, test::peer(1), local(3));
+        peers::Turn{}.refused(server, test::peer(1), local(3));
         answer(1);
         Worker other;
         CHECK(answer_by(other, 1) == local(2));
