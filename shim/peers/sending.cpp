@@ -13,11 +13,6 @@ namespace {
 
 using Entry = ConversationTable::Entry;
 
-void set_answers_late(SharedState& state) {
-    if (!answers_late(state))
-        state.answers_late.store(1, std::memory_order_relaxed);
-}
-
 // A function of its own: only a call that logs is to pay for the texts on the stack.
 [[gnu::cold, gnu::noinline]] void log_refused(const Peer& peer, const Local& local) {
     log::write(LogLevel::debug, FMT_COMPILE("{} is no source for {} any more: sent as without multihome"),
@@ -122,8 +117,8 @@ LocalIndex speak(SharedState& state, ThreadMemory* memory, Socket socket, uint64
     if (spoken.is_late_answer) {
         // A thread that does not remember everything may have answered at once: that is no sign of late
         // answers.
-        if (memory == nullptr || !memory->has_lost_some())
-            set_answers_late(state);
+        if (!answers_late(state) && (memory == nullptr || !memory->has_lost_some()))
+            state.answers_late.store(1, std::memory_order_relaxed);
         state.locals.use(spoken.from);
     }
     // A peer whose answer was handed over to this socket, and has been lost, is not one that the program
