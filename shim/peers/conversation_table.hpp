@@ -214,16 +214,12 @@ private:
 
     // The fingerprint of the conversation in this state.
     [[gnu::always_inline]] uint64_t fingerprint(uint64_t hash, Conversation state) const {
-        return (hash & fingerprint_mask) ^ salt_of(state);
-    }
-
-    [[gnu::always_inline]] uint64_t salt_of(Conversation state) const {
         // Without an address the index is local_by_route, whose salt is 0.
         uint64_t salt = locals_->salt(state.first_index());
         // Shifted, because all indexes go through the same salts: else two equal ones would cancel out.
         if (state.kind() == Conversation::Kind::moving)
             salt ^= locals_->salt(state.second_index()) << 1;
-        return salt & fingerprint_mask;
+        return (hash ^ salt) & fingerprint_mask;
     }
 
     [[gnu::always_inline]] bool is_of(uint64_t held, uint64_t hash) const {

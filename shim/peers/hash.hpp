@@ -93,14 +93,6 @@ struct SecretWords {
     }
 };
 
-[[gnu::always_inline]] inline uint64_t hash_of_ipv6(const ConversationKey& conversation, const HashKey& key) {
-    const auto& random = key.words;
-    return fold(random[5] + high_product(conversation.address.first, random[6], random[7]) +
-                    high_product(conversation.address.second, random[8], random[9]) +
-                    high_product(conversation.rest, random[10], random[11]),
-                random[12], random[13]);
-}
-
 } // namespace detail
 
 // The hash of an IPv4 conversation. `conversation`: the address, the peer's port and the local port, from the
@@ -115,7 +107,11 @@ struct SecretWords {
 inline uint64_t hash_of(const ConversationKey& conversation, const HashKey& key) {
     if (conversation.address.is_ipv4()) [[likely]]
         return hash_of_ipv4(uint64_t{conversation.address.ipv4().s_addr} << 32 | conversation.rest, key);
-    return detail::hash_of_ipv6(conversation, key);
+    const auto& random = key.words;
+    return detail::fold(random[5] + detail::high_product(conversation.address.first, random[6], random[7]) +
+                            detail::high_product(conversation.address.second, random[8], random[9]) +
+                            detail::high_product(conversation.rest, random[10], random[11]),
+                        random[12], random[13]);
 }
 
 // Writes the hash of the conversation that a peer has with a port of ours. `name`: the peer's socket address,
