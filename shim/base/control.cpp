@@ -112,12 +112,15 @@ bool chooses_source(const Header& header, const unsigned char* data) {
         return info.ipi_spec_dst.s_addr != INADDR_ANY ||
                (info.ipi_addr.s_addr == INADDR_ANY && info.ipi_ifindex != 0);
     }
+    // To the kernel both types are one (ip6_datagram_send_ctl() in its net/ipv6/datagram.c).
+    const bool is_ipv6 =
+        kind_of(header) == ipv6 || (header.level == IPPROTO_IPV6 && header.type == IPV6_2292PKTINFO);
     in6_pktinfo info6;
-    if (kind_of(header) == ipv6 && header.length == CMSG_LEN(sizeof info6)) {
+    if (is_ipv6 && header.length == CMSG_LEN(sizeof info6)) {
         std::memcpy(&info6, data, sizeof info6);
         return !IN6_IS_ADDR_UNSPECIFIED(&info6.ipi6_addr) || info6.ipi6_ifindex != 0;
     }
-    return kind_of(header) != none || (header.level == IPPROTO_IPV6 && header.type == IPV6_2292PKTINFO);
+    return is_ipv6 || kind_of(header) != none;
 }
 
 } // namespace

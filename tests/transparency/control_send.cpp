@@ -247,6 +247,7 @@ void own_choice6() {
     talk.choose("an interface alone", in6_pktinfo{{}, 1});
     talk.answer("zeros", Control{}.add(IPPROTO_IPV6, IPV6_PKTINFO, in6_pktinfo{}));
     talk.answer_twice(Control{}.add(IPPROTO_IPV6, IPV6_PKTINFO, in6_pktinfo{}));
+    talk.answer("zeros of IPV6_2292PKTINFO", Control{}.add(IPPROTO_IPV6, 2, in6_pktinfo{}));
     talk.choose("not local", from_ipv6("2001:db8::77"));
     // A choice for all datagrams (RFC 3542, 6.2), as far as this kernel follows it.
     must(setsockopt(talk.server(), IPPROTO_IPV6, IPV6_PKTINFO, &other, sizeof other) == 0, "IPV6_PKTINFO");

@@ -175,6 +175,8 @@ TEST_CASE("an address where the kernel reads none chooses no source") {
     CHECK(end_in(zeros, zeros.length()) == zeros.length());
     const auto zeros6 = ControlBuffer{}.add(IPPROTO_IPV6, IPV6_PKTINFO, in6_pktinfo{});
     CHECK(end_in(zeros6, zeros6.length()) == zeros6.length());
+    const auto zeros2292 = ControlBuffer{}.add(IPPROTO_IPV6, IPV6_2292PKTINFO, in6_pktinfo{});
+    CHECK(end_in(zeros2292, zeros2292.length()) == zeros2292.length());
     const auto interface = ControlBuffer{}.add(IPPROTO_IPV6, IPV6_PKTINFO, ipv6_info(in6_addr{}, 3));
     CHECK_FALSE(end_in(interface, interface.length()).has_value());
     // The kernel refuses another length.
