@@ -37,7 +37,11 @@ Socket socket_for_sending(int fd, const void* address, socklen_t length) {
 Socket socket_for_sending(int fd, const msghdr* message) {
     if (message == nullptr || !user_memory::can_read(message, sizeof *message))
         return sockets::get(fd);
-    return socket_for_sending(fd, message->msg_name, message->msg_namelen);
+    // The kernel cuts a name that is too long, and refuses a negative length (__copy_msghdr() in its
+    // net/socket.c).
+    constexpr int longest = sizeof(sockaddr_storage);
+    const bool is_cut = static_cast<int>(message->msg_namelen) > longest;
+    return socket_for_sending(fd, message->msg_name, is_cut ? socklen_t{longest} : message->msg_namelen);
 }
 
 // Where a quick look at the descriptor's word does not tell, these functions look closer. They take the same

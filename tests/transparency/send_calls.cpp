@@ -117,6 +117,15 @@ void long_names() {
             std::printf("a name of %u bytes, call %d\n", length, call);
             if (say_call("answer", [&] { return send_nothing(call, server, peer); }) >= 0)
                 client.print_answer();
+            // As TFTP does: the first that a socket of its own sends.
+            Client another;
+            another.ask(server);
+            peer = say_heard(server);
+            peer.length = length;
+            const int own = socket(AF_INET, SOCK_DGRAM, 0);
+            if (say_call("answer of its own", [&] { return send_nothing(call, own, peer); }) >= 0)
+                another.print_answer();
+            close(own);
         }
 }
 
