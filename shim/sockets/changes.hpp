@@ -52,8 +52,8 @@ void change_all(int fd, Change change) {
 // errno alone.
 void examine_anew(int fd);
 
-// True where other processes may have this socket: it was made before descriptors were passed on last. (Where
-// 65,535 have been made since, it is no new one, and nobody waits for its bind().)
+// True where other processes may have this socket: it comes from one, or it was made before descriptors were
+// passed on last. (Where 65,535 have been made since, it is no new one, and nobody waits for its bind().)
 bool may_be_passed_on(Socket socket);
 
 // Returns the bits that a socket's word has because of its own address, which the kernel has told.

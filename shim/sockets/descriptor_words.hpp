@@ -80,9 +80,9 @@ inline bool update(int fd, Socket seen, Socket wanted) {
            word->compare_exchange_strong(expected, wanted.word(), std::memory_order_relaxed);
 }
 
-// Calls `visit` with the number and the word of each descriptor of which something is known. Stores what it
-// returns, unless that is the same or the word has changed meanwhile. For rare calls: it looks at every
-// number up to the highest that a socket has had.
+// Calls `visit` with the number and the word of each descriptor of which something is known, and stores what
+// it returns. Calls it once more for a word that another thread has changed meanwhile. For rare calls: it
+// looks at every number up to the highest that a socket has had.
 template <typename Visit>
 void change_each(Visit visit) {
     const unsigned end = detail::end.load(std::memory_order_relaxed);

@@ -199,7 +199,7 @@ void set_sticky_source(int fd, bool chosen) {
         options::give_back(fd, before);
         now = now.with_bits(Socket::unmarked | Socket::free_bind, 0).with_kind(Kind::other);
     }
-    change_all(fd, [&](Socket) { return now; });
+    change_all(fd, [&](Socket seen) { return now.with_copies_of(seen); });
 }
 
 void give_all_back() {

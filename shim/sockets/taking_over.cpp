@@ -206,7 +206,7 @@ Socket after_bind(int fd, Socket before, Socket planned) {
 bool may_be_passed_on(Socket socket) {
     const uint32_t made = shared_state::sockets_made();
     const uint32_t since = made - made_when_passed_on.load(std::memory_order_relaxed);
-    return socket.made() != 0 && static_cast<uint16_t>(made - socket.made()) >= since;
+    return socket.made() == 0 || static_cast<uint16_t>(made - socket.made()) >= since;
 }
 
 uint64_t address_bits(Socket socket, const Address& own) {
@@ -245,7 +245,11 @@ void examine_anew(int fd) {
 }
 
 int bind(int fd, const sockaddr* address, socklen_t length) {
-    const Socket before = load(fd);
+    Socket before = load(fd);
+    // Another process that has it, too, may have bound it. Then what is on is on for that one as well, and
+    // must not be taken back when the kernel refuses this call.
+    if (before.is(Kind::unbound) && before.has(Socket::seen_made) && may_be_passed_on(before))
+        before = bound_unseen(fd);
     if (before.is(Kind::other) && !before.has(Socket::left_alone) && !before.has(Socket::sticky_source))
         return libc::bind(fd, address, length);
     const std::optional<Peer> wanted = read_name(address, length);
@@ -260,7 +264,7 @@ int bind(int fd, const sockaddr* address, socklen_t length) {
         return result;
     }
     const Socket now = after_bind(fd, before, planned);
-    change_all(fd, [&](Socket) { return now; });
+    change_all(fd, [&](Socket seen) { return now.with_copies_of(seen); });
     if (now.is(Kind::ours))
         announce(fd, now);
     return result;
@@ -284,7 +288,7 @@ Socket take_over_unbound(int fd) {
     if (!before.is(Kind::unbound) || !may(Activity::new_sockets) || must_not_change() ||
         before.has(Socket::sticky_source) || !set_up(fd, ours))
         return before;
-    change_all(fd, [&](Socket) { return ours; });
+    change_all(fd, [&](Socket seen) { return ours.with_copies_of(seen); });
     announce(fd, ours);
     return ours;
 }

@@ -136,6 +136,41 @@ void set_on_copies() {
 
 // NOLINTBEGIN(clang-analyzer-security.insecureAPI.vfork, clang-analyzer-unix.Vfork): what is tested
 
+// One thread copies the socket, another one chooses a source for all that it sends, and takes that back.
+void copy_and_choose() {
+    constexpr int rounds = 4'000;
+    int wrong = 0;
+    const auto choose = [](int fd, const char* text) {
+        in6_pktinfo source{};
+        must(inet_pton(AF_INET6, text, &source.ipi6_addr) == 1, "inet_pton");
+        must(setsockopt(fd, IPPROTO_IPV6, IPV6_PKTINFO, &source, sizeof source) == 0, "IPV6_PKTINFO");
+    };
+    for (int round = 0; round < rounds; ++round) {
+        const int server = bound("::");
+        std::atomic<int> ready{0};
+        const auto wait_for_both = [&] {
+            ++ready;
+            while (ready < 2)
+                sched_yield();
+        };
+        int copy = -1;
+        std::thread copier([&] {
+            wait_for_both();
+            copy = dup(server);
+        });
+        wait_for_both();
+        choose(server, "::1");
+        copier.join();
+        choose(server, "::");
+        Message message(256);
+        (void)recvmsg(copy, &message.header, MSG_DONTWAIT);
+        wrong += says(copy, IPPROTO_IPV6, IPV6_RECVPKTINFO) ? 1 : 0;
+        close(server);
+        close(copy);
+    }
+    std::printf("%d of %d copies have IPV6_RECVPKTINFO on\n", wrong, rounds);
+}
+
 // The child's socket has the number of its parent's server.
 void vfork_and_connect() {
     const int server = bound("::");
@@ -189,6 +224,7 @@ int main(int, char** arguments) {
                                     {"receive_and_bind", [] { and_answer(receive_and_bind); }},
                                     {"copy_and_set", [] { and_answer(copy_and_set); }},
                                     {"set_on_copies", [] { and_answer(set_on_copies); }},
+                                    {"copy_and_choose", [] { and_answer(copy_and_choose); }},
                                     {"vfork_and_connect", vfork_and_connect},
                                     {"vfork_and_set", vfork_and_set}});
 }

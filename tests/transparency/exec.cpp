@@ -39,6 +39,18 @@ void look(const char* what, int server, bool may_be_shimmed = true) {
 // datagram that was queued before it started is waiting there.
 int inherited(std::string_view role) {
     const int server = role == "activated" ? 3 : 50;
+    if (role == "chooser") {
+        for (const char* text : {"::1", "::"}) {
+            in6_pktinfo source{};
+            must(inet_pton(AF_INET6, text, &source.ipi6_addr) == 1, "inet_pton");
+            say("IPV6_PKTINFO", setsockopt(server, IPPROTO_IPV6, IPV6_PKTINFO, &source, sizeof source));
+        }
+        return 0;
+    }
+    if (role == "server") {
+        look("inherited", server);
+        return 0;
+    }
     if (role == "bare_child") {
         // With the shim on the other side the packet information stays on, which recvfrom() does not show.
         say_answered(server, say_heard(server));
@@ -122,6 +134,40 @@ void bound_after_fork() {
         }
 }
 
+// A worker binds the socket that its parent has made, and serves. The kernel refuses the parent's bind().
+void bound_by_worker() {
+    own_namespace();
+    for (const int family : {AF_INET, AF_INET6}) {
+        const int server = socket(family, SOCK_DGRAM, 0);
+        const Name any(family == AF_INET ? "0.0.0.0" : "::", htons(6912));
+        int is_bound[2];
+        int is_refused[2];
+        must(pipe(is_bound) == 0 && pipe(is_refused) == 0, "pipe");
+        std::fflush(stdout);
+        const pid_t child = fork();
+        if (child == 0) {
+            must(bind(server, any.get(), any.length) == 0, "bind");
+            echo(server);
+            must(write(is_bound[1], "x", 1) == 1, "write");
+            char byte = 0;
+            must(read(is_refused[0], &byte, 1) == 1, "read");
+            echo(server);
+            std::fflush(stdout);
+            _exit(0);
+        }
+        char byte = 0;
+        must(read(is_bound[0], &byte, 1) == 1, "read");
+        say("bind", bind(server, any.get(), any.length));
+        std::fflush(stdout);
+        must(write(is_refused[1], "x", 1) == 1, "write");
+        int status = -1;
+        waitpid(child, &status, 0);
+        std::printf("worker ended with %d\n", status);
+        for (const int fd : {server, is_bound[0], is_bound[1], is_refused[0], is_refused[1]})
+            close(fd);
+    }
+}
+
 void fork_only() {
     const int server = bound("0.0.0.0");
     look("parent", server);
@@ -175,8 +221,15 @@ int main(int count, char** arguments) {
     const std::string_view topic = arguments[1];
     if (topic == "inherited" && count > 2)
         return inherited(arguments[2]);
-    if (topic == "fork" || topic == "bound_after_fork") {
-        topic == "fork" ? fork_only() : bound_after_fork();
+    if (topic == "fork" || topic == "bound_after_fork" || topic == "bound_by_worker") {
+        topic == "fork" ? fork_only() : topic == "bound_after_fork" ? bound_after_fork() : bound_by_worker();
+        return 0;
+    }
+    // One program chooses a source for all that the socket sends, and takes that back. Another one serves.
+    if (topic == "chosen_by_another") {
+        const int server = bound("::");
+        execute(server, "chooser", true);
+        execute(server, "server", true);
         return 0;
     }
     const bool first_is_bare = topic.starts_with("bare_to_");
