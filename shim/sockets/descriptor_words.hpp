@@ -87,16 +87,17 @@ template <typename Visit>
 void change_each(Visit visit) {
     const unsigned end = detail::end.load(std::memory_order_relaxed);
     for (unsigned first = 0; first < end; first += detail::block_size) {
-        detail::Word* const words = detail::find_block(first >> detail::block_bits);
-        const unsigned count = words != nullptr ? std::min(end - first, detail::block_size) : 0;
-        for (unsigned index = 0; index < count; ++index) {
-            uint64_t word = words[index].load(std::memory_order_relaxed);
+        detail::Word* words = detail::find_block(first >> detail::block_bits);
+        if (words == nullptr)
+            continue;
+        const unsigned next = std::min(end, first + detail::block_size);
+        for (unsigned number = first; number < next; ++number, ++words) {
+            uint64_t word = words->load(std::memory_order_relaxed);
             // Looks before storing: an untouched page stays untouched. Once more where another thread has
             // changed the word meanwhile.
             while (word != 0) {
-                const uint64_t wanted = visit(static_cast<int>(first + index), Socket{word}).word();
-                if (wanted == word ||
-                    words[index].compare_exchange_strong(word, wanted, std::memory_order_relaxed))
+                const uint64_t wanted = visit(static_cast<int>(number), Socket{word}).word();
+                if (wanted == word || words->compare_exchange_strong(word, wanted, std::memory_order_relaxed))
                     break;
             }
         }
