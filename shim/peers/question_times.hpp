@@ -34,7 +34,7 @@ public:
 
 private:
     static constexpr unsigned place_bits = 12;
-    static size_t place_of(uint64_t hash) { return hash >> (64 - place_bits); }
+    static size_t place_of(uint64_t hash) { return static_cast<size_t>(hash >> (64 - place_bits)); }
 
     std::array<std::atomic<Ticks>, size_t{1} << place_bits> times_;
 };
