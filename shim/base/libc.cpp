@@ -76,13 +76,22 @@ void* find_next(const char* name) {
     return found != nullptr ? found : reinterpret_cast<void*>(pidfd_getfd_by_number);
 }
 
+constinit ClockFunction* detail::clock = clock_gettime;
+
 void resolve_all() {
+#if defined(__aarch64__)
+    WantedFunction kernels_clock{"__kernel_clock_gettime"};
+#else
+    WantedFunction kernels_clock{"__vdso_clock_gettime"};
+#endif
     WantedFunction functions[] = {
 #define MULTIHOME_SYMBOL(result, name, arguments) WantedFunction{#name},
 #define MULTIHOME_ALL_FUNCTIONS
 #include "shim/symbols.def"
     };
-    find_next_definitions(functions);
+    find_next_definitions(functions, kernels_clock);
+    if (kernels_clock.definition != nullptr)
+        detail::clock = reinterpret_cast<ClockFunction*>(kernels_clock.definition);
     const WantedFunction* next = functions;
 #define MULTIHOME_SYMBOL(result, name, arguments) name.resolve((next++)->definition);
 #define MULTIHOME_ALL_FUNCTIONS

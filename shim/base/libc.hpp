@@ -12,9 +12,13 @@
 
 namespace multihome::libc {
 
+using ClockFunction = int(clockid_t, timespec*);
+
 namespace detail {
 long system_call(long number, long a = 0, long b = 0, long c = 0, long d = 0, long e = 0, long f = 0);
-}
+// Written once, when the library is loaded.
+extern ClockFunction* clock;
+} // namespace detail
 
 // Makes the system call without libc. Returns the kernel's result: -errno on failure. Async-signal-safe.
 template <typename... Arguments>
@@ -32,6 +36,15 @@ long checked_syscall(long number, Arguments... arguments) {
         return -1;
     }
     return result;
+}
+
+// Reads a clock as libc does, by the kernel's function, which makes no system call (vdso(7)). A preloaded
+// library may have a clock_gettime() of its own: libfaketime's waits for a lock, and counts how often it is
+// called. That one is called only where the kernel has none. Async-signal-safe.
+inline timespec read_clock(clockid_t which) {
+    timespec time{};
+    detail::clock(which, &time);
+    return time;
 }
 
 // Returns the definition of `name` that comes after ours. Leaves errno alone.

@@ -49,8 +49,7 @@ long process_number() {
 
 // Reads the clock that the vdso reads on every machine. Not by ::now(), which brings more of libstdc++ along.
 spdlog::log_clock::time_point now() {
-    timespec time{};
-    clock_gettime(CLOCK_REALTIME_COARSE, &time);
+    const timespec time = libc::read_clock(CLOCK_REALTIME_COARSE);
     using namespace std::chrono;
     return spdlog::log_clock::time_point{
         duration_cast<spdlog::log_clock::duration>(seconds{time.tv_sec} + nanoseconds{time.tv_nsec})};

@@ -29,7 +29,17 @@ public:
     // False where only dlsym() can ask the object.
     bool can_be_asked() const { return hashes_ != nullptr && symbols_ != nullptr && names_ != nullptr; }
 
-    // Null where the object has no such symbol.
+    // Writes where the function is, if the object has a symbol for it. Returns that; else null.
+    const ElfW(Sym) * define(WantedFunction& wanted) const {
+        const ElfW(Sym)* symbol = find(wanted);
+        // An IFUNC has to be called to tell the function.
+        if (symbol != nullptr && ELF64_ST_TYPE(symbol->st_info) == STT_FUNC)
+            // NOLINTNEXTLINE(performance-no-int-to-ptr)
+            wanted.definition = reinterpret_cast<void*>(base_ + symbol->st_value);
+        return symbol;
+    }
+
+private:
     const ElfW(Sym) * find(const WantedFunction& wanted) const {
         // Hash table: four numbers, the words of a Bloom filter, the buckets, the chains.
         const uint32_t bucket_count = hashes_[0];
@@ -54,7 +64,6 @@ public:
         }
     }
 
-private:
     template <typename Type>
     static const Type* at(ElfW(Addr) address) {
         return reinterpret_cast<const Type*>(address); // NOLINT(performance-no-int-to-ptr)
@@ -126,20 +135,24 @@ struct Definers {
 
 struct Search {
     std::span<WantedFunction> functions;
+    WantedFunction& kernels;
     bool after_this_object = false;
 };
 
 // Called for each loaded object, in the order of the search. Other than 0 is a stop: dlsym() tells the rest.
 int visit(dl_phdr_info* object, size_t, void* argument) {
     auto& search = *static_cast<Search*>(argument);
+    // The kernel's own object, which dlsym() does not search.
+    if (object->dlpi_addr == getauxval(AT_SYSINFO_EHDR)) {
+        if (const Symbols symbols(*object); symbols.can_be_asked())
+            symbols.define(search.kernels);
+        return 0;
+    }
     if (!search.after_this_object) {
         search.after_this_object = reinterpret_cast<const char*>(object->dlpi_phdr) ==
                                    reinterpret_cast<const char*>(&__ehdr_start) + __ehdr_start.e_phoff;
         return 0;
     }
-    // dlsym() does not search the kernel's own object either.
-    if (object->dlpi_addr == getauxval(AT_SYSINFO_EHDR))
-        return 0;
     const Symbols symbols(*object);
     if (!symbols.can_be_asked())
         return 1;
@@ -148,17 +161,13 @@ int visit(dl_phdr_info* object, size_t, void* argument) {
     for (WantedFunction& wanted : search.functions) {
         if (wanted.definition != nullptr)
             continue;
-        const ElfW(Sym)* symbol = symbols.find(wanted);
-        if (symbol == nullptr) {
+        if (symbols.define(wanted) == nullptr) {
             all_found = false;
             continue;
         }
-        // An IFUNC has to be called to tell the function.
-        if (ELF64_ST_TYPE(symbol->st_info) != STT_FUNC)
+        if (wanted.definition == nullptr)
             return 1;
         has_any = true;
-        // NOLINTNEXTLINE(performance-no-int-to-ptr)
-        wanted.definition = reinterpret_cast<void*>(object->dlpi_addr + symbol->st_value);
     }
     if (has_any)
         definers.add(*object);
@@ -174,8 +183,8 @@ bool are_of_one_object(const void* address, const void* other) {
     return false;
 }
 
-void find_next_definitions(std::span<WantedFunction> functions) {
-    Search search{functions};
+void find_next_definitions(std::span<WantedFunction> functions, WantedFunction& kernels) {
+    Search search{functions, kernels};
     dl_iterate_phdr(visit, &search);
 }
 

@@ -12,7 +12,7 @@
 namespace multihome::libc {
 
 struct WantedFunction {
-    char name[20]; // no pointer, because that would have to be relocated at each start
+    char name[24]; // no pointer, because that would have to be relocated at each start
     uint32_t hash;
     void* definition; // null where it was not found: dlsym() tells
 
@@ -27,8 +27,9 @@ struct WantedFunction {
     }
 };
 
-// Looks for all of them. Call this when the program is loaded, before it may have opened more objects.
-void find_next_definitions(std::span<WantedFunction> functions);
+// Looks for all of them, and for `kernels` in the kernel's own object (vdso(7)). Call this when the program
+// is loaded, before it may have opened more objects.
+void find_next_definitions(std::span<WantedFunction> functions, WantedFunction& kernels);
 
 // True where both addresses lie in one of the objects that had a next definition. Async-signal-safe.
 bool are_of_one_object(const void* address, const void* other);

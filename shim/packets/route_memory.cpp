@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "shim/packets/route_memory.hpp"
 
+#include "shim/base/libc.hpp"
+
 #include <array>
 #include <atomic>
 #include <ctime>
@@ -36,8 +38,7 @@ uint64_t hash_of(const Local& local, uint64_t first, uint64_t second) {
 
 // Never 0, and neither of the two.
 uint64_t this_second() {
-    timespec now{};
-    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    const timespec now = libc::read_clock(CLOCK_MONOTONIC_COARSE);
     return (static_cast<uint64_t>(now.tv_sec) & 0x7fffffff) + 1;
 }
 

@@ -5,6 +5,7 @@
 // Both functions are async-signal-safe.
 #pragma once
 
+#include "shim/base/libc.hpp"
 #include "shim/base/permissions.hpp"
 #include "shim/peers/conversation.hpp"
 
@@ -16,8 +17,7 @@ namespace multihome::peers {
 // Called where something is stored, and where the age of something matters. It makes no system call
 // (vdso(7)).
 inline Ticks now() {
-    timespec time{};
-    clock_gettime(CLOCK_MONOTONIC_COARSE, &time);
+    const timespec time = libc::read_clock(CLOCK_MONOTONIC_COARSE);
     constexpr long nanoseconds_a_tick = 1'000'000'000 / ticks_a_second;
     return static_cast<Ticks>(time.tv_sec) * ticks_a_second +
            static_cast<Ticks>(time.tv_nsec / nanoseconds_a_tick);
@@ -25,8 +25,8 @@ inline Ticks now() {
 
 // In nanoseconds.
 inline uint64_t exactly_now() {
-    timespec time{};
-    clock_gettime(permissions::may(Activity::exact_time) ? CLOCK_MONOTONIC : CLOCK_MONOTONIC_COARSE, &time);
+    const timespec time =
+        libc::read_clock(permissions::may(Activity::exact_time) ? CLOCK_MONOTONIC : CLOCK_MONOTONIC_COARSE);
     return static_cast<uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(time.tv_nsec);
 }
 

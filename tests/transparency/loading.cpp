@@ -79,6 +79,17 @@ void with_others() {
     message.show(server);
 }
 
+// Another preloaded library has a clock of its own. Ours does not touch it.
+void with_clock() {
+    auto* clock_calls = reinterpret_cast<int (*)()>(dlsym(RTLD_DEFAULT, "clock_calls"));
+    must(clock_calls != nullptr, "dlsym");
+    const int server = bound("0.0.0.0");
+    const int before = clock_calls();
+    for (int turn = 0; turn < 10; ++turn)
+        echo(server);
+    std::printf("the clock was read %d times\n", clock_calls() - before);
+}
+
 // A library that was opened with RTLD_DEEPBIND calls libc directly: it works as it does without the shim, on
 // sockets of its own and, by recvfrom(), on the program's.
 void deep_bind(const char* path) {
@@ -114,6 +125,8 @@ int main(int, char** arguments) {
         echo(server);
     } else if (topic == "with_others") {
         with_others();
+    } else if (topic == "with_clock") {
+        with_clock();
     } else if (topic == "deepbind") {
         deep_bind(arguments[2]);
     } else {
