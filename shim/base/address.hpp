@@ -120,9 +120,10 @@ inline bool read_peer(const sockaddr* address, socklen_t length, Peer& peer) {
     static_assert(offsetof(sockaddr_in6, sin6_scope_id) == without_scope);
     if (family != AF_INET6 || length < without_scope)
         return false;
-    sockaddr_in6 name;
-    std::memcpy(&name, bytes, without_scope);
-    peer = {Address::from_ipv6(name.sin6_addr), 0, name.sin6_port};
+    std::memcpy(&peer.port, bytes + offsetof(sockaddr_in6, sin6_port), sizeof peer.port);
+    std::memcpy(&peer.address.first, bytes + offsetof(sockaddr_in6, sin6_addr), 8);
+    std::memcpy(&peer.address.second, bytes + offsetof(sockaddr_in6, sin6_addr) + 8, 8);
+    peer.scope = 0;
     if (peer.address.is_link_local() && length >= sizeof(sockaddr_in6)) [[unlikely]]
         std::memcpy(&peer.scope, bytes + without_scope, sizeof peer.scope);
     return true;
