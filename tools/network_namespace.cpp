@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "tools/network_namespace.hpp"
 
+#include <linux/magic.h>
 #include <linux/nsfs.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -40,6 +42,16 @@ NetworkNamespace open_namespace(const std::string& path, std::string name) {
     return result;
 }
 
+/// Of a file among the names. A name that is left over from an `ip netns` that was killed is an empty file on
+/// another file system. The kernel tells the kind of a namespace since Linux 4.11; before that, each one
+/// among the names is taken for one of the network.
+bool is_network_namespace(const Descriptor& file) {
+    const int kind = ioctl(file.number(), NS_GET_NSTYPE);
+    struct statfs where {};
+    return kind == CLONE_NEWNET ||
+           (kind < 0 && errno == ENOTTY && fstatfs(file.number(), &where) == 0 && where.f_type == NSFS_MAGIC);
+}
+
 } // namespace
 
 NetworkNamespace own_network_namespace() {
@@ -69,10 +81,7 @@ std::vector<NetworkNamespace> all_network_namespaces(unsigned& unreadable) {
     std::error_code error;
     for (const auto& entry : std::filesystem::directory_iterator(named_directory, error)) {
         NetworkNamespace found = open_namespace(entry.path(), entry.path().filename().string());
-        // A name that is left over from an `ip netns` that was killed is an empty file on another file
-        // system.
-        if (found.inode != 0 && !is_known(found.inode) &&
-            ioctl(found.file->number(), NS_GET_NSTYPE) == CLONE_NEWNET)
+        if (found.inode != 0 && !is_known(found.inode) && is_network_namespace(*found.file))
             result.push_back(std::move(found));
     }
     unreadable = 0;

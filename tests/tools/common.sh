@@ -2,8 +2,8 @@
 # shellcheck shell=bash
 #
 # What the tests of multihomectl in the lab share. ctest sets TOOLS_CTL (multihomectl), TOOLS_ECHO and TOOLS_STATIC
-# (echo.c, linked both ways). `look -j` leaves doctor's JSON in $LAB_DIR/doctor.log.
-: "${TOOLS_CTL:?run this by ctest}" "${TOOLS_ECHO:?}" "${TOOLS_STATIC:?}"
+# (echo.c, linked both ways) and TOOLS_OLD_KERNEL (old_kernel.c). `look -j` leaves doctor's JSON in $LAB_DIR/doctor.log.
+: "${TOOLS_CTL:?run this by ctest}" "${TOOLS_ECHO:?}" "${TOOLS_STATIC:?}" "${TOOLS_OLD_KERNEL:?}"
 TOOLS_HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck disable=SC2034 # for the tests
 TOOLS_SCRIPTS=$(cd "$TOOLS_HERE/../../scripts" && pwd)

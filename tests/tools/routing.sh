@@ -41,6 +41,20 @@ lab_policy_rule
 expect_faults ''
 "$TOOLS_CTL" doctor -q --netns "$LAB_SERVER" || fail "a fault is left after the rule"
 
+# One that only a name holds is looked into, also where the kernel does not tell what a name stands for; not what a killed
+# `ip netns` has left.
+mkdir "$LAB_DIR/names"
+for preload in '' "$TOOLS_OLD_KERNEL"; do
+    # shellcheck disable=SC2016 # for the inner shell
+    unshare --mount sh -c 'mount -t tmpfs tmpfs "$1" && : >"$1/left" && : >"$1/named" && mount --bind "/run/netns/$2" "$1/named" &&
+        mount --rbind "$1" /run/netns && LD_PRELOAD=$3 "$4" doctor -j --all-netns' sh \
+        "$LAB_DIR/names" "$LAB_CLIENT" "$preload" "$TOOLS_CTL" >"$LAB_DIR/doctor.log" || true
+    found=$("$LAB_PYTHON" -c 'import json, sys
+names = {place["netns"] for place in json.load(sys.stdin)["namespaces"]}
+print(*sorted(names & {"left", "named"}))' <"$LAB_DIR/doctor.log") || fail "$(cat "$LAB_DIR/doctor.log")"
+    [ "$found" = named ] || fail "doctor --all-netns has looked into '$found', should be 'named' (preloaded: '$preload')"
+done
+
 # Who may not enter it is told so, and not that all is right.
 cp "$TOOLS_CTL" "$LAB_DIR/multihomectl"
 chmod 755 "$LAB_DIR"
