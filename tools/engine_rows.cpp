@@ -162,6 +162,8 @@ void print_engine_table(const std::vector<engine::Attachment>& attached, EngineB
 std::vector<RunningState::Held> engine_conversations(const engine::Attachment& attached,
                                                      const Wanted& wanted) {
     std::vector<RunningState::Held> result;
+    if (!attached.is_read)
+        return result; // they may look otherwise in another version
     const std::uint32_t now = engine_ticks_now();
     engine::for_each_conversation(attached.identity, [&](const engine::Conversation& one) {
         const std::uint16_t peer_port = ntohs(one.key.peer_port);

@@ -46,6 +46,23 @@ long=$ENGINE_GROUP/$(printf 'x%.0s' {1..240})
 mkdir -p "$long/$unit"
 "$ENGINE_TOOL" attach -q "$unit" || fail "attach UNIT, far down"
 "$ENGINE_TOOL" detach -q "$unit" || fail "detach UNIT, far down"
+# Or where an earlier multihomectl has attached the engine, and noted what this one cannot read.
+if command -v bpftool >/dev/null; then
+    rmdir "$long/$unit"
+    mkdir "$ENGINE_GROUP/$unit"
+    "$ENGINE_TOOL" attach -q "$unit" || fail "attach UNIT"
+    "$LAB_PYTHON" - "/sys/fs/bpf/multihome/$(stat -c %i "$ENGINE_GROUP/$unit")/about" <<'PYTHON' || fail "no version to change"
+import json, subprocess, sys
+first = ["pinned", sys.argv[1], "key", "0", "0", "0", "0"]
+said = subprocess.run(["bpftool", "-j", "map", "lookup", *first], check=True, capture_output=True).stdout
+record = json.loads(said)["value"]
+record[0] = "0x02"
+subprocess.run(["bpftool", "map", "update", *first, "value", *record], check=True)
+PYTHON
+    { "$ENGINE_TOOL" list || true; } | grep "/$unit *attached" >/dev/null || fail "list does not show an earlier version's"
+    "$ENGINE_TOOL" peers -q "$unit" || fail "peers, of an earlier version's"
+    "$ENGINE_TOOL" detach -q "$unit" || fail "detach UNIT, of an earlier version's"
+fi
 say "ok: a unit"
 
 engine_attach --ports 53,5300-5301

@@ -18,7 +18,7 @@ bool Attachment::holds(const std::string& control_group) const {
 }
 
 bool Attachment::serves(const std::string& made_in, const std::string& used_in, std::uint16_t port) const {
-    return alive && holds(made_in) && (!ports || ports->test(port)) &&
+    return alive && is_read && holds(made_in) && (!ports || ports->test(port)) &&
            std::none_of(except.begin(), except.end(),
                         [&](const std::string& group) { return is_or_holds(group, used_in); });
 }

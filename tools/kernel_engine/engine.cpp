@@ -188,6 +188,7 @@ void read_about(Attachment& one) {
         info.value_size != sizeof about || bpf_map_lookup_elem(map.number(), &first, &about) != 0 ||
         about.version != ENGINE_VERSION)
         return;
+    one.is_read = true;
     const auto text = [](const char(&field)[ENGINE_NAME_LENGTH]) {
         return std::string{field, strnlen(field, sizeof field)};
     };
@@ -235,7 +236,9 @@ std::vector<Attachment> attachments() {
     for (const std::uint64_t identity : Pins::identities()) {
         Attachment one;
         one.identity = identity;
-        one.path = "?"; // another version's: it can be listed and detached
+        // What another version's record says is not known, but the kernel tells the path, by which
+        // `detach UNIT` finds it.
+        one.path = control_group_may_exist(identity) ? control_group_path(identity).value_or("?") : "?";
         read_about(one);
         for (const char* hook : {"learn", "choose_ipv4", "choose_ipv6", "took_ipv4", "took_ipv6",
                                  "connect_ipv4", "connect_ipv6", "made"}) {

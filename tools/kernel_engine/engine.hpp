@@ -38,6 +38,7 @@ struct Attachment {
     std::uint64_t identity = 0; ///< of the control group
     std::string path;           ///< of the control group
     bool alive = true;          ///< false: the control group is gone, and the pins are all that is left
+    bool is_read = false;       ///< false: another version's, of which no more is known than the path
     std::vector<std::string> hooks;
     Counters counters{};
     std::vector<std::string> except;         ///< control groups below it that are not served
