@@ -102,10 +102,10 @@ std::vector<RunningState::Held> choose(const RunningState& state, const PeersOpt
                                 : state.conversations_with(peer.address, peer.scope, peer.port);
 }
 
-std::vector<RunningState::Held> choose(const engine::Attachment& attached, const PeersOptions& options,
-                                       const PeerName& peer) {
+std::vector<RunningState::Held> choose(const engine::Attachment& attached, std::uint16_t local_port,
+                                       const PeersOptions& options, const PeerName& peer) {
     Wanted wanted;
-    wanted.local_port = port_meant(options.target);
+    wanted.local_port = local_port;
     if (!options.peer.empty()) {
         wanted.peer = &peer.address;
         wanted.peer_port = peer.port;
@@ -171,10 +171,11 @@ int peers(const PeersOptions& options) {
         document["processes"].push_back(entry);
     }
     document["engine"] = Json::array();
+    const std::uint16_t local_port = attached.empty() ? std::uint16_t{0} : port_meant(target);
     for (const engine::Attachment& one : attached) {
         Json entry{{"control_group", one.path}};
         entry["conversations"] = Json::array();
-        show(choose(one, options, peer), one.path, entry);
+        show(choose(one, local_port, options, peer), one.path, entry);
         document["engine"].push_back(entry);
     }
     document["left_out"] = left_out;
@@ -200,7 +201,9 @@ void add_peers(CLI::App& application, int& exit_status) {
     command->add_option("TARGET", options->target, "A PID, a unit or a port (default: all processes)");
     add_output_options(*command, options->output);
     command->add_option("--peer", options->peer, "Only those with this peer")->type_name("ADDRESS[:PORT]");
-    command->add_option("--limit", options->limit, "Show so many of each process; 0: all (default: 1000)")
+    command
+        ->add_option("--limit", options->limit,
+                     "Show so many of each process and control group; 0: all (default: 1000)")
         ->type_name("N");
     command->footer("Exit status: 0 all could be read, 1 some could not, 2 there is none or not possible.");
     command->callback([options, &exit_status] { exit_status = peers(*options); });
