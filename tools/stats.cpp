@@ -130,7 +130,8 @@ void print_prometheus(const std::vector<Running>& all) {
     static const std::array<const char*, counter_count> help = {
         "UDP sockets taken over",
         "Datagrams whose destination was noted",
-        "Datagrams sent from the address that their peer had asked",
+        "Datagrams sent, or to be sent, from the address that their peer had asked; the refused ones are "
+        "among them",
         "Datagrams left to the routing table: nothing was known of the peer",
         "Datagrams left to the routing table: the program spoke first, or the peer asked a group",
         "Datagrams sent as the program made them: the kernel refused the source",
