@@ -29,10 +29,10 @@ sed -n '/^\.SS What you may meet/,/^\.SS What needs/p' "$LAUNCHER_SOURCE/scripts
         END { close_limit() }' >"$scratch/limits"
 checks=$((checks + 1))
 [ ! -s "$scratch/limits" ] || complain "multihome.7 does not say what to do: $(cat "$scratch/limits")"
-# documented PAGE: the options in the help text on stdin are all in the page.
+# documented NAME: the options in the help text $scratch/help are all in the page on stdin.
 documented() {
-    page=$(groff -man -Tascii -P-cbou "$LAUNCHER_SOURCE/scripts/$1")
-    grep -oE -e '(^|[ ,])--?[a-z][a-z-]*' | tr -d ' ,' | sort -u >"$scratch/options"
+    page=$(groff -man -Tascii -P-cbou)
+    grep -oE -e '(^|[ ,])--?[a-z][a-z-]*' "$scratch/help" | tr -d ' ,' | sort -u >"$scratch/options"
     [ -s "$scratch/options" ] || complain "$1: the help text has no options"
     while IFS= read -r option; do
         checks=$((checks + 1))
@@ -40,7 +40,12 @@ documented() {
     done <"$scratch/options"
 }
 "$launcher" --help >"$scratch/help"
-documented multihome.1 <"$scratch/help"
+documented multihome.1 <"$LAUNCHER_SOURCE/scripts/multihome.1"
+# section NAME: what multihomectl.8 says of this subcommand, and of all.
+section() {
+    awk -v heading=".SS $1" '/^\.S[HS] / { shown = $0 == heading || $0 == ".SH DESCRIPTION" }
+        shown || /^\.TH /' "$LAUNCHER_SOURCE/scripts/multihomectl.8"
+}
 subcommands=$("$tool" --help | sed -n '/^Subcommands:/,$s/^  \([a-z][a-z]*\) .*/\1/p')
 [ -n "$subcommands" ] || complain 'multihomectl names no subcommands'
 for subcommand in $subcommands; do
@@ -48,6 +53,7 @@ for subcommand in $subcommands; do
         complain "multihomectl.8 lacks the subcommand $subcommand"
     # -h is every command's, and not worth a line in each section.
     "$tool" "$subcommand" --help | grep -v -e '-h,' >"$scratch/help"
-    documented multihomectl.8 <"$scratch/help"
+    section "$subcommand" >"$scratch/section"
+    documented "multihomectl.8, $subcommand," <"$scratch/section"
 done
 finish
