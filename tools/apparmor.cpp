@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <exception>
 #include <filesystem>
 #include <fmt/core.h>
 #include <sstream>
@@ -89,17 +90,35 @@ std::string local_file_of(const std::string& profile) {
     return name.empty() ? std::string{} : profiles + "local/" + name;
 }
 
+/// With their ends.
+std::vector<std::string> lines_in(const std::string& text) {
+    std::vector<std::string> lines;
+    for (std::size_t begin = 0; begin < text.size();) {
+        const std::size_t end = std::min(text.find('\n', begin), text.size() - 1) + 1;
+        lines.push_back(text.substr(begin, end - begin));
+        begin = end;
+    }
+    return lines;
+}
+
+bool is_rule(const std::string& line) {
+    return line.ends_with(std::string{mark} + "\n");
+}
+
 /// What is left of a file when our lines are taken away.
 std::string without_rules(const std::string& text) {
     std::string kept;
-    for (std::size_t begin = 0; begin < text.size();) {
-        const std::size_t end = std::min(text.find('\n', begin), text.size() - 1) + 1;
-        const std::string line = text.substr(begin, end - begin);
-        begin = end;
-        if (!line.ends_with(std::string{mark} + "\n"))
-            kept += line;
-    }
+    for (const std::string& line : lines_in(text))
+        kept += is_rule(line) ? "" : line;
     return kept;
+}
+
+/// A file of which nothing is left but what we have begun it with goes.
+void keep(const std::string& local_file, const std::string& text) {
+    if (text == made_by)
+        unlink(local_file.c_str());
+    else
+        write_file(local_file, text);
 }
 
 void reload(const std::string& file) {
@@ -151,14 +170,29 @@ bool is_confined(const Unit& unit) {
 
 bool add_rule(const LocalRule& rule) {
     const bool exists = access(rule.local_file.c_str(), F_OK) == 0;
-    std::string text = exists ? read_whole(rule.local_file) : made_by;
-    if (("\n" + text).find("\n" + rule.line + "\n") != std::string::npos)
+    const std::string before = exists ? read_whole(rule.local_file) : made_by;
+    if (("\n" + before).find("\n" + rule.line + "\n") != std::string::npos)
         return false;
-    if (!text.empty() && text.back() != '\n')
-        text += '\n';
-    write_file(rule.local_file, text + rule.line + "\n");
-    reload(rule.profile_file);
+    const bool ends_inside_line = !before.empty() && before.back() != '\n';
+    write_file(rule.local_file, before + (ends_inside_line ? "\n" : "") + rule.line + "\n");
+    try {
+        reload(rule.profile_file);
+    } catch (const std::exception&) {
+        keep(rule.local_file, before); // the kernel still has the profile as it was
+        throw;
+    }
     return true;
+}
+
+void remove_rule(const LocalRule& rule) {
+    const std::string text = read_whole(rule.local_file);
+    std::string kept;
+    for (const std::string& line : lines_in(text))
+        kept += line == rule.line + "\n" ? "" : line;
+    if (kept == text)
+        throw Impossible(fmt::format("{}: it cannot be read, or lacks '{}'", rule.local_file, rule.line));
+    keep(rule.local_file, kept);
+    reload(rule.profile_file);
 }
 
 std::string file_with_rules(const std::string& profile) {
@@ -171,11 +205,7 @@ bool remove_rules(const std::string& profile) {
     const std::string local = file_with_rules(profile);
     if (local.empty())
         return false;
-    const std::string kept = without_rules(read_whole(local));
-    if (kept == made_by)
-        unlink(local.c_str());
-    else
-        write_file(local, kept);
+    keep(local, without_rules(read_whole(local)));
     reload(profiles + file_of(profile));
     return true;
 }

@@ -28,9 +28,11 @@ std::string profile_of(const Unit& unit);
 /// True where the kernel enforces a profile of this name, or the unit names one.
 bool is_confined(const Unit& unit);
 
-/// Adds the line, and lets AppArmor read the profile again. True where it was not there yet. Throws
-/// Impossible.
+/// Adds the line, and lets AppArmor read the profile again. True where it was not there yet. Where it throws,
+/// the line is not there.
 bool add_rule(const LocalRule& rule);
+/// Takes away this line alone: others may be another service's. Throws Impossible.
+void remove_rule(const LocalRule& rule);
 /// The file in which add_rule() has put something; empty where there is none.
 std::string file_with_rules(const std::string& profile);
 /// Takes away all that add_rule() has put into the file. True where there was something. Throws Impossible.

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <exception>
 #include <fmt/core.h>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -135,9 +136,9 @@ void undo(const EnablePlan& plan) {
     const auto attempt = [&](const auto& step) {
         try {
             step();
-        } catch (const Impossible& problem) {
+        } catch (const std::exception& problem) {
             fmt::print(stderr, "multihomectl: {}: could not be taken back: {}\n", plan.unit.name,
-                       problem.what());
+                       harmless(problem.what()));
         }
     };
     attempt([&] {
@@ -148,21 +149,45 @@ void undo(const EnablePlan& plan) {
     });
     attempt(reload_systemd);
     if (plan.is_rule_new)
-        attempt([&] { remove_rules(profile_of(plan.unit)); });
+        attempt([&] { remove_rule(*plan.rule); });
 }
 
-/// All of it, or nothing of what was not there before.
-void carry_out(EnablePlan& plan) {
-    plan.text_before = read_whole(plan.path);
-    write_file(plan.path, plan.text);
+/// What the step returns. Where it throws, all is taken back.
+template <typename Step>
+auto all_or_nothing(const EnablePlan& plan, const Step& step) {
     try {
-        if (plan.rule)
-            plan.is_rule_new = add_rule(*plan.rule);
-        reload_systemd();
-    } catch (const Impossible&) {
+        return step();
+    } catch (const std::exception&) {
         undo(plan);
         throw;
     }
+}
+
+/// Another drop-in may come later and set LD_PRELOAD again.
+bool is_effective(const EnablePlan& plan) {
+    if (has_library(read_unit(plan.unit.name).preload(), plan.library))
+        return true;
+    fmt::print(stderr,
+               "multihomectl: {}: a later drop-in sets LD_PRELOAD again, so this one was taken back: add the "
+               "library "
+               "there. The unit's files: {}\n",
+               plan.unit.name, harmless(plan.unit.get("DropInPaths")));
+    return false;
+}
+
+/// All of it, or nothing of what was not there before. False where it would be of no use.
+bool carry_out(EnablePlan& plan) {
+    plan.text_before = read_whole(plan.path);
+    write_file(plan.path, plan.text);
+    const bool is_done = all_or_nothing(plan, [&] {
+        if (plan.rule)
+            plan.is_rule_new = add_rule(*plan.rule);
+        reload_systemd();
+        return is_effective(plan);
+    });
+    if (!is_done)
+        undo(plan);
+    return is_done;
 }
 
 /// What the library does in the unit's processes.
@@ -204,7 +229,9 @@ std::string note_on_rings(const std::string& unit) {
 int restart_and_verify(const EnablePlan& plan, const EnableOptions& options) {
     const std::string& name = plan.unit.name;
     std::fflush(stdout); // before what stderr says
-    const CommandResult restarted = run_command({"systemctl", "restart", name});
+    const CommandResult restarted = all_or_nothing(plan, [&] {
+        return run_command({"systemctl", "restart", name});
+    });
     const Presence presence = restarted.status == 0 ? await_presence(name) : Presence::absent;
     if (presence == Presence::absent) {
         undo(plan);
@@ -230,18 +257,6 @@ int restart_and_verify(const EnablePlan& plan, const EnableOptions& options) {
     return success;
 }
 
-/// Another drop-in may come later and set LD_PRELOAD again.
-bool is_effective(const EnablePlan& plan) {
-    if (has_library(read_unit(plan.unit.name).preload(), plan.library))
-        return true;
-    fmt::print(stderr,
-               "multihomectl: {}: a later drop-in sets LD_PRELOAD again, so this one was taken back: add the "
-               "library "
-               "there. The unit's files: {}\n",
-               plan.unit.name, harmless(plan.unit.get("DropInPaths")));
-    return false;
-}
-
 int enable(const EnableOptions& options) {
     bool is_possible = false;
     EnablePlan plan = make_plan(options, is_possible);
@@ -261,11 +276,8 @@ int enable(const EnableOptions& options) {
             print_plan(plan, options);
         return success;
     }
-    carry_out(plan);
-    if (!is_effective(plan)) {
-        undo(plan);
+    if (!carry_out(plan))
         return failure;
-    }
     if (!options.output.quiet && !options.output.json) {
         fmt::print("{}: wrote {}\n", plan.unit.name, plan.path);
         for (const UnitObstacle& obstacle : plan.mended)

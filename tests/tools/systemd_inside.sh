@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 #
 # Runs beside the systemd that systemd.sh has started, in its namespaces.
+# shellcheck disable=SC2016 # for the scripts that it writes
 set -uo pipefail
 ctl=/opt/multihomectl
 units=/etc/systemd/system
@@ -94,15 +95,45 @@ umount /sys/kernel/security
 expect 0 'LD_PRELOAD' "$ctl" enable --dry-run plain
 ! grep -q 'apparmor' /run/said || complain "a rule where AppArmor is off"
 rm /etc/apparmor.d/other*
-# What fails half way leaves nothing.
+# What fails half way leaves nothing: `put` puts a script in the place of a command, and `fails` enables with it.
 mkdir /run/failing
-# shellcheck disable=SC2016 # for that script
-printf '#!/bin/sh\n[ "$1" = daemon-reload ] || exec /usr/bin/systemctl "$@"\nexit 1\n' >/run/failing/systemctl
-chmod 755 /run/failing/systemctl
-middle=$(files)
-expect 2 'daemon-reload failed' env PATH="/run/failing:$PATH" "$ctl" enable profiled
-[ "$(files)" = "$middle" ] || complain "an enable that failed has left something"
-systemctl daemon-reload
+put() { # COMMAND LINE...
+    printf '%s\n' '#!/bin/sh' "${@:2}" >"/run/failing/$1"
+    chmod 755 "/run/failing/$1"
+}
+fails() { # WHAT PATTERN [OPTION...]
+    local middle
+    middle=$(files)
+    expect 2 "$2" env PATH="/run/failing:$PATH" "$ctl" enable "${@:3}" profiled
+    if [ "$(files)" != "$middle" ]; then
+        complain "an enable that failed has left something: $1"
+        rm -rf "$units/profiled.service.d" /etc/apparmor.d/local/opt.profiled
+    fi
+    rm /run/failing/*
+    systemctl daemon-reload
+}
+mount -t tmpfs tmpfs /sys/kernel/security
+mkdir /sys/kernel/security/apparmor
+: >/sys/kernel/security/apparmor/profiles
+put apparmor_parser 'exit 1'
+fails "AppArmor refuses the profile" 'apparmor_parser -r .* failed'
+echo '# mine' >/etc/apparmor.d/local/opt.profiled
+put apparmor_parser 'exit 1'
+fails "AppArmor refuses the profile, which has a local part" 'apparmor_parser -r .* failed'
+# Here multihomectl can start no further command: of the descriptors that it needs for one, the first is its last.
+starve='first=$(find "/proc/$PPID/fd" -lname "*memfd:multihomectl*" -printf "%f\\n" | sort -n | head -n 1)
+    prlimit --pid "$PPID" --nofile="$((first + 1)):"'
+put apparmor_parser "$starve"
+fails "systemd cannot be told" 'cannot make a file in memory'
+rm -f /etc/apparmor.d/local/opt.profiled
+umount /sys/kernel/security
+put systemctl '[ "$1" = daemon-reload ] || exec /usr/bin/systemctl "$@"' 'exit 1'
+fails "systemd does not read its units" 'daemon-reload failed'
+is_asked='[ "$1" = show ] && [ -e /etc/systemd/system/profiled.service.d ] || exec /usr/bin/systemctl "$@"'
+put systemctl "$is_asked" 'exit 1'
+fails "systemd cannot be asked any more" 'systemd cannot be asked'
+put systemctl "$is_asked" '[ "$2" != --no-pager ] || exec /usr/bin/systemctl "$@"' "$starve" 'exec /usr/bin/systemctl "$@"'
+fails "the service cannot be restarted" 'cannot make a file in memory' --now
 expect 0 'added to /etc/apparmor.d/local/opt.profiled: /opt/libmultihome.so mr,' "$ctl" enable --now profiled
 
 # One that may hear by an io_uring what the library does not see: enable does not say that it works.
@@ -333,6 +364,13 @@ expect 0 'profiled.service: removed what .* has added to /etc/apparmor.d/local/o
 ! is_in plain || complain "the library is still in plain.service"
 expect 0 'nothing of multihomectl' "$ctl" disable plain
 expect 0 'nothing of multihomectl' "$ctl" disable --dry-run plain
+# The rule for another library stays, where an enable fails.
+expect 0 'added to' "$ctl" enable profiled
+cp /opt/libmultihome.so /opt/other.so
+put systemctl '[ "$1" = daemon-reload ] || exec /usr/bin/systemctl "$@"' 'exit 1'
+fails "for another library" 'daemon-reload failed' --library /opt/other.so
+rm /opt/other.so
+expect 0 'removed' "$ctl" disable profiled
 [ "$(files)" = "$before" ] || complain "disable has left something: $(diff <(echo "$before") <(files))"
 echo "$faults faults"
 [ "$faults" -eq 0 ]
