@@ -23,6 +23,7 @@ namespace multihome::tools {
 namespace {
 
 const std::string profiles = "/etc/apparmor.d/";
+constexpr const char* may_map = " mr,";
 constexpr const char* mark = " # multihomectl";
 /// The first line of a file that we have made: such a file goes with its last rule.
 constexpr const char* made_by = "# This file was made by multihomectl.\n";
@@ -138,7 +139,7 @@ std::optional<LocalRule> rule_for(const std::string& profile, const std::string&
     const std::string name = file_of(profile);
     if (name.empty())
         return std::nullopt;
-    return LocalRule{profiles + name, profiles + "local/" + name, library + " mr," + mark};
+    return LocalRule{profiles + name, profiles + "local/" + name, library + may_map + mark};
 }
 
 std::string profile_of(const Unit& unit) {
@@ -199,6 +200,14 @@ std::string file_with_rules(const std::string& profile) {
     const std::string local = local_file_of(profile);
     const std::string text = local.empty() ? std::string{} : read_whole(local);
     return without_rules(text) != text ? local : std::string{};
+}
+
+std::vector<std::string> libraries_with_rules(const std::string& local_file) {
+    std::vector<std::string> libraries;
+    for (const std::string& line : lines_in(read_whole(local_file)))
+        if (is_rule(line))
+            libraries.push_back(line.substr(0, line.rfind(may_map)));
+    return libraries;
 }
 
 bool remove_rules(const std::string& profile) {

@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "tools/units.hpp"
 
@@ -35,6 +36,8 @@ bool add_rule(const LocalRule& rule);
 void remove_rule(const LocalRule& rule);
 /// The file in which add_rule() has put something; empty where there is none.
 std::string file_with_rules(const std::string& profile);
+/// The libraries that the rules in such a file are for.
+std::vector<std::string> libraries_with_rules(const std::string& local_file);
 /// Takes away all that add_rule() has put into the file. True where there was something. Throws Impossible.
 bool remove_rules(const std::string& profile);
 

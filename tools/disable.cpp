@@ -6,9 +6,12 @@
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 
+#include <algorithm>
 #include <fmt/core.h>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
 
 #include "tools/apparmor.hpp"
 #include "tools/drop_in.hpp"
@@ -36,6 +39,22 @@ std::string former_profile(const std::string& name) {
     }
 }
 
+/// Another service whose programs need the rules in this file: it has the same profile, or one of the same
+/// file, and preloads a library that the rules are for, whoever has written that down. Empty where there is
+/// none.
+std::string other_service_with(const std::string& rules, const std::string& name) {
+    const std::vector<std::string> libraries = libraries_with_rules(rules);
+    for (const Unit& unit : all_services()) {
+        const std::string preload = unit.preload();
+        const bool preloads =
+            std::any_of(libraries.begin(), libraries.end(),
+                        [&](const std::string& library) { return has_library(preload, library); });
+        if (preloads && unit.name != name && file_with_rules(profile_of(unit)) == rules)
+            return unit.name;
+    }
+    return {};
+}
+
 int restart(const std::string& name) {
     const CommandResult restarted = run_command({"systemctl", "try-restart", name});
     if (restarted.status == 0)
@@ -50,9 +69,15 @@ int disable(const DisableOptions& options) {
     require_own_drop_in(name);
     const bool exists = access(path.c_str(), F_OK) == 0;
     const std::string profile = former_profile(name);
-    const std::string rules = file_with_rules(profile);
+    std::string rules = file_with_rules(profile);
+    const std::string other = !rules.empty() ? other_service_with(rules, name) : std::string{};
     const bool speaks = !options.output.quiet && !options.output.json;
     int status = success;
+    if (!other.empty()) {
+        if (speaks)
+            fmt::print("{}: {} stays as it is: {} needs it\n", name, rules, harmless(other));
+        rules.clear();
+    }
     if (!exists && rules.empty()) {
         if (speaks)
             fmt::print("{}: there is nothing of multihomectl's to take away\n", name);
@@ -62,7 +87,8 @@ int disable(const DisableOptions& options) {
         if (speaks && exists)
             fmt::print("# rm {}\n# systemctl daemon-reload\n", path);
     } else {
-        remove_rules(profile);
+        if (!rules.empty())
+            remove_rules(profile);
         remove_drop_in(name);
         reload_systemd();
         if (speaks && !rules.empty())

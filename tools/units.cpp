@@ -4,10 +4,13 @@
 #include <pwd.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <fmt/core.h>
 #include <iterator>
+#include <set>
 #include <sstream>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
 #include "tools/output.hpp"
@@ -32,6 +35,21 @@ std::map<std::string, std::string> parse_properties(const std::string& text) {
         }
     }
     return properties;
+}
+
+/// What stands in these directories, and what only has a drop-in there.
+std::set<std::string> services_named_in(const std::vector<std::string>& directories) {
+    std::set<std::string> names;
+    for (const std::string& directory : directories) {
+        std::error_code error;
+        for (const auto& entry : std::filesystem::directory_iterator(directory, error)) {
+            const std::filesystem::path file = entry.path().filename();
+            const std::string name = (file.extension() == ".d" ? file.stem() : file).string();
+            if (name.ends_with(".service") && name.find("@.") == std::string::npos) // not a template
+                names.insert(name);
+        }
+    }
+    return names;
 }
 
 } // namespace
@@ -166,6 +184,32 @@ Unit read_unit(const std::string& name) {
     if (const std::string true_name = unit.get("Id"); !true_name.empty())
         unit.name = true_name;
     return unit;
+}
+
+std::vector<Unit> all_services() {
+    const CommandResult manager =
+        run_command({"systemctl", "show", "--property=Environment", "--property=UnitPath"});
+    std::map<std::string, std::string> of_manager = parse_properties(manager.output);
+    Command command{"systemctl",  "show",
+                    "--no-pager", "--property=Id,LoadState,Environment,ExecStart,AppArmorProfile",
+                    "--",         "*.service"}; // those that are loaded
+    const std::set<std::string> named = services_named_in(split_words(of_manager["UnitPath"]));
+    command.insert(command.end(), named.begin(), named.end());
+    const CommandResult shown = run_command(command);
+    if (manager.status != 0 || shown.status != 0)
+        throw Impossible(fmt::format("systemd cannot be asked: {}", harmless(manager.errors + shown.errors)));
+    std::vector<Unit> services;
+    for (std::size_t begin = 0; begin < shown.output.size();) {
+        const std::size_t end = std::min(shown.output.find("\n\n", begin), shown.output.size());
+        Unit unit;
+        unit.properties = parse_properties(shown.output.substr(begin, end - begin));
+        unit.name = unit.get("Id");
+        unit.manager_environment = of_manager["Environment"];
+        if (unit.get("LoadState") == "loaded")
+            services.push_back(std::move(unit));
+        begin = end + 2;
+    }
+    return services;
 }
 
 std::string true_unit_name(const std::string& name) {

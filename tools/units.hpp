@@ -45,6 +45,10 @@ private:
 /// Throws Impossible where systemd cannot be asked, or has no such unit. Of an alias, the unit itself.
 Unit read_unit(const std::string& name);
 
+/// Those that systemd has loaded, and those that have a file or a drop-in where it looks for units; some
+/// twice. With what profile_of() and preload() need. Throws Impossible where systemd cannot be asked.
+std::vector<Unit> all_services();
+
 /// What an alias stands for; `name` where systemd does not know better.
 std::string true_unit_name(const std::string& name);
 

@@ -364,7 +364,26 @@ expect 0 'profiled.service: removed what .* has added to /etc/apparmor.d/local/o
 ! is_in plain || complain "the library is still in plain.service"
 expect 0 'nothing of multihomectl' "$ctl" disable plain
 expect 0 'nothing of multihomectl' "$ctl" disable --dry-run plain
-# The rule for another library stays, where an enable fails.
+# A rule stays as long as another service with this profile preloads the library, running or not, whoever has written that.
+printf '[Unit]\nDefaultDependencies=no\n[Service]\nAppArmorProfile=-opt.profiled\nExecStart=/opt/echo 54%%i\n' \
+    >"$units/same@.service"
+systemctl daemon-reload
+for instance in 10 11; do expect 0 'wrote' "$ctl" enable same@$instance; done
+mkdir -p /run/systemd/system/same@12.service.d
+cp "$units/same@10.service.d/zz-multihome.conf" /run/systemd/system/same@12.service.d/other.conf
+systemctl daemon-reload
+for mode in '--dry-run' '--now'; do
+    expect 0 'local/opt.profiled stays as it is: same@1[12].service needs it' "$ctl" disable "$mode" same@10
+    grep -q '^/opt/libmultihome.so mr,' /etc/apparmor.d/local/opt.profiled || complain "another service's rule is lost"
+done
+[ ! -e "$units/same@10.service.d" ] || complain "the drop-in of same@10.service is still there"
+expect 0 'stays as it is: same@12.service needs it' "$ctl" disable same@11
+rm -r /run/systemd/system/same@12.service.d
+systemctl daemon-reload
+expect 0 'removed what .* has added to /etc/apparmor.d/local/opt.profiled$' "$ctl" disable same@11
+rm "$units/same@.service"
+systemctl daemon-reload
+# So does the rule for another library, where an enable fails.
 expect 0 'added to' "$ctl" enable profiled
 cp /opt/libmultihome.so /opt/other.so
 put systemctl '[ "$1" = daemon-reload ] || exec /usr/bin/systemctl "$@"' 'exit 1'
