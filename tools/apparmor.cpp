@@ -37,7 +37,7 @@ struct ProfileHead {
 
 /// Those of all files, but for what dpkg and editors leave beside them. Names in quotes and with variables
 /// are not read.
-std::vector<ProfileHead> profile_heads() {
+std::vector<ProfileHead> read_profile_heads() {
     std::vector<ProfileHead> heads;
     std::error_code error;
     for (const auto& entry : std::filesystem::directory_iterator(profiles, error)) {
@@ -57,6 +57,12 @@ std::vector<ProfileHead> profile_heads() {
             heads.push_back({file, name, programs.starts_with('/') ? programs : ""});
         }
     }
+    return heads;
+}
+
+/// Read once: no subcommand changes them.
+const std::vector<ProfileHead>& profile_heads() {
+    static const std::vector<ProfileHead> heads = read_profile_heads();
     return heads;
 }
 
