@@ -4,5 +4,5 @@
 # setting that is refused.
 . "${0%/*}/common.sh"
 need codespell
-codespell --quiet-level 3 --ignore-words-list bu,datas,doas,fo --skip './build*,./.git,./.cache,*.svg,*.json' . || exit 1
+codespell --quiet-level 3 --ignore-words-list bu,datas,doas,fo,iif --skip './build*,./.git,./.cache,*.svg,*.json' . || exit 1
 echo 'no misspelt words'
