@@ -104,13 +104,16 @@ bool is_narrow(const json& rule) {
     });
 }
 
-/// `ip` prints rules as it takes them, but for remarks like [detached]. The preference stands in front.
+/// `ip` prints rules as it takes them, but for remarks like [detached], and the table of VRFs. The preference
+/// stands in front.
 std::vector<Command> rules_in_words(Family family) {
     std::vector<Command> rules;
     std::istringstream lines{run_command({"ip", family_option(family), "rule", "show"}).output};
     for (std::string line; std::getline(lines, line);) {
         Command words = split_words(line);
         words.erase(words.begin());
+        if (const auto table = std::find(words.begin(), words.end(), "[l3mdev-table]"); table != words.end())
+            *std::prev(table) = "l3mdev";
         std::erase_if(words, [](const std::string& word) { return word.starts_with('['); });
         rules.push_back(words);
     }

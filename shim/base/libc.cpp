@@ -91,7 +91,8 @@ void resolve_all() {
     };
     find_next_definitions(functions, kernels_clock);
     if (kernels_clock.definition != nullptr)
-        detail::clock = reinterpret_cast<ClockFunction*>(kernels_clock.definition);
+        __atomic_store_n(&detail::clock, reinterpret_cast<ClockFunction*>(kernels_clock.definition),
+                         __ATOMIC_RELAXED);
     const WantedFunction* next = functions;
 #define MULTIHOME_SYMBOL(result, name, arguments) name.resolve((next++)->definition);
 #define MULTIHOME_ALL_FUNCTIONS

@@ -32,7 +32,7 @@ std::optional<Address> address_towards_group() {
     return own ? own->address : Address{};
 }
 
-// Returns the index of the interface that has this address; 0 where there is none.
+// Returns the index of the interface that has this address; 0 where there is none, or no memory for the list.
 int interface_of(int fd, const Address& address) {
     Scratch scratch;
     ifconf list{};

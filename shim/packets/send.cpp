@@ -54,9 +54,9 @@ ssize_t send_as_made(const Call& call) {
     return sent >= 0 ? sent : fail_as_made(call);
 }
 
-// `control`: see the other one.
-[[gnu::hot, gnu::noinline]] ssize_t search_and_send(int fd, const msghdr* theirs, int flags, Socket socket,
-                                                    unsigned char* control) {
+// `control`: as for search_and_send().
+[[gnu::hot, gnu::noinline]] ssize_t search_and_send_message(int fd, const msghdr* theirs, int flags,
+                                                            Socket socket, unsigned char* control) {
     Call call{fd, flags, 0, {}, theirs, *theirs};
     return search_and_send(call, socket, control);
 }
@@ -68,7 +68,7 @@ ssize_t send_as_made(const Call& call) {
     alignas(cmsghdr) unsigned char small[control::own_space + small_control];
     const size_t space = detail::control_space(*theirs);
     auto* const control = space <= sizeof small ? small : static_cast<unsigned char*>(scratch.take(space));
-    return control != nullptr ? search_and_send(fd, theirs, flags, socket, control)
+    return control != nullptr ? search_and_send_message(fd, theirs, flags, socket, control)
                               : libc::sendmsg(fd, theirs, flags);
 }
 
@@ -77,7 +77,7 @@ ssize_t send_as_made(const Call& call) {
         !user_memory::can_read(theirs, sizeof *theirs) ||
         !detail::may_be_answered(theirs->msg_name, theirs->msg_namelen)) [[unlikely]]
         return libc::sendmsg(fd, theirs, flags);
-    return theirs->msg_controllen == 0 ? search_and_send(fd, theirs, flags, socket, nullptr)
+    return theirs->msg_controllen == 0 ? search_and_send_message(fd, theirs, flags, socket, nullptr)
                                        : search_and_send_with_control(fd, theirs, flags, socket);
 }
 

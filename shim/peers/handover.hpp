@@ -184,7 +184,8 @@ private:
     const Slot& slot(uint64_t hash, unsigned way = 0) const { return slots_[index(hash, way)]; }
 
     std::atomic<uint32_t> sockets_made_;
-    std::atomic<uint32_t> first_; // sockets_made() at the first offer, and one more; 0: there was none yet
+    // sockets_made() at the first offer, and one more; 0: there was none yet. Relaxed, as that one.
+    std::atomic<uint32_t> first_;
     std::array<Slot, size_t{1} << slot_bits> slots_;
 };
 

@@ -10,7 +10,6 @@
 #include "shim/sockets/socket_calls.hpp"
 
 #include <cstdint>
-#include <optional>
 
 namespace multihome::sockets {
 
@@ -48,8 +47,8 @@ void change_all(int fd, Change change) {
         change_copies(fd, may_be, change);
 }
 
-// Looks at the socket as at one from elsewhere, whatever was known of it. No option of ours is on. Leaves
-// errno alone.
+// Looks at the socket as at one from elsewhere, whatever was known of it. What this process has switched on
+// must have been given back. Leaves errno alone.
 void examine_anew(int fd);
 
 // True where other processes may have this socket: it comes from one, or it was made before descriptors were

@@ -19,7 +19,7 @@ using detail::Word;
 constexpr size_t block_count = size_t{1} << (31 - block_bits);
 
 using BlockPointer = std::atomic<Word*>;
-// The list of the blocks, which is mapped for the first of them that is.
+// The list of the blocks, 2 MiB. It is mapped together with the first block that is.
 constinit std::atomic<BlockPointer*> blocks{nullptr};
 
 // Maps zeroed memory and publishes it in `where`. Returns what is published there; null where the kernel

@@ -209,8 +209,8 @@ bool is_marked(int fd, Socket socket) {
     return main_messages(socket).is_on(fd) && the_mark.is_on(fd);
 }
 
-void mark(int fd) {
-    the_mark.set(fd, true);
+void mark(int fd, bool on) {
+    the_mark.set(fd, on);
 }
 
 void give_back(int fd, Socket socket) {

@@ -20,10 +20,11 @@ bool switch_on(int fd, Socket& socket);
 bool switch_on_arrived(int fd, Socket& socket);
 
 // True where somebody has switched on what we need, for us alone: another process, or a part of this one.
+// `socket`: only its family counts.
 bool is_marked(int fd, Socket socket);
 
-// Sets the mark, which switch_on() left for later.
-void mark(int fd);
+// Sets the mark, which switch_on() left for later; or takes it away.
+void mark(int fd, bool on = true);
 
 // Leaves the socket as it would be without us, as far as a system-call filter lets us. Leaves errno alone.
 void give_back(int fd, Socket socket);

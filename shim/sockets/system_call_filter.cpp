@@ -127,6 +127,9 @@ constexpr Need needs[] = {
 
     // A system call only where the vdso cannot read the kernel's clock (xen, hpet, acpi_pm).
     {exact_time, {number_of_clock_gettime, {CLOCK_MONOTONIC, some_memory}}},
+#if defined(SYS_clock_gettime64)
+    {exact_time, {SYS_clock_gettime, {CLOCK_MONOTONIC, some_memory}}}, // the vdso's on 32-bit processors
+#endif
 
     {probing, {SYS_ioctl, {some_fd, SIOCOUTQ, some_memory}}},
     {probing, getsockopt_of(IPPROTO_UDP, UDP_CORK)},

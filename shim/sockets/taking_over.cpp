@@ -17,6 +17,7 @@
 #include <atomic>
 #include <cerrno>
 #include <netinet/in.h>
+#include <optional>
 
 namespace multihome::sockets {
 
@@ -56,7 +57,8 @@ bool is_wanted(int fd, in_port_t port) {
 }
 
 // Sets a socket up: makes the memory for peers, if this is the first, and switches packet information on.
-// Notes in `socket` what is on. False where one of them is not to be had.
+// A socket of no kind yet comes from elsewhere: the kernel is asked what the program has asked for. Notes in
+// `socket` what is on. False where one of them is not to be had.
 bool set_up(int fd, Socket& socket) {
     const size_t peers = settings::get().peers;
     // Once each: a program may make a socket for each question that it asks.
@@ -240,8 +242,16 @@ Socket examine(int fd) {
 
 void examine_anew(int fd) {
     const libc::ErrnoGuard keep_errno;
+    // Where the program has switched SO_OOBINLINE on, that would be taken for our mark.
+    const bool is_inline = load(fd).has(Socket::wants_inline) && may(Activity::new_sockets);
+    if (is_inline)
+        options::mark(fd, false);
     change_all(fd, [](Socket) { return Socket{Kind::unknown, Socket::has_copies}; });
-    examine(fd);
+    const Socket now = examine(fd);
+    if (is_inline && now.is(Kind::ours))
+        set_bits(fd, 0, Socket::wants_inline);
+    else if (is_inline)
+        options::mark(fd);
 }
 
 int bind(int fd, const sockaddr* address, socklen_t length) {

@@ -134,8 +134,6 @@ void set_on_copies() {
     std::printf("%d of %d times the option was not on\n", wrong, rounds);
 }
 
-// NOLINTBEGIN(clang-analyzer-security.insecureAPI.vfork, clang-analyzer-unix.Vfork): what is tested
-
 // One thread copies the socket, another one chooses a source for all that it sends, and takes that back.
 void copy_and_choose() {
     constexpr int rounds = 4'000;
@@ -170,6 +168,8 @@ void copy_and_choose() {
     }
     std::printf("%d of %d copies have IPV6_RECVPKTINFO on\n", wrong, rounds);
 }
+
+// NOLINTBEGIN(clang-analyzer-security.insecureAPI.vfork, clang-analyzer-unix.Vfork): what is tested
 
 // The child's socket has the number of its parent's server.
 void vfork_and_connect() {

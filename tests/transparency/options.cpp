@@ -337,12 +337,29 @@ void another_port() {
     }
 }
 
+// The program switches on what marks a socket of ours. It chooses a source for all that it sends, and takes
+// that back.
+void marked_by_program() {
+    own_namespace();
+    const int server = bound("::");
+    switch_on(server, SOL_SOCKET, SO_OOBINLINE);
+    switch_on(server, IPPROTO_IPV6, IPV6_RECVPKTINFO);
+    for (const char* text : {"fd00::3", "::"}) {
+        in6_pktinfo source{};
+        must(inet_pton(AF_INET6, text, &source.ipi6_addr) == 1, "inet_pton");
+        say("IPV6_PKTINFO", setsockopt(server, IPPROTO_IPV6, IPV6_PKTINFO, &source, sizeof source));
+    }
+    show(server);
+    exchange(server, true);
+}
+
 } // namespace
 
 int main(int, char** arguments) {
     return run_topic(arguments[1], {{"on_and_off", [] { on_and_off("0.0.0.0"); }},
                                     {"on_and_off6", [] { on_and_off("::"); }},
                                     {"together", together},
+                                    {"marked_by_program", marked_by_program},
                                     {"lengths", [] { lengths("0.0.0.0"); }},
                                     {"lengths6", [] { lengths("::"); }},
                                     {"elsewhere", elsewhere},

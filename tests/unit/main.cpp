@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: MIT
 #define DOCTEST_CONFIG_IMPLEMENT
 #include "shim/base/libc.hpp"
-
 #include "shim/sockets/process.hpp"
-#include <ctime>
 
 #include <ctime>
 #include <doctest/doctest.h>
