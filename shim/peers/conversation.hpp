@@ -370,7 +370,7 @@ private:
 struct Conversation::Spoken {
     LocalIndex from = local_by_route;
     bool is_late_answer = false; // to a question that nobody had answered
-    Conversation after; // the state then
+    Conversation after;          // the state then
 };
 
 constexpr Conversation::Spoken Conversation::spoken(Ticks now, const Lifetimes& lifetimes, bool late) const {
