@@ -112,12 +112,16 @@ bool is_rule(const std::string& line) {
     return line.ends_with(std::string{mark} + "\n");
 }
 
-/// What is left of a file when our lines are taken away.
-std::string without_rules(const std::string& text) {
+/// What is left of a file when these lines are taken away.
+template <typename IsMeant>
+std::string without(const std::string& text, const IsMeant& is_meant) {
     std::string kept;
     for (const std::string& line : lines_in(text))
-        kept += is_rule(line) ? "" : line;
+        kept += is_meant(line) ? "" : line;
     return kept;
+}
+std::string without_rules(const std::string& text) {
+    return without(text, is_rule);
 }
 
 /// A file of which nothing is left but what we have begun it with goes.
@@ -193,9 +197,7 @@ bool add_rule(const LocalRule& rule) {
 
 void remove_rule(const LocalRule& rule) {
     const std::string text = read_whole(rule.local_file);
-    std::string kept;
-    for (const std::string& line : lines_in(text))
-        kept += line == rule.line + "\n" ? "" : line;
+    const std::string kept = without(text, [&](const std::string& line) { return line == rule.line + "\n"; });
     if (kept == text)
         throw Impossible(fmt::format("{}: it cannot be read, or lacks '{}'", rule.local_file, rule.line));
     keep(rule.local_file, kept);

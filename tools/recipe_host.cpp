@@ -91,7 +91,7 @@ void read_routes(Host& host, Family family) {
     }
 }
 
-/// `ip` prints the length of a prefix and the mask of a mark as fields of their own, where they are not full.
+/// `ip` prints the length of a prefix as a field of its own, where it is not full.
 std::string with_length(const json& object, const char* key, const char* length) {
     const std::string text = text_of(object, key);
     return object.contains(length) ? text + "/" + text_of(object, length) : text;
@@ -127,8 +127,8 @@ void read_rules(Host& host, Family family) {
         throw Impossible("the routing rules are being changed: try again");
     for (std::size_t i = 0; i < rules.size(); ++i)
         host.rules.push_back({family, rules[i].value("priority", 0U), with_length(rules[i], "src", "srclen"),
-                              with_length(rules[i], "fwmark", "fwmask"), table_of(rules[i]),
-                              is_narrow(rules[i]), in_words[i]});
+                              text_of(rules[i], "fwmark"), table_of(rules[i]), is_narrow(rules[i]),
+                              in_words[i]});
 }
 
 /// The kernel writes the address's 32-bit words in host byte order (net/ipv4/udp.c, udp4_format_sock()).

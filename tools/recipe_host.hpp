@@ -36,7 +36,7 @@ struct HostRule {
     Family family = Family::ipv4;
     unsigned preference = 0;
     std::string from;  ///< "all", an address or a prefix
-    std::string mark;  ///< "MARK" or "MARK/MASK", as `ip` takes it; empty: none
+    std::string mark;  ///< without its mask; empty: none
     std::string table; ///< as that of a route; empty: it leads to none
     /// Whether it asks for more than an address that packets are from, as `to`, `not` or a port do. That they
     /// are the host's own (iif lo) asks for no more: answers are.

@@ -108,9 +108,8 @@ public:
         for (const HostRule& rule : host.rules) {
             taken_.insert(std::to_string(rule.preference));
             taken_.insert(rule.table);
-            const size_t slash = rule.mark.find('/');
             if (!rule.mark.empty())
-                taken_.insert(std::to_string(std::stoul(rule.mark.substr(0, slash), nullptr, 0)));
+                taken_.insert(std::to_string(std::stoul(rule.mark, nullptr, 0)));
         }
         for (const HostRoute& route : host.routes)
             taken_.insert(route.table);
