@@ -22,6 +22,7 @@ def of_the_library(source):
     """What system_call_filter.cpp needs. The names with a 2 are the 32-bit kernels' calls of the same function."""
     text = open(f"{source}/shim/sockets/system_call_filter.cpp", encoding="utf-8").read()
     needs = re.search(r"constexpr Need needs\[\] = \{\n(.*?)\n\};", text, re.S).group(1)
+    needs = re.sub(r"^#.*\n", "", needs, flags=re.M)  # a condition names a call that it does not need
     # What the table says by way of its helpers.
     for helper, call in re.findall(r"^constexpr SystemCall (\w+)\(.*?\{\n    return \{(\w+)", text, re.M | re.S):
         needs = needs.replace(f"{helper}(", f"{call} (")
