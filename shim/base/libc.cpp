@@ -72,8 +72,10 @@ static int pidfd_getfd_by_number(int pidfd, int fd, unsigned int flags) {
 
 void* find_next(const char* name) {
     const ErrnoGuard keep_errno;
-    void* const found = dlsym(RTLD_NEXT, name);
-    return found != nullptr ? found : reinterpret_cast<void*>(pidfd_getfd_by_number);
+    if (void* const found = dlsym(RTLD_NEXT, name); found != nullptr)
+        return found;
+    dlerror(); // takes back what dlsym() has noted: the program did not ask
+    return reinterpret_cast<void*>(pidfd_getfd_by_number);
 }
 
 constinit ClockFunction* detail::clock = clock_gettime;

@@ -172,7 +172,7 @@ long write_without_signal(int fd, mode_t mode, std::string_view line) {
 // Opens the log file. Root follows no symbolic link: whoever may write to a directory on the way could lead
 // it to any file. O_NONBLOCK, because opening a FIFO must not wait for a reader.
 long open_file(const char* name) {
-    constexpr int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+    constexpr int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_LARGEFILE;
     constexpr long mode = 0640;
     long opened = -ENOSYS;
     if (may(Activity::resolving_no_links)) {

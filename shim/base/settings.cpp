@@ -168,7 +168,9 @@ const Settings& get() {
 void load() {
     if (!is_anything_set())
         return;
-    // First those that say where a line about another one goes.
+    // First those that say which lines about the others are wanted, and where they go.
+    if (const char* level = value_of("MULTIHOME_LOG"); level != nullptr)
+        parse_log_level(level, current.log_level);
     if (const char* file = value_of("MULTIHOME_LOG_FILE"); file != nullptr) {
         // Completed, because servers change their working directory, and the file is opened for each line.
         // Copied, because some programs write over the environment to set their title.

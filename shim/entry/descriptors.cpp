@@ -60,6 +60,8 @@ bool is_passed_on_for_good(int fd, int level, int name) {
 } // namespace
 
 EXPORT int socket(int domain, int type, int protocol) noexcept {
+    if (!is_started && environ != nullptr) [[unlikely]]
+        start();
     const int fd = libc::socket(domain, type, protocol);
     if (fd >= 0)
         sockets::created(fd, domain, type, protocol);

@@ -15,6 +15,12 @@
 
 namespace multihome::entry {
 
+// Makes the library ready, once. The loader calls it before the program's own constructors, but may call
+// those of the program's libraries even earlier. One of them that makes a socket does it first. (Before
+// libc's own constructor there is no environment yet, and a socket sees the defaults.)
+void start();
+extern bool is_started; // written before there are threads
+
 inline bool is_ours(Socket socket) {
     return socket.is(Socket::Kind::ours);
 }

@@ -11,11 +11,19 @@
 #include "shim/packets/send.hpp"
 #include "shim/sockets/process.hpp"
 
+#include <utility>
+
 using namespace multihome; // NOLINT(google-build-using-namespace): this file is the program's side of it
 using namespace multihome::entry; // NOLINT(google-build-using-namespace)
 
-// The loader runs this before the program's own constructors; calls that come even earlier see the defaults.
-[[gnu::constructor]] static void start() {
+// On a page that each process writes to at its start already.
+[[gnu::section(".data")]] constinit bool entry::is_started = false;
+
+[[gnu::constructor]] void entry::start() {
+    if (std::exchange(is_started, true))
+        return;
+    // C promises 0 at the start of main(), and getauxval() may change it.
+    const libc::ErrnoGuard keep_errno;
     // Resolves them now: their first use may be in a signal handler, or between dlopen() and dlerror().
     libc::resolve_all();
     log::remember_standard_error();

@@ -15,7 +15,7 @@
 namespace multihome::peers {
 
 // Called where something is stored, and where the age of something matters. It makes no system call
-// (vdso(7)).
+// where there is a vdso (vdso(7)).
 inline Ticks now() {
     const timespec time = libc::read_clock(CLOCK_MONOTONIC_COARSE);
     constexpr long nanoseconds_a_tick = 1'000'000'000 / ticks_a_second;

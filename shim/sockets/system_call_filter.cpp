@@ -2,6 +2,7 @@
 #include "shim/sockets/system_call_filter.hpp"
 
 #include "shim/base/kernel_constants.hpp"
+#include "shim/base/libc.hpp"
 #include "shim/base/user_memory.hpp"
 #include "shim/sockets/local_route.hpp"
 
@@ -148,7 +149,7 @@ constexpr Need needs[] = {
     {log_to_file,
      {SYS_openat,
       {at_current_directory, some_memory,
-       O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW, 0640}}},
+       O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW | O_LARGEFILE, 0640}}},
     {resolving_no_links, {SYS_openat2, {at_current_directory, some_memory, some_memory, 24}}},
     {log_to_syslog, {SYS_socket, {AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK}}},
     {log_to_syslog,
@@ -273,6 +274,7 @@ bool allows(Program program, const SystemCall& call) {
 } // namespace
 
 Activity judge(const void* program) {
+    const libc::ErrnoGuard keep_errno; // getauxval() may change it
     // The kernel refuses a filter that cannot be read. One that we may not look at may forbid anything.
     const Activity unreadable = permissions::may(asking_for_pages) ? none : all;
     sock_fprog given;

@@ -225,6 +225,10 @@ def nameless_directory():
     check(not list((work / "other").iterdir()), "a file where the server went")
     told = [line for line in lines if "MULTIHOME_LOG_FILE=log is relative" in line]
     check(len(told) == 1 and len(lines) > 2, f"one line that says it, and the lines themselves, in {lines}")
+    (work / "gone").mkdir()
+    lines = run("chdir", str(work / "other"), cwd=work / "gone", preexec_fn=lambda: os.rmdir(work / "gone"),
+                variables={"MULTIHOME_LOG_FILE": "log", "MULTIHOME_LOG": "off"})
+    check(not lines, f"no line with MULTIHOME_LOG=off, in {lines}")
 
 
 def replaced():
