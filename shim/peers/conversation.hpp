@@ -68,6 +68,14 @@ constexpr LocalIndex local_by_route = 0;
 using Ticks = uint32_t;
 constexpr Ticks ticks_a_second = 4;
 
+// How long ago `then` was. Both are of a clock whose numbers go round above `mask`. Where another thread or
+// process has noted a time that is later than `now`, as this one has read it, that is 0.
+constexpr Ticks time_since(Ticks then, Ticks now, Ticks mask) {
+    const Ticks age = (now - then) & mask;
+    const Ticks latest = mask / 1024;
+    return age < mask - latest ? age : 0;
+}
+
 // How long a state lives that is not confirmed.
 struct Lifetimes {
     Ticks question = 30 * ticks_a_second;
@@ -264,16 +272,17 @@ public:
     // The time since the question was heard, or since we spoke. It wraps, and then a state that nobody has
     // come back to is alive once more. A question's age wraps after 68 minutes. Since we spoke, it has whole
     // seconds and wraps after 18 hours. A moving conversation's has halves of a question's life and wraps
-    // after four lives.
+    // after three and a half lives.
     constexpr Ticks age(Ticks now, const Lifetimes& lifetimes) const {
         switch (kind()) {
         case Kind::spoke_first:
-            return ((now / ticks_a_second - static_cast<Ticks>(word_ >> seconds_shift)) & seconds_mask) *
+            return time_since(static_cast<Ticks>(word_ >> seconds_shift), now / ticks_a_second,
+                              seconds_mask) *
                    ticks_a_second;
         case Kind::moving:
             return units(now, lifetimes) * moving_unit(lifetimes);
         default:
-            return (now - static_cast<Ticks>(word_ >> time_shift)) & time_mask;
+            return time_since(static_cast<Ticks>(word_ >> time_shift), now, time_mask);
         }
     }
     // The time since a known conversation became known, in units of 64 s. multihomectl tells it.
@@ -309,7 +318,7 @@ private:
     static constexpr uint64_t contested_bit = answered_bit << 1;
     static constexpr uint64_t more_bit = contested_bit << 1;
     static constexpr unsigned moving_time_shift = second_index_shift + local_index_bits + 3;
-    static constexpr uint64_t moving_time_mask = (uint64_t{1} << (bits - moving_time_shift)) - 1;
+    static constexpr Ticks moving_time_mask = (Ticks{1} << (bits - moving_time_shift)) - 1;
 
     constexpr Conversation heard_nowhere(Ticks now, const Lifetimes& lifetimes) const {
         if (kind() == Kind::spoke_first && !is_alive(now, lifetimes))
@@ -349,8 +358,8 @@ private:
         return lifetimes.question >= 2 ? lifetimes.question / 2 : 1;
     }
     constexpr Ticks units(Ticks now, const Lifetimes& lifetimes) const {
-        return static_cast<Ticks>((now / moving_unit(lifetimes) - (word_ >> moving_time_shift)) &
-                                  moving_time_mask);
+        return time_since(static_cast<Ticks>(word_ >> moving_time_shift), now / moving_unit(lifetimes),
+                          moving_time_mask);
     }
     constexpr Conversation moving(LocalIndex at, bool contested, Ticks now,
                                   const Lifetimes& lifetimes) const {

@@ -114,7 +114,7 @@ public:
 
     // Notes that the program speaks to this peer on its own. Relaxed: the word is the whole truth.
     Change speak(uint64_t hash, Ticks now) {
-        const uint64_t word = (hash & ~spoken_time_mask) | (now & spoken_time_mask);
+        const uint64_t word = (hash & ~uint64_t{spoken_time_mask}) | (now & spoken_time_mask);
         std::atomic<uint64_t>& spoken = slot(hash).spoken;
         const uint64_t before = spoken.load(std::memory_order_relaxed);
         if (before != word)
@@ -128,9 +128,9 @@ private:
     //         0-29              30-63
     //   spoken time             fingerprint
     static constexpr unsigned slot_bits = 12;
-    static constexpr unsigned ways = 4;           // slots for one place
-    static constexpr uint64_t time_mask = 0x3fff; // 68 minutes; then an old offer stands once more
-    static constexpr uint64_t spoken_time_mask = 0x3fffffff;
+    static constexpr unsigned ways = 4;        // slots for one place
+    static constexpr Ticks time_mask = 0x3fff; // 68 minutes; then an old offer stands once more
+    static constexpr Ticks spoken_time_mask = 0x3fffffff;
     static constexpr unsigned port_shift = 14;
     static constexpr unsigned made_shift = port_shift + 16;
     static constexpr uint64_t fingerprint_mask = ~uint64_t{0} << (made_shift + 16);
@@ -140,7 +140,9 @@ private:
         std::atomic<uint64_t> spoken;
     };
 
-    static uint64_t age(uint64_t word, Ticks now) { return (now - static_cast<Ticks>(word)) & time_mask; }
+    static Ticks age(uint64_t word, Ticks now) {
+        return time_since(static_cast<Ticks>(word), now, time_mask);
+    }
     // True where this word is an offer to the peer with this hash, as far as its bits tell.
     static bool is_of(uint64_t word, uint64_t hash) {
         return word != 0 && ((word ^ hash) & fingerprint_mask) == 0;
@@ -158,7 +160,7 @@ private:
                 return offer;
             // Among offers of the same time, the one since which most sockets were made is the oldest.
             const auto since = static_cast<uint16_t>(made - (word >> made_shift));
-            const uint64_t its_age = age(word, now) << 16 | since;
+            const uint64_t its_age = uint64_t{age(word, now)} << 16 | since;
             if (chosen == nullptr || its_age > chosen_age) {
                 chosen = &offer;
                 chosen_age = its_age;
@@ -170,8 +172,8 @@ private:
     // True where the program has spoken to this peer lately, on its own.
     bool was_spoken_to(uint64_t hash, Ticks now, const Lifetimes& lifetimes) const {
         const uint64_t word = slot(hash).spoken.load(std::memory_order_relaxed);
-        return word != 0 && ((word ^ hash) & ~spoken_time_mask) == 0 &&
-               ((now - static_cast<Ticks>(word)) & spoken_time_mask) <= lifetimes.spoke_first;
+        return word != 0 && ((word ^ hash) & ~uint64_t{spoken_time_mask}) == 0 &&
+               time_since(static_cast<Ticks>(word), now, spoken_time_mask) <= lifetimes.spoke_first;
     }
 
     // The slots of one place follow each other in a ring. The hash says at which one a peer begins. In that

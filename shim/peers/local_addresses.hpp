@@ -224,7 +224,8 @@ private:
         Slot& slot = slots_[index];
         const uint64_t next = next_salt(salt);
         uint64_t expected = salt;
-        if (!slot.salt.compare_exchange_strong(expected, next | void_bit, std::memory_order_relaxed))
+        // Acquire pairs with the release below: the writer before this one has written its address.
+        if (!slot.salt.compare_exchange_strong(expected, next | void_bit, std::memory_order_acquire))
             return {};
         if (salt != 0 && is_reused_.load(std::memory_order_relaxed) == 0)
             is_reused_.store(1, std::memory_order_relaxed); // the new salt's release says so to its readers

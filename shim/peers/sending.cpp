@@ -115,9 +115,8 @@ LocalIndex speak(SharedState& state, ThreadMemory* memory, Socket socket, uint64
         memory->begin_late_answer(hash, exactly_now());
     remember(memory, hash, ThreadMemory::in_table, spoken.change);
     if (spoken.is_late_answer) {
-        // A thread that does not remember everything may have answered at once: that is no sign of late
-        // answers.
-        if (!answers_late(state) && (memory == nullptr || !memory->has_lost_some()))
+        // Who does not remember everything may have answered at once: that is no sign of late answers.
+        if (!answers_late(state) && memory != nullptr && !memory->has_lost_some())
             state.answers_late.store(1, std::memory_order_relaxed);
         state.locals.use(spoken.from);
     }

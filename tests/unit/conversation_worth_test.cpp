@@ -45,7 +45,7 @@ TEST_CASE("what is settled, and where a peer asked last") {
 }
 
 TEST_CASE("the age of a moving one is that of its question, in halves of its life") {
-    for (const Ticks waited : {Ticks{0}, Ticks{30}, Ticks{120}, Ticks{400}})
+    for (const Ticks waited : {Ticks{0}, Ticks{30}, Ticks{120}, Ticks{350}})
         CHECK(contested(x, y).state().age(start + waited, lifetimes) / 60 == (start % 60 + waited) / 60);
 }
 
@@ -54,15 +54,27 @@ TEST_CASE("the age of a question and of a known one, in any part of the clock's 
         CAPTURE(now);
         CHECK(Conversation::question(x, now).age(now, lifetimes) == 0);
         CHECK(Conversation::question(x, now).age(now + 100, lifetimes) == 100);
-        CHECK(Conversation::question(x, now).age(now + 0x3fff, lifetimes) == 0x3fff);
+        CHECK(Conversation::question(x, now).age(now + 0x3f00, lifetimes) == 0x3f00);
         CHECK(Conversation::question(x, now).age(now + 0x4000, lifetimes) == 0); // it wraps after 68 minutes
-        // The word of ours is 18 hours old before it seems to be new, to a second.
-        for (const Ticks seconds : {Ticks{120}, Ticks{4096}, Ticks{65535}})
+        // The word of ours is 18 hours old before it seems to be new, to a minute.
+        for (const Ticks seconds : {Ticks{120}, Ticks{4096}, Ticks{65400}})
             CHECK(Conversation::spoke_first(now).age(now + 4 * seconds, lifetimes) == 4 * seconds);
         CHECK(Conversation::spoke_first(now).age(now + 4 * 65536, lifetimes) == 0);
     }
     CHECK(Conversation::known(x, start).age_when_known(start) < 256);
     CHECK(Conversation::known(x, start).age_when_known(start + 256 * 100) == 256 * 100);
+}
+
+// Another thread may have noted a time since this one read the clock.
+TEST_CASE("what was noted later than now is new") {
+    for (const Ticks now : {Ticks{0}, Ticks{59}, start, Ticks{0x3fff}, Ticks{0x4000}}) {
+        CAPTURE(now);
+        for (const Ticks later : {Ticks{1}, Ticks{4}}) {
+            CHECK(Conversation::question(x, now + later).is_alive(now, lifetimes));
+            CHECK(Conversation::spoke_first(now + later).is_alive(now, lifetimes));
+            CHECK(Conversation::known(x, now).heard(y, now + later, lifetimes).is_alive(now, lifetimes));
+        }
+    }
 }
 
 TEST_CASE("what has run out stays so for as long again, even with the longest times that can be set") {

@@ -343,6 +343,17 @@ TEST_CASE("a turn within a turn has the table alone") {
     });
 }
 
+TEST_CASE("what a signal handler answers at once is no sign of late answers") {
+    const State state;
+    Worker worker;
+    worker.tell([] {
+        const peers::Turn interrupted;
+        receive(1, 2);
+        CHECK(answer(1) == local(2));
+    });
+    CHECK(state->answers_late.load() == 0);
+}
+
 TEST_CASE("a signal handler in the middle of a turn leaves it whole") {
     static volatile sig_atomic_t handled = 0;
     struct sigaction action {};
