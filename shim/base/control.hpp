@@ -74,7 +74,9 @@ std::optional<size_t> end_without_source(const void* buffer, size_t length);
     ours.msg_controllen = length;
 }
 
-// Writes a whole message with its padding. Returns the bytes that it takes.
+// Writes a whole message with its padding. Returns its length, which does not count the padding: the kernel
+// has room on its stack for packet information of that length, and allocates memory for more
+// (____sys_sendmsg() in its net/socket.c).
 template <typename Data>
 size_t write_message(void* buffer, int level, int type, const Data& data) {
     struct {
@@ -86,11 +88,11 @@ size_t write_message(void* buffer, int level, int type, const Data& data) {
     message.header = {CMSG_LEN(sizeof data), level, type};
     message.data = data;
     std::memcpy(buffer, &message, sizeof message);
-    return sizeof message;
+    return message.header.length;
 }
 
 // Writes to `buffer` the message that makes `local` the source. `buffer` has room for own_space bytes
-// (aligned). Returns the bytes that the message takes.
+// (aligned). Returns the message's length.
 inline size_t write_source(void* buffer, const Local& local) {
     if (local.address.is_ipv4()) [[likely]]
         return write_message(buffer, IPPROTO_IP, IP_PKTINFO,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "shim/packets/answer.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 namespace multihome::send::detail {
@@ -34,21 +35,23 @@ Source find_source_without_family(peers::Turn& turn, Socket socket, const void* 
                                                 : Source{};
 }
 
-bool append_source(msghdr& message, const Source& source, unsigned char* room) {
+bool append_source(msghdr& message, const Source& source, std::span<unsigned char> room) {
+    const auto* const theirs = static_cast<const unsigned char*>(message.msg_control);
+    const size_t length = message.msg_controllen;
     // The kernel copies the buffer before it looks at it. So a bad pointer is the kernel's to refuse.
-    if (message.msg_controllen > maximum_control ||
-        !user_memory::can_read(message.msg_control, message.msg_controllen))
+    if (length > maximum_control || control_space(message) > room.size() ||
+        (length != 0 && !user_memory::can_read(theirs, length)))
         return false;
-    const auto end = control::end_without_source(message.msg_control, message.msg_controllen);
+    const auto end = control::end_without_source(theirs, length);
     if (!end)
         return false;
     // The last message's padding need not be in the program's buffer. The kernel ignores a buffer shorter
     // than one header; we replace it.
-    const size_t present = std::min<size_t>(*end, message.msg_controllen);
-    std::memcpy(room, message.msg_control, present);
-    std::memset(room + present, 0, *end - present);
-    std::memcpy(room + *end, source.messages, source.length);
-    message.msg_control = room;
+    const size_t present = std::min(*end, length);
+    std::copy_n(theirs, present, room.data());
+    std::memset(room.data() + present, 0, *end - present);
+    std::memcpy(room.data() + *end, source.messages, source.length);
+    message.msg_control = room.data();
     message.msg_controllen = *end + source.length;
     return true;
 }

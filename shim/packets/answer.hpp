@@ -16,6 +16,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <netinet/in.h>
+#include <span>
 #include <sys/socket.h>
 
 namespace multihome::send::detail {
@@ -47,25 +48,27 @@ inline size_t control_space(const msghdr& message) {
 // may_be_answered(). `room`: see source_at(). The caller counts what is answered.
 [[gnu::always_inline]] inline Source find_source(peers::Turn& turn, Socket socket, const void* address,
                                                  socklen_t length, SourceRoom& room) {
-    const Source source = turn.source_for(socket, address, length, room);
+    Source source = turn.source_for(socket, address, length, room);
     if (!source) [[unlikely]]
-        return find_source_without_family(turn, socket, address, room);
+        source = find_source_without_family(turn, socket, address, room);
     // A connected socket gets what was sent to its address, and the kernel sends from there. What its peer
     // asks elsewhere is for another socket. The kernel refuses an IPv6 peer on a socket that has an IPv4
     // address. With our source it would not.
-    if ((socket.word() & (Socket::has_address | Socket::only_ipv4)) != 0 &&
+    if (source && (socket.word() & (Socket::has_address | Socket::only_ipv4)) != 0 &&
         (socket.has(Socket::has_address) || !control::is_ipv4_source(source.messages))) [[unlikely]]
         return {};
     return source;
 }
 
-// add_source() where the program has control messages of its own.
-[[gnu::noinline]] bool append_source(msghdr& message, const Source& source, unsigned char* room);
+// Copies the program's control messages to `room`, and the source behind them: see add_source().
+[[gnu::noinline]] bool append_source(msghdr& message, const Source& source, std::span<unsigned char> room);
 
 // Adds the source to `message`, whose control messages are still the program's. `room`: control_space()
 // bytes, aligned, for the messages of both. False where the program's messages must go as they are: they
-// choose the source themselves, they are malformed, or they are too many.
-[[gnu::always_inline]] inline bool add_source(msghdr& message, const Source& source, unsigned char* room) {
+// choose the source themselves, they are malformed, or they are too many for the room. (Another thread may
+// have changed their length since the room was made.)
+[[gnu::always_inline]] inline bool add_source(msghdr& message, const Source& source,
+                                              std::span<unsigned char> room) {
     if (message.msg_controllen != 0) [[unlikely]]
         return append_source(message, source, room);
     message.msg_control = const_cast<void*>(source.messages);

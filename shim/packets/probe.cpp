@@ -49,11 +49,6 @@ bool may_be_corked(int fd) {
     return permissions::may(Activity::probing) && ioctl(fd, SIOCOUTQ, &queued) == 0 && queued != 0;
 }
 
-bool is_corked(int fd) {
-    const libc::ErrnoGuard keep_errno;
-    return permissions::may(Activity::probing) && socket_calls::read(fd, IPPROTO_UDP, UDP_CORK, 1) != 0;
-}
-
 } // namespace
 
 bool fails(int fd, const msghdr& message) {
@@ -66,13 +61,9 @@ bool fails_after(int fd, const msghdr& message) {
     return may_be_the_source(errno) && find_error(fd, message) != 0;
 }
 
-// Behind a message that was sent, no datagram is in the making unless the call or the socket says so. If one
-// is, it goes where its first part said, and the kernel looks at no source.
-bool fails_after_others(int fd, const msghdr& message, int flags) {
-    const int error = (flags & MSG_MORE) == 0 && !is_corked(fd) ? find_error(fd, message) : 0;
-    if (error != 0)
-        errno = error;
-    return error != 0;
+bool is_corked(int fd) {
+    const libc::ErrnoGuard keep_errno;
+    return permissions::may(Activity::probing) && socket_calls::read(fd, IPPROTO_UDP, UDP_CORK, 1) != 0;
 }
 
 bool allows_now(int fd, const msghdr& message) {
@@ -84,7 +75,7 @@ bool allows_now(int fd, const msghdr& message) {
     // Where the kernel refuses the message without our source as well (an answer to port 0), the source is
     // not the reason.
     msghdr theirs = message;
-    theirs.msg_controllen -= std::min<size_t>(theirs.msg_controllen, CMSG_SPACE(sizeof(in6_pktinfo)));
+    theirs.msg_controllen = CMSG_ALIGN(theirs.msg_controllen) - CMSG_SPACE(sizeof(in6_pktinfo));
     return find_error(fd, theirs) == 0 &&
            options::allow_local_route(fd, sockets::load(fd), source.address.ipv6());
 }

@@ -25,8 +25,8 @@ namespace multihome::receive {
 namespace detail {
 
 // Room for our message, and for those that a program can make the kernel write before it (timestamps, drop
-// counts, ...). The program's own room comes on top. The kernel cuts what does not fit, so this may be too
-// large but not too small.
+// counts, ...). The program's own room comes on top. What does not fit, the kernel cuts. (A program that
+// makes it write all kinds, and gives no room for any, is answered as without us.)
 constexpr size_t control_room = 256;
 static_assert(control_room >= control::own_space + CMSG_SPACE(64) + 3 * CMSG_SPACE(16));
 

@@ -172,8 +172,13 @@ void make_unreachable(mmsghdr& message) {
         memory = &small;
         batch = prepare(messages, std::min(wanted, small_batch), memory, sizeof small);
     }
-    if (batch == 0)
+    if (wanted == 0)
         return libc::recvmmsg(fd, messages, count, flags, timeout);
+    if (batch == 0) { // no memory for what the first one takes: cut
+        control::replace_control(messages->msg_hdr, small.messages->msg_hdr, small.control,
+                                 sizeof small.control);
+        batch = 1;
+    }
 
     auto* ours = static_cast<mmsghdr*>(memory);
     if (is_cut && batch == wanted) [[unlikely]]
@@ -232,10 +237,11 @@ void make_unreachable(mmsghdr& message) {
     return static_cast<int>(done);
 }
 
-// The recvmsg() failed that stands for a recvmmsg(). That one looks for a pending error first, and then at
-// the message.
+// The recvmsg() failed that stands for a recvmmsg(). That one looks for a pending error before it looks at
+// the message. Any other error was the socket's.
 [[gnu::cold, gnu::noinline]] int fail_alone(int fd) {
-    if (errno == EAGAIN || errno == EINTR || !permissions::may(Activity::new_sockets))
+    const bool is_of_message = errno == EFAULT || errno == EMSGSIZE || errno == EINVAL || errno == ENOMEM;
+    if (!is_of_message || !permissions::may(Activity::new_sockets))
         return -1;
     const int failed = errno;
     const int pending = socket_calls::read(fd, SOL_SOCKET, SO_ERROR);

@@ -7,6 +7,7 @@
 #include "shim/packets/probe.hpp"
 
 #include <cerrno>
+#include <span>
 
 namespace multihome::send {
 
@@ -44,8 +45,9 @@ ssize_t send_as_made(const Call& call) {
 }
 
 // Sends what the quick look does not answer. The control messages in `call` are still the program's.
-// `control`: control_space() bytes; null where there are none.
-[[gnu::always_inline]] inline ssize_t search_and_send(Call& call, Socket socket, unsigned char* control) {
+// `control`: control_space() bytes; empty where there are none.
+[[gnu::always_inline]] inline ssize_t search_and_send(Call& call, Socket socket,
+                                                      std::span<unsigned char> control) {
     SourceRoom room;
     const Source source = find_source_alone(call, socket, room);
     if (source && detail::add_source(call.ours, source, control)) [[likely]]
@@ -56,7 +58,7 @@ ssize_t send_as_made(const Call& call) {
 
 // `control`: as for search_and_send().
 [[gnu::hot, gnu::noinline]] ssize_t search_and_send_message(int fd, const msghdr* theirs, int flags,
-                                                            Socket socket, unsigned char* control) {
+                                                            Socket socket, std::span<unsigned char> control) {
     Call call{fd, flags, 0, {}, theirs, *theirs};
     return search_and_send(call, socket, control);
 }
@@ -68,7 +70,7 @@ ssize_t send_as_made(const Call& call) {
     alignas(cmsghdr) unsigned char small[control::own_space + small_control];
     const size_t space = detail::control_space(*theirs);
     auto* const control = space <= sizeof small ? small : static_cast<unsigned char*>(scratch.take(space));
-    return control != nullptr ? search_and_send_message(fd, theirs, flags, socket, control)
+    return control != nullptr ? search_and_send_message(fd, theirs, flags, socket, {control, space})
                               : libc::sendmsg(fd, theirs, flags);
 }
 
@@ -77,7 +79,7 @@ ssize_t send_as_made(const Call& call) {
         !user_memory::can_read(theirs, sizeof *theirs) ||
         !detail::may_be_answered(theirs->msg_name, theirs->msg_namelen)) [[unlikely]]
         return libc::sendmsg(fd, theirs, flags);
-    return theirs->msg_controllen == 0 ? search_and_send_message(fd, theirs, flags, socket, nullptr)
+    return theirs->msg_controllen == 0 ? search_and_send_message(fd, theirs, flags, socket, {})
                                        : search_and_send_with_control(fd, theirs, flags, socket);
 }
 
@@ -115,7 +117,7 @@ ssize_t send_as_made(const Call& call) {
         !may_be_answered(call.ours.msg_name, call.ours.msg_namelen)) [[unlikely]]
         return send_as_made(call);
     call.ours.msg_controllen = 0;
-    return search_and_send(call, socket, nullptr);
+    return search_and_send(call, socket, {});
 }
 
 [[gnu::hot]] ssize_t message(int fd, const msghdr* theirs, int flags, Socket socket) {

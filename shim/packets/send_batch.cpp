@@ -10,7 +10,8 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
+#include <span>
+#include <utility>
 
 namespace multihome::send {
 
@@ -24,10 +25,10 @@ bool has_source(const msghdr& ours, const msghdr& theirs) {
     return ours.msg_control != theirs.msg_control;
 }
 
-// Copies the messages to `ours`, each with its source where it has one. `control` has control_space() bytes
-// for each. Returns what errno is now. A function of its own, so that its loop has the registers for itself.
+// Copies the messages to `ours`, each with its source where it has one. `room` has control_space() bytes for
+// each. Returns what errno is now. A function of its own, so that its loop has the registers for itself.
 [[gnu::hot, gnu::noinline]] int prepare(Socket socket, const mmsghdr* messages, mmsghdr* ours, unsigned batch,
-                                        unsigned char* control) {
+                                        std::span<unsigned char> room) {
     peers::Turn turn;
     unsigned answered = 0;
     user_memory::ReadablePage page;
@@ -37,21 +38,17 @@ bool has_source(const msghdr& ours, const msghdr& theirs) {
         if (!may_be_peer(theirs.msg_namelen) ||
             !page.can_read(theirs.msg_name, detail::readable_length(theirs.msg_namelen)))
             continue;
-        SourceRoom room;
-        const Source source = detail::find_source(turn, socket, theirs.msg_name, theirs.msg_namelen, room);
+        SourceRoom built;
+        const Source source = detail::find_source(turn, socket, theirs.msg_name, theirs.msg_namelen, built);
         if (!source)
             continue;
         ++answered;
         msghdr& message = ours[index].msg_hdr;
-        if (!detail::add_source(message, source, control))
-            continue;
-        if (message.msg_control == source.messages) {
-            if (source.messages != room.bytes) [[likely]]
-                continue; // it is kept where it lies
-            std::memcpy(control, room.bytes, source.length);
-            message.msg_control = control;
-        }
-        control += detail::control_space(messages[index].msg_hdr);
+        // What was built here lasts no longer than this turn of the loop.
+        const bool is_added = source.messages != built.bytes ? detail::add_source(message, source, room)
+                                                             : detail::append_source(message, source, room);
+        if (is_added && message.msg_control == room.data())
+            room = room.subspan(CMSG_ALIGN(message.msg_controllen));
     }
     if (answered != 0)
         turn.count(socket, Counter::answered, answered);
@@ -64,11 +61,12 @@ unsigned send_prepared(int fd, mmsghdr* messages, mmsghdr* ours, unsigned batch,
                        int errno_before) {
     unsigned done = 0;
     bool has_stopped = false;
+    int dont_wait = 0; // for the next call
     // The index of a message that goes once more as the program made it, and that message with its source.
     unsigned again = batch;
     msghdr refused{};
     for (;;) {
-        const int sent = libc::sendmmsg(fd, ours + done, batch - done, flags);
+        const int sent = libc::sendmmsg(fd, ours + done, batch - done, flags | std::exchange(dont_wait, 0));
         for (int index = 0; index < sent; ++index, ++done) {
             messages[done].msg_len = ours[done].msg_len;
             if (done == again)
@@ -82,14 +80,18 @@ unsigned send_prepared(int fd, mmsghdr* messages, mmsghdr* ours, unsigned batch,
         msghdr& stopped = ours[done].msg_hdr;
         if (!has_source(stopped, messages[done].msg_hdr))
             break;
-        if (sent < 0 && probe::allows_now(fd, stopped))
+        if (sent >= 0) {
+            // Where it had sent others, the kernel does not tell why it stopped. The next call does. It
+            // stops at parts of datagrams for their own reasons, and behind each probe.
+            if ((flags & (MSG_MORE | msg_probe)) != 0 || probe::is_corked(fd))
+                break;
+            dont_wait = MSG_DONTWAIT; // a signal may have ended its waiting
             continue;
-        // Where it had sent others, the kernel does not tell why it stopped.
-        if (sent < 0 ? !detail::is_filtered() && !probe::fails_after(fd, stopped)
-                     : !probe::fails_after_others(fd, stopped, flags))
+        }
+        if (probe::allows_now(fd, stopped))
+            continue;
+        if (!detail::is_filtered() && !probe::fails_after(fd, stopped))
             break;
-        if (sent >= 0 && probe::allows_now(fd, stopped))
-            continue;
         again = detail::may_succeed_later() ? batch : done;
         refused = stopped;
         stopped = messages[done].msg_hdr;
@@ -114,6 +116,27 @@ unsigned send_prepared(int fd, mmsghdr* messages, mmsghdr* ours, unsigned batch,
                                  : Local{});
 }
 
+int several_messages(int fd, mmsghdr* messages, unsigned count, int flags, Socket socket);
+
+// As sendmmsg(), a few at a time: there is no memory for all of them.
+[[gnu::cold, gnu::noinline]] int few_at_a_time(int fd, mmsghdr* messages, unsigned count, int flags,
+                                               Socket socket) {
+    const int errno_before = errno;
+    unsigned done = 0;
+    while (done < count) {
+        const unsigned few = std::min(count - done, small_batch);
+        const int sent = several_messages(fd, messages + done, few, flags, socket);
+        if (sent > 0)
+            done += static_cast<unsigned>(sent);
+        if (sent != static_cast<int>(few))
+            break;
+    }
+    if (done == 0)
+        return -1;
+    errno = errno_before;
+    return static_cast<int>(done);
+}
+
 // As sendmmsg().
 [[gnu::hot, gnu::noinline]] int several_messages(int fd, mmsghdr* messages, unsigned count, int flags,
                                                  Socket socket) {
@@ -133,11 +156,13 @@ unsigned send_prepared(int fd, mmsghdr* messages, mmsghdr* ours, unsigned batch,
     const size_t wanted = batch * sizeof(mmsghdr) + control_total;
     void* memory = wanted <= sizeof small ? &small : scratch.take(wanted);
     if (memory == nullptr)
-        return libc::sendmmsg(fd, messages, batch, flags);
+        return batch > small_batch ? few_at_a_time(fd, messages, batch, flags, socket)
+                                   : libc::sendmmsg(fd, messages, batch, flags);
 
     auto* ours = static_cast<mmsghdr*>(memory);
     const int errno_before =
-        prepare(socket, messages, ours, batch, static_cast<unsigned char*>(memory) + batch * sizeof(mmsghdr));
+        prepare(socket, messages, ours, batch,
+                {static_cast<unsigned char*>(memory) + batch * sizeof(mmsghdr), control_total});
     const unsigned done = send_prepared(fd, messages, ours, batch, flags, errno_before);
     if (done < batch)
         rest_not_sent(fd, messages, ours, done, batch);

@@ -197,6 +197,16 @@ void transmission_time() {
     talk.answer("with IP_TTL", Control{}.add(SOL_SOCKET, SCM_TXTIME, time).add(IPPROTO_IP, IP_TTL, 42));
 }
 
+// The kernel takes a source that is local by a route alone once an option is on. Whether it takes the
+// program's own messages without ours is asked before. This one has no padding at its end.
+void transmission_time_any_ip() {
+    namespace_with_local_route();
+    Conversation talk("::", "fd00:7::5", "fd00::4");
+    const sock_txtime choice{CLOCK_MONOTONIC, 0};
+    must(setsockopt(talk.server(), SOL_SOCKET, SO_TXTIME, &choice, sizeof choice) == 0, "SO_TXTIME");
+    talk.answer("SCM_TXTIME", Control{}.add(SOL_SOCKET, SCM_TXTIME, uint64_t{1}));
+}
+
 // As many messages as the kernel takes from a program: it takes no more with ours.
 void full() {
     Conversation talk("0.0.0.0", asked_address, client_address);
@@ -295,6 +305,7 @@ int main(int, char** arguments) {
                                     {"hoplimit_tclass", header_fields6},
                                     {"segment", segmentation},
                                     {"txtime", transmission_time},
+                                    {"txtime_any_ip", transmission_time_any_ip},
                                     {"full", full},
                                     {"own_choice", own_choice},
                                     {"own_choice6", own_choice6},

@@ -194,6 +194,12 @@ void remove_address(const char* text) {
     close(fd);
 }
 
+void namespace_with_local_route() {
+    own_namespace();
+    if (std::system("ip -6 route add local fd00:7::/64 dev lo") != 0)
+        skip("ip(8) cannot add a route");
+}
+
 void own_namespace() {
     if (unshare(CLONE_NEWNET) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0)
         skip("may not make a network namespace");

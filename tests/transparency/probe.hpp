@@ -123,6 +123,8 @@ constexpr const char* address_with_small_second_half = "fd00::100:0:0:0";
 // Puts the process into a network namespace of its own, with `lo` up and these two, fd00::2, fd00::3 and
 // fd00::4 on it.
 void own_namespace();
+// The same, where each address of fd00:7::/64 is local by a route alone.
+void namespace_with_local_route();
 // Takes one of those away again.
 void remove_address(const char* address);
 

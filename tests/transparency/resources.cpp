@@ -72,6 +72,41 @@ void look_at_many(int server) {
     std::printf("heard %u\n", heard);
 }
 
+// Each of many clients is answered in one call, from where it has asked. There is more room for control
+// messages than on a stack.
+void answer_many(int server) {
+    constexpr unsigned count = 10;
+    static mmsghdr messages[count];
+    static iovec parts[count];
+    static char data[count][16];
+    static sockaddr_storage names[count];
+    alignas(cmsghdr) static char control[count][8192];
+    Client clients[count];
+    for (unsigned number = 0; number < count; ++number) {
+        clients[number].ask(server);
+        parts[number] = {data[number], 1};
+        messages[number].msg_hdr = {&names[number],
+                                    sizeof names[number],
+                                    &parts[number],
+                                    1,
+                                    control[number],
+                                    sizeof control[number],
+                                    0};
+    }
+    for (unsigned done = 0; done < count;) {
+        const int received = recvmmsg(server, messages + done, count - done, MSG_DONTWAIT, nullptr);
+        must(received > 0, "recvmmsg");
+        done += static_cast<unsigned>(received);
+    }
+    for (mmsghdr& message : messages) {
+        std::printf("room for control messages %zu\n", message.msg_hdr.msg_controllen);
+        message.msg_hdr.msg_controllen = 0;
+    }
+    say_call("sendmmsg", [&] { return sendmmsg(server, messages, count, 0); });
+    for (Client& client : clients)
+        client.print_answer();
+}
+
 // As many datagrams as one of our calls takes where there is no memory. The next call must not wait for more.
 void wait_for_one(int server) {
     constexpr unsigned count = 64;
@@ -222,6 +257,7 @@ int main(int, char** arguments) {
         echo(server);
         refuse_memory();
         look_at_many(server);
+        answer_many(server);
         wait_for_one(server);
         echo(server);
     } else if (topic == "no_memory_for_high_numbers") {

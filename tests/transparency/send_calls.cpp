@@ -5,19 +5,14 @@
 #include "tests/transparency/probe.hpp"
 #include "tests/transparency/unseen.hpp"
 
+#include <array>
 #include <netinet/udp.h>
+#include <string_view>
 #include <sys/time.h>
 
 using namespace probe;
 
 namespace {
-
-// own_namespace(), where each address of fd00:7::/64 is local, too.
-void namespace_with_local_route() {
-    own_namespace();
-    if (std::system("ip -6 route add local fd00:7::/64 dev lo") != 0)
-        skip("ip(8) cannot add a route");
-}
 
 // Two clients are answered at once, one of them from an address of a local route, which the kernel takes for
 // a source only where the socket may be bound to any address.
@@ -177,6 +172,36 @@ void stopped() {
     client.print_answer();
 }
 
+// A filter drops what leaves from one address. Who has asked there is answered as without the shim, and those
+// behind it in the batch are answered as well.
+void filtered() {
+    own_namespace();
+    if (std::system("nft 'table ip t { chain c { type filter hook output priority 0; "
+                    "ip saddr 127.0.0.3 drop; }; }'") != 0)
+        skip("this kernel has no nftables, or nft is not installed");
+    const int server = bound("0.0.0.0");
+    for (const auto& asked : {std::array{"127.0.0.2", "127.0.0.3", "127.0.0.2"},
+                              std::array{"127.0.0.3", "127.0.0.2", "127.0.0.3"}}) {
+        Client clients[3];
+        iovec parts[3];
+        Name names[3];
+        char data[3][16];
+        mmsghdr batch[3]{};
+        for (size_t number = 0; number < 3; ++number) {
+            clients[number].ask(server, asked[number]);
+            parts[number] = {data[number], sizeof data[number]};
+            batch[number].msg_hdr = header_for(names[number], parts[number]);
+        }
+        say("recvmmsg", recvmmsg(server, batch, 3, 0, nullptr));
+        say_call("sendmmsg", [&] { return sendmmsg(server, batch, 3, 0); });
+        for (size_t number = 0; number < 3; ++number)
+            if (std::string_view{asked[number]} == "127.0.0.3")
+                std::printf("answered from %s\n", clients[number].hear().c_str());
+            else
+                clients[number].print_answer(asked[number]);
+    }
+}
+
 } // namespace
 
 int main(int, char** arguments) {
@@ -189,5 +214,6 @@ int main(int, char** arguments) {
                                     {"any_ip_and_options", any_ip_and_options},
                                     {"empty", empty},
                                     {"long_names", long_names},
-                                    {"stopped", stopped}});
+                                    {"stopped", stopped},
+                                    {"filtered", filtered}});
 }

@@ -3,12 +3,14 @@
 // Point 4: threads with the smallest stack there is, and processes made by clone().
 #include "tests/transparency/probe.hpp"
 
+#include <atomic>
 #include <climits>
 #include <pthread.h>
 #include <sched.h>
 #include <string_view>
 #include <sys/mman.h>
 #include <sys/wait.h>
+#include <thread>
 
 using namespace probe;
 
@@ -124,6 +126,47 @@ void in_destructor() {
     }
 }
 
+// Another thread changes the length of the control messages that are being sent: they come, or they do not.
+void shared_message() {
+    Client client;
+    client.ask(server);
+    Name peer = say_heard(server);
+    char data_[] = "answer";
+    iovec part{data_, 6};
+    mmsghdr shared[2]{};
+    alignas(cmsghdr) char own[2][4096]{};
+    constexpr size_t one = CMSG_SPACE(sizeof(int));
+    for (int number = 0; number < 2; ++number) {
+        for (size_t at = 0; at + one <= sizeof own[number]; at += one) {
+            cmsghdr header{};
+            header.cmsg_len = CMSG_LEN(sizeof(int));
+            header.cmsg_level = IPPROTO_IP;
+            header.cmsg_type = IP_TTL;
+            std::memcpy(own[number] + at, &header, sizeof header);
+            own[number][at + CMSG_LEN(0)] = 42;
+        }
+        shared[number].msg_hdr = header_for(peer, part);
+        shared[number].msg_hdr.msg_control = own[number];
+    }
+    std::atomic<bool> is_done{false};
+    std::thread other([&] {
+        for (size_t length = 0; !is_done.load(); length = length == 0 ? sizeof own[0] / one * one : 0)
+            for (mmsghdr& message : shared)
+                __atomic_store_n(&message.msg_hdr.msg_controllen, length, __ATOMIC_RELAXED);
+    });
+    int failed = 0;
+    for (int number = 0; number < 30'000; ++number) {
+        if (sendmsg(server, &shared[0].msg_hdr, 0) != 6)
+            ++failed;
+        if (number % 8 == 0 && sendmmsg(server, shared, 2, 0) != 2)
+            ++failed;
+    }
+    is_done = true;
+    other.join();
+    say("failed", failed);
+    client.print_answer();
+}
+
 int cloned(void*) {
     one_by_one(nullptr);
     // Closes the server and puts something else there.
@@ -175,6 +218,8 @@ int main(int, char** arguments) {
         on_small_stack(batches);
     else if (topic == "destructor")
         in_destructor();
+    else if (topic == "shared_message")
+        shared_message();
     else if (topic == "clone")
         by_clone(0);
     else if (topic == "clone_files")
