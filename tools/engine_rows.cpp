@@ -87,7 +87,7 @@ RunningState::Held describe(const engine::Attachment& attached, const engine::Co
     for (std::uint64_t& word : key.words)
         word = mixed = mixed * 0x9E3779B97F4A7C15 + 1;
     key.make_odd();
-    held.fingerprint = hash_of(ConversationKey(peer, htons(one.key.local_port)), key) >> Conversation::bits;
+    held.fingerprint = hash_of(peer, htons(one.key.local_port), key) >> Conversation::bits;
     return held;
 }
 

@@ -51,10 +51,6 @@ void for_each(const void* buffer, size_t length, Visit visit) {
     }
 }
 
-bool brings_descriptors(const Header& header) {
-    return header.level == SOL_SOCKET && header.type == SCM_RIGHTS;
-}
-
 // Returns the length of a message of as many descriptors as fit in `room`; 0 where none does
 // (scm_detach_fds() in the kernel's net/core/scm.c).
 size_t length_of_descriptors(size_t room) {
@@ -73,7 +69,7 @@ void close_descriptors(const Message& message, size_t kept) {
     }
 }
 
-Local local_from(const in6_pktinfo& info, Choice choice) {
+Local local_from(const in6_pktinfo& info, bool with_interface) {
     const Address address = Address::from_ipv6(info.ipi6_addr);
     if (address.is_group())
         return group_asked;
@@ -81,11 +77,11 @@ Local local_from(const in6_pktinfo& info, Choice choice) {
         return {};
     // The kernel refuses a link-local source without its interface.
     return {address,
-            choice.with_interface || address.is_link_local() ? static_cast<uint32_t>(info.ipi6_ifindex) : 0};
+            with_interface || address.is_link_local() ? static_cast<uint32_t>(info.ipi6_ifindex) : 0};
 }
 
-Local local_from(const in_pktinfo& info, Choice choice) {
-    const uint32_t interface = choice.with_interface ? static_cast<uint32_t>(info.ipi_ifindex) : 0;
+Local local_from(const in_pktinfo& info, bool with_interface) {
+    const uint32_t interface = with_interface ? static_cast<uint32_t>(info.ipi_ifindex) : 0;
     // A datagram that was queued before the option was on has ipi_addr alone. We write ipi_spec_dst alone.
     const in_addr_t sent_to = info.ipi_addr.s_addr;
     const in_addr_t specific = info.ipi_spec_dst.s_addr;
@@ -125,18 +121,18 @@ bool chooses_source(const Header& header, const unsigned char* data) {
 
 } // namespace
 
-Arrival read(const void* buffer, size_t length, Choice choice) {
+Arrival read(const void* buffer, size_t length, bool with_interface) {
     Arrival arrival;
     for_each(buffer, length, [&](const Message& message) {
         in_pktinfo info;
         in6_pktinfo info6;
         if (message.read(ipv4, info)) {
             // Wins over a v4-mapped IPV6_PKTINFO, which does not tell the address to answer a broadcast from.
-            arrival.local = local_from(info, choice);
+            arrival.local = local_from(info, with_interface);
             arrival.found |= ipv4;
         } else if (message.read(ipv6, info6)) {
             if ((arrival.found & ipv4) == 0)
-                arrival.local = local_from(info6, choice);
+                arrival.local = local_from(info6, with_interface);
             arrival.found |= ipv6;
         }
     });
@@ -155,7 +151,7 @@ void copy_visible(const msghdr& ours, unsigned hide, msghdr& theirs) {
         Header header = message.header;
         if (room < header.length)
             theirs.msg_flags |= MSG_CTRUNC;
-        const bool has_descriptors = brings_descriptors(header);
+        const bool has_descriptors = header.level == SOL_SOCKET && header.type == SCM_RIGHTS;
         header.length = std::min(header.length, has_descriptors ? length_of_descriptors(room) : room);
         const size_t written = std::min(header.length, message.present);
         // The kernel leaves out what it cannot write, and says nothing.
@@ -193,17 +189,10 @@ std::optional<size_t> end_without_source(const void* buffer, size_t length) {
     return position;
 }
 
-bool is_ipv4_source(const void* message) {
-    Header header;
-    std::memcpy(&header, message, sizeof header);
-    return kind_of(header) == ipv4;
-}
-
 Local read_source(const void* buffer, size_t length) {
     Local last;
-    for_each(buffer, length, [&](const Message& message) {
-        last = read(message.start, message.present, {.with_interface = true}).local;
-    });
+    for_each(buffer, length,
+             [&](const Message& message) { last = read(message.start, message.present, true).local; });
     return last;
 }
 

@@ -35,11 +35,6 @@ struct Arrival {
 // choose the kernel's ipi_spec_dst instead, but that heeds no device, mark, port or interface of the socket.
 inline constexpr Local group_asked{Address::from_ipv4({INADDR_BROADCAST}), 0};
 
-// How to choose the local address of an Arrival.
-struct Choice {
-    bool with_interface = false; // the answer leaves through the interface that the datagram came in on
-};
-
 // The header of a control message without the flexible array that ends a cmsghdr, so that it can start a
 // structure.
 struct Header {
@@ -50,7 +45,8 @@ struct Header {
 static_assert(sizeof(Header) == sizeof(cmsghdr) && sizeof(Header) == CMSG_LEN(0));
 
 // Reads packet information in `length` bytes that the kernel has written to `buffer` (aligned as a cmsghdr).
-Arrival read(const void* buffer, size_t length, Choice choice);
+// `with_interface`: the answer leaves through the interface that the datagram came in on.
+Arrival read(const void* buffer, size_t length, bool with_interface);
 
 // Copies the control messages of `ours`, as the kernel wrote them (aligned), to the program's message,
 // without the kinds to `hide`. Then `theirs` has the length and the flags that the kernel would have
@@ -100,9 +96,6 @@ inline size_t write_source(void* buffer, const Local& local) {
     return write_message(buffer, IPPROTO_IPV6, IPV6_PKTINFO,
                          in6_pktinfo{local.address.ipv6(), local.interface_index});
 }
-
-// True where a message from write_source() names an IPv4 address.
-bool is_ipv4_source(const void* message);
 
 // Reads back the source that write_source() has written as the last of `length` bytes of messages.
 Local read_source(const void* buffer, size_t length);

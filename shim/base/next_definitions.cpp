@@ -9,10 +9,6 @@
 #include <link.h>
 #include <sys/auxv.h>
 
-// The header of this object. The linker defines it.
-extern "C"
-    [[gnu::visibility("hidden")]] const ElfW(Ehdr) __ehdr_start; // NOLINT(bugprone-reserved-identifier)
-
 namespace multihome::libc {
 
 namespace {
@@ -100,42 +96,39 @@ private:
     const uint16_t* versions_ = nullptr;
 };
 
-// The memory of an object that defines an interposed function: libc, or another preloaded one.
+// The memory of a loaded object.
 struct Range {
-    uintptr_t first;
-    uintptr_t end;
+    uintptr_t first = UINTPTR_MAX;
+    uintptr_t end = 0;
+
+    constexpr Range() = default;
+    explicit Range(const dl_phdr_info& object) {
+        for (unsigned index = 0; index < object.dlpi_phnum; ++index) {
+            const ElfW(Phdr)& segment = object.dlpi_phdr[index];
+            if (segment.p_type != PT_LOAD)
+                continue;
+            const uintptr_t start = object.dlpi_addr + segment.p_vaddr;
+            first = std::min(first, start);
+            end = std::max(end, start + segment.p_memsz);
+        }
+    }
 
     bool has(const void* address) const {
         const auto place = reinterpret_cast<uintptr_t>(address);
         return first <= place && place < end;
     }
 };
-struct Definers {
-    unsigned count;
-    std::array<Range, 8> ranges; // of more objects we know nothing
 
-    void add(const dl_phdr_info& object) {
-        if (count == ranges.size())
-            return;
-        Range range{UINTPTR_MAX, 0};
-        for (unsigned index = 0; index < object.dlpi_phnum; ++index) {
-            const ElfW(Phdr)& segment = object.dlpi_phdr[index];
-            if (segment.p_type != PT_LOAD)
-                continue;
-            const uintptr_t first = object.dlpi_addr + segment.p_vaddr;
-            range.first = std::min(range.first, first);
-            range.end = std::max(range.end, first + segment.p_memsz);
-        }
-        ranges[count++] = range;
-    }
-};
-// Written once, when the library is loaded, as are the pointers to the functions. It lies beside them,
-// because a page of its own would cost every process a page fault.
-[[gnu::section(".data")]] constinit Definers definers{};
+// The objects that define interposed functions: libc, and other preloaded ones. Of more than these we know
+// nothing. Written once, when the library is loaded, as are the pointers to the functions. They lie beside
+// them, because a page of their own would cost every process a page fault.
+[[gnu::section(".data")]] constinit std::array<Range, 8> definers{};
+[[gnu::section(".data")]] constinit unsigned definer_count = 0;
 
 struct Search {
     std::span<WantedFunction> functions;
     WantedFunction& kernels;
+    uintptr_t kernels_object = getauxval(AT_SYSINFO_EHDR);
     bool after_this_object = false;
 };
 
@@ -143,14 +136,13 @@ struct Search {
 int visit(dl_phdr_info* object, size_t, void* argument) {
     auto& search = *static_cast<Search*>(argument);
     // The kernel's own object, which dlsym() does not search.
-    if (object->dlpi_addr == getauxval(AT_SYSINFO_EHDR)) {
+    if (object->dlpi_addr == search.kernels_object) {
         if (const Symbols symbols(*object); symbols.can_be_asked())
             symbols.define(search.kernels);
         return 0;
     }
     if (!search.after_this_object) {
-        search.after_this_object = reinterpret_cast<const char*>(object->dlpi_phdr) ==
-                                   reinterpret_cast<const char*>(&__ehdr_start) + __ehdr_start.e_phoff;
+        search.after_this_object = Range(*object).has(&definers);
         return 0;
     }
     const Symbols symbols(*object);
@@ -169,15 +161,15 @@ int visit(dl_phdr_info* object, size_t, void* argument) {
             return 1;
         has_any = true;
     }
-    if (has_any)
-        definers.add(*object);
+    if (has_any && definer_count < definers.size())
+        definers[definer_count++] = Range(*object);
     return all_found ? 1 : 0;
 }
 
 } // namespace
 
 bool are_of_one_object(const void* address, const void* other) {
-    for (const Range& definer : definers.ranges)
+    for (const Range& definer : definers)
         if (definer.has(address) && definer.has(other))
             return true;
     return false;

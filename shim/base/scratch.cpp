@@ -65,23 +65,20 @@ void Scratch::start() {
 [[gnu::hot]] void* Scratch::take(size_t wanted) {
     if (area_ != nullptr) [[unlikely]]
         release();
-    of_thread_ = has_key && wanted <= most_kept && !thread_area.in_use;
-    if (!of_thread_) {
+    if (!has_key || wanted > most_kept || thread_area.in_use) {
         size_ = wanted;
-        return area_ = mapping::create(size_, MAP_PRIVATE);
+        return area_ = mapping::create(wanted, MAP_PRIVATE);
     }
-    // Grows by powers of two, so that a thread whose calls grow maps only a few times.
-    size_ = std::max(smallest_area, std::bit_ceil(wanted));
     // Takes the area before it looks for it: a signal handler must not change it meanwhile.
     thread_area.in_use = true;
-    area_ = area_of_thread(size_);
-    if (area_ == nullptr)
-        thread_area.in_use = false;
+    // Grows by powers of two, so that a thread whose calls grow maps only a few times.
+    area_ = area_of_thread(std::max(smallest_area, std::bit_ceil(wanted)));
+    thread_area.in_use = area_ != nullptr;
     return area_;
 }
 
 [[gnu::hot]] void Scratch::release() {
-    if (of_thread_)
+    if (area_ == thread_area.memory)
         thread_area.in_use = false;
     else
         mapping::destroy(area_, size_);

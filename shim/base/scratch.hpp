@@ -38,8 +38,7 @@ private:
     void release();
 
     void* area_ = nullptr;
-    size_t size_ = 0;
-    bool of_thread_ = false; // it is the thread's; else it is mapped for this call alone
+    size_t size_ = 0; // of an area that is mapped for this call alone
 };
 
 } // namespace multihome

@@ -55,7 +55,7 @@ inline size_t control_space(const msghdr& message) {
     // asks elsewhere is for another socket. The kernel refuses an IPv6 peer on a socket that has an IPv4
     // address. With our source it would not.
     if (source && (socket.word() & (Socket::has_address | Socket::only_ipv4)) != 0 &&
-        (socket.has(Socket::has_address) || !control::is_ipv4_source(source.messages))) [[unlikely]]
+        (socket.has(Socket::has_address) || !source.is_ipv4())) [[unlikely]]
         return {};
     return source;
 }

@@ -39,8 +39,8 @@ bool hear_unusual(peers::Turn& turn, Socket socket, int fd, const msghdr& ours, 
                   socklen_t* name_length) {
     const socklen_t room = *name_length;
     tell(socket, ours, theirs, name_length);
-    const control::Arrival arrival = control::read(ours.msg_control, ours.msg_controllen,
-                                                   {.with_interface = settings::get().same_interface});
+    const control::Arrival arrival =
+        control::read(ours.msg_control, ours.msg_controllen, settings::get().same_interface);
     // We hear the datagram all the same.
     if (arrival.found == control::none) [[unlikely]]
         look_closer(socket, fd, ours, theirs);

@@ -34,22 +34,19 @@ ssize_t send_as_made(const Call& call) {
     return -1;
 }
 
-// find_source() for one datagram, behind the quick look. Counts the answer. Notes what errno is now.
-[[gnu::always_inline]] inline Source find_source_alone(Call& call, Socket socket, SourceRoom& room) {
-    peers::Turn turn;
-    call.errno_before = turn.error_number();
-    const Source source = detail::find_source(turn, socket, call.ours.msg_name, call.ours.msg_namelen, room);
-    if (source)
-        turn.count(socket, Counter::answered);
-    return source;
-}
-
 // Sends what the quick look does not answer. The control messages in `call` are still the program's.
 // `control`: control_space() bytes; empty where there are none.
 [[gnu::always_inline]] inline ssize_t search_and_send(Call& call, Socket socket,
                                                       std::span<unsigned char> control) {
     SourceRoom room;
-    const Source source = find_source_alone(call, socket, room);
+    Source source;
+    {
+        peers::Turn turn;
+        call.errno_before = turn.error_number();
+        source = detail::find_source(turn, socket, call.ours.msg_name, call.ours.msg_namelen, room);
+        if (source)
+            turn.count(socket, Counter::answered);
+    }
     if (source && detail::add_source(call.ours, source, control)) [[likely]]
         return detail::send(call, call.fd, call.flags);
     const ssize_t sent = send_as_made(call);

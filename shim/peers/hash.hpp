@@ -19,17 +19,6 @@
 
 namespace multihome {
 
-// A conversation is a peer and one of our ports. It does not say which of our sockets, threads or processes
-// answers, nor at which of our addresses the peer asks.
-struct ConversationKey {
-    ConversationKey(const Peer& peer, in_port_t local_port)
-        : address(peer.address),
-          rest(uint64_t{peer.scope} << 32 | uint64_t{peer.port} << 16 | uint64_t{local_port}) {}
-
-    Address address;
-    uint64_t rest; // the scope, the peer's port, the local port
-};
-
 struct HashKey {
     // Random. IPv4 has the first five: what is added, the factor of the word (two), the two words of the
     // fold. IPv6 has the others, with a factor for each of three words. The last word of either family is
@@ -103,14 +92,17 @@ struct SecretWords {
                         random[4]);
 }
 
+// Returns the hash of a conversation: a peer and one of our ports (network byte order). It does not say which
+// of our sockets, threads or processes answers, nor at which of our addresses the peer asks.
 // Async-signal-safe.
-inline uint64_t hash_of(const ConversationKey& conversation, const HashKey& key) {
-    if (conversation.address.is_ipv4()) [[likely]]
-        return hash_of_ipv4(uint64_t{conversation.address.ipv4().s_addr} << 32 | conversation.rest, key);
+inline uint64_t hash_of(const Peer& peer, in_port_t local_port, const HashKey& key) {
+    const uint64_t rest = uint64_t{peer.scope} << 32 | uint64_t{peer.port} << 16 | uint64_t{local_port};
+    if (peer.address.is_ipv4()) [[likely]]
+        return hash_of_ipv4(uint64_t{peer.address.ipv4().s_addr} << 32 | rest, key);
     const auto& random = key.words;
-    return detail::fold(random[5] + detail::high_product(conversation.address.first, random[6], random[7]) +
-                            detail::high_product(conversation.address.second, random[8], random[9]) +
-                            detail::high_product(conversation.rest, random[10], random[11]),
+    return detail::fold(random[5] + detail::high_product(peer.address.first, random[6], random[7]) +
+                            detail::high_product(peer.address.second, random[8], random[9]) +
+                            detail::high_product(rest, random[10], random[11]),
                         random[12], random[13]);
 }
 
@@ -130,7 +122,7 @@ inline uint64_t hash_of(const ConversationKey& conversation, const HashKey& key)
     Peer peer;
     if (!read_peer(static_cast<const sockaddr*>(name), length, peer))
         return false;
-    hash = hash_of(ConversationKey(peer, local_port), key);
+    hash = hash_of(peer, local_port, key);
     return true;
 }
 

@@ -55,7 +55,7 @@ public:
     // Where to put the words of a datagram before open(). Who puts others there must close().
     RawDatagram& words() { return raw_; }
 
-    Source source() const { return source_->kept(); }
+    Source source() const { return source_->get(); }
 
 private:
     uint64_t answered_on_ = 0; // the word of the descriptor on which is_asked_again() may come true; 0: none

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <functional>
 #include <sys/auxv.h>
 #include <sys/syscall.h>
 
@@ -51,8 +52,8 @@ Secrets draw_secrets() {
         reinterpret_cast<const void*>(getauxval(AT_RANDOM)); // NOLINT(performance-no-int-to-ptr)
     if (given != nullptr)
         std::memcpy(&words.seed, given, sizeof words.seed);
-    std::ranges::generate(secrets.key.words, words);
-    std::ranges::generate(secrets.local_addresses, words);
+    std::ranges::generate(secrets.key.words, std::ref(words)); // else a copy of it
+    std::ranges::generate(secrets.local_addresses, std::ref(words));
     return secrets;
 }
 

@@ -54,7 +54,7 @@ struct SharedState { // NOLINT(clang-analyzer-optin.performance.Padding): the or
 
     // The hash of a conversation.
     uint64_t hash_of(const Peer& peer, in_port_t local_port) const {
-        return multihome::hash_of(ConversationKey(peer, local_port), key);
+        return multihome::hash_of(peer, local_port, key);
     }
     // The hash of the peer alone, whichever port of ours it talks to.
     uint64_t hash_of(const Peer& peer) const { return hash_of(peer, 0); }

@@ -24,7 +24,8 @@ struct Source {
     const void* messages = nullptr;
     size_t length = 0;
 
-    explicit operator bool() const { return messages != nullptr; }
+    explicit operator bool() const { return length != 0; }
+    bool is_ipv4() const { return length <= CMSG_SPACE(sizeof(in_pktinfo)); }
 };
 
 // Room for a source for which no message is kept: see source_at().
@@ -36,12 +37,7 @@ struct SourceRoom {
 class SourceMessage {
 public:
     // None where it has not been made.
-    Source get() const {
-        const size_t length = this->length();
-        return length != 0 ? Source{words_.data(), length} : Source{};
-    }
-    // The same where it is known to have been made.
-    Source kept() const { return {words_.data(), length()}; }
+    Source get() const { return {words_.data(), length()}; }
     // Makes it, for good.
     Source make(const Local& local);
 

@@ -71,7 +71,7 @@ template <typename Family>
                                                Steady& found) {
     if (!Family::read_words(name, control, raw)) [[unlikely]]
         return false;
-    hash = hash_of(ConversationKey(Family::peer(raw), socket.port()), state.key);
+    hash = state.hash_of(Family::peer(raw), socket.port());
     found.entry = state.table().find_unsalted(hash);
     const Conversation known = found.entry.state();
     if (!known.is_steady() || !state.locals.is_first_generation(known.first_index())) [[unlikely]]

@@ -240,11 +240,10 @@ TEST_CASE("the kernel's packet information is read") {
     const Datagram datagram{AF_INET, "127.0.0.2", {ipv4_info}};
     REQUIRE(datagram.ready());
     const View view = datagram.look(ControlBuffer::capacity);
-    const control::Arrival arrival = control::read(view.buffer.data(), view.length, {});
+    const control::Arrival arrival = control::read(view.buffer.data(), view.length, false);
     CHECK(arrival.found == control::ipv4);
     CHECK(arrival.local == Local{Address::from_ipv4({htonl(INADDR_LOOPBACK + 1)}), 0});
-    const control::Arrival with_interface =
-        control::read(view.buffer.data(), view.length, {.with_interface = true});
+    const control::Arrival with_interface = control::read(view.buffer.data(), view.length, true);
     CHECK(with_interface.local.interface_index != 0);
 }
 

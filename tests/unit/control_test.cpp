@@ -25,10 +25,10 @@ Address ipv4_address(in_addr_t host_order) {
     return Address::from_ipv4({htonl(host_order)});
 }
 
-constexpr control::Choice with_interface{.with_interface = true};
+constexpr bool with_interface = true;
 
-control::Arrival read(const ControlBuffer& buffer, control::Choice choice = {}) {
-    return control::read(buffer.data(), buffer.length(), choice);
+control::Arrival read(const ControlBuffer& buffer, bool through_interface = false) {
+    return control::read(buffer.data(), buffer.length(), through_interface);
 }
 
 std::optional<size_t> end_in(const ControlBuffer& buffer, size_t length) {
@@ -70,7 +70,7 @@ TEST_CASE("a datagram queued before the option was on has only the address it wa
     CHECK(read(ControlBuffer{}.add(IPPROTO_IP, IP_PKTINFO, ipv4_info(0, secondary, 0))).local ==
           Local{ipv4_address(secondary), 0});
     // That of a group is no source.
-    for (const control::Choice choice : {control::Choice{}, with_interface})
+    for (const bool choice : {false, with_interface})
         for (const in_addr_t none : {group, in_addr_t{INADDR_BROADCAST}, in_addr_t{INADDR_ANY}}) {
             const auto arrival =
                 read(ControlBuffer{}.add(IPPROTO_IP, IP_PKTINFO, ipv4_info(0, none, 0)), choice);

@@ -33,7 +33,7 @@ Peer ipv6_peer_of(test::Random& random) {
 }
 
 uint64_t hash_with(const HashKey& key, const Peer& peer, in_port_t local_port) {
-    return hash_of(ConversationKey(peer, local_port), key);
+    return hash_of(peer, local_port, key);
 }
 
 // The product modulo 2^128 of a word and a factor, by plain long multiplication in 32-bit limbs.

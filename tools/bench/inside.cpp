@@ -200,10 +200,10 @@ void add_flood(const std::string& name, bool fresh) {
 void add_family(const std::string& family, const Address& address) {
     benchmark::RegisterBenchmark(("hash of a conversation/" + family).c_str(), [=](State& state) {
         const HashKey secret = steady_key();
-        ConversationKey key({address, 0, 53}, 53);
+        Peer peer{address, 0, 53};
         for (auto _ : state) {
-            benchmark::DoNotOptimize(key);
-            benchmark::DoNotOptimize(multihome::hash_of(key, secret));
+            benchmark::DoNotOptimize(peer);
+            benchmark::DoNotOptimize(multihome::hash_of(peer, 53, secret));
         }
     });
     benchmark::RegisterBenchmark(("reading packet information/" + family).c_str(), [=](State& state) {

@@ -42,8 +42,7 @@ struct TableKey {
 
 inline uint64_t hash_of(const TableKey& key) {
     static const HashKey secret = steady_key();
-    return multihome::hash_of(
-        ConversationKey({Address::from_ipv4({key.address}), 0, key.port}, key.local_port), secret);
+    return multihome::hash_of({Address::from_ipv4({key.address}), 0, key.port}, key.local_port, secret);
 }
 
 } // namespace multihome::bench
