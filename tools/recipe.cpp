@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "tools/output.hpp"
 #include "tools/recipe_journal.hpp"
@@ -94,12 +95,33 @@ int take_back(const RecipeCommand& options) {
     return left.empty() ? success : bad_usage;
 }
 
+void apply_now(const Plan& plan, const OutputOptions& output) {
+    need_root("--apply");
+    need_commands(plan);
+    Journal journal;
+    apply(plan, journal);
+    if (output.quiet)
+        return;
+    fmt::print("the recipe {0} is applied; to take it back: multihomectl recipe {0} --undo\n",
+               name_of(plan.kind));
+    if (!plan.forget.empty() && !has_command("conntrack"))
+        fmt::print(
+            "conntrack is not installed: flows that are tracked already stay as they are until they have "
+            "been silent for two minutes\n");
+}
+
 int recipe(RecipeCommand& options) {
     if (options.undo)
         return take_back(options);
     options.recipe.kind = kind_of(options.kind);
     options.recipe.format = options.format == "nft" ? RuleFormat::nft : RuleFormat::iptables;
-    const Host host = read_host();
+    Host host = read_host();
+    Journal::Content applied;
+    if (options.persist) { // the next boot has nothing of what is applied now
+        need_root("--persist");
+        applied = read_applied();
+        host = without(std::move(host), applied);
+    }
     const Plan plan = make_plan(options.recipe, host);
     if (!options.apply && !options.verify && !options.persist) {
         if (options.output.json)
@@ -111,6 +133,9 @@ int recipe(RecipeCommand& options) {
     for (const std::string& note : plan.notes)
         if (!options.output.quiet)
             fmt::print(stderr, "multihomectl: left out: {}\n", note);
+    Persistence persistence;
+    if (options.persist) // before anything is done
+        persistence = plan_persistence(plan);
     int status = success;
     if (options.verify) {
         need_root("--verify");
@@ -121,28 +146,20 @@ int recipe(RecipeCommand& options) {
     }
     if (options.apply || options.persist) {
         if (plan.steps.empty()) {
+            if (!applied.recipe.empty())
+                throw Impossible(fmt::format("nothing is written: there is nothing that needs the recipe {}, "
+                                             "but the recipe {} is applied; name that one, with its "
+                                             "--gateway, --interface and --port",
+                                             options.kind, applied.recipe));
             if (!options.output.quiet)
                 fmt::print("this host has nothing that needs the recipe {}\n", options.kind);
             return status;
         }
     }
-    if (options.apply) {
-        need_root("--apply");
-        need_commands(plan);
-        Journal journal;
-        apply(plan, journal);
-        if (!options.output.quiet)
-            fmt::print("the recipe {} is applied; to take it back: multihomectl recipe {} --undo\n",
-                       options.kind, options.kind);
-        if (!plan.forget.empty() && !has_command("conntrack") && !options.output.quiet)
-            fmt::print(
-                "conntrack is not installed: flows that are tracked already stay as they are until they have "
-                "been silent for two minutes\n");
-    }
-    if (options.persist) {
-        need_root("--persist");
-        status = persist(plan, options.output);
-    }
+    if (options.apply)
+        apply_now(plan, options.output);
+    if (options.persist)
+        status = persist(persistence, options.output);
     return status;
 }
 

@@ -9,10 +9,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <set>
 #include <string_view>
 
 #include "tools/output.hpp"
@@ -180,6 +182,31 @@ void Journal::write_down(const Step& step) {
 void Journal::remove() {
     unlink(path_.c_str());
     rmdir(journal_folder); // stays where something else of ours is in it
+}
+
+Journal::Content read_applied() {
+    Journal journal;
+    Journal::Content content = journal.read();
+    if (content.recipe.empty())
+        journal.remove();
+    return content;
+}
+
+Host without(Host host, const Journal::Content& applied) {
+    // The tables of a recipe are its own (see FreeNumbers), and so is what leads to them.
+    std::set<std::string> tables;
+    for (const Step& step : applied.steps)
+        if (!step.undo.empty() && step.undo.front() == "ip")
+            tables.insert(step.undo.back());
+    std::erase_if(host.routes, [&](const HostRoute& route) { return tables.contains(route.table); });
+    std::erase_if(host.rules, [&](const HostRule& rule) { return tables.contains(rule.table); });
+    for (auto& [interface, filter] : host.reverse_path_filters) {
+        const Command probe = reverse_path_probe(interface);
+        if (std::any_of(applied.steps.begin(), applied.steps.end(),
+                        [&](const Step& step) { return step.probe == probe; }))
+            filter = 1; // a recipe leaves any other as it is
+    }
+    return host;
 }
 
 bool is_in_place(const Step& step) {

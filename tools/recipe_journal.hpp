@@ -40,6 +40,12 @@ private:
     Descriptor file_;
 };
 
+/// What is applied on this host. Throws Impossible.
+Journal::Content read_applied();
+
+/// `host` less what is applied: as the next boot finds it.
+Host without(Host host, const Journal::Content& applied);
+
 /// The step's change is in place.
 bool is_in_place(const Step& step);
 

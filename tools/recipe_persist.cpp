@@ -51,11 +51,11 @@ int folders_of(const fs::path& path) {
     return missing;
 }
 
-void write_own(const fs::path& path, const std::string& content) {
+void add_own(Persistence& persistence, const fs::path& path, const std::string& content) {
     std::error_code error;
     if (fs::exists(path, error) && !is_ours(path))
         throw Impossible(fmt::format("{} is there already, and not from here: move it away", path.string()));
-    write_file(path.string(), fmt::format("{}\n{}{}\n{}", marker, folder_marker, folders_of(path), content));
+    persistence.files.push_back({path.string(), content});
 }
 
 bool remove_file(const fs::path& path) {
@@ -95,9 +95,7 @@ std::string network_section(const Plan& plan, const Uplink& uplink) {
     return text;
 }
 
-/// Returns what is left to do by hand, in lines.
-std::vector<std::string> persist_uplinks(const Plan& plan, std::vector<std::string>& written) {
-    std::vector<std::string> by_hand;
+void add_uplink_files(Persistence& persistence, const Plan& plan) {
     std::vector<std::string> interfaces;
     for (const Uplink& uplink : plan.uplinks)
         if (std::find(interfaces.begin(), interfaces.end(), uplink.interface) == interfaces.end())
@@ -108,12 +106,10 @@ std::vector<std::string> persist_uplinks(const Plan& plan, std::vector<std::stri
             if (uplink.interface == interface)
                 text += network_section(plan, uplink);
         if (const std::string base = network_file(interface); !base.empty()) {
-            const fs::path path = fs::path{network_folder} / (base + ".d") / network_drop_in;
-            write_own(path, text);
-            written.push_back(path.string());
+            add_own(persistence, fs::path{network_folder} / (base + ".d") / network_drop_in, text);
             continue;
         }
-        by_hand.push_back(
+        persistence.by_hand.push_back(
             fmt::format("systemd-networkd does not run {}: have these run when it comes up (`post-up` "
                         "in /etc/network/interfaces, a dispatcher script of NetworkManager):",
                         interface));
@@ -121,52 +117,58 @@ std::vector<std::string> persist_uplinks(const Plan& plan, std::vector<std::stri
             for (const Uplink& uplink : plan.uplinks)
                 if (uplink.interface == interface && !step.command.empty() && step.command.front() == "ip" &&
                     step.command.back() == std::to_string(uplink.number))
-                    by_hand.push_back("  " + shell_command(step.command));
+                    persistence.by_hand.push_back("  " + shell_command(step.command));
     }
-    return by_hand;
 }
 
 } // namespace
 
-int persist(const Plan& plan, const OutputOptions& output) {
+Persistence plan_persistence(const Plan& plan) {
     if (plan.format == RuleFormat::iptables && !plan.translations.empty())
         throw Impossible("iptables has one file for all rules, which is not written from here: apply the "
                          "recipe and call `netfilter-persistent save`, or use --format nft");
-    std::vector<std::string> written;
+    Persistence persistence;
     std::string rules;
     for (const Family family : {Family::ipv4, Family::ipv6})
         if (std::any_of(plan.translations.begin(), plan.translations.end(),
                         [&](const Translation& one) { return one.family == family; }))
             rules += "\n" + nft_rules(plan, family);
     if (!rules.empty()) {
-        write_own(rules_file, rules);
+        add_own(persistence, rules_file, rules);
         // Behind /etc/nftables.conf, which begins with `flush ruleset` and is the operator's own.
-        write_own(rules_unit_file, fmt::format("[Service]\nExecStartPost=/usr/sbin/nft -f {0}\n"
-                                               "ExecReload=/usr/sbin/nft -f {0}\n",
-                                               rules_file));
-        written.insert(written.end(), {rules_file, rules_unit_file});
+        add_own(persistence, rules_unit_file,
+                fmt::format("[Service]\nExecStartPost=/usr/sbin/nft -f {0}\n"
+                            "ExecReload=/usr/sbin/nft -f {0}\n",
+                            rules_file));
     }
-    if (!plan.loose.empty()) {
-        std::string settings;
-        for (const std::string& interface : plan.loose)
-            settings += fmt::format("net/ipv4/conf/{}/rp_filter = 2\n", interface);
-        write_own(sysctl_file, settings);
-        written.emplace_back(sysctl_file);
+    std::string settings;
+    for (const std::string& interface : plan.loose)
+        settings += fmt::format("net/ipv4/conf/{}/rp_filter = 2\n", interface);
+    if (!settings.empty())
+        add_own(persistence, sysctl_file, settings);
+    add_uplink_files(persistence, plan);
+    return persistence;
+}
+
+int persist(const Persistence& persistence, const OutputOptions& output) {
+    bool has_rules = false;
+    for (const auto& [path, content] : persistence.files) {
+        write_file(path, fmt::format("{}\n{}{}\n{}", marker, folder_marker, folders_of(path), content));
+        has_rules = has_rules || path == rules_file;
     }
-    const std::vector<std::string> by_hand = persist_uplinks(plan, written);
     std::error_code error;
-    if (!rules.empty() && fs::exists("/run/systemd/system", error))
+    if (has_rules && fs::exists("/run/systemd/system", error))
         run_command({"systemctl", "daemon-reload"});
     if (!output.quiet) {
-        for (const std::string& file : written)
-            fmt::print("{}: written\n", file);
-        if (!rules.empty())
+        for (const Persistence::File& file : persistence.files)
+            fmt::print("{}: written\n", file.path);
+        if (has_rules)
             fmt::print(
                 "nftables.service loads the rules at boot, if it is enabled: systemctl enable nftables\n");
     }
-    for (const std::string& line : by_hand)
+    for (const std::string& line : persistence.by_hand)
         fmt::print(stderr, "{}{}\n", line.starts_with(' ') ? "" : "multihomectl: ", line);
-    return by_hand.empty() ? success : failure;
+    return persistence.by_hand.empty() ? success : failure;
 }
 
 std::vector<std::string> remove_persistent() {

@@ -10,9 +10,20 @@
 
 namespace multihome::tools::recipes {
 
-/// Writes the files, and says what is left to do by hand; then the answer is `failure`. Throws
-/// Impossible where nothing can be written.
-int persist(const Plan& plan, const OutputOptions& output);
+struct Persistence {
+    struct File {
+        std::string path;
+        std::string content;
+    };
+    std::vector<File> files;
+    std::vector<std::string> by_hand; ///< what no file does, in lines
+};
+
+/// What persist() is to write. Throws Impossible where there is no file for it, or it is somebody else's.
+Persistence plan_persistence(const Plan& plan);
+
+/// Writes the files, and says what is left to do by hand; then the answer is `failure`. Throws Impossible.
+int persist(const Persistence& persistence, const OutputOptions& output);
 
 /// Removes what persist() wrote, and nothing else. Returns the files.
 std::vector<std::string> remove_persistent();

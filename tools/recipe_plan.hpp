@@ -78,6 +78,9 @@ Plan make_plan(const RecipeOptions& options, const Host& host);
 /// Fills `steps` of a plan from the rest of it.
 void add_steps(Plan& plan);
 
+/// Prints the value that a recipe sets to 2 where requests would be dropped.
+Command reverse_path_probe(const std::string& interface);
+
 /// The nftables tables of a plan, one for each family; empty where it has no translation.
 std::string nft_rules(const Plan& plan, Family family);
 

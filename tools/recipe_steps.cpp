@@ -28,16 +28,16 @@ std::string joined_ports(const std::vector<unsigned>& ports) {
 
 void add_reverse_path(Plan& plan, const std::string& interface) {
     // 2, the loose mode: the larger of the interface's value and that of "all" counts, and both may be 1.
-    // With slashes (sysctl(8)), because an interface's name may hold a dot.
-    const std::string key = fmt::format("net/ipv4/conf/{}/rp_filter", interface);
-    const CommandResult now = run_command({"sysctl", "-n", key});
+    const Command probe = reverse_path_probe(interface);
+    const std::string& key = probe.back();
+    const CommandResult now = run_command(probe);
     const std::string old = now.ok() ? now.output.substr(0, now.output.find('\n')) : "1";
     plan.steps.push_back(
         {fmt::format("requests that come in on {} are not dropped for their way back", interface),
          {"sysctl", "-qw", key + "=2"},
          "",
          {"sysctl", "-qw", key + "=" + old},
-         {"sysctl", "-n", key},
+         probe,
          "2"});
 }
 
@@ -206,6 +206,11 @@ void add_iptables(Plan& plan, Family family) {
 }
 
 } // namespace
+
+Command reverse_path_probe(const std::string& interface) {
+    // With slashes (sysctl(8)), because an interface's name may hold a dot.
+    return {"sysctl", "-n", fmt::format("net/ipv4/conf/{}/rp_filter", interface)};
+}
 
 std::string nft_rules(const Plan& plan, Family family) {
     const char* const ip = nft_family(family);

@@ -360,12 +360,9 @@ int try_in_copy(const Plan& plan, const Host& host, const OutputOptions& output)
 
 /// What was applied may have been taken away since, by `nft flush ruleset` for example.
 int look_at_applied(const OutputOptions& output) {
-    Journal journal;
-    const Journal::Content content = journal.read();
-    if (content.recipe.empty()) {
-        journal.remove();
+    const Journal::Content content = read_applied();
+    if (content.recipe.empty())
         return success;
-    }
     int status = success;
     for (const Step& step : content.steps) {
         // What iptables made for us, and others may use by now, is no part of the recipe itself.

@@ -78,3 +78,46 @@ grep -q 'net/ipv4/conf/eth1/rp_filter = 2' "$LAB_DIR/etc/sysctl.d/60-multihome.c
 grep -q 'FirewallMark=42' "$LAB_DIR/etc/systemd/network/20-eth1.network.d/60-multihome.conf" || fail "no networkd file"
 persist two-interfaces --undo
 find "$LAB_DIR/etc" | sort | diff "$LAB_DIR/files" - || fail "--undo left files of --persist"
+
+say "for the next boot, which has nothing of what is applied:"
+networkd=$LAB_DIR/etc/systemd/network/20-eth1.network.d/60-multihome.conf
+persist_applied() { # RECIPE OPTION...: leaves the files
+    persist "$@" --persist >/dev/null || fail "$*: --persist exits with $?"
+    find "$LAB_DIR/etc" -name '*multihome*' -type f -exec sha256sum {} + | sort >"$LAB_DIR/before_apply"
+    persist "$@" --undo >/dev/null
+    persist "$@" --apply >/dev/null || fail "$*: --apply exits with $?"
+    persist "$@" --persist >"$LAB_DIR/said" || fail "$*, applied: --persist exits with $?: $(cat "$LAB_DIR/said")"
+    find "$LAB_DIR/etc" -name '*multihome*' -type f -exec sha256sum {} + | sort | diff "$LAB_DIR/before_apply" - ||
+        fail "$*: --persist writes something else where it is applied: $(tail -n +1 "$networkd")"
+}
+for kind in two-interfaces routing; do
+    persist_applied "$kind" "${options[@]}"
+    grep -q 'Table=42' "$networkd" || fail "$kind: $(cat "$networkd")"
+    # What is on the host is no reason to write nothing, and to say that all is well.
+    rm "$networkd"
+    status=0
+    persist "$kind" --persist >"$LAB_DIR/said" 2>&1 || status=$?
+    [ "$status" -eq 2 ] || fail "$kind --persist without its options: $status: $(cat "$LAB_DIR/said")"
+    grep -q -e '--gateway' "$LAB_DIR/said" || fail "$kind: $(cat "$LAB_DIR/said")"
+    [ ! -e "$networkd" ] || fail "$kind: written all the same"
+    persist "$kind" --undo >/dev/null
+done
+# Where a routing table names the router.
+on_server ip route add default via 198.51.100.1 dev eth1 table 100
+persist_applied routing
+persist routing --undo >/dev/null
+on_server ip route flush table 100
+
+say "what cannot be written is not applied, either:"
+snapshot . >"$LAB_DIR/before"
+refused() { # TEXT OPTION...
+    status=0
+    persist two-interfaces "${options[@]}" --apply --persist "${@:2}" >"$LAB_DIR/said" 2>&1 || status=$?
+    [[ $status -eq 2 && $(cat "$LAB_DIR/said") == *"$1"* ]] || fail "$*: $status: $(cat "$LAB_DIR/said")"
+    snapshot . >"$LAB_DIR/after"
+    diff "$LAB_DIR/before" "$LAB_DIR/after" || fail "$*: applied all the same"
+}
+[ ! -d /etc/alternatives ] || cp -a /etc/alternatives "$LAB_DIR/etc/" # iptables may be one of them
+refused 'netfilter-persistent save' --format iptables
+echo 'something else' >"$LAB_DIR/etc/sysctl.d/60-multihome.conf"
+refused 'not from here: move it away'
