@@ -3,11 +3,15 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <fmt/core.h>
 #include <set>
+#include <utility>
 
 #include "tools/kernel_engine/engine.hpp"
 #include "tools/network_namespace.hpp"
+#include "tools/output.hpp"
+#include "tools/recipe_plan.hpp"
 #include "tools/run_command.hpp"
 #include "tools/verdict.hpp"
 
@@ -35,14 +39,40 @@ bool is_in_our_network(pid_t process) {
     return ours == 0 || theirs == 0 || ours == theirs;
 }
 
-/// Of several uplinks or of one: the recipes differ. A recipe is applied where the process is.
+bool has_second_uplink_around(pid_t process) {
+    try {
+        const Visit visit(network_namespace_around(process));
+        return recipes::has_second_uplink();
+    } catch (const Impossible&) {
+        return false; // what cannot be looked at, the recipe cannot mend
+    }
+}
+
+/// Several addresses of one family.
+bool has_several_on_one_interface(const HostNetwork& network) {
+    std::set<std::pair<std::uint32_t, bool>> seen;
+    return std::any_of(network.addresses().begin(), network.addresses().end(), [&](const OwnAddress& own) {
+        return !seen.emplace(own.interface, own.address.is_ipv4()).second;
+    });
+}
+
+/// One that has something to do where the process is; empty where none has.
 std::string recipe_for(const HostNetwork& network, pid_t process) {
-    std::set<std::uint32_t> interfaces;
-    for (const OwnAddress& own : network.addresses())
-        interfaces.insert(own.interface);
+    const char* recipe = nullptr;
+    if (has_second_uplink_around(process))
+        recipe = "two-interfaces";
+    else if (has_several_on_one_interface(network))
+        recipe = "one-interface";
+    else
+        return {};
     return fmt::format("sudo {}multihomectl recipe {} --apply",
                        is_in_our_network(process) ? "" : fmt::format("nsenter --target {} --net ", process),
-                       interfaces.size() > 1 ? "two-interfaces" : "one-interface");
+                       recipe);
+}
+
+/// Neither the whole host nor outside of what is seen from here.
+bool is_part_of_host(const std::string& control_group) {
+    return !control_group.empty() && control_group != "/" && !control_group.starts_with("/..");
 }
 
 } // namespace
@@ -51,6 +81,7 @@ void find_mend(Server& server, const LibraryPresence& presence, const LibraryFil
                const HostNetwork& network) {
     const Process& process = server.process;
     const bool has_engine = engine::built_in();
+    const std::string& made_in = server.made_in.empty() ? process.control_group : server.made_in;
     bool is_reachable = true;
     for (const Obstacle& obstacle : obstacles_in_file(process, library)) {
         server.obstacles.push_back(obstacle.in_short);
@@ -94,9 +125,15 @@ void find_mend(Server& server, const LibraryPresence& presence, const LibraryFil
     } else if (has_engine && !process.in_container && !process.arguments.empty()) {
         server.command = fmt::format("sudo multihome --engine kernel {}", shell_command(process.arguments));
         server.remark = "instead of starting it alone; preloading cannot reach it";
+    } else if (has_engine && process.in_container && is_part_of_host(made_in)) {
+        server.command = fmt::format("sudo multihomectl attach --cgroup {}", shell_command({made_in}));
+        server.remark = "preloading cannot reach it";
     } else {
         server.command = recipe_for(network, process.number);
-        server.remark = "preloading cannot reach it";
+        server.remark = server.command.empty()
+                            ? "preloading cannot reach it; if there is a second uplink: multihomectl recipe "
+                              "two-interfaces --gateway ROUTER"
+                            : "preloading cannot reach it";
     }
 }
 

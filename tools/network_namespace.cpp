@@ -72,6 +72,10 @@ NetworkNamespace named_network_namespace(const std::string& name) {
     return result;
 }
 
+NetworkNamespace network_namespace_around(pid_t process) {
+    return open_namespace(fmt::format("/proc/{}/ns/net", process), fmt::format("of process {}", process));
+}
+
 std::vector<NetworkNamespace> all_network_namespaces(unsigned& unreadable) {
     std::vector<NetworkNamespace> result{own_network_namespace()};
     const auto is_known = [&](ino_t inode) {
@@ -90,8 +94,7 @@ std::vector<NetworkNamespace> all_network_namespaces(unsigned& unreadable) {
         if (inode == 0) {
             ++unreadable;
         } else if (!is_known(inode)) {
-            NetworkNamespace found = open_namespace(fmt::format("/proc/{}/ns/net", process),
-                                                    fmt::format("of process {}", process));
+            NetworkNamespace found = network_namespace_around(process);
             if (found.inode == inode)
                 result.push_back(std::move(found));
         }

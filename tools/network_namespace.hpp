@@ -22,6 +22,8 @@ struct NetworkNamespace {
 NetworkNamespace own_network_namespace();
 /// One that `ip netns` knows. Throws Impossible.
 NetworkNamespace named_network_namespace(const std::string& name);
+/// That of a process; without an inode where it cannot be told.
+NetworkNamespace network_namespace_around(pid_t process);
 /// This one first, then the named ones, then those that only processes hold. `unreadable` counts the
 /// processes whose namespace may not be looked at.
 std::vector<NetworkNamespace> all_network_namespaces(unsigned& unreadable);

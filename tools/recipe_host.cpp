@@ -69,9 +69,12 @@ std::string table_of(const json& object) {
     return table == std::to_string(RT_TABLE_MAIN) ? "main" : table;
 }
 
-void read_routes(Host& host, Family family) {
+/// `which`: more words for `ip`.
+void read_routes(Host& host, Family family, const Command& which = {}) {
     // Numeric, so that types are numbers too. No type is unicast, no table is main.
-    for (const json& route : ip_json({"-N", family_option(family), "route", "show", "table", "all"})) {
+    Command show{"-N", family_option(family), "route", "show", "table", "all"};
+    show.insert(show.end(), which.begin(), which.end());
+    for (const json& route : ip_json(show)) {
         if (route.contains("type") && text_of(route, "type") != std::to_string(RTN_UNICAST))
             continue;
         const std::string table = route.contains("table") ? table_of(route) : "main";
@@ -192,6 +195,14 @@ Host read_host() {
     }
     for (const HostAddress& one : host.addresses)
         host.reverse_path_filters[one.interface] = reverse_path_filter(one.interface);
+    return host;
+}
+
+Host read_uplinks() {
+    Host host;
+    read_addresses(host);
+    for (const Family family : {Family::ipv4, Family::ipv6})
+        read_routes(host, family, {"exact", "default"});
     return host;
 }
 

@@ -64,6 +64,10 @@ struct Host {
 /// Reads it all. Throws Impossible where `ip` cannot say.
 Host read_host();
 
+/// Of that, what shows the uplinks: the addresses and the default routes. Quick, however many routes there
+/// are.
+Host read_uplinks();
+
 /// The address from which this host answers `destination` when the program leaves it to the routing table;
 /// empty if it does not answer at all, or is that address itself.
 std::string preferred_source(Family family, const std::string& destination);

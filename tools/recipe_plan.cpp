@@ -283,4 +283,11 @@ Plan make_plan(const RecipeOptions& options, const Host& host) {
     return plan;
 }
 
+bool has_second_uplink() {
+    Plan plan;
+    plan.kind = RecipeKind::two_interfaces;
+    add_uplinks(plan, {}, read_uplinks());
+    return !plan.uplinks.empty();
+}
+
 } // namespace multihome::tools::recipes

@@ -75,6 +75,9 @@ const char* name_of(RecipeKind kind);
 /// Throws Impossible where the host lacks what the recipe needs, with what to do.
 Plan make_plan(const RecipeOptions& options, const Host& host);
 
+/// Whether two-interfaces finds a second uplink without being told of its router. Throws Impossible.
+bool has_second_uplink();
+
 /// Fills `steps` of a plan from the rest of it.
 void add_steps(Plan& plan);
 

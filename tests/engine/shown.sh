@@ -9,7 +9,7 @@ set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=engine.sh
 . "$(dirname "$0")/engine.sh"
 server=$(program echo_static) || { say "$server" && exit 77; }
-need nsenter
+need nsenter unshare
 lab_topology_b
 lab_policy_rule
 engine_start
@@ -41,6 +41,18 @@ PYTHON
 shown doctor_bare doctor
 holds doctor_bare 'servers[5301]["verdict"] == "wrong"'
 holds doctor_bare 'servers[5301]["command"].startswith("sudo multihome --engine kernel /")'
+
+# A container has a control group of its own.
+mkdir "$ENGINE_GROUP/container"
+exec 9>"$ENGINE_GROUP/container/cgroup.procs"
+in_group start_server -p 5303 container unshare --pid --fork --kill-child --mount-proc "$server" 5303 v4
+shown doctor_container doctor
+holds doctor_container 'servers[5303]["command"].startswith("sudo multihomectl attach --cgroup /")'
+command=$(grep -o 'multihomectl attach --cgroup [^"]*' "$LAB_DIR/doctor_container")
+# shellcheck disable=SC2086 # a command line
+PATH=${ENGINE_TOOL%/*}:$PATH $command >"$LAB_DIR/said" || fail "$command: $(cat "$LAB_DIR/said")"
+LAB_PORT=5303 expect_right 198.51.100.2
+"$ENGINE_TOOL" detach -q --cgroup "$ENGINE_GROUP/container"
 
 shown attach attach --cgroup "$ENGINE_GROUP" --ports 53,5301
 LAB_PORT=5301 expect_right 192.0.2.3 --source-port 40001

@@ -146,8 +146,10 @@ look -j
 [[ ! $(field 5340 notes) =~ $ring_note ]] || fail "5340: the notes are '$(field 5340 notes)'"
 for port in 5303 5305 5307 5309 5310; do expect_verdict "$port" 'ok multihome [0-9.]+'; done
 
-# In the network of the server, and not in this one.
-[[ $(field 5311 command) =~ ^sudo\ nsenter\ --target\ [0-9]+\ --net\ multihomectl\ recipe\ one-interface\ --apply$ ]] ||
+# At its control group, where it has one. Else in the network of the server, and not in this one.
+group=$(sed -n 's/^0:://p' "/proc/$(field 5311 pid)/cgroup")
+[[ $(field 5311 command) == "sudo multihomectl attach --cgroup ${group:-/}" && $group != / ]] ||
+    [[ $(field 5311 command) =~ ^sudo\ nsenter\ --target\ [0-9]+\ --net\ multihomectl\ recipe\ one-interface\ --apply$ ]] ||
     fail "5311: the command is '$(field 5311 command)'"
 
 # What preloading cannot reach: the kernel engine, or a recipe where there is none.

@@ -41,6 +41,40 @@ lab_policy_rule
 expect_faults ''
 "$TOOLS_CTL" doctor -q --netns "$LAB_SERVER" || fail "a fault is left after the rule"
 
+# Where only a recipe helps, it is one that does not refuse: of two interfaces with addresses, the second is an uplink where
+# some routing table has its router. In the root control group, because in another one the kernel engine is the way.
+tree=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/self/mounts)
+if [ -n "$tree" ] && { exec 9>"$tree/cgroup.procs"; } 2>/dev/null; then
+    # shellcheck disable=SC2016 # for the inner shell
+    LAB_ENTER=(sh -c 'echo 0 >&9; exec 9>&-; exec "$@"' sh)
+fi
+start_server -p 5301 container unshare --pid --fork --kill-child --mount-proc "$TOOLS_ECHO" 5301
+LAB_ENTER=()
+expect_recipe() { # RECIPE: empty where none helps
+    local command
+    "$TOOLS_CTL" doctor -j --netns "$LAB_SERVER" >"$LAB_DIR/doctor.log" || true
+    command=$(field 5301 command)
+    if [[ $command == *' attach --cgroup /'* ]]; then
+        say "SKIP: the test cannot leave its control group"
+        return
+    fi
+    [[ $command =~ ^${1:+sudo nsenter --target [0-9]+ --net multihomectl recipe $1 --apply}$ ]] ||
+        fail "'$command' instead of the recipe '$1'"
+    say "ok: ${command:-no recipe helps}"
+    [ -n "$command" ] || return 0
+    command=${command#sudo }
+    # shellcheck disable=SC2086 # a command line
+    PATH=${TOOLS_CTL%/*}:$PATH ${command% --apply} >"$LAB_DIR/said" 2>&1 || fail "$command: $(cat "$LAB_DIR/said")"
+    ! grep -q 'nothing that needs it' "$LAB_DIR/said" || fail "$command has nothing to do"
+}
+expect_recipe two-interfaces
+ip -n "$LAB_SERVER" route flush table 42
+[ -z "$six" ] || ip -n "$LAB_SERVER" -6 route flush table 42
+expect_recipe one-interface
+ip -n "$LAB_SERVER" address del 192.0.2.3/24 dev eth0
+[ -z "$six" ] || ip -n "$LAB_SERVER" address del 2001:db8:1::3/64 dev eth0
+expect_recipe ''
+
 # One that only a name holds is looked into, also where the kernel does not tell what a name stands for; not what a killed
 # `ip netns` has left.
 mkdir "$LAB_DIR/names"
