@@ -122,7 +122,10 @@ Json engine_json(const std::vector<engine::Attachment>& attached) {
     return list;
 }
 
-void print_engine_prometheus(const std::vector<engine::Attachment>& attached) {
+void print_engine_prometheus(std::vector<engine::Attachment> attached) {
+    // One path is one series: a control group that is gone may have been followed by one of the same path.
+    // What another version counts is not known.
+    std::erase_if(attached, [](const engine::Attachment& one) { return !one.alive || !one.is_read; });
     if (attached.empty())
         return;
     const Json names = engine::counters_json({});

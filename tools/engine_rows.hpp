@@ -18,7 +18,8 @@ namespace multihome::tools {
 std::vector<engine::Attachment> attachments_meant(const std::string& target, bool for_conversations = false);
 
 Json engine_json(const std::vector<engine::Attachment>& attached);
-void print_engine_prometheus(const std::vector<engine::Attachment>& attached);
+/// Of those that are alive.
+void print_engine_prometheus(std::vector<engine::Attachment> attached);
 
 /// The counters at the last look, by the control group's identity.
 using EngineBefore = std::map<std::uint64_t, engine::Counters>;

@@ -72,6 +72,17 @@ holds stats_of_process 'len(mine) == 1 == len(it["engine"]) and not it["processe
     grep "^multihome_engine_sources_named_total{control_group=\"/.*${ENGINE_GROUP##*/}\"} 3$" >/dev/null ||
     fail "Prometheus is not told"
 { "$ENGINE_TOOL" stats || true; } | grep -E "${ENGINE_GROUP##*/} +2 +3 " >/dev/null || fail "the table does not show the engine"
+# What is left of a control group that is gone has the path of the one that followed it, and is no second series.
+mkdir "$ENGINE_GROUP/again"
+"$ENGINE_TOOL" attach -q --cgroup "$ENGINE_GROUP/again"
+rmdir "$ENGINE_GROUP/again"
+mkdir "$ENGINE_GROUP/again"
+"$ENGINE_TOOL" attach -q --cgroup "$ENGINE_GROUP/again"
+{ "$ENGINE_TOOL" stats --prometheus || true; } | grep "/${ENGINE_GROUP##*/}/again\"" >"$LAB_DIR/series" || fail "no series of its own"
+[ -z "$(sed 's/ [0-9]*$//' "$LAB_DIR/series" | sort | uniq -d)" ] || fail "series that are there twice: $(cat "$LAB_DIR/series")"
+shown list_again list
+holds list_again 'sorted(one["alive"] for one in it["attached"] if one["control_group"].endswith(sys.argv[2] + "/again")) == [False, True]'
+"$ENGINE_TOOL" detach -q --cgroup "$ENGINE_GROUP/again"
 shown peers peers :5301
 holds peers '{one["state"] for one in mine[0]["conversations"]} == {"known", "question"}'
 holds peers 'all(one["local_port"] == 5301 and one["peer_port"] is None for one in mine[0]["conversations"])'
