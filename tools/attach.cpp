@@ -113,6 +113,7 @@ int run_attach(const AttachOptions& options) {
     const engine::Request request = request_for(options);
     std::string again;
     if (options.persist) { // before anything is done
+        engine::require_persistable(options.target);
         (void)engine::persistent_file(options.target, options.systemd_directory);
         again = repeated(options);
     }

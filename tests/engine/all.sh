@@ -47,10 +47,13 @@ settings() {
 [ "$("$ENGINE_TOOL" list -j | settings)" = "$(settings <"$LAB_DIR/first")" ] || fail "the unit attaches something else"
 say "ok: the unit attaches the same"
 
+mkdir "$units/multi-user.target.wants"
+ln -s "$file" "$units/multi-user.target.wants/" # as systemctl enable does
 "$ENGINE_TOOL" detach -j --all --persist --systemd-directory "$units" >"$LAB_DIR/detached"
 "$LAB_PYTHON" "$LAB_HERE/../tools/schema.py" detach "$LAB_HERE/../../scripts/multihomectl.8" <"$LAB_DIR/detached" ||
     fail "the JSON is not what the manual states"
 [ ! -e "$file" ] || fail "the unit is still there"
+[ ! -L "$units/multi-user.target.wants/${file##*/}" ] || fail "the unit is still enabled"
 LAB_PORT=5391 expect_bare_wrong 198.51.100.2
 [ ! -e /sys/fs/bpf/multihome ] || fail "pins are left"
 say "ok: nothing is left"

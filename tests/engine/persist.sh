@@ -33,6 +33,20 @@ for command in attach detach; do
     [ "$(cat "$file")" = '# mine' ] || fail "$command: somebody else's file has changed"
 done
 rm "$file"
+# Slices and scopes start nothing, and systemd passes over a [Service] of theirs. One that is there can be removed.
+for kind in slice scope; do
+    other=mhunit$$.$kind
+    mkdir "$ENGINE_GROUP/$other"
+    status=0
+    said=$("$ENGINE_TOOL" attach "$other" --persist --systemd-directory "$units" 2>&1) || status=$?
+    [[ $status-$said == 2-*'starts no program'* ]] || fail "$other: status $status: $said"
+    if { "$ENGINE_TOOL" list || true; } | grep "/$other *attached" >/dev/null; then fail "$other: it is attached"; fi
+    [ ! -e "$units/$other.d" ] || fail "$other: a drop-in is written"
+done
+mkdir -p "$units/$other.d"
+echo "# Written by 'multihomectl attach --persist'; " >"$units/$other.d/multihome-engine.conf"
+"$ENGINE_TOOL" detach -q "$other" --persist --systemd-directory "$units" || true # nothing was attached
+[ ! -e "$units/$other.d" ] || fail "$other: the drop-in is still there"
 "$ENGINE_TOOL" attach "${unit%.service}" --ports 53,5300-5301 --persist --systemd-directory "$units" >"$LAB_DIR/said"
 grep -q "^ExecStartPre=-+/.* attach --quiet --ports 53,5300-5301 .*%n$" "$file" || fail "the drop-in: $(cat "$file")"
 grep -q "^ExecStopPost=-+/.* detach --quiet %n$" "$file" || fail "the drop-in: $(cat "$file")"

@@ -43,9 +43,11 @@ ExecStop={0} detach --quiet --cgroup /
 WantedBy=multi-user.target
 )";
 
+constexpr const char* host_unit_name = "multihome-engine.service";
+
 std::string file_for(const Target& target, const std::string& systemd_directory) {
     if (target.all)
-        return systemd_directory + "/multihome-engine.service";
+        return fmt::format("{}/{}", systemd_directory, host_unit_name);
     if (target.unit.empty())
         throw Impossible("--persist needs a UNIT or --all: nothing starts other control groups again");
     if (target.unit.find('/') != std::string::npos)
@@ -53,7 +55,22 @@ std::string file_for(const Target& target, const std::string& systemd_directory)
     return fmt::format("{}/{}.d/multihome-engine.conf", systemd_directory, unit_name(target.unit));
 }
 
+/// The link of [Install], where it leads nowhere any more.
+void remove_dangling_link(const std::string& systemd_directory) {
+    const fs::path link = fmt::format("{}/multi-user.target.wants/{}", systemd_directory, host_unit_name);
+    std::error_code error;
+    if (fs::is_symlink(fs::symlink_status(link, error)) && !fs::exists(link, error))
+        fs::remove(link, error);
+}
+
 } // namespace
+
+void require_persistable(const Target& target) {
+    (void)file_for(target, "");
+    if (const std::string unit = target.all ? host_unit_name : unit_name(target.unit);
+        !unit.ends_with(".service"))
+        throw Impossible(fmt::format("{} starts no program: --persist needs a service, or --all", unit));
+}
 
 std::string persistent_file(const Target& target, const std::string& systemd_directory) {
     std::string file = file_for(target, systemd_directory);
@@ -83,7 +100,9 @@ bool end_persistence(const Target& target, const std::string& systemd_directory)
     const bool removed = fs::remove(file, error);
     if (error)
         throw Impossible(fmt::format("cannot remove {}: {}", file.string(), error.message()));
-    if (removed && !target.all)
+    if (target.all)
+        remove_dangling_link(systemd_directory);
+    else if (removed)
         fs::remove(file.parent_path(), error); // fails where it holds other drop-ins
     return removed;
 }

@@ -8,8 +8,12 @@
 
 namespace multihome::tools::engine {
 
-/// The file for a unit or for the whole host. Throws Impossible where no file can do it (--cgroup and --pid),
-/// and where somebody else wrote a file of this name.
+/// Throws Impossible where no file can do it: nothing starts other control groups again (--cgroup and --pid),
+/// and only a service runs something as it starts.
+void require_persistable(const Target& target);
+
+/// The file for a unit or for the whole host. Throws Impossible where there is none, and where somebody else
+/// wrote a file of this name.
 std::string persistent_file(const Target& target, const std::string& systemd_directory);
 
 /// Whether a line of a unit may name it as it stands, without quotes.
@@ -19,7 +23,7 @@ bool is_plain(const std::string& word);
 std::string make_persistent(const Target& target, const std::string& systemd_directory,
                             const std::string& options);
 
-/// Removes it. False: there is none.
+/// Removes it, and what `systemctl enable` has made of it. False: there is none.
 bool end_persistence(const Target& target, const std::string& systemd_directory);
 
 } // namespace multihome::tools::engine
