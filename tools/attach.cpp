@@ -6,6 +6,7 @@
 #include <CLI/Option.hpp>
 #include <CLI/Validators.hpp>
 #include <fmt/core.h>
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 #include <unistd.h>
 
@@ -22,6 +23,7 @@
 #include "tools/program.hpp"
 #include "tools/running_library.hpp"
 #include "tools/subcommands.hpp"
+#include "tools/units.hpp"
 
 namespace multihome::tools {
 namespace {
@@ -33,6 +35,7 @@ struct AttachOptions {
     std::string ports;
     std::uint32_t peers = 262144;
     std::string timeouts;
+    bool renew = false;
     bool persist = false;
     std::string systemd_directory = "/etc/systemd/system";
 };
@@ -73,13 +76,37 @@ std::vector<std::string> notes_on(const ControlGroup& group) {
     return notes;
 }
 
+bool is_unit(const std::string& except) {
+    return except.front() != '/';
+}
+
+/// What --except names. A unit that does not run has no control group yet.
+ControlGroup excepted(const std::string& name) {
+    if (!is_unit(name))
+        return control_group_at(name);
+    const std::string unit = valid_unit_name(name);
+    const auto group = find_control_group_of_unit(unit);
+    return group ? *group : ControlGroup{{}, unit_name(unit), 0, 0};
+}
+
+/// What an operator should know of the exceptions.
+std::vector<std::string> notes_on(const std::vector<ControlGroup>& except, bool persist) {
+    std::vector<std::string> notes;
+    for (const ControlGroup& one : except)
+        if (one.identity == 0)
+            notes.push_back(fmt::format("{} does not run: {}", one.path,
+                                        persist ? "it is excepted when it starts"
+                                                : "it is served when it starts, until --renew"));
+        else if (!persist && one.path.ends_with(".service"))
+            notes.push_back(fmt::format("{} is served when it starts again, until --renew", one.path));
+    return notes;
+}
+
 engine::Request request_for(const AttachOptions& options) {
     engine::Request request;
     request.group = engine::resolve(options.target);
-    if (!options.except.empty() && !options.target.all)
-        throw Impossible("--except goes with --all");
     for (const std::string& name : options.except)
-        request.except.push_back(name.front() == '/' ? control_group_at(name) : control_group_of_unit(name));
+        request.except.push_back(excepted(name));
     if (!options.ports.empty())
         request.ports = engine::parse_ports(options.ports);
     if (!options.timeouts.empty())
@@ -88,42 +115,56 @@ engine::Request request_for(const AttachOptions& options) {
     return request;
 }
 
-/// The options that a unit's file has to repeat. All of them have been checked; what --except names may be
-/// any directory.
-std::string repeated(const AttachOptions& options) {
-    std::string text;
+/// What a unit's file has to repeat. All of it has been checked; what --except names may be any directory.
+engine::Repeated repeated(const AttachOptions& options) {
+    engine::Repeated repeated;
     for (const std::string& name : options.except) {
+        repeated.except.push_back(is_unit(name) ? unit_name(name) : name);
         if (!engine::is_plain(name))
             throw Impossible(fmt::format("--persist: a unit cannot name '{}': leave that --except out, or "
                                          "write the unit by hand",
                                          harmless(name)));
-        text += " --except " + name;
+        repeated.options += " --except " + repeated.except.back();
     }
     if (!options.ports.empty())
-        text += " --ports " + options.ports;
+        repeated.options += " --ports " + options.ports;
     if (!options.timeouts.empty())
-        text += " --timeouts " + options.timeouts;
-    return text + fmt::format(" --peers {}", options.peers);
+        repeated.options += " --timeouts " + options.timeouts;
+    repeated.options += fmt::format(" --peers {}", options.peers);
+    return repeated;
+}
+
+int renew(const AttachOptions& options) {
+    for (const std::string& name : options.except) {
+        const ControlGroup group = is_unit(name) ? control_group_of_unit(name) : control_group_at(name);
+        engine::renew_exception(group);
+        if (!options.output.quiet)
+            fmt::print("not served: {}\n", harmless(group.path));
+    }
+    return success;
 }
 
 int run_attach(const AttachOptions& options) {
     if (const std::string missing = engine::missing_rights(); !missing.empty())
         throw Impossible(fmt::format("attach needs {}, which user {} does not have here: run it as root",
                                      missing, geteuid()));
+    if (!options.except.empty() && !options.target.all)
+        throw Impossible("--except goes with --all");
+    if (options.renew)
+        return renew(options);
     const engine::Request request = request_for(options);
-    std::string again;
+    engine::Repeated again;
     if (options.persist) { // before anything is done
-        engine::require_persistable(options.target);
-        (void)engine::persistent_file(options.target, options.systemd_directory);
         again = repeated(options);
+        engine::require_persistable(options.target, again, options.systemd_directory);
     }
     const std::vector<std::string> not_served = engine::attach(request);
     const std::vector<std::string> notes =
-        options.target.all ? std::vector<std::string>{} : notes_on(request.group);
-    std::string file;
+        options.target.all ? notes_on(request.except, options.persist) : notes_on(request.group);
+    std::vector<std::string> files;
     if (options.persist) {
         try {
-            file = engine::make_persistent(options.target, options.systemd_directory, again);
+            files = engine::make_persistent(options.target, again, options.systemd_directory);
         } catch (const Impossible&) {
             engine::detach(request.group.identity); // all of it was asked for
             throw;
@@ -136,7 +177,8 @@ int run_attach(const AttachOptions& options) {
         document["identity"] = request.group.identity;
         document["not_served"] = not_served;
         document["notes"] = notes;
-        document["persistent"] = file.empty() ? Json() : Json(file);
+        document["persistent"] = files.empty() ? Json() : Json(files.front());
+        document["files"] = files;
         print_json(document);
         return success;
     }
@@ -147,8 +189,8 @@ int run_attach(const AttachOptions& options) {
         fmt::print("not served: {}\n", line);
     for (const std::string& line : notes)
         fmt::print("note: {}\n", line);
-    if (!file.empty())
-        fmt::print("written: {}; tell systemd with 'systemctl daemon-reload'{}\n", file,
+    if (!files.empty())
+        fmt::print("written: {}; tell systemd with 'systemctl daemon-reload'{}\n", fmt::join(files, ", "),
                    options.target.all ? " and 'systemctl enable multihome-engine'" : "");
     return success;
 }
@@ -162,12 +204,18 @@ void add_attach(CLI::App& application, int& exit_status) {
                                              "not be restarted) from inside the kernel");
     auto options = std::make_shared<AttachOptions>();
     engine::add_target_options(*command, options->target, "The whole host");
-    command
-        ->add_option("--except", options->except,
-                     "With --all: but not this unit, or this control group (/PATH)")
-        ->type_name("UNIT")
-        ->expected(1)
-        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    CLI::Option* except = command
+                              ->add_option("--except", options->except,
+                                           "With --all: but not this unit, or this control group (/PATH)")
+                              ->type_name("UNIT")
+                              ->expected(1)
+                              ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    CLI::Option* renew =
+        command
+            ->add_flag(
+                "--renew", options->renew,
+                "The engine is attached but for these: they have started again, and are not to be served")
+            ->needs(except);
     command->add_option("--ports", options->ports, "Only these local ports, as in 53,5000-5100")
         ->type_name("LIST");
     command->add_option("--peers", options->peers, "Clients to remember")
@@ -183,6 +231,8 @@ void add_attach(CLI::App& application, int& exit_status) {
         ->type_name("DIRECTORY")
         ->capture_default_str();
     add_output_options(*command, options->output);
+    for (const char* other : {"--ports", "--peers", "--timeouts", "--persist", "--json"})
+        command->get_option(other)->excludes(renew);
     command->callback([options, &exit_status] { exit_status = run_attach(*options); });
 }
 

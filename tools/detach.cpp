@@ -5,6 +5,7 @@
 #include <CLI/Formatter.hpp>
 #include <CLI/Option.hpp>
 #include <fmt/core.h>
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 #include <unistd.h>
 
@@ -59,9 +60,9 @@ int run_detach(const DetachOptions& options) {
     if (const std::string missing = engine::missing_rights(); !missing.empty())
         throw Impossible(fmt::format("detach needs {}, which user {} does not have here: run it as root",
                                      missing, geteuid()));
-    std::string file;
-    if (options.persist && engine::end_persistence(options.target, options.systemd_directory))
-        file = engine::persistent_file(options.target, options.systemd_directory);
+    std::vector<std::string> files;
+    if (options.persist)
+        files = engine::end_persistence(options.target, options.systemd_directory);
 
     std::vector<std::string> detached;
     for (const engine::Attachment& one : meant(options.target))
@@ -73,13 +74,14 @@ int run_detach(const DetachOptions& options) {
     if (options.output.json) {
         Json document = json_document();
         document["detached"] = detached;
-        document["removed"] = file.empty() ? Json() : Json(file);
+        document["removed"] = files.empty() ? Json() : Json(files.front());
+        document["files"] = files;
         print_json(document);
     } else if (!options.output.quiet) {
         for (const std::string& path : detached)
             fmt::print("detached from {}\n", harmless(path));
-        if (!file.empty())
-            fmt::print("removed: {}; tell systemd with 'systemctl daemon-reload'\n", file);
+        if (!files.empty())
+            fmt::print("removed: {}; tell systemd with 'systemctl daemon-reload'\n", fmt::join(files, ", "));
         if (detached.empty())
             fmt::print("nothing was attached there\n");
     }

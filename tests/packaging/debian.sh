@@ -101,7 +101,8 @@ say "ok: selftest: $(tail -n 1 "$LAB_DIR/selftest")"
 # The removal detaches the kernel engine, goes on where that fails, and names what multihomectl wrote for the operator.
 # There is no kernel engine in the tree: what stands for multihomectl notes how it is called.
 units=/etc/systemd/system
-left="$units/unbound.service.d/zz-multihome.conf $units/unbound.service.d/multihome-engine.conf $units/multihome-engine.service"
+left="$units/unbound.service.d/zz-multihome.conf $units/unbound.service.d/multihome-engine.conf
+$units/unbound.service.d/multihome-engine-except.conf $units/multihome-engine.service"
 mkdir -p "$tree$units/unbound.service.d" "$tree/sys/fs/bpf/multihome"
 for file in $left; do touch "$tree$file"; done
 # shellcheck disable=SC2016 # for the inner shell

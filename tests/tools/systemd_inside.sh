@@ -390,6 +390,21 @@ put systemctl '[ "$1" = daemon-reload ] || exec /usr/bin/systemctl "$@"' 'exit 1
 fails "for another library" 'daemon-reload failed' --library /opt/other.so
 rm /opt/other.so
 expect 0 'removed' "$ctl" disable profiled
+# The kernel engine, for all but one service: when that starts again it is excepted again.
+if "$ctl" run -- true 2>/run/said && "$ctl" attach --all --ports 5401 --except plain --persist >/run/said 2>&1; then
+    systemctl daemon-reload
+    first=$(systemctl show --property=ControlGroupId --value plain)
+    for state in running stopped; do
+        [ "$state" = running ] || systemctl stop plain
+        systemctl restart plain || complain "plain.service does not start: $state"
+        expect 0 '"except": *\[ *"/.*plain.service" *\]|^ *"/.*/plain.service"$' "$ctl" list -j
+    done
+    [ "$(systemctl show --property=ControlGroupId --value plain)" != "$first" ] || complain "the control group is the same"
+    expect 0 'detached from /' "$ctl" detach --all --persist
+    systemctl daemon-reload
+else
+    sed 's/^/SKIP: /' /run/said
+fi
 [ "$(files)" = "$before" ] || complain "disable has left something: $(diff <(echo "$before") <(files))"
 echo "$faults faults"
 [ "$faults" -eq 0 ]

@@ -96,7 +96,7 @@ std::string unit_name(const std::string& unit) {
     return true_unit_name(unit.find('.') == std::string::npos ? unit + ".service" : unit);
 }
 
-ControlGroup control_group_of_unit(const std::string& unit) {
+std::optional<ControlGroup> find_control_group_of_unit(const std::string& unit) {
     const std::string root = tree();
     const std::string wanted = unit_name(unit);
     std::vector<std::string> found;
@@ -104,15 +104,21 @@ ControlGroup control_group_of_unit(const std::string& unit) {
         if (directory.filename() == wanted)
             found.push_back(directory.string());
     if (found.empty())
-        throw Impossible(
-            fmt::format("no control group is called {}: start the unit first, or name the control group "
-                        "with --cgroup PATH or one of its processes with --pid PID",
-                        wanted));
+        return std::nullopt;
     if (found.size() > 1)
         throw Impossible(
             fmt::format("several control groups are called {}: name one with --cgroup, as in --cgroup {}",
                         wanted, found.front()));
     return make(root, found.front());
+}
+
+ControlGroup control_group_of_unit(const std::string& unit) {
+    if (const auto group = find_control_group_of_unit(unit))
+        return *group;
+    throw Impossible(
+        fmt::format("no control group is called {}: start the unit first, or name the control group "
+                    "with --cgroup PATH or one of its processes with --pid PID",
+                    unit_name(unit)));
 }
 
 bool control_group_may_exist(std::uint64_t identity) {

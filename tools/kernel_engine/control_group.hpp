@@ -25,6 +25,8 @@ ControlGroup control_group_at(const std::string& path); ///< a directory, or a p
 ControlGroup control_group_of_process(pid_t process);
 /// "unbound", "unbound.service", "docker-0123.scope": the only control group of that name.
 ControlGroup control_group_of_unit(const std::string& unit);
+/// The same; nothing where the unit does not run.
+std::optional<ControlGroup> find_control_group_of_unit(const std::string& unit);
 
 /// False where the kernel has no control group of this identity any more; true where it cannot be asked.
 bool control_group_may_exist(std::uint64_t identity);

@@ -142,10 +142,16 @@ static __always_inline void name_network(struct bpf_sock_addr* call, struct engi
 }
 
 static __always_inline int is_excepted(void) {
+    __u32 first = 0;
+    const struct engine_exceptions* list =
+        settings.exceptions ? bpf_map_lookup_elem(&exceptions, &first) : NULL;
+
+    if (!list)
+        return 0;
 #pragma unroll
     for (__u32 i = 0; i < ENGINE_EXCEPTIONS; i++) {
-        if (i < settings.exceptions &&
-            bpf_get_current_ancestor_cgroup_id((int)settings.except[i].level) == settings.except[i].group)
+        if (i < settings.exceptions && list->except[i].group &&
+            bpf_get_current_ancestor_cgroup_id((int)list->except[i].level) == list->except[i].group)
             return 1;
     }
     return 0;

@@ -70,10 +70,7 @@ void configure(::engine& skeleton, const Request& request) {
     }
     if (request.except.size() > ENGINE_EXCEPTIONS)
         throw Impossible(fmt::format("--except takes {} control groups at most", int{ENGINE_EXCEPTIONS}));
-    for (const ControlGroup& group : request.except) {
-        settings.except[settings.exceptions].group = group.identity;
-        settings.except[settings.exceptions++].level = group.level;
-    }
+    settings.exceptions = static_cast<std::uint32_t>(request.except.size());
     bpf_map__set_max_entries(skeleton.maps.conversations, request.peers);
     bpf_program__set_autoload(skeleton.progs.made, settings.hand_over != 0);
 }
@@ -93,19 +90,43 @@ std::vector<std::string> not_served(const engine_settings& settings) {
     return lines;
 }
 
-void write_about(::engine& skeleton, const Request& request) {
+/// The only value of a map. False: it is not there, or of another version's size.
+template <typename Value>
+bool read_value(int map, Value& value) {
+    const std::uint32_t first = 0;
+    bpf_map_info info{};
+    std::uint32_t size = sizeof info;
+    // The kernel writes as much as a value of the map has.
+    return bpf_obj_get_info_by_fd(map, &info, &size) == 0 && info.value_size == sizeof value &&
+           bpf_map_lookup_elem(map, &first, &value) == 0;
+}
+
+template <typename Value>
+void write_value(int map, const Value& value) {
+    const std::uint32_t first = 0;
+    if (bpf_map_update_elem(map, &first, &value, BPF_ANY) != 0)
+        refuse("cannot write a map");
+}
+
+void set_exception(engine_exceptions& exceptions, engine_about& about, std::size_t index,
+                   const ControlGroup& group) {
+    exceptions.except[index] = {group.identity, group.level, 0};
+    about.except[index][group.path.copy(about.except[index], sizeof about.except[index] - 1)] = '\0';
+}
+
+void write_records(::engine& skeleton, const Request& request) {
     engine_about about{};
     about.version = ENGINE_VERSION;
     request.group.path.copy(about.path, sizeof about.path - 1);
+    engine_exceptions exceptions{};
     for (std::size_t index = 0; index < request.except.size(); ++index)
-        request.except[index].path.copy(about.except[index], sizeof about.except[index] - 1);
+        set_exception(exceptions, about, index, request.except[index]);
     about.limited_ports = skeleton.rodata->settings.limited_ports;
     about.question_ticks = skeleton.rodata->settings.question_ticks;
     about.spoke_first_ticks = skeleton.rodata->settings.spoke_first_ticks;
     std::memcpy(about.ports, skeleton.rodata->settings.ports, sizeof about.ports);
-    const std::uint32_t first = 0;
-    if (bpf_map_update_elem(bpf_map__fd(skeleton.maps.about), &first, &about, BPF_ANY) != 0)
-        refuse("cannot write a map");
+    write_value(bpf_map__fd(skeleton.maps.about), about);
+    write_value(bpf_map__fd(skeleton.maps.exceptions), exceptions);
 }
 
 void attach_programs(::engine& skeleton, const Request& request, const std::string& directory) {
@@ -143,10 +164,11 @@ std::vector<std::string> attach_pinned(const Request& request, Pins& pins) {
     if (engine__load(skeleton.get()) != 0)
         refuse(
             "this kernel does not take the engine's programs (it needs Linux 5.7, with CONFIG_CGROUP_BPF)");
-    write_about(*skeleton, request);
+    write_records(*skeleton, request);
     const std::string directory = Pins::unfinished(request.group.identity);
     pins.begin(request.group.identity);
-    for (bpf_map* map : {skeleton->maps.conversations, skeleton->maps.counters, skeleton->maps.about})
+    for (bpf_map* map : {skeleton->maps.conversations, skeleton->maps.counters, skeleton->maps.about,
+                         skeleton->maps.exceptions})
         if (bpf_map__pin(map, fmt::format("{}/{}", directory, bpf_map__name(map)).c_str()) != 0)
             refuse("cannot pin a map in " + directory);
     attach_programs(*skeleton, request, directory);
@@ -177,28 +199,38 @@ bool link_is_alive(int link) {
            control_group_may_exist(info.cgroup.cgroup_id);
 }
 
-void read_about(Attachment& one) {
-    const Descriptor map = open_pin(one.identity, "about");
-    bpf_map_info info{};
-    std::uint32_t size = sizeof info;
+std::string text(const char (&field)[ENGINE_NAME_LENGTH]) {
+    return {field, strnlen(field, sizeof field)};
+}
+
+/// What attach() has noted, and the maps that hold it.
+struct Records {
+    explicit Records(std::uint64_t identity)
+        : about_map(open_pin(identity, "about")), exceptions_map(open_pin(identity, "exceptions")),
+          are_read(read_value(about_map.number(), about) && about.version == ENGINE_VERSION &&
+                   read_value(exceptions_map.number(), exceptions)) {}
+
     engine_about about{};
-    const std::uint32_t first = 0;
-    // The kernel writes as much as the record of the other version has.
-    if (!map.valid() || bpf_obj_get_info_by_fd(map.number(), &info, &size) != 0 ||
-        info.value_size != sizeof about || bpf_map_lookup_elem(map.number(), &first, &about) != 0 ||
-        about.version != ENGINE_VERSION)
+    engine_exceptions exceptions{};
+    Descriptor about_map;
+    Descriptor exceptions_map;
+    bool are_read; ///< false: there are none, or another version's
+};
+
+void read_about(Attachment& one) {
+    const Records records(one.identity);
+    if (!records.are_read)
         return;
     one.is_read = true;
-    const auto text = [](const char(&field)[ENGINE_NAME_LENGTH]) {
-        return std::string{field, strnlen(field, sizeof field)};
-    };
+    const engine_about& about = records.about;
     one.path = text(about.path);
     // A longer one has been cut off.
     if (one.path.size() == ENGINE_NAME_LENGTH - 1 && control_group_may_exist(one.identity))
         one.path = control_group_path(one.identity).value_or(one.path);
-    for (const auto& except : about.except)
-        if (except[0] != '\0')
-            one.except.push_back(text(except));
+    for (std::size_t index = 0; index < ENGINE_EXCEPTIONS; ++index)
+        if (const std::uint64_t group = records.exceptions.except[index].group;
+            group != 0 && control_group_may_exist(group))
+            one.except.push_back(text(about.except[index]));
     one.question_ticks = about.question_ticks;
     one.spoke_first_ticks = about.spoke_first_ticks;
     if (about.limited_ports != 0) {
@@ -261,6 +293,28 @@ bool detach(std::uint64_t identity) {
     const bool removed = pins.remove(identity);
     pins.sweep();
     return removed;
+}
+
+void renew_exception(const ControlGroup& group) {
+    Pins pins; // one call at a time
+    Records records(root_control_group().identity);
+    const auto last_part = [](const std::string& path) { return path.substr(path.rfind('/') + 1); };
+    std::optional<std::size_t> found;
+    for (std::size_t index = 0; index < ENGINE_EXCEPTIONS; ++index) {
+        const std::string known = text(records.about.except[index]);
+        if (!known.empty() && (known == group.path || (!found && last_part(known) == last_part(group.path))))
+            found = index;
+    }
+    if (records.are_read && found) {
+        set_exception(records.exceptions, records.about, *found, group);
+        write_value(records.about_map.number(), records.about);
+        write_value(records.exceptions_map.number(), records.exceptions);
+    }
+    pins.sweep();
+    if (!records.are_read || !found)
+        throw Impossible(fmt::format("the engine is not attached to the whole host but for {}: 'multihomectl "
+                                     "list' says where it is",
+                                     group.path));
 }
 
 void for_each_conversation(std::uint64_t identity, const std::function<void(const Conversation&)>& visit) {

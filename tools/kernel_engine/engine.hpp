@@ -25,7 +25,7 @@ std::string missing_rights();
 
 struct Request {
     ControlGroup group;
-    std::vector<ControlGroup> except;
+    std::vector<ControlGroup> except;        ///< no identity: not there yet, and `path` is the unit's name
     std::optional<std::bitset<65536>> ports; ///< only these local ports
     std::uint32_t peers = 262144;            ///< conversations to remember
     std::uint32_t question_seconds = 30;
@@ -71,6 +71,10 @@ std::vector<Attachment> visible_attachments();
 
 /// Removes one of these, and what killed calls of attach() and detach() have left. False: there is none.
 bool detach(std::uint64_t identity);
+
+/// Where the whole host is attached to but for this control group, or its unit: `group` is what is called so
+/// now. Throws Impossible where it is not.
+void renew_exception(const ControlGroup& group);
 
 /// Calls `visit` for each conversation of an attachment, in no order.
 void for_each_conversation(std::uint64_t identity, const std::function<void(const Conversation&)>& visit);

@@ -108,26 +108,30 @@ struct engine_settings {
     __u8 network_cookie;     /* bpf_get_netns_cookie() is there for all programs */
     __u8 hand_over;          /* the program that notes when a socket is made is loaded (Linux 5.9) */
     __u8 limited_ports;      /* `ports` says which local ports are served */
-    __u32 exceptions;        /* how many of `except` are set */
+    __u32 exceptions;        /* how many of engine_exceptions are set */
+    __u64 ports[ENGINE_PORT_WORDS];
+};
+
+/* What --except names. Not among the settings: a service that starts again has another control group. */
+struct engine_exceptions {
     struct {
-        __u64 group; /* identity of a control group */
+        __u64 group; /* identity of a control group; 0: it is not there yet */
         __u32 level; /* its depth, the root is 0 */
         __u32 unused;
     } except[ENGINE_EXCEPTIONS];
-    __u64 ports[ENGINE_PORT_WORDS];
 };
 
 /* What `list` and `doctor` want to say of an engine that an earlier multihomectl has attached. */
 enum { ENGINE_NAME_LENGTH = 256 };
 struct engine_about {
-    __u32 version;                 /* of these records */
-    char path[ENGINE_NAME_LENGTH]; /* of the control group, below the root of the tree */
-    char except[ENGINE_EXCEPTIONS][ENGINE_NAME_LENGTH];
-    __u32 limited_ports; /* `ports` says which local ports are served */
+    __u32 version;                                      /* of these records */
+    char path[ENGINE_NAME_LENGTH];                      /* of the control group, below the root of the tree */
+    char except[ENGINE_EXCEPTIONS][ENGINE_NAME_LENGTH]; /* their paths; a unit's name: it is not there yet */
+    __u32 limited_ports;                                /* `ports` says which local ports are served */
     __u32 question_ticks;
     __u32 spoke_first_ticks;
     __u64 ports[ENGINE_PORT_WORDS];
 };
-enum { ENGINE_VERSION = 3 };
+enum { ENGINE_VERSION = 4 };
 
 #endif

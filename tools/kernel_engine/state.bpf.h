@@ -47,6 +47,13 @@ struct {
     __type(value, __u64);
 } counters SEC(".maps");
 
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, struct engine_exceptions);
+} exceptions SEC(".maps");
+
 /* Not for the programs: for `multihomectl list`. */
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);

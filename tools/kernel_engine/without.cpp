@@ -30,6 +30,10 @@ bool detach(std::uint64_t /*identity*/) {
     refuse();
 }
 
+void renew_exception(const ControlGroup& /*group*/) {
+    refuse();
+}
+
 void for_each_conversation(std::uint64_t /*identity*/,
                            const std::function<void(const Conversation&)>& /*visit*/) {
     refuse();
