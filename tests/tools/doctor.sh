@@ -155,9 +155,12 @@ group=$(sed -n 's/^0:://p' "/proc/$(field 5311 pid)/cgroup")
 # What preloading cannot reach: the kernel engine, or a recipe where there is none.
 command=$(field 5306 command)
 if [[ $command == *' multihomectl recipe one-interface --apply' ]]; then
+    command=${command#sudo }
     # shellcheck disable=SC2086 # a command line
-    ${command#sudo } >"$LAB_DIR/recipe.log" 2>&1 || fail "$command"
+    $command >"$LAB_DIR/recipe.log" 2>&1 || fail "$command"
     for port in 5306 5308; do LAB_PORT=$port expect_right 192.0.2.3; done
+    # shellcheck disable=SC2086 # its journal is the host's
+    ${command/%--apply/--undo} >"$LAB_DIR/recipe.log" 2>&1 || fail "$command, and --undo"
     exit 0
 fi
 for name in static capabilities; do
