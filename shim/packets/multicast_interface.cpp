@@ -60,6 +60,10 @@ int interface_of(int fd, const Address& address) {
 bool MulticastInterface::find_choice() {
     if (!permissions::may(Activity::finding_interfaces))
         return false;
+    // The socket would keep any other address than its family's wildcard, ::ffff:0.0.0.0 as well.
+    const Address wildcard = socket_.has(Socket::ipv6) ? Address{} : Address::from_ipv4({INADDR_ANY});
+    if (const auto own = socket_calls::own_name(fd_); !own || own->address != wildcard)
+        return false;
     const auto others = address_towards_group();
     if (!others)
         return false;

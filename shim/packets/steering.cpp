@@ -24,6 +24,13 @@ bool loses_port(Socket socket) {
     return socket.has(Socket::any_port) && socket.port() != 0;
 }
 
+// True where undoing a connect() would leave the address: bind() takes ::ffff:0.0.0.0 for an address of the
+// program's choice (SOCK_BINDADDR_LOCK in the kernel's __inet6_bind()), and the first connect() sets it once
+// for all.
+bool keeps_address(Socket socket) {
+    return socket.has(Socket::only_ipv4) && !socket.has(Socket::has_address);
+}
+
 // True where undoing a connect() may take away the device for good: before Linux 5.7 only CAP_NET_RAW gives
 // it back, and before Linux 5.1 nobody tells which it was.
 bool may_lose_device(int fd, Socket socket) {
@@ -137,6 +144,9 @@ struct Attempt {
         if (as_for_others && route.is_local_chosen())
             return is_connected || plain() == 0;
         if (!is_connected) {
+            // Asks before, because a refused connect() to the peer would leave the address as well.
+            if (keeps_address(socket))
+                return is_usable() && steer();
             if (route.is_another_chosen() || loses_port(socket))
                 return steer();
             if (may_lose_device(fd, socket))
@@ -161,8 +171,8 @@ struct Attempt {
 
 bool begins_with_connect(int fd, Socket socket) {
     return socket.is(Socket::Kind::ours) && !socket.has(Socket::has_address) && !loses_port(socket) &&
-           !RouteMemory::is_another_ever_chosen() && permissions::may(Activity::steering) &&
-           !may_lose_device(fd, socket);
+           !keeps_address(socket) && !RouteMemory::is_another_ever_chosen() &&
+           permissions::may(Activity::steering) && !may_lose_device(fd, socket);
 }
 
 int connect(Socket socket, int fd, const Peer& peer, const sockaddr* address, socklen_t length,

@@ -115,9 +115,10 @@ V4 = Family("0.0.0.0", "127.0.0.1", "127.0.0.2", "127.0.0.3")
 DUAL = Family("::", "127.0.0.1", "127.0.0.2", "127.0.0.3", mapped=True)
 V6 = Family("::", "2001:db8::1", "2001:db8::2", "2001:db8::3")
 SECONDARY = Family("0.0.0.0", "192.0.2.1", "192.0.2.2", "192.0.2.3")
+MAPPED = Family("::ffff:0.0.0.0", "192.0.2.1", "192.0.2.2", "192.0.2.3", mapped=True)
 # The peer is at the other end of a veth pair.
 LINK_LOCAL = Family("::", "fe80::1", "fe80::3", "fe80::4", device="end1", route="fe80::2")
-FAMILIES = {"v4": V4, "dual": DUAL, "v6": V6, "v4_secondary": SECONDARY, "v6_link_local": LINK_LOCAL}
+FAMILIES = {"v4": V4, "dual": DUAL, "v6": V6, "v4_secondary": SECONDARY, "mapped": MAPPED, "v6_link_local": LINK_LOCAL}
 
 
 def plain(address):
@@ -266,10 +267,10 @@ def any_ip_route():
 
 def family(name):
     """The family of that name, with what it needs made in the namespace."""
-    if "6" in name or name == "dual":
+    if "6" in name or name in ("dual", "mapped"):
         if not os.path.exists("/proc/sys/net/ipv6"):
             skip("this kernel has no IPv6")
-    if name in ("v6", "v4_secondary", "v6_link_local"):
+    if name in ("v6", "v4_secondary", "mapped", "v6_link_local"):
         addresses()
     if name == "v6_link_local":
         veth_pair()

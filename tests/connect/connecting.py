@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 """A server that connects its socket to the peer that it has just heard."""
 import socket
+import struct
 
-from common import (V4, Family, await_addresses, disconnect, expect, family, free_port, hears, in_child, ip, local, run,
-                    skip, source)
+from common import (LIBC, SHIM, V4, Family, await_addresses, disconnect, expect, family, free_port, hear, hears,
+                    in_child, ip, local, run, skip, source)
 from control_group import ControlGroup
 from interfaces import chosen_address
 
@@ -67,6 +68,43 @@ def again(name, how):
     f.expect_local(server, f.first, "once more: ")
     expect("once more: the port", server.getsockname()[1], port)
     f.converse(server, four, f.first)
+
+
+def keeps_address(how):
+    """A socket of ::ffff:0.0.0.0 (.NET binds its dual-mode sockets so, for IPAddress.Any) keeps the address that its
+    first connect() has given it. how: as for again()."""
+    f = family("mapped")
+
+    def connect_by_ipv4(server, peer):
+        name = struct.pack("=H", socket.AF_INET) + struct.pack(">H", peer[1]) + socket.inet_aton(f.peer) + bytes(8)
+        expect("connect", LIBC.connect(server.fileno(), name, len(name)), 0)
+
+    def serve(connect):
+        for asked, next_asked in ((f.second, f.first), (f.first, f.second), (f.route, f.second)):
+            server = free_port(f) if how == "by_number" else f.server()
+            port = server.getsockname()[1]
+            client, peer = f.meet(server, asked)
+            _, peer_next = f.meet(server, next_asked)
+            connect(server, peer)
+            f.expect_local(server, asked, "first: ")
+            expect("first: the port", server.getsockname()[1], port)
+            expect("first: the peer", server.getpeername(), peer)
+            f.expect_path(server)
+            if asked != f.route:
+                f.converse(server, client, asked)
+            connect(server, peer_next)
+            f.expect_local(server, asked if how == "by_number" else next_asked, "next: ")
+            expect("next: the peer", server.getpeername(), peer_next)
+            if how == "by_number":
+                disconnect(server)
+                f.expect_local(server, asked, "dissolved: ")
+                f.ask(client, server, asked if SHIM else f.route)
+                connect(server, hear(server))
+                f.expect_local(server, asked, "connected anew: ")
+
+    # In processes that have not steered anything before.
+    for connect in (lambda server, peer: server.connect(peer)), connect_by_ipv4:
+        expect("the child's end", in_child(lambda: serve(connect)), 0)  # pylint: disable=cell-var-from-loop
 
 
 def unknown_peer(name):
@@ -198,6 +236,6 @@ def marked():
         expect("local address", local(server), f.second, bare)
 
 
-run({"first": first, "again": again, "unknown_peer": unknown_peer, "as_routed": as_routed,
-     "interface_down": interface_down, "bound_to_device": bound_to_device,
+run({"first": first, "again": again, "keeps_address": keeps_address, "unknown_peer": unknown_peer,
+     "as_routed": as_routed, "interface_down": interface_down, "bound_to_device": bound_to_device,
      "bound_by_control_group": bound_by_control_group, "after_link_local": after_link_local, "marked": marked})

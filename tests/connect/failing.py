@@ -87,6 +87,24 @@ def unreachable():
     expect("its name", server.getsockname(), (f.second, name[1]), (FAR, name[1]))
 
 
+def keeps_address():
+    """A socket of ::ffff:0.0.0.0 would keep the address that a refused connect() has given it."""
+    f = family("mapped")
+    # From the second time on, the process knows that the routing table chooses another address.
+    for server in free_port(f), f.server(), free_port(f), f.server():
+        name = server.getsockname()
+        far = far_client()
+        f.ask(far, server, f.second)
+        peer_far = hear(server)
+        far_address("delete")
+        expect("the peer is gone", code_of(server, peer_far), "ENETUNREACH")
+        expect("its name", server.getsockname(), name)
+        client, peer = f.meet(server, f.second)
+        server.connect(peer)
+        f.expect_local(server, f.second)
+        f.converse(server, client, f.second)
+
+
 def given_back():
     """An answer by connect() that failed is still to be given."""
     f = family("v4_secondary")
@@ -127,4 +145,5 @@ def address_gone():
     f.converse(server, client, f.first)
 
 
-run({"broadcast": broadcast, "unreachable": unreachable, "given_back": given_back, "address_gone": address_gone})
+run({"broadcast": broadcast, "unreachable": unreachable, "keeps_address": keeps_address, "given_back": given_back,
+     "address_gone": address_gone})

@@ -33,7 +33,8 @@ def leaves_through(sock):
         for device in ("many", "one", "two"):
             member = socket.inet_aton(GROUP) + bytes(4) + struct.pack("=i", socket.if_nametoindex(device))
             listener.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, member)
-        sock.sendto(b"multicast", (GROUP, listener.getsockname()[1]))
+        group = f"::ffff:{GROUP}" if sock.family == socket.AF_INET6 else GROUP
+        sock.sendto(b"multicast", (group, listener.getsockname()[1]))
         for level, kind, data in listener.recvmsg(100, 200)[1]:
             if (level, kind) == (socket.IPPROTO_IP, IP_PKTINFO):
                 return socket.if_indextoname(struct.unpack_from("=i", data)[0])

@@ -72,15 +72,19 @@ def great_index():
     expect("from the first connect() on, local address", local(fresh), f.route)
 
 
+def family_of(how):
+    return "mapped" if how == "keeps_address" else "v4_secondary"
+
+
 def inherited(how):
     """A socket that comes from a program without the shim, which has chosen an interface by its index."""
-    f = family("v4_secondary")
+    f = family(family_of(how))
     if how == "by_index_of_many":
         for last in range(1, 101):
             ip("address", "add", f"10.77.0.{last}/32", "dev", "many")
     two_interfaces()
     server = free_port(f)
-    if how in ("by_index", "by_index_of_many", "interface_down"):
+    if how in ("by_index", "by_index_of_many", "interface_down", "keeps_address"):
         server.setsockopt(socket.IPPROTO_IP, IP_MULTICAST_IF, by_index("two"))
     elif how == "by_address":
         server.setsockopt(socket.IPPROTO_IP, IP_MULTICAST_IF, socket.inet_aton("198.51.100.2"))
@@ -96,11 +100,18 @@ def inherited(how):
 
 
 def inheriting(number, how):
-    f = FAMILIES["v4_secondary"]  # its addresses are there
+    f = FAMILIES[family_of(how)]  # its addresses are there
     server = socket.socket(fileno=number)
     server.settimeout(5)
     device = {"unset": "one", "at_limit": "one", "no_route": None}.get(how, "two")
     before = chosen_address(server)
+    if how == "keeps_address":
+        # A socket of ::ffff:0.0.0.0. To find out what was chosen would give it an address for good.
+        _, peer = f.meet(server, f.second)
+        server.connect(peer)
+        f.expect_local(server, f.route)
+        expect("multicast leaves through", leaves_through(server), device)
+        return
     if how == "interface_down":
         # What was chosen cannot be found out now, and is not touched.
         _, peer = f.meet(server, f.second)
