@@ -29,20 +29,21 @@ bool may_be_the_source(int error) {
     return std::find(errors.begin(), errors.end(), error) != errors.end();
 }
 
-// Returns the error, if the source may be its reason; else 0.
-int find_error(int fd, const msghdr& message) {
+// Returns the error, if the source may be its reason; else 0. `more`: flags of the probe.
+int find_error(int fd, const msghdr& message, int more = 0) {
     // Where we may not ask, the program's own call decides. Nothing has been sent yet.
     if (!permissions::may(Activity::probing))
         return EINVAL;
     // A system call of our own, because libc's function is a cancellation point.
-    const long result = libc::raw_syscall(SYS_sendmsg, fd, &message, msg_probe | MSG_DONTWAIT | MSG_NOSIGNAL);
+    const long result =
+        libc::raw_syscall(SYS_sendmsg, fd, &message, msg_probe | MSG_DONTWAIT | MSG_NOSIGNAL | more);
     // ENOSYS on 32-bit x86 before Linux 4.3, where libc makes this call by way of socketcall(2).
     const int error = result == -ENOSYS ? EINVAL : result < 0 ? static_cast<int>(-result) : 0;
     return may_be_the_source(error) ? error : 0;
 }
 
 // True where a datagram may be in the making. The kernel does not say so, but it says whether anything waits
-// to be sent.
+// to be sent, as it does on every busy socket.
 bool may_be_corked(int fd) {
     const libc::ErrnoGuard keep_errno;
     int queued = 0;
@@ -51,12 +52,15 @@ bool may_be_corked(int fd) {
 
 } // namespace
 
+// With MSG_MORE, the kernel does not send a datagram that is in the making. Where there is none, it would
+// begin one. With MSG_CONFIRM it stops a probe without data before that (do_confirm in udp_sendmsg() and
+// udpv6_sendmsg()); but then it notes that the neighbour is alive, so this is not for every probe.
 bool fails(int fd, const msghdr& message) {
-    return !may_be_corked(fd) && find_error(fd, message) != 0;
+    return find_error(fd, message, may_be_corked(fd) ? MSG_MORE | MSG_CONFIRM : 0) != 0;
 }
 
 // The kernel drops a datagram in the making when a call fails (udp_sendmsg()). So this does not ask
-// may_be_corked(), which is true of every busy socket.
+// may_be_corked().
 bool fails_after(int fd, const msghdr& message) {
     return may_be_the_source(errno) && find_error(fd, message) != 0;
 }

@@ -7,10 +7,10 @@
 
 namespace multihome::probe {
 
-// True where the kernel finds no way for this message. The reason may be the source in its control messages
-// or the destination: errors that neither can cause do not count. True as well where we may not ask the
-// kernel. False where a datagram may be in the making (MSG_MORE, UDP_CORK), because a probe would send that.
-// Leaves errno alone. Async-signal-safe, as all of these.
+// True where the kernel finds no way for this message, which has no data. The reason may be the source in its
+// control messages or the destination: errors that neither can cause do not count. True as well where we may
+// not ask the kernel. False where a datagram is in the making (MSG_MORE, UDP_CORK), because then the kernel
+// looks at neither. Leaves errno alone. Async-signal-safe, as all of these.
 bool fails(int fd, const msghdr& message);
 
 // The same after a call that failed, with errno as that call left it. Asks the kernel only if a source can

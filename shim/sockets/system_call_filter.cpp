@@ -135,6 +135,8 @@ constexpr Need needs[] = {
     {probing, {SYS_ioctl, {some_fd, SIOCOUTQ, some_memory}}},
     {probing, getsockopt_of(IPPROTO_UDP, UDP_CORK)},
     {probing, {SYS_sendmsg, {some_fd, some_memory, msg_probe | MSG_DONTWAIT | MSG_NOSIGNAL}}},
+    {probing,
+     {SYS_sendmsg, {some_fd, some_memory, msg_probe | MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE | MSG_CONFIRM}}},
 
     {log_to_stderr, {number_of_fstat, {STDERR_FILENO, some_memory}}},
     {log_to_stderr, {SYS_write, {STDERR_FILENO, some_memory, 100}}},

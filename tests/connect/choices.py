@@ -6,7 +6,7 @@ import socket
 import struct
 import termios
 
-from common import FAMILIES, LIBC, any_ip_route, expect, family, hear, ip, run, source
+from common import FAMILIES, LIBC, PATH_OPTIONS, any_ip_route, expect, family, hear, hears, ip, run, source
 
 IPV6_PKTINFO, IPV6_FREEBIND, IPV6_RECVPKTINFO, IP_FREEBIND = 50, 78, 49, 15
 
@@ -90,21 +90,31 @@ def send_two(server, *peers):
     return LIBC.sendmmsg(server.fileno(), messages, len(names), 0)
 
 
+def keep_waiting(f, server):
+    """Something that the server sends waits for a neighbour that does not answer, for a minute and not for a second."""
+    for table in "arp_cache", "ndisc_cache":
+        ip("ntable", "change", "name", table, "dev", "many", "retrans", "60000", may_fail=True)
+    nobody = "192.0.2.77"
+    if f.client_domain == socket.AF_INET6:
+        nobody = "2001:db8:0:1::77"
+        ip("address", "add", "2001:db8:0:1::1/64", "dev", "many", "nodad", may_fail=True)
+    server.sendto(b"question", (nobody, 9))
+
+
+def something_waits(server):
+    return fcntl.ioctl(server, termios.TIOCOUTQ, bytes(4)) != bytes(4)
+
+
 def waiting(name, how):
-    """An address that goes while something that was sent before still waits for a neighbour that does not answer."""
+    """An address that goes while something that was sent before still waits."""
     f = family(name)
     server = f.server()
     client, peer = f.meet(server, f.second)
     server.sendto(b"answer", peer)
     f.expect_answer(client, f.second)
-    nobody = "192.0.2.77"
-    if name == "v6":
-        nobody = "2001:db8:0:1::77"
-        ip("address", "add", "2001:db8:0:1::1/64", "dev", "many", "nodad")
-    server.sendto(b"question", (nobody, 9))
+    keep_waiting(f, server)
     ip("address", "delete", *((f"{f.second}/128", "dev", "lo") if name == "v6" else (f"{f.second}/24", "dev", "many")))
-    unsent = fcntl.ioctl(server, termios.TIOCOUTQ, bytes(4))
-    expect("something waits", unsent != bytes(4), True)
+    expect("something waits", something_waits(server), True)
     if how == "batch":
         # Behind one that goes to somebody else.
         expect("sent of two", send_two(server, (f.route, 9), peer), 2)
@@ -113,4 +123,32 @@ def waiting(name, how):
     expect("the address is gone: answered from", source(client), f.route)
 
 
-run({"sticky": sticky, "any_ip": any_ip, "waiting": waiting})
+def path(name):
+    """What the kernel tells of the way to the peer, while something that was sent before still waits."""
+    f = family(name)
+    server = f.server()
+    client, peer = f.meet(server, f.second)
+    keep_waiting(f, server)
+    server.connect(peer)
+    f.expect_local(server, f.second)
+    f.expect_path(server)
+    expect("something waits", something_waits(server), True)
+    f.converse(server, client, f.second)
+
+    # To ask is no reason to send a datagram that is in the making, nor to send it elsewhere. (Under the shim, the way
+    # to the peer is not told meanwhile.)
+    server = f.server()
+    other = f.client()
+    client, peer = f.meet(server, f.second)
+    server.connect(peer)
+    server.sendto(b"in two ", socket.MSG_MORE, other.getsockname())
+    for option in PATH_OPTIONS[f.domain].values():
+        try:
+            server.getsockopt(*option, 64)
+        except OSError:
+            pass
+    server.send(b"parts")
+    expect("the other client hears", hears(other), b"in two parts")
+
+
+run({"path": path, "sticky": sticky, "any_ip": any_ip, "waiting": waiting})
