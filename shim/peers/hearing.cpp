@@ -77,8 +77,10 @@ void begin_reading(SharedState& state, ThreadMemory& memory) {
 // where a source is not good for each peer, because the quick look does not ask whose it is; and where
 // answers take the interface of the question, because no form tells which that was.
 bool may_be_usual(Socket socket) {
-    return (socket.word() & (Socket::wants_messages | Socket::only_ipv4)) == 0 &&
-           !settings::get().same_interface;
+    // What IPv6 peers asked before connect() gave the socket an IPv4 address. (One of ::ffff:0.0.0.0 hears
+    // IPv4 peers alone.)
+    const bool may_hear_both = socket.has(Socket::only_ipv4) && socket.has(Socket::has_address);
+    return !socket.has(Socket::wants_messages) && !may_hear_both && !settings::get().same_interface;
 }
 
 } // namespace
