@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The right to change a socket's IP_MULTICAST_IF. connect() changes it for a moment, and puts the program's
-// choice back.
+// The right to change a socket's IP_MULTICAST_IF, or to read it for the program. connect() changes it for a
+// moment, and puts the program's choice back.
 //
 // The invariant: only the thread that has the turn at a socket changes its IP_MULTICAST_IF, and what its word
 // says of it. Both are the program's choice whenever nobody has the turn. So of two threads that connect at

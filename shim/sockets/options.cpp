@@ -130,6 +130,14 @@ bool names_source(const void* value) {
     return !IN6_IS_ADDR_UNSPECIFIED(&info.ipi6_addr);
 }
 
+// The turn that a call with IP_MULTICAST_IF takes; none for other options, and for a socket that we do not
+// connect.
+std::optional<MulticastTurn> turn_for(Socket socket, int level, int name) {
+    if (concern(level, name) == Concern::multicast_interface && !socket.is(Kind::other))
+        return std::optional<MulticastTurn>(std::in_place, socket);
+    return std::nullopt;
+}
+
 // Notes that the program has set a hidden option, and puts ours right, which may have changed with it.
 void follow_hidden(int fd, Socket socket, Socket::Bit wanted, bool on) {
     const uint64_t bit = on ? uint64_t{wanted} : 0;
@@ -245,9 +253,7 @@ int set(int fd, int level, int name, const void* value, socklen_t length) {
     const Socket socket = sockets::get_current(fd);
     if (!socket.is(Kind::ours) && !socket.is(Kind::unbound) && !socket.has(Socket::sticky_source))
         return libc::setsockopt(fd, level, name, value, length);
-    std::optional<MulticastTurn> turn;
-    if (concern(level, name) == Concern::multicast_interface)
-        turn.emplace(socket);
+    const auto turn = turn_for(socket, level, name);
     const int result = libc::setsockopt(fd, level, name, value, length);
     const libc::ErrnoGuard keep_errno;
     if (result == 0)
@@ -257,6 +263,7 @@ int set(int fd, int level, int name, const void* value, socklen_t length) {
 
 int get(int fd, int level, int name, void* value, socklen_t* length) {
     const Socket socket = sockets::get_current(fd);
+    const auto turn = turn_for(socket, level, name);
     const int result = libc::getsockopt(fd, level, name, value, length);
     if (result != 0 || concern(level, name) != Concern::hidden || !socket.is(Kind::ours))
         return result;
