@@ -73,6 +73,9 @@ void created(int fd, int domain, int type, int protocol) {
 void left_alone(int fd) {
     const libc::ErrnoGuard keep_errno;
     change_all(fd, [](Socket socket) {
+        // Another thread has made it ours meanwhile.
+        if (socket.is(Kind::ours))
+            return socket;
         return Socket{Kind::other, Socket::left_alone}.with_copies_of(socket);
     });
 }

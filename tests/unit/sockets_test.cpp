@@ -124,6 +124,14 @@ TEST_CASE("an unbound socket is watched until it is bound") {
     CHECK(sockets::load(tcp).kind() == Kind::other);
 }
 
+TEST_CASE("a socket that another thread has just made ours is not left alone") {
+    const Descriptor fd{seen_udp()};
+    REQUIRE(bind_seen(fd, INADDR_ANY) == 0);
+    const Socket ours = sockets::load(fd);
+    sockets::left_alone(fd); // by a thread that saw it unbound
+    CHECK(sockets::load(fd).word() == ours.word());
+}
+
 TEST_CASE("sockets are numbered as they are made") {
     REQUIRE(shared_state::create(Settings::default_peers) != nullptr);
     const Descriptor first{seen_udp()};
