@@ -76,7 +76,7 @@ void left_alone(int fd) {
         // Another thread has made it ours meanwhile.
         if (socket.is(Kind::ours))
             return socket;
-        return Socket{Kind::other, Socket::left_alone}.with_copies_of(socket);
+        return Socket{Kind::other, Socket::left_alone | Socket::no_descriptors}.with_copies_of(socket);
     });
 }
 
@@ -144,7 +144,7 @@ void forget(int fd) {
     // to stand for something else, we are told (created(), bind(), duplicated(), arrived()), or that is none
     // of our business either.
     const Socket socket = load(fd);
-    if (socket.has(Socket::no_descriptors))
+    if (socket.has(Socket::no_descriptors) && !socket.has(Socket::left_alone))
         store(fd, Socket{Kind::other, 0});
     else if (socket.word() != 0 && socket.word() != static_cast<uint64_t>(Kind::other) && !must_not_change())
         store(fd, Socket{});

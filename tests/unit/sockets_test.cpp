@@ -124,6 +124,21 @@ TEST_CASE("an unbound socket is watched until it is bound") {
     CHECK(sockets::load(tcp).kind() == Kind::other);
 }
 
+TEST_CASE("a client's socket is left alone until it is bound or closed") {
+    const Descriptor fd{seen_udp()};
+    sockets::left_alone(fd);
+    CHECK(sockets::load(fd).is(Kind::other));
+    CHECK(sockets::load(fd).has(Socket::no_descriptors));
+    REQUIRE(bind_seen(fd, INADDR_ANY) == 0);
+    CHECK(sockets::load(fd).is(Kind::ours));
+
+    // Its number may be one of ours next.
+    const Descriptor next{seen_udp()};
+    sockets::left_alone(next);
+    sockets::forget(next);
+    CHECK(sockets::load(next).kind() == Kind::unknown);
+}
+
 TEST_CASE("a socket that another thread has just made ours is not left alone") {
     const Descriptor fd{seen_udp()};
     REQUIRE(bind_seen(fd, INADDR_ANY) == 0);
