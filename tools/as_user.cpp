@@ -84,7 +84,7 @@ int in_child(const std::function<int()>& work) {
     }
     int status = 0;
     while (waitpid(child, &status, 0) < 0)
-        if (errno != EINTR) // whoever started this program ignores SIGCHLD
+        if (errno != EINTR)
             throw Impossible(fmt::format("waitpid: {}", std::strerror(errno))); // NOLINT(concurrency-*)
     if (WIFEXITED(status))
         return WEXITSTATUS(status);

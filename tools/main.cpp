@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "tools/output.hpp"
+#include "tools/run_command.hpp"
 #include "tools/subcommands.hpp"
 
 namespace {
@@ -118,6 +119,7 @@ int run(int argument_count, char** arguments) {
 
 int main(int argument_count, char** arguments) {
     multihome::tools::open_standard_streams();
+    multihome::tools::hear_of_children();
     try {
         return multihome::tools::flush_output(run(argument_count, arguments));
     } catch (const std::exception& error) {

@@ -24,6 +24,7 @@
 #include "tools/kernel_engine/request.hpp"
 #include "tools/kernel_engine/run_group.hpp"
 #include "tools/output.hpp"
+#include "tools/run_command.hpp"
 #include "tools/subcommands.hpp"
 
 namespace multihome::tools {
@@ -55,6 +56,7 @@ sigset_t signals_handed_on() {
     };
     if (!engine::enter(group))
         fail(group.directory.c_str(), not_reachable);
+    give_back_child_signal();
     sigprocmask(SIG_SETMASK, &mask, nullptr);
     std::vector<char*> arguments;
     arguments.reserve(command.size() + 1);
@@ -75,8 +77,10 @@ int wait_for(pid_t child, sigset_t signals) {
             return status;
         siginfo_t what{};
         const int number = sigwaitinfo(&signals, &what);
-        // What a terminal sends, it sends to the command as well.
-        if (number > 0 && number != SIGCHLD && what.si_code <= 0)
+        // What a terminal sends (si_code > 0), it sends to the command as well. An alarm comes from the
+        // kernel, too: the caller has set it before this program was started in its place (alarm(2)).
+        const bool is_for_command = what.si_code <= 0 || number == SIGALRM;
+        if (number > 0 && number != SIGCHLD && is_for_command)
             kill(child, number);
     }
 }

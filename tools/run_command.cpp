@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cerrno>
+#include <csignal>
 #include <cstdlib>
 #include <stdexcept>
 #include <system_error>
@@ -68,7 +69,19 @@ std::string system_search_path() {
     _exit(errno == ENOENT ? 127 : 126);
 }
 
+struct sigaction inherited_child_signal; // NOLINT: it belongs to the process
+
 } // namespace
+
+void hear_of_children() {
+    struct sigaction action {};
+    action.sa_handler = SIG_DFL;
+    sigaction(SIGCHLD, &action, &inherited_child_signal);
+}
+
+void give_back_child_signal() {
+    sigaction(SIGCHLD, &inherited_child_signal, nullptr);
+}
 
 CommandResult run_command(const Command& command, const std::string& input, int network_namespace) {
     const Memory in{input};

@@ -20,6 +20,12 @@ struct CommandResult {
 /// namespace that the descriptor `network_namespace` names, unless that is negative.
 CommandResult run_command(const Command& command, const std::string& input = {}, int network_namespace = -1);
 
+/// For main(): SIGCHLD is not ignored, whoever started this program. Where it is, no child can be waited for.
+void hear_of_children();
+
+/// For a child that becomes the operator's own program: SIGCHLD as main() has found it.
+void give_back_child_signal();
+
 /// The program that run_command() would start is there.
 bool has_command(const std::string& name);
 

@@ -78,6 +78,17 @@ expect_gone "killed, then detach"
 status=0
 "$launcher" --engine kernel sh -c 'exit 7' || status=$?
 [ "$status" -eq 7 ] || fail "the status is $status instead of 7"
+# What the caller had set before this program took its place: an alarm is the command's, and so is that nobody waits.
+as_caller() { # PYTHON COMMAND...
+    timeout --signal=KILL 100 "$LAB_PYTHON" -c "import os, signal, sys; $1; os.execv(sys.argv[1], sys.argv[1:])" "${@:2}"
+}
+status=0
+as_caller 'signal.alarm(2)' "$ENGINE_TOOL" run -- sleep 60 || status=$?
+[ "$status" -eq 142 ] || fail "with an alarm set, the status is $status instead of 142"
+said=$(as_caller 'signal.signal(signal.SIGCHLD, signal.SIG_IGN)' "$ENGINE_TOOL" run -- grep SigIgn /proc/self/status) ||
+    fail "SIGCHLD ignored: status $?: $said"
+[ $((0x${said##*[[:space:]]} >> 16 & 1)) -eq 1 ] || fail "the command does not ignore SIGCHLD any more: $said"
+say "ok: an alarm, and SIGCHLD ignored"
 said=$("$launcher" --engine kernel printf '%s|' '[]' '{}' -- --ports '' 'a b')
 [ "$said" = '[]|{}|--|--ports||a b|' ] || fail "the arguments arrive as $said"
 said=$("$launcher" --dry-run --engine kernel true)

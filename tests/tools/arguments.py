@@ -7,6 +7,7 @@ enable and disable are only asked what they would do. Usage: arguments.py TOOL
 """
 import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -124,6 +125,13 @@ with tempfile.TemporaryDirectory() as directory:
     os.chmod(systemctl, 0o755)
     done = subprocess.run(["/bin/sh", "-c", 'exec "$0" enable --dry-run a <&- >&-', TOOL], stderr=subprocess.PIPE,
                           env=dict(os.environ, PATH=f"{directory}:/usr/bin:/bin"), timeout=60, check=False)
+    # Who ignores SIGCHLD starts programs that ignore it.
+    deaf = subprocess.run([TOOL, "enable", "--dry-run", "a"], capture_output=True, timeout=60, check=False,
+                          env=dict(os.environ, PATH=f"{directory}:/usr/bin:/bin"),
+                          preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN))
+    if deaf.returncode != 2 or b"(masked)" not in deaf.stderr:
+        faults += 1
+        print(f"FAIL: with SIGCHLD ignored: exit status {deaf.returncode}: {deaf.stderr!r}", flush=True)
     with open(systemctl, "w", encoding="utf-8") as script:
         script.write("#!/bin/sh\necho LoadState=loaded\necho 'ExecStart={ path=/bin/true ; }'\n")
     os.chmod(directory, 0o755)
