@@ -145,7 +145,7 @@ int renew(const AttachOptions& options) {
 }
 
 int run_attach(const AttachOptions& options) {
-    if (const std::string missing = engine::missing_rights(); !missing.empty())
+    if (const std::string missing = engine::missing_rights_to_attach(); !missing.empty())
         throw Impossible(fmt::format("attach needs {}, which user {} does not have here: run it as root",
                                      missing, geteuid()));
     if (!options.except.empty() && !options.target.all)

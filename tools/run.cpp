@@ -102,7 +102,7 @@ int end_as(int status) {
 }
 
 int run_in_group(const RunOptions& options) {
-    if (const std::string missing = engine::missing_rights(); !missing.empty())
+    if (const std::string missing = engine::missing_rights_to_attach(); !missing.empty())
         throw Impossible(
             fmt::format("the kernel engine needs {}, which user {} does not have here: run it as root",
                         missing, geteuid()));

@@ -22,9 +22,30 @@ refused() { # TEXT COMMAND...
 cp "$ENGINE_TOOL" "$LAB_DIR/multihomectl" # the build tree may be closed to others
 tool=$LAB_DIR/multihomectl
 as_user=(setpriv --reuid 65534 --regid 65534 --clear-groups)
-refused 'CAP_BPF and CAP_NET_ADMIN' "${as_user[@]}" "$tool" attach --cgroup "$ENGINE_GROUP"
+refused 'CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON' "${as_user[@]}" "$tool" attach --cgroup "$ENGINE_GROUP"
 refused 'CAP_BPF and CAP_NET_ADMIN' "${as_user[@]}" "$tool" detach --all
 refused 'CAP_BPF and CAP_NET_ADMIN' "${as_user[@]}" "$tool" list
+# Where it cannot look, it does not say that nothing is attached.
+engine_attach
+mkdir "$ENGINE_GROUP/below"
+with_rights() { # CAPABILITIES COMMAND...
+    "${as_user[@]}" --inh-caps "$1" --ambient-caps "$1" "${@:2}"
+}
+refused 'attach needs CAP_PERFMON, which' with_rights +bpf,+net_admin "$tool" attach --cgroup "$ENGINE_GROUP/below"
+refused "Permission denied: run this as the host's root" with_rights +bpf,+net_admin,+perfmon \
+    "$tool" attach --cgroup "$ENGINE_GROUP/below"
+refused "cannot look into /sys/fs/bpf/multihome: Permission denied: run this as the host's root" \
+    with_rights +bpf,+net_admin "$tool" list
+refused 'Permission denied' with_rights +bpf,+net_admin "$tool" detach --all
+if unshare --user --map-root-user true; then
+    refused "only the host's root" unshare --user --map-root-user "$tool" attach --cgroup "$ENGINE_GROUP/below"
+fi
+# As older kernels do it in a user namespace, and as a filter does.
+if command -v strace >/dev/null; then
+    refused 'cannot look at what is attached' \
+        strace -o "$LAB_DIR/calls" -e trace=bpf -e inject=bpf:error=EPERM "$tool" list
+fi
+engine_detach
 refused 'is required' "$tool" attach
 refused 'no control group' "$tool" attach --cgroup /no/such/group
 refused 'no process' "$tool" attach --pid 4194303

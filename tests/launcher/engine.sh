@@ -22,10 +22,10 @@ as_nobody=
 if [ -z "$as_nobody" ] || command -v setpriv >/dev/null; then
     for engine in kernel auto; do
         # shellcheck disable=SC2086 # a command line, or nothing
-        refuse 125 'CAP_BPF and CAP_NET_ADMIN.*run it as root; ./probe_static was not started' \
+        refuse 125 'CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON.*run it as root; ./probe_static was not started' \
             $as_nobody "$launcher" --engine $engine ./probe_static
         # shellcheck disable=SC2086
-        refuse 125 'CAP_BPF and CAP_NET_ADMIN' $as_nobody "$launcher" --engine $engine env A=1 ./probe_static
+        refuse 125 'CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON' $as_nobody "$launcher" --engine $engine env A=1 ./probe_static
     done
     # shellcheck disable=SC2086
     expect 0 '^preloaded=1$' $as_nobody "$launcher" --engine auto ./probe

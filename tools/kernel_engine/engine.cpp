@@ -162,8 +162,11 @@ std::vector<std::string> attach_pinned(const Request& request, Pins& pins) {
         refuse("cannot open the engine's programs");
     configure(*skeleton, request);
     if (engine__load(skeleton.get()) != 0)
-        refuse(
-            "this kernel does not take the engine's programs (it needs Linux 5.7, with CONFIG_CGROUP_BPF)");
+        refuse(errno == EPERM
+                   ? "the kernel lets only the host's root load the engine's programs, not that of a user "
+                     "namespace or of a container"
+                   : "this kernel does not take the engine's programs (it needs Linux 5.7, with "
+                     "CONFIG_CGROUP_BPF)");
     write_records(*skeleton, request);
     const std::string directory = Pins::unfinished(request.group.identity);
     pins.begin(request.group.identity);
@@ -203,10 +206,19 @@ std::string text(const char (&field)[ENGINE_NAME_LENGTH]) {
     return {field, strnlen(field, sizeof field)};
 }
 
+/// Opens what attach() has noted. None where it has been detached since it was found.
+Descriptor open_record(std::uint64_t identity, const char* name) {
+    const std::string directory = Pins::directory_of(identity);
+    const int map = bpf_obj_get(fmt::format("{}/{}", directory, name).c_str());
+    if (map < 0 && errno != ENOENT)
+        refuse("cannot look at what is attached in " + directory);
+    return Descriptor{map};
+}
+
 /// What attach() has noted, and the maps that hold it.
 struct Records {
     explicit Records(std::uint64_t identity)
-        : about_map(open_pin(identity, "about")), exceptions_map(open_pin(identity, "exceptions")),
+        : about_map(open_record(identity, "about")), exceptions_map(open_record(identity, "exceptions")),
           are_read(read_value(about_map.number(), about) && about.version == ENGINE_VERSION &&
                    read_value(exceptions_map.number(), exceptions)) {}
 

@@ -20,8 +20,11 @@ namespace multihome::tools::engine {
 /// attachments(), which finds none.
 bool built_in();
 
-/// The rights that this process lacks for the engine, for an operator; empty if it has them all.
+/// The rights that this process lacks to see what is attached and to take it away, for an operator; empty if
+/// it has them all. In a user namespace they are no rights on the host: what they do not reach throws.
 std::string missing_rights();
+/// Those that it lacks to attach.
+std::string missing_rights_to_attach();
 
 struct Request {
     ControlGroup group;

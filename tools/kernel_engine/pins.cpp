@@ -29,8 +29,11 @@ constexpr const char* top = "/sys/fs/bpf/multihome";
 // bpffs takes no name with a dot in it.
 constexpr std::string_view unfinished_prefix = "unfinished-";
 
-[[noreturn]] void refuse(const char* what, const std::string& path) {
-    throw Impossible(fmt::format("{} {}: {}", what, path, std::strerror(errno)));
+/// The pins belong to root. In a user namespace root is another user, whatever its capabilities.
+[[noreturn]] void refuse(const char* what, const std::string& path, int error = errno) {
+    const bool is_denied = error == EACCES || error == EPERM;
+    throw Impossible(fmt::format("{} {}: {}{}", what, path, std::strerror(error),
+                                 is_denied ? ": run this as the host's root" : ""));
 }
 
 void mount_file_system() {
@@ -95,6 +98,9 @@ std::vector<std::uint64_t> Pins::identities() {
     for (fs::directory_iterator entry{top, error}, end; !error && entry != end; entry.increment(error))
         if (const auto number = number_in(entry->path().filename().string()))
             found.push_back(*number);
+    // No directory: nothing is attached.
+    if (error && error != std::errc::no_such_file_or_directory && error != std::errc::not_a_directory)
+        refuse("cannot look into", top, error.value());
     return found;
 }
 
