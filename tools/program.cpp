@@ -122,7 +122,26 @@ ScriptLine parse_script_line(std::string_view beginning) {
     return {std::string{interpreter}, std::string{trim(line)}};
 }
 
-EnvTarget parse_env_argument(std::string_view argument) {
+std::string plain_env_word(std::string_view word) {
+    std::string plain{word};
+    while (plain.size() > 2 && (plain.starts_with("-v") || plain.starts_with("-0")))
+        plain.erase(1, 1);
+    struct Option {
+        std::string_view shortest, name;
+    };
+    constexpr std::array options{Option{"--ignore-e", "--ignore-environment"}, Option{"--u", "--unset"},
+                                 Option{"--c", "--chdir"}, Option{"--s", "--split-string"},
+                                 Option{"--a", "--argv0"}};
+    const std::string_view given = word.substr(0, word.find('='));
+    for (const Option& option : options)
+        if (given.starts_with(option.shortest) && option.name.starts_with(given))
+            plain.replace(0, given.size(), option.name);
+    return plain;
+}
+
+EnvTarget parse_env_argument(std::string_view given) {
+    const std::string plain = plain_env_word(given);
+    std::string_view argument = plain;
     EnvTarget target;
     const auto strip = [&](std::string_view prefix) {
         if (!argument.starts_with(prefix))
@@ -130,27 +149,31 @@ EnvTarget parse_env_argument(std::string_view argument) {
         argument.remove_prefix(prefix.size());
         return true;
     };
-    if (!strip("-S") && !strip("--split-string=") && !strip("-vS")) {
+    if (!strip("-S") && !strip("--split-string=")) {
         // Without -S the kernel hands over the whole rest of the line as one word.
         if (!argument.starts_with('-'))
             target.program = argument;
-        target.clears_environment = argument == "-i" || argument == "-";
+        target.clears_environment =
+            argument.starts_with("-i") || argument == "-" || argument == "--ignore-environment";
         return target;
     }
-    for (std::string_view word = take_word(argument); !word.empty(); word = take_word(argument)) {
-        if (word == "-i" || word == "-" || word == "--ignore-environment") {
+    for (;;) {
+        const std::string word = plain_env_word(take_word(argument));
+        if (word.empty())
+            return target;
+        if (word.starts_with("-i") || word == "-" || word == "--ignore-environment") {
             target.clears_environment = true;
-        } else if (word == "-u" || word == "-C") {
-            if (take_word(argument) == "LD_PRELOAD" && word == "-u")
+        } else if (word == "-u" || word == "--unset" || word == "-C" || word == "--chdir" || word == "-a" ||
+                   word == "--argv0") {
+            if (take_word(argument) == "LD_PRELOAD" && (word == "-u" || word == "--unset"))
                 target.clears_environment = true;
         } else if (word.starts_with("-u") || word.starts_with("--unset=")) {
             target.clears_environment |= word.ends_with("LD_PRELOAD");
-        } else if (!word.starts_with('-') && word.find('=') == std::string_view::npos) {
+        } else if (!word.starts_with('-') && word.find('=') == std::string::npos) {
             target.program = word;
             return target;
         }
     }
-    return target;
 }
 
 Resolution follow_scripts(Lookup start) {

@@ -46,6 +46,10 @@ struct ScriptLine {
 };
 ScriptLine parse_script_line(std::string_view beginning);
 
+/// A word of env(1)'s as its manual has it. getopt_long(3) also takes flags in front of another one ("-vi"),
+/// and the beginning of a long option ("--ignore-env").
+std::string plain_env_word(std::string_view word);
+
 /// What `#!/usr/bin/env ...` goes on to start.
 struct EnvTarget {
     std::string program;             ///< empty when it cannot be told

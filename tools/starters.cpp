@@ -5,6 +5,8 @@
 #include <fmt/core.h>
 #include <string_view>
 
+#include "tools/program.hpp"
+
 namespace multihome::tools {
 namespace {
 
@@ -66,13 +68,14 @@ void Look::look_at_env(Word at) {
         return word.starts_with("LD_PRELOAD=") && word.find("libmultihome.so") != std::string::npos;
     });
     for (; at != end_; ++at) {
-        const std::string& word = *at;
+        const std::string word = plain_env_word(*at);
         if ((word == "-" || word == "--ignore-environment" || word.starts_with("-i")) && !is_set_again)
             return clears(word);
         // Another file by that name may be started than is found here.
         is_moved_ =
             is_moved_ || word.starts_with("PATH=") || word.starts_with("-C") || word.starts_with("--chdir");
-        const bool takes_next = is_one_of(word, {"-u", "--unset", "-C", "--chdir"}) && at + 1 != end_;
+        const bool takes_next =
+            is_one_of(word, {"-u", "--unset", "-C", "--chdir", "-a", "--argv0"}) && at + 1 != end_;
         const bool unsets = is_one_of(word, {"-u", "--unset"});
         if ((word == "-uLD_PRELOAD" || word == "--unset=LD_PRELOAD" ||
              (takes_next && unsets && at[1] == variable)) &&

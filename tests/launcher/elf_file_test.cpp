@@ -153,6 +153,14 @@ TEST_CASE("what env(1) is asked to start") {
     CHECK(parse_env_argument("-S -u LD_PRELOAD python3").clears_environment);
     CHECK(parse_env_argument("-S -uLD_PRELOAD python3").clears_environment);
     CHECK(parse_env_argument("-S -i python3").clears_environment);
+    CHECK(parse_env_argument("-S -vi python3").clears_environment);
+    CHECK(parse_env_argument("-S --ignore-env python3").clears_environment);
+    CHECK_FALSE(parse_env_argument("-S --ignore-signal python3").clears_environment);
+    CHECK(parse_env_argument("-S --uns LD_PRELOAD python3").clears_environment);
+    CHECK(parse_env_argument("-S --uns A python3").program == "python3");
+    CHECK(parse_env_argument("-vvS python3 -u").program == "python3");
+    CHECK(parse_env_argument("--split=A=1 python3").program == "python3");
     CHECK(parse_env_argument("-i").clears_environment);
+    CHECK(parse_env_argument("-vi").clears_environment);
     CHECK(parse_env_argument("").program.empty());
 }
