@@ -100,11 +100,17 @@ say "ok: selftest: $(tail -n 1 "$LAB_DIR/selftest")"
 
 # The removal detaches the kernel engine, goes on where that fails, and names what multihomectl wrote for the operator.
 # There is no kernel engine in the tree: what stands for multihomectl notes how it is called.
-units=/etc/systemd/system
-left="$units/unbound.service.d/zz-multihome.conf $units/unbound.service.d/multihome-engine.conf
-$units/unbound.service.d/multihome-engine-except.conf $units/multihome-engine.service"
-mkdir -p "$tree$units/unbound.service.d" "$tree/sys/fs/bpf/multihome"
-for file in $left; do touch "$tree$file"; done
+left=$(sed -n '/^\.SH FILES/,/^\.SH NOTES/s|^\.I /etc|/etc|p' "$LAB_HERE/../../scripts/multihomectl.8" |
+    sed 's/\\-/-/g; s/UNIT/unbound.service/; s/NAME/10-eth0/; s/PROFILE/no.such.profile/')
+[ "$(wc -w <<<"$left")" -eq 9 ] || fail "what multihomectl writes is not as in its manual: $left"
+mkdir -p "$tree/sys/fs/bpf/multihome"
+for file in $left; do
+    mkdir -p "$tree${file%/*}"
+    echo '  /l.so mr, # multihomectl' >"$tree$file"
+done
+other=/etc/systemd/system/b.service.d/zz-multihome.conf
+mkdir "$tree${other%/*}"
+echo '[Service]' >"$tree$other"
 # shellcheck disable=SC2016 # for the inner shell
 printf '#!/bin/sh\necho "$@" >>/tmp/called\nexit 1\n' >"$tree/usr/bin/multihomectl"
 # What is gone entirely apt no longer knows, so each is taken away in one of the two ways.
@@ -112,9 +118,13 @@ apt remove multihome
 [ "$(cat "$tree/tmp/called" 2>/dev/null)" = 'detach --all --quiet' ] || fail 'the removal does not detach the kernel engine'
 for file in $left; do
     grep -qF " $file," "$LAB_DIR/apt" || fail "the removal does not name $file: $(cat "$LAB_DIR/apt")"
-    rm "$tree$file"
 done
-rmdir "$tree$units/unbound.service.d" "$tree/sys/fs/bpf/multihome" "$tree/sys/fs/bpf" "$tree/sys/fs"
+! grep -qF "$other" "$LAB_DIR/apt" || fail "the removal takes $other for multihomectl's"
+for file in $left "$other"; do
+    rm "$tree$file"
+    (cd "$tree" && rmdir --parents --ignore-fail-on-non-empty ".${file%/*}")
+done
+rmdir "$tree/sys/fs/bpf/multihome" "$tree/sys/fs/bpf" "$tree/sys/fs"
 say 'ok: the removal detaches the kernel engine, and names what multihomectl wrote'
 apt purge libmultihome
 listing >"$LAB_DIR/after"
