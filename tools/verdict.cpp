@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <fmt/core.h>
 #include <fmt/format.h>
@@ -84,6 +85,15 @@ std::string note_on_crowded_table(pid_t process, const LibraryPresence& library)
                : "";
 }
 
+/// Of a socket of which no copy could be had (pidfd_getfd(2)).
+const char* why_not_looked_at(int error) {
+    if (error == EBADF || error == ESRCH)
+        return "its socket has just been closed";
+    if (error == EPERM && geteuid() != 0)
+        return "its socket may not be looked at: run this as root";
+    return "its socket cannot be looked at here (a kernel before 5.6, a filter, or Yama): multihomectl ask";
+}
+
 /// Rows of one program on one port become one; the worst verdict is the row's.
 void merge(Server& into, const Server& other) {
     for (const std::string& address : other.bound_to)
@@ -123,20 +133,22 @@ const char* to_text(Verdict verdict) {
     return "wrong";
 }
 
-Asks asks_for_packet_information(const Owner& owner, const UdpSocket& socket) {
+SocketLook asks_for_packet_information(const Owner& owner, const UdpSocket& socket) {
     const Descriptor process{static_cast<int>(syscall(SYS_pidfd_open, owner.process, 0))};
     if (!process.valid())
-        return Asks::unknown;
+        return {Asks::unknown, errno};
     const Descriptor copy{static_cast<int>(syscall(SYS_pidfd_getfd, process.number(), owner.descriptor, 0))};
     struct stat status {};
+    if (!copy.valid() || fstat(copy.number(), &status) != 0)
+        return {Asks::unknown, errno};
     // The process may have closed it and opened something else under the same number.
-    if (!copy.valid() || fstat(copy.number(), &status) != 0 || status.st_ino != socket.inode)
-        return Asks::unknown;
+    if (status.st_ino != socket.inode)
+        return {Asks::unknown, EBADF};
     const bool asks = socket.ipv6 ? is_set(copy.number(), IPPROTO_IPV6, IPV6_RECVPKTINFO) ||
                                         is_set(copy.number(), IPPROTO_IPV6, ipv6_2292_packet_information)
                                   : is_set(copy.number(), IPPROTO_IP, IP_PKTINFO) ||
                                         is_set(copy.number(), IPPROTO_IP, IP_RECVORIGDSTADDR);
-    return asks ? Asks::yes : Asks::no;
+    return {asks ? Asks::yes : Asks::no, 0};
 }
 
 Judge::Judge(const HostNetwork& network, const SocketOwners& owners, std::vector<engine::Attachment> attached)
@@ -175,7 +187,7 @@ bool Judge::is_right_by_library(const UdpSocket& socket, const Owner& owner, Ser
         return false;
     // On each socket that the library has taken over, it has switched packet information on. One that was
     // inherited it takes over when the program first uses it.
-    if (!library.alive || asks_for_packet_information(owner, socket) == Asks::no)
+    if (!library.alive || asks_for_packet_information(owner, socket).asks == Asks::no)
         server.setting = setting_that_leaves_out(owner.process, socket.port);
     if (!server.setting.empty() || !library.alive) {
         server.reason = server.setting.empty()
@@ -256,14 +268,14 @@ void Judge::judge_owners(const UdpSocket& socket, const std::vector<Owner>& owne
         }
         is_mapped = is_mapped || library.mapped;
     }
-    Asks asks = Asks::no;
+    SocketLook look{Asks::no, 0};
     if (!is_mapped) // else whatever switched packet information on, it may have been the library
         for (const Owner& owner : owners) {
-            asks = asks_for_packet_information(owner, socket);
-            if (asks != Asks::unknown)
+            look = asks_for_packet_information(owner, socket);
+            if (look.asks != Asks::unknown)
                 break; // the others hold the same socket
         }
-    if (asks == Asks::yes) {
+    if (look.asks == Asks::yes) {
         // Most that ask for it use it. Qt asks on every QUdpSocket, and few of its programs answer by it.
         server.is_certain = false;
         add_once(server.notes,
@@ -273,8 +285,8 @@ void Judge::judge_owners(const UdpSocket& socket, const std::vector<Owner>& owne
     }
     if (socket.port >= client_ports_.first && socket.port <= client_ports_.second)
         return settle(Verdict::client, "a port that the kernel gives to clients");
-    if (asks == Asks::unknown)
-        return settle(Verdict::unknown, "its socket may not be looked at: run this as root");
+    if (look.asks == Asks::unknown)
+        return settle(Verdict::unknown, why_not_looked_at(look.error));
     server.verdict = Verdict::wrong;
     find_mend(server, known(server.process.number).library, library_, network_);
 }

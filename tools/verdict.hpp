@@ -77,6 +77,10 @@ private:
 /// Whether the program asks for packet information on a socket of its own: a copy of it is asked, the program
 /// is not touched. `unknown` where the copy cannot be had.
 enum class Asks { no, yes, unknown };
-Asks asks_for_packet_information(const Owner& owner, const UdpSocket& socket);
+struct SocketLook {
+    Asks asks = Asks::unknown;
+    int error = 0; ///< why it is not known
+};
+SocketLook asks_for_packet_information(const Owner& owner, const UdpSocket& socket);
 
 } // namespace multihome::tools

@@ -63,9 +63,10 @@ LAB_PORT=5304 expect_right 192.0.2.3
 [ "$(LAB_PORT=5302 ask 192.0.2.3 --dns example.org)" = 192.0.2.3 ] || fail "dnsmasq does not answer rightly"
 for port in 5303 5305 5306 5307 5308 5309 5310 5311 5312; do LAB_PORT=$port expect_bare_wrong 192.0.2.3; done
 
+under=()
 look() {
     status=0
-    "$TOOLS_CTL" doctor --netns "$LAB_SERVER" "$@" >"$LAB_DIR/doctor.log" 2>&1 || status=$?
+    "${under[@]}" "$TOOLS_CTL" doctor --netns "$LAB_SERVER" "$@" >"$LAB_DIR/doctor.log" 2>&1 || status=$?
 }
 look -j
 [ "$status" -eq 1 ] || fail "doctor: exit status $status with wrong servers"
@@ -128,6 +129,17 @@ unshare --net --kill-child --fork sh -c '
     "$3" doctor' sh "$LAB_PYTHON" "$asking" "$TOOLS_CTL" >"$LAB_DIR/doctor.log" 2>&1 || fail "doctor: $(cat "$LAB_DIR/doctor.log")"
 grep -qx 'No server is known to answer from the wrong address.' "$LAB_DIR/doctor.log" || fail "$(cat "$LAB_DIR/doctor.log")"
 look -j
+
+if command -v strace >/dev/null; then
+    say "Where root may not look at a socket, to be root is no advice"
+    for error in ENOSYS EPERM; do
+        under=(strace -o "$LAB_DIR/calls" -e trace=pidfd_getfd -e inject="pidfd_getfd:error=$error")
+        look -j
+        expect_verdict 5303 'unknown its socket cannot be looked at here .*: multihomectl ask'
+    done
+    under=()
+    look -j
+fi
 
 say "What it prints mends each"
 PATH=$TOOLS_SCRIPTS:${TOOLS_CTL%/*}:$PATH
