@@ -7,6 +7,7 @@ import re
 import shutil
 import statistics
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -134,6 +135,28 @@ def calls_of_row(bench, row, subject):
     return (more_calls - calls) / requests
 
 
+NEW_SOCKETS = """
+import socket, sys
+count, family, port = sys.argv[1:]
+for _ in range(int(count)):
+    with socket.socket(getattr(socket, family), socket.SOCK_DGRAM) as new:
+        new.bind(("", int(port)))
+"""
+
+
+def calls_of_new_socket(environment, family, port):
+    """The difference between many and few."""
+    def run(count):
+        with tempfile.NamedTemporaryFile("r") as calls:
+            variables = [word for name, value in environment.items() for word in ("-E", f"{name}={value}")]
+            Program(["strace", "-f", "-qq", "-o", calls.name, *variables, sys.executable, "-c", NEW_SOCKETS, str(count),
+                     family, str(port)]).finish()
+            return calls.read().count("\n")
+
+    few, more = 20, 220
+    return (run(more) - run(few)) / (more - few)
+
+
 def measure_system_calls(bench):
     bench.figures.begin("System calls per request and reply (strace)")
     if not bench.can("system calls", "strace", "-o", "/dev/null", "true"):
@@ -143,3 +166,8 @@ def measure_system_calls(bench):
             subjects = SUBJECTS[1:] if bench.quick else SUBJECTS
             calls = {subject: calls_of_row(bench, row, subject) for subject in subjects}
             bench.figures.add_all(row.name, "calls", calls, {"shim": Budget("at most", calls["native"] + ROUNDING)})
+    bench.figures.begin("System calls of a new socket, made, bound to the wildcard and closed (strace)")
+    for name, family in ("IPv4", "AF_INET"), ("IPv6", "AF_INET6"):
+        for which, port in ("port 5300", 5300), ("any port", 0):
+            above_bare(bench, f"a new socket, {which}, {name}", "calls", 2 + ROUNDING,
+                       lambda environment: calls_of_new_socket(environment, family, port))
