@@ -13,7 +13,7 @@ rm -rf "$3"
 "$1/scripts/package.sh" --built "$2" --output "$3/now"
 # What Debian mends in libbpf or libelf is mended for multihomectl, too.
 depends=$(dpkg-deb --field "$3"/now/multihome_*.deb Depends)
-if grep -q '^MULTIHOME_KERNEL_ENGINE:BOOL=ON$' "$2/CMakeCache.txt"; then
+if readelf --dynamic "$2/multihomectl" | grep -q 'NEEDED.*libbpf'; then
     case $depends in
     *libbpf*) ;;
     *)

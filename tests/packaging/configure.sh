@@ -44,6 +44,13 @@ grep -qE '^CMAKE_CXX_FLAGS:.*-Werror|MULTIHOME_WERROR:BOOL=ON' "$scratch/build/C
 # Nor is anything installed that belongs to a tool which is not there.
 grep -rl --include='*install*.cmake' multihomectl "$scratch/build" >"$scratch/output" &&
     complain 'without the tools, something of multihomectl is installed'
+# Without what it is made with there is no kernel engine, which is said; it is looked for anew each time.
+configure no 'not found here: .*bpftool' -DMULTIHOME_TESTS=OFF -DMULTIHOME_BPFTOOL=OFF -DMULTIHOME_KERNEL_ENGINE=ON
+configure yes 'engine is not built: not found here: .*bpftool' -DMULTIHOME_TESTS=OFF -DMULTIHOME_BPFTOOL=OFF
+if readelf --dynamic "$build/multihomectl" | grep -q 'NEEDED.*libbpf'; then
+    "$cmake" -UMULTIHOME_BPFTOOL "$scratch/build" >"$scratch/output" 2>&1 || complain 'the second cmake'
+    grep -q 'engine is not built' "$scratch/output" && complain 'what has been installed since is not found'
+fi
 if command -v aarch64-linux-gnu-g++ >/dev/null; then
     # There are no libraries for it, so CMake may only compile.
     configure no 'big-endian one: it cannot be built' -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64_be \
