@@ -38,11 +38,9 @@ constexpr const char* first_words = "# Made by 'multihomectl enable ";
 /// In quotes, with systemd's specifiers and escapes taken literally.
 std::string quoted(const std::string& assignment) {
     std::string text = "\"";
-    for (const char byte : assignment) {
+    for (const char byte : without_specifiers(assignment)) {
         if (byte == '"' || byte == '\\')
             text += '\\';
-        if (byte == '%')
-            text += '%';
         text += byte;
     }
     return text + '"';

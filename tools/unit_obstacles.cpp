@@ -54,7 +54,8 @@ void look_at_system_calls(const Unit& unit, std::vector<UnitObstacle>& obstacles
 }
 
 void look_at_files(const Unit& unit, const std::string& library, std::vector<UnitObstacle>& obstacles) {
-    const std::string bind = "BindReadOnlyPaths=" + library;
+    const std::string path = without_specifiers(library);
+    const std::string bind = "BindReadOnlyPaths=" + path;
     for (const char* root : {"RootDirectory", "RootImage"})
         if (const std::string place = unit.get(root);
             !place.empty() && place != "/" && !names_library(unit.get("BindReadOnlyPaths"), library))
@@ -70,7 +71,7 @@ void look_at_files(const Unit& unit, const std::string& library, std::vector<Uni
         obstacles.push_back({"PrivateTmp=yes hides the library", "", {bind}});
     if (names_library(unit.get("NoExecPaths"), library) && !names_library(unit.get("ExecPaths"), library))
         obstacles.push_back(
-            {"NoExecPaths= forbids to map the library executable", "", {"ExecPaths=" + library}});
+            {"NoExecPaths= forbids to map the library executable", "", {"ExecPaths=" + path}});
 }
 
 /// systemd takes the name of an environment file for a pattern, as a shell does.

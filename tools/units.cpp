@@ -101,6 +101,13 @@ std::vector<std::string> split_words(const std::string& text) {
     return words;
 }
 
+std::string without_specifiers(const std::string& text) {
+    std::string literal;
+    for (const char byte : text)
+        literal += byte == '%' ? "%%" : std::string{byte};
+    return literal;
+}
+
 std::string Unit::get(const std::string& property) const {
     const auto found = properties.find(property);
     return found != properties.end() ? found->second : std::string{};

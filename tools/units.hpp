@@ -56,6 +56,9 @@ std::string true_unit_name(const std::string& name);
 /// words").
 std::vector<std::string> split_words(const std::string& text);
 
+/// `text` as a unit's file has it: with systemd's specifiers ("%i") taken literally.
+std::string without_specifiers(const std::string& text);
+
 /// The processes of a unit.
 std::vector<int> processes_of(const std::string& unit);
 

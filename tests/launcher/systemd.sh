@@ -40,6 +40,28 @@ sed 's/^#\([A-Z][A-Za-z]*=\)/\1/' "$drop_in" >"$units/probe.service.d/multihome.
 expect 0 '^SystemCallFilter=' cat "$units/probe.service.d/multihome.conf"
 expect 0 '^accepted$' verify
 
+# A library whose path looks as if it had a specifier of systemd's in it, to a unit that hides it.
+mkdir "$scratch/fake" "$scratch/5%q"
+cp "$library" "$scratch/5%q/"
+cat >"$scratch/fake/systemctl" <<SYSTEMCTL
+#!/bin/sh
+cat <<'SHOWN'
+LoadState=loaded
+Id=probe.service
+ExecStart={ path=$probe ; argv[]=$probe ; ignore_errors=no ; start_time=[n/a] ; pid=0 }
+InaccessiblePaths=$scratch/5%q
+NoExecPaths=/
+SHOWN
+SYSTEMCTL
+chmod +x "$scratch/fake/systemctl"
+expect 0 '' env PATH="$scratch/fake:$PATH" "$tool" enable --dry-run --library "$scratch/5%q/libmultihome.so" probe
+expect_line "BindReadOnlyPaths=$scratch/5%%q/libmultihome.so"
+expect_line "ExecPaths=$scratch/5%%q/libmultihome.so"
+mv "$units/probe.service.d/multihome.conf" "$scratch/"
+sed -n '/^\[Service\]/,$p' "$scratch/output" | grep '^\[\|=' >"$units/probe.service.d/zz-multihome.conf"
+expect 0 '^accepted$' verify
+mv "$scratch/multihome.conf" "$units/probe.service.d/"
+
 # The judge does read the drop-in.
 echo 'Environmen=A=1' >>"$units/probe.service.d/multihome.conf"
 expect 0 '^refused: .*Environmen' verify
