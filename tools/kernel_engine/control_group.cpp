@@ -36,11 +36,41 @@ std::string tree() {
         "/sys/fs/cgroup), and note that 'ip netns exec' hides the mount ('nsenter --net=FILE' does not)");
 }
 
+/// The kernel's handle of a control group: its identity (kernfs_encode_fh()).
+class Handle {
+public:
+    explicit Handle(std::uint64_t identity = 0) {
+        get()->handle_bytes = sizeof identity;
+        get()->handle_type = kernfs;
+        std::memcpy(place(), &identity, sizeof identity);
+    }
+    [[nodiscard]] file_handle* get() { return reinterpret_cast<file_handle*>(memory_.data()); }
+    [[nodiscard]] bool is_of_control_group() { return get()->handle_type == kernfs; }
+    [[nodiscard]] std::uint64_t identity() {
+        std::uint64_t identity = 0;
+        std::memcpy(&identity, place(), sizeof identity);
+        return identity;
+    }
+
+private:
+    static constexpr int kernfs = 0xfe;
+    char* place() { return memory_.data() + sizeof(file_handle); }
+    alignas(file_handle) std::array<char, sizeof(file_handle) + sizeof(std::uint64_t)> memory_{};
+};
+
+/// On a 32-bit kernel the number of the inode is only half of it.
+std::uint64_t identity_of(const std::string& directory, std::uint64_t inode) {
+    Handle handle;
+    int mount = 0;
+    const bool is_known = name_to_handle_at(AT_FDCWD, directory.c_str(), handle.get(), &mount, 0) == 0;
+    return is_known && handle.is_of_control_group() ? handle.identity() : inode;
+}
+
 ControlGroup make(const std::string& root, const std::string& directory) {
     struct stat status {};
     if (stat(directory.c_str(), &status) != 0 || !S_ISDIR(status.st_mode))
         throw Impossible(fmt::format("there is no control group '{}'", directory));
-    ControlGroup group{directory, directory.substr(root.size()), status.st_ino, 0};
+    ControlGroup group{directory, directory.substr(root.size()), identity_of(directory, status.st_ino), 0};
     group.level = static_cast<std::uint32_t>(std::count(group.path.begin(), group.path.end(), '/'));
     if (group.path.empty())
         group.path.assign(1, '/'); // not = "/": gcc 12 warns of what is not there (PR 105329)
@@ -50,14 +80,8 @@ ControlGroup make(const std::string& root, const std::string& directory) {
 /// Not valid where there is none, with errno ESTALE, or where it cannot be asked, with another one.
 Descriptor open_control_group(const std::string& root, std::uint64_t identity) {
     const Descriptor mount = open_for_reading(root);
-    // The kernel's handle of a control group is its identity (kernfs_encode_fh()).
-    constexpr int kernfs_handle = 0xfe;
-    alignas(file_handle) std::array<char, sizeof(file_handle) + sizeof identity> memory{};
-    auto* handle = reinterpret_cast<file_handle*>(memory.data());
-    handle->handle_bytes = sizeof identity;
-    handle->handle_type = kernfs_handle;
-    std::memcpy(memory.data() + sizeof(file_handle), &identity, sizeof identity);
-    const int group = open_by_handle_at(mount.number(), handle, O_PATH | O_CLOEXEC);
+    Handle handle{identity};
+    const int group = open_by_handle_at(mount.number(), handle.get(), O_PATH | O_CLOEXEC);
     return Descriptor{group};
 }
 
