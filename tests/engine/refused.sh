@@ -39,11 +39,15 @@ refused "cannot look into /sys/fs/bpf/multihome: Permission denied: run this as 
 refused 'Permission denied' with_rights +bpf,+net_admin "$tool" detach --all
 if unshare --user --map-root-user true; then
     refused "only the host's root" unshare --user --map-root-user "$tool" attach --cgroup "$ENGINE_GROUP/below"
+else
+    say 'SKIP: a user namespace: none can be made'
 fi
 # As older kernels do it in a user namespace, and as a filter does.
 if command -v strace >/dev/null; then
     refused 'cannot look at what is attached' \
         strace -o "$LAB_DIR/calls" -e trace=bpf -e inject=bpf:error=EPERM "$tool" list
+else
+    say 'SKIP: a kernel that does not let the pins be opened: strace is not installed'
 fi
 engine_detach
 refused 'is required' "$tool" attach

@@ -139,6 +139,8 @@ if command -v strace >/dev/null; then
     done
     under=()
     look -j
+else
+    say "SKIP: sockets that may not be looked at: strace is not installed"
 fi
 
 say "What it prints mends each"
