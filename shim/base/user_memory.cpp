@@ -16,24 +16,33 @@ constinit std::array<std::atomic<uintptr_t>, remembered_pages> good_pages[2]{};
 
 namespace {
 
-// Every program with threads makes both system calls, so that a filter will allow them. Both change nothing.
+// Every program with threads calls futex(), so that a filter will allow it. Neither of these changes
+// anything.
+constinit uint32_t nobody_waits_here = 0;
 
-// rt_sigprocmask() reads the set before it looks at what to do with it. Then it refuses to do -1.
+// FUTEX_CMP_REQUEUE reads the word, and compares it. Then it wakes and moves nobody.
 bool probe_read(uintptr_t address) {
-    constexpr long no_such_action = -1;
-    constexpr long set_size = 8;
-    return libc::raw_syscall(SYS_rt_sigprocmask, no_such_action, address, 0, set_size) != -EFAULT;
+    return libc::raw_syscall(SYS_futex, address, FUTEX_CMP_REQUEUE | FUTEX_PRIVATE_FLAG, 0, 0,
+                             &nobody_waits_here, compared_value) != -EFAULT;
 }
 
 // FUTEX_WAKE_OP sets no bit of the word, atomically, which needs the right to write. Nobody waits on either.
 bool probe_write(uintptr_t address) {
-    static uint32_t nobody_waits_here;
     constexpr long operation = FUTEX_OP(FUTEX_OP_OR, 0, FUTEX_OP_CMP_LT, -2048);
     return libc::raw_syscall(SYS_futex, &nobody_waits_here, FUTEX_WAKE_OP | FUTEX_PRIVATE_FLAG, 0, 0, address,
                              operation) != -EFAULT;
 }
 
 } // namespace
+
+std::optional<Peer> read_peer(const sockaddr* address, socklen_t length) {
+    Peer peer;
+    if (address == nullptr || length < sizeof(sockaddr_in) || length > sizeof(sockaddr_storage) ||
+        !can_read(address, std::min<size_t>(length, sizeof(sockaddr_in6))) ||
+        !multihome::read_peer(address, length, peer))
+        return {};
+    return peer;
+}
 
 bool detail::ask_kernel(uintptr_t address, size_t length, bool write) {
     // Page 0 is never there, and the probes take a null pointer as no pointer at all.
@@ -46,8 +55,7 @@ bool detail::ask_kernel(uintptr_t address, size_t length, bool write) {
             continue;
         // Any aligned word of the page speaks for all of it. On the first page we take one that the pointer
         // names: the others need not be the program's, and valgrind would say so.
-        const uintptr_t size_of_word = write ? 4 : 8;
-        const uintptr_t word = std::max(page << page_bits, address & ~(size_of_word - 1));
+        const uintptr_t word = std::max(page << page_bits, address & ~(sizeof(uint32_t) - 1));
         if (write ? !probe_write(word) : !probe_read(word))
             return false;
         good_pages[write ? 1 : 0][place_of(page)].store(page, std::memory_order_relaxed);

@@ -5,12 +5,19 @@
 // lies on this thread's stack, or on a page that an earlier call has found good.
 #pragma once
 
+#include "shim/base/address.hpp"
+
 #include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <sys/socket.h>
 
 namespace multihome::user_memory {
+
+// What the kernel compares a word with when we ask whether it can be read. Any value does.
+constexpr long compared_value = 0x6d686f6d;
 
 namespace detail {
 
@@ -79,6 +86,10 @@ constexpr uintptr_t stack_reach = uintptr_t{16} * 1024;
 [[gnu::always_inline]] inline bool can_write(void* pointer, size_t length) {
     return detail::is_there(pointer, length, true);
 }
+
+// Reads a peer from the program's socket address of `length` bytes. Empty where there is none, or where it
+// cannot be read. Async-signal-safe.
+std::optional<Peer> read_peer(const sockaddr* address, socklen_t length);
 
 // can_read() for a loop over many pointers, which often lie on one page.
 class ReadablePage {

@@ -81,7 +81,9 @@ constexpr Need needs[] = {
     // Is this a vfork child? (sockets/process) And a line of the log names the process.
     {packets | naming_process | log_to_stderr | log_to_file | log_to_syslog, {SYS_getpid, {}}},
     // Bad pointers (user_memory).
-    {packets | asking_for_pages, {SYS_rt_sigprocmask, {~uint64_t{0}, some_memory, 0, set_size}}},
+    {packets | asking_for_pages,
+     {SYS_futex,
+      {some_memory, FUTEX_CMP_REQUEUE | FUTEX_PRIVATE_FLAG, 0, 0, some_memory, user_memory::compared_value}}},
     {packets | asking_for_pages,
      {SYS_futex,
       {some_memory, FUTEX_WAKE_OP | FUTEX_PRIVATE_FLAG, 0, 0, some_memory,

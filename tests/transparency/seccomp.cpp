@@ -200,6 +200,21 @@ void forbidden_clock() {
     ask_elsewhere(server);
 }
 
+// As in Tor's sandbox, which looks at the arguments.
+void no_signal_mask() {
+    const int server = bound("0.0.0.0");
+    refuse({SYS_rt_sigprocmask}, SECCOMP_RET_KILL_PROCESS, false);
+    ask_elsewhere(server);
+    // On pages that nobody has looked at yet.
+    Client client;
+    client.ask(server);
+    static Name peer;
+    static char data[16];
+    say("recvfrom", recvfrom(server, data, sizeof data, 0, peer.get(), &peer.length));
+    say("sendto", sendto(server, data, 1, 0, peer.get(), peer.length));
+    client.print_answer();
+}
+
 // Not a filter, but it forbids an instruction by which the vdso reads a clock.
 void no_counter(bool by_number) {
     const int server = bound("0.0.0.0");
@@ -259,6 +274,7 @@ int main(int, char** arguments) {
                                     {"reuse_address_no_sending", [] { reuse_address("no_sending"); }},
                                     {"high_number", high_number},
                                     {"clock", forbidden_clock},
+                                    {"no_signal_mask", no_signal_mask},
                                     {"no_counter", [] { no_counter(false); }},
                                     {"no_counter_by_number", [] { no_counter(true); }},
                                     {"allowed", allowed},
