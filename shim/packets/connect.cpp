@@ -9,17 +9,12 @@
 #include "shim/peers/peers.hpp"
 #include "shim/sockets/socket_calls.hpp"
 
-#include <algorithm>
 #include <cerrno>
+#include <optional>
 
 namespace multihome::connect {
 
 namespace {
-
-bool is_readable(const sockaddr* address, socklen_t length) {
-    return address != nullptr && length >= sizeof address->sa_family && length <= sizeof(sockaddr_storage) &&
-           user_memory::can_read(address, std::min<size_t>(length, sizeof(sockaddr_in6)));
-}
 
 // Returns the local address that the socket has to get. Empty where the routing table chooses it, or where
 // the socket cannot get it.
@@ -51,42 +46,41 @@ int to(Socket socket, int fd, const sockaddr* address, socklen_t length) {
             sockets::not_connected(fd);
         return result;
     };
-    if (!is_readable(address, length))
-        return plain();
-    Peer peer;
-    if (!read_peer(address, length, peer)) {
+    const std::optional<Peer> peer = user_memory::read_peer(address, length);
+    if (!peer) {
         const int result = plain();
-        if (result == 0 && address->sa_family == AF_UNSPEC && permissions::may(Activity::new_sockets))
+        // The kernel has read what it has taken.
+        if (result == 0 && length >= sizeof address->sa_family && address->sa_family == AF_UNSPEC &&
+            permissions::may(Activity::new_sockets))
             sockets::disconnected(fd, socket);
         return result;
     }
-    const Local local = address_for(socket, peer, address->sa_family);
+    const Local local = address_for(socket, *peer, address->sa_family);
     const int result =
-        local ? steering::connect(socket, fd, peer, address, length, local, is_connected) : plain();
+        local ? steering::connect(socket, fd, *peer, address, length, local, is_connected) : plain();
     if (result == 0 && socket.is(Socket::Kind::unbound)) {
         if (local)
-            peers::withdraw_offer(peer);
+            peers::withdraw_offer(*peer);
         else
-            peers::asks(peer);
+            peers::asks(*peer);
     } else if (result != 0 && socket.is(Socket::Kind::ours)) {
-        peers::Turn{}.not_sent(socket, peer, true);
+        peers::Turn{}.not_sent(socket, *peer, true);
     }
     if (result == 0)
-        sockets::connected(fd, socket, peer.address.is_ipv4());
+        sockets::connected(fd, socket, peer->address.is_ipv4());
     return result;
 }
 
 Socket before_first_send(Socket socket, int fd, const sockaddr* address, socklen_t length) {
-    Peer peer;
-    if (is_readable(address, length) && read_peer(address, length, peer)) {
-        if (peers::handed_over(socket, peer) && permissions::may(Activity::new_sockets)) {
+    if (const std::optional<Peer> peer = user_memory::read_peer(address, length)) {
+        if (peers::handed_over(socket, *peer) && permissions::may(Activity::new_sockets)) {
             const libc::ErrnoGuard keep_errno;
             // Somebody may have connected another descriptor of this socket meanwhile.
             const auto own = socket_calls::own_name(fd);
             if (own && own->address.is_wildcard())
                 return sockets::take_over_unbound(fd);
         }
-        peers::asks(peer);
+        peers::asks(*peer);
     }
     // Even if this send fails: the kernel has given the socket a port before it looked at the address, and we
     // do not see the next one.

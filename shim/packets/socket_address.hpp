@@ -52,7 +52,7 @@ inline void dissolve(int fd, Socket socket) {
     socket_calls::connect(fd, &none, sizeof none);
     if (device != 0)
         socket_calls::write(fd, SOL_SOCKET, SO_BINDTOIFINDEX, device);
-    if (socket.has(Socket::any_port) && socket.port() != 0) {
+    if (socket.loses_port()) {
         // The wildcard is all zero bytes in both families. This fails where the socket has kept its port.
         const SocketAddress wildcard(socket.has(Socket::ipv6), Address{}, socket.port());
         libc::bind(fd, wildcard.get(), wildcard.length());

@@ -18,12 +18,6 @@ namespace multihome::steering {
 
 namespace {
 
-// True where undoing a connect() would take away the port, because the kernel chose it. Such a socket gets no
-// connect() that may have to be undone.
-bool loses_port(Socket socket) {
-    return socket.has(Socket::any_port) && socket.port() != 0;
-}
-
 // True where undoing a connect() would leave the address: bind() takes ::ffff:0.0.0.0 for an address of the
 // program's choice (SOCK_BINDADDR_LOCK in the kernel's __inet6_bind()), and the first connect() sets it once
 // for all.
@@ -147,7 +141,7 @@ struct Attempt {
             // Asks before, because a refused connect() to the peer would leave the address as well.
             if (keeps_address(socket))
                 return is_usable() && steer();
-            if (route.is_another_chosen() || loses_port(socket))
+            if (route.is_another_chosen() || socket.loses_port())
                 return steer();
             if (may_lose_device(fd, socket))
                 return is_usable() && steer();
@@ -170,7 +164,7 @@ struct Attempt {
 } // namespace
 
 bool begins_with_connect(int fd, Socket socket) {
-    return socket.is(Socket::Kind::ours) && !socket.has(Socket::has_address) && !loses_port(socket) &&
+    return socket.is(Socket::Kind::ours) && !socket.has(Socket::has_address) && !socket.loses_port() &&
            !keeps_address(socket) && !RouteMemory::is_another_ever_chosen() &&
            permissions::may(Activity::steering) && !may_lose_device(fd, socket);
 }

@@ -138,31 +138,23 @@ std::optional<MulticastTurn> turn_for(Socket socket, int level, int name) {
     return std::nullopt;
 }
 
-// Notes that the program has set a hidden option, and puts ours right, which may have changed with it.
-void follow_hidden(int fd, Socket socket, Socket::Bit wanted, bool on) {
-    const uint64_t bit = on ? uint64_t{wanted} : 0;
-    sockets::set_bits(fd, wanted, bit);
+// Notes what the program has set, and puts ours right, which may have changed with it.
+void follow_bits(int fd, Socket socket, uint64_t mask, uint64_t bits) {
+    sockets::set_bits(fd, mask, bits);
     if (!socket.is(Kind::ours) || !permissions::may(Activity::new_sockets))
         return;
-    restore(fd, socket.with_bits(wanted, bit));
+    restore(fd, socket.with_bits(mask, bits));
     sockets::set_bits(fd, Socket::unmarked, 0);
-}
-
-// Notes that the socket is an IPv4 one from now on. The kernel has kept its options of IPv4.
-void follow_family(int fd, Socket socket) {
-    constexpr uint64_t of_ipv6 =
-        Socket::ipv6 | Socket::only_ipv4 | Socket::wants_ipv6 | Socket::wants_ipv6_2292 | Socket::unmarked;
-    sockets::set_bits(fd, of_ipv6, 0);
-    if (socket.is(Kind::ours) && permissions::may(Activity::new_sockets))
-        restore(fd, socket.with_bits(of_ipv6, 0));
 }
 
 // Notes that the program has set an option of the socket, and switches on again what we need.
 void follow(int fd, Socket socket, int level, int name, const void* value, socklen_t length) {
     switch (concern(level, name)) {
-    case Concern::hidden:
-        follow_hidden(fd, socket, find(level, name).wanted, switches_on(level, value, length));
+    case Concern::hidden: {
+        const uint64_t wanted = find(level, name).wanted;
+        follow_bits(fd, socket, wanted, switches_on(level, value, length) ? wanted : 0);
         break;
+    }
     case Concern::route:
         sockets::set_bits(fd, 0, Socket::own_route);
         break;
@@ -173,7 +165,9 @@ void follow(int fd, Socket socket, int level, int name, const void* value, sockl
         sockets::set_sticky_source(fd, names_source(value));
         break;
     case Concern::family:
-        follow_family(fd, socket);
+        // The socket is an IPv4 one from now on. The kernel has kept its options of IPv4.
+        follow_bits(fd, socket,
+                    Socket::ipv6 | Socket::only_ipv4 | Socket::wants_ipv6 | Socket::wants_ipv6_2292, 0);
         break;
     case Concern::path:
     case Concern::none:

@@ -70,6 +70,9 @@ public:
         return static_cast<uint32_t>(word_ >> interface_shift & multicast_unknown);
     }
 
+    // True where undoing a connect() takes away the port, because the kernel chose it.
+    constexpr bool loses_port() const { return has(any_port) && port() != 0; }
+
     constexpr Socket with_kind(Kind kind) const { return with_bits(kind_mask, static_cast<uint64_t>(kind)); }
     constexpr Socket with_port(in_port_t port) const { return with_field(port_shift, 0xffff, port); }
     constexpr Socket with_made(uint16_t made) const { return with_field(made_shift, 0xffff, made); }

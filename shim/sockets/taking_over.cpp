@@ -92,16 +92,6 @@ void announce(int fd, Socket ours) {
     say_taken_over(fd, ours);
 }
 
-// Reads the address that bind() is asked for; empty where it tells no family of ours.
-std::optional<Peer> read_name(const sockaddr* address, socklen_t length) {
-    Peer name;
-    if (address == nullptr || length < sizeof(sockaddr_in) || length > sizeof(sockaddr_storage) ||
-        !user_memory::can_read(address, std::min<size_t>(length, sizeof(sockaddr_in6))) ||
-        !read_peer(address, length, name))
-        return {};
-    return name;
-}
-
 // Takes over a socket from elsewhere, with options that we have not seen, if it can be ours. Returns what it
 // is now. `arrived`: what is known of it, of no kind yet. `own`: where the kernel says that it is bound.
 Socket take_over_arrived(int fd, Socket arrived, const std::optional<Peer>& own) {
@@ -262,7 +252,7 @@ int bind(int fd, const sockaddr* address, socklen_t length) {
         before = bound_unseen(fd);
     if (before.is(Kind::other) && !before.has(Socket::left_alone) && !before.has(Socket::sticky_source))
         return libc::bind(fd, address, length);
-    const std::optional<Peer> wanted = read_name(address, length);
+    const std::optional<Peer> wanted = user_memory::read_peer(address, length);
     if (!wanted || !before.is(Kind::unbound) || !before.has(Socket::seen_made) || !may(Activity::new_sockets))
         return bind_arrived(fd, before, address, length);
     const Socket planned = before_bind(fd, before, *wanted).with_copies_of(before);
