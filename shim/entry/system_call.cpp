@@ -41,10 +41,12 @@ template <typename Call>
         return overlap(forbidden, activity) && permissions::may(activity);
     };
     const bool leaves_us_out = forbids_now(Activity::packets) || forbids_now(Activity::new_sockets);
-    // A program that serves nothing, like most that a server starts, has nothing to be warned of yet. The
-    // warning comes with its first UDP socket, unless the filter forbids the log by then.
-    const bool is_warned =
-        leaves_us_out && (sockets::may_serve() || overlap(forbidden, Activity::log_to_stderr));
+    // A program that serves nothing, like most that a server starts, has nothing to be warned of yet, nor has
+    // one whose sockets go on as they are. The warning comes with its next UDP socket, unless the filter
+    // forbids the log by then. (Many servers' workers make no more of them.)
+    const bool is_warned = sockets::may_serve()
+                               ? forbids_now(Activity::packets)
+                               : leaves_us_out && overlap(forbidden, Activity::log_to_stderr);
     const LogLevel level = is_warned ? LogLevel::warn : LogLevel::info;
     if (is_warned)
         sockets::filter_was_told();
