@@ -40,9 +40,10 @@ calls() {
     preload=$1
     shift
     strace -f -qq -o "$work/calls" ${preload:+-E LD_PRELOAD="$preload"} "$program" "$@" >"$work/output" || {
-        # 77 where the program has nothing to run on.
+        # 77 where the program has nothing to run on: not where it had that bare.
         status=$?
         cat "$work/output" >&2
+        [ "$status" -ne 77 ] || [ -z "$preload" ] || status=1
         exit "$status"
     }
     grep -cvE ' (mmap|munmap|brk|mprotect|madvise)\(' "$work/calls"

@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# Runs a test program bare, where it requires the wrong behaviour, and then under the shim.
+# Runs a test program bare, where it requires the wrong behaviour, and then under the shim. What can be tested bare and not
+# with the shim has failed.
 #
 #   twice.sh [-n] PROGRAM TOPIC...
 #
@@ -46,5 +47,9 @@ for run in bare shim; do
     timeout -k 5 40 $namespace env $preload PYTHONDONTWRITEBYTECODE=1 \
         /usr/bin/python3 "$program" "$run" "$@" </dev/null
     status=$?
+    if [ "$run $status" = 'shim 77' ]; then
+        echo "FAIL: bare it is not skipped"
+        exit 1
+    fi
     [ "$status" -eq 0 ] || exit "$status"
 done
