@@ -1,51 +1,28 @@
 # SPDX-License-Identifier: MIT
 """A control group of the test's own, with a program that binds each socket made in it to a device."""
 import contextlib
-import ctypes
 import os
-import platform
 import signal
 import socket
-import struct
 import sys
 import time
 
-from common import LIBC, skip
-
-# bpf(2), and include/uapi/linux/bpf.h
-BPF_PROG_LOAD, BPF_PROG_ATTACH = 5, 8
-PROG_TYPE_CGROUP_SOCK, CGROUP_INET_SOCK_CREATE = 9, 2
-SYS_BPF = {"x86_64": 321, "aarch64": 280}
-
-
-def bpf(command, attributes):
-    room = ctypes.create_string_buffer(attributes, 128)
-    done = LIBC.syscall(SYS_BPF[platform.machine()], command, room, len(room))
-    if done < 0:
-        raise OSError(ctypes.get_errno(), "bpf()")
-    return done
-
-
-def instruction(code, destination, source, offset, immediate):
-    return struct.pack("<BBhi", code, source << 4 | destination, offset, immediate)
+import bpf
+from common import skip
 
 
 def load_binding_to(device):
-    """struct bpf_sock begins with bound_dev_if. The program returns 1: the socket may be made."""
-    code = ctypes.create_string_buffer(
-        instruction(0xb7, 2, 0, 0, socket.if_nametoindex(device)) +  # r2 = the device
-        instruction(0x63, 1, 2, 0, 0) +                              # *(u32 *)(r1 + 0) = r2
-        instruction(0xb7, 0, 0, 0, 1) + instruction(0x95, 0, 0, 0, 0))
-    licence = ctypes.create_string_buffer(b"GPL")
-    return bpf(BPF_PROG_LOAD, struct.pack("<IIQQ44xI", PROG_TYPE_CGROUP_SOCK, 4, ctypes.addressof(code),
-                                          ctypes.addressof(licence), CGROUP_INET_SOCK_CREATE))
+    """struct bpf_sock begins with bound_dev_if."""
+    return bpf.load(bpf.instruction(0xb7, 2, 0, 0, socket.if_nametoindex(device)) +  # r2 = the device
+                    bpf.instruction(0x63, 1, 2, 0, 0) +                              # *(u32 *)(r1 + 0) = r2
+                    bpf.ALLOW)
 
 
 class ControlGroup:
     def __init__(self):
         if os.geteuid() != 0:
             skip("a program on a control group needs root")
-        if platform.machine() not in SYS_BPF:
+        if bpf.NUMBER is None:
             skip("no number of bpf(2) for this machine")
         with open("/proc/mounts", encoding="ascii") as mounts:
             places = [line.split()[1] for line in mounts if line.split()[2] == "cgroup2"]
@@ -82,7 +59,7 @@ class ControlGroup:
     def attach(self, device):
         group = os.open(self.inside, os.O_RDONLY)
         try:
-            bpf(BPF_PROG_ATTACH, struct.pack("<IIII", group, load_binding_to(device), CGROUP_INET_SOCK_CREATE, 0))
+            bpf.attach(group, load_binding_to(device))
         except OSError as error:
             skip(f"no such program on a control group: {error}")
         finally:
