@@ -11,7 +11,8 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/recipes.sh"
 
 kind=$1 format=$2
-need nft conntrack iptables
+need conntrack
+need_netfilter nft iptables
 need_ipv6
 addresses=(192.0.2.2 192.0.2.3 2001:db8:1::2 2001:db8:1::3)
 case $kind in
@@ -40,7 +41,7 @@ asked() { # STATUS: what ask has to exit with
 }
 
 # What is not ours has to stay: a rule and a table of the operator's, and a chain of iptables.
-on_server nft -f - <<'RULES' || skip "this kernel has no nftables"
+on_server nft -f - <<'RULES'
 table ip mine {
     chain prerouting { type nat hook prerouting priority dstnat; udp dport 9 redirect to :10; }
 }

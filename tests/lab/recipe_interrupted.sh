@@ -10,7 +10,7 @@ set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=recipes.sh
 . "$(dirname "${BASH_SOURCE[0]}")/recipes.sh"
 
-need nft iptables
+need_netfilter nft iptables
 lab_topology_b
 options=(two-interfaces --gateway 198.51.100.1 --interface eth1 --format "$1" --quiet)
 
@@ -52,7 +52,7 @@ compare() { # WHAT
 }
 
 snapshot ipv4/conf/eth1 >"$LAB_DIR/before"
-apply_recipe "${options[@]}" # or skips, where this kernel cannot do it
+apply_recipe "${options[@]}"
 compare applied
 # Where the journal cannot be written any more, what was done before is taken back. With iptables it needs more than
 # 4 KiB, so that its end does not fit; with nftables nothing does.

@@ -12,19 +12,20 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/recipes.sh"
 
 case $1 in
-nftables) need nft conntrack ;;
-iptables) need iptables conntrack ;;
+nftables) need_netfilter nft ;;
+iptables) need_netfilter iptables ;;
 *) fail "unknown tool $1" ;;
 esac
+need conntrack
 lab_topology_b
 rp_filter 0 eth1
 start_server bare "${LAB_ECHO[@]}"
 
 rewrite_to() { # TOOL ADDRESS
     if [ "$1" = iptables ]; then
-        iptables_or_skip -t nat -A POSTROUTING -p udp --sport "$LAB_PORT" -j SNAT --to-source "$2"
+        on_server iptables -t nat -A POSTROUTING -p udp --sport "$LAB_PORT" -j SNAT --to-source "$2"
     else
-        nft_or_skip <<RULES
+        on_server nft -f - <<RULES
 table ip multihome {
     chain postrouting {
         type nat hook postrouting priority srcnat; policy accept;

@@ -4,20 +4,62 @@
 # What the tests of the kernel recipes share. To be sourced after lab.sh. The recipes work without the shim: they are
 # what it replaces, and what these tests keep honest. `multihomectl recipe` makes them.
 
-# Loads rules. A kernel that lacks a part of netfilter is a reason to skip; rules that are wrong are a failure.
-load_or_skip() { # CMD...
-    local output
-    output=$(on_server "$@" 2>&1) && return 0
-    case $output in
-    *"No such file or directory"* | *"not supported"* | *"No chain/target/match"* | *"can't initialize"* | \
-        *"does not exist"* | *"missing kernel module"*)
-        skip "this kernel cannot do \`${1##*/}\` rules of this kind: $(head -n 2 <<<"$output" | paste -sd ' ')" ;;
-    esac
-    fail "$*: $output"
+# A kernel that lacks a part of netfilter is a reason to skip. It is asked for rules of this file's own, with all the parts that
+# the tests and the recipes use, in a network namespace that goes at once. What it does not take after that is a failure.
+need_netfilter() { # nft|iptables...
+    local tool output
+    for tool in "$@"; do
+        need "$tool"
+        # shellcheck disable=SC2016 # for the inner shell
+        output=$(unshare -n bash -euc '. "$0"; try_"$1"' "$LAB_HERE/recipes.sh" "$tool" 2>&1) ||
+            skip "this kernel cannot do all rules of $tool: $(head -n 2 <<<"$output" | paste -sd ' ')"
+    done
 }
 
-nft_or_skip() { load_or_skip nft -f -; } # rules from standard input
-iptables_or_skip() { load_or_skip iptables "$@"; }
+try_nft() {
+    local ip address
+    for ip in ip ip6; do
+        [ "$ip" = ip ] && address=192.0.2.1 || address=2001:db8::1
+        [ "$ip" = ip ] || [ -e /proc/sys/net/ipv6 ] || continue
+        nft -f - <<RULES
+table $ip try {
+    chain prerouting {
+        type nat hook prerouting priority dstnat; policy accept;
+        $ip daddr $address udp dport 7 return
+        udp dport 8 redirect to :10
+        iifname "lo" udp dport { 9 } fib daddr type local $ip saddr $address counter dnat to $address
+    }
+    chain postrouting {
+        type nat hook postrouting priority srcnat; policy accept;
+        udp sport 9 counter snat to $address
+    }
+    chain input {
+        type filter hook input priority mangle; policy accept;
+        iifname "lo" meta l4proto udp ct direction original ct mark set 1
+    }
+    chain output {
+        type route hook output priority mangle; policy accept;
+        meta l4proto udp ct direction reply ct mark 1 meta mark set ct mark
+    }
+}
+RULES
+    done
+}
+
+try_iptables() {
+    local tables address
+    for tables in iptables ip6tables; do
+        [ "$tables" = iptables ] && address=192.0.2.1 || address=2001:db8::1
+        [ "$tables" = iptables ] || [ -e /proc/sys/net/ipv6 ] || continue
+        "$tables" -w -t nat -A PREROUTING -d "$address" -j RETURN -m comment --comment try
+        "$tables" -w -t nat -A PREROUTING -i lo -p udp -m multiport --dports 9 -s "$address" \
+            -m addrtype --dst-type LOCAL -j DNAT --to-destination "$address"
+        "$tables" -w -t nat -A POSTROUTING -p udp --sport 9 -j SNAT --to-source "$address"
+        "$tables" -w -t mangle -A INPUT -p udp -m conntrack --ctdir ORIGINAL -j CONNMARK --set-mark 1
+        "$tables" -w -t mangle -A OUTPUT -p udp -m conntrack --ctdir REPLY -m connmark --mark 1 -j CONNMARK --restore-mark
+        "$tables" -w -t mangle -A INPUT -p udp --dport 9 -j MARK --set-mark 9
+    done
+}
 
 # Flows that are already tracked keep the treatment that they began with.
 forget_flows() { on_server conntrack -F >/dev/null 2>&1 || fail "conntrack -F failed"; }
@@ -31,15 +73,9 @@ with_own_run() { # CMD...
 
 recipe() { with_own_run "$MULTIHOMECTL" recipe "$@"; }
 
-# As load_or_skip, for what the command says.
 apply_recipe() { # RECIPE OPTION...
     local output
-    output=$(recipe "$@" --apply 2>&1) && return 0
-    case $output in
-    *"No such file or directory"* | *"not supported"* | *"No chain/target/match"* | *"missing kernel module"*)
-        skip "this kernel cannot do it: $(head -n 2 <<<"$output" | paste -sd ' ')" ;;
-    esac
-    fail "recipe $*: $output"
+    output=$(recipe "$@" --apply 2>&1) || fail "recipe $*: $output"
 }
 
 # All that a recipe may touch, as the host's own tools print it. Without what changes by itself: the dates and packet
