@@ -51,21 +51,17 @@ missing_packages() {
     done
 }
 
-# Debian starts a server as soon as it is installed. A demonstration must not make this host a resolver.
+# A demonstration must not make this host a resolver.
+# shellcheck source=scripts/no_services.sh
+. scripts/no_services.sh
+allow_services
 install_packages() { # PACKAGE...
-    local policy=/usr/sbin/policy-rc.d ours='' status=0
-    if [ ! -e "$policy" ]; then
-        printf '#!/bin/sh\nexit 101\n' >"$policy"
-        chmod 755 "$policy"
-        ours=yes
-        # shellcheck disable=SC2064 # the path as it is now
-        trap "rm -f '$policy'" EXIT
-    fi
+    local status=0
+    trap allow_services EXIT
+    forbid_services
     { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"; } >&2 || status=$?
-    if [ -n "$ours" ]; then
-        rm -f "$policy"
-        trap - EXIT
-    fi
+    allow_services
+    trap - EXIT
     case " $* " in *" unbound "*) systemctl disable unbound.service >/dev/null 2>&1 || true ;; esac
     [ "$status" -eq 0 ] || die "apt-get could not install: $*"
 }

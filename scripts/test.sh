@@ -105,15 +105,17 @@ case $build in
 /*) export WALL_UNPACKED="$build/unpacked" ;;
 *) export WALL_UNPACKED="$PWD/$build/unpacked" ;;
 esac
+# shellcheck source=scripts/no_services.sh
+. scripts/no_services.sh
 work=$(mktemp -d)
-policy=
 # shellcheck disable=SC2317 # called by the trap
 clean_up() {
     rm -rf "$work"
-    [ -z "$policy" ] || rm -f "$policy"
+    allow_services
 }
 trap clean_up EXIT
 trap 'exit 1' HUP INT TERM
+allow_services
 
 # Under sudo, what is built belongs to the one who called it, so that they can go on building in the same directory.
 as_caller() {
@@ -143,11 +145,7 @@ enabled_units() { find /etc/systemd/system -path '*.wants/*' -printf '%f\n' 2>/d
 
 # Debian starts a server as soon as it is installed, and at each boot. This host is to serve nobody because of us.
 install_packages() { # PACKAGE...
-    if [ ! -e /usr/sbin/policy-rc.d ]; then
-        policy=/usr/sbin/policy-rc.d
-        printf '#!/bin/sh\nexit 101\n' >"$policy"
-        chmod 755 "$policy"
-    fi
+    forbid_services
     enabled_units >"$work/enabled"
     # All at once is quickest. One that cannot be had (it conflicts with what is here, or no source has it) would keep
     # out all the others, so then each is installed by itself.
@@ -160,10 +158,7 @@ install_packages() { # PACKAGE...
     enabled_units | comm -13 "$work/enabled" - | while read -r unit; do
         systemctl disable "$unit" >/dev/null 2>&1 || say "could not disable $unit"
     done
-    if [ -n "$policy" ]; then
-        rm -f "$policy"
-        policy=
-    fi
+    allow_services
 }
 
 # Removes nothing: what is installed on this host is wanted.
