@@ -6,6 +6,8 @@
 #include "tests/transparency/serve.hpp"
 
 #include <dlfcn.h>
+#include <fcntl.h>
+#include <fstream>
 #include <map>
 #include <memory>
 #include <pthread.h>
@@ -104,6 +106,43 @@ void deep_bind(const char* path) {
     echo(server);
 }
 
+// What the library promises not to touch: threads, signals, descriptors and the environment.
+void show_process() {
+    std::ifstream status("/proc/self/status");
+    for (std::string line; std::getline(status, line);)
+        for (const char* field : {"Threads:", "SigBlk:", "SigPnd:", "ShdPnd:"})
+            if (line.starts_with(field))
+                std::printf("%s\n", line.c_str());
+    for (int number = 1; number < NSIG; ++number) {
+        struct sigaction action {};
+        if (sigaction(number, nullptr, &action) == 0)
+            std::printf("signal %d: %s, flags %x\n", number,
+                        action.sa_handler == SIG_DFL   ? "default"
+                        : action.sa_handler == SIG_IGN ? "ignored"
+                                                       : "handled",
+                        static_cast<unsigned>(action.sa_flags));
+    }
+    for (int fd = 0; fd < 100; ++fd)
+        if (fcntl(fd, F_GETFD) >= 0)
+            std::printf("descriptor %d is open\n", fd);
+    // These two say how the program was started.
+    for (char** entry = environ; *entry != nullptr; ++entry)
+        if (std::strncmp(*entry, "LD_PRELOAD=", 11) != 0 && std::strncmp(*entry, "SHIM=", 5) != 0)
+            std::printf("%s\n", *entry);
+}
+
+void untouched() {
+    show_process();
+    const int server = bound("0.0.0.0");
+    for (int turn = 0; turn < 3; ++turn)
+        echo(server);
+    Client client;
+    client.ask(server);
+    const Name peer = say_heard(server);
+    say("connect", connect(server, peer.get(), peer.length));
+    show_process();
+}
+
 } // namespace
 
 int main(int, char** arguments) {
@@ -135,6 +174,8 @@ int main(int, char** arguments) {
         echo(server);
     } else if (topic == "with_others") {
         with_others();
+    } else if (topic == "untouched") {
+        untouched();
     } else if (topic == "with_clock") {
         with_clock();
     } else if (topic == "deepbind") {

@@ -302,7 +302,9 @@ def set_user_id():
         sys.exit(77)
     pathlib.Path("/etc/ld.so.preload").write_text(f"{work}/library.so\n")
     to_file = {"MULTIHOME_LOG": "debug", "MULTIHOME_LOG_FILE": str(work / "log")}
-    for variables in {}, to_file, {"MULTIHOME_DISABLE": "1"}:
+    # Of a bad value there would be a line.
+    bad = {f"MULTIHOME_{name}": "bad" for name in ("LOG", "PORTS", "PEERS", "TIMEOUTS", "SAME_INTERFACE")}
+    for variables in {}, to_file, {"MULTIHOME_DISABLE": "1"}, {"MULTIHOME_PORTS": "1"}, bad:
         done = subprocess.run([work / "server", "plain"], env=variables, user=65534, group=65534, extra_groups=[],
                               stderr=subprocess.PIPE, check=False, timeout=60)
         check(done.returncode == 0, f"not answered right with {variables}: {done.stderr}")

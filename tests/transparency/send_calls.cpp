@@ -174,15 +174,14 @@ void stopped() {
 
 // A filter drops what leaves from one address. Who has asked there is answered as without the shim, and those
 // behind it in the batch are answered as well.
-void filtered() {
+void filtered(const char* rules, const Addresses& at) {
     own_namespace();
-    if (std::system("nft 'table ip t { chain c { type filter hook output priority 0; "
-                    "ip saddr 127.0.0.3 drop; }; }'") != 0)
+    if (std::system(rules) != 0)
         skip("this kernel has no nftables, or nft is not installed");
-    const int server = bound("0.0.0.0");
-    for (const auto& asked : {std::array{"127.0.0.2", "127.0.0.3", "127.0.0.2"},
-                              std::array{"127.0.0.3", "127.0.0.2", "127.0.0.3"}}) {
-        Client clients[3];
+    const int server = bound(at.server);
+    for (const auto& asked :
+         {std::array{at.asked, at.other, at.asked}, std::array{at.other, at.asked, at.other}}) {
+        Client clients[3]{Client(at.client), Client(at.client), Client(at.client)};
         iovec parts[3];
         Name names[3];
         char data[3][16];
@@ -195,11 +194,21 @@ void filtered() {
         say("recvmmsg", recvmmsg(server, batch, 3, 0, nullptr));
         say_call("sendmmsg", [&] { return sendmmsg(server, batch, 3, 0); });
         for (size_t number = 0; number < 3; ++number)
-            if (std::string_view{asked[number]} == "127.0.0.3")
+            if (asked[number] == at.other)
                 std::printf("answered from %s\n", clients[number].hear().c_str());
             else
                 clients[number].print_answer(asked[number]);
     }
+}
+
+void filtered4() {
+    filtered("nft 'table ip t { chain c { type filter hook output priority 0; ip saddr 127.0.0.3 drop; }; }'",
+             ipv4_addresses);
+}
+
+void filtered6() {
+    filtered("nft 'table ip6 t { chain c { type filter hook output priority 0; ip6 saddr fd00::3 drop; }; }'",
+             ipv6_addresses);
 }
 
 } // namespace
@@ -215,5 +224,6 @@ int main(int, char** arguments) {
                                     {"empty", empty},
                                     {"long_names", long_names},
                                     {"stopped", stopped},
-                                    {"filtered", filtered}});
+                                    {"filtered", filtered4},
+                                    {"filtered6", filtered6}});
 }

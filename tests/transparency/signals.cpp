@@ -3,7 +3,6 @@
 // Point 4: signal handlers on a small alternate stack, while the main loop is inside the same call.
 #include "tests/transparency/probe.hpp"
 
-#include <algorithm>
 #include <atomic>
 #include <pthread.h>
 #include <sched.h>
@@ -14,8 +13,6 @@
 using namespace probe;
 
 namespace {
-
-constexpr size_t usual_stack = 8192;
 
 // The handler's own server, and the calls that it makes.
 int handled_server;
@@ -73,21 +70,6 @@ void drain(int) {
         ++handled;
 }
 
-// Answers one question by recvfrom() or recvmsg(), and has nothing on the stack itself.
-void answer_one(int) {
-    static Name peer;
-    static char data[64];
-    static iovec part{data, sizeof data};
-    static msghdr message;
-    peer.length = sizeof peer.storage;
-    message = header_for(peer, part);
-    if (first_call == 0 &&
-        recvfrom(handled_server, data, sizeof data, MSG_DONTWAIT, peer.get(), &peer.length) >= 0)
-        handled += sendto(handled_server, data, 1, 0, peer.get(), peer.length) == 1 ? 1 : 0;
-    if (first_call == 1 && recvmsg(handled_server, &message, MSG_DONTWAIT) >= 0)
-        handled += sendmsg(handled_server, &message, 0) >= 0 ? 1 : 0;
-}
-
 // Receives one datagram in each of the ways for which the shim needs much memory.
 void receive_much(int) {
     is_handling = true;
@@ -124,8 +106,9 @@ void before_everything(int count, char** arguments, char**) {
 __attribute__((section(".preinit_array"), used)) void (*const preinit)(int, char**,
                                                                        char**) = before_everything;
 
-// The handler, on an alternate stack with a page below it that must not be touched. Returns that stack.
-char* prepare_handler(void (*handler)(int), size_t stack_size = usual_stack) {
+// The handler, on an alternate stack with a page below it that must not be touched.
+void prepare_handler(void (*handler)(int)) {
+    constexpr size_t stack_size = 8192;
     if (getauxval(AT_MINSIGSTKSZ) + 2048 > stack_size)
         skip("this processor's registers alone fill a signal stack of 8 KiB");
     auto* memory = static_cast<char*>(
@@ -139,7 +122,6 @@ char* prepare_handler(void (*handler)(int), size_t stack_size = usual_stack) {
     action.sa_handler = handler;
     action.sa_flags = SA_ONSTACK | SA_RESTART;
     must(sigaction(SIGUSR1, &action, nullptr) == 0, "sigaction");
-    return memory + 4096;
 }
 
 struct Signaller {
@@ -241,32 +223,6 @@ void first_use() {
     std::printf("answered: %d, errors: %d\n", handled.load(), handled_errors.load());
 }
 
-// What one call for one datagram takes of a stack is little (multihome(7), LIMITS).
-void little_stack() {
-    constexpr size_t size = size_t{64} * 1024;
-    constexpr ptrdiff_t little = 1536;
-    handled_server = bound("0.0.0.0");
-    char* const stack = prepare_handler(answer_one, size);
-    const auto taken = [&] {
-        std::memset(stack, 0x5a, size);
-        raise(SIGUSR1);
-        return stack + size - std::find_if(stack, stack + size, [](char byte) { return byte != 0x5a; });
-    };
-    first_call = receive_calls;
-    const ptrdiff_t without_a_call = taken();
-    for (first_call = 0; first_call < 2; ++first_call) {
-        for (int round = 0; round < 3; ++round) {
-            Client client;
-            client.ask(handled_server);
-            const bool is_much = taken() - without_a_call > little;
-            // In the first round the loader binds the program's symbols.
-            std::printf("takes much: %s\n", is_much && round != 0 ? "yes" : "no");
-            client.print_answer();
-        }
-    }
-    std::printf("answered: %d\n", handled.load());
-}
-
 // More strangers ask than the table of clients can hold.
 void crowded() {
     handled_server = bound("0.0.0.0");
@@ -314,8 +270,6 @@ int main(int, char** arguments) {
     first_unknown = -1;
     if (topic == "first_use")
         first_use();
-    else if (topic == "little_stack")
-        little_stack();
     else if (topic == "crowded")
         crowded();
     else if (topic == "many_keys" || topic == "many_early_keys")
