@@ -31,6 +31,8 @@ def arguments():
     parser.add_argument("--exec-with", metavar="LIBRARY", help="bind, wait until a datagram is queued, and then exec "
                         "the real server with this LD_PRELOAD ('' for none)")
     parser.add_argument("--prefork", action="store_true", help="the parent receives, a forked child answers")
+    parser.add_argument("--answer-from", choices=("connected", "another_port"), help="a socket that is made for each "
+                        "answer: connected to the client, or on another port")
     parser.add_argument("--oracle", action="store_true", help="append what IP_PKTINFO says to each answer")
     return parser.parse_args()
 
@@ -49,6 +51,8 @@ def open_socket(options):
         join(server, group, interface)
     if options.oracle:
         server.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
+    if options.answer_from == "connected":
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     server.bind((options.bind or ("0.0.0.0" if family == socket.AF_INET else "::"), options.port))
     return server
 
@@ -84,8 +88,21 @@ def receive(server, options):
     return server.recvfrom(65536)
 
 
+def answer_from_another(server, options, data, peer):
+    with socket.socket(server.family, socket.SOCK_DGRAM) as made:
+        if options.answer_from == "connected":
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            made.bind(server.getsockname())
+            made.connect(peer)
+            made.send(data)
+        else:
+            made.sendto(data, peer)
+
+
 def answer(server, options, data, peer):
-    if options.calls == "recvmsg":
+    if options.answer_from:
+        answer_from_another(server, options, data, peer)
+    elif options.calls == "recvmsg":
         server.sendmsg([data], [], 0, peer)
     else:
         server.sendto(data, peer)

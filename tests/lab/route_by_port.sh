@@ -14,19 +14,7 @@ ip -n "$LAB_SERVER" route add default via 192.0.2.1 dev eth0 src 192.0.2.3 table
 ip -n "$LAB_SERVER" rule add ipproto udp dport 40001 lookup 100 2>"$LAB_DIR/rule" ||
     skip "this kernel has no rules for ports: $(cat "$LAB_DIR/rule")"
 
-# shellcheck disable=SC2016 # the program's own text
-serve=("$LAB_PYTHON" -c 'import socket, sys
-def make():
-    made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    made.bind(("0.0.0.0", int(sys.argv[1])))
-    return made
-listener = make()
-while True:
-    data, client = listener.recvfrom(2000)
-    with make() as connected:
-        connected.connect(client)
-        connected.send(data)' "$LAB_PORT")
+serve=("${LAB_ECHO[@]}" --answer-from connected)
 beyond=(192.0.2.2 --source 203.0.113.1 --source-port)
 
 start_server bare "${serve[@]}"

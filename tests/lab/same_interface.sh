@@ -86,3 +86,25 @@ if [ -n "$v6" ]; then
     say "ok: asked by IPv6, 0 of 12 answers wrong"
 fi
 stop_server same
+
+say "$family server, the same, with a socket on another port for each answer"
+MULTIHOME_SAME_INTERFACE=1 with_shim start_server handed "${LAB_ECHO[@]}" --family "$family" --answer-from another_port
+expect_handed_over() { # ADDRESS INTERFACE
+    local answer
+    answer=$(ask "$1" --via --source-port 40000)
+    [[ $answer == "$1#"*" via $2" ]] || fail "asked $1, answered from $answer, should be another port of it via $2"
+    say "ok: asked $1, answered from $answer"
+}
+for _ in 1 2; do
+    [ -z "$v4" ] || { expect_handed_over 198.51.100.2 up1 && expect_handed_over 192.0.2.3 up0; }
+    [ -z "$v6" ] || { expect_handed_over 2001:db8:2::2 up1 && expect_handed_over 2001:db8:1::3 up0; }
+done
+stop_server handed
+
+say "$family server, the same, with a connected socket for each client: the right address, but the routing table's interface"
+MULTIHOME_SAME_INTERFACE=1 with_shim start_server connected "${LAB_ECHO[@]}" --family "$family" --answer-from connected
+for _ in 1 2; do
+    [ -z "$v4" ] || expect_answer "198.51.100.2 via up0" 198.51.100.2 --via
+    [ -z "$v6" ] || { expect_right 2001:db8:2::2 && expect_right 2001:db8:1::3; }
+done
+stop_server connected
