@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: MIT
 """A connect() that fails, or cannot have the address that was asked."""
 import errno
+import os
+import socket
+import subprocess
 
 from common import (FAR, SHIM, disconnect, expect, family, far_address, far_client, free_port, hear, hears, ip, local,
-                    run, source)
+                    run, skip, source)
 
 
 def code_of(sock, peer):
@@ -145,5 +148,33 @@ def address_gone():
     f.converse(server, client, f.first)
 
 
+def filtered(name):
+    """A packet filter drops what leaves from the address that was asked. A connected socket has one address: see LIMITS in
+    multihome(7). The next client is served all the same."""
+    f = family(name)
+    word = "ip6" if f.domain == socket.AF_INET6 else "ip"
+    rules = f"table {word} t {{ chain c {{ type filter hook output priority 0; {word} saddr {f.second} drop; }}; }}"
+    try:
+        subprocess.run(["nft", rules], env={"PATH": os.environ["PATH"]}, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        skip("this kernel has no nftables, or nft is not installed")
+    server = free_port(f)
+    client, peer = f.meet(server, f.second)
+    expect("connected", code_of(server, peer), "connected")
+    expect("its name", local(server), f.second, f.route)
+    try:
+        server.send(b"answer")
+        sent = "sent"
+    except OSError as error:
+        sent = errno.errorcode[error.errno]
+    expect("an answer from there", sent, "EPERM", "sent")
+    expect("the client hears", hears(client, 0.3 if SHIM else 30), "none", b"answer")
+    disconnect(server)
+    client, peer = f.meet(server, f.first)
+    server.connect(peer)
+    expect("the next one", local(server), f.first, f.route)
+    f.converse(server, client, f.first)
+
+
 run({"broadcast": broadcast, "unreachable": unreachable, "keeps_address": keeps_address, "given_back": given_back,
-     "address_gone": address_gone})
+     "address_gone": address_gone, "filtered": filtered})
