@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A control group of the test's own, with a program that binds each socket made in it to a device."""
 import contextlib
+import glob
 import os
 import signal
 import socket
@@ -32,6 +33,17 @@ class ControlGroup:
             skip("no control groups of version 2")
         self.outside = places[0] + own[0].rstrip("/")
         self.inside = f"{self.outside}/multihome-test-{os.getpid()}"
+        self.sweep()
+
+    def sweep(self):
+        """What a killed test left: its control group, whose program goes with it, and who is still in there."""
+        for left in glob.glob(f"{self.outside}/multihome-test-*"):
+            if not os.path.exists(f"/proc/{left.rpartition('-')[2]}"):
+                # Another test may be at it as well.
+                with contextlib.suppress(OSError), open(f"{left}/cgroup.procs", encoding="ascii") as processes:
+                    for process in processes:
+                        os.kill(int(process), signal.SIGKILL)
+                self.remove(left)
 
     @contextlib.contextmanager
     def binding_to(self, device):
@@ -45,16 +57,19 @@ class ControlGroup:
             self.attach(device)
             yield
         finally:
-            self.remove()
+            self.remove(self.inside)
 
-    def remove(self):
+    @staticmethod
+    def remove(group):
         for _ in range(100):
             try:
-                os.rmdir(self.inside)
+                os.rmdir(group)
                 return
+            except FileNotFoundError:
+                return  # another test has swept as well
             except OSError:
                 time.sleep(0.05)  # a child that is about to end is still in it
-        print(f"FAIL: {self.inside} cannot be removed", flush=True)
+        print(f"FAIL: {group} cannot be removed", flush=True)
 
     def attach(self, device):
         group = os.open(self.inside, os.O_RDONLY)

@@ -24,6 +24,22 @@ done
 tree=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts)
 [ -n "$tree" ] || skip "there is no unified control group tree (cgroup2)"
 
+remove_group() { # GROUP
+    local tries
+    for ((tries = 0; tries < 100; tries++)); do
+        [ -d "$1" ] || break
+        find "$1" -depth -type d -exec rmdir {} \; 2>/dev/null || true
+        sleep 0.05
+    done
+}
+# What a killed test left: its control group, and the systemd in it.
+for left in "$tree"/mhtools-*; do
+    if [ -d "$left" ] && [ ! -d "/proc/${left##*-}" ]; then
+        xargs -r kill -KILL < <(find "$left" -name cgroup.procs -exec cat {} +) 2>/dev/null || true
+        remove_group "$left"
+    fi
+done
+
 work=$(mktemp -d)
 group=$tree/mhtools-$$
 pid=
@@ -33,11 +49,7 @@ end() {
     # --kill-child: the systemd goes with unshare, and all its processes with it.
     [ -z "$pid" ] || kill -KILL "$pid" 2>/dev/null || true
     [ -z "$pid" ] || wait "$pid" 2>/dev/null || true
-    for ((tries = 0; tries < 100; tries++)); do
-        [ -d "$group" ] || break
-        find "$group" -depth -type d -exec rmdir {} \; 2>/dev/null || true
-        sleep 0.05
-    done
+    remove_group "$group"
     rm -rf -- "$work"
 }
 trap end EXIT
