@@ -7,15 +7,17 @@ cmake=${MULTIHOME_CMAKE:-cmake}
 mkdir -p "$3"
 scratch=$(mktemp -d "$3/configure.XXXXXX") || exit 1
 manifest=$build/install_manifest.txt
+kept=$3/install_manifest.txt
 clean_up() {
     rm -f "$manifest"
-    [ ! -e "$scratch/manifest" ] || mv "$scratch/manifest" "$manifest"
+    [ ! -e "$kept" ] || mv "$kept" "$manifest"
     rm -rf "$scratch"
 }
 trap clean_up EXIT
 trap 'exit 1' HUP INT TERM
-# What somebody has installed from here stays known.
-[ ! -e "$manifest" ] || mv "$manifest" "$scratch/manifest"
+# What somebody has installed from here stays known. Where this test was killed, it is kept already, and what stands in its
+# place is the test's own.
+if [ -e "$manifest" ] && ! grep -qF "$3/configure." "$manifest"; then mv "$manifest" "$kept"; fi
 failures=0
 complain() {
     failures=$((failures + 1))
