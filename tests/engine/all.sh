@@ -10,9 +10,12 @@ set -euo pipefail
 . "$(dirname "$0")/engine.sh"
 server=$(program echo_static) || { say "$server" && exit 77; }
 [ "$(id -u)" -eq 0 ] || skip "the engine needs root"
-need nsenter unshare
+need flock nsenter unshare
 if [ -z "${ENGINE_ALL_INSIDE:-}" ]; then ENGINE_ALL_INSIDE=1 exec unshare --mount bash "$0"; fi
 mount -t bpf bpf /sys/fs/bpf || skip "no bpf file system of the test's own"
+# The whole host is one: another run that comes here meanwhile waits.
+tree=$(engine_tree)
+[ -z "$tree" ] || { exec 8<"$tree" && flock 8; }
 lab_topology_b
 lab_policy_rule
 engine_start
