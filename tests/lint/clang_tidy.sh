@@ -43,7 +43,10 @@ elif git -c safe.directory="$PWD" rev-parse --verify --quiet HEAD~1 >/dev/null 2
         *.cpp) printf '%s\n' "$file" ;;
         *) grep -rlE --include='*.cpp' "#include \"(.*/)?${file##*/}\"" shim tools tests | sort | compiled | head -n 1 ;;
         esac
-    done | sort -u | compiled >"$list"
+    done | sort -u | compiled >"$list.all"
+    # What is loaded into other people's programs first.
+    { grep "^shim/" "$list.all"; grep -v "^shim/" "$list.all"; } >"$list"
+    rm "$list.all"
     few=6
     if [ "$(wc -l <"$list")" -gt "$few" ]; then
         echo "$(wc -l <"$list") files have changed, of which the first $few are looked at"
