@@ -33,11 +33,16 @@ done <.ci/may_skip
     exit "$status"
 }
 mkdir -p "$scratch/bin" "$scratch/build/Testing/Temporary"
-for command in cmake apt-get; do
-    printf '#!/bin/sh\nexit 1\n' >"$scratch/bin/$command"
-    chmod 755 "$scratch/bin/$command"
-done
+printf '#!/bin/sh\nexit 1\n' >"$scratch/bin/apt-get"
 printf '#!/bin/sh\n' >"$scratch/bin/cmake"
+# All is installed but for one.
+cat >"$scratch/bin/dpkg-query" <<'TEXT'
+#!/bin/sh
+case $* in
+*multihome-nobody) exit 1 ;;
+esac
+printf installed
+TEXT
 cat >"$scratch/bin/ctest" <<'TEXT'
 #!/bin/sh
 cat <<SUMMARY
@@ -53,7 +58,7 @@ SKIP: $REASON
 <end of output>
 LOG
 TEXT
-chmod 755 "$scratch/bin/ctest"
+chmod 755 "$scratch"/bin/*
 
 expect() { # STATUS TEST REASON: what .ci/run ends with where this test is skipped
     got=0
