@@ -49,7 +49,7 @@ std::string routed(const Addresses& at) {
     const int fd = socket(Name(at.server, 0).storage.ss_family, SOCK_DGRAM, 0);
     const Name client(at.client, htons(9));
     must(connect(fd, client.get(), client.length) == 0, "connect");
-    const std::string address = name_of(fd).address();
+    std::string address = name_of(fd).address();
     close(fd);
     return address;
 }
