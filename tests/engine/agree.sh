@@ -19,7 +19,7 @@ declare -A stated=(
 )
 
 hows=(same batches transfer connected bound)
-addresses=(192.0.2.3 198.51.100.2)
+addresses=(192.0.2.3 198.51.100.2 198.51.100.2) # the last one again: who repeats its question is answered as before
 plain() { "$@"; }
 port=5300
 declare -A port_of=()

@@ -29,6 +29,31 @@ for LAB_PORT in 5301 5302; do
         say "ok: port $LAB_PORT was asked at $address, a new socket answered from $answer"
     done
 done
+# Who comes back from the same port, with the same question or another one, is answered from a new socket again.
+again() { # SOURCE-PORT WHEN
+    local answer
+    answer=$(ask 198.51.100.2 --source-port "$1")
+    [ "${answer%%#*}" = 198.51.100.2 ] || fail "port $LAB_PORT was asked $2, a new socket answered from $answer"
+    say "ok: port $LAB_PORT was asked $2, a new socket answered from $answer"
+}
+for LAB_PORT in 5301 5302; do
+    for turn in first second third; do again 40001 "for the $turn time"; done
+done
+# So it is where strangers have asked at many other ports since.
+cat >"$LAB_DIR/sink.py" <<'PYTHON'
+import socket, time
+sinks = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(100)]
+for number, sink in enumerate(sinks):
+    sink.bind(("", 5400 + number))
+time.sleep(1000)
+PYTHON
+in_group start_server -p 5499 sink "$LAB_PYTHON" "$LAB_DIR/sink.py"
+on_client "$LAB_PYTHON" -c '
+import socket
+for port in range(5400, 5500):
+    socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"a question", ("192.0.2.2", port))'
+for LAB_PORT in 5301 5302; do again 40001 "after 100 other ports"; done
+
 # A peer's port that servers answer from: whoever forges its datagram must not steer our own question.
 LAB_PORT=5301
 answer=$(ask 198.51.100.2 --source 203.0.113.1 --source-port 53)

@@ -45,6 +45,11 @@ static __always_inline __u16 sum_of(const struct engine_address* address) {
     return (__u16)(mixed >> 48) | 1;
 }
 
+/* A link-local peer that was heard on two links. */
+static __always_inline int is_ambiguous(const struct engine_conversation* known) {
+    return known->link == ENGINE_SEVERAL_LINKS;
+}
+
 /* --- places --- */
 
 /* Copies the place out, if it is whole. `number` is 0 or 1. */
@@ -93,10 +98,10 @@ static __always_inline __u32 number_of(struct engine_conversation* known,
 
 /* --- questions --- */
 
-/* Where the question may be that a new socket answers for. Lost writes are no harm: the next stranger notes
+/* Where the question may be that a new socket answers for. Lost writes are no harm: the next question notes
  * it again. */
 static __always_inline void note_served_port(__u16 port) {
-    __u32 empty = bpf_get_prandom_u32() % ENGINE_SERVED_PORTS;
+    __u32 empty = ENGINE_SERVED_PORTS;
 #pragma unroll
     for (int i = ENGINE_SERVED_PORTS - 1; i >= 0; i--) {
         if (served_ports[i] == port)
@@ -104,6 +109,8 @@ static __always_inline void note_served_port(__u16 port) {
         if (served_ports[i] == 0)
             empty = i;
     }
+    if (empty == ENGINE_SERVED_PORTS)
+        empty = bpf_get_prandom_u32();
     served_ports[empty % ENGINE_SERVED_PORTS] = port;
 }
 
@@ -122,6 +129,25 @@ static __always_inline int hear_stranger(const struct arrival* arrival) {
         return 0;
     note_served_port(arrival->key.local_port);
     count(ENGINE_PEERS);
+    return 1;
+}
+
+/* False: the peer has been answered where it asks, and there is no question to be noted. */
+static __always_inline int ask(struct engine_conversation* known, __u32 number) {
+    if (known->asked == number + 1) {
+        if (known->answers != known->asks)
+            return 1;
+        if (known->known != number + 1)
+            known->known = (__u8)(number + 1); /* it has been answered from there, and comes back */
+        if (!known->handed_over)
+            return 0;
+        known->asks++; /* a new socket may answer, once more */
+        return 1;
+    }
+    if (known->known && known->known <= ENGINE_PLACES && known->known != number + 1)
+        count(ENGINE_MOVES);
+    known->asked = (__u8)(number + 1);
+    known->asks++;
     return 1;
 }
 
@@ -155,32 +181,21 @@ static __always_inline void hear(const struct arrival* arrival) {
             known->known = 0;
         known->spoke_at = 0;
     }
-    if (arrival->link != known->link) {
-        if (known->link)
-            known->ambiguous = 1; /* fe80::1 on one link is somebody else than on the other */
-        known->link = arrival->link;
-    }
+    if (arrival->link != known->link && !is_ambiguous(known))
+        known->link = known->link ? ENGINE_SEVERAL_LINKS : arrival->link;
     __u32 number = number_of(known, &arrival->place);
     if (known->check[0] && known->check[1])
         follow(&arrival->key, known, number, ticks());
     else if (known->order == ENGINE_ORDER_NEW)
         follow_new(&arrival->key, known);
     barrier();
-    if (known->asked == number + 1) {
-        if (known->answers != known->asks) {
-            __u32 now = ticks();
-            if (known->asked_at != now)
-                known->asked_at = now;
-        } else if (known->known != number + 1) {
-            known->known = (__u8)(number + 1); /* it has been answered from there, and comes back */
-        }
+    if (!ask(known, number))
         return;
-    }
-    if (known->known && known->known <= ENGINE_PLACES && known->known != number + 1)
-        count(ENGINE_MOVES);
-    known->asked = (__u8)(number + 1);
-    known->asks++;
-    known->asked_at = ticks();
+    __u32 now = ticks();
+    if (known->asked_at == now)
+        return;
+    known->asked_at = now;
+    note_served_port(arrival->key.local_port);
 }
 
 /* --- answers --- */
@@ -227,14 +242,15 @@ static __always_inline int handed_over(const struct engine_key* key, struct bpf_
         if (question.local_port == 0 || question.local_port == key->local_port)
             continue;
         struct engine_conversation* known = bpf_map_lookup_elem(&conversations, &question);
-        if (!known || known->spoke_at || known->ambiguous || !known->asked)
+        if (!known || known->spoke_at || is_ambiguous(known) || !known->asked)
             continue;
-        if (known->answers == known->asks || now - known->asked_at >= settings.question_ticks ||
-            (__s32)(*made - known->asked_at) < 0)
+        __u32 age = now - known->asked_at;
+        if (known->answers == known->asks || age >= settings.question_ticks || now - *made > age)
             continue;
         if (!read_place(known, known->asked - 1U, place))
             continue;
         known->answers = known->asks;
+        known->handed_over = 1;
         count(ENGINE_HANDED_OVER);
         return 1;
     }
@@ -265,7 +281,7 @@ static __always_inline int answer(const struct engine_key* key, struct bpf_sock*
     struct engine_conversation* known = bpf_map_lookup_elem(&conversations, key);
     if (!known)
         return speak(key, socket, place);
-    if (known->ambiguous)
+    if (is_ambiguous(known))
         return 0;
     if (known->spoke_at) {
         __u32 now = ticks();

@@ -48,10 +48,13 @@ struct engine_conversation {
     __u32 spoke_at;             /* ticks, when we or the peer sent last; 0: the peer spoke first, lately */
     __u8 asked;                 /* the newest question's place */
     __u8 known;                 /* the place where the peer asked, was answered, and asked again */
-    __u8 ambiguous;             /* a link-local peer that was heard on two links */
+    __u8 handed_over;           /* a question of this peer's was answered from another port */
     __u8 order;                 /* enum engine_order */
-    __u32 link;                 /* where a link-local peer was heard */
+    __u32 link;                 /* where a link-local peer was heard, or ENGINE_SEVERAL_LINKS */
 };
+
+/* `link` of a peer that is ambiguous: fe80::1 on one link is somebody else than on the other. */
+#define ENGINE_SEVERAL_LINKS 0xFFFFFFFFU
 
 /* What is noted of the order of a peer's questions. */
 enum engine_order {
