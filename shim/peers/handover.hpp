@@ -23,6 +23,7 @@
 // table says.
 #pragma once
 
+#include "shim/peers/answering_ports.h"
 #include "shim/peers/conversation_table.hpp"
 
 #include <algorithm>
@@ -36,13 +37,10 @@ namespace multihome {
 
 class Handover {
 public:
-    // True where a peer with this port (network byte order) is a server, as far as one can tell. These are
-    // the ports below 1024, and those above that many programs of a host ask. None of them is one that Linux
-    // gives to clients (net.ipv4.ip_local_port_range).
+    // True where a peer with this port (network byte order) is a server, as far as one can tell.
     static bool answers_from(in_port_t port) {
-        // OpenVPN, RADIUS, SSDP, STUN, IPsec behind NAT, SIP, NAT-PMP, mDNS, LLMNR, CoAP, memcached.
-        static constexpr uint16_t servers[] = {1194, 1812, 1813, 1900, 3478, 4500, 5060,
-                                               5061, 5351, 5353, 5355, 5683, 5684, 11211};
+        static constexpr uint16_t servers[] = {MULTIHOME_ANSWERING_PORTS};
+        static_assert(std::is_sorted(std::begin(servers), std::end(servers)));
         const uint16_t number = ntohs(port);
         if (number > servers[std::size(servers) - 1]) // nearly every client's
             return false;

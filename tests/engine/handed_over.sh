@@ -56,6 +56,8 @@ for LAB_PORT in 5301 5302; do again 40001 "after 100 other ports"; done
 
 # A peer's port that servers answer from: whoever forges its datagram must not steer our own question.
 LAB_PORT=5301
-answer=$(ask 198.51.100.2 --source 203.0.113.1 --source-port 53)
-[ "${answer%%#*}" = 192.0.2.2 ] || fail "a forged datagram from port 53 chose the source of a new socket: $answer"
-say "ok: what seems to come from port 53 chooses no new socket's source"
+for source_port in 53 1812 5060 11211; do
+    answer=$(ask 198.51.100.2 --source 203.0.113.1 --source-port "$source_port")
+    [ "${answer%%#*}" = 192.0.2.2 ] || fail "a forged datagram from port $source_port chose the source of a new socket: $answer"
+    say "ok: what seems to come from port $source_port chooses no new socket's source"
+done

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "order.bpf.h"
+#include "shim/peers/answering_ports.h"
 #include "state.bpf.h"
 
 struct arrival {
@@ -215,10 +216,16 @@ static __always_inline __u32 place_for(struct engine_conversation* known, __u8 a
     return asked && fresh ? asked - 1U : ENGINE_NO_PLACE;
 }
 
+/* As the shim's Handover::answers_from(): who has such a port answers what we ask, and asks nothing. */
 static __always_inline int is_answering_port(__u16 peer_port) {
-    /* Names, time, management, discovery: who has such a port answers what we ask, and asks nothing. */
+    static const __u16 servers[] = {MULTIHOME_ANSWERING_PORTS};
     __u16 port = bpf_ntohs(peer_port);
-    return port < 1024 || port == 1900 || port == 3478 || port == 5351 || port == 5353 || port == 5355;
+#pragma unroll
+    for (__u32 i = 0; i < sizeof servers / sizeof servers[0]; i++) {
+        if (port == servers[i])
+            return 1;
+    }
+    return port < 1024;
 }
 
 /*
