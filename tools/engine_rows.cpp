@@ -63,6 +63,7 @@ RunningState::Held describe(const engine::Attachment& attached, const engine::Co
     const auto place = [&](unsigned number) {
         return number >= 1 && number <= ENGINE_PLACES ? address_of(known.place[number - 1]) : Address{};
     };
+    const bool is_known = known.known >= 1 && known.known <= ENGINE_PLACES; // else at home nowhere
     RunningState::Held held;
     std::uint32_t since = known.asked_at;
     std::uint32_t counts_for = attached.question_ticks;
@@ -70,16 +71,16 @@ RunningState::Held describe(const engine::Attachment& attached, const engine::Co
         held.kind = Conversation::Kind::spoke_first;
         since = known.spoke_at;
         counts_for = attached.spoke_first_ticks;
-    } else if (known.known != 0 && known.asked != known.known) {
+    } else if (is_known && known.asked != known.known) {
         held.kind = Conversation::Kind::moving;
         held.at = place(known.known);
         held.asked_last = place(known.asked);
     } else {
-        held.kind = known.known != 0 ? Conversation::Kind::known : Conversation::Kind::question;
+        held.kind = is_known ? Conversation::Kind::known : Conversation::Kind::question;
         held.at = place(known.asked);
     }
     held.seconds = (now - since) / ENGINE_TICKS;
-    held.is_alive = (known.known != 0 && known.known <= ENGINE_PLACES) || now - since < counts_for;
+    held.is_alive = is_known || now - since < counts_for;
     // As long as the library's. The key is no secret: it only tells one control group's from another's.
     const Peer peer{address_of(one.key.peer), 0, one.key.peer_port};
     HashKey key{};

@@ -102,3 +102,18 @@ holds doctor 'servers[5301]["verdict"] == "ok" and servers[5301]["reason"] == "t
 holds doctor 'servers[5302]["verdict"] == "wrong"'
 shown detach detach --cgroup "$ENGINE_GROUP"
 holds detach 'len(it["detached"]) == 1 and it["removed"] is None'
+
+# Who asks where it has not been known before, after the program spoke first and there was silence, is not moving.
+engine_attach --timeouts 1,1
+in_group start_server -p 5304 speaker "$LAB_PYTHON" -c '
+import socket, time
+speaker = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+speaker.bind(("", 5304))
+speaker.sendto(b"we speak first", ("203.0.113.1", 40003))
+time.sleep(1000)'
+shown peers_spoken_to peers :5304
+holds peers_spoken_to '[one["state"] for one in mine[0]["conversations"]] == ["spoke-first"]'
+sleep 1.5
+LAB_PORT=5304 expect_silence 192.0.2.3 --source-port 40003
+shown peers_asked peers :5304
+holds peers_asked '[(one["state"], one["address"], one["asked_last"]) for one in mine[0]["conversations"]] == [("question", "192.0.2.3", None)]'
