@@ -180,14 +180,25 @@ private:
     }
 
     void settle(const Port& port, const Received& received) {
-        // An answer that names no question belongs to the address that it came from, if that was asked.
+        // Several questions may fit: an answer need not repeat anything, or no more than one byte. It belongs
+        // to the address that it came from, if that was asked. If not, the other answers come first.
+        Pending* fitting = nullptr;
+        bool is_certain = payload_.identified;
         for (Pending& one : pending_) {
-            if (can_answer(one, port, received) && (payload_.identified || is_right(one, received.source))) {
+            if (!can_answer(one, port, received))
+                continue;
+            if (is_right(one, received.source)) {
                 take(one, received.source);
                 return;
             }
+            is_certain = is_certain && fitting == nullptr;
+            fitting = &one;
         }
-        if (!payload_.identified)
+        if (fitting == nullptr)
+            return;
+        if (is_certain)
+            take(*fitting, received.source);
+        else
             leftovers_.emplace_back(&port, received);
     }
 

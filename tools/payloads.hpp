@@ -24,7 +24,7 @@ using Datagram = std::string;
 struct Payload {
     std::string name;
     uint16_t port = 0; ///< its well-known port; 0: none
-    /// The answer repeats something of the request, so that each answer is known to belong to one request.
+    /// The answer repeats something of the request, which is another one in nearly every request.
     bool identified = true;
     /// The answer comes from a port of its own (TFTP, RFC 1350).
     bool any_port = false;

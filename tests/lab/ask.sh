@@ -108,6 +108,16 @@ says ' refused: no server listens at that port there'
 says '^192\.0\.2\.99  *\(silent\|refused\) .*'
 stop_server bare
 
+# What RADIUS repeats is one byte: of 100 questions at once, some have the same. Each answer is the one of its address.
+many=()
+for ((i = 100; i < 200; i++)); do many+=("192.0.2.$i"); done
+printf 'address add %s/24 dev eth0\n' "${many[@]}" | ip -n "$LAB_SERVER" -batch -
+start_server -p 1812 backwards "$LAB_PYTHON" "$LAB_HERE/protocol_server.py" radius 1812 backwards
+on_client "$MULTIHOMECTL" ask "${many[@]}" --payload radius >"$LAB_DIR/said" ||
+    fail "radius at 100 addresses: $(grep -v ' ok$' "$LAB_DIR/said")"
+say "ok: radius at 100 addresses, answered in another order"
+stop_server backwards
+
 # Wrong arguments: status 2, one clear line, and nothing else.
 wrong() {
     local status=0

@@ -2,15 +2,19 @@
 # SPDX-License-Identifier: MIT
 """A UDP server on the wildcard that answers one protocol as its RFC says, and only what is right by it.
 
-For the protocols whose real servers take long to set up. Usage: protocol_server.py PROTOCOL PORT
+For the protocols whose real servers take long to set up. Usage: protocol_server.py PROTOCOL PORT [backwards]
+With "backwards" it names the source itself, and answers what has come meanwhile in the opposite order, as a server with
+many threads may.
 """
 import hashlib
 import hmac
 import re
+import select
 import socket
 import struct
 import sys
 
+IP_PKTINFO = 8
 SECRET = b"testing123"
 
 
@@ -68,10 +72,24 @@ def quic(request):
             b"\0\0\0\1\x6b\x33\x43\xcf")
 
 
+def answer_backwards(server, answer):
+    server.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
+    while True:
+        waiting = [server.recvmsg(65536, 512)]
+        while select.select([server], [], [], 0.02)[0]:
+            waiting.append(server.recvmsg(65536, 512))
+        for request, information, _, client in reversed(waiting):
+            reply = answer(request)
+            if reply:
+                server.sendmsg([reply], information, 0, client)
+
+
 def main():
     answer = {"ntp": ntp, "radius": radius, "sip": sip, "quic": quic}[sys.argv[1]]
     server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     server.bind(("0.0.0.0", int(sys.argv[2])))
+    if sys.argv[3:] == ["backwards"]:
+        answer_backwards(server, answer)
     while True:
         request, client = server.recvfrom(65536)
         reply = answer(request)
