@@ -45,6 +45,18 @@ static __always_inline int read_bytes(struct __sk_buff* packet, __u32 offset, vo
     return 0;
 }
 
+/* Where a link has no Ethernet, what comes by broadcast or multicast is marked as sent to us alone. */
+static __always_inline int is_of_many(__u32 ipv4) {
+    if ((ipv4 & bpf_htonl(0xF0000000)) == bpf_htonl(0xE0000000) || ipv4 == 0xFFFFFFFF)
+        return 1;
+#pragma unroll
+    for (__u32 i = 0; i < ENGINE_BROADCASTS; i++) {
+        if (i < settings.broadcasts && ipv4 == settings.broadcast[i])
+            return 1;
+    }
+    return 0;
+}
+
 static __always_inline int read_ipv4(struct __sk_buff* packet, struct arrival* arrival) {
     __u8 header[20];
 
@@ -53,8 +65,8 @@ static __always_inline int read_ipv4(struct __sk_buff* packet, struct arrival* a
     __u32 source, destination;
     __builtin_memcpy(&source, header + 12, 4);
     __builtin_memcpy(&destination, header + 16, 4);
-    if ((destination & bpf_htonl(0xF0000000)) == bpf_htonl(0xE0000000) || destination == 0xFFFFFFFF)
-        return -1; /* the loopback device marks these as sent to us, too */
+    if (is_of_many(destination))
+        return -1;
     arrival->key.peer = mapped(source);
     arrival->place = mapped(destination);
     return read_bytes(packet, (header[0] & 15U) * 4, &arrival->key.peer_port, 2);
@@ -122,7 +134,7 @@ static __always_inline int read_peer(struct bpf_sock_addr* call, int family, str
         return -1;
     if (family == FAMILY_IPV4) {
         __u32 peer = call->user_ip4;
-        if ((peer & bpf_htonl(0xF0000000)) == bpf_htonl(0xE0000000) || peer == 0xFFFFFFFF)
+        if (is_of_many(peer))
             return -1;
         key->peer = mapped(peer);
     } else {

@@ -6,8 +6,12 @@
 #include <bpf/libbpf.h>
 #include <fcntl.h>
 #include <fmt/core.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netinet/in.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -51,6 +55,33 @@ bool has_helper(bpf_prog_type type, bpf_func_id function) {
     return libbpf_probe_bpf_helper(type, function, nullptr) == 1;
 }
 
+in_addr_t ipv4_of(const sockaddr* address) {
+    return reinterpret_cast<const sockaddr_in*>(address)->sin_addr.s_addr;
+}
+
+/// The broadcast addresses of links without Ethernet, in this network namespace; the loopback device's is the
+/// same in all of them.
+void list_broadcasts(engine_settings& settings) {
+    settings.broadcast[settings.broadcasts++] = htonl(0x7FFFFFFF);
+    ifaddrs* list = nullptr;
+    if (getifaddrs(&list) != 0)
+        return;
+    const std::unique_ptr<ifaddrs, decltype(&freeifaddrs)> owner{list, freeifaddrs};
+    for (const ifaddrs* one = list; one != nullptr; one = one->ifa_next) {
+        if (one->ifa_addr == nullptr || one->ifa_addr->sa_family != AF_INET || one->ifa_netmask == nullptr ||
+            (one->ifa_flags & IFF_BROADCAST) != 0)
+            continue;
+        const in_addr_t host = ~ipv4_of(one->ifa_netmask);
+        const sockaddr* network = one->ifa_dstaddr != nullptr ? one->ifa_dstaddr : one->ifa_addr;
+        const in_addr_t broadcast = ipv4_of(network) | host;
+        const auto end = std::begin(settings.broadcast) + settings.broadcasts;
+        // The kernel makes none for a network of two.
+        if (ntohl(host) > 1 && end != std::end(settings.broadcast) &&
+            std::find(std::begin(settings.broadcast), end, broadcast) == end)
+            settings.broadcast[settings.broadcasts++] = broadcast;
+    }
+}
+
 void configure(::engine& skeleton, const Request& request) {
     engine_settings& settings = skeleton.rodata->settings;
     settings.question_ticks = request.question_seconds * ENGINE_TICKS;
@@ -71,6 +102,7 @@ void configure(::engine& skeleton, const Request& request) {
     if (request.except.size() > ENGINE_EXCEPTIONS)
         throw Impossible(fmt::format("--except takes {} control groups at most", int{ENGINE_EXCEPTIONS}));
     settings.exceptions = static_cast<std::uint32_t>(request.except.size());
+    list_broadcasts(settings);
     bpf_map__set_max_entries(skeleton.maps.conversations, request.peers);
     bpf_program__set_autoload(skeleton.progs.made, settings.hand_over != 0);
 }

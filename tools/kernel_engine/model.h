@@ -27,6 +27,7 @@ enum {
     ENGINE_TICKS = 64, /* ticks of the engine's clock in a second */
     ENGINE_SERVED_PORTS = 8, /* ports among which the question for a handed-over answer is looked for */
     ENGINE_EXCEPTIONS = 8,   /* control groups that --except may name */
+    ENGINE_BROADCASTS = 16,  /* broadcast addresses of links without Ethernet */
     ENGINE_PORT_WORDS = 65536 / 64,
     ENGINE_WATCH_BITS = 12, /* watches of new peers, and of those that ask at two addresses */
     ENGINE_WATCHED_FOREVER = 255,
@@ -112,6 +113,8 @@ struct engine_settings {
     __u8 hand_over;          /* the program that notes when a socket is made is loaded (Linux 5.9) */
     __u8 limited_ports;      /* `ports` says which local ports are served */
     __u32 exceptions;        /* how many of engine_exceptions are set */
+    __u32 broadcasts;        /* how many of `broadcast` are set */
+    __u32 broadcast[ENGINE_BROADCASTS]; /* network byte order */
     __u64 ports[ENGINE_PORT_WORDS];
 };
 
