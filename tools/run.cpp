@@ -101,6 +101,24 @@ int end_as(int status) {
     return 128 + number;
 }
 
+/// The command has run: the status is its own, whatever fails here.
+void end_group_of(const RunOptions& options, const ControlGroup& group) {
+    const std::string removal =
+        fmt::format("'multihomectl detach --cgroup {}' removes it", harmless(group.path));
+    try {
+        if (!engine::end_run_group(group))
+            fmt::print(
+                stderr,
+                "multihome: processes of {} go on running, and the kernel engine goes on serving them; "
+                "when they have ended, {}\n",
+                harmless(options.command.front()), removal);
+        else if (options.verbose)
+            fmt::print(stderr, "multihome: the control group {} is removed\n", harmless(group.path));
+    } catch (const std::exception& problem) {
+        fmt::print(stderr, "multihome: {}; the kernel engine is left, and {}\n", problem.what(), removal);
+    }
+}
+
 int run_in_group(const RunOptions& options) {
     if (const std::string missing = engine::missing_rights_to_attach(); !missing.empty())
         throw Impossible(
@@ -147,14 +165,7 @@ int run_in_group(const RunOptions& options) {
     if (child == 0)
         become(group, options.command, before);
     const int status = wait_for(child, signals);
-    if (!engine::end_run_group(group))
-        fmt::print(
-            stderr,
-            "multihome: processes of {} go on running, and the kernel engine goes on serving them; when "
-            "they have ended, 'multihomectl detach --cgroup {}' removes it\n",
-            harmless(options.command.front()), harmless(group.path));
-    else if (options.verbose)
-        fmt::print(stderr, "multihome: the control group {} is removed\n", harmless(group.path));
+    end_group_of(options, group);
     return end_as(status);
 }
 

@@ -9,7 +9,7 @@ set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=engine.sh
 . "$(dirname "$0")/engine.sh"
 server=$(program echo_static) || { say "$server" && exit 77; }
-need nsenter
+need nsenter unshare
 need_shim
 lab_topology_b
 lab_policy_rule
@@ -89,6 +89,18 @@ said=$(as_caller 'signal.signal(signal.SIGCHLD, signal.SIG_IGN)' "$ENGINE_TOOL" 
     fail "SIGCHLD ignored: status $?: $said"
 [ $((0x${said##*[[:space:]]} >> 16 & 1)) -eq 1 ] || fail "the command does not ignore SIGCHLD any more: $said"
 say "ok: an alarm, and SIGCHLD ignored"
+# What fails behind the command is said, and the status is the command's. A directory on which something is mounted cannot
+# be removed; the identity of a control group is the number of its directory's inode.
+# shellcheck disable=SC2016 # for the inner shell
+in_the_way='path=$(sed -n "s/^0:://p" /proc/self/cgroup)
+pins=/sys/fs/bpf/multihome/$(stat -c %i "$0$path")
+mount --bind "$pins" "$pins" && exit 7'
+status=0
+said=$(unshare --mount "$ENGINE_TOOL" run -- sh -c "$in_the_way" "$(engine_tree)" 2>&1) || status=$?
+"$ENGINE_TOOL" detach -q --cgroup /none || true
+[[ $status -eq 7 && $said == *"cannot remove "*"the kernel engine is left, and 'multihomectl detach "* ]] ||
+    fail "where the pins cannot be removed, the status is $status: $said"
+say "ok: the pins cannot be removed"
 said=$("$launcher" --engine kernel printf '%s|' '[]' '{}' -- --ports '' 'a b')
 [ "$said" = '[]|{}|--|--ports||a b|' ] || fail "the arguments arrive as $said"
 said=$("$launcher" --dry-run --engine kernel true)
