@@ -135,6 +135,21 @@ void read_rules(Host& host, Family family) {
 }
 
 /// The kernel writes the address's 32-bit words in host byte order (net/ipv4/udp.c, udp4_format_sock()).
+BoundSocket to_bound_socket(Family family, const std::string& local) {
+    const size_t colon = local.find(':');
+    in6_addr address{};
+    for (size_t i = 0; i < colon / 8; ++i)
+        address.s6_addr32[i] = static_cast<uint32_t>(std::stoul(local.substr(8 * i, 8), nullptr, 16));
+    const uint32_t* words = address.s6_addr32;
+    if (family == Family::ipv6 && IN6_IS_ADDR_V4MAPPED(&address)) { // it hears IPv4
+        family = Family::ipv4;
+        words += 3;
+    }
+    std::array<char, INET6_ADDRSTRLEN> text{};
+    inet_ntop(family == Family::ipv4 ? AF_INET : AF_INET6, words, text.data(), text.size());
+    return {family, text.data(), static_cast<unsigned>(std::stoul(local.substr(colon + 1), nullptr, 16))};
+}
+
 void read_bound_sockets(Host& host, Family family) {
     std::ifstream file{family == Family::ipv4 ? "/proc/net/udp" : "/proc/net/udp6"};
     std::string line;
@@ -150,16 +165,10 @@ void read_bound_sockets(Host& host, Family family) {
         constexpr const char* unconnected = "07";
         if (state != unconnected || local.size() != digits + 5)
             continue;
-        std::array<uint32_t, 4> address{};
-        for (size_t i = 0; i < digits / 8; ++i)
-            address[i] = static_cast<uint32_t>(std::stoul(local.substr(8 * i, 8), nullptr, 16));
-        std::array<char, INET6_ADDRSTRLEN> text{};
-        inet_ntop(family == Family::ipv4 ? AF_INET : AF_INET6, address.data(), text.data(), text.size());
-        const BoundSocket socket{family, text.data(),
-                                 static_cast<unsigned>(std::stoul(local.substr(digits + 1), nullptr, 16))};
+        const BoundSocket socket = to_bound_socket(family, local);
         const bool ours =
             std::any_of(host.addresses.begin(), host.addresses.end(), [&](const HostAddress& one) {
-                return one.family == family && one.address == socket.address;
+                return one.family == socket.family && one.address == socket.address;
             });
         const bool known = std::any_of(host.bound.begin(), host.bound.end(), [&](const BoundSocket& one) {
             return one.address == socket.address && one.port == socket.port;

@@ -40,6 +40,8 @@ asked() { # STATUS: what ask has to exit with
     [ "$status" -eq "$1" ] || fail "ask exits with $status, should be $1"
 }
 
+ask_port() { on_client "$MULTIHOMECTL" ask 192.0.2.3 --port "$1" --payload echo --timeout 0.5; } # PORT
+
 # What is not ours has to stay: a rule and a table of the operator's, and a chain of iptables.
 on_server nft -f - <<'RULES'
 table ip mine {
@@ -49,15 +51,19 @@ RULES
 on_server ip rule add fwmark 7 pref 42 table 7
 on_server iptables -t mangle -A INPUT -p udp --dport 9 -j MARK --set-mark 9
 
-# Bound to one of the addresses, not to the wildcard: the recipe must not take its datagrams away.
+# Bound to one of the addresses, not to the wildcard: the recipe must not take its datagrams away. Java and Netty bind an
+# IPv6 socket to an IPv4 address.
 start_server -p 5301 bound "${LAB_ECHO[@]}" --bind 192.0.2.3 --port 5301
+start_server -p 5302 mapped "${LAB_ECHO[@]}" --family dual --bind ::ffff:192.0.2.3 --port 5302
 start_server bare "${LAB_ECHO[@]}" --family dual
 snapshot . >"$LAB_DIR/before"
 say "before:" && asked 1
 
 apply_recipe "$kind" "${options[@]}" --format "$format"
 say "with the recipe:" && asked 0 && asked 0
-on_client "$MULTIHOMECTL" ask 192.0.2.3 --port 5301 --payload echo || fail "a server bound to 192.0.2.3 is cut off"
+for port in 5301 5302; do
+    ask_port "$port" || fail "a server bound to 192.0.2.3 is cut off"
+done
 if [ "$kind" = two-interfaces ]; then
     for address in 198.51.100.2 2001:db8:2::2; do
         expect_answer "$address via up1" "$address" --via
