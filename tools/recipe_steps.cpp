@@ -214,8 +214,10 @@ Command reverse_path_probe(const std::string& interface) {
 
 std::string nft_rules(const Plan& plan, Family family) {
     const char* const ip = nft_family(family);
+    // Behind those of others, as firewalld's is at dstnat + 10: the first chain that translates a request
+    // decides.
     std::string rules = fmt::format("table {} {} {{\n    chain prerouting {{\n"
-                                    "        type nat hook prerouting priority dstnat; policy accept;\n",
+                                    "        type nat hook prerouting priority dstnat + 20; policy accept;\n",
                                     ip, table_name);
     if (family == Family::ipv6)
         rules += "        ip6 daddr fe80::/10 return\n"; // they stay on their link
