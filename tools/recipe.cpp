@@ -56,6 +56,25 @@ void need_commands(const Plan& plan) {
                                          step.command.front()));
 }
 
+/// A table of nftables whose filter accepts what is translated; empty where there is none.
+std::string accepts_translated() {
+    const std::string tables = run_command({"nft", "list", "tables"}).output;
+    for (const char* name : {"firewalld", "fw4"})
+        if (tables.find(fmt::format("table inet {}\n", name)) != std::string::npos)
+            return name;
+    return {};
+}
+
+void need_ports(const Plan& plan) {
+    if (plan.translations.empty() || !plan.ports.empty())
+        return;
+    if (const std::string firewall = accepts_translated(); !firewall.empty())
+        throw Impossible(fmt::format("the firewall of this host ({}) accepts what is translated, so that the "
+                                     "recipe would open every UDP port that it blocks: choose the ports that "
+                                     "all may ask, and name them with --port",
+                                     firewall));
+}
+
 void print_plan(const Plan& plan) {
     Json document = json_document();
     document["recipe"] = name_of(plan.kind);
@@ -133,6 +152,8 @@ int recipe(RecipeCommand& options) {
     for (const std::string& note : plan.notes)
         if (!options.output.quiet)
             fmt::print(stderr, "multihomectl: left out: {}\n", note);
+    if (options.apply || options.persist)
+        need_ports(plan);
     Persistence persistence;
     if (options.persist) // before anything is done
         persistence = plan_persistence(plan);

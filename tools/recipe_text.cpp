@@ -38,6 +38,8 @@ What you should know:
 - Filter rules see the new destination. To match the one that was asked: `ct original daddr 192.0.2.3` (nftables)
   or `-m conntrack --ctorigdst 192.0.2.3` (iptables); what is translated at all: `ct status dnat`, `--ctstatus DNAT`.
   The program and its log see the new destination, too.
+- A firewall that accepts what is translated (`ct status dnat accept`), as those of firewalld and OpenWrt do, then
+  accepts these requests, too: name with --port the ports that all may ask.
 - What another chain of nftables translates first stays as that one has it. With iptables the rules stand at the
   end of PREROUTING, and in front of the chains of nftables that have the same priority and are older.
 - Rewriting the source of the answers instead (SNAT) does not work. Request and answer are then two connections

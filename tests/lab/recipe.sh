@@ -92,3 +92,24 @@ snapshot . >"$LAB_DIR/after"
 diff "$LAB_DIR/before" "$LAB_DIR/after" || fail "--undo did not leave the host as it was"
 say "after --undo:" && asked 1
 recipe "$kind" --undo | grep -q 'nothing to take back' || fail "--undo twice"
+
+say "a firewall that accepts what is translated:"
+on_server nft -f - <<'RULES'
+table inet firewalld {
+    chain filter_INPUT {
+        type filter hook input priority filter + 10; policy accept;
+        ct status dnat accept
+        udp dport 10 reject
+    }
+}
+RULES
+snapshot . >"$LAB_DIR/before"
+status=0
+recipe "$kind" "${options[@]}" --format "$format" --apply >"$LAB_DIR/said" 2>&1 || status=$?
+[[ $status -eq 2 && $(cat "$LAB_DIR/said") == *firewalld*--port* ]] || fail "$status: $(cat "$LAB_DIR/said")"
+snapshot . >"$LAB_DIR/after"
+diff "$LAB_DIR/before" "$LAB_DIR/after" || fail "applied all the same"
+apply_recipe "$kind" "${options[@]}" --format "$format" --port "$LAB_PORT"
+asked 0
+ask_port 10 && fail "a port that the firewall blocks is open"
+recipe "$kind" --undo

@@ -119,5 +119,12 @@ refused() { # TEXT OPTION...
 }
 [ ! -d /etc/alternatives ] || cp -a /etc/alternatives "$LAB_DIR/etc/" # iptables may be one of them
 refused 'netfilter-persistent save' --format iptables
+# A firewall that accepts what is translated.
+on_server nft add table inet fw4
+snapshot . >"$LAB_DIR/before"
+refused 'name them with --port'
+persist two-interfaces "${options[@]}" --persist >"$LAB_DIR/said" 2>&1 && fail "--persist opens all ports of fw4"
+on_server nft delete table inet fw4
+snapshot . >"$LAB_DIR/before"
 echo 'something else' >"$LAB_DIR/etc/sysctl.d/60-multihome.conf"
 refused 'not from here: move it away'
