@@ -127,8 +127,8 @@ void serve_echo(int ready, uint16_t port) {
 /// This process becomes the server's side: a copy of the host's addresses, routes and rules.
 class Copy {
 public:
-    explicit Copy(const Host& host)
-        : host_(host), client_(hold_namespace),
+    Copy(const Host& host, const Plan& plan)
+        : host_(host), plan_(plan), client_(hold_namespace),
           client_namespace_(
               open(fmt::format("/proc/{}/ns/net", client_.process()).c_str(), O_RDONLY | O_CLOEXEC)),
           server_namespace_(open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC)) {
@@ -149,6 +149,8 @@ public:
         for (auto one = host.addresses.rbegin(); one != host.addresses.rend(); ++one)
             if (one->family == Family::ipv6)
                 add_address(*one);
+        for (const Uplink& uplink : plan.uplinks) // no route of the host's may name its router
+            add_router(uplink.family, uplink.gateway, links_.at(uplink.interface));
         // What lies on the links comes first: gateways have to be reachable.
         for (const bool gateways : {false, true})
             for (const HostRoute& route : host.routes)
@@ -171,7 +173,7 @@ public:
     [[nodiscard]] std::vector<Endpoint> targets(uint16_t port) const {
         std::vector<Endpoint> all;
         for (const HostAddress& one : host_.addresses)
-            if (!client_address(one.family).empty())
+            if (!client_address(one.family).empty() && is_concerned(one))
                 all.push_back(resolve(one.address, port).front());
         return all;
     }
@@ -237,17 +239,33 @@ private:
                         client});
     }
 
+    /// A link with no default route, which the recipe leaves alone, is none that such a client comes through.
+    [[nodiscard]] bool is_concerned(const HostAddress& one) const {
+        return std::any_of(plan_.translations.begin(), plan_.translations.end(),
+                           [&](const Translation& other) {
+                               return other.family == one.family && other.interface == one.interface;
+                           }) ||
+               std::any_of(host_.routes.begin(), host_.routes.end(), [&](const HostRoute& route) {
+                   return route.family == one.family && route.is_default() &&
+                          route.interface == one.interface;
+               });
+    }
+
+    /// The client's side is every router.
+    void add_router(Family family, const std::string& address, const std::string& peer) const {
+        Command router{"ip", "address", "add", address, "dev", peer};
+        if (family == Family::ipv6)
+            router.emplace_back("nodad");
+        run_command(router, "", client_namespace_.number()); // one router may be in several routes
+    }
+
     void add_route(const HostRoute& route) {
         const auto link = links_.find(route.interface);
         if (link == links_.end())
             return;
         Command command{"ip", family_option(route.family), "route", "add", route.destination};
         if (!route.gateway.empty()) {
-            // The client's side is every router.
-            Command router{"ip", "address", "add", route.gateway, "dev", link->second};
-            if (route.family == Family::ipv6)
-                router.emplace_back("nodad");
-            run_command(router, "", client_namespace_.number()); // one router may be in several routes
+            add_router(route.family, route.gateway, link->second);
             command.insert(command.end(), {"via", route.gateway});
         }
         command.insert(command.end(), {"dev", route.interface, "table", route.table});
@@ -270,6 +288,7 @@ private:
     }
 
     const Host& host_;
+    const Plan& plan_;
     Child client_;
     Descriptor client_namespace_;
     Descriptor server_namespace_;
@@ -340,7 +359,7 @@ void take_steps(const Plan& plan) {
 int try_in_copy(const Plan& plan, const Host& host, const OutputOptions& output) {
     if (unshare(CLONE_NEWNET) != 0)
         fail("cannot make a network namespace");
-    const Copy copy{host};
+    const Copy copy{host, plan};
     if (plan.kind == RecipeKind::routing) {
         take_steps(plan);
         return try_routing(plan, copy, output);
