@@ -195,11 +195,19 @@ Journal::Content read_applied() {
 Host without(Host host, const Journal::Content& applied) {
     // The tables of a recipe are its own (see FreeNumbers), and so is what leads to them.
     std::set<std::string> tables;
-    for (const Step& step : applied.steps)
-        if (!step.undo.empty() && step.undo.front() == "ip")
+    std::set<Command> rules; // those to main, in words
+    for (const Step& step : applied.steps) {
+        if (step.undo.empty() || step.undo.front() != "ip")
+            continue;
+        if (step.undo.back() == "main")
+            rules.emplace(std::find(step.undo.begin(), step.undo.end(), "from"), step.undo.end());
+        else
             tables.insert(step.undo.back());
+    }
     std::erase_if(host.routes, [&](const HostRoute& route) { return tables.contains(route.table); });
-    std::erase_if(host.rules, [&](const HostRule& rule) { return tables.contains(rule.table); });
+    std::erase_if(host.rules, [&](const HostRule& rule) {
+        return tables.contains(rule.table) || rules.contains(rule.words);
+    });
     for (auto& [interface, filter] : host.reverse_path_filters) {
         const Command probe = reverse_path_probe(interface);
         if (std::any_of(applied.steps.begin(), applied.steps.end(),

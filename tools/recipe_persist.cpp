@@ -89,9 +89,13 @@ std::string network_section(const Plan& plan, const Uplink& uplink) {
         return text +
                fmt::format("\n[RoutingPolicyRule]\nFirewallMark={0}\nPriority={0}\nTable={0}\nFamily={1}\n",
                            uplink.number, uplink.family == Family::ipv4 ? "ipv4" : "ipv6");
-    for (const std::string& address : uplink.addresses)
+    for (const std::string& address : uplink.addresses) {
+        for (const std::string& prefix : uplink.others)
+            text += fmt::format("\n[RoutingPolicyRule]\nFrom={}\nTo={}\nPriority={}\nTable=main\n", address,
+                                prefix, preference_of_others);
         text +=
             fmt::format("\n[RoutingPolicyRule]\nFrom={0}\nPriority={1}\nTable={1}\n", address, uplink.number);
+    }
     return text;
 }
 
@@ -113,11 +117,14 @@ void add_uplink_files(Persistence& persistence, const Plan& plan) {
             fmt::format("systemd-networkd does not run {}: have these run when it comes up (`post-up` "
                         "in /etc/network/interfaces, a dispatcher script of NetworkManager):",
                         interface));
-        for (const Step& step : plan.steps)
-            for (const Uplink& uplink : plan.uplinks)
-                if (uplink.interface == interface && !step.command.empty() && step.command.front() == "ip" &&
-                    step.command.back() == std::to_string(uplink.number))
-                    persistence.by_hand.push_back("  " + shell_command(step.command));
+        Plan alone; // its routes and rules, and nothing else
+        alone.kind = plan.kind;
+        for (const Uplink& uplink : plan.uplinks)
+            if (uplink.interface == interface)
+                alone.uplinks.push_back(uplink);
+        add_steps(alone);
+        for (const Step& step : alone.steps)
+            persistence.by_hand.push_back("  " + shell_command(step.command));
     }
 }
 

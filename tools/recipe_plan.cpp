@@ -16,9 +16,6 @@ namespace {
 using Families = std::vector<Family>;
 const Families both_families{Family::ipv4, Family::ipv6};
 
-/// Table, preference and mark of the first uplink, where they are free.
-constexpr unsigned first_number = 42;
-
 const HostRoute* default_route(const Host& host, Family family) {
     const auto found = std::find_if(host.routes.begin(), host.routes.end(), [&](const HostRoute& route) {
         return route.family == family && route.is_default() && route.table == "main";
@@ -158,6 +155,45 @@ bool has_from_rules(const Host& host, const Uplink& uplink) {
     });
 }
 
+void add_new(std::vector<std::string>& prefixes, const std::string& prefix) {
+    if (std::find(prefixes.begin(), prefixes.end(), prefix) == prefixes.end())
+        prefixes.push_back(prefix);
+}
+
+/// The prefixes that routes of main lead to through `interface` itself, without a router.
+std::vector<std::string> links_of(const Host& host, Family family, const std::string& interface) {
+    std::vector<std::string> links;
+    for (const HostRoute& route : host.routes)
+        if (route.family == family && route.interface == interface && route.table == "main" &&
+            route.gateway.empty() && !route.is_default() && !is_no_client(route.destination))
+            add_new(links, route.destination);
+    return links;
+}
+
+/// A default route in two or more parts, as VPN clients set it: 0.0.0.0/1 and 128.0.0.0/1, 2000::/3.
+bool is_part_of_everything(const HostRoute& route) {
+    return route.is_default() || prefix_length(route.family, route.destination) < 4;
+}
+
+/// The prefixes of links that are no uplinks. Not those of uplinks: who is on the first uplink's link asks
+/// the second one's address through the Internet, and a strict reverse path filter looks there for the way
+/// back.
+std::vector<std::string> other_links(const RecipeOptions& options, const Host& host, Family family) {
+    std::set<std::string> uplinks;
+    for (const HostRoute& route : host.routes)
+        if (route.family == family && is_part_of_everything(route))
+            uplinks.insert(route.interface);
+    for (const std::string& interface : interfaces_of(host, family))
+        if (!gateway_of(options, host, family, interface).empty())
+            uplinks.insert(interface);
+    std::vector<std::string> others;
+    for (const HostRoute& route : host.routes)
+        if (route.family == family && route.table == "main" && !uplinks.contains(route.interface) &&
+            !is_no_client(route.destination))
+            add_new(others, route.destination);
+    return others;
+}
+
 void add_uplinks(Plan& plan, const RecipeOptions& options, const Host& host) {
     FreeNumbers numbers{host};
     std::vector<std::string> without_gateway;
@@ -170,6 +206,7 @@ void add_uplinks(Plan& plan, const RecipeOptions& options, const Host& host) {
                           interface,
                           gateway_of(options, host, family, interface),
                           addresses_of(host, family, interface),
+                          links_of(host, family, interface),
                           {},
                           0};
             if (uplink.gateway.empty()) {
@@ -180,12 +217,8 @@ void add_uplinks(Plan& plan, const RecipeOptions& options, const Host& host) {
                 plan.notes.push_back(fmt::format("{}: its addresses have their rules already", interface));
                 continue;
             }
-            for (const HostRoute& route : host.routes)
-                if (route.family == family && route.interface == interface && route.table == "main" &&
-                    route.gateway.empty() && !route.is_default() && !is_no_client(route.destination) &&
-                    std::find(uplink.links.begin(), uplink.links.end(), route.destination) ==
-                        uplink.links.end())
-                    uplink.links.push_back(route.destination);
+            if (plan.kind == RecipeKind::routing)
+                uplink.others = other_links(options, host, family);
             uplink.number = numbers.take();
             plan.uplinks.push_back(uplink);
         }

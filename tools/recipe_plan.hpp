@@ -36,6 +36,11 @@ struct RecipeOptions {
     std::vector<unsigned> ports;         ///< only these; empty: all
 };
 
+/// Table, preference and mark of the first uplink, where they are free.
+constexpr unsigned first_number = 42;
+/// In front of the rules of all uplinks. Rules of somebody else's may have it, too.
+constexpr unsigned preference_of_others = first_number - 1;
+
 /// A second uplink: what answers from its addresses leaves through it.
 struct Uplink {
     Family family = Family::ipv4;
@@ -43,7 +48,10 @@ struct Uplink {
     std::string gateway;
     std::vector<std::string> addresses;
     std::vector<std::string> links; ///< the prefixes that are on the link itself
-    unsigned number = 0;            ///< its routing table, its rule's preference and its mark
+    /// The prefixes of links that are no uplinks. Who is there asks, and is answered, through that link. In
+    /// the recipe routing; with marks the routing table main has them.
+    std::vector<std::string> others;
+    unsigned number = 0; ///< its routing table, its rule's preference and its mark
 };
 
 /// "A request that comes in on `interface` from `clients` goes to `address`": from there the program's answer

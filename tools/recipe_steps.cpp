@@ -60,6 +60,20 @@ void add_route(Plan& plan, const Uplink& uplink, const std::string& destination)
                           {"ip", family, "route", "show", "table", table, "exact", destination}});
 }
 
+/// In front of the rule for all that leaves from `address`.
+void add_rule_to(Plan& plan, Family family, const std::string& address, const std::string& prefix) {
+    const char* const option = family_option(family);
+    const std::string preference = std::to_string(preference_of_others);
+    Command rule{"ip",   option,  "rule", "add",  "pref",   preference,
+                 "from", address, "to",   prefix, "lookup", "main"};
+    Command undo = rule;
+    undo[3] = "del";
+    Command probe = rule;
+    probe[3] = "show";
+    plan.steps.push_back(
+        {fmt::format("but to {} it leaves through that link", prefix), rule, "", undo, probe});
+}
+
 void add_uplink(Plan& plan, const Uplink& uplink) {
     for (const std::string& link : uplink.links)
         add_route(plan, uplink, link);
@@ -78,6 +92,8 @@ void add_uplink(Plan& plan, const Uplink& uplink) {
         return;
     }
     for (const std::string& address : uplink.addresses) {
+        for (const std::string& prefix : uplink.others)
+            add_rule_to(plan, uplink.family, address, prefix);
         Command rule{"ip", family, "rule", "add", "from", address, "pref", number, "table", number};
         Command undo = rule;
         undo[3] = "del";

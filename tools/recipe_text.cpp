@@ -31,6 +31,9 @@ What leaves from an address of the second uplink has to leave through that uplin
 drops it. This alone makes no program answer from the address asked; it is what a host with two uplinks needs in
 any case, with multihome in the program or with a program that is bound to the address. A strict reverse path
 filter passes with it, because the way back is looked up with the same rule.
+Clients on a link that is no uplink (a third interface, a bridge of containers, the networks behind a static
+route) go on being answered through that link: rules in front lead to the routing table main for these. Make the
+recipe again when such a link or route comes later.
 )";
 
 constexpr std::string_view translation_text = R"(

@@ -25,6 +25,7 @@
 #include "tools/program.hpp"
 #include "tools/recipe_journal.hpp"
 #include "tools/subcommands.hpp"
+#include "tools/units.hpp"
 
 namespace multihome::tools::recipes {
 namespace {
@@ -295,12 +296,33 @@ private:
     std::map<std::string, std::string> links_; ///< the interface here, and its other end
 };
 
+/// The interface through which what goes to `destination` leaves, `from` an address, if words say so.
+std::string leaves_by(Family family, const std::string& destination, const Command& from = {}) {
+    Command command{"ip", "-o", family_option(family), "route", "get", destination};
+    command.insert(command.end(), from.begin(), from.end());
+    const Command words = split_words(run_command(command).output);
+    const auto device = std::find(words.begin(), words.end(), "dev");
+    return device == words.end() || std::next(device) == words.end() ? "" : *std::next(device);
+}
+
+/// What leaves from `address` to other links takes the way of all that goes there.
+bool spares_others(const Uplink& uplink, const std::string& address) {
+    return std::all_of(uplink.others.begin(), uplink.others.end(), [&](const std::string& prefix) {
+        for (const unsigned number : {0U, 1U, 2U}) { // one of them may be the host's own
+            const std::string client = address_in(uplink.family, prefix, number);
+            if (contains(uplink.family, prefix, client) &&
+                leaves_by(uplink.family, client, {"from", address}) != leaves_by(uplink.family, client))
+                return false;
+        }
+        return true;
+    });
+}
+
 /// The second uplink carries what leaves from its addresses.
 bool leaves_through(const Uplink& uplink, const std::string& client) {
     return std::all_of(uplink.addresses.begin(), uplink.addresses.end(), [&](const std::string& address) {
-        const CommandResult result =
-            run_command({"ip", "-o", family_option(uplink.family), "route", "get", client, "from", address});
-        return result.output.find(fmt::format(" dev {} ", uplink.interface)) != std::string::npos;
+        return leaves_by(uplink.family, client, {"from", address}) == uplink.interface &&
+               spares_others(uplink, address);
     });
 }
 

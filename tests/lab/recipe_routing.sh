@@ -13,7 +13,22 @@ need_ipv6
 need_shim
 lab_topology_b
 options=(--gateway 198.51.100.1 --gateway 2001:db8:2::1)
+# A third link, which is no uplink, with a network behind it. Its clients ask the address of the second uplink, too.
+ip link add eth2 netns "$LAB_SERVER" type veth peer name up2 netns "$LAB_CLIENT"
+lab_link 2 10.77.0 2001:db8:77
+on_server ip route add 10.88.0.0/24 via 10.77.0.1
+ip -n "$LAB_CLIENT" address add 10.88.0.1/32 dev lo
+ip -n "$LAB_CLIENT" route add 198.51.100.0/24 via 10.77.0.2 dev up2 metric 100
+ip -n "$LAB_CLIENT" -6 route add 2001:db8:2::/64 via 2001:db8:77::2 dev up2 metric 2000
+lab_await_addresses
+expect_local_clients() {
+    for source in 10.77.0.1 10.88.0.1; do
+        expect_answer "198.51.100.2 via up2" 198.51.100.2 --via --interface up2 --source "$source"
+    done
+    expect_answer "2001:db8:2::2 via up2" 2001:db8:2::2 --via --interface up2 --source 2001:db8:77::1
+}
 with_shim start_server shim "${LAB_ECHO[@]}" --family dual
+expect_local_clients
 snapshot . >"$LAB_DIR/before"
 expect_silence 198.51.100.2
 recipe routing "${options[@]}" --verify || fail "--verify exits with $?"
@@ -22,6 +37,9 @@ recipe routing "${options[@]}" --apply
 ip -n "$LAB_CLIENT" neigh flush dev up1
 expect_answer "198.51.100.2 via up1" 198.51.100.2 --via
 expect_answer "2001:db8:2::2 via up1" 2001:db8:2::2 --via
+# What lies on the first uplink's link comes in through the second one where it asks this address.
+expect_answer "198.51.100.2 via up1" 198.51.100.2 --via --interface up1 --source 192.0.2.1
+expect_local_clients
 # A host that has the rules needs no more of them.
 recipe routing | grep -q 'has nothing that needs it' || fail "routing: $(recipe routing)"
 for action in '' --apply; do
@@ -60,6 +78,15 @@ with_own_tables "$MULTIHOMECTL" recipe routing >"$LAB_DIR/said"
 grep -q 'rule add from 198.51.100.2 .*table 43$' "$LAB_DIR/said" || fail "routing: $(cat "$LAB_DIR/said")"
 on_server ip route flush table 42
 
+say "a rule in front that leads the clients of the third link to the second uplink:"
+on_server ip route add default via 198.51.100.1 dev eth1 table 50
+on_server ip rule add from 198.51.100.2 to 10.88.0.0/24 table 50 pref 10
+status=0
+recipe routing "${options[@]}" --verify >"$LAB_DIR/said" || status=$?
+[[ $status -eq 1 && $(cat "$LAB_DIR/said") =~ eth1\ +198.51.100.2\ +WRONG ]] || fail "$status: $(cat "$LAB_DIR/said")"
+on_server ip rule del pref 10
+on_server ip route flush table 50
+
 say "for the next boot:"
 # shellcheck disable=SC2016 # for the inner shell
 persist() { with_own_run sh -c 'mount --bind "$0" /etc && exec "$@"' "$LAB_DIR/etc" "$MULTIHOMECTL" recipe "$@"; }
@@ -86,7 +113,7 @@ persist_applied() { # RECIPE OPTION...: leaves the files
     find "$LAB_DIR/etc" -name '*multihome*' -type f -exec sha256sum {} + | sort >"$LAB_DIR/before_apply"
     persist "$@" --undo >/dev/null
     persist "$@" --apply >/dev/null || fail "$*: --apply exits with $?"
-    persist "$@" --persist >"$LAB_DIR/said" || fail "$*, applied: --persist exits with $?: $(cat "$LAB_DIR/said")"
+    persist "$@" --verify --persist >"$LAB_DIR/said" || fail "$*, applied: --persist exits with $?: $(cat "$LAB_DIR/said")"
     find "$LAB_DIR/etc" -name '*multihome*' -type f -exec sha256sum {} + | sort | diff "$LAB_DIR/before_apply" - ||
         fail "$*: --persist writes something else where it is applied: $(tail -n +1 "$networkd")"
 }
