@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <string_view>
 #include <system_error>
 
@@ -128,6 +129,26 @@ void add_uplink_files(Persistence& persistence, const Plan& plan) {
     }
 }
 
+/// Removes what an earlier --persist wrote, but `kept`. Returns what it has removed.
+std::vector<std::string> remove_but(const std::set<std::string>& kept) {
+    std::vector<std::string> removed;
+    std::vector<fs::path> candidates{rules_file, rules_unit_file, sysctl_file};
+    std::error_code error;
+    for (const fs::directory_entry& entry : fs::directory_iterator{network_folder, error})
+        if (entry.path().string().ends_with(".network.d"))
+            candidates.push_back(entry.path() / network_drop_in);
+    for (const fs::path& path : candidates)
+        if (!kept.contains(path.string()) && remove_file(path))
+            removed.push_back(path.string());
+    return removed;
+}
+
+void reload_units() {
+    std::error_code error;
+    if (fs::exists("/run/systemd/system", error))
+        run_command({"systemctl", "daemon-reload"});
+}
+
 } // namespace
 
 Persistence plan_persistence(const Plan& plan) {
@@ -139,7 +160,7 @@ Persistence plan_persistence(const Plan& plan) {
     for (const Family family : {Family::ipv4, Family::ipv6})
         if (std::any_of(plan.translations.begin(), plan.translations.end(),
                         [&](const Translation& one) { return one.family == family; }))
-            rules += "\n" + nft_rules(plan, family);
+            rules += "\n" + nft_file(plan, family);
     if (!rules.empty()) {
         add_own(persistence, rules_file, rules);
         // Behind /etc/nftables.conf, which begins with `flush ruleset` and is the operator's own.
@@ -159,14 +180,18 @@ Persistence plan_persistence(const Plan& plan) {
 
 int persist(const Persistence& persistence, const OutputOptions& output) {
     bool has_rules = false;
+    std::set<std::string> written;
     for (const auto& [path, content] : persistence.files) {
         write_file(path, fmt::format("{}\n{}{}\n{}", marker, folder_marker, folders_of(path), content));
         has_rules = has_rules || path == rules_file;
+        written.insert(path);
     }
-    std::error_code error;
-    if (has_rules && fs::exists("/run/systemd/system", error))
-        run_command({"systemctl", "daemon-reload"});
+    const std::vector<std::string> replaced = remove_but(written);
+    if (has_rules || !replaced.empty())
+        reload_units();
     if (!output.quiet) {
+        for (const std::string& path : replaced)
+            fmt::print("{}: removed\n", path);
         for (const Persistence::File& file : persistence.files)
             fmt::print("{}: written\n", file.path);
         if (has_rules)
@@ -179,17 +204,9 @@ int persist(const Persistence& persistence, const OutputOptions& output) {
 }
 
 std::vector<std::string> remove_persistent() {
-    std::vector<std::string> removed;
-    std::vector<fs::path> candidates{rules_file, rules_unit_file, sysctl_file};
-    std::error_code error;
-    for (const fs::directory_entry& entry : fs::directory_iterator{network_folder, error})
-        if (entry.path().string().ends_with(".network.d"))
-            candidates.push_back(entry.path() / network_drop_in);
-    for (const fs::path& path : candidates)
-        if (remove_file(path))
-            removed.push_back(path.string());
-    if (!removed.empty() && fs::exists("/run/systemd/system", error))
-        run_command({"systemctl", "daemon-reload"});
+    std::vector<std::string> removed = remove_but({});
+    if (!removed.empty())
+        reload_units();
     return removed;
 }
 

@@ -95,6 +95,9 @@ Command reverse_path_probe(const std::string& interface);
 /// The nftables tables of a plan, one for each family; empty where it has no translation.
 std::string nft_rules(const Plan& plan, Family family);
 
+/// The same for a file, which may be loaded where the tables are there already.
+std::string nft_file(const Plan& plan, Family family);
+
 /// The plan as a shell script with its explanation.
 std::string script_of(const Plan& plan);
 

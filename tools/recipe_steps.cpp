@@ -266,6 +266,12 @@ std::string nft_rules(const Plan& plan, Family family) {
     return rules + "}\n";
 }
 
+std::string nft_file(const Plan& plan, Family family) {
+    // Deletes what is there, and for that makes it first where it is not.
+    return fmt::format("table {0} {1}\ndelete table {0} {1}\n", nft_family(family), table_name) +
+           nft_rules(plan, family);
+}
+
 void add_steps(Plan& plan) {
     for (const std::string& interface : plan.loose)
         add_reverse_path(plan, interface);

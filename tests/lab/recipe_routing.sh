@@ -100,10 +100,30 @@ grep -q 'ip -4 rule add fwmark 42 pref 42 table 42' "$LAB_DIR/said" || fail "no 
 index=$(on_server cat /sys/class/net/eth1/ifindex)
 echo 'NETWORK_FILE=/etc/systemd/network/20-eth1.network' >"$LAB_DIR/run/systemd/netif/links/$index"
 persist two-interfaces "${options[@]}" --persist || fail "--persist exits with $?"
-on_server nft -c -f "$LAB_DIR/etc/nftables.d/multihome.nft" || fail "nft does not take what was written"
+# Twice, as where nothing flushes the rules before they are loaded anew.
+for again in 1 2; do
+    on_server nft -f "$LAB_DIR/etc/nftables.d/multihome.nft" || fail "nft does not take what was written: $again"
+    on_server nft list ruleset >"$LAB_DIR/rules$again"
+done
+diff "$LAB_DIR/rules1" "$LAB_DIR/rules2" || fail "loaded twice, the rules are there twice"
+on_server nft flush ruleset
 grep -q 'net/ipv4/conf/eth1/rp_filter = 2' "$LAB_DIR/etc/sysctl.d/60-multihome.conf" || fail "no sysctl"
 grep -q 'FirewallMark=42' "$LAB_DIR/etc/systemd/network/20-eth1.network.d/60-multihome.conf" || fail "no networkd file"
 persist two-interfaces --undo
+find "$LAB_DIR/etc" | sort | diff "$LAB_DIR/files" - || fail "--undo left files of --persist"
+
+# A second one replaces it: one recipe is applied at a time.
+say "another recipe for the next boot:"
+persist two-interfaces "${options[@]}" --persist >/dev/null || fail "--persist exits with $?"
+persist routing "${options[@]}" --persist >"$LAB_DIR/said" || fail "routing --persist exits with $?"
+grep -q 'nftables.d/multihome.nft: removed' "$LAB_DIR/said" || fail "not told: $(cat "$LAB_DIR/said")"
+[ "$(find "$LAB_DIR/etc" -name '*multihome*' -type f)" = "$LAB_DIR/etc/systemd/network/20-eth1.network.d/60-multihome.conf" ] ||
+    fail "files of two recipes: $(find "$LAB_DIR/etc" -name '*multihome*' -type f)"
+for prefix in 10.77.0.0/24 10.88.0.0/24; do
+    grep -A4 '^From=198.51.100.2$' "$LAB_DIR/etc/systemd/network/20-eth1.network.d/60-multihome.conf" |
+        grep -qx "To=$prefix" || fail "no rule for $prefix"
+done
+persist routing --undo
 find "$LAB_DIR/etc" | sort | diff "$LAB_DIR/files" - || fail "--undo left files of --persist"
 
 say "for the next boot, which has nothing of what is applied:"
