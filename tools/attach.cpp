@@ -95,8 +95,9 @@ std::vector<std::string> notes_on(const std::vector<ControlGroup>& except, bool 
     for (const ControlGroup& one : except)
         if (one.identity == 0)
             notes.push_back(fmt::format("{} does not run: {}", one.path,
-                                        persist ? "it is excepted when it starts"
-                                                : "it is served when it starts, until --renew"));
+                                        persist && one.path.ends_with(".service")
+                                            ? "it is excepted when it starts"
+                                            : "it is served when it starts, until --renew"));
         else if (!persist && one.path.ends_with(".service"))
             notes.push_back(fmt::format("{} is served when it starts again, until --renew", one.path));
     return notes;

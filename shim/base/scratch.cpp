@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <bit>
 #include <pthread.h>
+#include <utility>
 
 namespace multihome {
 
@@ -20,18 +21,19 @@ constinit thread_local ThreadArea thread_area;
 
 constexpr size_t smallest_area = size_t{16} * 1024;
 
+// Forgets the area first: a signal handler may map one at its address as soon as it is gone.
 void unmap_thread_area() {
-    if (thread_area.memory != nullptr)
-        mapping::destroy(thread_area.memory, thread_area.size);
-    thread_area.memory = nullptr;
-    thread_area.size = 0;
+    void* const area = std::exchange(thread_area.memory, nullptr);
+    const size_t size = std::exchange(thread_area.size, 0);
+    if (area != nullptr)
+        mapping::destroy(area, size);
 }
 
 // The thread has ended, but for other destructors, which may still send. Each of their calls maps an area of
 // its own, because nobody would unmap one that is kept.
 void thread_ended(void*) {
-    unmap_thread_area();
     thread_area.in_use = true;
+    unmap_thread_area();
 }
 
 // glibc keeps the values of the first keys in the thread itself, and allocates for those of others

@@ -19,7 +19,7 @@ namespace multihome::entry {
 // those of the program's libraries even earlier. One of them that makes a socket does it first. (Before
 // libc's own constructor there is no environment yet, and a socket sees the defaults.)
 void start();
-extern bool is_started; // written before there are threads
+extern bool is_started; // written before there are threads, unless a constructor starts one
 
 inline bool is_ours(Socket socket) {
     return socket.is(Socket::Kind::ours);

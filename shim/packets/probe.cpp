@@ -65,9 +65,11 @@ bool fails_after(int fd, const msghdr& message) {
     return may_be_the_source(errno) && find_error(fd, message) != 0;
 }
 
-bool is_corked(int fd) {
+bool shows_another_try(int fd) {
     const libc::ErrnoGuard keep_errno;
-    return permissions::may(Activity::probing) && socket_calls::read(fd, IPPROTO_UDP, UDP_CORK, 1) != 0;
+    return permissions::may(Activity::probing) && (socket_calls::read(fd, IPPROTO_UDP, UDP_CORK, 1) != 0 ||
+                                                   socket_calls::read(fd, IPPROTO_IP, IP_RECVERR) != 0 ||
+                                                   socket_calls::read(fd, IPPROTO_IPV6, IPV6_RECVERR) != 0);
 }
 
 bool allows_now(int fd, const msghdr& message) {

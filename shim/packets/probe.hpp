@@ -17,9 +17,9 @@ bool fails(int fd, const msghdr& message);
 // cause this error.
 bool fails_after(int fd, const msghdr& message);
 
-// True where what is sent is a part of a datagram (UDP_CORK). Such a part goes where the first one said, and
-// the kernel looks at no source. Leaves errno alone.
-bool is_corked(int fd);
+// True where another try of what has failed would show: what is sent is a part of a datagram (UDP_CORK), or
+// each failure has an entry in the error queue (IP_RECVERR). Leaves errno alone.
+bool shows_another_try(int fd);
 
 // Called after a call with `message` failed, with errno as that call left it. The message's last control
 // message is a source of ours. True where the same call is worth another try: the source is local by a route

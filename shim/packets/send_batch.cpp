@@ -11,7 +11,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <span>
-#include <utility>
+#include <sys/syscall.h>
 
 namespace multihome::send {
 
@@ -55,18 +55,26 @@ bool has_source(const msghdr& ours, const msghdr& theirs) {
     return turn.error_number();
 }
 
+// A system call of our own, because libc's function is a cancellation point, and others have been sent. A
+// signal may have ended their waiting.
+int send_without_waiting(int fd, mmsghdr* messages, unsigned count, int flags) {
+    return static_cast<int>(libc::checked_syscall(SYS_sendmmsg, fd, messages, count, flags | MSG_DONTWAIT));
+}
+
 // As sendmmsg(), for the messages with their sources in `ours`. Returns how many it sent. Where it sent some,
 // errno is as before.
 unsigned send_prepared(int fd, mmsghdr* messages, mmsghdr* ours, unsigned batch, int flags,
                        int errno_before) {
     unsigned done = 0;
     bool has_stopped = false;
-    int dont_wait = 0; // for the next call
+    bool is_tried_again = false;
     // The index of a message that goes once more as the program made it, and that message with its source.
     unsigned again = batch;
     msghdr refused{};
     for (;;) {
-        const int sent = libc::sendmmsg(fd, ours + done, batch - done, flags | std::exchange(dont_wait, 0));
+        const int sent = is_tried_again ? send_without_waiting(fd, ours + done, batch - done, flags)
+                                        : libc::sendmmsg(fd, ours + done, batch - done, flags);
+        is_tried_again = false;
         for (int index = 0; index < sent; ++index, ++done) {
             messages[done].msg_len = ours[done].msg_len;
             if (done == again)
@@ -83,9 +91,9 @@ unsigned send_prepared(int fd, mmsghdr* messages, mmsghdr* ours, unsigned batch,
         if (sent >= 0) {
             // Where it had sent others, the kernel does not tell why it stopped. The next call does. It
             // stops at parts of datagrams for their own reasons, and behind each probe.
-            if ((flags & (MSG_MORE | msg_probe)) != 0 || probe::is_corked(fd))
+            is_tried_again = (flags & (MSG_MORE | msg_probe)) == 0 && !probe::shows_another_try(fd);
+            if (!is_tried_again)
                 break;
-            dont_wait = MSG_DONTWAIT; // a signal may have ended its waiting
             continue;
         }
         if (probe::allows_now(fd, stopped))

@@ -136,6 +136,8 @@ constexpr Need needs[] = {
 
     {probing, {SYS_ioctl, {some_fd, SIOCOUTQ, some_memory}}},
     {probing, getsockopt_of(IPPROTO_UDP, UDP_CORK)},
+    {probing, getsockopt_of(IPPROTO_IP, IP_RECVERR)},
+    {probing, getsockopt_of(IPPROTO_IPV6, IPV6_RECVERR)},
     {probing, {SYS_sendmsg, {some_fd, some_memory, msg_probe | MSG_DONTWAIT | MSG_NOSIGNAL}}},
     {probing,
      {SYS_sendmsg, {some_fd, some_memory, msg_probe | MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE | MSG_CONFIRM}}},

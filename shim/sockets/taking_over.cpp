@@ -13,7 +13,6 @@
 #include "shim/sockets/socket_calls.hpp"
 #include "shim/sockets/sockets.hpp"
 
-#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <netinet/in.h>

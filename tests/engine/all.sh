@@ -107,7 +107,7 @@ for name in mhexcept$$.scope "${inner#"$(engine_tree)"}"; do
 done
 "$ENGINE_TOOL" detach -q --cgroup /
 said=$("$ENGINE_TOOL" attach --all --ports 5391 --except mhexcept$$.slice --persist --systemd-directory "$units")
-[[ $said == *"mhexcept$$.slice does not run: it is excepted when it starts"* ]] || fail "a unit that does not run: $said"
+[[ $said == *"mhexcept$$.slice does not run: it is served when it starts, until --renew"* ]] || fail "a unit that does not run: $said"
 [ ! -e "$drop_in" ] || fail "the drop-in of an exception that is none any more is still there"
 for setting in Wants=network-pre.target After=sys-fs-bpf.mount; do
     grep -q "^$setting.* mhexcept$$.slice$" "$file" || fail "the unit does not wait for the slice: $(cat "$file")"

@@ -113,6 +113,28 @@ void refused_by_client() {
     std::printf("answer asked=%s from=%s\n", asked_address, from.address().c_str());
 }
 
+// The kernel stops in a batch, at a datagram that is too large. It notes that once for each try.
+void too_large_in_batch(int server, const Addresses& addresses) {
+    switch_on(server, IPPROTO_IP, IP_RECVERR);
+    if (std::string_view{addresses.server} == "::")
+        switch_on(server, IPPROTO_IPV6, IPV6_RECVERR);
+    Client client(addresses.client);
+    client.ask(server, addresses.asked);
+    Name peer = say_heard(server);
+    static char data[65535];
+    iovec parts[] = {{data, 1}, {data, sizeof data}, {data, 1}};
+    mmsghdr batch[3]{};
+    for (size_t number = 0; number < 3; ++number)
+        batch[number].msg_hdr = header_for(peer, parts[number]);
+    say_call("sendmmsg", [&] { return sendmmsg(server, batch, 3, 0); });
+    client.print_answer(addresses.asked);
+    int entries = 0;
+    for (Message message(160); recvmsg(server, &message.header, MSG_ERRQUEUE | MSG_DONTWAIT) >= 0;
+         message.header.msg_controllen = 160)
+        ++entries;
+    say("entries in the error queue", entries);
+}
+
 // What an IPv6 socket is told, in place of a datagram, of one that it could not send (RFC 3542, 11.3).
 void path_mtu(int server) {
     switch_on(server, IPPROTO_IPV6, IPV6_RECVPATHMTU);
@@ -149,6 +171,8 @@ int main(int, char** arguments) {
                     topic.find("own_pktinfo") != topic.npos);
     else if (topic == "times_of_sending")
         times_of_sending(server);
+    else if (topic.starts_with("too_large_in_batch"))
+        too_large_in_batch(server, addresses);
     else if (topic == "path_mtu6")
         path_mtu(server);
     else

@@ -165,7 +165,7 @@ static __always_inline void hear(const struct arrival* arrival) {
     }
     if (known->spoke_at) {
         __u32 now = ticks();
-        int silent = now - known->spoke_at >= settings.spoke_first_ticks;
+        int silent = ticks_since(known->spoke_at, now) >= settings.spoke_first_ticks;
         __u8 lapsed = known->asked; /* 0: we began */
         if (!lapsed && !silent) {
             if (now - known->spoke_at >= ENGINE_TICKS)
@@ -206,7 +206,7 @@ static __always_inline void hear(const struct arrival* arrival) {
 static __always_inline __u32 place_for(struct engine_conversation* known, __u8 asked, __u8 asks) {
     if (known->known && known->answers == asks)
         return known->known - 1U; /* no question waits: at whatever time */
-    int fresh = ticks() - known->asked_at < settings.question_ticks;
+    int fresh = ticks_since(known->asked_at, ticks()) < settings.question_ticks;
     if (asked && fresh && known->answers != asks) {
         known->answers = asks;
         return asked - 1U;
@@ -251,7 +251,7 @@ static __always_inline int handed_over(const struct engine_key* key, struct bpf_
         struct engine_conversation* known = bpf_map_lookup_elem(&conversations, &question);
         if (!known || known->spoke_at || is_ambiguous(known) || !known->asked)
             continue;
-        __u32 age = now - known->asked_at;
+        __u32 age = ticks_since(known->asked_at, now);
         if (known->answers == known->asks || age >= settings.question_ticks || now - *made > age)
             continue;
         if (!read_place(known, known->asked - 1U, place))

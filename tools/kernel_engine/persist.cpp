@@ -66,7 +66,7 @@ std::string file_for(const Target& target, const std::string& systemd_directory)
     return fmt::format("{}/{}.d/multihome-engine.conf", systemd_directory, unit_name(target.unit));
 }
 
-/// That keeps the exception; empty where systemd keeps the control group itself, as long as the host runs.
+/// That keeps the exception; empty for a slice, whose control group systemd keeps until the slice is stopped.
 std::string file_for_exception(const std::string& unit, const std::string& systemd_directory) {
     if (unit.ends_with(".slice"))
         return {};

@@ -76,6 +76,13 @@ static __always_inline __u32 ticks(void) {
     return now ? now : 1; /* 0 means never */
 }
 
+/* The time since then. Where another processor has noted one that is later than now, as this one has read it,
+ * that is 0. */
+static __always_inline __u32 ticks_since(__u32 then, __u32 now) {
+    __u32 age = now - then;
+    return age < (__u32)-ENGINE_TICKS ? age : 0;
+}
+
 static __always_inline void count(__u32 which) {
     __u64* number = bpf_map_lookup_elem(&counters, &which);
     if (number)
