@@ -102,6 +102,22 @@ void Conversing::set_address(bool present) {
     model_.forget_all_that_asked(coming_and_going);
 }
 
+// Another peer in the place of one. A program that answers itself keeps those that it knows, and gets to know
+// the new one at once (settle()).
+void Conversing::renew_somebody() {
+    if (kind_ != Kind::answers_itself)
+        return renew_peer(random(peer_count));
+    const auto vague_ones = [&](size_t peer) { return model_.vague_ones(conversation(peer, 0).first); };
+    size_t vaguest = 0;
+    for (size_t peer = 1; peer < peer_count; ++peer)
+        if (vague_ones(peer) > vague_ones(vaguest))
+            vaguest = peer;
+    if (vague_ones(vaguest) == 0)
+        return;
+    renew_peer(vaguest);
+    settle(vaguest);
+}
+
 void Conversing::renew_peer(size_t peer) {
     tell("new peer", 0, {0, peer, generations_[peer], 0, 0, {}});
     model_.forget_peer(conversation(peer, 0).first);

@@ -17,12 +17,11 @@ std::vector<int>& Conversing::sockets(size_t actor, Port& port) {
     return actor < thread_count ? port.sockets : port.workers[actor - thread_count];
 }
 
-Conversing::Conversing(Family family, bool is_dual, const std::string& library, const std::string& faults,
-                       uint64_t seed)
-    : family_(family), is_dual_(is_dual), random_(seed),
+Conversing::Conversing(const std::string& library, const std::string& faults, uint64_t seed)
+    : family_(seed % 2 == 0 ? Family::v4 : Family::v6), is_dual_(seed % 4 == 3), random_(seed),
       program_(library + ":" + faults, "MULTIHOME_TIMEOUTS=1800,1800"),
-      ports_(seed / 2 % 3 == 0 ? many_ports : few_ports), generations_(peer_count), run_length_(actor_count),
-      has_faults_(!faults.empty()), kind_(static_cast<Kind>(seed / 6 % 3)) {
+      ports_(seed % 5 < 2 ? many_ports : few_ports), generations_(peer_count), run_length_(actor_count),
+      has_faults_(!faults.empty()), kind_(kind_of(seed)) {
     actors_.push_back(&program_.main());
     while (actors_.size() < thread_count)
         actors_.push_back(&program_.start_thread());
@@ -38,7 +37,8 @@ Conversing::Conversing(Family family, bool is_dual, const std::string& library, 
         peers_.emplace_back(peer_address(family_of(number), number));
     set_address(true);
     if (kind_ == Kind::answers_itself) {
-        settle_all();
+        for (size_t peer = 0; peer < peer_count; ++peer)
+            settle(peer);
         return;
     }
     // It is known from the first that this program answers late, and in other threads than hear.
@@ -49,16 +49,32 @@ Conversing::Conversing(Family family, bool is_dual, const std::string& library, 
     renew_peer(0);
 }
 
-// All peers become known. One that is new would show that this program answers late, if the shim forgot what
-// the program had read before.
-void Conversing::settle_all() {
+// A peer becomes known on all ports. One that is new would show that this program answers late, if the shim
+// forgot what the program had read before.
+void Conversing::settle(size_t peer) {
+    const auto answer_all = [&](size_t actor) {
+        while (!waiting_.empty())
+            answer(actor, 0);
+    };
     for (size_t port = 0; port < ports_.size(); ++port) {
-        for (size_t peer = 0; peer < 2 * peer_count; ++peer) {
-            ask(peer % peer_count, port, favourite_of(peer));
-            read_all(0, ports_[port].sockets[0], Reading::readable);
-            answer(0, 0);
-        }
+        read_in_turn(port, no_question, answer_all); // so that little lies there
+        for (int time = 0; time < 2; ++time)
+            read_in_turn(port, ask(peer, port, favourite_of(peer)), answer_all);
     }
+}
+
+// One actor after the other reads what lies in its sockets of this port, until this question was there. One
+// that the threads have closed may be open in a worker. Calls `then` for each actor that has read.
+void Conversing::read_in_turn(size_t port, uint64_t token, const std::function<void(size_t actor)>& then) {
+    for (size_t actor = kind_ == Kind::one_reads ? 0 : random(thread_count); actor < actor_count; ++actor) {
+        for (const int socket : sockets(actor, ports_[port]))
+            read_all(actor, socket, Reading::readable);
+        then(actor);
+        if (token != no_question && !asked_.contains(token))
+            return;
+    }
+    if (token != no_question)
+        fail("a question that nobody could read");
 }
 
 // On a port that no other one has: the kernel may give the same to two sockets that both set SO_REUSEPORT.
@@ -407,8 +423,8 @@ void Conversing::step() {
         push();
     else if (choice < 950)
         change_sockets();
-    else if (choice < 980 && kind_ != Kind::answers_itself)
-        renew_peer(random(peer_count));
+    else if (choice < 980)
+        renew_somebody();
     else if (choice < 985)
         cancel_thread();
     else if (choice < 988)

@@ -7,6 +7,7 @@
 #include "tests/conversations/script.hpp"
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <random>
 #include <set>
@@ -18,10 +19,18 @@ namespace multihome::conversations {
 
 class Conversing {
 public:
+    // What the program is like. What is known of it is otherwise in each of them (shim/peers/usual.hpp).
+    enum class Kind : uint8_t {
+        all_read,       // and anybody answers
+        one_reads,      // the first thread, and anybody answers
+        answers_itself, // whoever reads answers all of it before it reads on
+    };
+    static constexpr size_t kind_count = 3;
+    // Ten seeds in a row have each kind, each family, both of them, few ports and many.
+    static constexpr Kind kind_of(uint64_t seed) { return static_cast<Kind>(seed % kind_count); }
+
     // `faults`: the library of faults.cpp; empty where no call is to fail.
-    // `is_dual`: of IPv6, and every other peer asks over IPv4.
-    Conversing(Family family, bool is_dual, const std::string& library, const std::string& faults,
-               uint64_t seed);
+    Conversing(const std::string& library, const std::string& faults, uint64_t seed);
     void step();
     void trace() { is_traced_ = true; }
     Conversing(const Conversing&) = delete;
@@ -38,14 +47,9 @@ private:
     static constexpr size_t worker_count = 2;
     static constexpr size_t actor_count = thread_count + worker_count;
     static constexpr size_t coming_and_going = 3; // the number of that address
+    static constexpr uint64_t no_question = 0;    // the token of none
     static constexpr size_t longest_run = 96;     // a thread remembers the order of so many (run.hpp)
 
-    // What the program is like. What is known of it is otherwise in each of them (shim/peers/usual.hpp).
-    enum class Kind : uint8_t {
-        all_read,       // and anybody answers
-        one_reads,      // the first thread, and anybody answers
-        answers_itself, // whoever reads answers all of it before it reads on
-    };
     struct Port {
         in_port_t port = 0;
         std::vector<int> sockets;              // of the threads
@@ -91,7 +95,8 @@ private:
     void ask(size_t peer, size_t port);
     uint64_t ask(size_t peer, size_t port, size_t asked);
     size_t favourite_of(size_t peer) const { return peer % coming_and_going; }
-    void settle_all();
+    void settle(size_t peer);
+    void read_in_turn(size_t port, uint64_t token, const std::function<void(size_t actor)>& then);
     int passing_error();
     bool read(size_t actor);
     void judge(Addresses allowed, const Name& source, size_t peer, size_t port, const char* what);
@@ -123,10 +128,11 @@ private:
     void kill_worker();
     void replace_worker(size_t worker, size_t parent);
     void set_address(bool present);
+    void renew_somebody();
     void renew_peer(size_t peer);
 
     Family family_;
-    bool is_dual_;
+    bool is_dual_; // of IPv6, and every other peer asks over IPv4
     std::mt19937_64 random_;
     Program program_;
     std::vector<Actor*> actors_;

@@ -31,7 +31,7 @@ public:
     static constexpr size_t most_drained = 13;
 
     // The address that the routing table chooses.
-    size_t routed = 0;
+    static constexpr size_t routed = 0;
 
     void heard(size_t actor, Conversation conversation, uint64_t token, size_t asked, int socket) {
         Run& run = runs_[actor];
@@ -67,13 +67,15 @@ public:
     // there was, and answers it in order.
     Addresses answer(size_t actor, Conversation conversation, uint64_t token, size_t asked, bool in_order) {
         State& state = states_[conversation];
-        if (state.is_vague)
-            return anywhere;
-        if (state.spoke_first)
-            return only(routed);
         const Questions& mine = state.read_by[actor];
         const bool may_be_another = has_read_another(actor, state, mine, token);
-        if (state.is_alone && !may_be_another)
+        const bool is_alone = state.is_alone && !may_be_another;
+        // What the actor has just read comes first, whatever was known before.
+        if (state.is_vague)
+            return is_alone && state.newest_reader == actor && !state.spoke_first ? only(asked) : anywhere;
+        if (state.spoke_first)
+            return only(routed);
+        if (is_alone)
             return only(asked);
         if (in_order && !mine.empty() && mine.front().token == token)
             return only(asked);
@@ -121,11 +123,10 @@ public:
     Addresses pushed(size_t actor, Conversation conversation) {
         runs_[actor].is_over = true;
         State& state = states_[conversation];
-        if (state.is_vague)
-            return anywhere;
+        // Of a vague one, this may or may not be the first word.
         if (state.asked == 0)
             state.spoke_first = true;
-        return state.spoke_first ? only(routed) : known(state);
+        return state.is_vague ? anywhere : state.spoke_first ? only(routed) : known(state);
     }
     // Whether something that nobody asked for would be taken for an answer.
     bool waits(size_t peer) const {
@@ -135,11 +136,12 @@ public:
     }
 
     // It is not known what became of this conversation: a thread was cancelled, a source was refused.
-    void forget(Conversation conversation) { states_[conversation].is_vague = true; }
+    void forget(Conversation conversation) { states_[conversation].become_vague(); }
     // An address went away: whoever has asked there may be forgotten.
     void forget_all_that_asked(size_t address) {
         for (auto& [conversation, state] : states_)
-            state.is_vague |= (state.asked & only(address)) != 0;
+            if ((state.asked & only(address)) != 0)
+                state.become_vague();
     }
     // A worker or a thread that knows nothing has taken the place of this one; or one that knows what
     // `parent` does.
@@ -153,6 +155,12 @@ public:
         runs_[actor].is_forked = true;
         for (auto& [conversation, state] : states_)
             state.read_by[actor] = state.read_by[parent];
+    }
+    // Of how many conversations of this peer that is so.
+    size_t vague_ones(size_t peer) const {
+        return static_cast<size_t>(std::count_if(states_.begin(), states_.end(), [&](const auto& entry) {
+            return entry.first.first == peer && entry.second.is_vague;
+        }));
     }
     void forget_peer(size_t peer) {
         std::erase_if(states_, [&](const auto& entry) { return entry.first.first == peer; });
@@ -186,6 +194,10 @@ private:
         bool is_mixed_up = false; // an answer may have been taken for that to another question
         bool is_vague = false;
 
+        void become_vague() {
+            is_vague = true;
+            is_alone = false;
+        }
         bool is_settled() const {
             return waiting.empty() && std::all_of(read_by.begin(), read_by.end(),
                                                   [](const auto& entry) { return entry.second.empty(); });

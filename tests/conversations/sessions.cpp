@@ -32,20 +32,12 @@ void Conversing::answer_connected() {
     judge_answer(allowed, question);
 }
 
-// One actor after the other reads all that lies in the sockets of this question's port: one that the threads
-// have closed may be open in a worker. Returns the question's place among those that wait.
+// Some actor reads this question. Returns its place among those that wait.
 size_t Conversing::read_question(uint64_t token) {
-    const auto is_meant = [&](const Known& question) { return question.token == token; };
-    const size_t port = asked_.at(token).conversation_port;
-    for (size_t reader = kind_ == Kind::one_reads ? 0 : random(thread_count); reader < actor_count;
-         ++reader) {
-        for (const int socket : sockets(reader, ports_[port]))
-            read_all(reader, socket, Reading::readable);
-        const auto found = std::find_if(waiting_.begin(), waiting_.end(), is_meant);
-        if (found != waiting_.end())
-            return static_cast<size_t>(found - waiting_.begin());
-    }
-    fail("a question that nobody could read");
+    read_in_turn(asked_.at(token).conversation_port, token, [](size_t) {});
+    const auto found = std::find_if(waiting_.begin(), waiting_.end(),
+                                    [&](const Known& question) { return question.token == token; });
+    return static_cast<size_t>(found - waiting_.begin());
 }
 
 // A new client asks one port, and is answered from another one (TFTP). Then it goes.
