@@ -118,10 +118,16 @@ uint64_t Conversing::ask(size_t peer, size_t port, size_t asked) {
     return question.token;
 }
 
-// One that says nothing of the source.
-int Conversing::passing_error() {
+int Conversing::receive_error() {
     static constexpr int errors[] = {EINTR, ENOMEM, EAGAIN};
-    return errors[random(3)];
+    return errors[random(std::size(errors))];
+}
+
+// None of them says that this is no source any more, where the kernel takes it when it is asked.
+int Conversing::send_error() {
+    static constexpr int errors[] = {EINTR,       ENOMEM,       EAGAIN, ENOBUFS,       EINVAL,
+                                     ENETUNREACH, EHOSTUNREACH, EACCES, EADDRNOTAVAIL, EPERM};
+    return errors[random(std::size(errors))];
 }
 
 // One datagram, if one is there.
@@ -139,7 +145,7 @@ bool Conversing::read(size_t actor) {
     }
     if (has_faults_ && chance(20)) {
         receive.fault = Fault::receive;
-        receive.fault_errno = passing_error();
+        receive.fault_errno = receive_error();
     }
     const Outcome outcome = actors_[actor]->try_to(receive);
     if (outcome.error != 0) {
@@ -186,23 +192,22 @@ void Conversing::judge(Addresses allowed, const Name& source, size_t peer, size_
 // A send that fails the first time, as the program sees or does not see. Returns the sources that are right
 // then.
 Addresses Conversing::faulty_send(size_t actor, const Known& question, Order& send, Addresses allowed) {
-    static constexpr int errors[] = {EINTR, ENOMEM, EAGAIN, EINVAL};
     send.fault = Fault::send;
-    send.fault_errno = errors[random(4)];
+    send.fault_errno = send_error();
     const Outcome outcome = actors_[actor]->try_to(send);
     if (outcome.error != 0 && outcome.error != send.fault_errno)
         fail(std::string{"a send that should fail in another way: "} + std::strerror(outcome.error));
     tell(std::strerror(send.fault_errno), actor, question); // NOLINT(concurrency-mt-unsafe): one thread
-    // EINVAL says that this is no source any more, and what was known of the peer is forgotten.
-    if (send.fault_errno == EINVAL) {
-        model_.forget(conversation(question));
-        allowed = Model::anywhere;
-    } else if (outcome.error == 0) {
-        fail("a send that was to fail did not");
-    }
     send.fault = Fault::none;
-    if (outcome.error != 0)
+    if (outcome.error != 0) {
         actors_[actor]->carry_out(send);
+        return allowed;
+    }
+    // A packet filter may have dropped it for its source.
+    if (send.fault_errno == EPERM)
+        return only(Model::routed);
+    if (is_present_ || (allowed & only(coming_and_going)) == 0)
+        fail(std::string{"a send that was to fail did not: "} + std::strerror(send.fault_errno));
     return allowed;
 }
 
@@ -356,7 +361,7 @@ void Conversing::answer_batch() {
     serve.count = static_cast<uint32_t>(2 + random(maximum_batch - 1));
     if (has_faults_ && chance(5)) {
         serve.fault = chance(3) ? Fault::receive : Fault::send;
-        serve.fault_errno = passing_error();
+        serve.fault_errno = serve.fault == Fault::receive ? receive_error() : send_error();
     }
     const Outcome outcome = actors_[actor]->try_to(serve);
     if (outcome.error == EAGAIN)
@@ -375,7 +380,10 @@ void Conversing::answer_batch() {
         const Known question = waiting_[before + index];
         if (question.generation != generations_[question.peer])
             continue; // nobody is there to hear it
-        const Addresses allowed = sources_for(actor, question, in_order);
+        Addresses allowed = sources_for(actor, question, in_order);
+        // A packet filter may have dropped the first one for its source.
+        if (index == 0 && serve.fault == Fault::send && serve.fault_errno == EPERM)
+            allowed = only(Model::routed);
         tell("answer in a batch", actor, question, serve.others[0]);
         model_.answered(actor, conversation(question), question.token);
         judge_answer(allowed, question);

@@ -97,7 +97,8 @@ private:
     size_t favourite_of(size_t peer) const { return peer % coming_and_going; }
     void settle(size_t peer);
     void read_in_turn(size_t port, uint64_t token, const std::function<void(size_t actor)>& then);
-    int passing_error();
+    int receive_error();
+    int send_error();
     bool read(size_t actor);
     void judge(Addresses allowed, const Name& source, size_t peer, size_t port, const char* what);
     Addresses faulty_send(size_t actor, const Known& question, Order& send, Addresses allowed);
