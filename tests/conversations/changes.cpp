@@ -23,7 +23,7 @@ void Conversing::change_sockets() {
                 .fd);
         tell("copy", actor, {}, port.sockets.back());
     } else {
-        const Flag also = chance(4) ? Flag::asks_arrival : Flag::reuse_port;
+        const Flag also = chance(4) ? Flag::asks_arrival : chance(4) ? Flag::asks_more : Flag::reuse_port;
         port.sockets.push_back(actors_[actor]->open(family_, {Flag::reuse_port, also}, port.port));
         tell("open", actor, {}, port.sockets.back());
     }

@@ -81,7 +81,8 @@ void Conversing::read_in_turn(size_t port, uint64_t token, const std::function<v
 void Conversing::open_first(Port& port) {
     Actor& actor = program_.main();
     for (;;) {
-        const int fd = actor.open(family_, {Flag::reuse_port});
+        const int fd =
+            actor.open(family_, {Flag::reuse_port, chance(4) ? Flag::asks_more : Flag::reuse_port});
         const in_port_t number = actor.port_of(fd);
         if (std::none_of(ports_.begin(), ports_.end(),
                          [&](const Port& other) { return other.port == number; })) {
@@ -128,6 +129,19 @@ int Conversing::send_error() {
     static constexpr int errors[] = {EINTR,       ENOMEM,       EAGAIN, ENOBUFS,       EINVAL,
                                      ENETUNREACH, EHOSTUNREACH, EACCES, EADDRNOTAVAIL, EPERM};
     return errors[random(std::size(errors))];
+}
+
+Order Conversing::order(size_t actor, Verb verb, int fd) {
+    static constexpr uint32_t calls[] = {0, static_cast<uint32_t>(Flag::message),
+                                         static_cast<uint32_t>(Flag::batch)};
+    static constexpr int flags[] = {MSG_TRUNC, MSG_WAITALL, MSG_CMSG_CLOEXEC, MSG_NOSIGNAL};
+    static constexpr uint32_t rooms[] = {0, 0, 1, 15, 16, 20, 28, 40, 64, maximum_control};
+    Order order = actors_[actor]->order(verb, fd);
+    order.flags = calls[random(std::size(calls))];
+    order.room = rooms[random(std::size(rooms))];
+    if ((verb == Verb::receive || verb == Verb::gather) && chance(8))
+        order.call_flags = flags[random(std::size(flags))];
+    return order;
 }
 
 // One datagram, if one is there.
@@ -238,14 +252,24 @@ void Conversing::answer(size_t actor, size_t index, bool in_order) {
     run_length_[actor] = 0;
     send.name = question.name;
     send.token = question.token;
+    add_own_messages(send, family_of(question.peer));
     if (family_ == Family::v4 && chance(16))
         send.flags |= static_cast<uint32_t>(Flag::no_family);
+    if (chance(64))
+        send_from_nowhere(actor, send);
     if (has_faults_ && chance(20))
         allowed = faulty_send(actor, question, send, allowed);
     else
         actors_[actor]->carry_out(send);
     model_.answered(actor, conversation(question), question.token);
     judge_answer(allowed, question);
+}
+
+// The program has a bad pointer. Then it sends the answer after all.
+void Conversing::send_from_nowhere(size_t actor, Order send) {
+    send.flags |= static_cast<uint32_t>(Flag::no_data);
+    if (actors_[actor]->try_to(send).error != EFAULT)
+        fail("a send from nowhere should fail");
 }
 
 void Conversing::judge_answer(Addresses allowed, const Known& question) {
@@ -359,6 +383,7 @@ void Conversing::answer_batch() {
     serve.others[0] = any_socket(actor, port);
     // Room for one is a call for one.
     serve.count = static_cast<uint32_t>(2 + random(maximum_batch - 1));
+    add_own_messages(serve, is_dual_ ? Family::v4 : family_); // which do for peers of both families
     if (has_faults_ && chance(5)) {
         serve.fault = chance(3) ? Fault::receive : Fault::send;
         serve.fault_errno = serve.fault == Fault::receive ? receive_error() : send_error();
@@ -405,6 +430,7 @@ void Conversing::push() {
     tell("push", actor, {port, peer, generations_[peer], 0, 0, {}}, send.fd);
     send.name = as_seen_by(family_, peers_[peer].name());
     send.token = ++token;
+    add_own_messages(send, family_of(peer));
     run_length_[actor] = 0;
     actors_[actor]->carry_out(send);
     judge(allowed, peers_[peer].hear(send.token), peer, port, "what the program sent on its own");

@@ -82,13 +82,7 @@ private:
         std::vector<int>& all = sockets(actor, ports_[port]);
         return all[random(all.size())];
     }
-    Order order(size_t actor, Verb verb, int fd) {
-        static constexpr uint32_t calls[] = {0, static_cast<uint32_t>(Flag::message),
-                                             static_cast<uint32_t>(Flag::batch)};
-        Order order = actors_[actor]->order(verb, fd);
-        order.flags = calls[random(3)];
-        return order;
-    }
+    Order order(size_t actor, Verb verb, int fd);
 
     void tell(const char* event, size_t actor, const Known& question, int fd = -1) const;
     void ask() { ask(random(peer_count), random_port()); }
@@ -101,6 +95,8 @@ private:
     int send_error();
     bool read(size_t actor);
     void judge(Addresses allowed, const Name& source, size_t peer, size_t port, const char* what);
+    void add_own_messages(Order& send, Family to, bool is_connected = false);
+    void send_from_nowhere(size_t actor, Order send);
     Addresses faulty_send(size_t actor, const Known& question, Order& send, Addresses allowed);
     void hear(size_t actor, int fd, uint64_t token, const Name& name);
     void answer(size_t actor, size_t index, bool in_order = false);

@@ -52,6 +52,8 @@ enum class Flag : uint32_t {
     peek = 128,         // receive: look at it before (MSG_PEEK)
     asks_arrival = 256, // open: asks for packet information itself
     no_family = 512,    // send: to an IPv4 name that says AF_UNSPEC
+    asks_more = 1024,   // open: asks for other control messages
+    no_data = 2048,     // send: from where nothing is: EFAULT
 };
 
 // A call that the library of faults.cpp is to let fail.
@@ -59,6 +61,7 @@ enum class Fault : uint8_t { none, send, receive };
 
 constexpr size_t maximum_others = 16;
 constexpr size_t maximum_batch = 12;
+constexpr size_t maximum_control = 256;
 // The channels that the program finds open when it starts: 0 is the one of its first thread.
 constexpr int channels = 12;
 constexpr int first_channel = 100; // the descriptor number of channel 0
@@ -75,6 +78,11 @@ struct Order {
     uint32_t count = 0;
     uint32_t cookie_modulus = 0; // open: make sockets until one's cookie is 1 modulo this
     int patience = patience_milliseconds;
+    int call_flags = 0; // MSG_... of the call; serve: of the one that sends
+    uint32_t room = 0;  // receive, by recvmsg() and recvmmsg(): for what the kernel tells of a datagram
+    // send, by sendmsg() and sendmmsg(): the control messages of the program's own, which take so many bytes.
+    uint32_t control_length = 0;
+    alignas(cmsghdr) unsigned char control[maximum_control] = {};
     uint64_t token = 0;
     Name name;
     int others[maximum_others] = {}; // `count` of them

@@ -45,10 +45,12 @@ Outcome open_socket(const Order& order) {
         outcome.fd = make_socket(order);
     while (outcome.fd < 0 && order.cookie_modulus != 0);
     const bool is_ipv4 = order.family == AF_INET;
-    if (outcome.fd < 0 ||
-        (has(order, Flag::asks_arrival) &&
-         !set_option(outcome.fd, is_ipv4 ? static_cast<int>(IPPROTO_IP) : static_cast<int>(IPPROTO_IPV6),
-                     is_ipv4 ? static_cast<int>(IP_PKTINFO) : static_cast<int>(IPV6_RECVPKTINFO), 1)) ||
+    const int level = is_ipv4 ? static_cast<int>(IPPROTO_IP) : static_cast<int>(IPPROTO_IPV6);
+    const int arrival = is_ipv4 ? static_cast<int>(IP_PKTINFO) : static_cast<int>(IPV6_RECVPKTINFO);
+    const int hops = is_ipv4 ? static_cast<int>(IP_RECVTTL) : static_cast<int>(IPV6_RECVHOPLIMIT);
+    if (outcome.fd < 0 || (has(order, Flag::asks_arrival) && !set_option(outcome.fd, level, arrival, 1)) ||
+        (has(order, Flag::asks_more) &&
+         (!set_option(outcome.fd, level, hops, 1) || !set_option(outcome.fd, SOL_SOCKET, SO_TIMESTAMP, 1))) ||
         (has(order, Flag::reuse_port) && !set_option(outcome.fd, SOL_SOCKET, SO_REUSEPORT, 1)) ||
         (has(order, Flag::reuse_address) && !set_option(outcome.fd, SOL_SOCKET, SO_REUSEADDR, 1)))
         outcome.error = errno;
@@ -85,16 +87,9 @@ ssize_t receive_from(int fd, const Order& order, Outcome& outcome, int flags) {
         return recvfrom(fd, &outcome.token, sizeof outcome.token, flags, &outcome.name.any,
                         &outcome.name.length);
     iovec data{&outcome.token, sizeof outcome.token};
+    alignas(cmsghdr) unsigned char control[maximum_control];
     mmsghdr message{};
-    message.msg_hdr.msg_name = &outcome.name.any;
-    message.msg_hdr.msg_namelen = outcome.name.length;
-    message.msg_hdr.msg_iov = &data;
-    message.msg_hdr.msg_iovlen = 1;
-    alignas(cmsghdr) unsigned char control[128];
-    if (fd % 2 == 1) { // every other one has room for what the kernel says of a datagram
-        message.msg_hdr.msg_control = control;
-        message.msg_hdr.msg_controllen = sizeof control;
-    }
+    message.msg_hdr = {&outcome.name.any, outcome.name.length, &data, 1, control, order.room, 0};
     const ssize_t received = has(order, Flag::batch) ? recvmmsg(fd, &message, 1, flags, nullptr)
                                                      : recvmsg(fd, &message.msg_hdr, flags);
     outcome.name.length = message.msg_hdr.msg_namelen;
@@ -104,23 +99,23 @@ ssize_t receive_from(int fd, const Order& order, Outcome& outcome, int flags) {
 ssize_t send_to(int fd, const Order& order, Name name, uint64_t token) {
     if (has(order, Flag::no_family))
         name.any.sa_family = AF_UNSPEC;
-    const bool connected = name.length == 0;
+    void* const to = name.length == 0 ? nullptr : &name.any; // nullptr: to whom it is connected
+    void* const from = has(order, Flag::no_data) ? nullptr : &token;
     if (!has(order, Flag::message) && !has(order, Flag::batch))
-        return sendto(fd, &token, sizeof token, 0, connected ? nullptr : &name.any, name.length);
-    iovec data{&token, sizeof token};
+        return sendto(fd, from, sizeof token, order.call_flags, static_cast<sockaddr*>(to), name.length);
+    iovec data{from, sizeof token};
+    Order own = order; // because the messages are not const
     mmsghdr message{};
-    message.msg_hdr.msg_name = connected ? nullptr : &name.any;
-    message.msg_hdr.msg_namelen = name.length;
-    message.msg_hdr.msg_iov = &data;
-    message.msg_hdr.msg_iovlen = 1;
-    return has(order, Flag::batch) ? sendmmsg(fd, &message, 1, 0) : sendmsg(fd, &message.msg_hdr, 0);
+    message.msg_hdr = {to, name.length, &data, 1, own.control, own.control_length, 0};
+    return has(order, Flag::batch) ? sendmmsg(fd, &message, 1, order.call_flags)
+                                   : sendmsg(fd, &message.msg_hdr, order.call_flags);
 }
 
 Outcome receive(const Order& order) {
     Outcome outcome;
     const bool in_the_call = has(order, Flag::announced) || has(order, Flag::dont_wait);
     outcome.fd = in_the_call ? order.fd : await_readable(order);
-    const int flags = has(order, Flag::dont_wait) ? MSG_DONTWAIT : 0;
+    const int flags = order.call_flags | (has(order, Flag::dont_wait) ? MSG_DONTWAIT : 0);
     if (outcome.fd < 0 ||
         (has(order, Flag::peek) && receive_from(outcome.fd, order, outcome, flags | MSG_PEEK) < 0) ||
         receive_from(outcome.fd, order, outcome, flags) < 0)
@@ -139,29 +134,30 @@ Outcome drain(const Order& order) {
     return outcome;
 }
 
-Outcome serve(const Order& order) {
+Outcome serve(Order order) {
     Outcome outcome;
     mmsghdr messages[maximum_batch] = {};
     iovec data[maximum_batch];
+    alignas(cmsghdr) unsigned char control[maximum_batch][maximum_control];
     for (size_t index = 0; index < maximum_batch; ++index) {
-        outcome.names[index].length = sizeof outcome.names[index].v6;
+        Name& name = outcome.names[index];
         data[index] = {&outcome.tokens[index], sizeof outcome.tokens[index]};
-        msghdr& message = messages[index].msg_hdr;
-        message.msg_name = &outcome.names[index].any;
-        message.msg_namelen = outcome.names[index].length;
-        message.msg_iov = &data[index];
-        message.msg_iovlen = 1;
+        messages[index].msg_hdr = {&name.any, sizeof name.v6, &data[index], 1, control[index], order.room, 0};
     }
-    const int received = recvmmsg(order.fd, messages, order.count, MSG_DONTWAIT, nullptr);
+    const bool answers = order.verb == Verb::serve;
+    const int flags = answers ? 0 : order.call_flags;
+    const int received = recvmmsg(order.fd, messages, order.count, flags | MSG_DONTWAIT, nullptr);
     if (received < 0) {
         outcome.error = errno;
         return outcome;
     }
     outcome.count = static_cast<uint32_t>(received);
-    if (order.verb == Verb::gather)
-        return outcome;
-    for (unsigned done = 0, failed = 0; done < outcome.count && failed < 2;) {
-        const int sent = sendmmsg(order.others[0], messages + done, outcome.count - done, 0);
+    for (unsigned index = 0; answers && index < outcome.count; ++index) {
+        messages[index].msg_hdr.msg_control = order.control;
+        messages[index].msg_hdr.msg_controllen = order.control_length;
+    }
+    for (unsigned done = 0, failed = 0; answers && done < outcome.count && failed < 2;) {
+        const int sent = sendmmsg(order.others[0], messages + done, outcome.count - done, order.call_flags);
         if (sent < 0)
             outcome.error = ++failed == 2 ? errno : 0;
         else

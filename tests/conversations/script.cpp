@@ -199,6 +199,7 @@ Order Actor::order(Verb verb, int fd) const {
     order.verb = verb;
     order.fd = fd;
     order.flags = calls_;
+    order.room = fd % 2 == 1 ? maximum_control : 0;
     return order;
 }
 

@@ -25,6 +25,7 @@ void Conversing::answer_connected() {
     if (chance(2))
         send.name.length = 0; // to whom it is connected
     send.token = question.token;
+    add_own_messages(send, family_of(question.peer), true);
     program.carry_out(send);
     program.close(fd);
     run_length_[actor] = 0;
@@ -53,6 +54,7 @@ void Conversing::hand_over() {
     Order send = order(actor, Verb::send, fd);
     send.name = question.name;
     send.token = question.token;
+    add_own_messages(send, family_of(peer));
     program.carry_out(send);
     const Name source = peers_[peer].hear(question.token);
     program.close(fd);
