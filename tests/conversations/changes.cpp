@@ -7,25 +7,25 @@
 
 namespace multihome::conversations {
 
-// Copies and siblings come and go.
+// Copies and siblings come and go, in the program or in a worker.
 void Conversing::change_sockets() {
     Port& port = ports_[random_port()];
-    const size_t actor = random(thread_count);
-    if (port.sockets.size() > 1 && (port.sockets.size() > 5 || chance(2))) {
-        const size_t index = random(port.sockets.size());
-        actors_[actor]->close(port.sockets[index]);
-        tell("close", actor, {}, port.sockets[index]);
-        port.sockets.erase(port.sockets.begin() + static_cast<std::ptrdiff_t>(index));
+    // What a worker opens, it alone could read.
+    const size_t actor = random(kind_ == Kind::one_reads ? thread_count : actor_count);
+    Actor& program = *actors_[actor];
+    std::vector<int>& all = sockets(actor, port);
+    if (all.size() > 1 && (all.size() > 5 || chance(2))) {
+        const size_t index = random(all.size());
+        program.close(all[index]);
+        tell("close", actor, {}, all[index]);
+        all.erase(all.begin() + static_cast<std::ptrdiff_t>(index));
     } else if (chance(2)) {
-        port.sockets.push_back(
-            actors_[actor]
-                ->carry_out(actors_[actor]->order(Verb::copy, port.sockets[random(port.sockets.size())]))
-                .fd);
-        tell("copy", actor, {}, port.sockets.back());
+        all.push_back(program.carry_out(program.order(Verb::copy, all[random(all.size())])).fd);
+        tell("copy", actor, {}, all.back());
     } else {
         const Flag also = chance(4) ? Flag::asks_arrival : chance(4) ? Flag::asks_more : Flag::reuse_port;
-        port.sockets.push_back(actors_[actor]->open(family_, {Flag::reuse_port, also}, port.port));
-        tell("open", actor, {}, port.sockets.back());
+        all.push_back(program.open(family_, {Flag::reuse_port, also}, port.port));
+        tell("open", actor, {}, all.back());
     }
 }
 

@@ -326,10 +326,8 @@ void Conversing::step() {
         kill_worker();
     else if (choice < 990)
         set_address(!is_present_);
-    else if (choice < 995 && kind_ != Kind::answers_itself)
-        hand_over();
     else if (kind_ != Kind::answers_itself)
-        answer_connected();
+        choice < 994 ? hand_over() : choice < 998 ? answer_connected() : hold_session();
 }
 
 } // namespace multihome::conversations

@@ -113,7 +113,11 @@ private:
     Known take_waiting(size_t index);
     void judge_answer(Addresses allowed, const Known& question);
     void push();
+    int open_for(size_t actor, const Known& question);
+    void send_connected(size_t actor, int fd, const Known& question, uint64_t token);
+    void let_go(size_t actor, size_t port, int fd);
     void answer_connected();
+    void hold_session();
     void hand_over();
     size_t read_question(uint64_t token);
     void change_sockets();
