@@ -3,6 +3,7 @@
 // What changes around the conversations: sockets, peers, addresses, threads and workers.
 #include "tests/conversations/conversing.hpp"
 
+#include <iterator>
 #include <optional>
 
 namespace multihome::conversations {
@@ -100,6 +101,36 @@ void Conversing::set_address(bool present) {
             remove_address(address(family, coming_and_going));
     }
     model_.forget_all_that_asked(coming_and_going);
+}
+
+// Longer than anything counts. Not so long in all that the times of what the program has sent first go round
+// (multihome(7)).
+void Conversing::be_silent() {
+    static constexpr uint32_t times[] = {2'000, 4'096, 5'000, 6'300, 8'192};
+    static constexpr uint32_t longest = 60'000;
+    const uint32_t seconds = times[random(std::size(times))];
+    if (!has_faults_ || passed_ + seconds > longest)
+        return;
+    passed_ += seconds;
+    if (kind_ != Kind::answers_itself)
+        hear_new_peer();
+    Order wait = actors_[0]->order(Verb::wait, -1);
+    wait.count = seconds;
+    actors_[0]->carry_out(wait);
+    tell("silence", 0, {});
+    model_.be_silent();
+    // Who was never answered is answered now, before others ask: peers may share the place where it is kept
+    // how old their questions are.
+    for (size_t index = waiting_.size(); index-- > 0;)
+        if (model_.has_lapsed(conversation(waiting_[index])))
+            answer(random(actor_count), index);
+}
+
+void Conversing::hear_new_peer() {
+    const size_t peer = random(peer_count);
+    renew_peer(peer);
+    const size_t port = random_port();
+    read_in_turn(port, ask(peer, port, favourite_of(peer)), [](size_t) {});
 }
 
 // Another peer in the place of one. A program that answers itself keeps those that it knows, and gets to know

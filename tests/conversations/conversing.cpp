@@ -322,8 +322,10 @@ void Conversing::step() {
         renew_somebody();
     else if (choice < 985)
         cancel_thread();
-    else if (choice < 988)
+    else if (choice < 987)
         kill_worker();
+    else if (choice < 988)
+        be_silent();
     else if (choice < 990)
         set_address(!is_present_);
     else if (kind_ != Kind::answers_itself)

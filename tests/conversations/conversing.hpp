@@ -129,6 +129,8 @@ private:
     void kill_worker();
     void replace_worker(size_t worker, size_t parent);
     void set_address(bool present);
+    void be_silent();
+    void hear_new_peer();
     void renew_somebody();
     void renew_peer(size_t peer);
 
@@ -145,6 +147,7 @@ private:
     std::vector<Known> waiting_;      // read and not answered yet
     std::vector<size_t> run_length_;  // what each actor has read since it sent last
     Model model_;
+    uint32_t passed_ = 0;     // seconds of silence
     bool is_present_ = false; // the address that comes and goes
     bool is_traced_ = false;
     bool has_faults_;

@@ -2,15 +2,15 @@
 //
 // Random conversations: peers that ask several sockets on several ports at whatever address; copies of these
 // sockets and siblings with SO_REUSEPORT; threads and workers that read and answer for each other, at once or
-// late, in order or not; calls that fail, addresses that come and go, threads that are cancelled and workers
-// that are killed. Two programs in five have 40 ports; in one of three a single thread reads, and in one of
-// three each answers what it has read. One in four has sockets for both families. Some answers leave from a
-// socket that was made for one client, as in DTLS and TFTP. The model (model.hpp) says where each answer has
-// to come from. Where it leaves that open for too many answers, that is a failure too.
+// late, in order or not; calls that fail, addresses that come and go, long silences, threads that are
+// cancelled and workers that are killed. Two programs in five have 40 ports; in one of three a single thread
+// reads, and in one of three each answers what it has read. One in four has sockets for both families. Some
+// answers leave from a socket that was made for one client, as in DTLS and TFTP. The model (model.hpp) says
+// where each answer has to come from. Where it leaves that open for too many answers, that is a failure too.
 //
 //   multihome_conversations_fuzz --library FILE [--faults FILE] [--seed N] [--steps N] [--trace yes]
 //
-// Without --faults no call fails.
+// Without --faults no call fails, and nobody is silent for long.
 //
 // A failure names the seed of its program: with that seed and --trace, what led to it is shown.
 

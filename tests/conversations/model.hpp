@@ -43,6 +43,7 @@ public:
             end->second = 0;
         }
         State& state = states_[conversation];
+        state.has_lapsed = false;
         state.is_alone = state.waiting.empty();
         state.is_mixed_up &= !state.is_alone;
         state.waiting.push_back({token, asked});
@@ -70,6 +71,8 @@ public:
         const Questions& mine = state.read_by[actor];
         const bool may_be_another = has_read_another(actor, state, mine, token);
         const bool is_alone = state.is_alone && !may_be_another;
+        if (state.has_lapsed)
+            return only(routed);
         // What the actor has just read comes first, whatever was known before.
         if (state.is_vague)
             return is_alone && state.newest_reader == actor && !state.spoke_first ? only(asked) : anywhere;
@@ -101,6 +104,7 @@ public:
     void answered(size_t actor, Conversation conversation, uint64_t token) {
         runs_[actor].is_over = true;
         State& state = states_[conversation];
+        state.was_sent_to = true;
         const auto is_meant = [&](const Question& question) { return question.token == token; };
         std::erase_if(state.waiting, is_meant);
         // If it was not the first one that the actor has read, it may have been taken for the answer to that.
@@ -123,6 +127,7 @@ public:
     Addresses pushed(size_t actor, Conversation conversation) {
         runs_[actor].is_over = true;
         State& state = states_[conversation];
+        state.was_sent_to = true;
         // Of a vague one, this may or may not be the first word.
         if (state.asked == 0)
             state.spoke_first = true;
@@ -143,6 +148,22 @@ public:
             if ((state.asked & only(address)) != 0)
                 state.become_vague();
     }
+    // All have been silent for long. Who waited for an answer waits no more, and what the program sent to a
+    // peer first counts no more.
+    void be_silent() {
+        for (auto& [conversation, state] : states_) {
+            state.has_been_silent = true;
+            state.has_lapsed = !state.is_vague && !state.spoke_first && !state.was_sent_to;
+            if (state.spoke_first || state.is_mixed_up || !state.is_settled())
+                state.become_vague();
+            // The next word is a first one again, be it an answer that comes late.
+            if (state.spoke_first && state.is_settled()) {
+                state.spoke_first = false;
+                state.asked = 0;
+            }
+        }
+    }
+    bool has_lapsed(Conversation conversation) { return states_[conversation].has_lapsed; }
     // A worker or a thread that knows nothing has taken the place of this one; or one that knows what
     // `parent` does.
     void begin_again(size_t actor) {
@@ -193,6 +214,9 @@ private:
         bool is_alone = false;    // the newest question was read when no other one waited
         bool is_mixed_up = false; // an answer may have been taken for that to another question
         bool is_vague = false;
+        bool was_sent_to = false; // anything, ever
+        bool has_been_silent = false;
+        bool has_lapsed = false; // nothing is known but questions that have run out
 
         void become_vague() {
             is_vague = true;
@@ -219,10 +243,10 @@ private:
     }
 
     // Where the peer may be, as far as the program knows. One that was at several addresses may be a stranger
-    // at any of them: then the routing table may choose.
+    // at any of them, and one that has been silent may have gone: then the routing table may choose.
     Addresses known(const State& state) const {
         const bool several = (state.asked & (state.asked - 1)) != 0;
-        return state.asked | (several ? only(routed) : 0);
+        return state.asked | (several || state.has_been_silent ? only(routed) : 0);
     }
 
     std::map<Conversation, State> states_;

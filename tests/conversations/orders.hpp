@@ -38,6 +38,7 @@ enum class Verb : uint8_t {
     fork,   // start a worker that takes orders from channel `count`; .token of the answer is its process id
     copy,   // dup() of `fd`; .fd of the answer is the copy
     cancel, // cancel the thread that takes orders from channel `count`, and wait until it has ended
+    wait,   // let `count` seconds pass, as the library of faults.cpp tells the time
     leave,  // end this thread or this worker without an answer
 };
 

@@ -199,6 +199,20 @@ Outcome start_worker(const Order& order) {
     return outcome;
 }
 
+// The following two need the library of faults.cpp.
+void arm(Fault fault, int error) {
+    static auto* const arm_fault =
+        reinterpret_cast<void (*)(Fault, int)>(dlsym(RTLD_DEFAULT, "multihome_test_fault"));
+    if (arm_fault != nullptr)
+        arm_fault(fault, error);
+}
+void wait(uint32_t seconds) {
+    static auto* const pass_time =
+        reinterpret_cast<void (*)(uint32_t)>(dlsym(RTLD_DEFAULT, "multihome_test_pass_time"));
+    if (pass_time != nullptr)
+        pass_time(seconds);
+}
+
 Outcome carry_out(const Order& order) {
     Outcome outcome;
     errno = 0;
@@ -239,19 +253,14 @@ Outcome carry_out(const Order& order) {
     case Verb::cancel:
         done = pthread_cancel(threads[order.count]) == 0 && pthread_join(threads[order.count], nullptr) == 0;
         break;
+    case Verb::wait:
+        wait(order.count);
+        break;
     case Verb::leave:
         break;
     }
     outcome.error = done ? 0 : errno;
     return outcome;
-}
-
-// Where the library of faults.cpp is preloaded.
-void arm(Fault fault, int error) {
-    static auto* const arm_fault =
-        reinterpret_cast<void (*)(Fault, int)>(dlsym(RTLD_DEFAULT, "multihome_test_fault"));
-    if (arm_fault != nullptr)
-        arm_fault(fault, error);
 }
 
 bool report(int channel, const Outcome& outcome) {

@@ -28,8 +28,8 @@ void Conversing::send_connected(size_t actor, int fd, const Known& question, uin
     run_length_[actor] = 0;
 }
 
-// The client's socket goes, or becomes one of those that serve the port. An IPv6 socket that has lost its peer
-// goes on hearing that one alone: the kernel does not forget the address.
+// The client's socket goes, or becomes one of those that serve the port. An IPv6 socket that has lost its
+// peer goes on hearing that one alone: the kernel does not forget the address.
 void Conversing::let_go(size_t actor, size_t port, int fd) {
     std::vector<int>& others = sockets(actor, ports_[port]);
     if (family_ == Family::v6 || others.size() > 5 || chance(2))
