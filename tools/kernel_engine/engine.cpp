@@ -334,6 +334,12 @@ std::vector<Attachment> attachments() {
 
 bool detach(std::uint64_t identity) {
     Pins pins;
+    // Else the programs run until the kernel gets to it, some time after their last pin is gone. (Before
+    // Linux 5.9 they do.) What is no link is left as it is.
+    std::error_code error;
+    for (const auto& pin : std::filesystem::directory_iterator(Pins::directory_of(identity), error))
+        if (const Descriptor link{bpf_obj_get(pin.path().c_str())}; link.valid())
+            bpf_link_detach(link.number());
     const bool removed = pins.remove(identity);
     pins.sweep();
     return removed;
