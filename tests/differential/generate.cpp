@@ -99,9 +99,14 @@ private:
             at -= (kind++)->weight;
         Step& made = add(Op::socket);
         made.set(Field::domain, kind->domain);
-        made.set(Field::type, kind->type | 0x800); // SOCK_NONBLOCK
+        const bool is_udp =
+            kind->type == 2 && (kind->protocol == 0 || kind->protocol == 17) && kind->domain != 1;
+        const bool waits = is_udp && random_.chance(10);
+        made.set(Field::type, kind->type | (waits ? 0 : nonblocking));
         made.set(Field::protocol, kind->protocol);
         const std::int64_t fd = 3 + made_++;
+        if (waits)
+            limit_waiting(fd);
         if (shares_ports_)
             share_port(fd);
         while (random_.chance(20))
@@ -119,18 +124,22 @@ private:
         if (family == 10 && random_.chance(8))
             place = Place::v6_mapped_any;
         bound.set(Field::place, static_cast<std::int64_t>(place));
-        if (kind->type == 2 && (kind->protocol == 0 || kind->protocol == 17))
+        if (is_udp)
             servers_.push_back({fd, index % 8, place == Place::v6_any || place == Place::v6_loopback});
     }
 
-    void share_port(std::int64_t fd) {
-        Step& shared = add(Op::setsockopt);
-        shared.set(Field::fd, fd);
-        shared.set(Field::level, 1);
-        shared.set(Field::option, 2);
-        shared.set(Field::value, 1);
-        shared.set(Field::length, 4);
+    Step& set_option(std::int64_t fd, int option, std::int64_t value, std::int64_t length) {
+        Step& step = add(Op::setsockopt);
+        step.set(Field::fd, fd);
+        step.set(Field::level, 1);
+        step.set(Field::option, option);
+        step.set(Field::value, value);
+        step.set(Field::length, length);
+        return step;
     }
+    void share_port(std::int64_t fd) { set_option(fd, 2, 1, 4); }
+    /// SO_RCVTIMEO: as short as the kernel's clock can.
+    void limit_waiting(std::int64_t fd) { set_option(fd, 20, 1, 16); }
 
     void toggle_option(std::int64_t fd) {
         const SocketOption& option =
@@ -194,6 +203,7 @@ private:
         Step& step = add(op);
         step.set(Field::fd, descriptor());
         data_length(step);
+        step.set(Field::waits, random_.chance(50) ? 1 : 0);
         if (random_.chance(25))
             step.set(Field::flags, random_.pick(receive_flags));
         if (random_.chance(1))
@@ -249,7 +259,7 @@ private:
             // By a socket for this client. For connect_ipv6_ see connects().
             Step& made = add(Op::socket);
             made.set(Field::domain, server.ipv6 ? 10 : 2);
-            made.set(Field::type, 2 | 0x800);
+            made.set(Field::type, 2 | nonblocking);
             fd = 3 + made_++;
             share_port(fd);
             Step& bound = add(Op::bind);
@@ -431,14 +441,14 @@ private:
         } else if (what < 6) {
             add(Op::socketpair);
             made_ += 2;
-        } else if (what < 9) {
+        } else if (what < 9 && !asks_inline_) {
             Step& step = add(Op::pass);
             step.set(Field::fd, descriptor());
             step.set(Field::flags, random_.below(2));
             ++made_;
         } else if (what < 11) {
             add(Op::hand_out).set(Field::fd, descriptor());
-        } else if (what < 13) {
+        } else if (what < 13 && !asks_inline_) {
             Step& step = add(Op::pidfd_getfd);
             step.set(Field::fd, own_pidfd);
             step.set(Field::number, descriptor());

@@ -295,16 +295,19 @@ void Runner::run_elsewhere(const Step& step) {
     } else if (where == Elsewhere::vfork_child) {
         status = run_in_vfork_child(end);
     } else {
-        const std::int64_t sent_before = tcp_sent_;
+        // What the child has done to sockets that are ours too.
         constexpr int used_tcp = 1;
+        constexpr int connected = 2;
+        const std::int64_t sent_before = tcp_sent_;
         const pid_t child = fork();
         if (child == 0) {
             run_until(end);
-            _exit(tcp_sent_ != sent_before ? used_tcp : 0);
+            _exit((tcp_sent_ != sent_before ? used_tcp : 0) | (has_connected_ ? connected : 0));
         }
         waitpid(child, &status, 0);
-        if (WIFEXITED(status) && WEXITSTATUS(status) == used_tcp)
+        if (WIFEXITED(status) && (WEXITSTATUS(status) & used_tcp) != 0)
             tcp_sent_ += always_fits + 1;
+        has_connected_ = has_connected_ || (WIFEXITED(status) && (WEXITSTATUS(status) & connected) != 0);
     }
     step_ = end - 1;
     add(Label::ended, 0, static_cast<std::uint64_t>(status));

@@ -3,6 +3,7 @@
 
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/uio.h>
 
 #include <algorithm>
@@ -17,6 +18,14 @@ constexpr std::size_t most_messages = 6000; // laid out; a step may claim more
 
 std::size_t clamp(std::int64_t value, std::size_t most) {
     return value < 0 ? most : std::min(static_cast<std::size_t>(value), most);
+}
+
+/// Where a call may wait, because it does not wait for good.
+bool has_time_limit(int fd) {
+    timeval limit{};
+    socklen_t length = sizeof limit;
+    return libc().getsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, &length) == 0 && length == sizeof limit &&
+           (limit.tv_sec != 0 || limit.tv_usec != 0);
 }
 
 /// Objects for each message of a call; one of them may be bad while the others are good.
@@ -53,7 +62,10 @@ private:
     [[nodiscard]] std::uint64_t number(Field field) const {
         return static_cast<std::uint64_t>(step_.get(field));
     }
-    [[nodiscard]] std::uint64_t call_flags() const { return number(Field::flags) | MSG_DONTWAIT; }
+    [[nodiscard]] std::uint64_t call_flags() const {
+        const bool waits = step_.get(Field::waits) != 0 && has_time_limit(step_.integer(Field::fd));
+        return number(Field::flags) | (waits ? 0 : std::uint64_t{MSG_DONTWAIT});
+    }
 
     /// The name's length that the call is given, from a step that may leave it open.
     [[nodiscard]] std::int64_t name_length(std::int64_t natural) const {
@@ -140,6 +152,10 @@ std::uint64_t Preparation::option_value(bool outgoing) {
         std::memcpy(bytes.data(), &chosen, sizeof chosen);
         if (!by_index)
             std::memcpy(bytes.data(), &address, sizeof address);
+    }
+    if (level == SOL_SOCKET && option == SO_RCVTIMEO) {
+        const timeval limit{0, static_cast<suseconds_t>(value)};
+        std::memcpy(bytes.data(), &limit, sizeof limit);
     }
     // These two are in network byte order.
     if ((level == IPPROTO_IP && option == 50) || (level == IPPROTO_IPV6 && option == 76)) {

@@ -120,10 +120,11 @@ bool may_run(Elsewhere where, Op op) {
     case Op::inspect:
         return where != Elsewhere::vfork_child;
     case Op::setsockopt:
+        return where == Elsewhere::thread;
     case Op::connect:
     case Op::bind:
     case Op::socket:
-        return where == Elsewhere::thread;
+        return where != Elsewhere::vfork_child;
     default:
         return false;
     }

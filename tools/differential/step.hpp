@@ -133,6 +133,7 @@ enum Content : std::uint32_t {
     FIELD(contents)       /* Content */                                                                      \
     FIELD(bad)            /* the one message that the pointers below are for, plus 1; 0: all of them */      \
     FIELD(timeout)        /* seconds; -1: nanoseconds out of range; -2: negative */                          \
+    FIELD(waits)          /* 1: without MSG_DONTWAIT, on a socket that has a time limit */                   \
     FIELD(data)           /* Pointer, like all that follow */                                                \
     FIELD(name)                                                                                              \
     FIELD(length_place)                                                                                      \
@@ -168,8 +169,8 @@ constexpr bool is_call(Op op) {
     return static_cast<std::size_t>(op) < symbol_count;
 }
 
-/// True where steps of this kind may run there. What another process changes on a socket that both have is
-/// none of the library's business there.
+/// True where steps of this kind may run there. What another process sets on a socket that both have is none
+/// of the library's business there.
 bool may_run(Elsewhere where, Op op);
 
 std::string to_text(const Step& step);
