@@ -25,7 +25,7 @@ inline constexpr List<12> receive_flags{0x2,        0x20,    0x22,   0x2000, 0x1
 inline constexpr List<11> send_flags{0x4000, 0x800,  0x4,     0x8000, 0x1,      0x10,
                                      0x80,   0x2000, 0x20000, 0x40,   0x4000000};
 inline constexpr std::int64_t nonblocking = 0x800; // SOCK_NONBLOCK
-inline constexpr std::int64_t own_pidfd = 204; // Surroundings::own_pidfd()
+inline constexpr std::int64_t own_pidfd = 204;     // Surroundings::own_pidfd()
 inline constexpr List<1> compat_flag{0x80000000};
 inline constexpr List<10> message_counts{0, 1, 2, 3, 5, 5, 8, 64, 1024, 5000};
 inline constexpr List<8> descriptors_beyond{-1, 50, 199, 1023, 32767, 32768, 65000, 1000000};
