@@ -171,6 +171,13 @@ bool may_be_ours(int fd) {
 
 } // namespace
 
+/// A socket that a child has connected to an IPv4 peer sends to an IPv6 peer: without the library never, with
+/// it an answer (multihome(7)).
+bool Runner::may_answer_across_families(const Step& step) {
+    const bool sends = step.op == Op::sendto || step.op == Op::sendmsg || step.op == Op::sendmmsg;
+    return sends && child_has_connected_ && is_mapped(own_name(step.integer(Field::fd)));
+}
+
 bool Runner::send_descriptor(int fd) {
     std::array<unsigned char, 1024> control{};
     std::size_t length = 0;
@@ -307,7 +314,9 @@ void Runner::run_elsewhere(const Step& step) {
         waitpid(child, &status, 0);
         if (WIFEXITED(status) && (WEXITSTATUS(status) & used_tcp) != 0)
             tcp_sent_ += always_fits + 1;
-        has_connected_ = has_connected_ || (WIFEXITED(status) && (WEXITSTATUS(status) & connected) != 0);
+        child_has_connected_ =
+            child_has_connected_ || (WIFEXITED(status) && (WEXITSTATUS(status) & connected) != 0);
+        has_connected_ = has_connected_ || child_has_connected_;
     }
     step_ = end - 1;
     add(Label::ended, 0, static_cast<std::uint64_t>(status));
@@ -342,6 +351,7 @@ void Runner::reset() {
     record_arrivals();
     tcp_sent_ = 0;
     has_connected_ = false;
+    child_has_connected_ = false;
 }
 
 void Runner::event(const Step& step) {

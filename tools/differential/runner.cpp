@@ -171,7 +171,8 @@ void Runner::after_call(const Step& step, const Layout& layout) {
 }
 
 void Runner::call(const Step& step) {
-    if (step.op == Op::pidfd_getfd && asks_itself(step.integer(Field::number)))
+    if ((step.op == Op::pidfd_getfd && asks_itself(step.integer(Field::number))) ||
+        may_answer_across_families(step))
         return;
     memory_.clear();
     const PreparedCall call = prepare(step, memory_, surroundings_, step_);

@@ -55,6 +55,7 @@ private:
     void run_until(std::uint32_t end);
     void ask_other();
     bool asks_itself(int fd);
+    bool may_answer_across_families(const Step& step);
     void reset();
     void add(Label label, std::size_t index, std::uint64_t value);
     void dump();
@@ -69,7 +70,9 @@ private:
     // smallest buffers, the clock decides how far they come.
     std::int64_t tcp_sent_ = 0;
     static constexpr std::int64_t always_fits = 1000;
-    bool has_connected_ = false; // in this sequence
+    // In this sequence.
+    bool has_connected_ = false;
+    bool child_has_connected_ = false;
 };
 
 } // namespace multihome::differential
