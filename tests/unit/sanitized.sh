@@ -1,12 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# sanitized.sh SOURCE BUILD asan|tsan build|unit|fuzz: the unit tests, and with asan the fuzzer that has the shim inside,
-# built with sanitizers below BUILD and run there.
+# sanitized.sh SOURCE BUILD asan|tsan build|unit|fuzz|stress: the unit tests, with asan the fuzzer that has the shim
+# inside, with tsan a server whose threads share sockets, built with sanitizers below BUILD and run there.
 set -eu
 source=$1
 build=$2/$3
 sanitizers=$3
 fuzz_steps=20000
+stress_requests=20000
 
 run() { # PROGRAM [ARGUMENT...]
     [ -x "$build/$1" ] || {
@@ -39,7 +40,10 @@ build)
     rm -f "$build.probe" "$build.probe.cpp"
     cmake -S "$source" -B "$build" --preset "$sanitizers" -DMULTIHOME_UNITY=ON -DMULTIHOME_WERROR=ON
     targets=multihome_unit_tests
-    [ "$sanitizers" != asan ] || targets="$targets multihome_fuzz_linked"
+    case $sanitizers in
+    asan) targets="$targets multihome_fuzz_linked" ;;
+    *) targets="$targets multihome_stress multihome_stress_server multihome_sanitized" ;;
+    esac
     # shellcheck disable=SC2086 # a list
     cmake --build "$build" --target $targets
     ;;
@@ -49,4 +53,11 @@ unit)
     run multihome_unit_tests --no-version --test-suite-exclude=explorer,stopped_writer
     ;;
 fuzz) run multihome_fuzz_linked --seed 1 --steps "$fuzz_steps" ;;
+stress)
+    # A report ends the server, which then answers no more.
+    for style in pool readers; do
+        run multihome_stress many_ports --style "$style" --requests "$stress_requests" \
+            --server "$build/multihome_stress_server" --library "$build/libmultihome_sanitized.so"
+    done
+    ;;
 esac
