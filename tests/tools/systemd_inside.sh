@@ -264,7 +264,7 @@ expect 0 'LD_PRELOAD reaches' "$ctl" check --unit alias
 expect 0 '^ *[0-9]+ +plain.service +5401' "$ctl" stats alias
 expect 0 'conversation' "$ctl" peers alias
 expect 0 "^# rm $units/plain.service.d/zz-multihome.conf\$" "$ctl" disable --dry-run alias
-if "$ctl" run -- true 2>/dev/null; then # not every machine lets anybody attach
+if "$ctl" run -- true 2>/dev/null; then # where it does not, the end of this file says so
     expect 0 'attached to .*/plain.service' "$ctl" attach alias
     expect 0 'detached from .*/plain.service' "$ctl" detach alias
 fi
@@ -391,7 +391,8 @@ fails "for another library" 'daemon-reload failed' --library /opt/other.so
 rm /opt/other.so
 expect 0 'removed' "$ctl" disable profiled
 # The kernel engine, for all but one service: when that starts again it is excepted again.
-if "$ctl" run -- true 2>/run/said && "$ctl" attach --all --ports 5401 --except plain --persist >/run/said 2>&1; then
+if "$ctl" run -- true 2>/run/said; then
+    expect 0 '' "$ctl" attach --all --ports 5401 --except plain --persist
     systemctl daemon-reload
     first=$(systemctl show --property=ControlGroupId --value plain)
     for state in running stopped; do
