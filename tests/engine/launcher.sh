@@ -83,8 +83,11 @@ as_caller() { # PYTHON COMMAND...
     timeout --signal=KILL 100 "$LAB_PYTHON" -c "import os, signal, sys; $1; os.execv(sys.argv[1], sys.argv[1:])" "${@:2}"
 }
 status=0
-as_caller 'signal.alarm(2)' "$ENGINE_TOOL" run -- sleep 60 || status=$?
+# shellcheck disable=SC2016 # for the inner shell
+as_caller 'signal.alarm(2)' "$ENGINE_TOOL" run -- sh -c 'echo $$ >"$0" && exec sleep 60' "$LAB_DIR/alarmed" || status=$?
 [ "$status" -eq 142 ] || fail "with an alarm set, the status is $status instead of 142"
+# The status would be that as well where the alarm had ended the tool, and the command went on.
+[ ! -d "/proc/$(cat "$LAB_DIR/alarmed")" ] || fail "the alarm was the tool's, and not the command's"
 said=$(as_caller 'signal.signal(signal.SIGCHLD, signal.SIG_IGN)' "$ENGINE_TOOL" run -- grep SigIgn /proc/self/status) ||
     fail "SIGCHLD ignored: status $?: $said"
 [ $((0x${said##*[[:space:]]} >> 16 & 1)) -eq 1 ] || fail "the command does not ignore SIGCHLD any more: $said"
