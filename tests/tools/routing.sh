@@ -79,10 +79,17 @@ expect_recipe ''
 # `ip netns` has left.
 mkdir "$LAB_DIR/names"
 for preload in '' "$TOOLS_OLD_KERNEL"; do
-    # shellcheck disable=SC2016 # for the inner shell
-    unshare --mount sh -c 'mount -t tmpfs tmpfs "$1" && : >"$1/left" && : >"$1/named" && mount --bind "/run/netns/$2" "$1/named" &&
-        mount --rbind "$1" /run/netns && LD_PRELOAD=$3 "$4" doctor -j --all-netns' sh \
-        "$LAB_DIR/names" "$LAB_CLIENT" "$preload" "$TOOLS_CTL" >"$LAB_DIR/doctor.log" || true
+    for ((tries = 0; tries < 5; tries++)); do
+        status=0
+        # shellcheck disable=SC2016 # for the inner shell
+        unshare --mount sh -c 'mount -t tmpfs tmpfs "$1" && : >"$1/left" && : >"$1/named" &&
+            mount --bind "/run/netns/$2" "$1/named" && mount --rbind "$1" /run/netns &&
+            exec env LD_PRELOAD="$3" "$4" doctor -j --all-netns' sh \
+            "$LAB_DIR/names" "$LAB_CLIENT" "$preload" "$TOOLS_CTL" >"$LAB_DIR/doctor.log" || status=$?
+        # Another test ends whoever is in its namespace, and doctor looks into each.
+        [ "$status" -eq 143 ] || break
+    done
+    [ "$status" -le 1 ] || fail "doctor --all-netns: exit status $status: $(cat "$LAB_DIR/doctor.log")"
     found=$("$LAB_PYTHON" -c 'import json, sys
 names = {place["netns"] for place in json.load(sys.stdin)["namespaces"]}
 print(*sorted(names & {"left", "named"}))' <"$LAB_DIR/doctor.log") || fail "$(cat "$LAB_DIR/doctor.log")"
