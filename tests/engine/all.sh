@@ -15,7 +15,8 @@ if [ -z "${ENGINE_ALL_INSIDE:-}" ]; then ENGINE_ALL_INSIDE=1 exec unshare --moun
 mount -t bpf bpf /sys/fs/bpf || skip "no bpf file system of the test's own"
 # The whole host is one: another run that comes here meanwhile waits.
 tree=$(engine_tree)
-[ -z "$tree" ] || { exec 8<"$tree" && flock 8; }
+# The servers of a run that was killed hold the lock, and what was attached, in a mount namespace of their own.
+[ -z "$tree" ] || { engine_sweep "$tree" && exec 8<"$tree" && flock 8; }
 lab_topology_b
 lab_policy_rule
 engine_start
