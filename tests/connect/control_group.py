@@ -32,17 +32,20 @@ class ControlGroup:
         if not places or not own:
             skip("no control groups of version 2")
         self.outside = places[0] + own[0].rstrip("/")
-        self.inside = f"{self.outside}/multihome-test-{os.getpid()}"
+        # A process's number says who it is in its own namespace of processes alone, and several may share the tree.
+        self.prefix = f"{self.outside}/multihome-test-{os.stat('/proc/self/ns/pid').st_ino}-"
+        self.inside = f"{self.prefix}{os.getpid()}"
         self.sweep()
 
     def sweep(self):
         """What a killed test left: its control group, whose program goes with it, and who is still in there."""
-        for left in glob.glob(f"{self.outside}/multihome-test-*"):
+        for left in glob.glob(f"{self.prefix}*"):
             if not os.path.exists(f"/proc/{left.rpartition('-')[2]}"):
                 # Another test may be at it as well.
                 with contextlib.suppress(OSError), open(f"{left}/cgroup.procs", encoding="ascii") as processes:
-                    for process in processes:
-                        os.kill(int(process), signal.SIGKILL)
+                    for process in map(int, processes):
+                        if process != 0:  # that is one of another namespace, and to kill, our own process group
+                            os.kill(process, signal.SIGKILL)
                 self.remove(left)
 
     @contextlib.contextmanager

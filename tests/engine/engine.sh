@@ -16,14 +16,20 @@ ENGINE_PROGRAMS=${ENGINE_PROGRAMS:-}
 ENGINE_V4=(192.0.2.2 192.0.2.3 198.51.100.2)
 ENGINE_V6=(2001:db8:1::2 2001:db8:1::3 2001:db8:2::2)
 
+# A process's number says who it is in its own namespace of processes alone, and several may share the tree.
+ENGINE_PREFIX=mhengine-$(stat -L -c %i /proc/self/ns/pid)-
+
 # What a killed test left: its control group, and what is attached to it.
 engine_sweep() {
     local directory owner
-    for directory in "$1"/mhengine-*; do
-        owner=${directory##*/mhengine-}
+    for directory in "$1/$ENGINE_PREFIX"*; do
+        owner=${directory##*/"$ENGINE_PREFIX"}
         if [ -d "$directory" ] && [ ! -d "/proc/${owner%%-*}" ]; then engine_remove "$directory"; fi
     done
 }
+
+# But for those of other namespaces, which are all shown as 0: our own process group, to kill.
+engine_processes() { find "$1" -name cgroup.procs -exec cat {} + | grep -vx 0; } # GROUP
 
 engine_remove() { # GROUP
     local tries
@@ -31,7 +37,7 @@ engine_remove() { # GROUP
     for ((tries = 0; tries < 60; tries++)); do
         find "$1" -depth -type d -exec rmdir -- {} + 2>/dev/null && return
         [ -d "$1" ] || return 0
-        [ "$tries" -ne 20 ] || xargs -r kill -KILL < <(find "$1" -name cgroup.procs -exec cat {} +) 2>/dev/null || true
+        [ "$tries" -ne 20 ] || engine_processes "$1" | xargs -r kill -KILL 2>/dev/null || true
         sleep 0.05
     done
 }
@@ -43,7 +49,7 @@ engine_end() {
     local pid
     while read -r pid; do
         kill -TERM "$pid" 2>/dev/null || true
-    done < <(find "$ENGINE_GROUP" -name cgroup.procs -exec cat {} +)
+    done < <(engine_processes "$ENGINE_GROUP")
     engine_remove "$ENGINE_GROUP"
     (exit "$status")
     lab_end
@@ -57,7 +63,7 @@ engine_start() {
     tree=$(engine_tree)
     [ -n "$tree" ] || skip "no control groups of version 2 are mounted"
     engine_sweep "$tree"
-    ENGINE_GROUP=$tree/mhengine-$$-$RANDOM
+    ENGINE_GROUP=$tree/$ENGINE_PREFIX$$-$RANDOM
     mkdir "$ENGINE_GROUP" 2>/dev/null || skip "no control group can be made in $tree"
     trap engine_end EXIT
     # `ip netns exec` hides the tree, so who joins has to bring the open file along.

@@ -32,16 +32,18 @@ remove_group() { # GROUP
         sleep 0.05
     done
 }
-# What a killed test left: its control group, and the systemd in it.
-for left in "$tree"/mhtools-*; do
+# What a killed test left: its control group, and the systemd in it. A process's number says who it is in its own namespace of
+# processes alone, and several may share the tree; to them, each other's processes are 0: to kill, our own process group.
+prefix=$tree/mhtools-$(stat -L -c %i /proc/self/ns/pid)-
+for left in "$prefix"*; do
     if [ -d "$left" ] && [ ! -d "/proc/${left##*-}" ]; then
-        xargs -r kill -KILL < <(find "$left" -name cgroup.procs -exec cat {} +) 2>/dev/null || true
+        find "$left" -name cgroup.procs -exec cat {} + 2>/dev/null | grep -vx 0 | xargs -r kill -KILL 2>/dev/null || true
         remove_group "$left"
     fi
 done
 
 work=$(mktemp -d)
-group=$tree/mhtools-$$
+group=$prefix$$
 pid=
 # shellcheck disable=SC2317 # called by the trap
 end() {
