@@ -29,6 +29,7 @@ def first(name):
 
 def again(name, how):
     """how: by_number, where the program chose the port, or any_port."""
+    ip("link", "set", "lo", "up")
     f = family(name)
     server = free_port(f) if how == "by_number" else f.server()
     port = server.getsockname()[1]
