@@ -36,6 +36,19 @@ def load(instructions):
                                       ctypes.addressof(licence), CGROUP_INET_SOCK_CREATE))
 
 
+def has_helper(number):
+    """May such a program call it? It is called with wrong arguments, and the kernel says which complaint comes first."""
+    code = ctypes.create_string_buffer(instruction(0x85, 0, 0, 0, number) + ALLOW)
+    licence = ctypes.create_string_buffer(b"GPL")
+    said = ctypes.create_string_buffer(4096)
+    try:
+        bpf(PROG_LOAD, struct.pack("<IIQQIIQ28xI", PROG_TYPE_CGROUP_SOCK, 3, ctypes.addressof(code), ctypes.addressof(licence),
+                                   1, len(said), ctypes.addressof(said), CGROUP_INET_SOCK_CREATE))
+    except OSError:
+        return not any(words in said.value for words in (b"unknown func", b"invalid func", b"cannot use helper"))
+    return True
+
+
 def attach(group, program):
     """For good: it goes with the control group."""
     bpf(PROG_ATTACH, struct.pack("<IIII", group, program, CGROUP_INET_SOCK_CREATE, 0))

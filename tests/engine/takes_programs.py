@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""takes_programs.py CONTROL-GROUP: does this kernel take BPF programs for control groups from this user? Asked with a program
-of two instructions, which has nothing of the engine's. Exits with 1, and says why, where it does not."""
+"""takes_programs.py CONTROL-GROUP [HELPER...]: does this kernel take BPF programs for control groups from this user, and may
+they call these helpers (by number)? Asked with programs of two and three instructions, which have nothing of the engine's.
+Exits with 1, and says why, where it does not."""
 import os
 import sys
 
@@ -15,3 +16,6 @@ try:
     bpf.link(os.open(sys.argv[1], os.O_RDONLY), bpf.load(bpf.ALLOW))
 except OSError as error:
     sys.exit(f"nor a program of two instructions: {error.strerror}")
+for number in map(int, sys.argv[2:]):
+    if not bpf.has_helper(number):
+        sys.exit(f"no such helper: {number}")
