@@ -113,9 +113,15 @@ many=()
 for ((i = 100; i < 200; i++)); do many+=("192.0.2.$i"); done
 printf 'address add %s/24 dev eth0\n' "${many[@]}" | ip -n "$LAB_SERVER" -batch -
 start_server -p 1812 backwards "$LAB_PYTHON" "$LAB_HERE/protocol_server.py" radius 1812 backwards
-on_client "$MULTIHOMECTL" ask "${many[@]}" --payload radius >"$LAB_DIR/said" ||
-    fail "radius at 100 addresses: $(grep -v ' ok$' "$LAB_DIR/said")"
-say "ok: radius at 100 addresses, answered in another order"
+for ((tries = 0; tries < 5; tries++)); do
+    on_client "$MULTIHOMECTL" ask "${many[@]}" --payload radius >"$LAB_DIR/said" ||
+        fail "radius at 100 addresses: $(grep -v ' ok$' "$LAB_DIR/said")"
+    # Where the machine is busy, each question may have come alone.
+    most=$(tail -n 1 "$(log_of backwards)")
+    [ "$most" -lt 2 ] || break
+done
+[ "$most" -ge 2 ] || fail "radius: no two questions were waiting at once"
+say "ok: radius at 100 addresses, answered in another order, up to $most at once"
 stop_server backwards
 
 # Wrong arguments: status 2, one clear line, and nothing else.

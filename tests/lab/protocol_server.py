@@ -4,7 +4,7 @@
 
 For the protocols whose real servers take long to set up. Usage: protocol_server.py PROTOCOL PORT [backwards]
 With "backwards" it names the source itself, and answers what has come meanwhile in the opposite order, as a server with
-many threads may.
+many threads may. It says how many that were at most.
 """
 import hashlib
 import hmac
@@ -74,10 +74,14 @@ def quic(request):
 
 def answer_backwards(server, answer):
     server.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
+    most = 0
     while True:
         waiting = [server.recvmsg(65536, 512)]
         while select.select([server], [], [], 0.02)[0]:
             waiting.append(server.recvmsg(65536, 512))
+        if len(waiting) > most:
+            most = len(waiting)
+            print(most, flush=True)
         for request, information, _, client in reversed(waiting):
             reply = answer(request)
             if reply:
