@@ -42,6 +42,13 @@ asked() { # STATUS: what ask has to exit with
 
 ask_port() { on_client "$MULTIHOMECTL" ask 192.0.2.3 --port "$1" --payload echo --timeout 0.5; } # PORT
 
+expect_refused() { # STATUS PATTERN COMMAND...: it ends so, and says this
+    local status=0
+    "${@:3}" >"$LAB_DIR/said" 2>&1 || status=$?
+    # shellcheck disable=SC2053 # a pattern
+    [[ $status -eq $1 && $(cat "$LAB_DIR/said") == $2 ]] || fail "${*:3}: $status: $(cat "$LAB_DIR/said")"
+}
+
 apply() { # OPTION...
     apply_recipe "$kind" "${options[@]}" --format "$format" "$@"
     # Strict rp_filter has dropped the client's ARP, too; what it sends while that is being tried again is lost.
@@ -80,7 +87,7 @@ if [ "$kind" = two-interfaces ]; then
     done
     expect_answer "192.0.2.3 via up0" 192.0.2.3 --via
 fi
-recipe "$kind" "${options[@]}" --format "$format" --apply && fail "applied twice"
+expect_refused 2 "*the recipe $kind is applied already*" recipe "$kind" "${options[@]}" --format "$format" --apply
 
 say "tried on a copy, and what is applied looked at:"
 recipe "$kind" "${options[@]}" --format "$format" --verify || fail "--verify exits with $?"
@@ -89,8 +96,8 @@ if [ "$kind" = two-interfaces ]; then
     on_server ip rule del pref 43
     forget_flows
     expect_answer "198.51.100.2 via up0" 198.51.100.2 --via
-    recipe "$kind" "${options[@]}" --format "$format" --verify >"$LAB_DIR/verify" 2>&1 && fail "--verify finds nothing"
-    grep -q 'no longer in place: what has the mark 43' "$LAB_DIR/verify" || fail "--verify: $(cat "$LAB_DIR/verify")"
+    expect_refused 1 '*no longer in place: what has the mark 43*' \
+        recipe "$kind" "${options[@]}" --format "$format" --verify
 fi
 
 recipe "$kind" --undo
@@ -110,12 +117,10 @@ table inet firewalld {
 }
 RULES
 snapshot . >"$LAB_DIR/before"
-status=0
-recipe "$kind" "${options[@]}" --format "$format" --apply >"$LAB_DIR/said" 2>&1 || status=$?
-[[ $status -eq 2 && $(cat "$LAB_DIR/said") == *firewalld*--port* ]] || fail "$status: $(cat "$LAB_DIR/said")"
+expect_refused 2 '*firewalld*--port*' recipe "$kind" "${options[@]}" --format "$format" --apply
 snapshot . >"$LAB_DIR/after"
 diff "$LAB_DIR/before" "$LAB_DIR/after" || fail "applied all the same"
 apply --port "$LAB_PORT"
 asked 0
-ask_port 10 && fail "a port that the firewall blocks is open"
+expect_refused 1 '*192.0.2.3 *refused*' ask_port 10 # which the firewall blocks
 recipe "$kind" --undo
