@@ -43,6 +43,22 @@ def write_tables(figures, path):
     Path(path).write_text(document)
 
 
+def check_words(figures, path):
+    """The page says by how much more processor time, in percent, multihome takes than a program that does it itself."""
+    def more(groups):
+        percent = [100 * figure.ratio.median - 100 for figure in figures.all
+                   if figure.subject == "shim" and figure.unit in ("ns", "ns/answer") and re.search(groups, figure.group)]
+        return round(min(percent)), round(max(percent))
+
+    text = " ".join(Path(path).read_text().split())
+    many = r"[\d.]+ [kM] clients in turn: processor time"
+    for words in (f"an answer takes up to {more(f'^(?!{many}).*: processor time')[1]} percent more processor time",
+                  "with 10,000 clients or more, {} to {}.".format(*more(f"^{many}")),
+                  "Between two hosts both take {} to {} percent more.".format(*more("at 40000 requests a second"))):
+        if words not in text:
+            raise RuntimeError(f"{path} does not say, as the figures do: {words}")
+
+
 def write_picture(figures, path):
     """Draws what picture.gp wants, for light and dark ground."""
     with tempfile.NamedTemporaryFile("w") as data:
