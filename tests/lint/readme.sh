@@ -21,6 +21,14 @@ for package in debhelper $needed; do
         failures=1
     }
 done
+# servers.report compares the rows with the tests that there are.
+servers=$(grep -c ' | right (v4.*) |$' tests/servers/README.md)
+old=$(grep -c ' | right (v4) |$' tests/servers/README.md)
+said="[$servers servers and runtimes are tested](tests/servers/README.md) over IPv4, and all but one of them over IPv6"
+if [ "$old" -ne 1 ] || ! grep -qF "$said" README.md; then
+    echo "FAIL: README.md does not count the servers as tests/servers/README.md does: $servers, and $old of them not over IPv6"
+    failures=1
+fi
 links=0
 for page in $(files '*.md'); do
     # shellcheck disable=SC2013 # links hold no spaces
