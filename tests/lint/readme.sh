@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# The first page stays one that is read in a minute and names all that is needed, and every link in a page leads to a file.
+# The first page stays one that is read in a minute and names all that is needed, every link in a page leads to a file, and
+# what pages count or draw is so.
 . "${0%/*}/common.sh"
 failures=0
 lines=$(wc -l <README.md)
@@ -29,6 +30,16 @@ if [ "$old" -ne 1 ] || ! grep -qF "$said" README.md; then
     echo "FAIL: README.md does not count the servers as tests/servers/README.md does: $servers, and $old of them not over IPv6"
     failures=1
 fi
+# Arrows point down only, as shim/README.md says.
+upward=$(cd shim && {
+    grep -rn '#include "shim/entry/' packets sockets peers base
+    grep -rn '#include "shim/packets/' sockets peers base
+    grep -rnE '#include "shim/(sockets|peers)/' base
+})
+[ -z "$upward" ] || {
+    echo "FAIL: a room of shim/ includes a higher one: $upward"
+    failures=1
+}
 links=0
 for page in $(files '*.md'); do
     # shellcheck disable=SC2013 # links hold no spaces
