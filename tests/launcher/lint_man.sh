@@ -29,6 +29,19 @@ sed -n '/^\.SS What you may meet/,/^\.SS What needs/p' "$LAUNCHER_SOURCE/scripts
         END { close_limit() }' >"$scratch/limits"
 checks=$((checks + 1))
 [ ! -s "$scratch/limits" ] || complain "multihome.7 does not say what to do: $(cat "$scratch/limits")"
+# The settings' bounds and defaults are the library's.
+setting() { sed -n "s/.* $1 = \([0-9']*\);.*/\1/p" "$LAUNCHER_SOURCE/shim/base/settings.hpp" | tr -d "'"; } # NAME
+says() { # PAGE LINE
+    checks=$((checks + 1))
+    grep -qxF -e "$2" "$LAUNCHER_SOURCE/scripts/$1" || complain "$1 does not say, as settings.hpp does: $2"
+}
+peers="$(setting minimum_peers) to $(setting maximum_peers)"
+timeouts="1 to $(setting maximum_timeout)"
+defaults=$(setting 'unsigned question'),$(setting 'unsigned spoke_first')
+says multihome.7 "Clients to remember, $peers ($(setting default_peers))."
+says multihome.1 "The number of peers to remember, from $peers."
+says multihome.7 "Seconds that a question and a word of ours count, $timeouts each ($defaults)."
+says multihome.1 "Two numbers of seconds from $timeouts; $defaults is the default, as for UDP in the kernel's connection tracking."
 # documented NAME: the options in the help text $scratch/help are all in the page on stdin.
 documented() {
     page=$(groff -man -Tascii -P-cbou)
