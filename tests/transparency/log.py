@@ -63,16 +63,20 @@ def no_reader():
     run("plain", stderr=one)
 
 
+def fill(write_end):
+    os.set_blocking(write_end, False)
+    try:
+        while True:
+            os.write(write_end, b"x" * 4096)
+    except BlockingIOError:
+        pass
+    os.set_blocking(write_end, True)
+
+
 def full_reader():
     """The reader of standard error has stopped reading. Who has nothing to say there goes on without multihome."""
     for read_end, write_end in (os.pipe(), (one.detach() for one in socket.socketpair())):
-        os.set_blocking(write_end, False)
-        try:
-            while True:
-                os.write(write_end, b"x" * 4096)
-        except BlockingIOError:
-            pass
-        os.set_blocking(write_end, True)
+        fill(write_end)
         run("plain", stderr=write_end)
         os.close(write_end)
         os.close(read_end)
@@ -269,19 +273,29 @@ def syslog():
     log.bind("/dev/log")
     log.setblocking(False)
     environment = {"MULTIHOME_LOG": "debug", "LD_PRELOAD": f"{runtime}:{library}" if runtime else library}
+    client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    client.connect(("127.0.0.1", 9))
+    reader, full = os.pipe()
+    fill(full)
     with open(work / "before", "wb") as before:
-        done = subprocess.run([server, "replaced", str(work / "data")], env=environment, stdin=null, stdout=null,
-                              stderr=before, check=False, timeout=60)
-    check(done.returncode == 0, f"ended with {done.returncode}")
-    lines = []
-    try:
-        while True:
-            lines.append(log.recv(2000).decode())
-    except BlockingIOError:
-        pass
-    check(len(lines) > 1 and all(re.fullmatch(r"<(27|28|30|31)>multihome\[\d+\]: .+", line) for line in lines),
-          f"not for syslog: {lines}")
-    check("standard error is closed, or another file" in lines[0], f"not told: {lines}")
+        for why, arguments, options in (
+                ("standard error is closed, or another file", ["replaced", str(work / "data")], {"stderr": before}),
+                ("standard error is closed, or another file", ["plain"], {"preexec_fn": lambda: os.close(2)}),
+                ("standard error is a client's connection", ["plain"], {"stderr": client}),
+                ("nobody reads standard error", ["plain"], {"stderr": full})):
+            done = subprocess.run([server, *arguments], env=environment, stdin=null, stdout=null, check=False, timeout=60,
+                                  **options)
+            check(done.returncode == 0, f"{why}: ended with {done.returncode}")
+            lines = []
+            try:
+                while True:
+                    lines.append(log.recv(2000).decode())
+            except BlockingIOError:
+                pass
+            check(len(lines) > 1 and all(re.fullmatch(r"<(27|28|30|31)>multihome\[\d+\]: .+", line) for line in lines),
+                  f"{why}: not for syslog: {lines}")
+            check(why in lines[0], f"not told: {lines}")
+    os.close(reader)
 
 
 def set_user_id():
