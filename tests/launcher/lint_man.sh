@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# The manual pages format without a warning, and know every option that the help texts know.
+# The manual pages format without a warning, and know the options that the help texts know, and no others.
 . "${0%/*}/common.sh"
 command -v groff >/dev/null || skip 'groff is not installed'
 
@@ -52,8 +52,19 @@ documented() {
         printf '%s\n' "$page" | grep -qE -e "(^|[ ,[])$option([], =]|\$)" || complain "$1 lacks $option"
     done <"$scratch/options"
 }
+# known NAME: the options at the heads of the paragraphs of the page on stdin, as roff, are all in that help text.
+known() {
+    awk '/^\.TP/ { getline; gsub(/\\f./, ""); gsub(/\\-/, "-"); print }' | grep -oE -e '[ "]--?[a-z][a-z-]*' | tr -d ' "' |
+        sort -u >"$scratch/options"
+    while IFS= read -r option; do
+        checks=$((checks + 1))
+        grep -qE -e "(^|[ ,])$option([], =]|\$)" "$scratch/help" || complain "$1: the help text lacks $option"
+    done <"$scratch/options"
+}
 "$launcher" --help >"$scratch/help"
 documented multihome.1 <"$LAUNCHER_SOURCE/scripts/multihome.1"
+known multihome.1 <"$LAUNCHER_SOURCE/scripts/multihome.1"
+[ "$(wc -l <"$scratch/options")" -gt 10 ] || complain "hardly any options found in multihome.1"
 # section NAME: what multihomectl.8 says of this subcommand, and of all.
 section() {
     awk -v heading=".SS $1" '/^\.S[HS] / { shown = $0 == heading || $0 == ".SH DESCRIPTION" }
@@ -68,5 +79,6 @@ for subcommand in $subcommands; do
     "$tool" "$subcommand" --help | grep -v -e '-h,' >"$scratch/help"
     section "$subcommand" >"$scratch/section"
     documented "multihomectl.8, $subcommand," <"$scratch/section"
+    known "multihomectl.8, $subcommand" <"$scratch/section"
 done
 finish
