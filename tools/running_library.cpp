@@ -212,8 +212,9 @@ Conversation RunningState::conversation_in(std::uint64_t word) const {
     const Conversation conversation{word};
     const Lifetimes& lifetimes = state().lifetimes;
     // The fingerprint is a part of the hash, but for the salts of addresses that have replaced others.
-    return state().question_times.is_recent(word, now_, lifetimes) ? conversation
-                                                                   : conversation.run_out(now_, lifetimes);
+    return state().question_times.is_recent(word, conversation, now_, lifetimes)
+               ? conversation
+               : conversation.run_out(now_, lifetimes);
 }
 
 RunningState::Held RunningState::describe(std::uint64_t word) const {

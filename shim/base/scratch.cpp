@@ -4,6 +4,7 @@
 #include "shim/base/mapping.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <pthread.h>
 #include <utility>
@@ -73,6 +74,7 @@ void Scratch::start() {
     }
     // Takes the area before it looks for it: a signal handler must not change it meanwhile.
     thread_area.in_use = true;
+    std::atomic_signal_fence(std::memory_order_acq_rel);
     // Grows by powers of two, so that a thread whose calls grow maps only a few times.
     area_ = area_of_thread(std::max(smallest_area, std::bit_ceil(wanted)));
     thread_area.in_use = area_ != nullptr;
@@ -80,10 +82,12 @@ void Scratch::start() {
 }
 
 [[gnu::hot]] void Scratch::release() {
-    if (area_ == thread_area.memory)
+    if (area_ == thread_area.memory) {
+        std::atomic_signal_fence(std::memory_order_acq_rel);
         thread_area.in_use = false;
-    else
+    } else {
         mapping::destroy(area_, size_);
+    }
 }
 
 } // namespace multihome

@@ -21,9 +21,9 @@ constexpr long compared_value = 0x6d686f6d;
 
 namespace detail {
 
-// The pages that were found good, by a hash of their number: 4 MiB of buffers. A page that the program unmaps
-// later stays in here. A program that passes a pointer into it then crashes instead of getting EFAULT.
-constexpr unsigned remembered_bits = 10;
+// The pages that were found good, by a hash of their number: 16 MiB of buffers. A page that the program
+// unmaps later stays in here. A program that passes a pointer into it then crashes instead of getting EFAULT.
+constexpr unsigned remembered_bits = 12;
 constexpr size_t remembered_pages = size_t{1} << remembered_bits;
 constexpr unsigned page_bits = 12;
 extern std::array<std::atomic<uintptr_t>, remembered_pages> good_pages[2]; // to read, to write

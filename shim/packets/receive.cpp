@@ -91,7 +91,7 @@ template <typename Family>
 [[gnu::hot, gnu::noinline]] ssize_t check_and_receive(int fd, void* buffer, size_t length, int flags,
                                                       sockaddr* address, socklen_t* address_length) {
     // Without an address there is nobody to answer, and without a control buffer nothing to hide.
-    if (length > maximum_length || (flags & (MSG_ERRQUEUE | msg_cmsg_compat)) != 0 || address == nullptr ||
+    if ((flags & (MSG_ERRQUEUE | msg_cmsg_compat)) != 0 || address == nullptr ||
         !user_memory::can_write(address_length, sizeof *address_length) || !may_be_peer(*address_length))
         [[unlikely]]
         return libc::recvfrom(fd, buffer, length, flags, address, address_length);

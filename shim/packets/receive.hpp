@@ -15,6 +15,7 @@
 #include "shim/peers/peers.hpp"
 #include "shim/sockets/sockets.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <ctime>
 #include <sys/socket.h>
@@ -70,7 +71,7 @@ ssize_t check_and_receive(int fd, void* buffer, size_t length, int flags, sockad
                                                        int flags, sockaddr* address,
                                                        socklen_t* address_length, bool is_usual) {
     alignas(cmsghdr) unsigned char control[control_room];
-    iovec data{buffer, length};
+    iovec data{buffer, std::min(length, maximum_length)}; // as the kernel cuts it in recvfrom()
     Call call;
     call.word = socket.word();
     call.theirs = nullptr;
@@ -91,8 +92,8 @@ ssize_t check_and_receive(int fd, void* buffer, size_t length, int flags, sockad
 [[gnu::always_inline]] inline ssize_t datagram(Socket socket, int fd, void* buffer, size_t length, int flags,
                                                sockaddr* address, socklen_t* address_length) {
     // A call that only looks (MSG_PEEK), or reads the error queue, is not usual.
-    if ((flags & (MSG_PEEK | MSG_ERRQUEUE | msg_cmsg_compat)) != 0 || length > maximum_length ||
-        address == nullptr || !user_memory::is_known_writable(address_length, sizeof *address_length) ||
+    if ((flags & (MSG_PEEK | MSG_ERRQUEUE | msg_cmsg_compat)) != 0 || address == nullptr ||
+        !user_memory::is_known_writable(address_length, sizeof *address_length) ||
         !may_be_peer(*address_length)) [[unlikely]]
         return detail::check_and_receive(fd, buffer, length, flags, address, address_length);
     return detail::receive_datagram(socket, fd, buffer, length, flags, address, address_length, true);

@@ -63,7 +63,9 @@ public:
         const uint64_t word = (hash & fingerprint_mask) | uint64_t{made} << made_shift |
                               uint64_t{port} << port_shift | (now & time_mask);
         // Release pairs with the acquire in find(): who reads the word finds the question in the table.
-        offer_for(hash, made, now).store(word, std::memory_order_release);
+        std::atomic<uint64_t>& offer = offer_for(hash, made, now);
+        if (offer.load(std::memory_order_relaxed) != word)
+            offer.store(word, std::memory_order_release);
     }
 
     // False where no offer was ever made that a socket with the number `made` could take, as in most servers.

@@ -57,12 +57,13 @@ LocalIndex learn(SharedState& state, ThreadMemory* memory, Socket socket, uint64
     // No line of the log: strangers would decide when it is written.
     if (heard.is_crowded)
         detail::count(memory, socket, Counter::crowded);
-    const Conversation::Kind kind = heard.entry.state().kind();
-    if (heard.entry.state().has_question())
-        state.question_times.note(hash, time);
-    if (kind == Conversation::Kind::question && socket.port() != 0 && !Handover::answers_from(peer.port))
+    const Conversation now_in = heard.entry.state();
+    if (now_in.has_question())
+        state.question_times.note(hash, now_in, time);
+    if (now_in.kind() == Conversation::Kind::question && socket.port() != 0 &&
+        !Handover::answers_from(peer.port))
         state.handover.offer(state.hash_of(peer), socket.port(), time, table.lifetimes());
-    return kind == Conversation::Kind::spoke_first ? local_by_route : at;
+    return now_in.kind() == Conversation::Kind::spoke_first ? local_by_route : at;
 }
 
 // Notes that this thread receives something.

@@ -17,26 +17,37 @@ namespace multihome {
 
 class QuestionTimes {
 public:
-    // A question of this conversation was heard. Async-signal-safe, as the other one.
-    void note(uint64_t hash, Ticks now) {
+    // A question of this conversation was heard, which is in `state` since. Async-signal-safe, as the other
+    // one.
+    void note(uint64_t hash, Conversation state, Ticks now) {
         // Relaxed: the word is the whole truth.
-        std::atomic<Ticks>& time = times_[place_of(hash)];
+        std::atomic<Ticks>& time = times_[is_moving(state)][place_of(hash)];
         if (time.load(std::memory_order_relaxed) != now)
             time.store(now, std::memory_order_relaxed);
     }
 
     // False where its last question has run out for certain.
-    bool is_recent(uint64_t hash, Ticks now, const Lifetimes& lifetimes) const {
-        // Signed: another thread may have noted a question since this one read the clock.
-        const auto age = static_cast<int32_t>(now - times_[place_of(hash)].load(std::memory_order_relaxed));
-        return age <= static_cast<int32_t>(lifetimes.question);
+    bool is_recent(uint64_t hash, Conversation state, Ticks now, const Lifetimes& lifetimes) const {
+        // A moving conversation that loses an address becomes a question.
+        return is_recent_in(times_[1], hash, now, lifetimes) ||
+               (!is_moving(state) && is_recent_in(times_[0], hash, now, lifetimes));
     }
 
 private:
     static constexpr unsigned place_bits = 12;
-    static size_t place_of(uint64_t hash) { return static_cast<size_t>(hash >> (64 - place_bits)); }
+    using Times = std::array<std::atomic<Ticks>, size_t{1} << place_bits>;
 
-    std::array<std::atomic<Ticks>, size_t{1} << place_bits> times_;
+    static bool is_moving(Conversation state) { return state.kind() == Conversation::Kind::moving; }
+    static size_t place_of(uint64_t hash) { return static_cast<size_t>(hash >> (64 - place_bits)); }
+    static bool is_recent_in(const Times& times, uint64_t hash, Ticks now, const Lifetimes& lifetimes) {
+        // Signed: another thread may have noted a question since this one read the clock.
+        const auto age = static_cast<int32_t>(now - times[place_of(hash)].load(std::memory_order_relaxed));
+        return age <= static_cast<int32_t>(lifetimes.question);
+    }
+
+    // Moving conversations have their own, the second: their ages wrap soonest, and strangers who each ask
+    // once, however many, make none of them.
+    std::array<Times, 2> times_;
 };
 
 } // namespace multihome

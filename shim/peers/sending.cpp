@@ -46,7 +46,7 @@ LocalIndex find_offer(SharedState& state, Socket socket, uint64_t hash, const Pe
     const uint64_t asked_hash = state.hash_of(peer, port);
     const Conversation asked = table.find(asked_hash).state();
     return asked.kind() == Conversation::Kind::question && asked.waits(time, table.lifetimes()) &&
-                   state.question_times.is_recent(asked_hash, time, table.lifetimes())
+                   state.question_times.is_recent(asked_hash, asked, time, table.lifetimes())
                ? asked.first_index()
                : local_by_route;
 }
@@ -85,8 +85,7 @@ LocalIndex take_offer(SharedState& state, ThreadMemory* memory, Socket socket, u
         return local_by_route;
     remember(memory, hash, ThreadMemory::in_handover, state.handover.withdraw(peer_hash));
     // If it is not sent after all, the table goes on saying that it was: else the next try would seem late.
-    state.table().hand_over(hash, at, time, found);
-    state.question_times.note(hash, time);
+    state.question_times.note(hash, state.table().hand_over(hash, at, time, found), time);
     state.locals.use(at);
     if (memory != nullptr) {
         memory->forget(hash, [](LocalIndex) { return true; });
@@ -143,7 +142,8 @@ LocalIndex detail::send_changing(ThreadMemory* memory, Socket socket, uint64_t h
     Ticks time = 0;
     if (found.state().has_question()) {
         time = now();
-        if (!state.question_times.is_recent(hash, time, state.table().lifetimes())) [[unlikely]]
+        if (!state.question_times.is_recent(hash, found.state(), time, state.table().lifetimes()))
+            [[unlikely]]
             found = state.table().run_out(hash, time, found);
     }
     const Conversation known = found.state();

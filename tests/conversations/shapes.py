@@ -7,6 +7,7 @@ Each answer has to leave from where its client has asked. Without the shim most 
     shapes.py SHAPE LIBRARY
 """
 import asyncio
+import ctypes
 import os
 import pickle
 import queue
@@ -152,6 +153,19 @@ def collecting():
             server.sendto(data, address)
 
 
+def boundless():
+    """It calls recvfrom() with the greatest length that there is: its buffer is large enough for each datagram."""
+    server = open_server()
+    tell_port(server)
+    libc = ctypes.CDLL(None)
+    buffer = ctypes.create_string_buffer(65536)
+    name = ctypes.create_string_buffer(128)
+    while True:
+        room = ctypes.c_uint(len(name))
+        length = libc.recvfrom(server.fileno(), buffer, ctypes.c_size_t(-1), 0, name, ctypes.byref(room))
+        libc.sendto(server.fileno(), buffer, ctypes.c_size_t(length), 0, name, room)
+
+
 SHAPES = {
     "forking": forking,
     "threading": threading_server,
@@ -161,6 +175,7 @@ SHAPES = {
     "relaying": relaying,
     "looking_first": looking_first,
     "collecting": collecting,
+    "boundless": boundless,
 }
 
 
