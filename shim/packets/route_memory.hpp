@@ -14,6 +14,11 @@ class RouteMemory {
 public:
     RouteMemory(const Local& local, const Peer& peer);
 
+    // True where the kernel chose `local` for this very peer within this second, and nobody need look at what
+    // it chooses now. Where a route changes meanwhile, we follow it a second later. Routes may go by ports as
+    // well (rules, uplinks that are balanced so). So what is remembered has to be confirmed first, and now
+    // and then; once it was wrong it counts no more.
+    bool is_local_chosen() const;
     // True where the kernel chose another address for a peer of that network. Where that network is unknown,
     // the one that was looked at last counts. Only a hint: who acts upon it looks at the address that the
     // socket gets.
@@ -27,6 +32,7 @@ public:
     void note_another() const;
 
 private:
+    uint64_t peer_hash_;
     uint64_t network_hash_;
     uint64_t others_hash_; // of all networks
 };

@@ -132,6 +132,11 @@ struct Attempt {
             dissolve(fd, socket);
             return steer();
         }
+        // What the routing table chooses for other sockets, it need not choose for one with routes of its
+        // own.
+        const bool as_for_others = !socket.has(Socket::own_route);
+        if (as_for_others && route.is_local_chosen())
+            return is_connected || plain() == 0;
         if (!is_connected) {
             // Asks before, because a refused connect() to the peer would leave the address as well.
             if (keeps_address(socket))
@@ -144,9 +149,7 @@ struct Attempt {
                 return false;
         }
         if (is_at_local()) {
-            // What the routing table chooses for other sockets, it need not choose for one with routes of its
-            // own.
-            if (!socket.has(Socket::own_route))
+            if (as_for_others)
                 route.note_local();
             return true;
         }

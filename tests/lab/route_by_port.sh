@@ -29,7 +29,8 @@ for _ in {1..10}; do
 done
 stop_server shim
 
-# Many questions in a second, first from one port, then from both in turn.
+# Many questions in a second, first from one port, then from both in turn. The shim looks at what the kernel chooses only
+# now and then by then. That must not fall on the same port each time, whichever that would begin with.
 # shellcheck disable=SC2016 # the program's own text
 ask_in_turn=("$LAB_PYTHON" -c 'import socket, sys
 ports = {}
@@ -45,10 +46,12 @@ def is_right(port):
             return ports[port].recvfrom(2000)[1][0] == "192.0.2.2"
         except TimeoutError:
             pass
-first = [is_right(40000) for _ in range(60)]
+first = [is_right(40000) for _ in range(int(sys.argv[2]))]
 in_turn = [(is_right(40000), is_right(40001)) for _ in range(100)]
-print(all(first), in_turn.count((True, True)))')
-with_shim start_server shim_in_turn "${serve[@]}"
-said=$(on_client "${ask_in_turn[@]}" "$LAB_PORT")
-[ "$said" = "True 100" ] || fail "asked in turn: $said, not True 100"
-stop_server shim_in_turn
+print(all(first), in_turn[50:].count((True, True)))')
+for before in 60 61; do
+    with_shim start_server "shim_$before" "${serve[@]}"
+    said=$(on_client "${ask_in_turn[@]}" "$LAB_PORT" "$before")
+    [ "$said" = "True 50" ] || fail "asked $before times, then in turn: $said, not True 50"
+    stop_server "shim_$before"
+done
