@@ -27,9 +27,9 @@ constinit std::atomic<unsigned> confirmed{0};
 constinit std::atomic<bool> goes_by_more{false};
 constexpr unsigned enough = 16;
 
-uint64_t hash_of(const Local& local, uint64_t first, uint64_t second) {
+uint64_t hash_of(const Local& local, uint64_t first, uint64_t second, uint64_t third = 0) {
     uint64_t hash = 0;
-    for (const uint64_t word : {local.address.first, local.address.second, first, second}) {
+    for (const uint64_t word : {local.address.first, local.address.second, first, second, third}) {
         hash = (hash ^ word) * 0x9e3779b97f4a7c15U;
         hash ^= hash >> 32;
     }
@@ -63,9 +63,9 @@ bool is_one_in_eight() {
 
 } // namespace
 
-RouteMemory::RouteMemory(const Local& local, const Peer& peer) {
+RouteMemory::RouteMemory(const Local& local, const Peer& peer, in_port_t port) {
     const bool ipv4 = peer.address.is_ipv4();
-    peer_hash_ = hash_of(local, peer.address.first, peer.address.second);
+    peer_hash_ = hash_of(local, peer.address.first, peer.address.second, port);
     // The first 24 bits of an IPv4 address, 64 of an IPv6 one.
     const uint64_t network = ipv4 ? ntohl(peer.address.ipv4().s_addr) >> 8 : peer.address.first;
     network_hash_ = hash_of(local, network, ipv4 ? 1 : 2);

@@ -12,12 +12,13 @@ namespace multihome {
 
 class RouteMemory {
 public:
-    RouteMemory(const Local& local, const Peer& peer);
+    // `port`: the socket's own, in network byte order.
+    RouteMemory(const Local& local, const Peer& peer, in_port_t port);
 
-    // True where the kernel chose `local` for this very peer within this second, and nobody need look at what
-    // it chooses now. Where a route changes meanwhile, we follow it a second later. Routes may go by ports as
-    // well (rules, uplinks that are balanced so). So what is remembered has to be confirmed first, and now
-    // and then; once it was wrong it counts no more.
+    // True where the kernel chose `local` for this very peer and port within this second, and nobody need
+    // look at what it chooses now. Where a route changes meanwhile, we follow it a second later. Routes may
+    // go by the peer's ports as well (rules, uplinks that are balanced so). So what is remembered has to be
+    // confirmed first, and now and then; once it was wrong it counts no more.
     bool is_local_chosen() const;
     // True where the kernel chose another address for a peer of that network. Where that network is unknown,
     // the one that was looked at last counts. Only a hint: who acts upon it looks at the address that the

@@ -179,7 +179,7 @@ int connect(Socket socket, int fd, const Peer& peer, const sockaddr* address, so
     const MulticastTurn turn(socket);
     {
         const libc::ErrnoGuard keep_errno;
-        if (turn && attempt.connects(RouteMemory{local, peer})) {
+        if (turn && attempt.connects(RouteMemory{local, peer, socket.port()})) {
             if (log::wanted(LogLevel::debug)) [[unlikely]]
                 log::write(LogLevel::debug, FMT_COMPILE("socket {}: connected from {}"), fd,
                            log::AddressText{local.address}.text);

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 #
 # A rule for some of the clients' ports chooses another source; two uplinks that are balanced by ports do as much. The
-# server has a connected socket for each client. What the routing table chooses for one port of a client says nothing of
-# the next one.
+# server has a connected socket for each client. What the routing table chooses for one port of a client, or of ours, says
+# nothing of the next one.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lab.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lab.sh"
@@ -55,3 +55,44 @@ for before in 60 61; do
     [ "$said" = "True 50" ] || fail "asked $before times, then in turn: $said, not True 50"
     stop_server "shim_$before"
 done
+
+# Two services in one program, one of which has a rule of its own.
+ip -n "$LAB_SERVER" rule add ipproto udp sport $((LAB_PORT + 1)) lookup 100
+# shellcheck disable=SC2016 # the program's own text
+services=("$LAB_PYTHON" -c 'import select, socket, sys
+def bound(port):
+    server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    server.bind(("0.0.0.0", port))
+    return server
+listening = {bound(port): port for port in (int(sys.argv[1]), int(sys.argv[1]) + 1)}
+while True:
+    for server in select.select(listening, [], [])[0]:
+        data, client = server.recvfrom(2000)
+        with bound(listening[server]) as answering:
+            answering.connect(client)
+            answering.send(data)')
+# shellcheck disable=SC2016 # the program's own text
+ask_services=("$LAB_PYTHON" -c 'import socket, sys, time
+client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+client.bind(("203.0.113.1", 40000))
+client.settimeout(0.2)
+def source(port):
+    for _ in range(100): # as above, where the pause was too short
+        time.sleep(0.003)
+        client.sendto(b"question", ("192.0.2.2", port))
+        try:
+            return client.recvfrom(2000)[1][0]
+        except TimeoutError:
+            pass
+port = int(sys.argv[1])
+print({source(port) for _ in range(60)}, {source(port + 1) for _ in range(60)})')
+ask_both() { on_client "${ask_services[@]}" "$LAB_PORT"; }
+start_server bare_services "${services[@]}" "$LAB_PORT"
+said=$(ask_both)
+[ "$said" = "{'192.0.2.2'} {'192.0.2.3'}" ] || fail "without the library, answers from $said"
+stop_server bare_services
+with_shim start_server shim_services "${services[@]}" "$LAB_PORT"
+said=$(ask_both)
+[ "$said" = "{'192.0.2.2'} {'192.0.2.2'}" ] || fail "two services: answers from $said"
+stop_server shim_services
