@@ -74,7 +74,7 @@ EXPORT int bind(int fd, const sockaddr* address, socklen_t length) noexcept {
 
 EXPORT int connect(int fd, const sockaddr* address, socklen_t length) {
     // Looks at the word of every socket: AF_UNSPEC may make one ours that is not.
-    return connect::to(sockets::get(fd), fd, address, length);
+    return connect::to(sockets::get_bound_or_not(fd), fd, address, length);
 }
 
 EXPORT int close(int fd) {

@@ -36,7 +36,7 @@ namespace {
 
 // What the descriptor is, now that it is about to send. The first datagram of an unbound socket decides it.
 Socket socket_for_sending(int fd, const void* address, socklen_t length) {
-    const Socket socket = sockets::get(fd);
+    const Socket socket = sockets::get_bound_or_not(fd);
     return socket.is(Socket::Kind::unbound)
                ? connect::before_first_send(socket, fd, static_cast<const sockaddr*>(address), length)
                : socket;

@@ -31,6 +31,9 @@ void change_copies(int fd, MayBe may_be, Change change) {
     });
 }
 
+// How many sockets that came from elsewhere are asked at most, whether they are one that is meant.
+constexpr int most_asked = 64;
+
 // The same for all descriptors of the socket, `fd` among them.
 template <typename Change>
 void change_all(int fd, Change change) {
@@ -40,8 +43,11 @@ void change_all(int fd, Change change) {
     // Where another thread has noted something else of the socket, this comes on top of it.
     while (!update(fd, socket, change(socket)))
         socket = load(fd);
+    // Thousands may have come from another program, hardly two of which are the same.
+    int asked = 0;
     const auto may_be = [&](Socket seen) {
-        return seen.has(Socket::has_copies) && seen.made() == socket.made();
+        return seen.has(Socket::has_copies) && seen.made() == socket.made() && seen.port() == socket.port() &&
+               (seen.made() != 0 || asked++ < most_asked);
     };
     if (socket.has(Socket::has_copies))
         change_copies(fd, may_be, change);

@@ -44,11 +44,16 @@ bool must_not_change() {
     return !may(Activity::packets) || process::is_vfork_child();
 }
 
-Socket get_current(int fd) {
+Socket get_bound_or_not(int fd) {
     const Socket socket = get(fd);
-    // Another process that has it, too, may have bound it, and switched on what we need.
+    // The other process has switched on what we need, and that is not to be taken back.
     if (socket.is(Kind::unbound) && (!socket.has(Socket::seen_made) || may_be_passed_on(socket)))
         return bound_unseen(fd);
+    return socket;
+}
+
+Socket get_current(int fd) {
+    const Socket socket = get_bound_or_not(fd);
     if (!socket.is(Kind::ours))
         return socket;
     verify(fd, socket);

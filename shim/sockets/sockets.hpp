@@ -18,6 +18,10 @@ inline Socket get(int fd) {
     return socket.kind() != Socket::Kind::unknown ? socket : examine(fd);
 }
 
+// Returns the same, and looks whether another process that has an unbound socket, too, has bound it. For the
+// calls that decide what such a socket becomes.
+Socket get_bound_or_not(int fd);
+
 // Returns the same, and makes sure by a system call that the number still stands for the same socket.
 Socket get_current(int fd);
 

@@ -235,7 +235,7 @@ uint32_t run(Program program, const SystemCall& call) {
     uint32_t a = 0;
     uint32_t x = 0;
     Memory memory{};
-    for (size_t at = 0; at < program.size(); ++at) {
+    for (uint64_t at = 0; at < program.size(); ++at) {
         const sock_filter& step = program[at];
         const unsigned kind = BPF_CLASS(step.code);
         const unsigned operation = BPF_OP(step.code);

@@ -99,7 +99,7 @@ Socket take_over_arrived(int fd, Socket arrived, const std::optional<Peer>& own)
     // A socket with our mark was ours where it came from, even if it is connected or without a port now.
     const bool marked = options::is_marked(fd, arrived);
     if (!own->address.is_wildcard() && !marked)
-        return other_socket(AF_INET);
+        return {Kind::other, Socket::left_alone | Socket::no_descriptors | Socket::has_copies};
     if (own->port == 0 && !marked)
         return arrived.with_kind(Kind::unbound);
     arrived = arrived.with_port(own->port);
@@ -130,7 +130,6 @@ Socket classify(int fd) {
     // the socket is left alone. A server may have taken over thousands of sockets of one port, hardly two of
     // which are the same.
     const auto own = socket_calls::own_name(fd);
-    constexpr int most_asked = 64;
     int asked = 0;
     int asked_others = 0;
     Socket same;
@@ -172,7 +171,7 @@ Socket before_bind(int fd, Socket before, const Peer& wanted) {
         return before.with_kind(Kind::other);
     if (!wanted.address.is_wildcard() || (wanted.port != 0 && !is_wanted(fd, wanted.port)) ||
         must_not_change())
-        return other_socket(AF_INET);
+        return {Kind::other, Socket::left_alone | Socket::no_descriptors};
     const libc::ErrnoGuard keep_errno;
     Socket ours = before.with_kind(Kind::ours).with_port(wanted.port);
     if (!set_up(fd, ours))
@@ -218,9 +217,12 @@ Socket examine(int fd) {
         return {Kind::other, 0};
     if (!update(fd, before, socket))
         return load(fd);
-    // Those that are ours were asked about before. An unbound one may not know yet that it has copies.
-    const auto may_be = [](Socket seen) {
-        return (seen.has(Socket::has_copies) && !seen.is(Kind::ours)) || seen.is(Kind::unbound);
+    // Those that are ours were asked about before, and those of which nothing is known will be. An unbound
+    // one may not know yet that it has copies.
+    int asked = 0;
+    const auto may_be = [&](Socket seen) {
+        return ((seen.is(Kind::other) && seen.has(Socket::has_copies)) || seen.is(Kind::unbound)) &&
+               asked++ < most_asked;
     };
     if (socket.has(Socket::has_copies))
         change_copies(fd, may_be, [&](Socket) { return socket; });
@@ -244,11 +246,7 @@ void examine_anew(int fd) {
 }
 
 int bind(int fd, const sockaddr* address, socklen_t length) {
-    Socket before = load(fd);
-    // Another process that has it, too, may have bound it. Then what is on is on for that one as well, and
-    // must not be taken back when the kernel refuses this call.
-    if (before.is(Kind::unbound) && before.has(Socket::seen_made) && may_be_passed_on(before))
-        before = bound_unseen(fd);
+    const Socket before = get_bound_or_not(fd);
     if (before.is(Kind::other) && !before.has(Socket::left_alone) && !before.has(Socket::sticky_source))
         return libc::bind(fd, address, length);
     const std::optional<Peer> wanted = user_memory::read_peer(address, length);

@@ -68,6 +68,29 @@ void bound_by_sending() {
     echo(bound("0.0.0.0"));
 }
 
+// A socket that is bound to one address loses its port, and a descriptor of it is bound to the wildcard.
+void copy_bound_anew(bool by_copy) {
+    const int fd = bound("127.0.0.1");
+    const int copy = dup(fd);
+    must(copy >= 0, "dup");
+    const sockaddr nobody{};
+    must(connect(by_copy ? copy : fd, &nobody, sizeof nobody) == 0, "connect to nobody");
+    const Name wildcard("0.0.0.0", 0);
+    must(bind(copy, wildcard.get(), wildcard.length) == 0, "bind");
+    Message message(512);
+    for (const int each : {fd, copy}) {
+        Client client;
+        client.ask(each);
+        message.prepare(512);
+        say("recvmsg", recvmsg(each, &message.header, 0));
+        std::printf("control messages: %zu bytes\n", message.header.msg_controllen);
+        say("sendto", message.answer(each));
+        client.print_answer();
+    }
+    look("the socket", fd, fd);
+    look("its copy", copy, copy);
+}
+
 } // namespace
 
 int main(int, char** arguments) {
@@ -76,5 +99,7 @@ int main(int, char** arguments) {
                                     {"bound_unseen_shared", [] { bound_unseen("0.0.0.0", true); }},
                                     {"bound_by_child", [] { bound_by_child("0.0.0.0"); }},
                                     {"bound_by_child6", [] { bound_by_child("::"); }},
-                                    {"bound_by_sending", bound_by_sending}});
+                                    {"bound_by_sending", bound_by_sending},
+                                    {"bound_anew", [] { copy_bound_anew(false); }},
+                                    {"copy_bound_anew", [] { copy_bound_anew(true); }}});
 }
