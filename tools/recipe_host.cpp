@@ -27,6 +27,9 @@ json ip_json(const Command& words) {
     Command command{"ip", "-j"};
     command.insert(command.end(), words.begin(), words.end());
     const CommandResult result = run_command(command);
+    // So says a kernel that was started without IPv6 (ipv6.disable=1) when it is asked for rules of it.
+    if (!result.ok() && result.errors.find("Address family not supported") != std::string::npos)
+        return json::array();
     if (!result.ok())
         throw Impossible(fmt::format("`{}`: {}", shell_command(command), result.errors));
     // `ip` prints nothing, or an empty object among others, where there is nothing.
@@ -58,7 +61,7 @@ void read_addresses(Host& host) {
             if (family == "inet" || family == "inet6")
                 host.addresses.push_back({family == "inet" ? Family::ipv4 : Family::ipv6,
                                           text_of(one, "local"), one.value("prefixlen", 0U), name,
-                                          one.contains("deprecated")});
+                                          one.contains("deprecated"), text_of(one, "address")});
         }
     }
 }

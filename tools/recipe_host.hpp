@@ -19,6 +19,7 @@ struct HostAddress {
     unsigned prefix = 0;
     std::string interface;
     bool deprecated = false; ///< the kernel prefers others as sources
+    std::string peer;        ///< the other end of a point-to-point link, to which `prefix` belongs then
 };
 
 struct HostRoute {

@@ -85,7 +85,8 @@ std::string network_section(const Plan& plan, const Uplink& uplink) {
     std::string text;
     for (const std::string& link : uplink.links)
         text += fmt::format("\n[Route]\nDestination={}\nScope=link\nTable={}\n", link, uplink.number);
-    text += fmt::format("\n[Route]\nGateway={}\nTable={}\n", uplink.gateway, uplink.number);
+    text += fmt::format("\n[Route]\nGateway={}\n{}Table={}\n", uplink.gateway,
+                        uplink.is_off_links ? "GatewayOnLink=yes\n" : "", uplink.number);
     if (plan.kind == RecipeKind::two_interfaces)
         return text +
                fmt::format("\n[RoutingPolicyRule]\nFirewallMark={0}\nPriority={0}\nTable={0}\nFamily={1}\n",

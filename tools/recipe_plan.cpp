@@ -122,15 +122,24 @@ private:
     unsigned next_ = first_number;
 };
 
+/// A router that is asked for on the link of this address.
+bool is_on_link(const HostAddress& one, const std::string& router) {
+    return contains(one.family, fmt::format("{}/{}", one.peer.empty() ? one.address : one.peer, one.prefix),
+                    router);
+}
+
+Family family_of(const std::string& address) {
+    return address.find(':') == std::string::npos ? Family::ipv4 : Family::ipv6;
+}
+
 /// The router of an uplink: named by the operator, or by some routing table.
 std::string gateway_of(const RecipeOptions& options, const Host& host, Family family,
                        const std::string& interface) {
     for (const std::string& gateway : options.gateways) {
-        if ((gateway.find(':') != std::string::npos) != (family == Family::ipv6))
+        if (family_of(gateway) != family)
             continue;
         for (const HostAddress& one : host.addresses)
-            if (one.family == family && one.interface == interface &&
-                contains(family, fmt::format("{}/{}", one.address, one.prefix), gateway))
+            if (one.family == family && one.interface == interface && is_on_link(one, gateway))
                 return gateway;
     }
     for (const HostRoute& route : host.routes)
@@ -168,6 +177,14 @@ std::vector<std::string> links_of(const Host& host, Family family, const std::st
             route.gateway.empty() && !route.is_default() && !is_no_client(route.destination))
             add_new(links, route.destination);
     return links;
+}
+
+/// As the routers of hosters that give single addresses are. A link-local one is on every link.
+bool is_off(const std::vector<std::string>& links, const std::string& router) {
+    const Family family = family_of(router);
+    return !is_no_client(router) && std::none_of(links.begin(), links.end(), [&](const std::string& link) {
+        return contains(family, link, router);
+    });
 }
 
 /// A default route in two or more parts, as VPN clients set it: 0.0.0.0/1 and 128.0.0.0/1, 2000::/3.
@@ -208,6 +225,7 @@ void add_uplinks(Plan& plan, const RecipeOptions& options, const Host& host) {
                           addresses_of(host, family, interface),
                           links_of(host, family, interface),
                           {},
+                          false,
                           0};
             if (uplink.gateway.empty()) {
                 without_gateway.push_back(fmt::format("{} ({})", interface, uplink.addresses.front()));
@@ -217,6 +235,7 @@ void add_uplinks(Plan& plan, const RecipeOptions& options, const Host& host) {
                 plan.notes.push_back(fmt::format("{}: its addresses have their rules already", interface));
                 continue;
             }
+            uplink.is_off_links = is_off(uplink.links, uplink.gateway);
             if (plan.kind == RecipeKind::routing)
                 uplink.others = other_links(options, host, family);
             uplink.number = numbers.take();
@@ -224,10 +243,11 @@ void add_uplinks(Plan& plan, const RecipeOptions& options, const Host& host) {
         }
     }
     for (const std::string& one : without_gateway)
-        plan.notes.push_back(fmt::format("{}: no routing table has a default route through it, so that it is "
-                                         "taken for a plain link; if it is "
-                                         "an uplink, name its router with --gateway",
-                                         one));
+        plan.notes.push_back(
+            fmt::format("{}: no routing table has a default route through a router there, so "
+                        "that it is taken for a plain link; if it is an uplink, name its "
+                        "router, or the other end of the link, with --gateway",
+                        one));
 }
 
 void check_interfaces(const RecipeOptions& options, const Host& host) {
@@ -237,10 +257,8 @@ void check_interfaces(const RecipeOptions& options, const Host& host) {
             throw Impossible(
                 fmt::format("--interface: '{}' is no interface of this host that has an address", name));
     for (const std::string& gateway : options.gateways) {
-        const Family family = gateway.find(':') == std::string::npos ? Family::ipv4 : Family::ipv6;
         if (std::none_of(host.addresses.begin(), host.addresses.end(), [&](const HostAddress& one) {
-                return one.family == family &&
-                       contains(family, fmt::format("{}/{}", one.address, one.prefix), gateway);
+                return one.family == family_of(gateway) && is_on_link(one, gateway);
             }))
             throw Impossible(
                 fmt::format("--gateway: {} is on no link of this host: see `ip address`", gateway));
@@ -259,7 +277,7 @@ void plan_two_interfaces(Plan& plan, const RecipeOptions& options, const Host& h
     add_uplinks(plan, options, host);
     if (plan.uplinks.empty())
         throw Impossible(fmt::format("no second uplink is found: no interface but the one of the default "
-                                     "route has a default route in any "
+                                     "route has a default route through a router in any "
                                      "table; name the second router with --gateway ADDRESS{}",
                                      options.interfaces.empty() ? "" : ", or leave --interface out"));
     for (const Family family : both_families) {

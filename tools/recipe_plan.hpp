@@ -51,7 +51,8 @@ struct Uplink {
     /// The prefixes of links that are no uplinks. Who is there asks, and is answered, through that link. In
     /// the recipe routing; with marks the routing table main has them.
     std::vector<std::string> others;
-    unsigned number = 0; ///< its routing table, its rule's preference and its mark
+    bool is_off_links = false; ///< the router's address lies in none of `links`
+    unsigned number = 0;       ///< its routing table, its rule's preference and its mark
 };
 
 /// "A request that comes in on `interface` from `clients` goes to `address`": from there the program's answer

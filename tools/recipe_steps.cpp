@@ -50,7 +50,10 @@ void add_route(Plan& plan, const Uplink& uplink, const std::string& destination)
     for (Command* one : {&command, &undo}) {
         if (everything)
             one->insert(one->end(), {"via", uplink.gateway});
-        one->insert(one->end(), {"dev", uplink.interface, "table", table});
+        one->insert(one->end(), {"dev", uplink.interface});
+        if (everything && uplink.is_off_links)
+            one->emplace_back("onlink");
+        one->insert(one->end(), {"table", table});
     }
     plan.steps.push_back({everything ? fmt::format("table {}: out through {}", table, uplink.interface)
                                      : fmt::format("table {}: the link itself", table),

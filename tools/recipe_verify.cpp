@@ -87,11 +87,12 @@ bool leaves_through(const Uplink& uplink, const std::string& client) {
     });
 }
 
-int try_routing(const Plan& plan, const Copy& copy, const OutputOptions& output) {
+int try_routing(const Plan& plan, const Host& host, const OutputOptions& output) {
     bool right = true;
     Table table{{"UPLINK", "ADDRESS", "VERDICT"}};
     for (const Uplink& uplink : plan.uplinks) {
-        const bool through = leaves_through(uplink, copy.client_address(uplink.family));
+        // Not the client of the copy: there is none where main has no default route.
+        const bool through = leaves_through(uplink, distant_address(host, uplink.family));
         right = right && through;
         for (const std::string& address : uplink.addresses)
             table.add({uplink.interface, address, through ? "ok" : "WRONG"},
@@ -145,7 +146,7 @@ int try_in_copy(const Plan& plan, const Host& host, const OutputOptions& output)
     const Copy copy{host, plan};
     if (plan.kind == RecipeKind::routing) {
         take_steps(plan);
-        return try_routing(plan, copy, output);
+        return try_routing(plan, host, output);
     }
     const uint16_t port = plan.ports.empty() ? usual_port : static_cast<uint16_t>(plan.ports.front());
     const Child server{[port](int ready) { serve_echo(ready, port); }};
