@@ -217,6 +217,10 @@ Host without(Host host, const Journal::Content& applied) {
     return host;
 }
 
+bool came_by_itself(const Step& step) {
+    return step.shared || !step.unless.empty();
+}
+
 bool is_in_place(const Step& step) {
     const CommandResult result = run_command(step.probe);
     if (!result.ok() || step.by_status)
@@ -254,6 +258,12 @@ std::vector<std::string> undo(Journal& journal) {
     const Journal::Content content = journal.read();
     std::vector<std::string> left;
     for (auto step = content.steps.rbegin(); step != content.steps.rend(); ++step) {
+        // Without the tool that can tell, what it has made is not gone. What came by itself may stay.
+        const std::string& tool = step->probe.front();
+        if (!came_by_itself(*step) && !has_command(tool)) {
+            left.push_back(fmt::format("`{}`: {} is not installed", shell_command(step->undo), tool));
+            continue;
+        }
         if (!is_in_place(*step))
             continue;
         const CommandResult result = run_command(step->undo);

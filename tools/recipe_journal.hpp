@@ -46,6 +46,9 @@ Journal::Content read_applied();
 /// `host` less what is applied: as the next boot finds it.
 Host without(Host host, const Journal::Content& applied);
 
+/// Of what iptables makes for us: others may use it by now, and it is no part of the recipe itself.
+bool came_by_itself(const Step& step);
+
 /// The step's change is in place.
 bool is_in_place(const Step& step);
 

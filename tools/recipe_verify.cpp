@@ -168,8 +168,7 @@ int look_at_applied(const OutputOptions& output) {
         return success;
     int status = success;
     for (const Step& step : content.steps) {
-        // What iptables made for us, and others may use by now, is no part of the recipe itself.
-        if (step.shared || !step.unless.empty() || is_in_place(step))
+        if (came_by_itself(step) || is_in_place(step))
             continue;
         status = failure;
         fmt::print(stderr,

@@ -100,6 +100,14 @@ if [ "$kind" = two-interfaces ]; then
         recipe "$kind" "${options[@]}" --format "$format" --verify
 fi
 
+# Without the tool nothing is taken back, and nobody may say so.
+[ "$format" = nft ] && tool=nft || tool=iptables
+status=0
+: >"$LAB_DIR/no_program"
+# shellcheck disable=SC2016 # for the inner shell
+with_own_run sh -c 'mount --bind "$1" "$0" && shift && exec "$@"' "$(realpath "$(command -v "$tool")")" "$LAB_DIR/no_program" \
+    "$MULTIHOMECTL" recipe "$kind" --undo >"$LAB_DIR/said" 2>&1 || status=$?
+[[ $status -eq 2 && $(cat "$LAB_DIR/said") == *": $tool is not installed"* ]] || fail "no $tool: $status: $(cat "$LAB_DIR/said")"
 recipe "$kind" --undo
 snapshot . >"$LAB_DIR/after"
 diff "$LAB_DIR/before" "$LAB_DIR/after" || fail "--undo did not leave the host as it was"
