@@ -56,23 +56,14 @@ void need_commands(const Plan& plan) {
                                          step.command.front()));
 }
 
-/// A table of nftables whose filter accepts what is translated; empty where there is none.
-std::string accepts_translated() {
-    const std::string tables = run_command({"nft", "list", "tables"}).output;
-    for (const char* name : {"firewalld", "fw4"})
-        if (tables.find(fmt::format("table inet {}\n", name)) != std::string::npos)
-            return name;
-    return {};
-}
-
 void need_ports(const Plan& plan) {
     if (plan.translations.empty() || !plan.ports.empty())
         return;
-    if (const std::string firewall = accepts_translated(); !firewall.empty())
+    if (!plan.firewall.empty())
         throw Impossible(fmt::format("the firewall of this host ({}) accepts what is translated, so that the "
                                      "recipe would open every UDP port that it blocks: choose the ports that "
                                      "all may ask, and name them with --port",
-                                     firewall));
+                                     plan.firewall));
 }
 
 void print_plan(const Plan& plan) {
@@ -91,7 +82,7 @@ int take_back(const RecipeCommand& options) {
     need_root("--undo");
     Journal journal;
     const std::string recipe = journal.read().recipe;
-    std::vector<std::string> done = remove_persistent();
+    Removal files = remove_persistent();
     std::vector<std::string> left;
     if (!recipe.empty()) {
         left = undo(journal);
@@ -99,19 +90,21 @@ int take_back(const RecipeCommand& options) {
         journal.remove();
     }
     if (!options.output.quiet) {
-        for (const std::string& file : done)
+        for (const std::string& file : files.removed)
             fmt::print("{}: removed\n", file);
         if (!recipe.empty() && left.empty())
             fmt::print("the recipe {} is taken back\n", recipe);
-        if (recipe.empty() && done.empty())
+        if (recipe.empty() && files.removed.empty() && files.left.empty())
             fmt::print("no recipe is applied: nothing to take back\n");
     }
-    for (const std::string& one : left)
-        fmt::print(stderr, "multihomectl: could not be taken back: {}\n", one);
-    if (!left.empty())
-        fmt::print(stderr, "multihomectl: mend that and call --undo again; {} says what is left\n",
-                   journal.path());
-    return left.empty() ? success : bad_usage;
+    for (const auto* list : {&left, &files.left})
+        for (const std::string& one : *list)
+            fmt::print(stderr, "multihomectl: could not be taken back: {}\n", one);
+    if (left.empty() && files.left.empty())
+        return success;
+    fmt::print(stderr, "multihomectl: mend that and call --undo again{}\n",
+               left.empty() ? "" : fmt::format("; {} says what is left", journal.path()));
+    return bad_usage;
 }
 
 void apply_now(const Plan& plan, const OutputOptions& output) {

@@ -181,6 +181,15 @@ void read_bound_sockets(Host& host, Family family) {
     }
 }
 
+/// Empty where nft is missing, or this user may not ask.
+std::string read_firewall() {
+    const std::string tables = run_command({"nft", "list", "tables"}).output;
+    for (const char* name : {"firewalld", "fw4"})
+        if (tables.find(fmt::format("table inet {}\n", name)) != std::string::npos)
+            return name;
+    return {};
+}
+
 using Bits = std::array<unsigned char, 16>;
 
 size_t byte_count(Family family) {
@@ -205,6 +214,7 @@ Host read_host() {
         read_rules(host, family);
         read_bound_sockets(host, family);
     }
+    host.firewall = read_firewall();
     for (const HostAddress& one : host.addresses)
         host.reverse_path_filters[one.interface] = reverse_path_filter(one.interface);
     return host;

@@ -58,6 +58,8 @@ struct Host {
     std::vector<HostRoute> routes; ///< unicast routes of all tables
     std::vector<HostRule> rules;
     std::vector<BoundSocket> bound;
+    /// "firewalld" or "fw4", where its table of nftables is there: its filter accepts what is translated.
+    std::string firewall;
     std::map<std::string, int>
         reverse_path_filters; ///< by interface, as they count (see reverse_path_filter())
 };

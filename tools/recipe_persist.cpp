@@ -27,7 +27,9 @@ constexpr const char* marker =
 constexpr std::string_view folder_marker = "# Folders made for it: ";
 
 constexpr const char* rules_file = "/etc/nftables.d/multihome.nft";
-constexpr const char* rules_unit_file = "/etc/systemd/system/nftables.service.d/60-multihome.conf";
+/// Of the services that load them.
+constexpr const char* nftables_file = "/etc/systemd/system/nftables.service.d/60-multihome.conf";
+constexpr const char* firewalld_file = "/etc/systemd/system/firewalld.service.d/60-multihome.conf";
 constexpr const char* sysctl_file = "/etc/sysctl.d/60-multihome.conf";
 constexpr const char* network_folder = "/etc/systemd/network";
 constexpr const char* network_drop_in = "60-multihome.conf";
@@ -59,16 +61,20 @@ void add_own(Persistence& persistence, const fs::path& path, const std::string& 
     persistence.files.push_back({path.string(), content});
 }
 
-bool remove_file(const fs::path& path) {
+void remove_file(const fs::path& path, Removal& removal) {
     if (!is_ours(path))
-        return false;
+        return;
     int folders = folders_of(path);
     std::error_code error;
     fs::remove(path, error);
+    if (error) {
+        removal.left.push_back(fmt::format("{}: {}", path.string(), error.message()));
+        return;
+    }
+    removal.removed.push_back(path.string());
     // A folder that somebody else has put a file into stays.
     for (fs::path folder = path.parent_path(); folders > 0 && fs::remove(folder, error); --folders)
         folder = folder.parent_path();
-    return true;
 }
 
 /// The .network file that systemd-networkd has for an interface; empty where it does not run it.
@@ -101,6 +107,22 @@ std::string network_section(const Plan& plan, const Uplink& uplink) {
     return text;
 }
 
+void add_loader(Persistence& persistence, const Plan& plan) {
+    // firewalld.service and nftables.service exclude each other. The firewall starts, also without our rules.
+    if (plan.firewall == "firewalld") {
+        persistence.loader = "firewalld";
+        add_own(persistence, firewalld_file,
+                fmt::format("[Service]\nExecStartPost=-+/usr/sbin/nft -f {}\n", rules_file));
+        return;
+    }
+    persistence.loader = "nftables";
+    // Behind /etc/nftables.conf, which begins with `flush ruleset` and is the operator's own.
+    add_own(persistence, nftables_file,
+            fmt::format("[Service]\nExecStartPost=/usr/sbin/nft -f {0}\n"
+                        "ExecReload=/usr/sbin/nft -f {0}\n",
+                        rules_file));
+}
+
 void add_uplink_files(Persistence& persistence, const Plan& plan) {
     std::vector<std::string> interfaces;
     for (const Uplink& uplink : plan.uplinks)
@@ -130,18 +152,19 @@ void add_uplink_files(Persistence& persistence, const Plan& plan) {
     }
 }
 
-/// Removes what an earlier --persist wrote, but `kept`. Returns what it has removed.
-std::vector<std::string> remove_but(const std::set<std::string>& kept) {
-    std::vector<std::string> removed;
-    std::vector<fs::path> candidates{rules_file, rules_unit_file, sysctl_file};
+/// Removes what an earlier --persist wrote, but `kept`.
+Removal remove_but(const std::set<std::string>& kept) {
+    Removal removal;
+    // The rules behind what loads them: nftables.service does not start where they are missing.
+    std::vector<fs::path> candidates{nftables_file, firewalld_file, rules_file, sysctl_file};
     std::error_code error;
     for (const fs::directory_entry& entry : fs::directory_iterator{network_folder, error})
         if (entry.path().string().ends_with(".network.d"))
             candidates.push_back(entry.path() / network_drop_in);
     for (const fs::path& path : candidates)
-        if (!kept.contains(path.string()) && remove_file(path))
-            removed.push_back(path.string());
-    return removed;
+        if (!kept.contains(path.string()))
+            remove_file(path, removal);
+    return removal;
 }
 
 void reload_units() {
@@ -163,12 +186,12 @@ Persistence plan_persistence(const Plan& plan) {
                         [&](const Translation& one) { return one.family == family; }))
             rules += "\n" + nft_file(plan, family);
     if (!rules.empty()) {
+        if (plan.firewall == "fw4")
+            throw Impossible("OpenWrt's fw4 includes the files of /etc/nftables.d in a table of its own, and "
+                             "would load none of its rules with such a file there: have the recipe applied "
+                             "at each start");
         add_own(persistence, rules_file, rules);
-        // Behind /etc/nftables.conf, which begins with `flush ruleset` and is the operator's own.
-        add_own(persistence, rules_unit_file,
-                fmt::format("[Service]\nExecStartPost=/usr/sbin/nft -f {0}\n"
-                            "ExecReload=/usr/sbin/nft -f {0}\n",
-                            rules_file));
+        add_loader(persistence, plan);
     }
     std::string settings;
     for (const std::string& interface : plan.loose)
@@ -180,35 +203,36 @@ Persistence plan_persistence(const Plan& plan) {
 }
 
 int persist(const Persistence& persistence, const OutputOptions& output) {
-    bool has_rules = false;
     std::set<std::string> written;
     for (const auto& [path, content] : persistence.files) {
         write_file(path, fmt::format("{}\n{}{}\n{}", marker, folder_marker, folders_of(path), content));
-        has_rules = has_rules || path == rules_file;
         written.insert(path);
     }
-    const std::vector<std::string> replaced = remove_but(written);
-    if (has_rules || !replaced.empty())
+    const Removal replaced = remove_but(written);
+    if (!persistence.loader.empty() || !replaced.removed.empty())
         reload_units();
     if (!output.quiet) {
-        for (const std::string& path : replaced)
+        for (const std::string& path : replaced.removed)
             fmt::print("{}: removed\n", path);
         for (const Persistence::File& file : persistence.files)
             fmt::print("{}: written\n", file.path);
-        if (has_rules)
-            fmt::print(
-                "nftables.service loads the rules at boot, if it is enabled: systemctl enable nftables\n");
+        if (!persistence.loader.empty())
+            fmt::print("{0}.service loads the rules at boot, if it is enabled: systemctl enable {0}\n",
+                       persistence.loader);
     }
+    if (!replaced.left.empty())
+        throw Impossible(
+            fmt::format("what an earlier --persist wrote could not be removed: {}", replaced.left.front()));
     for (const std::string& line : persistence.by_hand)
         fmt::print(stderr, "{}{}\n", line.starts_with(' ') ? "" : "multihomectl: ", line);
     return persistence.by_hand.empty() ? success : failure;
 }
 
-std::vector<std::string> remove_persistent() {
-    std::vector<std::string> removed = remove_but({});
-    if (!removed.empty())
+Removal remove_persistent() {
+    Removal removal = remove_but({});
+    if (!removal.removed.empty())
         reload_units();
-    return removed;
+    return removal;
 }
 
 } // namespace multihome::tools::recipes

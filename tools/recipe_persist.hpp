@@ -16,6 +16,7 @@ struct Persistence {
         std::string content;
     };
     std::vector<File> files;
+    std::string loader;               ///< the service that loads the rules, if there are any
     std::vector<std::string> by_hand; ///< what no file does, in lines
 };
 
@@ -25,7 +26,12 @@ Persistence plan_persistence(const Plan& plan);
 /// Writes the files, and says what is left to do by hand; then the answer is `failure`. Throws Impossible.
 int persist(const Persistence& persistence, const OutputOptions& output);
 
-/// Removes what persist() wrote, and nothing else. Returns the files.
-std::vector<std::string> remove_persistent();
+struct Removal {
+    std::vector<std::string> removed; ///< files
+    std::vector<std::string> left;    ///< what could not be removed, and why
+};
+
+/// Removes what persist() wrote, and nothing else.
+Removal remove_persistent();
 
 } // namespace multihome::tools::recipes

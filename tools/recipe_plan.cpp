@@ -315,6 +315,7 @@ Plan make_plan(const RecipeOptions& options, const Host& host) {
     plan.kind = options.kind;
     plan.format = options.format;
     plan.ports = options.ports;
+    plan.firewall = host.firewall;
     switch (options.kind) {
     case RecipeKind::one_interface:
         plan_one_interface(plan, options, host);

@@ -71,6 +71,7 @@ struct Plan {
     std::vector<Translation> translations;
     std::vector<BoundSocket> untouched; ///< asked at their own address, as without the recipe
     std::vector<Uplink> uplinks;
+    std::string firewall;           ///< see Host
     std::vector<std::string> loose; ///< interfaces whose reverse path filter would drop requests
     std::vector<std::string> notes; ///< what the plan leaves out, and why
     /// What is done, in order. Empty: this host does not need it.

@@ -90,7 +90,7 @@ on_server ip route flush table 50
 say "for the next boot:"
 # shellcheck disable=SC2016 # for the inner shell
 persist() { with_own_run sh -c 'mount --bind "$0" /etc && exec "$@"' "$LAB_DIR/etc" "$MULTIHOMECTL" recipe "$@"; }
-mkdir -p "$LAB_DIR/etc/systemd/network" "$LAB_DIR/etc/sysctl.d" "$LAB_DIR/run/systemd/netif/links"
+mkdir -p "$LAB_DIR/etc/systemd/network" "$LAB_DIR/etc/systemd/system" "$LAB_DIR/etc/sysctl.d" "$LAB_DIR/run/systemd/netif/links"
 echo 'something else' >"$LAB_DIR/etc/sysctl.d/50-mine.conf"
 find "$LAB_DIR/etc" | sort >"$LAB_DIR/files"
 status=0
@@ -109,6 +109,29 @@ diff "$LAB_DIR/rules1" "$LAB_DIR/rules2" || fail "loaded twice, the rules are th
 on_server nft flush ruleset
 grep -q 'net/ipv4/conf/eth1/rp_filter = 2' "$LAB_DIR/etc/sysctl.d/60-multihome.conf" || fail "no sysctl"
 grep -q 'FirewallMark=42' "$LAB_DIR/etc/systemd/network/20-eth1.network.d/60-multihome.conf" || fail "no networkd file"
+# What cannot be removed is not called removed.
+status=0
+# shellcheck disable=SC2016 # for the inner shell
+with_own_run sh -c 'mount --bind "$0" /etc && mount -o remount,bind,ro /etc && exec "$@"' "$LAB_DIR/etc" \
+    "$MULTIHOMECTL" recipe two-interfaces --undo >"$LAB_DIR/said" 2>&1 || status=$?
+[[ $status -eq 2 && $(cat "$LAB_DIR/said") == *'could not be taken back: /etc/'*': Read-only file system'* ]] ||
+    fail "a read-only /etc: $status: $(cat "$LAB_DIR/said")"
+grep -q 'removed\|nothing to take back' "$LAB_DIR/said" && fail "a read-only /etc: $(cat "$LAB_DIR/said")"
+persist two-interfaces --undo >"$LAB_DIR/said"
+# Who is interrupted must not leave what loads rules that are gone.
+[[ $(head -n 1 "$LAB_DIR/said") == */nftables.service.d/* ]] || fail "the rules go first: $(cat "$LAB_DIR/said")"
+find "$LAB_DIR/etc" | sort | diff "$LAB_DIR/files" - || fail "--undo left files of --persist"
+
+# nftables.service excludes firewalld.service, so there that one loads them.
+say "where firewalld filters:"
+persist two-interfaces "${options[@]}" --persist >/dev/null
+on_server nft add table inet firewalld
+persist two-interfaces "${options[@]}" --port "$LAB_PORT" --persist >"$LAB_DIR/said"
+grep -q 'systemctl enable firewalld$' "$LAB_DIR/said" || fail "firewalld: $(cat "$LAB_DIR/said")"
+grep -q '^ExecStartPost=-+/usr/sbin/nft -f /etc/nftables.d/multihome.nft$' \
+    "$LAB_DIR/etc/systemd/system/firewalld.service.d/60-multihome.conf" || fail "firewalld does not load the rules"
+[ ! -e "$LAB_DIR/etc/systemd/system/nftables.service.d" ] || fail "nftables.service is to load the rules, too"
+on_server nft delete table inet firewalld
 persist two-interfaces --undo
 find "$LAB_DIR/etc" | sort | diff "$LAB_DIR/files" - || fail "--undo left files of --persist"
 
@@ -174,6 +197,9 @@ status=0
 persist two-interfaces "${options[@]}" --persist >"$LAB_DIR/said" 2>&1 || status=$?
 [[ $status -eq 2 && $(cat "$LAB_DIR/said") == *'name them with --port'* ]] ||
     fail "--persist opens all ports of fw4: $status: $(cat "$LAB_DIR/said")"
+# It includes /etc/nftables.d in a table of its own.
+refused 'at each start' --port "$LAB_PORT"
+[ ! -e "$LAB_DIR/etc/nftables.d" ] || fail "a file that keeps the rules of fw4 from being loaded"
 on_server nft delete table inet fw4
 snapshot . >"$LAB_DIR/before"
 echo 'something else' >"$LAB_DIR/etc/sysctl.d/60-multihome.conf"

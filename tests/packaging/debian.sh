@@ -102,7 +102,7 @@ say "ok: selftest: $(tail -n 1 "$LAB_DIR/selftest")"
 # There is no kernel engine in the tree: what stands for multihomectl notes how it is called.
 left=$(sed -n '/^\.SH FILES/,/^\.SH NOTES/s|^\.I /etc|/etc|p' "$LAB_HERE/../../scripts/multihomectl.8" |
     sed 's/\\-/-/g; s/UNIT/unbound.service/; s/NAME/10-eth0/; s/PROFILE/no.such.profile/')
-[ "$(wc -w <<<"$left")" -eq 9 ] || fail "what multihomectl writes is not as in its manual: $left"
+[ "$(wc -w <<<"$left")" -eq 10 ] || fail "what multihomectl writes is not as in its manual: $left"
 mkdir -p "$tree/sys/fs/bpf/multihome"
 for file in $left; do
     mkdir -p "$tree${file%/*}"
