@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -31,6 +32,10 @@ struct DetachOptions {
     std::string systemd_directory = "/etc/systemd/system";
 };
 
+bool is_of_host(const engine::Attachment& one) {
+    return is_below_slices(one.path);
+}
+
 /// What is attached and meant. A unit that has been stopped has no control group any more, or has been given
 /// a new one of the same name; what was attached to the one before still has the group's path.
 std::vector<engine::Attachment> meant(const engine::Target& target) {
@@ -40,6 +45,9 @@ std::vector<engine::Attachment> meant(const engine::Target& target) {
     if (!target.unit.empty()) {
         const std::string last_part = "/" + unit_name(target.unit);
         std::erase_if(found, [&](const engine::Attachment& one) { return !one.path.ends_with(last_part); });
+        // A container may have a unit of that name, too.
+        if (std::any_of(found.begin(), found.end(), is_of_host))
+            std::erase_if(found, std::not_fn(is_of_host));
         return found;
     }
     std::uint64_t identity = 0;

@@ -90,6 +90,12 @@ stop_excepted
 start_excepted "${renew[@]}"
 expect_not_served 5392
 refused 'not attached to the whole host but for' "$ENGINE_TOOL" attach --all --renew --except "${ENGINE_GROUP#"$(engine_tree)"}"
+# One of the same name is not the same, as long as the one that is excepted is there.
+mkdir -p "$ENGINE_GROUP/other/$unit"
+refused 'not attached to the whole host but for' \
+    "$ENGINE_TOOL" attach --all --renew --except "${ENGINE_GROUP#"$(engine_tree)"}/other/$unit"
+expect_not_served 5392
+rmdir "$ENGINE_GROUP/other/$unit"
 
 # At a start of the host it is not there yet.
 stop_excepted

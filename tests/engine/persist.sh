@@ -79,6 +79,24 @@ PYTHON
 fi
 say "ok: a unit"
 
+# A container, or a user, may have a unit of the same name: the host's is meant.
+need unshare
+# shellcheck disable=SC2016 # for the inner shell
+as_host() { unshare --mount sh -c 'mount --bind "$0" "$1" && shift && exec "$@"' "$ENGINE_GROUP" "$(engine_tree)" "$@"; }
+find "$ENGINE_GROUP" -depth -type d -name "$unit" -exec rmdir {} +
+container=/machine.slice/c.scope/system.slice/$unit
+mkdir -p "$ENGINE_GROUP/system.slice/$unit" "$ENGINE_GROUP$container"
+said=$(as_host "$ENGINE_TOOL" attach "$unit" 2>&1) || fail "attach UNIT, which a container has, too: $said"
+[[ $said == "attached to /system.slice/$unit"* ]] || fail "attach UNIT, which a container has, too: $said"
+as_host "$ENGINE_TOOL" attach -q --cgroup "$container"
+said=$(as_host "$ENGINE_TOOL" detach "$unit") || fail "detach UNIT, which a container has, too: $said"
+[ "$said" = "detached from /system.slice/$unit" ] || fail "detach UNIT, which a container has, too: $said"
+# Without one of the host's, who is meant is known all the same.
+rmdir "$ENGINE_GROUP/system.slice/$unit"
+said=$(as_host "$ENGINE_TOOL" detach "$unit") || fail "detach UNIT of a container: $said"
+[ "$said" = "detached from $container" ] || fail "detach UNIT of a container: $said"
+say "ok: a unit that a container has, too"
+
 engine_attach --ports 53,5300-5301
 LAB_PORT=5302 expect_bare_wrong 192.0.2.3
 LAB_PORT=5301 expect_right 192.0.2.3

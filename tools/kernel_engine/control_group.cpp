@@ -120,6 +120,12 @@ std::string unit_name(const std::string& unit) {
     return true_unit_name(unit.find('.') == std::string::npos ? unit + ".service" : unit);
 }
 
+bool is_below_slices(const std::string& path) {
+    const fs::path above = fs::path(path).relative_path().parent_path();
+    return std::all_of(above.begin(), above.end(),
+                       [](const fs::path& part) { return part.extension() == ".slice"; });
+}
+
 std::optional<ControlGroup> find_control_group_of_unit(const std::string& unit) {
     const std::string root = tree();
     const std::string wanted = unit_name(unit);
@@ -129,6 +135,11 @@ std::optional<ControlGroup> find_control_group_of_unit(const std::string& unit) 
             found.push_back(directory.string());
     if (found.empty())
         return std::nullopt;
+    const auto is_of_host = [&](const std::string& directory) {
+        return is_below_slices(directory.substr(root.size()));
+    };
+    if (std::count_if(found.begin(), found.end(), is_of_host) == 1)
+        return make(root, *std::find_if(found.begin(), found.end(), is_of_host));
     if (found.size() > 1)
         throw Impossible(
             fmt::format("several control groups are called {}: name one with --cgroup, as in --cgroup {}",

@@ -23,7 +23,8 @@ struct ControlGroup {
 ControlGroup root_control_group();
 ControlGroup control_group_at(const std::string& path); ///< a directory, or a path below the tree's root
 ControlGroup control_group_of_process(pid_t process);
-/// "unbound", "unbound.service", "docker-0123.scope": the only control group of that name.
+/// "unbound", "unbound.service", "docker-0123.scope": the control group of that name. Of several it is that
+/// of the host's own systemd, the others being in containers or a user's.
 ControlGroup control_group_of_unit(const std::string& unit);
 /// The same; nothing where the unit does not run.
 std::optional<ControlGroup> find_control_group_of_unit(const std::string& unit);
@@ -34,6 +35,10 @@ bool control_group_may_exist(std::uint64_t identity);
 /// The path of this control group below the tree's root. One that is gone is given as the root, below which
 /// it was; nothing where the kernel cannot be asked.
 std::optional<std::string> control_group_path(std::uint64_t identity);
+
+/// Whether a path below the tree's root can be that of a unit of the host's own systemd: all above it are
+/// slices.
+bool is_below_slices(const std::string& path);
 
 /// A name without a suffix is that of a service, as for systemctl(1).
 std::string unit_name(const std::string& unit);

@@ -352,7 +352,10 @@ void renew_exception(const ControlGroup& group) {
     std::optional<std::size_t> found;
     for (std::size_t index = 0; index < ENGINE_EXCEPTIONS; ++index) {
         const std::string known = text(records.about.except[index]);
-        if (!known.empty() && (known == group.path || (!found && last_part(known) == last_part(group.path))))
+        const std::uint64_t before = records.exceptions.except[index].group;
+        const bool is_gone = before == 0 || !control_group_may_exist(before);
+        if (!known.empty() &&
+            (known == group.path || (!found && is_gone && last_part(known) == last_part(group.path))))
             found = index;
     }
     if (records.are_read && found) {
