@@ -84,9 +84,11 @@ static __always_inline int is_place(const struct engine_conversation* known, __u
                   : known->check[0] && same(&known->place[0], asked);
 }
 
-/* The number of the place that was asked; a new one takes the room of the one that is not confirmed. */
-static __always_inline __u32 number_of(struct engine_conversation* known,
-                                       const struct engine_address* asked) {
+/* The number of the place that was asked; a new one takes the room of the one that is not confirmed. What was
+ * noted of that one, it does not say of the new one. */
+static __always_inline __u32 number_of(struct engine_conversation* known, const struct engine_address* asked,
+                                       int* is_new) {
+    *is_new = 0;
     if (is_place(known, 0, asked))
         return 0;
     if (is_place(known, 1, asked))
@@ -94,6 +96,7 @@ static __always_inline __u32 number_of(struct engine_conversation* known,
     __u32 confirmed = known->known && known->known <= ENGINE_PLACES ? known->known : known->asked;
     __u32 number = confirmed == 1;
     write_place(known, number, asked);
+    *is_new = 1;
     return number;
 }
 
@@ -133,22 +136,28 @@ static __always_inline int hear_stranger(const struct arrival* arrival) {
     return 1;
 }
 
+/* Past 0: as `answers`, that says that there has been none yet. */
+static __always_inline void count_question(struct engine_conversation* known) {
+    __u8 next = (__u8)(known->asks + 1);
+    known->asks = next ? next : 1;
+}
+
 /* False: the peer has been answered where it asks, and there is no question to be noted. */
-static __always_inline int ask(struct engine_conversation* known, __u32 number) {
-    if (known->asked == number + 1) {
+static __always_inline int ask(struct engine_conversation* known, __u32 number, int is_new) {
+    if (known->asked == number + 1 && !is_new) {
         if (known->answers != known->asks)
             return 1;
         if (known->known != number + 1)
             known->known = (__u8)(number + 1); /* it has been answered from there, and comes back */
         if (!known->handed_over)
             return 0;
-        known->asks++; /* a new socket may answer, once more */
+        count_question(known); /* a new socket may answer, once more */
         return 1;
     }
     if (known->known && known->known <= ENGINE_PLACES && known->known != number + 1)
         count(ENGINE_MOVES);
     known->asked = (__u8)(number + 1);
-    known->asks++;
+    count_question(known);
     return 1;
 }
 
@@ -184,13 +193,14 @@ static __always_inline void hear(const struct arrival* arrival) {
     }
     if (arrival->link != known->link && !is_ambiguous(known))
         known->link = known->link ? ENGINE_SEVERAL_LINKS : arrival->link;
-    __u32 number = number_of(known, &arrival->place);
+    int is_new;
+    __u32 number = number_of(known, &arrival->place, &is_new);
     if (known->check[0] && known->check[1])
         follow(&arrival->key, known, number, ticks());
     else if (known->order == ENGINE_ORDER_NEW)
         follow_new(&arrival->key, known);
     barrier();
-    if (!ask(known, number))
+    if (!ask(known, number, is_new))
         return;
     __u32 now = ticks();
     if (known->asked_at == now)

@@ -41,7 +41,7 @@ enum {
 struct engine_conversation {
     struct engine_address place[ENGINE_PLACES]; /* addresses of ours that the peer has asked */
     __u16 check[ENGINE_PLACES]; /* a sum of the place; another value: the place is being written */
-    __u8 asks;                  /* counts the questions that said something new */
+    __u8 asks;                  /* counts the questions that said something new; 255 is followed by 1 */
     __u8 answers;               /* `asks` as it was when an answer was sent last; 0: never */
     __u8 arrived;               /* datagrams, while they are counted (modulo 256) */
     __u8 taken;                 /* of those, taken by a program */

@@ -57,6 +57,8 @@ static __always_inline void begin_order(const struct engine_key* key, struct eng
     struct engine_arrivals first = {.places = number ? 0 : 0x5555555555555555, .pushed_at = now};
     if (known->order != ENGINE_ORDER_NEW)
         known->taken = known->arrived;
+    if (known->answers == 0 && ticks_since(known->asked_at, now) >= settings.question_ticks)
+        known->answers = known->asks; /* what it asked first has run out: no answer is that one's any more */
     set_place(&first, known->arrived, number);
     bpf_map_update_elem(&arrivals, key, &first, BPF_ANY);
     known->arrived++;
@@ -68,7 +70,7 @@ static __always_inline void begin_order(const struct engine_key* key, struct eng
  * that. */
 static __always_inline void note_arrival(struct engine_conversation* known, struct engine_arrivals* queue,
                                          __u32 number, __u32 now) {
-    if (now - queue->pushed_at >= ENGINE_TICKS / 8) {
+    if (ticks_since(queue->pushed_at, now) >= ENGINE_TICKS / 8) {
         if (known->taken != known->arrived)
             count(ENGINE_ORDER_LOST);
         known->taken = known->arrived;
@@ -131,8 +133,11 @@ static __always_inline void take(const struct engine_key* key) {
         bpf_map_update_elem(&taken, &thread, &first, BPF_ANY);
         return;
     }
-    before->taken_at = ticks();
-    if (before->answering || before->count >= ENGINE_QUEUE_LENGTH) {
+    __u32 now = ticks();
+    int is_over = before->answering || before->count >= ENGINE_QUEUE_LENGTH ||
+                  ticks_since(before->taken_at, now) >= ENGINE_TICKS; /* as just_taken() has it */
+    before->taken_at = now;
+    if (is_over) {
         before->answering = 0;
         before->next = 0;
         before->count = 0;
