@@ -86,7 +86,7 @@ ControlGroup excepted(const std::string& name) {
         return control_group_at(name);
     const std::string unit = valid_unit_name(name);
     const auto group = find_control_group_of_unit(unit);
-    return group ? *group : ControlGroup{{}, unit_name(unit), 0, 0};
+    return group ? *group : ControlGroup{{}, unit_name(unit), 0};
 }
 
 /// What an operator should know of the exceptions.

@@ -97,6 +97,16 @@ refused 'not attached to the whole host but for' \
 expect_not_served 5392
 rmdir "$ENGINE_GROUP/other/$unit"
 
+# In a container, whose control groups lie below others of the host's.
+"$ENGINE_TOOL" detach -q --cgroup /
+# shellcheck disable=SC2016 # for the inner shell
+unshare --mount sh -c 'mount --bind "$0" "$1" && shift && exec "$@"' "$ENGINE_GROUP" "$(engine_tree)" \
+    "$ENGINE_TOOL" attach -q --all --ports 5391-5392 --except "$unit"
+LAB_PORT=5391 expect_right 198.51.100.2
+LAB_PORT=5392 expect_bare_wrong 198.51.100.2
+"$ENGINE_TOOL" detach -q --cgroup "$ENGINE_GROUP"
+$line
+
 # At a start of the host it is not there yet.
 stop_excepted
 "$ENGINE_TOOL" detach -q --cgroup /

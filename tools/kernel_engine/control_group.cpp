@@ -70,8 +70,7 @@ ControlGroup make(const std::string& root, const std::string& directory) {
     struct stat status {};
     if (stat(directory.c_str(), &status) != 0 || !S_ISDIR(status.st_mode))
         throw Impossible(fmt::format("there is no control group '{}'", directory));
-    ControlGroup group{directory, directory.substr(root.size()), identity_of(directory, status.st_ino), 0};
-    group.level = static_cast<std::uint32_t>(std::count(group.path.begin(), group.path.end(), '/'));
+    ControlGroup group{directory, directory.substr(root.size()), identity_of(directory, status.st_ino)};
     if (group.path.empty())
         group.path.assign(1, '/'); // not = "/": gcc 12 warns of what is not there (PR 105329)
     return group;

@@ -16,7 +16,6 @@ struct ControlGroup {
     std::string directory;      ///< where it is in the file system
     std::string path;           ///< below the tree's root, as in /proc/PID/cgroup: "/" is the whole host
     std::uint64_t identity = 0; ///< what the kernel calls it; never used twice while the host runs
-    std::uint32_t level = 0;    ///< how deep it is below the root
 };
 
 /// All of these throw Impossible with what to do about it.

@@ -160,11 +160,16 @@ static __always_inline int is_excepted(void) {
 
     if (!list)
         return 0;
+    /* From the root on, because how deep an excepted one lies is not known in a container's namespace. */
+    for (int level = 0; level < ENGINE_LEVELS; level++) {
+        __u64 group = bpf_get_current_ancestor_cgroup_id(level);
+        if (group == 0)
+            break;
 #pragma unroll
-    for (__u32 i = 0; i < ENGINE_EXCEPTIONS; i++) {
-        if (i < settings.exceptions && list->except[i].group &&
-            bpf_get_current_ancestor_cgroup_id((int)list->except[i].level) == list->except[i].group)
-            return 1;
+        for (__u32 i = 0; i < ENGINE_EXCEPTIONS; i++) {
+            if (i < settings.exceptions && list->except[i] == group)
+                return 1;
+        }
     }
     return 0;
 }

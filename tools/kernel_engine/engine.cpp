@@ -142,7 +142,7 @@ void write_value(int map, const Value& value) {
 
 void set_exception(engine_exceptions& exceptions, engine_about& about, std::size_t index,
                    const ControlGroup& group) {
-    exceptions.except[index] = {group.identity, group.level, 0};
+    exceptions.except[index] = group.identity;
     about.except[index][group.path.copy(about.except[index], sizeof about.except[index] - 1)] = '\0';
 }
 
@@ -272,7 +272,7 @@ void read_about(Attachment& one) {
     if (one.path.size() == ENGINE_NAME_LENGTH - 1 && control_group_may_exist(one.identity))
         one.path = control_group_path(one.identity).value_or(one.path);
     for (std::size_t index = 0; index < ENGINE_EXCEPTIONS; ++index)
-        if (const std::uint64_t group = records.exceptions.except[index].group;
+        if (const std::uint64_t group = records.exceptions.except[index];
             group != 0 && control_group_may_exist(group))
             one.except.push_back(text(about.except[index]));
     one.question_ticks = about.question_ticks;
@@ -352,7 +352,7 @@ void renew_exception(const ControlGroup& group) {
     std::optional<std::size_t> found;
     for (std::size_t index = 0; index < ENGINE_EXCEPTIONS; ++index) {
         const std::string known = text(records.about.except[index]);
-        const std::uint64_t before = records.exceptions.except[index].group;
+        const std::uint64_t before = records.exceptions.except[index];
         const bool is_gone = before == 0 || !control_group_may_exist(before);
         if (!known.empty() &&
             (known == group.path || (!found && is_gone && last_part(known) == last_part(group.path))))

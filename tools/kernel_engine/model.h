@@ -27,6 +27,7 @@ enum {
     ENGINE_TICKS = 64, /* ticks of the engine's clock in a second */
     ENGINE_SERVED_PORTS = 8, /* ports among which the question for a handed-over answer is looked for */
     ENGINE_EXCEPTIONS = 8,   /* control groups that --except may name */
+    ENGINE_LEVELS = 32,      /* how deep these may lie */
     ENGINE_BROADCASTS = 16,  /* broadcast addresses of links without Ethernet */
     ENGINE_PORT_WORDS = 65536 / 64,
     ENGINE_WATCH_BITS = 12, /* watches of new peers, and of those that ask at two addresses */
@@ -120,11 +121,7 @@ struct engine_settings {
 
 /* What --except names. Not among the settings: a service that starts again has another control group. */
 struct engine_exceptions {
-    struct {
-        __u64 group; /* identity of a control group; 0: it is not there yet */
-        __u32 level; /* its depth, the root is 0 */
-        __u32 unused;
-    } except[ENGINE_EXCEPTIONS];
+    __u64 except[ENGINE_EXCEPTIONS]; /* identities of control groups; 0: it is not there yet */
 };
 
 /* What `list` and `doctor` want to say of an engine that an earlier multihomectl has attached. */
@@ -138,6 +135,6 @@ struct engine_about {
     __u32 spoke_first_ticks;
     __u64 ports[ENGINE_PORT_WORDS];
 };
-enum { ENGINE_VERSION = 4 };
+enum { ENGINE_VERSION = 5 };
 
 #endif
