@@ -89,6 +89,7 @@ void read_routes(Host& host, Family family, const Command& which = {}) {
             host.routes.push_back(one);
         if (!route.contains("nexthops"))
             continue;
+        one.is_split = true;
         for (const json& hop : route["nexthops"]) {
             one.gateway = text_of(hop, "gateway");
             one.interface = text_of(hop, "dev");

@@ -30,6 +30,7 @@ struct HostRoute {
     std::string table;  ///< its number, or "main"
     std::string source; ///< the address that answers prefer; empty: the kernel chooses
     std::string metric;
+    bool is_split = false; ///< one of several ways, among which the kernel chooses by the client
     [[nodiscard]] bool is_default() const { return destination == "default"; }
 };
 

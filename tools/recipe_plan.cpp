@@ -82,6 +82,13 @@ std::vector<Translation> special_clients(const Host& host, Family family, const 
 }
 
 void translate(Plan& plan, const Host& host, Family family, const std::string& interface) {
+    if (const HostRoute* const first = default_route(host, family);
+        first != nullptr && first->is_split && first->source.empty())
+        throw Impossible(
+            "the default route leads through several interfaces at once (see `ip route show "
+            "default`), so that answers to some clients leave from another address than those to "
+            "others, and requests cannot be sent on to either: make it two routes with a metric "
+            "each, or use the recipe routing, with multihome in the program");
     const std::string everybody = default_source(host, family);
     for (Translation one : special_clients(host, family, everybody)) {
         one.interface = interface;
@@ -217,7 +224,8 @@ void add_uplinks(Plan& plan, const RecipeOptions& options, const Host& host) {
     for (const Family family : both_families) {
         const HostRoute* const first = default_route(host, family);
         for (const std::string& interface : interfaces_of(host, family)) {
-            if ((first != nullptr && interface == first->interface) || !wanted(options, interface))
+            if ((first != nullptr && !first->is_split && interface == first->interface) ||
+                !wanted(options, interface))
                 continue;
             Uplink uplink{family,
                           interface,

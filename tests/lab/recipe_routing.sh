@@ -78,6 +78,21 @@ with_own_tables "$MULTIHOMECTL" recipe routing >"$LAB_DIR/said"
 grep -q 'rule add from 198.51.100.2 .*table 43$' "$LAB_DIR/said" || fail "routing: $(cat "$LAB_DIR/said")"
 on_server ip route flush table 42
 
+# Which of the two a client's answers take, the kernel chooses: each address needs its rule, and none is the source of all.
+say "a default route through both uplinks:"
+on_server ip route replace default nexthop via 192.0.2.1 dev eth0 nexthop via 198.51.100.1 dev eth1
+recipe routing --verify || fail "--verify exits with $?"
+recipe routing >"$LAB_DIR/said"
+for address in 192.0.2.2 192.0.2.3 198.51.100.2; do
+    grep -q "^ip -4 rule add from $address pref" "$LAB_DIR/said" || fail "no rule for $address: $(cat "$LAB_DIR/said")"
+done
+for kind in one-interface two-interfaces; do
+    status=0
+    recipe "$kind" --apply >"$LAB_DIR/said" 2>&1 || status=$?
+    [[ $status -eq 2 && $(cat "$LAB_DIR/said") == *'several interfaces at once'* ]] || fail "$kind: $status: $(cat "$LAB_DIR/said")"
+done
+on_server ip route replace default via 192.0.2.1 dev eth0
+
 say "a rule in front that leads the clients of the third link to the second uplink:"
 on_server ip route add default via 198.51.100.1 dev eth1 table 50
 on_server ip rule add from 198.51.100.2 to 10.88.0.0/24 table 50 pref 10
