@@ -129,8 +129,14 @@ private:
     unsigned next_ = first_number;
 };
 
-/// A router that is asked for on the link of this address.
+bool is_link_local(const std::string& address) {
+    return address.starts_with("fe80:");
+}
+
+/// A router that is asked for on the link of this address. A link-local one says which, as in fe80::1%eth1.
 bool is_on_link(const HostAddress& one, const std::string& router) {
+    if (const size_t percent = router.find('%'); percent != std::string::npos)
+        return is_link_local(router) && one.interface == router.substr(percent + 1);
     return contains(one.family, fmt::format("{}/{}", one.peer.empty() ? one.address : one.peer, one.prefix),
                     router);
 }
@@ -147,7 +153,7 @@ std::string gateway_of(const RecipeOptions& options, const Host& host, Family fa
             continue;
         for (const HostAddress& one : host.addresses)
             if (one.family == family && one.interface == interface && is_on_link(one, gateway))
-                return gateway;
+                return gateway.substr(0, gateway.find('%'));
     }
     for (const HostRoute& route : host.routes)
         if (route.family == family && route.interface == interface && route.is_default() &&
@@ -265,6 +271,9 @@ void check_interfaces(const RecipeOptions& options, const Host& host) {
             throw Impossible(
                 fmt::format("--interface: '{}' is no interface of this host that has an address", name));
     for (const std::string& gateway : options.gateways) {
+        if (is_link_local(gateway) && gateway.find('%') == std::string::npos)
+            throw Impossible(fmt::format(
+                "--gateway: {0} may be on any link: name that one, too, as in {0}%eth1", gateway));
         if (std::none_of(host.addresses.begin(), host.addresses.end(), [&](const HostAddress& one) {
                 return one.family == family_of(gateway) && is_on_link(one, gateway);
             }))

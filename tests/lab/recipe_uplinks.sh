@@ -73,6 +73,14 @@ if [ -e /proc/sys/net/ipv6 ]; then
     on_server ip -6 route del default
     lab_await_addresses
     applied 2001:db8:9::9
+    say "a link-local router:"
+    on_server ip -6 route flush table 100
+    ip -n "$LAB_CLIENT" -6 address add fe80::1/64 dev up1 nodad
+    lab_await_addresses
+    status=0
+    recipe routing --gateway fe80::1 >"$LAB_DIR/said" 2>&1 || status=$?
+    [[ $status -eq 2 && $(cat "$LAB_DIR/said") == *'fe80::1%eth1'* ]] || fail "fe80::1: $status: $(cat "$LAB_DIR/said")"
+    applied 2001:db8:9::9 --gateway fe80::1%eth1
 fi
 
 # What `ip` says of the rules of a family that the kernel does not have, as where it was started with ipv6.disable=1.
