@@ -234,7 +234,7 @@ std::string distant_address(const Host& host, Family family) {
     const char* const v6[] = {"2001:db8:ffff:ffff::1", "2001:2::1", "2620:4f:8000::1", "2600::1"};
     for (const char* address : family == Family::ipv4 ? v4 : v6) {
         const bool special = std::any_of(host.routes.begin(), host.routes.end(), [&](const HostRoute& route) {
-            return route.family == family && !route.is_default() &&
+            return route.family == family && !is_part_of_everything(route) &&
                    contains(family, route.destination, address);
         });
         if (!special)
@@ -252,6 +252,18 @@ std::string preferred_source(Family family, const std::string& destination) {
         text_of(answer[0], "dev") == "lo")
         return {};
     return text_of(answer[0], "prefsrc");
+}
+
+std::string leaves_by(Family family, const std::string& destination, const Command& from) {
+    Command command{"ip", "-o", family_option(family), "route", "get", destination};
+    command.insert(command.end(), from.begin(), from.end());
+    const Command words = split_words(run_command(command).output);
+    const auto device = std::find(words.begin(), words.end(), "dev");
+    return device == words.end() || std::next(device) == words.end() ? "" : *std::next(device);
+}
+
+bool is_part_of_everything(const HostRoute& route) {
+    return route.is_default() || prefix_length(route.family, route.destination) < 4;
 }
 
 const char* family_option(Family family) {

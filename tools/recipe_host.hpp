@@ -76,7 +76,14 @@ Host read_uplinks();
 /// empty if it does not answer at all, or is that address itself.
 std::string preferred_source(Family family, const std::string& destination);
 
-/// An address that no route but the default one leads to. Nothing is sent there.
+/// The interface through which what goes to `destination` leaves, `from` an address, if words say so.
+std::string leaves_by(Family family, const std::string& destination, const Command& from = {});
+
+/// A default route, or a part of one in two or more, as VPN clients set it: 0.0.0.0/1 and 128.0.0.0/1,
+/// 2000::/3.
+bool is_part_of_everything(const HostRoute& route);
+
+/// An address that no other route leads to. Nothing is sent there.
 std::string distant_address(const Host& host, Family family);
 
 /// "-4" or "-6".

@@ -200,15 +200,11 @@ bool is_off(const std::vector<std::string>& links, const std::string& router) {
     });
 }
 
-/// A default route in two or more parts, as VPN clients set it: 0.0.0.0/1 and 128.0.0.0/1, 2000::/3.
-bool is_part_of_everything(const HostRoute& route) {
-    return route.is_default() || prefix_length(route.family, route.destination) < 4;
-}
-
 /// The prefixes of links that are no uplinks. Not those of uplinks: who is on the first uplink's link asks
 /// the second one's address through the Internet, and a strict reverse path filter looks there for the way
-/// back.
-std::vector<std::string> other_links(const RecipeOptions& options, const Host& host, Family family) {
+/// back. But those of a VPN that stands in front of the default route: who is there comes through it.
+std::vector<std::string> other_links(const RecipeOptions& options, const Host& host, Family family,
+                                     const std::string& first) {
     std::set<std::string> uplinks;
     for (const HostRoute& route : host.routes)
         if (route.family == family && is_part_of_everything(route))
@@ -216,22 +212,50 @@ std::vector<std::string> other_links(const RecipeOptions& options, const Host& h
     for (const std::string& interface : interfaces_of(host, family))
         if (!gateway_of(options, host, family, interface).empty())
             uplinks.insert(interface);
+    if (const HostRoute* const route = default_route(host, family);
+        route != nullptr && route->interface != first && gateway_of(options, host, family, first).empty())
+        uplinks.erase(first);
     std::vector<std::string> others;
     for (const HostRoute& route : host.routes)
-        if (route.family == family && route.table == "main" && !uplinks.contains(route.interface) &&
-            !is_no_client(route.destination))
+        if (route.family == family && route.table == "main" && !is_part_of_everything(route) &&
+            !uplinks.contains(route.interface) && !is_no_client(route.destination))
             add_new(others, route.destination);
     return others;
+}
+
+/// Through this interface the host answers the rest of the Internet: that of the default route, unless
+/// another route or a rule leads elsewhere, as those of VPN clients do. Empty: there is none.
+std::string first_uplink(const Host& host, Family family) {
+    const HostRoute* const first = default_route(host, family);
+    if (first != nullptr && first->is_split)
+        return {};
+    if (host.rules.empty()) // only what read_uplinks() has read: no address is known to be distant
+        return first != nullptr ? first->interface : std::string {};
+    const std::string interface = leaves_by(family, distant_address(host, family));
+    const bool leaves = !interface.empty() && interface != "lo";
+    return leaves ? interface : first != nullptr ? first->interface : std::string {};
+}
+
+/// Rules may lead what has a source elsewhere than what has none yet.
+bool carries_its_own(const Host& host, Family family, const std::string& interface) {
+    if (host.rules.empty())
+        return true;
+    const std::string distant = distant_address(host, family);
+    const std::vector<std::string> addresses = addresses_of(host, family, interface);
+    return std::all_of(addresses.begin(), addresses.end(), [&](const std::string& address) {
+        const std::string through = leaves_by(family, distant, {"from", address});
+        return through.empty() || through == interface; // empty: nothing leads there
+    });
 }
 
 void add_uplinks(Plan& plan, const RecipeOptions& options, const Host& host) {
     FreeNumbers numbers{host};
     std::vector<std::string> without_gateway;
     for (const Family family : both_families) {
-        const HostRoute* const first = default_route(host, family);
+        const std::string first = first_uplink(host, family);
         for (const std::string& interface : interfaces_of(host, family)) {
-            if ((first != nullptr && !first->is_split && interface == first->interface) ||
-                !wanted(options, interface))
+            if (!wanted(options, interface) ||
+                (interface == first && carries_its_own(host, family, interface)))
                 continue;
             Uplink uplink{family,
                           interface,
@@ -251,7 +275,7 @@ void add_uplinks(Plan& plan, const RecipeOptions& options, const Host& host) {
             }
             uplink.is_off_links = is_off(uplink.links, uplink.gateway);
             if (plan.kind == RecipeKind::routing)
-                uplink.others = other_links(options, host, family);
+                uplink.others = other_links(options, host, family, first);
             uplink.number = numbers.take();
             plan.uplinks.push_back(uplink);
         }

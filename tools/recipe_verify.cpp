@@ -57,15 +57,6 @@ void serve_echo(int ready, uint16_t port) {
     }
 }
 
-/// The interface through which what goes to `destination` leaves, `from` an address, if words say so.
-std::string leaves_by(Family family, const std::string& destination, const Command& from = {}) {
-    Command command{"ip", "-o", family_option(family), "route", "get", destination};
-    command.insert(command.end(), from.begin(), from.end());
-    const Command words = split_words(run_command(command).output);
-    const auto device = std::find(words.begin(), words.end(), "dev");
-    return device == words.end() || std::next(device) == words.end() ? "" : *std::next(device);
-}
-
 /// What leaves from `address` to other links takes the way of all that goes there.
 bool spares_others(const Uplink& uplink, const std::string& address) {
     return std::all_of(uplink.others.begin(), uplink.others.end(), [&](const std::string& prefix) {

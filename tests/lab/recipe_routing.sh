@@ -70,9 +70,12 @@ for narrow in 'to 192.0.2.0/24' 'iif eth0' 'ipproto udp dport 53'; do
     grep -q 'rule add from 198.51.100.2 .*table 43$' "$LAB_DIR/said" || fail "$narrow: $(cat "$LAB_DIR/said")"
 done
 on_server ip rule del pref 100
+# That one leads what has no source yet, and what has the first uplink's, to the second one: so both need rules.
 on_server ip rule add not from 198.51.100.0/25 table 42 pref 100
 with_own_tables "$MULTIHOMECTL" recipe routing >"$LAB_DIR/said"
-grep -q 'rule add from 198.51.100.2 .*table 43$' "$LAB_DIR/said" || fail "not from: $(cat "$LAB_DIR/said")"
+for rule in '192.0.2.2 pref 43 table 43' '198.51.100.2 pref 44 table 44'; do
+    grep -q "rule add from $rule\$" "$LAB_DIR/said" || fail "not from: $(cat "$LAB_DIR/said")"
+done
 on_server ip rule del pref 100
 with_own_tables "$MULTIHOMECTL" recipe routing >"$LAB_DIR/said"
 grep -q 'rule add from 198.51.100.2 .*table 43$' "$LAB_DIR/said" || fail "routing: $(cat "$LAB_DIR/said")"
