@@ -43,10 +43,9 @@ template <typename Call>
     const bool leaves_us_out = forbids_now(Activity::packets) || forbids_now(Activity::new_sockets);
     // A program that serves nothing, like most that a server starts, has nothing to be warned of yet, nor has
     // one whose sockets go on as they are. The warning comes with its next UDP socket, unless the filter
-    // forbids the log by then. (Many servers' workers make no more of them.)
-    const bool is_warned = sockets::may_serve()
-                               ? forbids_now(Activity::packets)
-                               : leaves_us_out && overlap(forbidden, Activity::log_to_stderr);
+    // forbids the log by then. That is no reason to warn of it now: a server may start a worker that takes
+    // such a filter for each connection, and many make no socket. Then strangers would fill the log.
+    const bool is_warned = sockets::may_serve() && forbids_now(Activity::packets);
     const LogLevel level = is_warned ? LogLevel::warn : LogLevel::info;
     if (is_warned)
         sockets::filter_was_told();

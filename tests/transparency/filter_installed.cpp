@@ -116,7 +116,8 @@ void asked_for() {
 }
 
 // A program without a UDP socket takes a filter: nothing is to be said of that. A child serves before.
-void serves_nothing() {
+// `more`: what the first filter forbids as well.
+void serves_nothing(std::vector<int> more) {
     const pid_t child = fork();
     if (child == 0) {
         echo(bound("0.0.0.0"));
@@ -126,11 +127,17 @@ void serves_nothing() {
     int status = -1;
     must(waitpid(child, &status, 0) == child && status == 0, "a child that serves");
     must(socket(AF_INET, SOCK_STREAM, 0) >= 0, "socket");
-    refuse({SYS_recvmsg, SYS_getsockopt}, SECCOMP_RET_KILL_PROCESS, false);
+    more.insert(more.end(), {SYS_recvmsg, SYS_getsockopt});
+    refuse(more, SECCOMP_RET_KILL_PROCESS, false);
     refuse({SYS_sendmsg}, SECCOMP_RET_KILL_PROCESS, true);
 }
 
-// It makes a UDP socket after that. Now it is said, once.
+// As ocserv's workers: it cannot be said later either.
+void serves_nothing_without_log() {
+    serves_nothing({SYS_rt_sigpending, SYS_sendto});
+}
+
+// One that serves nothing makes a UDP socket after that. Now it is said, once.
 void serves_later() {
     refuse({SYS_recvmsg}, SECCOMP_RET_KILL_PROCESS, false);
     refuse({SYS_sendmsg}, SECCOMP_RET_KILL_PROCESS, true);
@@ -149,6 +156,7 @@ int main(int, char** arguments) {
                       {"without_end", without_end},
                       {"listener", listener},
                       {"asked_for", asked_for},
-                      {"serves_nothing", serves_nothing},
+                      {"serves_nothing", [] { serves_nothing({}); }},
+                      {"serves_nothing_without_log", serves_nothing_without_log},
                       {"serves_later", serves_later}});
 }

@@ -282,7 +282,8 @@ def syslog():
                 ("standard error is closed, or another file", ["replaced", str(work / "data")], {"stderr": before}),
                 ("standard error is closed, or another file", ["plain"], {"preexec_fn": lambda: os.close(2)}),
                 ("standard error is a client's connection", ["plain"], {"stderr": client}),
-                ("nobody reads standard error", ["plain"], {"stderr": full})):
+                ("nobody reads standard error", ["plain"], {"stderr": full}),
+                ("a system-call filter bars standard error", ["filtered"], {"stderr": before})):
             done = subprocess.run([server, *arguments], env=environment, stdin=null, stdout=null, check=False, timeout=60,
                                   **options)
             check(done.returncode == 0, f"{why}: ended with {done.returncode}")
@@ -295,6 +296,8 @@ def syslog():
             check(len(lines) > 1 and all(re.fullmatch(r"<(27|28|30|31)>multihome\[\d+\]: .+", line) for line in lines),
                   f"{why}: not for syslog: {lines}")
             check(why in lines[0], f"not told: {lines}")
+            check(arguments != ["filtered"] or any("<28>" in line and "filter does not allow" in line for line in lines),
+                  f"no warning of the filter: {lines}")
     os.close(reader)
 
 

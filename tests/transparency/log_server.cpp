@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // What log.py runs under the shim: a server that has something to log. It exits 0 when all has gone well.
-#include "tests/transparency/probe.hpp"
+#include "tests/transparency/filters.hpp"
 
 #include <atomic>
 #include <csignal>
@@ -131,6 +131,10 @@ int main(int, char** arguments) {
         dup2(other, STDERR_FILENO);
         serve();
         serve();
+    } else if (topic == "filtered") {
+        // Before it has a socket, and what the filter forbids, standard error needs as well.
+        refuse({SYS_getsockopt, SYS_rt_sigpending}, SECCOMP_RET_KILL_PROCESS, false);
+        open_server();
     } else {
         return 2;
     }
