@@ -142,10 +142,7 @@ int check_process(const CheckOptions& options) {
                 {error.what(), "let the kernel engine serve it: multihomectl attach", "an unusual program"});
         }
         if (process.secure_execution)
-            check.obstacles.push_back({"it runs with more rights than the user who started it: the dynamic "
-                                       "loader has ignored LD_PRELOAD",
-                                       "give it its rights by a systemd unit with AmbientCapabilities=",
-                                       "file capabilities or set-user-ID"});
+            check.obstacles.push_back(reason_of_secure_execution(process));
         if (check.obstacles.empty() && process.preload.find("libmultihome.so") != std::string::npos)
             check.obstacles.push_back(
                 {"LD_PRELOAD names the library, and it was not loaded: the dynamic loader has said "

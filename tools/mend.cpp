@@ -4,9 +4,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <fmt/core.h>
 #include <set>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "tools/kernel_engine/engine.hpp"
 #include "tools/network_namespace.hpp"
@@ -75,6 +78,23 @@ bool is_part_of_host(const std::string& control_group) {
     return !control_group.empty() && control_group != "/" && !control_group.starts_with("/..");
 }
 
+/// The command line with which a process was started, as it can be given again. Empty where it names no
+/// program that can be found, as that of a worker, "(squid-1)".
+std::vector<std::string> command_line_of(const Process& process) {
+    std::vector<std::string> line = process.arguments;
+    const auto is_program = [](const std::string& name) {
+        return find_program(name).result == Lookup::Result::found;
+    };
+    if (line.empty() || is_program(line.front()))
+        return line;
+    // It may be found in another directory, or in another PATH.
+    const std::filesystem::path executable{process.executable};
+    if (std::filesystem::path{line.front()}.filename() != executable.filename() || !is_program(executable))
+        return {};
+    line.front() = executable;
+    return line;
+}
+
 } // namespace
 
 void find_mend(Server& server, const LibraryPresence& presence, const LibraryFile& library,
@@ -88,7 +108,7 @@ void find_mend(Server& server, const LibraryPresence& presence, const LibraryFil
         is_reachable = false;
     }
     if (process.secure_execution) {
-        server.obstacles.emplace_back("file capabilities or set-user-ID");
+        server.obstacles.push_back(reason_of_secure_execution(process).in_short);
         is_reachable = false;
     }
     const bool was_preloaded = process.preload.find("libmultihome.so") != std::string::npos;
@@ -104,12 +124,12 @@ void find_mend(Server& server, const LibraryPresence& presence, const LibraryFil
     if (presence.mapped && !presence.alive && server.setting.empty())
         is_reachable = false;
 
+    const std::vector<std::string> line = command_line_of(process);
     if (process.is_system_service && !server.setting.empty()) {
         server.command = fmt::format("sudo systemctl edit {}", shell_command({process.unit}));
         server.remark = fmt::format("change or remove {}, then restart it", server.setting);
-    } else if (!server.setting.empty() && !process.in_container && !process.arguments.empty()) {
-        server.command =
-            fmt::format("env -u {} multihome {}", server.setting, shell_command(process.arguments));
+    } else if (!server.setting.empty() && !process.in_container && !line.empty()) {
+        server.command = fmt::format("env -u {} multihome {}", server.setting, shell_command(line));
         server.remark = "instead of starting it with that setting";
     } else if (process.is_system_service && is_reachable && !process.in_container) {
         server.command = fmt::format("sudo multihomectl enable --now {}", shell_command({process.unit}));
@@ -119,12 +139,19 @@ void find_mend(Server& server, const LibraryPresence& presence, const LibraryFil
     } else if (process.is_system_service && has_engine) {
         server.command = fmt::format("sudo multihomectl attach {}", shell_command({process.unit}));
         server.remark = "preloading cannot reach it";
-    } else if (is_reachable && !process.in_container && !process.arguments.empty()) {
-        server.command = fmt::format("multihome {}", shell_command(process.arguments));
+    } else if (is_reachable && !process.in_container && !line.empty()) {
+        server.command = fmt::format("multihome {}", shell_command(line));
         server.remark = "instead of starting it alone";
-    } else if (has_engine && !process.in_container && !process.arguments.empty()) {
-        server.command = fmt::format("sudo multihome --engine kernel {}", shell_command(process.arguments));
+    } else if (has_engine && !process.in_container && !line.empty()) {
+        server.command = fmt::format("sudo multihome --engine kernel {}", shell_command(line));
         server.remark = "instead of starting it alone; preloading cannot reach it";
+    } else if (!process.in_container && (is_reachable || has_engine)) {
+        // Nothing that could be typed.
+        server.remark =
+            fmt::format("{}{}",
+                        is_reachable ? "start it by multihome"
+                                     : "preloading cannot reach it; start it by multihome --engine kernel",
+                        server.setting.empty() ? "" : fmt::format(", and without {}", server.setting));
     } else if (has_engine && process.in_container && is_part_of_host(made_in)) {
         server.command = fmt::format("sudo multihomectl attach --cgroup {}", shell_command({made_in}));
         server.remark = "preloading cannot reach it";

@@ -3,6 +3,8 @@
 
 #include <elf.h>
 #include <pwd.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -95,6 +97,13 @@ void look_at_sibling(const ElfMachine& machine, const Architecture& architecture
          fmt::format("install libmultihome:{}, or build libmultihome.so for {} and put it there",
                      architecture.debian, describe(machine)),
          fmt::format("a {} program", describe(machine))});
+}
+
+/// Also where it cannot be told.
+bool gives_rights(int file) {
+    struct stat status {};
+    return fstat(file, &status) != 0 || (status.st_mode & (S_ISUID | S_ISGID)) != 0 ||
+           fgetxattr(file, "security.capability", nullptr, 0) > 0;
 }
 
 } // namespace
@@ -206,6 +215,25 @@ void look_at_privileges(const Lookup& program, std::vector<Obstacle>& obstacles)
              "started by a set-user-ID program"});
         return;
     }
+}
+
+Obstacle reason_of_secure_execution(const Process& process) {
+    const Descriptor file = open_for_reading(fmt::format("/proc/{}/exe", process.number));
+    if (!file.valid() || gives_rights(file.number()))
+        return {"it runs with more rights than the user who started it: the dynamic loader has ignored "
+                "LD_PRELOAD",
+                "give it its rights by a systemd unit with AmbientCapabilities=",
+                "file capabilities or set-user-ID"};
+    // A server that has given up its rights for a while executes its worker (squid). Or a security module
+    // has asked for it: AppArmor with an "x" rule that clears the environment, SELinux without noatsecure.
+    const bool has_module = !process.confinement.empty() || access("/sys/fs/selinux/enforce", F_OK) == 0;
+    const std::string in_short = fmt::format("executed while real and effective user or group differed{}",
+                                             has_module ? ", or into a confined domain" : "");
+    return {
+        fmt::format("it was {}: the dynamic loader has ignored LD_PRELOAD", in_short),
+        "let it serve without executing a worker, if it can; or let the kernel engine serve it (multihome "
+        "--engine kernel, multihomectl attach)",
+        in_short};
 }
 
 } // namespace multihome::tools

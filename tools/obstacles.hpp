@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "tools/elf_file.hpp"
+#include "tools/processes.hpp"
 #include "tools/program.hpp"
 
 namespace multihome::tools {
@@ -36,5 +37,8 @@ void look_at_file(const std::string& path, int descriptor, const LibraryFile& li
 
 /// What happens when this user starts it.
 void look_at_privileges(const Lookup& program, std::vector<Obstacle>& obstacles);
+
+/// Why the kernel has asked for secure execution of a process, as far as its file tells.
+Obstacle reason_of_secure_execution(const Process& process);
 
 } // namespace multihome::tools

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# Thirteen servers on a host with two addresses. doctor names each rightly, what it prints mends each that is wrong, and the
+# Fifteen servers on a host with two addresses. doctor names each rightly, what it prints mends each that is wrong, and the
 # client agrees before and after.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=../lab/lab.sh
@@ -20,11 +20,11 @@ cp "$MULTIHOME_LIBRARY" "$LAB_DIR/libmultihome.so"
 chmod 755 "$LAB_DIR"/*
 setcap cap_net_bind_service=ep "$LAB_DIR/capable" || skip "no file capabilities on the file system of $LAB_DIR"
 
-say "Thirteen servers"
+say "Fifteen servers"
 start_server -p 5301 bound "${LAB_ECHO[@]}" --port 5301 --bind 192.0.2.3
 start_server -p 5302 right dnsmasq --keep-in-foreground --conf-file=/dev/null --port=5302 --no-resolv --no-hosts \
     --user=root --pid-file=
-start_server -p 5303 wrong "$echo" 5303
+start_server -p 5303 wrong env --chdir="$LAB_DIR" ./echo 5303 # which is not found from here
 with_shim start_server -p 5304 preloaded "$echo" 5304
 LAB_PRELOAD=/nowhere/libmultihome.so start_server -p 5305 failed "$echo" 5305
 with_shim start_server -p 5306 static "$TOOLS_STATIC" 5306
@@ -34,6 +34,14 @@ start_server -p 5307 confined unshare --mount sh -c 'mount -t tmpfs tmpfs /mnt &
     /mnt/libmultihome.so "$echo"
 start_server -p 5308 capabilities setpriv --reuid=65534 --regid=65534 --clear-groups \
     env LD_PRELOAD="$LAB_DIR/libmultihome.so" "$LAB_DIR/capable" 5308
+
+# As squid's workers: executed while the real user is another one than the effective one, and with a name of its own.
+with_shim start_server -p 5313 worker "$LAB_PYTHON" -c '
+import os, sys
+os.setresuid(65534, 0, 0)
+os.execv(sys.argv[1], ["(echo-1)", "5313"])' "$echo"
+# Has a name of its own alone.
+start_server -p 5314 renamed "$LAB_PYTHON" -c 'import os, sys; os.execv(sys.argv[1], ["echo: serves", "5314"])' "$echo"
 
 start_server -p 5311 container unshare --pid --fork --kill-child --mount-proc "$echo" 5311
 MULTIHOME_DISABLE=1 with_shim start_server -p 5309 disabled "$echo" 5309
@@ -61,7 +69,7 @@ start_server -p 5312 asking "$LAB_PYTHON" -c "$asking" 5312
 
 LAB_PORT=5304 expect_right 192.0.2.3
 [ "$(LAB_PORT=5302 ask 192.0.2.3 --dns example.org)" = 192.0.2.3 ] || fail "dnsmasq does not answer rightly"
-for port in 5303 5305 5306 5307 5308 5309 5310 5311 5312; do LAB_PORT=$port expect_bare_wrong 192.0.2.3; done
+for port in 5303 5305 5306 5307 5308 5309 5310 5311 5312 5313 5314; do LAB_PORT=$port expect_bare_wrong 192.0.2.3; done
 
 under=()
 look() {
@@ -87,6 +95,15 @@ expect_verdict 5308 'wrong .*file capabilities'
 expect_verdict 5309 'wrong .*but MULTIHOME_DISABLE leaves it out'
 expect_verdict 5310 'wrong .*but MULTIHOME_PORTS leaves it out'
 expect_verdict 5311 'wrong .*in a container'
+differed='executed while real and effective user or group differed'
+expect_verdict 5313 "wrong .*$differed"
+expect_verdict 5314 'wrong at 192.0.2.3'
+# They name no program that could be started.
+for port in 5313 5314; do
+    [[ $(field "$port" command) != *echo* ]] || fail "$port: the command is '$(field "$port" command)'"
+done
+"$TOOLS_CTL" check --pid "$(field 5313 pid)" >"$LAB_DIR/said" 2>&1 && fail "check: the library reaches the worker"
+grep -q "$differed" "$LAB_DIR/said" || fail "check: $(cat "$LAB_DIR/said")"
 
 # A full path ends programs of musl's that inherit it.
 note=
@@ -108,7 +125,7 @@ if [ -n "$note" ]; then
     [ "$(grep -cF "$note" "$LAB_DIR/doctor.log")" -eq 1 ] || fail "a note for each server: $(grep Note "$LAB_DIR/doctor.log")"
 fi
 grep -q '^5303 .*WRONG  at 192.0.2.3' "$LAB_DIR/doctor.log" || fail "the table has no line for 5303"
-grep -q '^8 of 13 servers answer from the wrong address' "$LAB_DIR/doctor.log" || fail "the table does not count the servers"
+grep -q '^10 of 15 servers answer from the wrong address' "$LAB_DIR/doctor.log" || fail "the table does not count the servers"
 if grep -q "$(printf '\033')" "$LAB_DIR/doctor.log"; then fail "colours in a file"; fi
 look -q
 [ ! -s "$LAB_DIR/doctor.log" ] || fail "doctor -q speaks"
