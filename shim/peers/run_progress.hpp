@@ -43,6 +43,9 @@ struct RunProgress {
     void begin_batch(bool brought_several) {
         word = batch | (brought_several ? several : 0U) | (has(receiving | batch) ? lost : 0U);
     }
+    // Nothing is known of the run but that it does not remember everything. The next call must not forget
+    // that.
+    void forget_but_losses() { word = has(lost) ? lost | batch : 0U; }
     void send() { word &= ~(receiving | batch); }
 };
 

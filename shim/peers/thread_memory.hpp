@@ -147,7 +147,7 @@ public:
         peeked_ = peeked;
         is_peeked_taken_ = false;
         if (before == 0)
-            progress_.word &= RunProgress::lost;
+            progress_.forget_but_losses();
         progress_.word |= RunProgress::peeked;
     }
     // True where this datagram may be the one that the program peeked at last, from which we have learnt.

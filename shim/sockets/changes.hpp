@@ -31,9 +31,6 @@ void change_copies(int fd, MayBe may_be, Change change) {
     });
 }
 
-// How many sockets that came from elsewhere are asked at most, whether they are one that is meant.
-constexpr int most_asked = 64;
-
 // The same for all descriptors of the socket, `fd` among them.
 template <typename Change>
 void change_all(int fd, Change change) {
@@ -43,11 +40,9 @@ void change_all(int fd, Change change) {
     // Where another thread has noted something else of the socket, this comes on top of it.
     while (!update(fd, socket, change(socket)))
         socket = load(fd);
-    // Thousands may have come from another program, hardly two of which are the same.
-    int asked = 0;
+    // Thousands may have come from another program, each with a port of its own.
     const auto may_be = [&](Socket seen) {
-        return seen.has(Socket::has_copies) && seen.made() == socket.made() && seen.port() == socket.port() &&
-               (seen.made() != 0 || asked++ < most_asked);
+        return seen.has(Socket::has_copies) && seen.made() == socket.made() && seen.port() == socket.port();
     };
     if (socket.has(Socket::has_copies))
         change_copies(fd, may_be, change);
@@ -63,6 +58,12 @@ bool may_be_passed_on(Socket socket);
 
 // Returns the bits that a socket's word has because of its own address, which the kernel has told.
 uint64_t address_bits(Socket socket, const Address& own);
+
+// True for what is none of our business, and cannot become it.
+inline bool is_other_for_good(Socket socket) {
+    constexpr uint64_t may_change = Socket::left_alone | Socket::sticky_source | Socket::has_address;
+    return socket.is(Socket::Kind::other) && (socket.word() & may_change) == 0;
+}
 
 // The word of what is none of our business.
 inline Socket other_socket(int domain) {

@@ -31,7 +31,7 @@ public:
         // Of the socket.
         ipv6 = 1U << 7,        // AF_INET6
         only_ipv4 = 1U << 8,   // AF_INET6, and its own address is an IPv4 one
-        has_address = 1U << 9, // connect() has given it a local address
+        has_address = 1U << 9, // it has a local address: by connect(); if it is not ours, by bind() as well
         any_port = 1U << 10,   // the kernel chose its port, and takes it away with the peer
         // Options that the program itself has switched on, so that it sees their messages.
         wants_ipv4 = 1U << 11,      // IP_PKTINFO

@@ -109,7 +109,7 @@ void disconnected(int fd, Socket seen) {
     const libc::ErrnoGuard keep_errno;
     // The wildcard may be back. Looks at the socket anew when it is used next.
     if (seen.is(Kind::other) && !seen.has(Socket::sticky_source))
-        arrived(fd);
+        change_all(fd, [](Socket) { return Socket{Kind::unknown, Socket::has_copies}; });
     if (!seen.is(Kind::ours) || must_not_change())
         return;
     const auto own = socket_calls::own_name(fd);
@@ -126,7 +126,7 @@ void duplicated(int fd, int copy) {
     const bool is_nothing_known = socket.word() == 0 && load(copy).word() == 0;
     if (fd == copy || is_nothing_known || must_not_change())
         return;
-    if (!socket.is(Kind::other) || socket.has(Socket::left_alone) || socket.has(Socket::sticky_source)) {
+    if (!is_other_for_good(socket)) {
         const auto with_copies = [&] { return socket.with_bits(0, Socket::has_copies); };
         while (!update(fd, socket, with_copies()))
             socket = load(fd);

@@ -236,7 +236,7 @@ uint32_t run(Program program, const SystemCall& call) {
     uint32_t x = 0;
     Memory memory{};
     for (uint64_t at = 0; at < program.size(); ++at) {
-        const sock_filter& step = program[at];
+        const sock_filter& step = program[static_cast<size_t>(at)];
         const unsigned kind = BPF_CLASS(step.code);
         const unsigned operation = BPF_OP(step.code);
         const uint32_t operand = BPF_SRC(step.code) == BPF_X ? x : step.k;

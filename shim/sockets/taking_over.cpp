@@ -99,7 +99,7 @@ Socket take_over_arrived(int fd, Socket arrived, const std::optional<Peer>& own)
     // A socket with our mark was ours where it came from, even if it is connected or without a port now.
     const bool marked = options::is_marked(fd, arrived);
     if (!own->address.is_wildcard() && !marked)
-        return {Kind::other, Socket::left_alone | Socket::no_descriptors | Socket::has_copies};
+        return other_socket(AF_INET).with_bits(0, Socket::has_address | Socket::has_copies);
     if (own->port == 0 && !marked)
         return arrived.with_kind(Kind::unbound);
     arrived = arrived.with_port(own->port);
@@ -114,6 +114,10 @@ Socket take_over_arrived(int fd, Socket arrived, const std::optional<Peer>& own)
     return ours;
 }
 
+// How many sockets are asked at most whether they are the one that has come from elsewhere. There may be
+// thousands of those, hardly two of which are the same.
+constexpr int most_asked = 64;
+
 // Returns what a descriptor is that was not seen being made; unknown where it is none, so that nothing is
 // stored.
 Socket classify(int fd) {
@@ -127,8 +131,7 @@ Socket classify(int fd) {
         socket_calls::read(fd, SOL_SOCKET, SO_PROTOCOL) != IPPROTO_UDP)
         return other_socket(domain);
     // Only the word of another descriptor of this socket tells what the program has asked for there, or that
-    // the socket is left alone. A server may have taken over thousands of sockets of one port, hardly two of
-    // which are the same.
+    // the socket is left alone.
     const auto own = socket_calls::own_name(fd);
     int asked = 0;
     int asked_others = 0;
@@ -136,8 +139,10 @@ Socket classify(int fd) {
     change_copies(
         fd,
         [&](Socket seen) {
+            // One of ours that has lost its port may have been given another one since.
             if (seen.is(Kind::ours) || seen.is(Kind::unbound))
-                return own && seen.port() == own->port && asked++ < most_asked;
+                return own && (seen.port() == own->port || (seen.is(Kind::ours) && seen.port() == 0)) &&
+                       asked++ < most_asked;
             return (seen.has(Socket::left_alone) || seen.has(Socket::sticky_source)) &&
                    asked_others++ < most_asked;
         },
@@ -171,7 +176,7 @@ Socket before_bind(int fd, Socket before, const Peer& wanted) {
         return before.with_kind(Kind::other);
     if (!wanted.address.is_wildcard() || (wanted.port != 0 && !is_wanted(fd, wanted.port)) ||
         must_not_change())
-        return {Kind::other, Socket::left_alone | Socket::no_descriptors};
+        return other_socket(AF_INET).with_bits(0, Socket::has_address);
     const libc::ErrnoGuard keep_errno;
     Socket ours = before.with_kind(Kind::ours).with_port(wanted.port);
     if (!set_up(fd, ours))
@@ -217,11 +222,10 @@ Socket examine(int fd) {
         return {Kind::other, 0};
     if (!update(fd, before, socket))
         return load(fd);
-    // Those that are ours were asked about before, and those of which nothing is known will be. An unbound
-    // one may not know yet that it has copies.
+    // Those that are ours were asked about before. An unbound one may not know yet that it has copies.
     int asked = 0;
     const auto may_be = [&](Socket seen) {
-        return ((seen.is(Kind::other) && seen.has(Socket::has_copies)) || seen.is(Kind::unbound)) &&
+        return ((seen.has(Socket::has_copies) && !seen.is(Kind::ours)) || seen.is(Kind::unbound)) &&
                asked++ < most_asked;
     };
     if (socket.has(Socket::has_copies))
@@ -247,7 +251,7 @@ void examine_anew(int fd) {
 
 int bind(int fd, const sockaddr* address, socklen_t length) {
     const Socket before = get_bound_or_not(fd);
-    if (before.is(Kind::other) && !before.has(Socket::left_alone) && !before.has(Socket::sticky_source))
+    if (is_other_for_good(before))
         return libc::bind(fd, address, length);
     const std::optional<Peer> wanted = user_memory::read_peer(address, length);
     if (!wanted || !before.is(Kind::unbound) || !before.has(Socket::seen_made) || !may(Activity::new_sockets))

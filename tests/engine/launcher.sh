@@ -86,6 +86,7 @@ status=0
 # shellcheck disable=SC2016 # for the inner shell
 as_caller 'signal.alarm(2)' "$ENGINE_TOOL" run -- sh -c 'echo $$ >"$0" && exec sleep 60' "$LAB_DIR/alarmed" || status=$?
 [ "$status" -eq 142 ] || fail "with an alarm set, the status is $status instead of 142"
+[ -s "$LAB_DIR/alarmed" ] || fail "the alarm came before the command had begun"
 # The status would be that as well where the alarm had ended the tool, and the command went on.
 [ ! -d "/proc/$(cat "$LAB_DIR/alarmed")" ] || fail "the alarm was the tool's, and not the command's"
 said=$(as_caller 'signal.signal(signal.SIGCHLD, signal.SIG_IGN)' "$ENGINE_TOOL" run -- grep SigIgn /proc/self/status) ||

@@ -82,7 +82,10 @@ def source(port):
         time.sleep(0.003)
         client.sendto(b"question", ("192.0.2.2", port))
         try:
-            return client.recvfrom(2000)[1][0]
+            # What another port sends is an answer that was given up.
+            while (name := client.recvfrom(2000)[1])[1] != port:
+                pass
+            return name[0]
         except TimeoutError:
             pass
 port = int(sys.argv[1])

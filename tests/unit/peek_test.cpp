@@ -135,18 +135,24 @@ TEST_CASE("one that is looked at, answered and taken off has asked once") {
 }
 
 TEST_CASE("a look behind a batch does not make its answers late ones") {
-    const Scene scene([] {
-        settle(1, 2);
-        test::receive_batch({{7, 3}, {8, 3}});
-        test::peek(9, 3);
-        CHECK(answer(7) == local(3));
-        CHECK(answer(8) == local(3));
-        receive(9, 3);
-        CHECK(answer(9) == local(3));
-        receive(1, 3); // a stranger
-        serve_other();
-        CHECK(answer(1) == local(2)); // the program's own
-    });
+    for (const bool takes_first : {false, true}) {
+        CAPTURE(takes_first);
+        const Scene scene([&] {
+            settle(1, 2);
+            test::receive_batch({{7, 3}, {8, 3}});
+            test::peek(9, 3);
+            if (takes_first)
+                receive(9, 3);
+            CHECK(answer(7) == local(3));
+            CHECK(answer(8) == local(3));
+            if (!takes_first)
+                receive(9, 3);
+            CHECK(answer(9) == local(3));
+            receive(1, 3); // a stranger
+            serve_other();
+            CHECK(answer(1) == local(2)); // the program's own
+        });
+    }
 }
 
 // By recv(2) or read(2), or in a child that has been forked for it, as socat does.

@@ -45,8 +45,9 @@ TEST_CASE("no pointer near null or at the end of memory is good") {
     CHECK_FALSE(can_read(nullptr, 1));
     CHECK_FALSE(can_write(nullptr, 1));
     // NOLINTBEGIN(performance-no-int-to-ptr)
-    for (const uintptr_t address : {uintptr_t{1}, uintptr_t{8}, uintptr_t{4095}, ~uintptr_t{0}, ~uintptr_t{7},
-                                    uintptr_t{1} << 63, uintptr_t{1} << 48}) {
+    for (const uintptr_t address :
+         {uintptr_t{1}, uintptr_t{8}, uintptr_t{4095}, ~uintptr_t{0}, ~uintptr_t{7},
+          static_cast<uintptr_t>(uint64_t{1} << 63), static_cast<uintptr_t>(uint64_t{1} << 48)}) {
         CAPTURE(address);
         CHECK_FALSE(can_read(reinterpret_cast<void*>(address), 16));
         CHECK_FALSE(can_write(reinterpret_cast<void*>(address), 16));
