@@ -89,8 +89,12 @@ void read_routes(Host& host, Family family, const Command& which = {}) {
             host.routes.push_back(one);
         if (!route.contains("nexthops"))
             continue;
-        one.is_split = true;
-        for (const json& hop : route["nexthops"]) {
+        // Several routers of one link are one way: what leaves there has one source.
+        const json& hops = route["nexthops"];
+        one.is_split = std::any_of(hops.begin(), hops.end(), [&](const json& hop) {
+            return text_of(hop, "dev") != text_of(hops.front(), "dev");
+        });
+        for (const json& hop : hops) {
             one.gateway = text_of(hop, "gateway");
             one.interface = text_of(hop, "dev");
             host.routes.push_back(one);

@@ -61,6 +61,7 @@ struct Host {
     std::vector<BoundSocket> bound;
     /// "firewalld" or "fw4", where its table of nftables is there: its filter accepts what is translated.
     std::string firewall;
+    std::set<std::string> ruled; ///< addresses that an applied recipe has rules for (see without())
     std::map<std::string, int>
         reverse_path_filters; ///< by interface, as they count (see reverse_path_filter())
 };

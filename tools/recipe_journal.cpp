@@ -199,10 +199,15 @@ Host without(Host host, const Journal::Content& applied) {
     for (const Step& step : applied.steps) {
         if (step.undo.empty() || step.undo.front() != "ip")
             continue;
-        if (step.undo.back() == "main")
-            rules.emplace(std::find(step.undo.begin(), step.undo.end(), "from"), step.undo.end());
-        else
-            tables.insert(step.undo.back());
+        const auto from = std::find(step.undo.begin(), step.undo.end(), "from");
+        if (step.undo.back() == "main") {
+            rules.emplace(from, step.undo.end());
+            continue;
+        }
+        tables.insert(step.undo.back());
+        // The kernel goes by them now, whatever this Host says.
+        if (from != step.undo.end())
+            host.ruled.insert(*std::next(from));
     }
     std::erase_if(host.routes, [&](const HostRoute& route) { return tables.contains(route.table); });
     std::erase_if(host.rules, [&](const HostRule& rule) {

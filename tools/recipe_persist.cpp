@@ -162,7 +162,7 @@ Removal remove_but(const std::set<std::string>& kept) {
         if (entry.path().string().ends_with(".network.d"))
             candidates.push_back(entry.path() / network_drop_in);
     for (const fs::path& path : candidates)
-        if (!kept.contains(path.string()))
+        if (!kept.contains(path.string()) && (path != rules_file || removal.left.empty()))
             remove_file(path, removal);
     return removal;
 }

@@ -85,10 +85,11 @@ void translate(Plan& plan, const Host& host, Family family, const std::string& i
     if (const HostRoute* const first = default_route(host, family);
         first != nullptr && first->is_split && first->source.empty())
         throw Impossible(
-            "the default route leads through several interfaces at once (see `ip route show "
-            "default`), so that answers to some clients leave from another address than those to "
-            "others, and requests cannot be sent on to either: make it two routes with a metric "
-            "each, or use the recipe routing, with multihome in the program");
+            fmt::format("the default route leads through several interfaces at once (see `ip {} route show "
+                        "default`), so that answers to some clients leave from another address than those to "
+                        "others, and requests cannot be sent on to either: make it two routes with a metric "
+                        "each, or use the recipe routing, with multihome in the program",
+                        family_option(family)));
     const std::string everybody = default_source(host, family);
     for (Translation one : special_clients(host, family, everybody)) {
         one.interface = interface;
@@ -136,7 +137,8 @@ bool is_link_local(const std::string& address) {
 /// A router that is asked for on the link of this address. A link-local one says which, as in fe80::1%eth1.
 bool is_on_link(const HostAddress& one, const std::string& router) {
     if (const size_t percent = router.find('%'); percent != std::string::npos)
-        return is_link_local(router) && one.interface == router.substr(percent + 1);
+        return one.family == Family::ipv6 && one.interface == router.substr(percent + 1) &&
+               contains(one.family, "fe80::/10", router.substr(0, percent));
     return contains(one.family, fmt::format("{}/{}", one.peer.empty() ? one.address : one.peer, one.prefix),
                     router);
 }
@@ -231,7 +233,11 @@ std::string first_uplink(const Host& host, Family family) {
         return {};
     if (host.rules.empty()) // only what read_uplinks() has read: no address is known to be distant
         return first != nullptr ? first->interface : std::string {};
-    const std::string interface = leaves_by(family, distant_address(host, family));
+    std::string interface;
+    try {
+        interface = leaves_by(family, distant_address(host, family));
+    } catch (const Impossible&) { // each address that was tried has a route of its own
+    }
     const bool leaves = !interface.empty() && interface != "lo";
     return leaves ? interface : first != nullptr ? first->interface : std::string {};
 }
@@ -240,9 +246,22 @@ std::string first_uplink(const Host& host, Family family) {
 bool carries_its_own(const Host& host, Family family, const std::string& interface) {
     if (host.rules.empty())
         return true;
-    const std::string distant = distant_address(host, family);
+    std::string distant;
+    try {
+        distant = distant_address(host, family);
+    } catch (const Impossible&) { // each address that was tried has a route of its own
+        return true;
+    }
     const std::vector<std::string> addresses = addresses_of(host, family, interface);
     return std::all_of(addresses.begin(), addresses.end(), [&](const std::string& address) {
+        if (host.ruled.contains(address))
+            return false;
+        // What a rule of the operator's names is meant to go where that leads.
+        if (std::any_of(host.rules.begin(), host.rules.end(), [&](const HostRule& rule) {
+                return rule.family == family && !rule.is_narrow && !rule.from.empty() && rule.from != "all" &&
+                       contains(family, rule.from, address);
+            }))
+            return true;
         const std::string through = leaves_by(family, distant, {"from", address});
         return through.empty() || through == interface; // empty: nothing leads there
     });

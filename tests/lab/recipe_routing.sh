@@ -94,7 +94,19 @@ for kind in one-interface two-interfaces; do
     recipe "$kind" --apply >"$LAB_DIR/said" 2>&1 || status=$?
     [[ $status -eq 2 && $(cat "$LAB_DIR/said") == *'several interfaces at once'* ]] || fail "$kind: $status: $(cat "$LAB_DIR/said")"
 done
+# Two routers of one link are one way.
+on_server ip route replace default nexthop via 192.0.2.1 dev eth0 nexthop via 192.0.2.253 dev eth0
+recipe routing >"$LAB_DIR/said"
+! grep 'rule add from 192' "$LAB_DIR/said" || fail "two routers of one link: $(cat "$LAB_DIR/said")"
+recipe one-interface >"$LAB_DIR/said" 2>&1 || fail "two routers of one link: $(cat "$LAB_DIR/said")"
 on_server ip route replace default via 192.0.2.1 dev eth0
+# Whom the operator's own rule names goes where that leads.
+on_server ip route add default via 198.51.100.1 dev eth1 table 51
+on_server ip rule add from 192.0.2.3 table 51 pref 100
+recipe routing >"$LAB_DIR/said"
+! grep 'rule add from 192' "$LAB_DIR/said" || fail "a rule for 192.0.2.3: $(cat "$LAB_DIR/said")"
+on_server ip rule del pref 100
+on_server ip route flush table 51
 
 say "a rule in front that leads the clients of the third link to the second uplink:"
 on_server ip route add default via 198.51.100.1 dev eth1 table 50

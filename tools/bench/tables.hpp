@@ -62,7 +62,7 @@ class ShimTable {
     using Bucket = ConversationTable::Bucket;
 
 public:
-    explicit ShimTable(size_t peers) : size_(sizeof(Bucket) << ConversationTable::bucket_bits_for(peers)) {
+    explicit ShimTable(size_t peers) : bucket_bits_(ConversationTable::bucket_bits_for(peers)) {
         if (memory_ == MAP_FAILED)
             throw std::bad_alloc();
     }
@@ -82,10 +82,14 @@ public:
     }
 
 private:
-    size_t size_;
+    unsigned bucket_bits_;
+    size_t size_ = sizeof(Bucket) << bucket_bits_;
     void* memory_ =
         mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    ConversationTable table_{static_cast<Bucket*>(memory_), size_ / sizeof(Bucket) - 1, &local_addresses, {}};
+    ConversationTable table_{static_cast<Bucket*>(memory_),
+                             ConversationTable::bucket_mask_for(bucket_bits_),
+                             &local_addresses,
+                             {}};
 };
 
 struct MutexTable {

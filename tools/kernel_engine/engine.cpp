@@ -353,9 +353,11 @@ void renew_exception(const ControlGroup& group) {
     for (std::size_t index = 0; index < ENGINE_EXCEPTIONS; ++index) {
         const std::string known = text(records.about.except[index]);
         const std::uint64_t before = records.exceptions.except[index];
-        const bool is_gone = before == 0 || !control_group_may_exist(before);
+        // A container's group was taken for the unit's while that did not run.
+        const bool gives_way = before == 0 || !control_group_may_exist(before) ||
+                               (is_below_slices(group.path) && !is_below_slices(known));
         if (!known.empty() &&
-            (known == group.path || (!found && is_gone && last_part(known) == last_part(group.path))))
+            (known == group.path || (!found && gives_way && last_part(known) == last_part(group.path))))
             found = index;
     }
     if (records.are_read && found) {
@@ -364,6 +366,10 @@ void renew_exception(const ControlGroup& group) {
         write_value(records.exceptions_map.number(), records.exceptions);
     }
     pins.sweep();
+    if (!records.are_read && records.about_map.valid())
+        throw Impossible(
+            "another version of multihomectl has attached the engine to the whole host, and this one "
+            "cannot tell it of exceptions: attach it anew (systemctl restart multihome-engine)");
     if (!records.are_read || !found)
         throw Impossible(fmt::format("the engine is not attached to the whole host but for {}: 'multihomectl "
                                      "list' says where it is",

@@ -57,8 +57,10 @@ static __always_inline void begin_order(const struct engine_key* key, struct eng
     struct engine_arrivals first = {.places = number ? 0 : 0x5555555555555555, .pushed_at = now};
     if (known->order != ENGINE_ORDER_NEW)
         known->taken = known->arrived;
-    if (known->answers == 0 && ticks_since(known->asked_at, now) >= settings.question_ticks)
+    if (known->answers == 0 && ticks_since(known->asked_at, now) >= settings.question_ticks) {
         known->answers = known->asks; /* what it asked first has run out: no answer is that one's any more */
+        known->asks = known->asks < 255 ? known->asks + 1 : 1; /* and this one waits */
+    }
     set_place(&first, known->arrived, number);
     bpf_map_update_elem(&arrivals, key, &first, BPF_ANY);
     known->arrived++;

@@ -94,12 +94,15 @@ unsigned long long bpf_get_current_pid_tgid(void) {
 
 static struct engine_key key;
 
+static void empty(struct map* map) {
+    for (struct entry* one = map->entries; one; one = map->entries) {
+        map->entries = one->next;
+        free(one);
+    }
+}
 static void begin(void) {
     for (int i = 0; i < MAPS; i++)
-        for (struct entry* one = maps[i].entries; one; one = maps[i].entries) {
-            maps[i].entries = one->next;
-            free(one);
-        }
+        empty(&maps[i]);
     memset((void*)watched, 0, sizeof watched);
     now = 1000 * SECOND;
     thread = 1;
@@ -181,6 +184,18 @@ static void first_is_over(void) {
     expect(2, "a first question that is not answered");
 }
 
+/* Nobody becomes known at an address without an answer, whatever the kernel drops meanwhile. */
+static void is_never_answered(void) {
+    begin();
+    is_ignored(0);
+    is_ignored(1);
+    empty(map_of(&arrivals));
+    now += 31 * SECOND;
+    is_ignored(1);
+    now += 31 * SECOND;
+    expect(NOBODY, "three questions that are not answered");
+}
+
 /* The count of the questions comes round. */
 static void counts_on(void) {
     begin();
@@ -249,6 +264,7 @@ int main(void) {
     stays_at_home();
     is_over();
     first_is_over();
+    is_never_answered();
     counts_on();
     two_processors();
     for (unsigned seed = 0; seed < 2000; seed++)
