@@ -138,11 +138,9 @@ public:
         return update(entry, hash, entry.state().answered(at));
     }
 
-    // A socket on another port answers what the peer has asked at `at`. Returns the state then.
-    // Async-signal-safe.
-    Conversation hand_over(uint64_t hash, LocalIndex at, Ticks now, Entry found) {
-        const auto answer = [&](Conversation state) { return state.handed_over(at, now, lifetimes_); };
-        return change(hash, now, found, answer).entry.state();
+    // A socket on another port answers what the peer has asked at `at`. Async-signal-safe.
+    void hand_over(uint64_t hash, LocalIndex at, Ticks now, Entry found) {
+        change(hash, now, found, [&](Conversation state) { return state.handed_over(at, now, lifetimes_); });
     }
 
     // The last question has run out, whatever its age says by now. Returns the entry as it is now.

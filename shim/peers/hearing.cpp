@@ -42,6 +42,9 @@ LocalIndex learn(SharedState& state, ThreadMemory* memory, Socket socket, uint64
     if (memory != nullptr && memory->takes_peeked(hash, at) && found.state().asked_last() == at &&
         !(memory->is_looking() && !found.state().waits(time, table.lifetimes()))) [[unlikely]]
         return found.state().kind() == Conversation::Kind::spoke_first ? local_by_route : at;
+    // Before the table says so: who finds a question there must not take it for one that has run out.
+    if (const Conversation next = found.state().heard(at, time, table.lifetimes()); next.has_question())
+        state.question_times.note(hash, next, time);
     const ConversationTable::Heard heard = table.hear(hash, at, time, found);
     // Another address may have taken the index meanwhile. Then what was just stored says something of that
     // one.

@@ -85,7 +85,9 @@ LocalIndex take_offer(SharedState& state, ThreadMemory* memory, Socket socket, u
         return local_by_route;
     remember(memory, hash, ThreadMemory::in_handover, state.handover.withdraw(peer_hash));
     // If it is not sent after all, the table goes on saying that it was: else the next try would seem late.
-    state.question_times.note(hash, state.table().hand_over(hash, at, time, found), time);
+    const Conversation next = found.state().handed_over(at, time, state.table().lifetimes());
+    state.question_times.note(hash, next, time); // before the table says so: see learn()
+    state.table().hand_over(hash, at, time, found);
     state.locals.use(at);
     if (memory != nullptr) {
         memory->forget(hash, [](LocalIndex) { return true; });
