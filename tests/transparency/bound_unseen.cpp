@@ -11,6 +11,17 @@ using namespace probe;
 
 namespace {
 
+// A client asks, and is answered.
+void serve(int fd, Message& message) {
+    Client client;
+    client.ask(fd);
+    message.prepare(512);
+    say("recvmsg", recvmsg(fd, &message.header, 0));
+    std::printf("control messages: %zu bytes\n", message.header.msg_controllen);
+    say("sendto", message.answer(fd));
+    client.print_answer();
+}
+
 // A socket that is bound where no interposed function can see it, as by glibc's bindresvport().
 void bound_unseen(const char* address, bool shares_port) {
     const Name name(address, 0);
@@ -22,13 +33,7 @@ void bound_unseen(const char* address, bool shares_port) {
     say("recvmsg before", recvmsg(fd, &message.header, MSG_DONTWAIT));
     must(kernel::call(SYS_bind, fd, reinterpret_cast<long>(name.get()), name.length) == 0, "bind");
     for (int time = 0; time < 2; ++time) {
-        Client client;
-        client.ask(fd);
-        message.prepare(512);
-        say("recvmsg", recvmsg(fd, &message.header, 0));
-        std::printf("control messages: %zu bytes\n", message.header.msg_controllen);
-        say("sendto", message.answer(fd));
-        client.print_answer();
+        serve(fd, message);
         echo(fd);
     }
     look("bound unseen", fd, fd);
@@ -78,15 +83,8 @@ void copy_bound_anew(bool by_copy) {
     const Name wildcard("0.0.0.0", 0);
     must(bind(copy, wildcard.get(), wildcard.length) == 0, "bind");
     Message message(512);
-    for (const int each : {fd, copy}) {
-        Client client;
-        client.ask(each);
-        message.prepare(512);
-        say("recvmsg", recvmsg(each, &message.header, 0));
-        std::printf("control messages: %zu bytes\n", message.header.msg_controllen);
-        say("sendto", message.answer(each));
-        client.print_answer();
-    }
+    for (const int each : {fd, copy})
+        serve(each, message);
     look("the socket", fd, fd);
     look("its copy", copy, copy);
 }

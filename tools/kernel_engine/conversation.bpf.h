@@ -136,12 +136,6 @@ static __always_inline int hear_stranger(const struct arrival* arrival) {
     return 1;
 }
 
-/* Past 0: as `answers`, that says that there has been none yet. */
-static __always_inline void count_question(struct engine_conversation* known) {
-    __u8 next = (__u8)(known->asks + 1);
-    known->asks = next ? next : 1;
-}
-
 /* False: the peer has been answered where it asks, and there is no question to be noted. */
 static __always_inline int ask(struct engine_conversation* known, __u32 number, int is_new) {
     if (known->asked == number + 1 && !is_new) {

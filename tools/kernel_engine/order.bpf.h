@@ -46,6 +46,12 @@ static __always_inline void set_place(struct engine_arrivals* queue, __u32 at, _
     queue->places = (queue->places & ~(3ULL << shift)) | (__u64)number << shift;
 }
 
+/* Past 0: as `answers`, that says that there has been none yet. */
+static __always_inline void count_question(struct engine_conversation* known) {
+    __u8 next = (__u8)(known->asks + 1);
+    known->asks = next ? next : 1;
+}
+
 /*
  * The peer asks at a second place, or the kernel has dropped its queue. What has arrived before and waits was
  * asked at the other place. How much that is is only known of a new peer. Of others it is taken for nothing:
@@ -59,7 +65,7 @@ static __always_inline void begin_order(const struct engine_key* key, struct eng
         known->taken = known->arrived;
     if (known->answers == 0 && ticks_since(known->asked_at, now) >= settings.question_ticks) {
         known->answers = known->asks; /* what it asked first has run out: no answer is that one's any more */
-        known->asks = known->asks < 255 ? known->asks + 1 : 1; /* and this one waits */
+        count_question(known);        /* and this one waits */
     }
     set_place(&first, known->arrived, number);
     bpf_map_update_elem(&arrivals, key, &first, BPF_ANY);
