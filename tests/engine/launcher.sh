@@ -122,3 +122,55 @@ for ((tries = 0; tries < 200; tries++)); do
 done
 [ "$tries" -lt 200 ] || fail "what had to wait for the last process is still there: $group"
 say "ok: the last process of a command"
+
+# Processes of several namespaces share the tree, and each knows the numbers of its own alone.
+elsewhere=(unshare --pid --fork --mount-proc --kill-child)
+in_group_elsewhere() { exec sh -c 'echo 0 >&9; exec 9>&-; exec "$@"' sh "${elsewhere[@]}" "$@"; } # in a subshell
+# shellcheck disable=SC2016 # for the inner shell
+in_group_elsewhere "$ENGINE_TOOL" run -- sh -c 'echo here >"$0" && exec sleep 60' "$LAB_DIR/first" 2>"$LAB_DIR/first.log" &
+first=$!
+for ((tries = 0; tries < 200; tries++)); do
+    [ ! -s "$LAB_DIR/first" ] || break
+    sleep 0.05
+done
+[ -s "$LAB_DIR/first" ] || fail "the first of two does not start: $(cat "$LAB_DIR/first.log")"
+status=0
+said=$(in_group_elsewhere "$ENGINE_TOOL" run -- sh -c 'exit 7' 2>&1) || status=$?
+[ "$status" -eq 7 ] || fail "beside one of the same number, in another namespace, the status is $status: $said"
+kill -KILL "$first"
+wait "$first" 2>/dev/null || true
+for ((tries = 0; tries < 200; tries++)); do
+    "$ENGINE_TOOL" detach -q --cgroup /none || true
+    [ -n "$(groups_left)" ] || break
+    sleep 0.05
+done
+expect_gone "two of the same number"
+
+# What has just been made, and has no process yet, is not taken for one that was left: neither before it is locked, when it
+# is made once more, nor after that.
+if command -v strace >/dev/null; then
+    for call in mkdir,mkdirat flock; do
+        (
+            echo 0 >&9
+            exec 9>&-
+            exec strace -qq -o /dev/null -e "trace=$call" -e "inject=$call:signal=STOP:when=1" \
+                "$ENGINE_TOOL" run -- sh -c 'exit 7'
+        ) >"$LAB_DIR/stopped.log" 2>&1 &
+        tracer=$!
+        stopped=
+        for ((tries = 0; tries < 200; tries++)); do
+            stopped=$(tr -d ' ' <"/proc/$tracer/task/$tracer/children" 2>/dev/null) || true
+            [[ -z $stopped || -z $(groups_left) || $(cat "/proc/$stopped/stat" 2>/dev/null) != *") "[tT]" "* ]] || break
+            sleep 0.05
+        done
+        [ "$tries" -lt 200 ] || fail "it does not stop at $call: $(cat "$LAB_DIR/stopped.log")"
+        "${elsewhere[@]}" "$ENGINE_TOOL" detach -q --cgroup /none 2>/dev/null || true
+        kill -CONT "$stopped"
+        status=0
+        wait "$tracer" || status=$?
+        [ "$status" -eq 7 ] || fail "a sweep after its $call: the status is $status: $(cat "$LAB_DIR/stopped.log")"
+        expect_gone "a sweep after $call"
+    done
+else
+    say "SKIP: a sweep while a control group is made: strace is not installed"
+fi

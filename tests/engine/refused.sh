@@ -52,6 +52,7 @@ fi
 engine_detach
 refused 'is required' "$tool" attach
 refused 'no control group' "$tool" attach --cgroup /no/such/group
+refused "no control group '$ENGINE_GROUP/none'" "$tool" attach --cgroup "$ENGINE_GROUP/none"
 refused 'no process' "$tool" attach --pid 4194303
 refused 'no control group is called nobody.service' "$tool" attach nobody
 refused 'needs a UNIT' "$tool" attach --cgroup "$ENGINE_GROUP" --persist

@@ -102,7 +102,8 @@ ControlGroup control_group_at(const std::string& path) {
         below.pop_back();
     if (!below.empty() && (below.front() != '/' || below.rfind("/..", 0) == 0))
         throw Impossible(fmt::format("'{}' is no control group: name a directory below {}", path, root));
-    return make(root, root + below);
+    const bool is_directory = below.rfind(root + "/", 0) == 0; // which is gone
+    return make(root, is_directory ? below : root + below);
 }
 
 ControlGroup control_group_of_process(pid_t process) {

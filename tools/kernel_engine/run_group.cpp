@@ -3,11 +3,11 @@
 
 #include <fcntl.h>
 #include <fmt/core.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <charconv>
 #include <cstring>
 #include <filesystem>
 #include <string_view>
@@ -22,21 +22,35 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// A group belongs to the process that has locked it. That its number is in the name does not tell whether it
+// runs: it may be one of another namespace of processes, which shares the tree.
+
 constexpr std::string_view prefix = "multihome-run-";
 
-/// The process whose group this is; 0: it is no such group.
-pid_t owner_of(const fs::path& directory) {
+bool is_run_group(const fs::path& directory) {
     const std::string name = directory.filename().string();
-    pid_t owner = 0;
-    if (name.rfind(prefix, 0) != 0)
-        return 0;
-    const char* end = name.data() + name.size();
-    const auto [stop, error] = std::from_chars(name.data() + prefix.size(), end, owner);
-    return error == std::errc{} && stop == end && owner > 0 ? owner : 0;
+    return name.rfind(prefix, 0) == 0 && name.size() > prefix.size() &&
+           name.find_first_not_of("0123456789-", prefix.size()) == std::string::npos;
 }
 
-bool is_running(pid_t process) {
-    return fs::exists(fmt::format("/proc/{}", process));
+/// Opens the group and locks it. -1, and errno says why: ENOENT where it is gone, EWOULDBLOCK where, with
+/// LOCK_NB, another process has locked it.
+int open_locked(const std::string& directory, int operation) {
+    const int group = open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (group < 0)
+        return -1;
+    struct stat locked {};
+    struct stat named {};
+    int error = 0;
+    if (flock(group, operation) != 0 || fstat(group, &locked) != 0 || stat(directory.c_str(), &named) != 0)
+        error = errno;
+    else if (locked.st_ino != named.st_ino) // removed while we waited, and made anew
+        error = ENOENT;
+    if (error == 0)
+        return group;
+    close(group);
+    errno = error;
+    return -1;
 }
 
 } // namespace
@@ -46,11 +60,22 @@ std::string run_group_directory() {
 }
 
 ControlGroup make_run_group() {
-    const std::string directory = run_group_directory();
-    if (mkdir(directory.c_str(), 0755) != 0)
+    const std::string wanted = run_group_directory();
+    std::string directory = wanted;
+    for (unsigned number = 2;;) {
+        if (mkdir(directory.c_str(), 0755) == 0) {
+            if (open_locked(directory, LOCK_EX) >= 0)
+                return control_group_at(directory);
+            if (errno == ENOENT) // a sweep came between the two
+                continue;
+        } else if (errno == EEXIST) {
+            // Of a process of another namespace, or of one that is gone, and has left processes in it.
+            directory = fmt::format("{}-{}", wanted, number++);
+            continue;
+        }
         throw Impossible(
             fmt::format("cannot make the control group {}: {}", directory, std::strerror(errno)));
-    return control_group_at(directory);
+    }
 }
 
 bool enter(const ControlGroup& group) {
@@ -72,14 +97,18 @@ bool end_run_group(const ControlGroup& group) {
 void sweep_run_groups() {
     std::vector<fs::path> left;
     for (const fs::path& directory : directories_below(root_control_group().directory))
-        if (const pid_t owner = owner_of(directory); owner != 0 && !is_running(owner))
+        if (is_run_group(directory))
             left.push_back(directory);
-    for (const fs::path& directory : left)
+    for (const fs::path& directory : left) {
+        const Descriptor group{open_locked(directory.string(), LOCK_EX | LOCK_NB)};
+        if (!group.valid())
+            continue;
         try {
             end_run_group(control_group_at(directory.string()));
         } catch (const Impossible&) {
             // Somebody else has just removed it.
         }
+    }
 }
 
 } // namespace multihome::tools::engine

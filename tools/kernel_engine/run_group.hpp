@@ -7,10 +7,11 @@
 
 namespace multihome::tools::engine {
 
-/// Where it would be made; it is named after this process. Throws Impossible.
+/// Where it would be made; it is named after this process, and numbered where there is such a group already.
+/// Throws Impossible.
 std::string run_group_directory();
 
-/// Makes it. Throws Impossible.
+/// Makes it. It is locked until this process ends. Throws Impossible.
 ControlGroup make_run_group();
 
 /// Moves this process there. False, and errno says why not.
@@ -19,7 +20,7 @@ bool enter(const ControlGroup& group);
 /// Detaches the engine and removes the group. False: processes go on running in it, and all stays as it is.
 bool end_run_group(const ControlGroup& group);
 
-/// Ends the groups of killed processes of ours in which nothing runs any more.
+/// Ends the groups that are not locked, in which nothing runs any more.
 void sweep_run_groups();
 
 } // namespace multihome::tools::engine
