@@ -100,16 +100,17 @@ Result ask_from_many_ports(const Server& server, unsigned ports, uint64_t reques
         const unsigned count = std::min(at_once, ports - done);
         const Ports wave{count};
         const uint64_t end = done + count == ports ? requests : requests / ports * (done + count);
-        // Ports that may ask: one of them at random asks next, so that the time until it asks again varies.
+        // Every port asks once before any of them twice. Then one of those that wait for no answer asks next,
+        // at random, so that the time until it asks again varies.
+        uint32_t new_ports = count;
         std::vector<uint32_t> idle;
-        for (uint32_t number = 0; number < count; ++number)
-            idle.push_back(number);
         uint64_t out = 0;
         while (asked < end || out > 0) {
-            for (; out < window && asked < end && !idle.empty(); ++out, ++asked) {
-                // Every port once before any of them twice.
-                const size_t place = asked < done + count ? idle.size() - 1 : random() % idle.size();
-                std::swap(idle[place], idle.back());
+            for (; out < window && asked < end && (new_ports > 0 || !idle.empty()); ++out, ++asked) {
+                if (new_ports > 0)
+                    idle.push_back(--new_ports);
+                else
+                    std::swap(idle[random() % idle.size()], idle.back());
                 const uint32_t number = idle.back();
                 idle.pop_back();
                 ask(wave.socket(number), {asked, number, static_cast<uint32_t>(random() % address_count)},

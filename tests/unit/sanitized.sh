@@ -58,7 +58,12 @@ unit)
 fuzz) run multihome_fuzz_linked --seed 1 --steps "$fuzz_steps" ;;
 stress)
     # A report ends the server, which then answers no more.
-    run multihome_stress many_ports --style readers --requests "$stress_requests" \
-        --server "$build/multihome_stress_server" --library "$build/libmultihome_sanitized.so"
+    stress() { # OPTION...
+        run multihome_stress many_ports "$@" --requests "$stress_requests" --server "$build/multihome_stress_server" \
+            --library "$build/libmultihome_sanitized.so"
+    }
+    # Each port asks once: which of two questions a thread answers that reads, and answers for others, nobody can always tell.
+    stress --style pool --ports "$stress_requests"
+    stress --style readers --ports 200
     ;;
 esac
