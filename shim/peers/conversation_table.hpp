@@ -126,9 +126,18 @@ public:
         bool is_crowded = false; // and pushed out a question that had hardly been asked
     };
 
-    // The peer was heard at `at`. `found`: what find() returned. Async-signal-safe.
+    // The peer was heard at `at`. `found`: what find() returned. Calls `note` with each state that the table
+    // is about to have, before it has it. Async-signal-safe if that is.
+    template <typename Note>
+    [[gnu::always_inline]] Heard hear(uint64_t hash, LocalIndex at, Ticks now, Entry found, Note note) {
+        return change(hash, now, found, [&](Conversation state) {
+            const Conversation next = state.heard(at, now, lifetimes_);
+            note(next);
+            return next;
+        });
+    }
     [[gnu::always_inline]] Heard hear(uint64_t hash, LocalIndex at, Ticks now, Entry found) {
-        return change(hash, now, found, [&](Conversation state) { return state.heard(at, now, lifetimes_); });
+        return hear(hash, at, now, found, [](Conversation) {});
     }
 
     // The thread that heard the peer at `at` has sent it something. `entry`: what find() returned. Returns
@@ -138,9 +147,14 @@ public:
         return update(entry, hash, entry.state().answered(at));
     }
 
-    // A socket on another port answers what the peer has asked at `at`. Async-signal-safe.
-    void hand_over(uint64_t hash, LocalIndex at, Ticks now, Entry found) {
-        change(hash, now, found, [&](Conversation state) { return state.handed_over(at, now, lifetimes_); });
+    // A socket on another port answers what the peer has asked at `at`. `note`: see hear().
+    template <typename Note>
+    void hand_over(uint64_t hash, LocalIndex at, Ticks now, Entry found, Note note) {
+        change(hash, now, found, [&](Conversation state) {
+            const Conversation next = state.handed_over(at, now, lifetimes_);
+            note(next);
+            return next;
+        });
     }
 
     // The last question has run out, whatever its age says by now. Returns the entry as it is now.

@@ -27,13 +27,13 @@ bool is_server_of_ours(const Peer& peer, in_port_t local_port) {
                log::AddressText{peer}.text, log::AddressText{local.address}.text);
 }
 
-// Learns from a datagram that reached us at `local`, whose index is `salted`. Returns where an answer leaves
-// from.
-LocalIndex learn(SharedState& state, ThreadMemory* memory, Socket socket, uint64_t hash, const Peer& peer,
-                 const Local& local, LocalAddresses::SaltedIndex salted, const Entry& found) {
+// Learns from a datagram that reached us at `local`, whose index is `salted`. Returns the conversation as it
+// is now; the empty one where an answer leaves by route whatever it is.
+Conversation learn(SharedState& state, ThreadMemory* memory, Socket socket, uint64_t hash, const Peer& peer,
+                   const Local& local, LocalAddresses::SaltedIndex salted, const Entry& found) {
     const LocalIndex at = salted.index;
     if (at == local_by_route)
-        return local_by_route;
+        return {};
     const Ticks time = now();
     ConversationTable table = state.table();
     // The program peeked at this datagram, and we learnt from it then. Where another thread has heard the
@@ -41,16 +41,16 @@ LocalIndex learn(SharedState& state, ThreadMemory* memory, Socket socket, uint64
     // run out: we do not always see who takes a datagram out of the queue.
     if (memory != nullptr && memory->takes_peeked(hash, at) && found.state().asked_last() == at &&
         !(memory->is_looking() && !found.state().waits(time, table.lifetimes()))) [[unlikely]]
-        return found.state().kind() == Conversation::Kind::spoke_first ? local_by_route : at;
-    // Before the table says so: who finds a question there must not take it for one that has run out.
-    if (const Conversation next = found.state().heard(at, time, table.lifetimes()); next.has_question())
-        state.question_times.note(hash, next, time);
-    const ConversationTable::Heard heard = table.hear(hash, at, time, found);
+        return found.state();
+    const ConversationTable::Heard heard = table.hear(hash, at, time, found, [&](Conversation next) {
+        if (next.has_question())
+            state.question_times.note(hash, next, time);
+    });
     // Another address may have taken the index meanwhile. Then what was just stored says something of that
     // one.
     if (!state.locals.is_still(salted)) [[unlikely]] {
         table.forget(hash);
-        return local_by_route;
+        return {};
     }
     if (heard.is_new) {
         detail::count(memory, socket, Counter::clients);
@@ -61,12 +61,20 @@ LocalIndex learn(SharedState& state, ThreadMemory* memory, Socket socket, uint64
     if (heard.is_crowded)
         detail::count(memory, socket, Counter::crowded);
     const Conversation now_in = heard.entry.state();
-    if (now_in.has_question())
-        state.question_times.note(hash, now_in, time);
     if (now_in.kind() == Conversation::Kind::question && socket.port() != 0 &&
         !Handover::answers_from(peer.port))
         state.handover.offer(state.hash_of(peer), socket.port(), time, table.lifetimes());
-    return now_in.kind() == Conversation::Kind::spoke_first ? local_by_route : at;
+    return now_in;
+}
+
+// True where other threads have answered `last`, what this one has heard of a peer last: within a run it
+// sends nothing. `known`: what is known of the peer now.
+bool is_answered_elsewhere(Run::Record last, Conversation known) {
+    if (last.at() == local_by_route)
+        return false;
+    if (known.kind() == Conversation::Kind::known)
+        return !last.is_at_home() || last.at() != known.first_index();
+    return known.has_question() && known.is_answered();
 }
 
 // Notes that this thread receives something.
@@ -102,26 +110,39 @@ void detail::hear_changing(ThreadMemory* memory, Socket socket, uint64_t hash, c
                            const Local& local, Entry found) {
     SharedState& state = *shared_state::get();
     found = state.table().find(hash, found);
-    const LocalIndex home = found.state().first_index();
+    const Conversation before = found.state();
+    const LocalIndex home = before.first_index();
+    if (memory != nullptr && questions_change_threads(state) &&
+        is_answered_elsewhere(memory->heard_last(hash), before))
+        memory->answered_elsewhere(hash);
     const bool is_to_group = local == control::group_asked;
     LocalAddresses::SaltedIndex salted;
     LocalIndex at = local_by_route;
     bool is_steady = false;
+    bool is_at_home = false;
     // A datagram that is no question teaches nothing.
     if (!is_server_of_ours(peer, socket.port())) {
         if (local && !is_to_group) {
             salted = state.locals.index_of(local, home);
-            is_steady = found.state().is_steady() && salted.index == home;
-            at = is_steady ? home : learn(state, memory, socket, hash, peer, local, salted, found);
+            is_steady = before.is_steady() && salted.index == home;
+            const Conversation after =
+                is_steady ? before : learn(state, memory, socket, hash, peer, local, salted, found);
+            if (after && after.kind() != Conversation::Kind::spoke_first)
+                at = salted.index;
+            is_at_home = after.kind() == Conversation::Kind::known && after.first_index() == at;
         } else {
             // The datagram names no address to answer from. It says only that the peer has spoken.
             state.table().hear(hash, local_by_route, now(), found);
         }
     }
-    if (memory != nullptr)
-        memory->add(is_to_group
-                        ? Run::Record::to_group(hash)
-                        : Run::Record{hash, at, LocalAddresses::generation_of(salted.salt), is_steady});
+    if (memory == nullptr)
+        return;
+    if (is_to_group)
+        return memory->add(Run::Record::to_group(hash));
+    Run::Record record{hash, at, LocalAddresses::generation_of(salted.salt), is_steady};
+    if (is_at_home)
+        record.set_at_home();
+    memory->add(record);
 }
 
 bool Turn::hear(Socket socket, const msghdr& message, const Local& local) {

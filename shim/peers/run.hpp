@@ -24,7 +24,7 @@ public:
         // `at`: the index of the address that it reached. `generation`: of that index
         // (LocalAddresses::generation()). `is_steady`: see is_steady().
         constexpr Record(uint64_t hash, LocalIndex at, uint8_t generation, bool is_steady)
-            : word_((hash & conversation_mask) | present_bit | (is_steady ? steady_bit : 0) |
+            : word_((hash & conversation_mask) | present_bit | (is_steady ? steady_bit | home_bit : 0) |
                     uint64_t{generation} << generation_shift | at) {}
 
         constexpr explicit operator bool() const { return word_ != 0; }
@@ -52,9 +52,12 @@ public:
         constexpr bool is_to_group() const { return (word_ & group_bit) != 0; }
         // True where an answer changes nothing of what is known of the conversation.
         constexpr bool is_steady() const { return (word_ & steady_bit) != 0; }
+        // True where the peer was known at this address when the datagram had been heard.
+        constexpr bool is_at_home() const { return (word_ & home_bit) != 0; }
+        constexpr void set_at_home() { word_ |= home_bit; }
         constexpr void answer() { word_ |= answered_bit; }
         constexpr void set_not_answered() { word_ &= ~answered_bit; }
-        constexpr void forget_address() { word_ &= ~(index_mask | steady_bit); }
+        constexpr void forget_address() { word_ &= ~(index_mask | steady_bit | home_bit); }
         constexpr void forget_steady() { word_ &= ~steady_bit; }
 
     private:
@@ -63,8 +66,9 @@ public:
         static constexpr uint64_t present_bit = answered_bit << 1;
         static constexpr uint64_t steady_bit = present_bit << 1;
         static constexpr uint64_t group_bit = steady_bit << 1;
-        static constexpr unsigned generation_shift = local_index_bits + 4;
-        // 42 bits: enough to tell the conversations of one run from each other.
+        static constexpr uint64_t home_bit = group_bit << 1;
+        static constexpr unsigned generation_shift = local_index_bits + 5;
+        // 41 bits: enough to tell the conversations of one run from each other.
         static constexpr uint64_t conversation_mask = ~uint64_t{0} << (generation_shift + 8);
 
         uint64_t word_ = 0;
@@ -168,6 +172,13 @@ public:
     void change_unseen() {
         for (unsigned index = 0; index < count_; ++index)
             records_[index].forget_steady();
+    }
+
+    // Marks all datagrams of this conversation as answered.
+    void answer_all(uint64_t hash) {
+        for (unsigned index = 0; index < count_; ++index)
+            if (records_[index].is_of(hash))
+                records_[index].answer();
     }
 
     // Marks the last unanswered datagram like this one as answered.

@@ -72,6 +72,12 @@ bool is_answer(ThreadMemory& memory, const Run::Record& record, Conversation kno
     return memory.answers_at(exactly_now(), record.is_answered());
 }
 
+// True where other threads have answered `record`: the peer was at home there, and has a new home since.
+bool is_overtaken(Run::Record record, Conversation known) {
+    return record.is_at_home() && known.kind() == Conversation::Kind::known &&
+           record.at() != known.first_index();
+}
+
 // Something is sent to a peer on a socket that may answer for another one. Returns where it leaves from, if
 // the peer waits for that; else local_by_route. What is known of the peer and this port is older: it is of a
 // socket that had this port before, or none, as all sockets have whose port nobody knows.
@@ -85,9 +91,8 @@ LocalIndex take_offer(SharedState& state, ThreadMemory* memory, Socket socket, u
         return local_by_route;
     remember(memory, hash, ThreadMemory::in_handover, state.handover.withdraw(peer_hash));
     // If it is not sent after all, the table goes on saying that it was: else the next try would seem late.
-    const Conversation next = found.state().handed_over(at, time, state.table().lifetimes());
-    state.question_times.note(hash, next, time); // before the table says so: see learn()
-    state.table().hand_over(hash, at, time, found);
+    state.table().hand_over(hash, at, time, found,
+                            [&](Conversation next) { state.question_times.note(hash, next, time); });
     state.locals.use(at);
     if (memory != nullptr) {
         memory->forget(hash, [](LocalIndex) { return true; });
@@ -161,7 +166,8 @@ LocalIndex detail::send_changing(ThreadMemory* memory, Socket socket, uint64_t h
         const bool for_parent = memory->may_answer_for_parent(record);
         const bool for_lost = memory->may_have_lost_latest();
         const bool is_ours = (!for_thread && !for_parent && !for_lost) || !found ||
-                             known.asked_last() == memory->heard_last(hash);
+                             (known.asked_last() == memory->heard_last(hash).at() &&
+                              !(for_thread && is_overtaken(record, known)));
         if (is_ours && is_answer(*memory, record, known, time, state.table().lifetimes())) {
             remember(memory, hash, ThreadMemory::in_table, note_answer(state, hash, record.at(), found));
             return record.at();

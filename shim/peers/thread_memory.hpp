@@ -168,6 +168,9 @@ public:
             progress_.word |= RunProgress::drained_many;
     }
 
+    // Other threads have answered what this one has heard of this conversation.
+    void answered_elsewhere(uint64_t hash) { run_.answer_all(hash); }
+
     // True where the run does not remember everything that was received.
     bool has_lost_some() const { return progress_.has(RunProgress::lost); }
     // True where it may have lost the datagram that is to be answered.
@@ -234,11 +237,12 @@ public:
         return !is_first || record.is_answered() || (run_.count() != 0 && !run_.last().is_like(record));
     }
 
-    // Where this thread heard the conversation last; local_by_route where it has not.
-    LocalIndex heard_last(uint64_t hash) {
+    // The datagram of this conversation that this thread has heard last; the empty record where there is
+    // none.
+    Run::Record heard_last(uint64_t hash) {
         if (const Run::Record* const record = run_.latest(hash); record != nullptr)
-            return record->at();
-        return is_peeked(hash) ? peeked_.at() : local_by_route;
+            return *record;
+        return is_peeked(hash) ? peeked_ : Run::Record{};
     }
 
     // What is sent to this conversation now made this change, in this place.

@@ -109,7 +109,8 @@ template <typename Family>
         memory_->open_quick_look(known.entry, *known.source);
     } else {
         memory_->close_quick_look();
-        if (!is_alone && !memory_->go_on(record)) {
+        // Where others may have answered what this thread has heard, hear_changing() finds that out.
+        if (!is_alone && (questions_change_threads(state) || !memory_->go_on(record))) {
             found = known.entry;
             return Heard::not_yet;
         }

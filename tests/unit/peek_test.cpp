@@ -94,8 +94,8 @@ TEST_CASE("what was only looked at is what a thread has heard last") {
     memory.begin(server, 3);
     memory.add({uint64_t{1} << 40, 3, LocalAddresses::first_generation, false});
     memory.end_peek();
-    CHECK(memory.heard_last(uint64_t{1} << 40) == 3);
-    CHECK(memory.heard_last(uint64_t{1} << 41) == local_by_route);
+    CHECK(memory.heard_last(uint64_t{1} << 40).at() == 3);
+    CHECK(memory.heard_last(uint64_t{1} << 41).at() == local_by_route);
 }
 
 TEST_CASE("one that is looked at, answered and taken off has asked once") {

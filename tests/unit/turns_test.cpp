@@ -110,6 +110,67 @@ TEST_CASE("a thread that answers what others have read does not think of what it
     CHECK(answer_by(a, 1) == local(4));
 }
 
+TEST_CASE("a thread that reads on does not answer once more what others have answered meanwhile") {
+    enum Reader : bool { other, answering };
+    struct Question {
+        Reader reader;
+        unsigned at;
+    };
+    // Of a peer that is known at address 2. The last one is answered by the thread that answers.
+    const std::initializer_list<Question> histories[] = {
+        {{answering, 3}, {answering, 4}, {other, 4}},             // asks on after an answer elsewhere
+        {{answering, 4}, {other, 2}, {answering, 2}, {other, 2}}, // is back at home
+        {{answering, 2}, {answering, 3}, {other, 3}},             // has a new home
+        {{answering, 3}, {other, 3}, {answering, 4}, {other, 4}}, // has had one in between
+    };
+    for (const auto& history : histories) {
+        const State state;
+        Worker a;
+        Worker b;
+        Worker c;
+        receive_by(a, 9, 2);
+        receive_by(b, 8, 2);
+        CHECK(answer_by(c, 9) == local(2)); // the program hands requests to other threads
+        c.tell([] { settle(1, 2); });
+        const Question* const last = history.end() - 1;
+        for (const Question& question : history) {
+            receive_by(question.reader == answering ? b : a, 1, question.at);
+            if (&question != last)
+                CHECK(answer_by(c, 1) == local(question.at));
+        }
+        b.tell([] { test::drain(); });
+        CHECK(answer_by(b, 1) == local(last->at));
+    }
+}
+
+TEST_CASE("a thread that has read several questions of a peer answers them in order, though others may") {
+    const State state;
+    Worker a;
+    Worker b;
+    receive_by(a, 9, 2);
+    receive_by(b, 8, 2);
+    CHECK(answer_by(a, 8) == local(2)); // the program hands requests to other threads
+    a.tell([] { settle(1, 2); });
+    const std::initializer_list<unsigned> runs[] = {{2, 3},    {3, 2},    {3, 4},
+                                                    {3, 2, 4}, {3, 2, 2}, {2, 2, 3, 4}};
+    for (const auto& run : runs) {
+        for (const unsigned at : run)
+            receive_by(b, 1, at);
+        b.tell([] { test::drain(); });
+        for (const unsigned at : run)
+            CHECK(answer_by(b, 1) == local(at));
+        a.tell([] { settle(1, 2); });
+    }
+    // What was sent to all says nothing of what is known.
+    b.tell([] {
+        test::receive_broadcast(1, 4);
+        receive(1, 2);
+        test::drain();
+        CHECK(is_by_route(answer(1)));
+        CHECK(answer(1) == local(2));
+    });
+}
+
 TEST_CASE("the quick look gives no answer for another thread, which has heard the peer elsewhere") {
     const State state;
     Worker a;
