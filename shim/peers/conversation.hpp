@@ -185,8 +185,10 @@ public:
         if (!has_question() || !is_alive(now, lifetimes))
             return *this;
         if (kind() == Kind::moving) {
-            const Ticks life = (lifetimes.question / moving_unit(lifetimes) + 1) * moving_unit(lifetimes);
-            return with_time(moving_time_shift, moving_time_mask, (now - life) / moving_unit(lifetimes));
+            // In units first: just after the host has started, a life ago there was no time yet.
+            const Ticks unit = moving_unit(lifetimes);
+            return with_time(moving_time_shift, moving_time_mask,
+                             now / unit - (lifetimes.question / unit + 1));
         }
         // What was answered by less than three datagrams is believed for good.
         return with_time(time_shift, time_mask, now - lifetimes.question - 1);

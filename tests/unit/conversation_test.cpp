@@ -414,6 +414,17 @@ TEST_CASE("a moving peer's question that has run out is over, once something is 
     CHECK(is(story.hear(y), Kind::known, y));
 }
 
+TEST_CASE("a question that is called run out is not alive, however short a time the host has been up") {
+    for (const Ticks seconds : {1U, 3U, 10U, 30U, 1800U}) {
+        const Lifetimes times{seconds * ticks_a_second, seconds * ticks_a_second};
+        for (Ticks now = times.question + 1; now < 3 * times.question; ++now) {
+            const Story story = Story{times, now - times.question - 1}.hear(x).answer(x).hear(x).hear(y);
+            CAPTURE(now);
+            REQUIRE_FALSE(story.state().run_out(now, times).is_alive(now, times));
+        }
+    }
+}
+
 TEST_CASE("a moving peer that is heard again at the same address begins its time anew") {
     Story story = moving(x, y);
     story.wait(lifetimes.question).hear(y).wait(lifetimes.question);
