@@ -18,6 +18,7 @@
 #include <string_view>
 
 #include "tools/elf_file.hpp"
+#include "tools/kernel_engine/control_group.hpp"
 #include "tools/output.hpp"
 #include "tools/program.hpp"
 
@@ -231,6 +232,10 @@ Process describe_process(pid_t number) {
     if (const std::size_t at = groups.find(unified); at != std::string::npos) {
         const std::size_t begin = at + unified.size();
         process.control_group = groups.substr(begin, groups.find('\n', begin) - begin);
+        try {
+            process.control_group = path_in_tree(process.control_group).value_or(process.control_group);
+        } catch (const Impossible&) { // NOLINT(bugprone-empty-catch): no tree, and it is as told
+        }
     }
     const UnitOfGroup group = unit_of_group(groups);
     process.unit = group.unit;

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <fmt/core.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -22,18 +23,59 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string tree() {
-    std::ifstream mounts{"/proc/self/mounts"};
+struct Mount {
+    std::string top;   ///< what is mounted, as /proc/PID/cgroup would name it: "/.." lies above the namespace
+    std::string place; ///< where
+};
+
+Mount find_mount() {
+    std::ifstream mounts{"/proc/self/mountinfo"};
+    Mount found;
     for (std::string line; std::getline(mounts, line);) {
         std::istringstream fields{line};
-        std::string device, place, type;
-        fields >> device >> place >> type;
-        if (type == "cgroup2")
-            return place;
+        std::string number, parent, device;
+        Mount mount;
+        fields >> number >> parent >> device >> mount.top >> mount.place;
+        // The first place, and there what hides all else.
+        if (line.find(" - cgroup2 ") != std::string::npos &&
+            (found.place.empty() || found.place == mount.place))
+            found = mount;
     }
+    if (!found.place.empty())
+        return found;
     throw Impossible(
         "no control groups of version 2 are mounted here: mount them (mount -t cgroup2 none "
         "/sys/fs/cgroup), and note that 'ip netns exec' hides the mount ('nsenter --net=FILE' does not)");
+}
+
+std::string tree() {
+    return find_mount().place;
+}
+
+/// As the kernel tells it; empty where there is no such process, or it is in none.
+std::string path_as_told(const std::string& process) {
+    std::ifstream groups{fmt::format("/proc/{}/cgroup", process)};
+    for (std::string line; std::getline(groups, line);)
+        if (line.rfind("0::", 0) == 0)
+            return line.substr(3);
+    return {};
+}
+
+/// Where our namespace begins in a tree that is mounted from above it. Only our own process tells.
+std::optional<std::string> find_namespace(const std::string& root) {
+    std::string own = path_as_told("self");
+    if (own == "/")
+        own.clear();
+    for (const fs::path& directory : directories_below(root)) {
+        const std::string path = directory.string().substr(root.size());
+        if (!path.ends_with(own))
+            continue;
+        std::ifstream list{directory / "cgroup.procs"};
+        for (pid_t process = 0; list >> process;)
+            if (process == getpid())
+                return path.substr(0, path.size() - own.size());
+    }
+    return std::nullopt;
 }
 
 /// The kernel's handle of a control group: its identity (kernfs_encode_fh()).
@@ -107,13 +149,40 @@ ControlGroup control_group_at(const std::string& path) {
 }
 
 ControlGroup control_group_of_process(pid_t process) {
-    std::ifstream groups{fmt::format("/proc/{}/cgroup", process)};
-    if (!groups)
+    // A /proc of another namespace of processes has another number for us.
+    const std::string name = process == getpid() ? "self" : std::to_string(process);
+    if (std::error_code error; !fs::exists("/proc/" + name, error))
         throw Impossible(fmt::format("there is no process {}", process));
-    for (std::string line; std::getline(groups, line);)
-        if (line.rfind("0::", 0) == 0)
-            return control_group_at(line.substr(3));
-    throw Impossible(fmt::format("process {} is in no control group of version 2", process));
+    const std::string told = path_as_told(name);
+    if (told.empty())
+        throw Impossible(fmt::format("process {} is in no control group of version 2", process));
+    const std::string root = tree();
+    const auto path = path_in_tree(told);
+    if (!path)
+        throw Impossible(fmt::format(
+            "process {} is in the control group {}, which is not among those below {}", process, told, root));
+    return make(root, *path == "/" ? root : root + *path);
+}
+
+std::optional<std::string> path_in_tree(const std::string& told) {
+    static const Mount mount = find_mount(); // once, for a host with many mounts and processes
+    const std::string top = mount.top == "/" ? "" : mount.top;
+    std::string path;
+    if (told == top || told.rfind(top + "/", 0) == 0) {
+        path = told.substr(top.size());
+    } else if (top.rfind("/..", 0) == 0 && top.ends_with("/..")) {
+        static const auto beginning = find_namespace(mount.place);
+        if (!beginning)
+            return std::nullopt;
+        path = fs::path(*beginning + told).lexically_normal().string();
+    } else {
+        return std::nullopt;
+    }
+    if (path.rfind("/..", 0) == 0)
+        return std::nullopt;
+    while (path.ends_with('/'))
+        path.pop_back();
+    return path.empty() ? "/" : path;
 }
 
 std::string unit_name(const std::string& unit) {
@@ -177,8 +246,10 @@ std::optional<std::string> control_group_path(std::uint64_t identity) {
     std::error_code error;
     const std::string directory =
         fs::read_symlink(fmt::format("/proc/self/fd/{}", group.number()), error).string();
-    if (error || directory.rfind(root, 0) != 0)
+    if (error)
         return std::nullopt;
+    if (directory != root && directory.rfind(root + "/", 0) != 0)
+        return std::string{};
     const std::string path = directory.substr(root.size());
     return path.empty() ? "/" : path;
 }

@@ -14,7 +14,7 @@ namespace multihome::tools {
 
 struct ControlGroup {
     std::string directory;      ///< where it is in the file system
-    std::string path;           ///< below the tree's root, as in /proc/PID/cgroup: "/" is the whole host
+    std::string path;           ///< below the tree's root: "/" is the whole host
     std::uint64_t identity = 0; ///< what the kernel calls it; never used twice while the host runs
 };
 
@@ -31,9 +31,14 @@ std::optional<ControlGroup> find_control_group_of_unit(const std::string& unit);
 /// False where the kernel has no control group of this identity any more; true where it cannot be asked.
 bool control_group_may_exist(std::uint64_t identity);
 
-/// The path of this control group below the tree's root. One that is gone is given as the root, below which
-/// it was; nothing where the kernel cannot be asked.
+/// The path of this control group below the tree's root; empty: it is not below what is mounted here. One
+/// that is gone is given as the root, below which it was; nothing where the kernel cannot be asked.
 std::optional<std::string> control_group_path(std::uint64_t identity);
+
+/// What /proc/PID/cgroup tells, below the tree's root: it is told from where this process's namespace of
+/// control groups begins, and the tree may be mounted from above that, or from below. Nothing where it is not
+/// in the tree, or that cannot be known. Throws Impossible without a tree.
+std::optional<std::string> path_in_tree(const std::string& told);
 
 /// Whether a path below the tree's root can be that of a unit of the host's own systemd: all above it are
 /// slices.

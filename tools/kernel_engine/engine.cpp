@@ -261,20 +261,24 @@ struct Records {
     bool are_read; ///< false: there are none, or another version's
 };
 
+/// Who attached the engine may have seen another part of the tree than we do: what was noted counts only
+/// where the kernel tells nothing.
+std::string path_of(std::uint64_t identity, const std::string& noted) {
+    const auto path = control_group_may_exist(identity) ? control_group_path(identity) : noted;
+    return path && path->empty() ? "?" : path.value_or(noted);
+}
+
 void read_about(Attachment& one) {
     const Records records(one.identity);
     if (!records.are_read)
         return;
     one.is_read = true;
     const engine_about& about = records.about;
-    one.path = text(about.path);
-    // A longer one has been cut off.
-    if (one.path.size() == ENGINE_NAME_LENGTH - 1 && control_group_may_exist(one.identity))
-        one.path = control_group_path(one.identity).value_or(one.path);
+    one.path = path_of(one.identity, text(about.path));
     for (std::size_t index = 0; index < ENGINE_EXCEPTIONS; ++index)
         if (const std::uint64_t group = records.exceptions.except[index];
             group != 0 && control_group_may_exist(group))
-            one.except.push_back(text(about.except[index]));
+            one.except.push_back(path_of(group, text(about.except[index])));
     one.question_ticks = about.question_ticks;
     one.spoke_first_ticks = about.spoke_first_ticks;
     if (about.limited_ports != 0) {
@@ -312,9 +316,7 @@ std::vector<Attachment> attachments() {
     for (const std::uint64_t identity : Pins::identities()) {
         Attachment one;
         one.identity = identity;
-        // What another version's record says is not known, but the kernel tells the path, by which
-        // `detach UNIT` finds it.
-        one.path = control_group_may_exist(identity) ? control_group_path(identity).value_or("?") : "?";
+        one.path = path_of(identity, "?"); // what another version's record says is not known
         read_about(one);
         for (const char* hook : {"learn", "choose_ipv4", "choose_ipv6", "took_ipv4", "took_ipv6",
                                  "connect_ipv4", "connect_ipv6", "made"}) {
