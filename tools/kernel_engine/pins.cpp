@@ -36,9 +36,18 @@ constexpr std::string_view unfinished_prefix = "unfinished-";
                                  is_denied ? ": run this as the host's root" : ""));
 }
 
-void mount_file_system() {
+bool is_mounted() {
     struct statfs status {};
-    if (statfs(file_system, &status) == 0 && status.f_type == BPF_FS_MAGIC)
+    return statfs(file_system, &status) == 0 && status.f_type == BPF_FS_MAGIC;
+}
+
+void mount_file_system() {
+    if (is_mounted())
+        return;
+    // Another call may be at it as well: a second mount would hide what is pinned in the first.
+    const Descriptor place = open_for_reading(file_system);
+    flock(place.number(), LOCK_EX);
+    if (is_mounted())
         return;
     // As bpftool does where no init system has mounted it.
     if (mount("bpf", file_system, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700") != 0)
