@@ -22,12 +22,19 @@ namespace {
     throw std::system_error(errno, std::generic_category(), what);
 }
 
-void hold_namespace(int ready) {
-    if (unshare(CLONE_NEWNET) != 0)
-        _exit(1);
-    Child::say_ready(ready);
-    for (;;)
-        pause();
+constexpr const char* own_namespace = "/proc/self/ns/net";
+
+/// Another one than this process's, which nobody is in. (Not one of a child's: a child's number is another
+/// one in the /proc of another namespace of processes, and there that of somebody else, whose network this
+/// would be.)
+int make_namespace() {
+    const Descriptor before{open(own_namespace, O_RDONLY | O_CLOEXEC)};
+    if (!before.valid() || unshare(CLONE_NEWNET) != 0)
+        return -1;
+    const int made = open(own_namespace, O_RDONLY); // `ip` is told of it by this number
+    if (setns(before.number(), CLONE_NEWNET) != 0)
+        fail("setns");
+    return made;
 }
 
 void check(const Command& command, const CommandResult& result) {
@@ -68,7 +75,7 @@ Child::Child(const std::function<void(int)>& work) {
     }
     close(ready[1]);
     char byte = 0;
-    ready_ = read(ready[0], &byte, 1) == 1;
+    [[maybe_unused]] const ssize_t said = read(ready[0], &byte, 1);
     close(ready[0]);
 }
 
@@ -83,11 +90,9 @@ void Child::say_ready(int descriptor) {
 }
 
 Copy::Copy(const Host& host, const Plan& plan)
-    : host_(host), plan_(plan), client_(hold_namespace),
-      client_namespace_(
-          open(fmt::format("/proc/{}/ns/net", client_.process()).c_str(), O_RDONLY | O_CLOEXEC)),
-      server_namespace_(open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC)) {
-    if (!client_.ready() || !client_namespace_.valid() || !server_namespace_.valid())
+    : host_(host), plan_(plan), client_namespace_(make_namespace()),
+      server_namespace_(open(own_namespace, O_RDONLY | O_CLOEXEC)) {
+    if (!client_namespace_.valid() || !server_namespace_.valid())
         throw Impossible("cannot make a network namespace");
     run({"ip", "link", "set", "lo", "up"});
     run_client({"ip", "link", "set", "lo", "up"});
@@ -155,7 +160,7 @@ void Copy::add_link(const std::string& name) {
     const std::string peer = fmt::format("peer{}", links_.size());
     links_[name] = peer;
     run({"ip", "link", "add", "name", name, "type", "veth", "peer", "name", peer, "netns",
-         std::to_string(client_.process())});
+         fmt::format("/proc/self/fd/{}", client_namespace_.number())});
     // Link-local addresses of our own, because duplicate detection takes a second for the kernel's.
     // Neighbours are asked for from one where the datagram's own source is on another interface.
     run({"ip", "link", "set", name, "addrgenmode", "none"});

@@ -27,14 +27,10 @@ public:
     Child(Child&&) = delete;
     Child& operator=(Child&&) = delete;
     ~Child();
-    [[nodiscard]] pid_t process() const { return process_; }
-    /// It has said that it is at work.
-    [[nodiscard]] bool ready() const { return ready_; }
     static void say_ready(int descriptor);
 
 private:
     pid_t process_ = -1;
-    bool ready_ = false;
 };
 
 /// This process becomes the server's side.
@@ -63,7 +59,6 @@ private:
 
     const Host& host_;
     const Plan& plan_;
-    Child client_;
     Descriptor client_namespace_;
     Descriptor server_namespace_;
     std::map<std::string, std::string> links_; ///< the interface here, and its other end
