@@ -3,12 +3,10 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <charconv>
 #include <fmt/core.h>
 #include <string_view>
@@ -69,20 +67,9 @@ std::vector<Mapping> read_mappings(pid_t process) {
     return mappings;
 }
 
+// Not by process_vm_readv(2): the number is that of /proc, which may be of another namespace of processes
+// than ours.
 bool read_memory(pid_t process, std::uint64_t address, void* buffer, std::size_t size) {
-    std::size_t done = 0;
-    while (done < size) {
-        iovec here{static_cast<char*>(buffer) + done, size - done};
-        iovec there{reinterpret_cast<void*>(address + done),
-                    size - done}; // NOLINT(performance-no-int-to-ptr)
-        const ssize_t count = process_vm_readv(process, &here, 1, &there, 1, 0);
-        if (count <= 0)
-            break;
-        done += static_cast<std::size_t>(count);
-    }
-    if (done == size || (errno != ENOSYS && errno != EPERM))
-        return done == size;
-    // Where a filter forbids the system call (containers), the file may still do.
     const Descriptor memory = open_for_reading(fmt::format("/proc/{}/mem", process));
     return memory.valid() &&
            pread(memory.number(), buffer, size, static_cast<off_t>(address)) == static_cast<ssize_t>(size);

@@ -87,7 +87,7 @@ LibraryPresence find_library_in(pid_t process) {
             continue;
         Header header{};
         if (!read_memory(process, mapping.begin, &header, sizeof header)) {
-            if (errno == EPERM)
+            if (errno == EPERM || errno == EACCES)
                 presence.problem = "its memory may not be read: run this as root";
             continue;
         }

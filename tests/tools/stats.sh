@@ -39,6 +39,13 @@ port, = process["ports"]
 assert port["port"] == int(sys.argv[2]) and port["requests"] == 4, port
 PYTHON
 say "ok: four requests of two clients, counted and answered"
+# The number is that of /proc, also where that is not of our own namespace of processes.
+if unshare --pid --fork true 2>/dev/null; then
+    unshare --pid --fork "$TOOLS_CTL" stats --prometheus "$first" | grep "^multihome_answered_total{.*port=\"$one\"} 4$" >/dev/null ||
+        fail "the counters are not read in another namespace of processes"
+else
+    say "SKIP: another namespace of processes: none can be made"
+fi
 
 "$TOOLS_CTL" peers -j --peer 203.0.113.1:40003 ":$two" >"$LAB_DIR/peers.json"
 "$LAB_PYTHON" - "$LAB_DIR/peers.json" "$two" <<'PYTHON' || fail "the conversation is not the one that was asked for"
