@@ -3,7 +3,8 @@
 #
 # The lab: a server and a client in two network namespaces, joined by veth pairs. To be sourced by a bash test that
 # has `set -euo pipefail`. Everything it makes carries the test's process id and is removed when the test ends, however
-# it ends; what a killed test could not remove, the next one does.
+# it ends; what a killed test could not remove, the next one does: of the same namespace of processes, for only there the
+# id says whether the test still runs, and others may share /run and /tmp.
 #
 #   server                                                    client
 #   eth0  192.0.2.2/24, 192.0.2.3/24                     up0  192.0.2.1/24
@@ -25,7 +26,8 @@ LAB_PORT=5300
 LAB_PYTHON=/usr/bin/python3
 # shellcheck disable=SC2034 # for the tests
 LAB_ECHO=("$LAB_PYTHON" "$LAB_HERE/echo_server.py")
-LAB_PREFIX=mhlab
+# A word first: by a number, an earlier version of this file would take it for an id, and what it names for left.
+LAB_PREFIX=mhlab-in$(stat -L -c %i /proc/self/ns/pid)
 LAB_DIR=
 LAB_SERVER=
 LAB_CLIENT=

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 #
 # The lab removes what it made, however a test ends: by itself, by failing, by a signal, or by SIGKILL, after which the
-# next test removes it.
+# next test removes it. A test in another namespace of processes leaves it alone.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lab.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lab.sh"
@@ -74,3 +74,13 @@ os.execvp(sys.argv[1], sys.argv[1:])' bash "${BASH_SOURCE[0]}" inner "$how" >"$l
     gone "$(head -n 1 "$log")"
     say "ok: nothing is left after $ending"
 done
+
+if unshare --pid --fork --mount-proc true 2>/dev/null; then
+    # shellcheck disable=SC2016 # for the inner shell
+    unshare --pid --fork --mount-proc bash -c '. "$0/lab.sh" && lab_sweep' "$LAB_HERE"
+    ip -n "$LAB_SERVER" link show lo >/dev/null || fail "a sweep in another namespace of processes has removed $LAB_SERVER"
+    [ -d "$LAB_DIR" ] || fail "a sweep in another namespace of processes has removed $LAB_DIR"
+    say "ok: all is left after a sweep in another namespace of processes"
+else
+    say "SKIP: a sweep in another namespace of processes: none can be made"
+fi
