@@ -21,7 +21,7 @@ lab_topology_b
 lab_policy_rule
 engine_start
 units=$LAB_DIR/units
-unit=mhexcept$$.service
+unit=mhexcept-${ENGINE_GROUP##*/}.service
 inner=$ENGINE_GROUP/$unit
 
 start_excepted() { # [COMMAND...]: as systemd does: a control group, ExecStartPre=, the program
@@ -118,16 +118,16 @@ expect_not_served 5392
 expect_served 5391
 
 # What nothing would except again is not promised; a slice stays as long as the host runs.
-for name in mhexcept$$.scope "${inner#"$(engine_tree)"}"; do
+for name in "${unit%.service}.scope" "${inner#"$(engine_tree)"}"; do
     refused 'needs the name of a service or a slice' \
         "$ENGINE_TOOL" attach --all --except "$name" --persist --systemd-directory "$LAB_DIR/others"
 done
 "$ENGINE_TOOL" detach -q --cgroup /
-said=$("$ENGINE_TOOL" attach --all --ports 5391 --except mhexcept$$.slice --persist --systemd-directory "$units")
-[[ $said == *"mhexcept$$.slice does not run: it is served when it starts, until --renew"* ]] || fail "a unit that does not run: $said"
+said=$("$ENGINE_TOOL" attach --all --ports 5391 --except "${unit%.service}.slice" --persist --systemd-directory "$units")
+[[ $said == *"${unit%.service}.slice does not run: it is served when it starts, until --renew"* ]] || fail "a unit that does not run: $said"
 [ ! -e "$drop_in" ] || fail "the drop-in of an exception that is none any more is still there"
 for setting in Wants=network-pre.target After=sys-fs-bpf.mount; do
-    grep -q "^$setting.* mhexcept$$.slice$" "$file" || fail "the unit does not wait for the slice: $(cat "$file")"
+    grep -q "^$setting.* ${unit%.service}.slice$" "$file" || fail "the unit does not wait for the slice: $(cat "$file")"
 done
 "$ENGINE_TOOL" detach -q --cgroup /
 "$ENGINE_TOOL" attach -q --all "${options[@]}" --persist --systemd-directory "$units"

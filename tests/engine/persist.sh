@@ -13,7 +13,7 @@ lab_topology_b
 engine_start
 units=$LAB_DIR/units
 # A unit's control group, inside the test's, which is removed with all that is in it.
-unit=mhunit$$.service
+unit=mhunit-${ENGINE_GROUP##*/}.service
 mkdir "$ENGINE_GROUP/$unit"
 in_group start_server -p 5301 server "$server" 5301 v4
 in_group start_server -p 5302 other "$server" 5302 v4
@@ -35,7 +35,7 @@ done
 rm "$file"
 # Slices and scopes start nothing, and systemd passes over a [Service] of theirs. One that is there can be removed.
 for kind in slice scope; do
-    other=mhunit$$.$kind
+    other=mhunit-${ENGINE_GROUP##*/}.$kind
     mkdir "$ENGINE_GROUP/$other"
     status=0
     said=$("$ENGINE_TOOL" attach "$other" --persist --systemd-directory "$units" 2>&1) || status=$?
