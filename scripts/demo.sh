@@ -59,7 +59,7 @@ install_packages() { # PACKAGE...
     local status=0
     trap allow_services EXIT
     forbid_services
-    { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"; } >&2 || status=$?
+    { apt-get update && apt_install "$@"; } >&2 || status=$?
     allow_services
     trap - EXIT
     case " $* " in *" unbound "*) systemctl disable unbound.service >/dev/null 2>&1 || true ;; esac

@@ -163,11 +163,6 @@ install_packages() { # PACKAGE...
     allow_services
 }
 
-# Removes nothing: what is installed on this host is wanted.
-apt_install() { # PACKAGE...
-    DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends --no-remove "$@"
-}
-
 unpack_packages() { # PACKAGE...
     as_caller mkdir -p "$WALL_UNPACKED"
     for package in "$@"; do
