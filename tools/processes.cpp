@@ -106,6 +106,31 @@ std::string enforced_profile(std::string label) {
     return label;
 }
 
+/// The path by which systemd sorts processes, in the text of /proc/PID/cgroup.
+std::string path_of_systemd(const std::string& cgroup) {
+    // systemd's own tree is "0::" on a unified host, and "name=systemd" on others.
+    std::string path;
+    for (const std::string_view key : {":name=systemd:", "0::"}) {
+        const std::size_t at = cgroup.find(key);
+        if (at == std::string::npos || (key == "0::" && at != 0 && cgroup[at - 1] != '\n'))
+            continue;
+        const std::size_t begin = at + key.size();
+        path = cgroup.substr(begin, cgroup.find('\n', begin) - begin);
+        if (path.find(".service") != std::string::npos || path.find(".scope") != std::string::npos)
+            break;
+    }
+    return path;
+}
+
+/// Where the system's manager, process 1, has its units: below that.
+std::string above_units() {
+    std::string path = path_of_systemd(read_whole("/proc/1/cgroup"));
+    for (const std::string_view own : {"/init.scope", "/"})
+        if (path.ends_with(own))
+            path.resize(path.size() - own.size());
+    return path;
+}
+
 } // namespace
 
 std::vector<pid_t> list_processes() {
@@ -178,22 +203,14 @@ bool has_io_uring(pid_t process) {
 }
 
 UnitOfGroup unit_of_group(const std::string& cgroup) {
-    // systemd's own tree is "0::" on a unified host, and "name=systemd" on others.
-    std::string path;
-    for (const std::string_view key : {":name=systemd:", "0::"}) {
-        const std::size_t at = cgroup.find(key);
-        if (at == std::string::npos || (key == "0::" && at != 0 && cgroup[at - 1] != '\n'))
-            continue;
-        const std::size_t begin = at + key.size();
-        path = cgroup.substr(begin, cgroup.find('\n', begin) - begin);
-        if (path.find(".service") != std::string::npos || path.find(".scope") != std::string::npos)
-            break;
-    }
+    static const std::string above = above_units();
+    const std::string path = path_of_systemd(cgroup);
     UnitOfGroup result;
     bool of_user = false;
+    bool is_of_system = path.starts_with(above + '/');
     // A service may make groups of its own below its unit's. The manager of a user is a unit of the system,
     // with the user's units below it.
-    for (std::size_t begin = 0; begin < path.size();) {
+    for (std::size_t begin = is_of_system ? above.size() + 1 : 0; begin < path.size();) {
         const std::size_t end = std::min(path.find('/', begin), path.size());
         const std::string part = path.substr(begin, end - begin);
         begin = end + 1;
@@ -204,9 +221,11 @@ UnitOfGroup unit_of_group(const std::string& cgroup) {
             result.unit = part;
             if (!of_user)
                 break;
+        } else if (!part.ends_with(".slice")) {
+            is_of_system = false; // a container's manager has its units there
         }
     }
-    result.is_system_service = !of_user && result.unit.ends_with(".service");
+    result.is_system_service = is_of_system && !of_user && result.unit.ends_with(".service");
     return result;
 }
 

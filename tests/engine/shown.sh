@@ -53,6 +53,12 @@ command=$(grep -o 'multihomectl attach --cgroup [^"]*' "$LAB_DIR/doctor_containe
 PATH=${ENGINE_TOOL%/*}:$PATH $command >"$LAB_DIR/said" || fail "$command: $(cat "$LAB_DIR/said")"
 LAB_PORT=5303 expect_right 198.51.100.2
 "$ENGINE_TOOL" detach -q --cgroup "$ENGINE_GROUP/container"
+# What the systemd of a container calls a unit is none of the host's, which may have one of that name.
+mkdir -p "$ENGINE_GROUP/container/system.slice/mhshown.service"
+exec 9>"$ENGINE_GROUP/container/system.slice/mhshown.service/cgroup.procs"
+in_group start_server -p 5305 in_unit unshare --pid --fork --kill-child --mount-proc "$server" 5305 v4
+shown doctor_unit doctor
+holds doctor_unit 'servers[5305]["command"].startswith("sudo multihomectl attach --cgroup /")'
 
 # A control group is known by what the kernel calls it, of which a 32-bit one tells half as the number of its inode.
 LD_PRELOAD=$(program half_inode.so) "$ENGINE_TOOL" attach -q --cgroup "$ENGINE_GROUP"
