@@ -13,6 +13,7 @@
 #include <string>
 #include <utility>
 
+#include "tools/network_namespace.hpp"
 #include "tools/output.hpp"
 #include "tools/recipe_journal.hpp"
 #include "tools/recipe_persist.hpp"
@@ -46,6 +47,12 @@ RecipeKind kind_of(const std::string& name) {
 void need_root(const char* what) {
     if (geteuid() != 0)
         throw Impossible(fmt::format("{} needs root: run this as root", what));
+}
+
+/// What is written for the next boot is for the network that process 1 is in. Also where that cannot be told.
+bool is_network_of_boot() {
+    const ino_t theirs = network_namespace_of(1);
+    return theirs == 0 || theirs == own_network_namespace().inode;
 }
 
 void need_commands(const Plan& plan) {
@@ -82,7 +89,9 @@ int take_back(const RecipeCommand& options) {
     need_root("--undo");
     Journal journal;
     const std::string recipe = journal.read().recipe;
-    Removal files = remove_persistent();
+    Removal files;
+    if (is_network_of_boot())
+        files = remove_persistent();
     std::vector<std::string> left;
     if (!recipe.empty()) {
         left = undo(journal);
@@ -131,6 +140,10 @@ int recipe(RecipeCommand& options) {
     Journal::Content applied;
     if (options.persist) { // the next boot has nothing of what is applied now
         need_root("--persist");
+        if (!is_network_of_boot())
+            throw Impossible(
+                "--persist writes for the next boot of the host, and this is another network than "
+                "that of process 1: have whatever makes this network apply the recipe in it");
         applied = read_applied();
         host = without(std::move(host), applied);
     }

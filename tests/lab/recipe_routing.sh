@@ -119,7 +119,8 @@ on_server ip route flush table 50
 
 say "for the next boot:"
 # shellcheck disable=SC2016 # for the inner shell
-persist() { with_own_run sh -c 'mount --bind "$0" /etc && exec "$@"' "$LAB_DIR/etc" "$MULTIHOMECTL" recipe "$@"; }
+in_own_etc() { with_own_run sh -c 'mount --bind "$0" /etc && exec "$@"' "$LAB_DIR/etc" "${as_first[@]}" "$@"; }
+persist() { in_own_etc "$MULTIHOMECTL" recipe "$@"; }
 mkdir -p "$LAB_DIR/etc/systemd/network" "$LAB_DIR/etc/systemd/system" "$LAB_DIR/etc/sysctl.d" "$LAB_DIR/run/systemd/netif/links"
 echo 'something else' >"$LAB_DIR/etc/sysctl.d/50-mine.conf"
 find "$LAB_DIR/etc" | sort >"$LAB_DIR/files"
@@ -135,6 +136,15 @@ for again in 1 2; do
     on_server nft -f "$LAB_DIR/etc/nftables.d/multihome.nft" || fail "nft does not take what was written: $again"
     on_server nft list ruleset >"$LAB_DIR/rules$again"
 done
+find "$LAB_DIR/etc" | sort >"$LAB_DIR/written"
+# In another network than that of process 1.
+# shellcheck disable=SC2016 # for the inner shell
+elsewhere() { in_own_etc sh -c 'unshare --net "$@"; exit $?' sh "$MULTIHOMECTL" recipe "$@"; }
+status=0
+elsewhere routing --persist >"$LAB_DIR/said" 2>&1 || status=$?
+[[ $status -eq 2 && $(cat "$LAB_DIR/said") == *'another network than that of process 1'* ]] || fail "elsewhere: $status: $(cat "$LAB_DIR/said")"
+elsewhere two-interfaces --undo || fail "--undo elsewhere exits with $?"
+find "$LAB_DIR/etc" | sort | diff "$LAB_DIR/written" - || fail "--undo elsewhere removes what is for the next boot"
 diff "$LAB_DIR/rules1" "$LAB_DIR/rules2" || fail "loaded twice, the rules are there twice"
 on_server nft flush ruleset
 grep -q 'net/ipv4/conf/eth1/rp_filter = 2' "$LAB_DIR/etc/sysctl.d/60-multihome.conf" || fail "no sysctl"

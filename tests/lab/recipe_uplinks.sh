@@ -59,7 +59,7 @@ applied 192.168.9.9
 mkdir -p "$LAB_DIR/etc/systemd/network" "$LAB_DIR/run/systemd/netif/links"
 echo 'NETWORK_FILE=/etc/systemd/network/20-eth1.network' >"$LAB_DIR/run/systemd/netif/links/$(on_server cat /sys/class/net/eth1/ifindex)"
 # shellcheck disable=SC2016 # for the inner shell
-with_own_run sh -c 'mount --bind "$0" /etc && exec "$@"' "$LAB_DIR/etc" "$MULTIHOMECTL" recipe routing --persist
+with_own_run sh -c 'mount --bind "$0" /etc && exec "$@"' "$LAB_DIR/etc" "${as_first[@]}" "$MULTIHOMECTL" recipe routing --persist
 grep -A1 '^Gateway=172.31.1.1$' "$LAB_DIR/etc/systemd/network/20-eth1.network.d/60-multihome.conf" |
     grep -qx 'GatewayOnLink=yes' || fail "systemd-networkd refuses a router that is on no link"
 

@@ -71,6 +71,10 @@ with_own_run() { # CMD...
     on_server sh -c 'mount --bind "$0" /run && exec "$@"' "$LAB_DIR/run" "$@"
 }
 
+# As the first of a namespace of processes: what is written for the next boot is for the network that this one is in.
+# shellcheck disable=SC2034 # for the tests
+as_first=(unshare --pid --fork --kill-child --mount-proc)
+
 recipe() { with_own_run "$MULTIHOMECTL" recipe "$@"; }
 
 apply_recipe() { # RECIPE OPTION...
