@@ -37,7 +37,7 @@ gone() { # LINE: the inner test's one line of output
     for pid in $pids; do
         for tries in {1..100}; do
             # A zombie is over, even where nobody collects it.
-            grep -qs '^State:[[:space:]]*[^ZX]' "/proc/$pid/status" || break
+            grep -qs '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$pid/status" || break
             [ "$tries" -lt 100 ] || fail "process $pid is left: $(tr '\0' ' ' <"/proc/$pid/cmdline")"
             sleep 0.05
         done

@@ -153,7 +153,7 @@ grep -q 'FirewallMark=42' "$LAB_DIR/etc/systemd/network/20-eth1.network.d/60-mul
 status=0
 # shellcheck disable=SC2016 # for the inner shell
 with_own_run sh -c 'mount --bind "$0" /etc && mount -o remount,bind,ro /etc && exec "$@"' "$LAB_DIR/etc" \
-    "$MULTIHOMECTL" recipe two-interfaces --undo >"$LAB_DIR/said" 2>&1 || status=$?
+    "${as_first[@]}" "$MULTIHOMECTL" recipe two-interfaces --undo >"$LAB_DIR/said" 2>&1 || status=$?
 [[ $status -eq 2 && $(cat "$LAB_DIR/said") == *'could not be taken back: /etc/'*': Read-only file system'* ]] ||
     fail "a read-only /etc: $status: $(cat "$LAB_DIR/said")"
 grep -q 'removed\|nothing to take back' "$LAB_DIR/said" && fail "a read-only /etc: $(cat "$LAB_DIR/said")"
