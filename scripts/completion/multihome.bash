@@ -32,7 +32,7 @@ _multihome() {
     if ((index > COMP_CWORD)); then
         case $previous in
         --log) mapfile -t COMPREPLY < <(compgen -W 'off error warn info debug trace' -- "$word") ;;
-        --log-file) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
+        --log-file) ;; # bash's own: it quotes a file's name, and puts no blank behind a directory
         --engine) mapfile -t COMPREPLY < <(compgen -W 'auto preload kernel' -- "$word") ;;
         esac
         return

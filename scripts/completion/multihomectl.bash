@@ -3,7 +3,8 @@
 # bash completion for multihomectl(8). Subcommands and options are asked of the command itself, so that they cannot drift.
 
 _multihomectl() {
-    local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} subcommand=${COMP_WORDS[1]} words=
+    local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} subcommand=${COMP_WORDS[1]}
+    local words='' name
     COMPREPLY=()
     # bash makes a word of the equals sign in --option=value.
     case $word:$previous in
@@ -15,10 +16,7 @@ _multihomectl() {
         words="$words --help --version"
     else
         case $subcommand:$previous in
-        *:--library | *:--cgroup)
-            mapfile -t COMPREPLY < <(compgen -f -- "$word")
-            return
-            ;;
+        *:--library | *:--cgroup) return ;; # bash's own: it quotes a name, and puts no blank behind a directory
         *:--netns) words=$(ip netns list 2>/dev/null | cut -d' ' -f1) ;;
         *:--user) words=$(compgen -u) ;;
         ask:--payload) words='dns ntp stun snmp tftp radius sip quic memcached echo' ;;
@@ -37,6 +35,9 @@ _multihomectl() {
         -*) words=$("$1" "$subcommand" --help 2>/dev/null | grep -oE -e '(^|[ ,])--?[a-z][a-z-]*' | tr -d ' ,') ;;
         esac
     fi
-    mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
+    # Not by compgen -W: it would expand a name, a backslash in a unit's as well as $() in a namespace's.
+    while read -r name; do
+        [[ -z $name || $name != "$word"* ]] || COMPREPLY+=("$(printf %q "$name")")
+    done < <(tr ' ' '\n' <<<"$words")
 }
 complete -o default -F _multihomectl multihomectl

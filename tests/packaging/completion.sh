@@ -50,7 +50,8 @@ cat >"$systemd/systemctl" <<'SYSTEMCTL'
 #!/bin/sh
 case $1 in
 list-unit-files) printf '%s\n' 'filed.service enabled enabled' 'mold@.service static -' ;;
-list-units) printf '%s\n' 'filed.service loaded active running A server' 'mold@one.service loaded active running Another' ;;
+list-units) printf '%s\n' 'filed.service loaded active running A server' 'mold@one.service loaded active running Another' \
+    'dashed@a\x2db.service loaded active running A third' ;;
 esac
 SYSTEMCTL
 chmod +x "$systemd/systemctl"
@@ -62,6 +63,34 @@ for call in enable disable 'check --unit'; do
     offers mold@one.service multihomectl $call m
     [[ " ${COMPREPLY[*]} " != *'mold@.service'* ]] || {
         echo "FAIL: $call: a template is offered"
+        failures=$((failures + 1))
+    }
+done
+
+# What is no plain word is neither expanded nor run.
+cat >"$systemd/ip" <<'IP'
+#!/bin/sh
+echo 'plain (id: 1)'
+echo 'run-$(touch${IFS}ran)'
+IP
+chmod +x "$systemd/ip"
+cd "$systemd" || exit 1
+offers plain multihomectl doctor --netns p
+offers 'run-\$\(touch\$\{IFS\}ran\)' multihomectl doctor --netns r
+offers 'dashed@a\\x2db.service' multihomectl enable d
+if [ -e ran ]; then
+    echo 'FAIL: the name of a namespace was run'
+    failures=$((failures + 1))
+fi
+# Files are left to bash itself: with -o default, it offers them where nothing else is offered.
+mkdir 'a directory'
+for call in 'multihome --log-file' 'multihomectl check --library' 'multihomectl attach --cgroup'; do
+    # shellcheck disable=SC2206 # words of a command line
+    COMP_WORDS=($call a) COMPREPLY=()
+    COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+    "_${COMP_WORDS[0]}" "${COMP_WORDS[0]}"
+    [ "${#COMPREPLY[@]}" -eq 0 ] || {
+        echo "FAIL: $call: '${COMPREPLY[*]}' is offered, and not quoted"
         failures=$((failures + 1))
     }
 done
