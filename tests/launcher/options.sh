@@ -133,6 +133,12 @@ for variable in MULTIHOME_LOG MULTIHOME_LOG_FILE MULTIHOME_PORTS MULTIHOME_PEERS
     expect 0 '^preloaded=1$' env "$variable=" "$launcher" "$probe"
 done
 
+# Who asks for POSIX's way of reading options hears nothing of it.
+printf '#!/bin/sh\n# a script\nexec true\n' >"$scratch/script"
+chmod +x "$scratch/script"
+expect 0 '' env POSIXLY_CORRECT=1 "$launcher" "$scratch/script"
+[ ! -s "$scratch/output" ] || complain "POSIXLY_CORRECT: $(cat "$scratch/output")"
+
 # The launcher's bounds are the library's.
 settings=$LAUNCHER_SOURCE/shim/base/settings.hpp
 for bound in minimum maximum; do
