@@ -106,6 +106,14 @@ holds peers_of_one '[(one["peer_port"], one["address"], one["state"]) for one in
 shown doctor doctor
 holds doctor 'servers[5301]["verdict"] == "ok" and servers[5301]["reason"] == "the kernel engine is attached"'
 holds doctor 'servers[5302]["verdict"] == "wrong"'
+# Also where another /sys is in front of the pins, as `ip netns exec` puts it.
+there=("${in_place[@]}")
+in_place=(ip netns exec "$LAB_SERVER")
+shown list_elsewhere list
+holds list_elsewhere 'mine[0]["alive"] and len(mine[0]["hooks"]) > 4 and mine[0]["counters"]["sources_named"] == 3'
+shown doctor_elsewhere doctor
+holds doctor_elsewhere 'servers[5301]["verdict"] == "ok" and servers[5302]["verdict"] == "wrong"'
+in_place=("${there[@]}")
 shown detach detach --cgroup "$ENGINE_GROUP"
 holds detach 'len(it["detached"]) == 1 and it["removed"] is None'
 

@@ -12,12 +12,14 @@
 
 #include <cerrno>
 #include <charconv>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <optional>
 #include <string_view>
 
 #include "tools/output.hpp"
+#include "tools/processes.hpp"
 
 namespace multihome::tools::engine {
 namespace {
@@ -25,7 +27,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* file_system = "/sys/fs/bpf";
-constexpr const char* top = "/sys/fs/bpf/multihome";
 // bpffs takes no name with a dot in it.
 constexpr std::string_view unfinished_prefix = "unfinished-";
 
@@ -36,18 +37,32 @@ constexpr std::string_view unfinished_prefix = "unfinished-";
                                  is_denied ? ": run this as the host's root" : ""));
 }
 
-bool is_mounted() {
+bool is_bpf(const std::string& place) {
     struct statfs status {};
-    return statfs(file_system, &status) == 0 && status.f_type == BPF_FS_MAGIC;
+    return statfs(place.c_str(), &status) == 0 && status.f_type == BPF_FS_MAGIC;
+}
+
+pid_t parent_of(pid_t process) {
+    const std::string status = read_whole(fmt::format("/proc/{}/status", process));
+    const std::size_t line = status.find("\nPPid:");
+    return line != std::string::npos ? std::atoi(status.c_str() + line + 6) : 0;
+}
+
+/// `ip netns exec` puts another /sys in front of the host's. Who has called it still has the host's.
+std::string top() {
+    std::string place = file_system;
+    for (pid_t caller = getppid(); !is_bpf(place) && caller > 0; caller = parent_of(caller))
+        place = fmt::format("/proc/{}/root{}", caller, file_system);
+    return (is_bpf(place) ? place : std::string{file_system}) + "/multihome";
 }
 
 void mount_file_system() {
-    if (is_mounted())
+    if (is_bpf(file_system))
         return;
     // Another call may be at it as well: a second mount would hide what is pinned in the first.
     const Descriptor place = open_for_reading(file_system);
     flock(place.number(), LOCK_EX);
-    if (is_mounted())
+    if (is_bpf(file_system))
         return;
     // As bpftool does where no init system has mounted it.
     if (mount("bpf", file_system, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700") != 0)
@@ -65,17 +80,18 @@ std::optional<std::uint64_t> number_in(std::string_view name) {
 }
 
 int open_locked() {
+    const std::string directory = top();
     for (;;) {
-        if (mkdir(top, 0700) != 0 && errno != EEXIST)
-            refuse("cannot make", top);
-        const int descriptor = open(top, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST)
+            refuse("cannot make", directory);
+        const int descriptor = open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (descriptor < 0)
-            refuse("cannot open", top);
+            refuse("cannot open", directory);
         struct stat held {
         }, named{};
         // Whoever held the lock may have removed the directory.
-        if (flock(descriptor, LOCK_EX) == 0 && fstat(descriptor, &held) == 0 && stat(top, &named) == 0 &&
-            held.st_ino == named.st_ino)
+        if (flock(descriptor, LOCK_EX) == 0 && fstat(descriptor, &held) == 0 &&
+            stat(directory.c_str(), &named) == 0 && held.st_ino == named.st_ino)
             return descriptor;
         close(descriptor);
     }
@@ -94,22 +110,22 @@ bool remove_directory(const std::string& directory) {
 Pins::Pins() : lock_((mount_file_system(), open_locked())) {}
 
 std::string Pins::directory_of(std::uint64_t identity) {
-    return fmt::format("{}/{}", top, identity);
+    return fmt::format("{}/{}", top(), identity);
 }
 
 std::string Pins::unfinished(std::uint64_t identity) {
-    return fmt::format("{}/{}{}", top, unfinished_prefix, identity);
+    return fmt::format("{}/{}{}", top(), unfinished_prefix, identity);
 }
 
 std::vector<std::uint64_t> Pins::identities() {
     std::vector<std::uint64_t> found;
     std::error_code error;
-    for (fs::directory_iterator entry{top, error}, end; !error && entry != end; entry.increment(error))
+    for (fs::directory_iterator entry{top(), error}, end; !error && entry != end; entry.increment(error))
         if (const auto number = number_in(entry->path().filename().string()))
             found.push_back(*number);
     // No directory: nothing is attached.
     if (error && error != std::errc::no_such_file_or_directory && error != std::errc::not_a_directory)
-        refuse("cannot look into", top, error.value());
+        refuse("cannot look into", top(), error.value());
     return found;
 }
 
@@ -138,12 +154,12 @@ bool Pins::remove(std::uint64_t identity) {
 void Pins::sweep() {
     std::vector<std::string> left;
     std::error_code error;
-    for (fs::directory_iterator entry{top, error}, end; !error && entry != end; entry.increment(error))
+    for (fs::directory_iterator entry{top(), error}, end; !error && entry != end; entry.increment(error))
         if (entry->path().filename().string().rfind(unfinished_prefix, 0) == 0)
             left.push_back(entry->path().string());
     for (const std::string& directory : left)
         remove_directory(directory);
-    rmdir(top); // fails where something else is attached
+    rmdir(top().c_str()); // fails where something else is attached
 }
 
 } // namespace multihome::tools::engine
