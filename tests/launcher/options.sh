@@ -53,7 +53,7 @@ accept MULTIHOME_LOG info --verbose
 accept MULTIHOME_LOG trace -v --log trace
 accept MULTIHOME_LOG trace --log trace -v
 accept MULTIHOME_LOG_FILE "$scratch/new.log" --log-file "$scratch/new.log"
-accept MULTIHOME_LOG_FILE /dev/null --log-file=/dev/null
+accept MULTIHOME_LOG_FILE "$scratch/new.log" "--log-file=$scratch/new.log"
 # A relative file is made absolute, because servers change their directory.
 cd "$scratch" || exit 1
 accept MULTIHOME_LOG_FILE "$scratch/relative.log" --log-file relative.log
@@ -121,9 +121,24 @@ done
 for timeouts in '' 30 '30,' ',120' 0,120 30,0 30,120,1 a,b -1,2 1801,1 1,3600 030,120 '*'; do
     reject --timeouts MULTIHOME_TIMEOUTS "$timeouts"
 done
-for file in '' "$scratch" "$scratch/none/file.log" "$probe/file.log"; do
+mkfifo "$scratch/fifo"
+for file in '' "$scratch" "$scratch/none/file.log" "$probe/file.log" "$scratch/fifo" /dev/null; do
     reject --log-file MULTIHOME_LOG_FILE "$file"
 done
+# Nor does the library follow a link for root, to the file or on the way, but where the shell went through one.
+ln -s tree "$scratch/way"
+ln -s new.log "$scratch/link"
+touch "$scratch/new.log"
+for file in "$scratch/way/file.log" way/file.log "$scratch/link"; do
+    if [ "$(id -u)" -eq 0 ]; then
+        reject --log-file MULTIHOME_LOG_FILE "$file"
+    else
+        echo "SKIP: $file: only root follows no link"
+    fi
+done
+cd "$scratch/way" || exit 1
+accept MULTIHOME_LOG_FILE "$scratch/tree/file.log" --log-file file.log
+cd "$scratch" || exit 1
 for value in 2 yes true -1 '0 '; do
     reject_environment MULTIHOME_SAME_INTERFACE "$value"
     reject_environment MULTIHOME_DISABLE "$value"
