@@ -39,12 +39,13 @@ struct RunOptions {
     std::vector<std::string> command;
 };
 
-/// What is sent to this process and meant for the command.
+/// What is sent to this process and meant for the command: all but what comes of this process's own doing,
+/// and job control, which stops and continues this process, too.
 sigset_t signals_handed_on() {
     sigset_t set;
-    sigemptyset(&set);
-    for (const int number : {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGWINCH})
-        sigaddset(&set, number);
+    sigfillset(&set);
+    for (const int number : {SIGCHLD, SIGPIPE, SIGTSTP, SIGTTIN, SIGTTOU, SIGCONT})
+        sigdelset(&set, number);
     return set;
 }
 

@@ -59,6 +59,15 @@ for engine in kernel auto; do
     [ "$status" -eq 143 ] || fail "$engine: ended by SIGTERM, the status is $status"
     expect_gone "$engine"
 done
+# Those that few programs know end the command, and not the tool without it.
+for number in "$(kill -l IO)" "$(kill -l RTMIN)"; do
+    launch --engine kernel
+    kill -"$number" "$launched"
+    status=0
+    wait "$launched" || status=$?
+    [ "$status" -eq $((128 + number)) ] || fail "ended by signal $number, the status is $status"
+    expect_gone "signal $number"
+done
 
 launch --engine kernel --ports 53
 expect_bare_wrong 192.0.2.3
