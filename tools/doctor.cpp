@@ -201,11 +201,15 @@ void print_summary(const Findings& findings) {
     else
         fmt::print("{} of {} server{} answer{} from the wrong address.\n", wrong, judged,
                    judged == 1 ? "" : "s", wrong == 1 ? "s" : "");
-    Table commands({"", "", "", ""});
-    for (const Server& server : findings.servers)
-        if (server.verdict == Verdict::wrong)
-            commands.add({"", std::to_string(server.port), server.command,
-                          server.remark.empty() ? "" : fmt::format("({})", server.remark)});
+    Table commands({"", "", ""});
+    for (const Server& server : findings.servers) {
+        if (server.verdict != Verdict::wrong)
+            continue;
+        // No column of its own: one command of a thousand characters would push all remarks that far away.
+        const char* between = server.command.empty() || server.remark.empty() ? "" : "  ";
+        const std::string remark = server.remark.empty() ? "" : fmt::format("({})", server.remark);
+        commands.add({"", std::to_string(server.port), server.command + between + remark});
+    }
     fmt::print("{}", commands.text(false, false));
     if (const std::size_t unknown = findings.count(Verdict::unknown); unknown != 0)
         fmt::print("{} could not be judged.\n", unknown);

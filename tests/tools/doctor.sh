@@ -24,7 +24,7 @@ say "Fifteen servers"
 start_server -p 5301 bound "${LAB_ECHO[@]}" --port 5301 --bind 192.0.2.3
 start_server -p 5302 right dnsmasq --keep-in-foreground --conf-file=/dev/null --port=5302 --no-resolv --no-hosts \
     --user=root --pid-file=
-start_server -p 5303 wrong env --chdir="$LAB_DIR" ./echo 5303 # which is not found from here
+start_server -p 5303 wrong env --chdir="$LAB_DIR" ./echo 5303 1 "$(printf '%0200d' 0)" # which is not found from here
 with_shim start_server -p 5304 preloaded "$echo" 5304
 LAB_PRELOAD=/nowhere/libmultihome.so start_server -p 5305 failed "$echo" 5305
 with_shim start_server -p 5306 static "$TOOLS_STATIC" 5306
@@ -125,6 +125,9 @@ if [ -n "$note" ]; then
     [ "$(grep -cF "$note" "$LAB_DIR/doctor.log")" -eq 1 ] || fail "a note for each server: $(grep Note "$LAB_DIR/doctor.log")"
 fi
 grep -q '^5303 .*WRONG  at 192.0.2.3' "$LAB_DIR/doctor.log" || fail "the table has no line for 5303"
+# What is said of a command stands behind it, however long another one is.
+grep -q '0  (instead of starting it alone)$' "$LAB_DIR/doctor.log" || fail "no remark behind the command for 5303"
+! grep '^  5.* \{20\}(' "$LAB_DIR/doctor.log" || fail "a remark is far away from its command"
 grep -q '^10 of 15 servers answer from the wrong address' "$LAB_DIR/doctor.log" || fail "the table does not count the servers"
 if grep -q "$(printf '\033')" "$LAB_DIR/doctor.log"; then fail "colours in a file"; fi
 look -q
