@@ -29,6 +29,12 @@ sed -n '/^\.SS What you may meet/,/^\.SS What needs/p' "$LAUNCHER_SOURCE/scripts
         END { close_limit() }' >"$scratch/limits"
 checks=$((checks + 1))
 [ ! -s "$scratch/limits" ] || complain "multihome.7 does not say what to do: $(cat "$scratch/limits")"
+# The heading of a paragraph is the one line behind .TP: what of it stands on the next is the paragraph's first words.
+awk '/^\.TP/ { getline; head = $0; getline
+        if (gsub(/\(/, "(", head) != gsub(/\)/, ")", head) || /^\.[BIR]* \(/ || /^[a-z]*\)/) print FILENAME ": " head " | " $0 }' \
+    "$LAUNCHER_SOURCE"/scripts/*.[178] >"$scratch/headings"
+checks=$((checks + 1))
+[ ! -s "$scratch/headings" ] || complain "headings of several lines: $(cat "$scratch/headings")"
 # The settings' bounds and defaults are the library's.
 setting() { sed -n "s/.* $1 = \([0-9']*\);.*/\1/p" "$LAUNCHER_SOURCE/shim/base/settings.hpp" | tr -d "'"; } # NAME
 says() { # PAGE LINE
