@@ -40,6 +40,16 @@ applied() { # ADDRESS OPTION...: with the recipe, what is asked there is answere
     diff "$LAB_DIR/before" "$LAB_DIR/after" || fail "--undo did not leave the host as it was"
 }
 
+# An address of the host's own would be a route to the link itself, on which the kernel would look for every client.
+refused() { # GATEWAY WHY
+    local status=0
+    recipe routing --gateway "$1" >"$LAB_DIR/said" 2>&1 || status=$?
+    [[ $status -eq 2 && $(cat "$LAB_DIR/said") == *"$2"* ]] || fail "$1: $status: $(cat "$LAB_DIR/said")"
+    say "ok: $(cat "$LAB_DIR/said")"
+}
+refused 192.0.2.3 'is an address of this host'
+refused 192.0.4.3 'is on no link of this host'
+
 say "a point-to-point link:"
 ip -n "$LAB_SERVER" address add 192.168.9.9 peer 192.168.9.1/32 dev eth1
 ip -n "$LAB_CLIENT" address add 192.168.9.1/32 dev up1
@@ -77,9 +87,7 @@ if [ -e /proc/sys/net/ipv6 ]; then
     on_server ip -6 route flush table 100
     ip -n "$LAB_CLIENT" -6 address add fe80::1/64 dev up1 nodad
     lab_await_addresses
-    status=0
-    recipe routing --gateway fe80::1 >"$LAB_DIR/said" 2>&1 || status=$?
-    [[ $status -eq 2 && $(cat "$LAB_DIR/said") == *'fe80::1%eth1'* ]] || fail "fe80::1: $status: $(cat "$LAB_DIR/said")"
+    refused fe80::1 'fe80::1%eth1'
     applied 2001:db8:9::9 --gateway fe80::1%eth1
 fi
 
