@@ -114,6 +114,14 @@ holds list_elsewhere 'mine[0]["alive"] and len(mine[0]["hooks"]) > 4 and mine[0]
 shown doctor_elsewhere doctor
 holds doctor_elsewhere 'servers[5301]["verdict"] == "ok" and servers[5302]["verdict"] == "wrong"'
 in_place=("${there[@]}")
+# What is attached there stays when the command has ended, which takes its mounts with it.
+mkdir "$ENGINE_GROUP/below"
+path=${ENGINE_GROUP#"$(engine_tree)"}/below
+# shellcheck disable=SC2016 # for the inner shell
+ip netns exec "$LAB_SERVER" sh -c 'mount -t cgroup2 none /sys/fs/cgroup && exec "$@"' sh "$ENGINE_TOOL" attach -q --cgroup "$path"
+shown list_of_two list
+holds list_of_two '[one["alive"] for one in it["attached"] if one["control_group"].endswith(sys.argv[2] + "/below")] == [True]'
+"$ENGINE_TOOL" detach -q --cgroup "$ENGINE_GROUP/below"
 shown detach detach --cgroup "$ENGINE_GROUP"
 holds detach 'len(it["detached"]) == 1 and it["removed"] is None'
 

@@ -48,16 +48,22 @@ pid_t parent_of(pid_t process) {
     return line != std::string::npos ? std::atoi(status.c_str() + line + 6) : 0;
 }
 
-/// `ip netns exec` puts another /sys in front of the host's. Who has called it still has the host's.
-std::string top() {
+/// `ip netns exec` puts another /sys in front of the host's. Who has called it still has the host's, where
+/// what is pinned stays when the command has ended.
+std::string mounted_place() {
     std::string place = file_system;
     for (pid_t caller = getppid(); !is_bpf(place) && caller > 0; caller = parent_of(caller))
         place = fmt::format("/proc/{}/root{}", caller, file_system);
-    return (is_bpf(place) ? place : std::string{file_system}) + "/multihome";
+    return is_bpf(place) ? place : std::string{};
+}
+
+std::string top() {
+    const std::string place = mounted_place();
+    return (place.empty() ? std::string{file_system} : place) + "/multihome";
 }
 
 void mount_file_system() {
-    if (is_bpf(file_system))
+    if (!mounted_place().empty())
         return;
     // Another call may be at it as well: a second mount would hide what is pinned in the first.
     const Descriptor place = open_for_reading(file_system);
