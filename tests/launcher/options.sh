@@ -148,6 +148,12 @@ for variable in MULTIHOME_LOG MULTIHOME_LOG_FILE MULTIHOME_PORTS MULTIHOME_PEERS
     expect 0 '^preloaded=1$' env "$variable=" "$launcher" "$probe"
 done
 
+# A grep that sees nothing in a file of bytes, as busybox's.
+mkdir "$scratch/greps"
+printf '#!/bin/sh\nexec "%s" -I "$@"\n' "$(command -v grep)" >"$scratch/greps/grep"
+chmod +x "$scratch/greps/grep"
+expect 0 '^preloaded=1$' env LC_ALL=C PATH="$scratch/greps:$PATH" "$launcher" "$probe"
+
 # Who asks for POSIX's way of reading options hears nothing of it.
 printf '#!/bin/sh\n# a script\nexec true\n' >"$scratch/script"
 chmod +x "$scratch/script"
