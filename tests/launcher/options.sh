@@ -138,6 +138,9 @@ for file in "$scratch/way/file.log" way/file.log "$scratch/link"; do
 done
 cd "$scratch/way" || exit 1
 accept MULTIHOME_LOG_FILE "$scratch/tree/file.log" --log-file file.log
+mkdir "$scratch/gone"
+cd "$scratch/gone" && rmdir "$scratch/gone"
+refuse 125 '' "$launcher" --log-file file.log touch "$mark"
 cd "$scratch" || exit 1
 for value in 2 yes true -1 '0 '; do
     reject_environment MULTIHOME_SAME_INTERFACE "$value"
