@@ -5,6 +5,9 @@
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 
+#include <unistd.h>
+
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <fmt/core.h>
@@ -132,7 +135,10 @@ int check_process(const CheckOptions& options) {
     add_note(note_on_io_uring(number, library, any_port), check);
     const Descriptor file = open_for_reading(fmt::format("/proc/{}/exe", number));
     if (!library.readable && !file.valid())
-        throw Impossible(fmt::format("{}: may not be looked at: run this as root", check.subject));
+        throw Impossible(fmt::format("{}: {}", check.subject,
+                                     errno == ENOENT  ? "it has no program: it is the kernel's, or has ended"
+                                     : geteuid() != 0 ? "may not be looked at: run this as root"
+                                                      : "may not be looked at"));
     if (file.valid() && !library.mapped) {
         try {
             look_at_file(process.executable, file.number(), look_at_library(options.library),

@@ -144,6 +144,14 @@ with tempfile.TemporaryDirectory() as directory:
             print(f"FAIL: enable as an ordinary user: exit status {denied.returncode}: {denied.stderr!r}", flush=True)
     except PermissionError:
         print("SKIP: enable as an ordinary user, who may not run", TOOL)
+# A process that has ended and is waited for: no advice that does not help.
+child = subprocess.Popen(["true"])
+os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+ended = subprocess.run([TOOL, "check", "--pid", str(child.pid)], capture_output=True, timeout=60, check=False)
+child.wait()
+if ended.returncode != 2 or b"it has no program: it is the kernel's, or has ended" not in ended.stderr:
+    faults += 1
+    print(f"FAIL: check --pid of one that has ended: exit status {ended.returncode}: {ended.stderr!r}", flush=True)
 # Without /proc nobody knows which processes there are.
 if os.geteuid() == 0:
     for call in [["stats"], ["peers"], ["doctor"]]:
