@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "tools/mend.hpp"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -95,6 +96,14 @@ std::vector<std::string> command_line_of(const Process& process) {
     return line;
 }
 
+/// A command with sudo in front would start as root what runs as another user.
+std::string said_of_user(const Process& process) {
+    struct stat status {};
+    if (stat(fmt::format("/proc/{}", process.number).c_str(), &status) != 0 || status.st_uid == 0)
+        return {};
+    return fmt::format("; it runs as user {} now, and would run as root", status.st_uid);
+}
+
 } // namespace
 
 void find_mend(Server& server, const LibraryPresence& presence, const LibraryFile& library,
@@ -144,7 +153,7 @@ void find_mend(Server& server, const LibraryPresence& presence, const LibraryFil
         server.remark = "instead of starting it alone";
     } else if (has_engine && !process.in_container && !line.empty()) {
         server.command = fmt::format("sudo multihome --engine kernel {}", shell_command(line));
-        server.remark = "instead of starting it alone; preloading cannot reach it";
+        server.remark = "instead of starting it alone; preloading cannot reach it" + said_of_user(process);
     } else if (!process.in_container && (is_reachable || has_engine)) {
         // Nothing that could be typed.
         server.remark =

@@ -128,6 +128,13 @@ grep -q '^5303 .*WRONG  at 192.0.2.3' "$LAB_DIR/doctor.log" || fail "the table h
 # What is said of a command stands behind it, however long another one is.
 grep -q '0  (instead of starting it alone)$' "$LAB_DIR/doctor.log" || fail "no remark behind the command for 5303"
 ! grep '^  5.* \{20\}(' "$LAB_DIR/doctor.log" || fail "a remark is far away from its command"
+# With sudo, what runs as another user would run as root.
+if grep '^  5308 *sudo multihome ' "$LAB_DIR/doctor.log" >"$LAB_DIR/line"; then
+    grep -q 'it runs as user 65534 now, and would run as root)$' "$LAB_DIR/line" || fail "5308: $(cat "$LAB_DIR/line")"
+else
+    "$TOOLS_CTL" list | grep -q 'built without' || fail "5308: no command: $(grep 5308 "$LAB_DIR/doctor.log")"
+fi
+! grep '^  5306 .*runs as user' "$LAB_DIR/doctor.log" || fail "5306 runs as root"
 grep -q '^10 of 15 servers answer from the wrong address' "$LAB_DIR/doctor.log" || fail "the table does not count the servers"
 if grep -q "$(printf '\033')" "$LAB_DIR/doctor.log"; then fail "colours in a file"; fi
 look -q
