@@ -31,11 +31,13 @@ struct Client {
     size_t size = 4;        // of a datagram
     unsigned patience = 50; // milliseconds: what has not come by then was lost
     unsigned window = 1;    // requests under way at a time
+    unsigned pause = 0;     // milliseconds before all clients ask once more
     uint64_t warm_up = 0;   // answers before anything is measured
 
     // Either so many requests, a window after the other,
     uint64_t requests = 0;
     bool gate = false;  // prints a byte after each window, and nothing else
+    bool bytes = false; // the server answers by a byte on standard input
     bool exact = false; // fails where an answer is missing,
     bool right = false; // or not from the address that was asked
     // or for so long, or until SIGTERM:
@@ -46,8 +48,9 @@ struct Client {
     std::vector<pid_t> watch; // threads whose processor time is told
 };
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Client, address, port, addresses, alternating, first, count,
-                                                own_port, size, patience, window, warm_up, requests, gate,
-                                                exact, right, milliseconds, rate, threads, settle, watch)
+                                                own_port, size, patience, window, pause, warm_up, requests,
+                                                gate, bytes, exact, right, milliseconds, rate, threads,
+                                                settle, watch)
 
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
@@ -119,6 +122,8 @@ public:
 
     // Sends the next `count` requests, at most largest_window. Returns how many were sent.
     unsigned send(unsigned count) {
+        if (settings_.pause != 0 && asked % settings_.count == 0)
+            std::this_thread::sleep_for(milliseconds(settings_.pause));
         for (unsigned index = 0; index < count; ++index)
             address_request(requests_[index], asked + index);
         const int sent = sendmmsg(fd_, request_headers_.data(), count, 0);
@@ -129,6 +134,11 @@ public:
     }
     // Takes what has come: how many; 0 where nothing did in time.
     unsigned receive(int flags = MSG_WAITFORONE) {
+        if (settings_.bytes) {
+            std::array<char, largest_window> bytes;
+            return static_cast<unsigned>(
+                std::max<ssize_t>(read(STDIN_FILENO, bytes.data(), bytes.size()), 0));
+        }
         const int got = recvmmsg(fd_, answer_headers_.data(), largest_window, flags, nullptr);
         const auto count = static_cast<unsigned>(std::max(got, 0));
         for (unsigned index = 0; index < count; ++index)

@@ -31,11 +31,11 @@ class Program(subprocess.Popen):
     """A program that runs beside the bench, its standard input and output connected to us. It is killed at the end of
     a `with`, and when the bench is."""
 
-    def __init__(self, command, environment={}, processors=ANYWHERE, stdout=subprocess.PIPE):
+    def __init__(self, command, environment={}, processors=ANYWHERE, stdout=subprocess.PIPE, stdin=subprocess.PIPE):
         def prepare():
             LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
             os.sched_setaffinity(0, processors)
-        super().__init__(command, stdin=subprocess.PIPE, stdout=stdout, text=True, preexec_fn=prepare,
+        super().__init__(command, stdin=stdin, stdout=stdout, text=True, preexec_fn=prepare,
                          env={**os.environ, **environment})
 
     def __exit__(self, *exception):
@@ -110,9 +110,9 @@ class Bench(argparse.Namespace):
         return Program([*under, self.program("server"), settings], {**self.environment(subject), **environment},
                        processors)
 
-    def client(self, port, processors=ANYWHERE, stdout=subprocess.PIPE, under=(), **settings):
+    def client(self, port, processors=ANYWHERE, stdout=subprocess.PIPE, stdin=subprocess.PIPE, under=(), **settings):
         settings = json.dumps({"port": int(port), **settings})
-        return Program([*under, self.program("client"), settings], {}, processors, stdout)
+        return Program([*under, self.program("client"), settings], {}, processors, stdout, stdin)
 
 
 # Clients ask addresses that the routing table would not answer from, so that a wrong answer shows: from 127.0.0.2 and

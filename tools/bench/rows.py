@@ -24,6 +24,12 @@ BATCHES = [
     ("room for 8, one comes", {"room": 8}, {}, 300, None),
     ("room for 1, one comes", {"room": 1}, {}, 200, None),
 ]
+# Servers that answer nobody. Who asks again in the same quarter of a second, as the shim's clock counts, costs less.
+RECEIVE_ONLY = [
+    ("receive only, one sender", {}, {}, None, None),
+    ("receive only, 1,000 senders now and then, three addresses", {}, {"count": 1000, "addresses": 3, "pause": 300},
+     None, None),
+]
 # Rows that are also counted with IPv4 clients on an IPv6 socket.
 ON_AN_IPV6_SOCKET = ("one client, recvfrom,", "1,000 clients, three addresses, recvfrom,")
 
@@ -63,10 +69,12 @@ class Row:
         """Asks a server that ends by itself after `warm_up` requests and `requests` more, which runs under a tool."""
         counts = {"warm_up": warm_up, "requests": requests}
         with bench.server(subject, {**self.server, **counts, **settings}, under=under) as server:
-            gate = {"gate": True, "stdout": server.stdin} if self.server.get("gated") else {}
+            pipes = {"gate": True, "stdout": server.stdin} if self.server.get("gated") else {}
+            if self.server["calls"] == "receive":
+                pipes = {"bytes": True, "stdin": server.stdout}
             # A server inside valgrind on a busy machine is slow.
-            bench.client(server.line(), **self.client, **counts, patience=20_000, exact=True, right=subject != "bare",
-                         **gate).finish()
+            bench.client(server.line(), **self.client, **counts, patience=20_000, exact=True,
+                         right=subject != "bare" and "bytes" not in pipes, **pipes).finish()
             server.finish()
 
 
@@ -76,7 +84,8 @@ def rows_of(family):
     for suffix, rows, settings in ((", recvfrom", EACH_WAY_OF_CALLING, {"calls": "plain"}),
                                    (", recvmsg", EACH_WAY_OF_CALLING, {"calls": "messages"}),
                                    ("", BATCHES, {"calls": "batches", "memory": "heap"}),
-                                   (", on the stack", BATCHES, {"calls": "batches", "memory": "stack"})):
+                                   (", on the stack", BATCHES, {"calls": "batches", "memory": "stack"}),
+                                   ("", RECEIVE_ONLY, {"calls": "receive"})):
         for name, server, client, *limits in rows:
             yield Row(f"{name}{suffix}, {family}", {**settings, "ipv6": ipv6, **server}, {**from_where, **client},
                       Budget("at most", limits[ipv6]) if limits[ipv6] else None)

@@ -22,6 +22,8 @@ struct Server {
     bool ipv6 = false;   // on ::, which IPv4 clients reach as well
     // "plain": recvfrom() and sendto(); "messages": recvmsg() and sendmsg(); "batches": recvmmsg() and
     // sendmmsg(). A native program needs control messages: it uses messages in the place of plain calls.
+    // "receive": recvfrom() alone; instead of an answer, a byte on standard output. There a native program is
+    // as bare as any: who answers nobody needs no source.
     std::string calls = "plain";
     // Where it keeps its buffers, addresses and message headers: close together on the "stack", or each on
     // pages of its own, on the "heap" or "fixed".
@@ -131,6 +133,19 @@ struct Loop {
         }
     }
 
+    template <typename Family, bool apart>
+    [[gnu::noinline]] void receive(Workspace<Family, 1, apart>& space, uint64_t requests) const {
+        for (uint64_t done = 0; done < requests; ++done) {
+            wait_at_gate();
+            char* buffer = space.buffers[0].data();
+            socklen_t length = sizeof space.peers[0];
+            if (recvfrom(fd, buffer, largest_datagram, 0, reinterpret_cast<sockaddr*>(&space.peers[0]),
+                         &length) >= 0 &&
+                write(STDOUT_FILENO, buffer, 1) != 1)
+                _exit(0);
+        }
+    }
+
     template <typename Family, bool native, bool apart>
     [[gnu::noinline]] void messages(Workspace<Family, 1, apart>& space, uint64_t requests) const {
         space.prepare_once(native);
@@ -183,8 +198,9 @@ template <typename Family, bool native, unsigned room>
             if (batches)
                 loop.template batches<Family, native>(space, requests);
             else if constexpr (room == 1)
-                messages ? loop.template messages<Family, native>(space, requests)
-                         : loop.template plain<Family>(space, requests);
+                settings.calls == "receive" ? loop.receive(space, requests)
+                : messages                  ? loop.template messages<Family, native>(space, requests)
+                                            : loop.template plain<Family>(space, requests);
         };
         if (settings.warm_up != 0)
             work(settings.warm_up);
@@ -221,7 +237,7 @@ void serve(int fd, const Server& settings) {
 template <typename Family, bool native>
 void serve_in_threads(const Server& settings) {
     const int fd = check(socket(Family::family, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket");
-    if (native)
+    if (native && settings.calls != "receive")
         set_option(fd, Family::level, Family::option, 1);
     // In an IPv4 address, too, the port comes second, and zeroes stand for any address.
     sockaddr_in6 address{Family::family, htons(settings.port), 0, {}, 0};
