@@ -64,9 +64,18 @@ public:
                               uint64_t{port} << port_shift | (now & time_mask);
         // Release pairs with the acquire in find(): who reads the word finds the question in the table.
         std::atomic<uint64_t>& offer = offer_for(hash, made, now);
-        if (offer.load(std::memory_order_relaxed) != word)
-            offer.store(word, std::memory_order_release);
+        const uint64_t before = offer.load(std::memory_order_relaxed);
+        if (before == word)
+            return;
+        if (before != 0 && port_of(before ^ word) != 0) [[unlikely]]
+            lost_at_.store(now, std::memory_order_relaxed);
+        offer.store(word, std::memory_order_release);
     }
+
+    // True where an offer that was made `now` may be gone again: another socket answers, or the peer has
+    // asked another port of ours since. Else there is no need to make it once more. (One that a fifth peer
+    // has overwritten is made again in the next quarter of a second.)
+    bool has_lost_some(Ticks now) const { return lost_at_.load(std::memory_order_relaxed) == now; }
 
     // False where no offer was ever made that a socket with the number `made` could take, as in most servers.
     bool may_offer_to(uint16_t made) const {
@@ -91,7 +100,7 @@ public:
                 static_cast<uint16_t>(sockets_made_.load(std::memory_order_relaxed) - question);
             return since != 0 && since <= made_since && age(word, now) <= lifetimes.question &&
                            !was_spoken_to(hash, now, lifetimes)
-                       ? static_cast<in_port_t>(word >> port_shift)
+                       ? port_of(word)
                        : in_port_t{0};
         }
         return 0;
@@ -101,7 +110,8 @@ public:
     using Change = ConversationTable::Change;
 
     // Withdraws the offer: another socket answers. Relaxed: the word is the whole truth.
-    Change withdraw(uint64_t hash) {
+    Change withdraw(uint64_t hash, Ticks now) {
+        lost_at_.store(now, std::memory_order_relaxed);
         for (unsigned way = 0; way < ways; ++way) {
             std::atomic<uint64_t>& offer = slot(hash, way).offer;
             uint64_t word = offer.load(std::memory_order_relaxed);
@@ -143,6 +153,7 @@ private:
     static Ticks age(uint64_t word, Ticks now) {
         return time_since(static_cast<Ticks>(word), now, time_mask);
     }
+    static in_port_t port_of(uint64_t word) { return static_cast<in_port_t>(word >> port_shift); }
     // True where this word is an offer to the peer with this hash, as far as its bits tell.
     static bool is_of(uint64_t word, uint64_t hash) {
         return word != 0 && ((word ^ hash) & fingerprint_mask) == 0;
@@ -188,6 +199,7 @@ private:
     std::atomic<uint32_t> sockets_made_;
     // sockets_made() at the first offer, and one more; 0: there was none yet. Relaxed, as that one.
     std::atomic<uint32_t> first_;
+    std::atomic<Ticks> lost_at_; // see has_lost_some(). Relaxed: a hint
     std::array<Slot, size_t{1} << slot_bits> slots_;
 };
 

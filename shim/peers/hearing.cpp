@@ -29,18 +29,22 @@ bool is_server_of_ours(const Peer& peer, in_port_t local_port) {
 
 // Learns from a datagram that reached us at `local`, whose index is `salted`. Returns the conversation as it
 // is now; the empty one where an answer leaves by route whatever it is.
-Conversation learn(SharedState& state, ThreadMemory* memory, Socket socket, uint64_t hash, const Peer& peer,
-                   const Local& local, LocalAddresses::SaltedIndex salted, const Entry& found) {
+Conversation learn(SharedState& state, ConversationTable& table, ThreadMemory* memory, Socket socket,
+                   uint64_t hash, const Peer& peer, const Local& local, LocalAddresses::SaltedIndex salted,
+                   const Entry& found) {
     const LocalIndex at = salted.index;
     if (at == local_by_route)
         return {};
     const Ticks time = now();
-    ConversationTable table = state.table();
     // The program peeked at this datagram, and we learnt from it then. Where another thread has heard the
     // peer since, it is another datagram. So it is on a second look after an answer, or when the question has
     // run out: we do not always see who takes a datagram out of the queue.
     if (memory != nullptr && memory->takes_peeked(hash, at) && found.state().asked_last() == at &&
         !(memory->is_looking() && !found.state().waits(time, table.lifetimes()))) [[unlikely]]
+        return found.state();
+    // Asked once more where it waits, in the same quarter of a second: nothing changes.
+    if (found.state() == Conversation::question(at, time) &&
+        state.question_times.is_noted(hash, found.state(), time) && !state.handover.has_lost_some(time))
         return found.state();
     const ConversationTable::Heard heard = table.hear(hash, at, time, found, [&](Conversation next) {
         if (next.has_question())
@@ -109,7 +113,8 @@ bool Turn::becomes_usual(Socket socket) {
 void detail::hear_changing(ThreadMemory* memory, Socket socket, uint64_t hash, const Peer& peer,
                            const Local& local, Entry found) {
     SharedState& state = *shared_state::get();
-    found = state.table().find(hash, found);
+    ConversationTable table = state.table();
+    found = table.find(hash, found);
     const Conversation before = found.state();
     const LocalIndex home = before.first_index();
     if (memory != nullptr && questions_change_threads(state) &&
@@ -126,13 +131,13 @@ void detail::hear_changing(ThreadMemory* memory, Socket socket, uint64_t hash, c
             salted = state.locals.index_of(local, home);
             is_steady = before.is_steady() && salted.index == home;
             const Conversation after =
-                is_steady ? before : learn(state, memory, socket, hash, peer, local, salted, found);
+                is_steady ? before : learn(state, table, memory, socket, hash, peer, local, salted, found);
             if (after && after.kind() != Conversation::Kind::spoke_first)
                 at = salted.index;
             is_at_home = after.kind() == Conversation::Kind::known && after.first_index() == at;
         } else {
             // The datagram names no address to answer from. It says only that the peer has spoken.
-            state.table().hear(hash, local_by_route, now(), found);
+            table.hear(hash, local_by_route, now(), found);
         }
     }
     if (memory == nullptr)

@@ -17,13 +17,17 @@ namespace multihome {
 
 class QuestionTimes {
 public:
-    // A question of this conversation was heard, which is in `state` since. Async-signal-safe, as the other
-    // one.
+    // A question of this conversation was heard, which is in `state` since. Async-signal-safe, as all of
+    // these.
     void note(uint64_t hash, Conversation state, Ticks now) {
         // Relaxed: the word is the whole truth.
-        std::atomic<Ticks>& time = times_[is_moving(state)][place_of(hash)];
-        if (time.load(std::memory_order_relaxed) != now)
-            time.store(now, std::memory_order_relaxed);
+        if (!is_noted(hash, state, now))
+            times_[is_moving(state)][place_of(hash)].store(now, std::memory_order_relaxed);
+    }
+
+    // False where none was noted `now`.
+    bool is_noted(uint64_t hash, Conversation state, Ticks now) const {
+        return times_[is_moving(state)][place_of(hash)].load(std::memory_order_relaxed) == now;
     }
 
     // False where its last question has run out for certain.

@@ -89,7 +89,7 @@ LocalIndex take_offer(SharedState& state, ThreadMemory* memory, Socket socket, u
     // Where a listener has this port too, what the peer has asked that one comes first (DTLS).
     if (at == local_by_route || (found && socket.port() != 0 && sockets::shares_port(socket)))
         return local_by_route;
-    remember(memory, hash, ThreadMemory::in_handover, state.handover.withdraw(peer_hash));
+    remember(memory, hash, ThreadMemory::in_handover, state.handover.withdraw(peer_hash, time));
     // If it is not sent after all, the table goes on saying that it was: else the next try would seem late.
     state.table().hand_over(hash, at, time, found,
                             [&](Conversation next) { state.question_times.note(hash, next, time); });
@@ -237,7 +237,7 @@ Local handed_over(Socket socket, const Peer& peer) {
 
 void withdraw_offer(const Peer& peer) {
     if (SharedState* state = shared_state::get(); state != nullptr)
-        state->handover.withdraw(state->hash_of(peer));
+        state->handover.withdraw(state->hash_of(peer), now());
 }
 
 void asks(const Peer& peer) {

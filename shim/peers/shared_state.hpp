@@ -21,7 +21,7 @@ namespace multihome {
 // of each shared anonymous mapping.
 struct SharedState { // NOLINT(clang-analyzer-optin.performance.Padding): the order is that of the reader
     static constexpr char expected_magic[16] = "multihome-state";
-    static constexpr uint32_t expected_version = 8;
+    static constexpr uint32_t expected_version = 9;
 
     char magic[16];
     uint32_t version;

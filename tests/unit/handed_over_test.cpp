@@ -139,6 +139,38 @@ TEST_CASE("a client whose first answer is lost asks again, and gets another sock
     });
 }
 
+// All within a quarter of a second, in which the question looks the same.
+TEST_CASE("a client that asks once more at once gets one more socket's answer") {
+    Scene([] {
+        for (const uint16_t port : {uint16_t{50000}, uint16_t{50001}, uint16_t{50002}}) {
+            receive(1, 2, sibling);
+            receive(1, 2, sibling);
+            CHECK(answer(1, test::make_socket(port)) == local(2));
+        }
+    });
+}
+
+TEST_CASE("a client that asks two ports at once is answered for the one that it asked last") {
+    Scene([] {
+        const Socket other = test::socket_on(70, 2);
+        receive(1, 2, sibling);
+        receive(1, 3, other);
+        receive(1, 2, sibling);
+        CHECK(answer(1, test::make_socket(50000)) == local(2));
+    });
+}
+
+TEST_CASE("a question is one of its own, though another one more than an hour ago looked alike") {
+    Scene([] {
+        receive(1, 2, sibling);
+        const Socket older = test::make_socket(50000);
+        test::pass_time(4'096'000); // its time has gone round
+        receive(1, 2, sibling);
+        CHECK(is_by_route(peers::handed_over(older, test::peer(1))));
+        CHECK(peers::handed_over(test::make_socket(50001), test::peer(1)) == local(2));
+    });
+}
+
 TEST_CASE("a question that has run out is not handed over, however much time goes by") {
     Scene([] {
         receive(1, 2, sibling);

@@ -128,14 +128,14 @@ TEST_CASE("what has run out stays so for as long again, even with the longest ti
 TEST_CASE("an offer that was withdrawn stands no more") {
     const Scene scene;
     scene.offer(peer, x);
-    scene.handover->withdraw(peer);
+    scene.handover->withdraw(peer, start);
     CHECK(scene.find(peer) == none);
     scene.offer(peer, x);
     CHECK(scene.find(peer) == x);
     // Another one's answer leaves it alone, though it lies in the same place.
-    scene.handover->withdraw(peer ^ uint64_t{1} << 63);
+    scene.handover->withdraw(peer ^ uint64_t{1} << 63, start);
     CHECK(scene.find(peer) == x);
-    scene.handover->withdraw(peer + 4);
+    scene.handover->withdraw(peer + 4, start);
     CHECK(scene.find(peer) == x);
 }
 
@@ -248,7 +248,7 @@ TEST_CASE("four peers wait in one place, and a fifth one takes that of the oldes
     CHECK(find(0) == none);
     CHECK(find(4) == x);
     // One that is answered makes room.
-    scene.handover->withdraw(peer_number(3));
+    scene.handover->withdraw(peer_number(3), start);
     offer(5);
     for (const unsigned number : {1U, 2U, 4U, 5U})
         CHECK(find(number) == x);

@@ -259,6 +259,19 @@ TEST_CASE("what was refused leaves what is known of another address") {
     });
 }
 
+TEST_CASE("a question lives from when it was heard last, though it was another kind before an address was "
+          "refused") {
+    Scene([] {
+        settle(1, 2);
+        receive(1, 3);
+        test::pass_time(20'000);
+        peers::Turn{}.refused(server, test::peer(1), local(2));
+        receive(1, 3); // in the same quarter of a second
+        test::pass_time(20'000);
+        CHECK(answer(1) == local(3));
+    });
+}
+
 TEST_CASE("each datagram is counted once, whichever way it takes") {
     const State state;
     Worker worker;
