@@ -85,7 +85,7 @@ int disable(const DisableOptions& options) {
         if (speaks && !rules.empty())
             fmt::print("# take away what multihomectl has added to {}\n", rules);
         if (speaks && exists)
-            fmt::print("# rm {}\n# systemctl daemon-reload\n", path);
+            fmt::print("# rm {}\n# systemctl daemon-reload\n", shell_command({path}));
     } else {
         if (!rules.empty())
             remove_rules(profile);
@@ -98,7 +98,8 @@ int disable(const DisableOptions& options) {
         if (options.now)
             status = restart(name);
         else if (speaks)
-            fmt::print("{0}: it takes effect when the service starts again: systemctl restart {0}\n", name);
+            fmt::print("{}: it takes effect when the service starts again: systemctl restart {}\n", name,
+                       shell_command({name}));
     }
     if (options.output.json) {
         Json document = json_document();

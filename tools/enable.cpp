@@ -85,7 +85,7 @@ bool has_obstacle(const Unit& unit, const std::vector<UnitObstacle>& of_unit, co
                                              : harmless(check.problem));
             print_obstacles(check.obstacles);
             if (check.status == not_reachable && !elsewhere)
-                fmt::print(stderr, "  or:      multihomectl attach {}\n", unit.name);
+                fmt::print(stderr, "  or:      multihomectl attach {}\n", shell_command({unit.name}));
         }
         return best;
     });
@@ -128,7 +128,7 @@ void print_plan(const EnablePlan& plan, const EnableOptions& options) {
                    plan.rule->profile_file);
     fmt::print("\n# systemctl daemon-reload\n");
     if (options.now)
-        fmt::print("# systemctl restart {}\n", plan.unit.name);
+        fmt::print("# systemctl restart {}\n", shell_command({plan.unit.name}));
 }
 
 /// Takes back what it can and says what it cannot: why it is called is for the caller to tell.
@@ -238,11 +238,11 @@ int restart_and_verify(const EnablePlan& plan, const EnableOptions& options) {
         const std::string state = plan.unit.get("ActiveState");
         const bool was_running = state != "inactive" && state != "failed";
         run_command({"systemctl", was_running ? "restart" : "stop", name});
-        fmt::print(stderr, "multihomectl: {}: {}, so the drop-in was taken back{}. See: journalctl -u {}\n",
-                   name,
-                   restarted.status != 0 ? "it does not start with the library"
-                                         : "the library is not in its processes",
-                   was_running ? " and the service restarted" : " and the service stopped", name);
+        fmt::print(
+            stderr, "multihomectl: {}: {}, so the drop-in was taken back{}. See: journalctl -u {}\n", name,
+            restarted.status != 0 ? "it does not start with the library"
+                                  : "the library is not in its processes",
+            was_running ? " and the service restarted" : " and the service stopped", shell_command({name}));
         return failure;
     }
     if (options.output.quiet || options.output.json)
@@ -285,8 +285,8 @@ int enable(const EnableOptions& options) {
         if (plan.rule)
             fmt::print("{}: added to {}: {}\n", plan.unit.name, plan.rule->local_file, plan.rule->line);
         if (!options.now)
-            fmt::print("{0}: it takes effect when the service starts again: systemctl restart {0}\n",
-                       plan.unit.name);
+            fmt::print("{}: it takes effect when the service starts again: systemctl restart {}\n",
+                       plan.unit.name, shell_command({plan.unit.name}));
     }
     return options.now ? restart_and_verify(plan, options) : success;
 }

@@ -134,6 +134,12 @@ with tempfile.TemporaryDirectory() as directory:
         print(f"FAIL: with SIGCHLD ignored: exit status {deaf.returncode}: {deaf.stderr!r}", flush=True)
     with open(systemctl, "w", encoding="utf-8") as script:
         script.write("#!/bin/sh\necho LoadState=loaded\necho 'ExecStart={ path=/bin/true ; }'\n")
+    # What a name such as systemd makes it has to be typed with.
+    dashed = subprocess.run([TOOL, "enable", "--dry-run", "--now", "multihome\\x2dtest"], capture_output=True, timeout=60,
+                            env=dict(os.environ, PATH=f"{directory}:/usr/bin:/bin"), check=False)
+    if b"\n# systemctl restart 'multihome\\x2dtest.service'\n" not in dashed.stdout:
+        faults += 1
+        print(f"FAIL: a unit with a backslash: {dashed.stdout!r}, {dashed.stderr!r}", flush=True)
     os.chmod(directory, 0o755)
     user = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
     try:
