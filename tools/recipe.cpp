@@ -73,6 +73,15 @@ void need_ports(const Plan& plan) {
                                      plan.firewall));
 }
 
+/// What would be passed over without a word.
+void refuse_options_of_others(const RecipeOptions& options) {
+    if (options.kind == RecipeKind::routing && !options.ports.empty())
+        throw Impossible("--port goes with one-interface and two-interfaces: the rules of routing go by "
+                         "the address, whatever the port");
+    if (options.kind == RecipeKind::one_interface && !options.gateways.empty())
+        throw Impossible("--gateway goes with two-interfaces and routing: one-interface needs no router");
+}
+
 void print_plan(const Plan& plan) {
     Json document = json_document();
     document["recipe"] = name_of(plan.kind);
@@ -136,6 +145,7 @@ int recipe(RecipeCommand& options) {
         return take_back(options);
     options.recipe.kind = kind_of(options.kind);
     options.recipe.format = options.format == "nft" ? RuleFormat::nft : RuleFormat::iptables;
+    refuse_options_of_others(options.recipe);
     Host host = read_host();
     Journal::Content applied;
     if (options.persist) { // the next boot has nothing of what is applied now

@@ -150,7 +150,8 @@ wrong ask 192.0.2.2 --port 53 --timeout never
 wrong ask 192.0.2.2 --port 53 --timeout 1e99
 for arguments in '' none 'routing --apply --undo' 'routing --format xml' 'routing --interface none' \
     'routing --gateway 203.0.113.9' 'routing --gateway none' 'routing --port 0' 'routing --port 65536' \
-    'routing --unknown' 'two-interfaces' 'one-interface two-interfaces'; do
+    'routing --unknown' 'two-interfaces' 'one-interface two-interfaces' \
+    'routing --port 53' 'one-interface --gateway 192.0.2.2'; do
     # shellcheck disable=SC2086 # words of a command line
     wrong recipe $arguments
 done
