@@ -9,7 +9,10 @@ set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=engine.sh
 . "$(dirname "$0")/engine.sh"
 need strace unshare
-if [ -z "${ENGINE_AT_ONCE_INSIDE:-}" ]; then ENGINE_AT_ONCE_INSIDE=1 exec unshare --mount bash "$0"; fi
+# In a namespace of processes of its own: else the tool finds the host's bpf file system by who has called it.
+if [ -z "${ENGINE_AT_ONCE_INSIDE:-}" ]; then
+    ENGINE_AT_ONCE_INSIDE=1 exec unshare --mount --pid --fork --mount-proc --kill-child bash "$0"
+fi
 # The pins are those of this mount, and go with it.
 if mountpoint -q /sys/fs/bpf; then umount -l /sys/fs/bpf || skip "the bpf file system cannot be left"; fi
 lab_start
