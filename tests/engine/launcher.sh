@@ -159,22 +159,21 @@ expect_gone "two of the same number"
 # is made once more, nor after that.
 if command -v strace >/dev/null; then
     for call in mkdir,mkdirat flock; do
+        rm -f "$LAB_DIR/stopped.calls"
         (
             echo 0 >&9
             exec 9>&-
-            exec strace -qq -o /dev/null -e "trace=$call" -e "inject=$call:signal=STOP:when=1" \
+            exec strace -qq -o "$LAB_DIR/stopped.calls" -e "trace=$call" -e "inject=$call:signal=STOP:when=1" \
                 "$ENGINE_TOOL" run -- sh -c 'exit 7'
         ) >"$LAB_DIR/stopped.log" 2>&1 &
         tracer=$!
-        stopped=
         for ((tries = 0; tries < 200; tries++)); do
-            stopped=$(tr -d ' ' <"/proc/$tracer/task/$tracer/children" 2>/dev/null) || true
-            [[ -z $stopped || -z $(groups_left) || $(cat "/proc/$stopped/stat" 2>/dev/null) != *") "[tT]" "* ]] || break
+            ! grep -q 'stopped by SIGSTOP' "$LAB_DIR/stopped.calls" 2>/dev/null || break
             sleep 0.05
         done
         [ "$tries" -lt 200 ] || fail "it does not stop at $call: $(cat "$LAB_DIR/stopped.log")"
         "${elsewhere[@]}" "$ENGINE_TOOL" detach -q --cgroup /none 2>/dev/null || true
-        kill -CONT "$stopped"
+        kill -CONT "$(tr -d ' ' <"/proc/$tracer/task/$tracer/children")"
         status=0
         wait "$tracer" || status=$?
         [ "$status" -eq 7 ] || fail "a sweep after its $call: the status is $status: $(cat "$LAB_DIR/stopped.log")"
