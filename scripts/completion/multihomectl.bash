@@ -4,7 +4,7 @@
 
 _multihomectl() {
     local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} subcommand=${COMP_WORDS[1]}
-    local words='' name
+    local words='' name quoted
     COMPREPLY=()
     # bash makes a word of the equals sign in --option=value.
     case $word:$previous in
@@ -36,8 +36,10 @@ _multihomectl() {
         esac
     fi
     # Not by compgen -W: it would expand a name, a backslash in a unit's as well as $() in a namespace's.
+    # The beginning of a word is quoted as well, where it has been completed before.
     while read -r name; do
-        [[ -z $name || $name != "$word"* ]] || COMPREPLY+=("$(printf %q "$name")")
+        printf -v quoted %q "$name"
+        [[ -z $name || ($name != "$word"* && $quoted != "$word"*) ]] || COMPREPLY+=("$quoted")
     done < <(tr ' ' '\n' <<<"$words")
 }
 complete -o default -F _multihomectl multihomectl

@@ -77,7 +77,7 @@ chmod +x "$systemd/ip"
 cd "$systemd" || exit 1
 offers plain multihomectl doctor --netns p
 offers 'run-\$\(touch\$\{IFS\}ran\)' multihomectl doctor --netns r
-offers 'dashed@a\\x2db.service' multihomectl enable d
+for beginning in d 'dashed@a\\x2d' 'dashed@a\x2d'; do offers 'dashed@a\\x2db.service' multihomectl enable "$beginning"; done
 if [ -e ran ]; then
     echo 'FAIL: the name of a namespace was run'
     failures=$((failures + 1))
