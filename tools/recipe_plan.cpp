@@ -324,7 +324,8 @@ void check_interfaces(const RecipeOptions& options, const Host& host) {
                 fmt::format("--gateway: {} is on no link of this host: see `ip address`", gateway));
         // The kernel takes it for the link itself, and looks for everybody there.
         if (std::any_of(host.addresses.begin(), host.addresses.end(), [&](const HostAddress& one) {
-                return one.address == gateway.substr(0, gateway.find('%'));
+                return one.family == family_of(gateway) &&
+                       contains(one.family, one.address, gateway.substr(0, gateway.find('%')));
             }))
             throw Impossible(
                 fmt::format("--gateway: {} is an address of this host: name the router's", gateway));

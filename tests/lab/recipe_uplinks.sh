@@ -48,6 +48,7 @@ refused() { # GATEWAY WHY
     say "ok: $(cat "$LAB_DIR/said")"
 }
 refused 192.0.2.3 'is an address of this host'
+[ ! -e /proc/sys/net/ipv6 ] || refused 2001:DB8:1:0::3 'is an address of this host' # however it is written
 refused 192.0.4.3 'is on no link of this host'
 
 say "a point-to-point link:"
