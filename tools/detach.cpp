@@ -50,6 +50,7 @@ std::vector<engine::Attachment> meant(const engine::Target& target) {
             std::erase_if(found, std::not_fn(is_of_host));
         return found;
     }
+    root_control_group(); // throws where no tree is mounted: what is meant cannot be known then
     std::uint64_t identity = 0;
     try {
         identity = engine::resolve(target).identity;

@@ -117,11 +117,26 @@ in_place=("${there[@]}")
 # What is attached there stays when the command has ended, which takes its mounts with it.
 mkdir "$ENGINE_GROUP/below"
 path=${ENGINE_GROUP#"$(engine_tree)"}/below
-# shellcheck disable=SC2016 # for the inner shell
-ip netns exec "$LAB_SERVER" sh -c 'mount -t cgroup2 none /sys/fs/cgroup && exec "$@"' sh "$ENGINE_TOOL" attach -q --cgroup "$path"
-shown list_of_two list
-holds list_of_two '[one["alive"] for one in it["attached"] if one["control_group"].endswith(sys.argv[2] + "/below")] == [True]'
-"$ENGINE_TOOL" detach -q --cgroup "$ENGINE_GROUP/below"
+# Also where who has called it is of another namespace of processes, that of /proc.
+for caller in env 'unshare --pid --fork'; do
+    # shellcheck disable=SC2086,SC2016 # words; for the inner shell
+    $caller ip netns exec "$LAB_SERVER" sh -c 'mount -t cgroup2 none /sys/fs/cgroup && exec "$@"' sh "$ENGINE_TOOL" attach -q --cgroup "$path"
+    shown list_of_two list
+    holds list_of_two '[one["alive"] for one in it["attached"] if one["control_group"].endswith(sys.argv[2] + "/below")] == [True]'
+    "$ENGINE_TOOL" detach -q --cgroup "$ENGINE_GROUP/below"
+done
+# There a unit is known by what `list` shows; a path is not.
+unit=mhshown-${ENGINE_GROUP##*/}.service
+mkdir "$ENGINE_GROUP/$unit"
+"$ENGINE_TOOL" attach -q "$unit"
+expect_detach() { # STATUS SAID ARGUMENT...
+    local status=0 said
+    said=$(ip netns exec "$LAB_SERVER" "$ENGINE_TOOL" detach "${@:3}" 2>&1) || status=$?
+    [[ $status == "$1" && $said == *"$2"* ]] || fail "detach ${*:3}, behind ip netns exec: status $status: $said"
+    say "ok: detach ${*:3}, behind ip netns exec: $said"
+}
+expect_detach 2 'no control groups of version 2 are mounted here' --cgroup "${path%/*}/$unit"
+expect_detach 0 'detached from ' "$unit"
 shown detach detach --cgroup "$ENGINE_GROUP"
 holds detach 'len(it["detached"]) == 1 and it["removed"] is None'
 

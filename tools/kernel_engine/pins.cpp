@@ -42,7 +42,8 @@ bool is_bpf(const std::string& place) {
     return statfs(place.c_str(), &status) == 0 && status.f_type == BPF_FS_MAGIC;
 }
 
-pid_t parent_of(pid_t process) {
+/// As /proc numbers them, which may be of another namespace of processes than ours.
+pid_t parent_of(const std::string& process) {
     const std::string status = read_whole(fmt::format("/proc/{}/status", process));
     const std::size_t line = status.find("\nPPid:");
     return line != std::string::npos ? std::atoi(status.c_str() + line + 6) : 0;
@@ -52,7 +53,8 @@ pid_t parent_of(pid_t process) {
 /// what is pinned stays when the command has ended.
 std::string mounted_place() {
     std::string place = file_system;
-    for (pid_t caller = getppid(); !is_bpf(place) && caller > 0; caller = parent_of(caller))
+    for (pid_t caller = parent_of("self"); !is_bpf(place) && caller > 0;
+         caller = parent_of(std::to_string(caller)))
         place = fmt::format("/proc/{}/root{}", caller, file_system);
     return is_bpf(place) ? place : std::string{};
 }

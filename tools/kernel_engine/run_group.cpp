@@ -96,9 +96,13 @@ bool end_run_group(const ControlGroup& group) {
 
 void sweep_run_groups() {
     std::vector<fs::path> left;
-    for (const fs::path& directory : directories_below(root_control_group().directory))
-        if (is_run_group(directory))
-            left.push_back(directory);
+    try {
+        for (const fs::path& directory : directories_below(root_control_group().directory))
+            if (is_run_group(directory))
+                left.push_back(directory);
+    } catch (const Impossible&) {
+        return; // no tree is mounted here
+    }
     for (const fs::path& directory : left) {
         const Descriptor group{open_locked(directory.string(), LOCK_EX | LOCK_NB)};
         if (!group.valid())
