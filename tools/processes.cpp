@@ -252,7 +252,8 @@ Process describe_process(pid_t number) {
         const std::size_t begin = at + unified.size();
         process.control_group = groups.substr(begin, groups.find('\n', begin) - begin);
         try {
-            process.control_group = path_in_tree(process.control_group).value_or(process.control_group);
+            // Told of one that is not in the tree, "/" would hold it as well, which is not the whole host.
+            process.control_group = path_in_tree(process.control_group).value_or(std::string{});
         } catch (const Impossible&) { // NOLINT(bugprone-empty-catch): no tree, and it is as told
         }
     }

@@ -16,10 +16,12 @@ lab_policy_rule
 engine_start
 unshare --cgroup true 2>/dev/null || skip "no namespace of control groups can be made"
 tree=$(engine_tree)
-path=${ENGINE_GROUP#"$tree"}
-inside=$ENGINE_GROUP/inside beside=$ENGINE_GROUP/beside
+# systemd writes a dash in a name as a backslash and a number.
+above=$ENGINE_GROUP/'a\x2dcontainer'
+inside=$above/inside beside=$above/beside
+path=${above#"$tree"}
 # The second one is called so from inside as well, and is another one.
-mkdir "$inside" "$inside/served" "$inside/beside" "$beside"
+mkdir "$above" "$inside" "$inside/served" "$inside/beside" "$beside"
 
 # shellcheck disable=SC2016 # for the inner shell
 in_namespace() { sh -c 'echo $$ >"$0/cgroup.procs" && exec unshare --cgroup "$@"' "$inside" "$@"; }
@@ -81,7 +83,7 @@ in_container "$ENGINE_TOOL" attach -q --all
 expect_listed "$path/inside" env
 LAB_PORT=5301 expect_right 198.51.100.2
 LAB_PORT=5302 expect_bare_wrong 198.51.100.2
-for where in env in_namespace; do
+for where in env in_namespace in_container on_a_part; do
     expect_doctor 5301 ok "$where"
     expect_doctor 5302 wrong "$where"
 done

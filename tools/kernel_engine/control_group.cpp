@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -28,6 +29,20 @@ struct Mount {
     std::string place; ///< where
 };
 
+/// Without the octal numbers that stand for a backslash and for blanks.
+std::string unescaped(const std::string& field) {
+    std::string text;
+    for (std::size_t at = 0; at < field.size(); ++at) {
+        if (field[at] == '\\' && at + 3 < field.size()) {
+            text += static_cast<char>(std::strtol(field.substr(at + 1, 3).c_str(), nullptr, 8));
+            at += 3;
+        } else {
+            text += field[at];
+        }
+    }
+    return text;
+}
+
 Mount find_mount() {
     std::ifstream mounts{"/proc/self/mountinfo"};
     Mount found;
@@ -36,6 +51,7 @@ Mount find_mount() {
         std::string number, parent, device;
         Mount mount;
         fields >> number >> parent >> device >> mount.top >> mount.place;
+        mount = {unescaped(mount.top), unescaped(mount.place)};
         // The first place, and there what hides all else.
         if (line.find(" - cgroup2 ") != std::string::npos &&
             (found.place.empty() || found.place == mount.place))
