@@ -7,6 +7,7 @@
 #include <fmt/core.h>
 #include <netinet/in.h>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "shim/peers/hash.hpp"
 #include "tools/kernel_engine/counter_names.hpp"
@@ -125,8 +126,11 @@ Json engine_json(const std::vector<engine::Attachment>& attached) {
 
 void print_engine_prometheus(std::vector<engine::Attachment> attached) {
     // One path is one series: a control group that is gone may have been followed by one of the same path.
-    // What another version counts is not known.
-    std::erase_if(attached, [](const engine::Attachment& one) { return !one.alive || !one.is_read; });
+    // What lies outside of a container has no path in it. What another version counts is not known.
+    std::set<std::string> paths{"?"};
+    std::erase_if(attached, [&](const engine::Attachment& one) {
+        return !one.alive || !one.is_read || !paths.insert(one.path).second;
+    });
     if (attached.empty())
         return;
     const Json names = engine::counters_json({});

@@ -34,10 +34,10 @@ stop_excepted() {
     stop_server excepted
     rmdir "$inner"
 }
-expect_doctor() { # PORT VERDICT
+expect_doctor() { # PORT VERDICT [WHERE...]
     local said
     # `ip netns exec` would hide the tree of control groups.
-    said=$({ nsenter "--net=/run/netns/$LAB_SERVER" "$ENGINE_TOOL" doctor -j || true; } | "$LAB_PYTHON" -c '
+    said=$({ "${@:3}" nsenter "--net=/run/netns/$LAB_SERVER" "$ENGINE_TOOL" doctor -j || true; } | "$LAB_PYTHON" -c '
 import json, sys
 for server in json.load(sys.stdin)["namespaces"][0]["servers"]:
     if server["port"] == int(sys.argv[1]):
@@ -63,6 +63,10 @@ options=(--ports 5391-5392 "--timeouts=20,60" --peers 4096 --except "$unit")
     fail "the JSON is not what the manual states"
 expect_served 5391
 expect_not_served 5392
+# A container that shares the pins is a part of the whole host.
+# shellcheck disable=SC2016 # for the inner shell
+expect_doctor 5391 ok sh -c 'echo $$ >"$0/cgroup.procs" && exec unshare --cgroup --mount sh -c "$@"' "$ENGINE_GROUP" \
+    'umount -l "$0" && mount -t cgroup2 none "$0" && exec "$@"' "$tree"
 
 file=$units/multihome-engine.service
 # The unit does what was just done: its line, run without systemd.

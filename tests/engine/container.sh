@@ -70,6 +70,11 @@ in_namespace "$ENGINE_TOOL" attach -q --pid "$(server_pid beside)" || fail "atta
 LAB_PORT=5302 expect_right 198.51.100.2
 expect_listed "$path/beside" env
 expect_listed '?' in_container
+# Several are called so, and Prometheus takes no two series of one name.
+"$ENGINE_TOOL" attach -q --cgroup "$above"
+twice=$(in_container "$ENGINE_TOOL" stats --prometheus | sed -n 's/^\(multihome_engine_[^ ]*\) .*/\1/p' | sort | uniq -d)
+[ -z "$twice" ] || fail "stats --prometheus, in_container: twice: $twice"
+"$ENGINE_TOOL" detach -q --cgroup "$above"
 "$ENGINE_TOOL" detach -q --cgroup "$beside"
 for where in in_container on_a_part; do
     status=0

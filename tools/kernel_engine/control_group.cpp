@@ -264,6 +264,8 @@ std::optional<std::string> control_group_path(std::uint64_t identity) {
         fs::read_symlink(fmt::format("/proc/self/fd/{}", group.number()), error).string();
     if (error)
         return std::nullopt;
+    if (static_cast<std::uint32_t>(identity) == 1) // the inode of the root of all, which holds this part, too
+        return "/";
     if (directory != root && directory.rfind(root + "/", 0) != 0)
         return std::string{};
     const std::string path = directory.substr(root.size());

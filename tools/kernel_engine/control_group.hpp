@@ -31,8 +31,9 @@ std::optional<ControlGroup> find_control_group_of_unit(const std::string& unit);
 /// False where the kernel has no control group of this identity any more; true where it cannot be asked.
 bool control_group_may_exist(std::uint64_t identity);
 
-/// The path of this control group below the tree's root; empty: it is not below what is mounted here. One
-/// that is gone is given as the root, below which it was; nothing where the kernel cannot be asked.
+/// The path of this control group below the tree's root; empty: it is not below what is mounted here; "/",
+/// too, for the root of all, which holds that. One that is gone is given as the root, below which it was;
+/// nothing where the kernel cannot be asked.
 std::optional<std::string> control_group_path(std::uint64_t identity);
 
 /// What /proc/PID/cgroup tells, below the tree's root: it is told from where this process's namespace of
