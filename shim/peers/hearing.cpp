@@ -68,7 +68,9 @@ Conversation learn(SharedState& state, ConversationTable& table, ThreadMemory* m
     if (now_in.kind() == Conversation::Kind::question && socket.port() != 0 &&
         !Handover::answers_from(peer.port))
         state.handover.offer(state.hash_of(peer), socket.port(), time, table.lifetimes());
-    return now_in;
+    // Where others have changed the entry each time that this was tried, only this thread knows of the
+    // question.
+    return now_in ? now_in : Conversation::question(at, time);
 }
 
 // True where other threads have answered `last`, what this one has heard of a peer last: within a run it

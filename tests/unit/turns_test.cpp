@@ -2,6 +2,7 @@
 //
 // Whose turn it is: other threads, signal handlers, forked children.
 
+#include "shim/peers/clock.hpp"
 #include "shim/peers/peers.hpp"
 
 #include "child.hpp"
@@ -10,6 +11,7 @@
 #include <array>
 #include <csignal>
 #include <doctest/doctest.h>
+#include <sys/ucontext.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -434,6 +436,48 @@ TEST_CASE("a signal handler in the middle of a turn leaves it whole") {
     });
     REQUIRE(sigaction(SIGUSR2, &before, nullptr) == 0);
     CHECK(handled == 3);
+}
+
+#ifdef __x86_64__
+// The peer's word, which changes behind each instruction of this thread's.
+ConversationTable::Word* stepped_word = nullptr;
+uint64_t stepped_hash = 0;
+volatile sig_atomic_t is_stepping = 0;
+
+void change_and_step(int, siginfo_t*, void* context) {
+    constexpr greg_t trap_flag = 0x100;
+    greg_t& flags = static_cast<ucontext_t*>(context)->uc_mcontext.gregs[REG_EFL];
+    flags = is_stepping != 0 ? flags | trap_flag : flags & ~trap_flag;
+    // Not the word that it was a short while ago.
+    const auto at = static_cast<LocalIndex>(Conversation{stepped_word->load()}.first_index() % 200 + 1);
+    stepped_word->store((stepped_hash & ~Conversation::mask) |
+                        Conversation::question(at, peers::now()).word());
+}
+#endif
+
+TEST_CASE("a thread that loses each race for the peer's entry answers what it has heard all the same") {
+#ifdef __x86_64__
+    struct sigaction action {};
+    struct sigaction before {};
+    action.sa_sigaction = change_and_step;
+    action.sa_flags = SA_SIGINFO;
+    REQUIRE(sigaction(SIGTRAP, &action, &before) == 0);
+    const Scene scene([] {
+        SharedState& state = *shared_state::get();
+        receive(1, 2);
+        stepped_hash = state.hash_of(test::peer(1), server.port());
+        stepped_word = state.table().find(stepped_hash).word;
+        is_stepping = 1;
+        raise(SIGTRAP);
+        receive(1, 2);
+        is_stepping = 0;
+        REQUIRE(Conversation{stepped_word->load()}.first_index() <= 200); // all were lost
+        CHECK(answer(1) == local(2));
+    });
+    REQUIRE(sigaction(SIGTRAP, &before, nullptr) == 0);
+#else
+    MESSAGE("SKIP: this processor's single steps are not known here");
+#endif
 }
 
 TEST_CASE("a forked child answers what its parent has heard, and counts in lines of its own") {
