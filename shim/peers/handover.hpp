@@ -54,8 +54,9 @@ public:
     // A question was heard at `port` of ours (network byte order, not 0), from the peer with this hash (of
     // its address and port alone). Async-signal-safe, as all of these.
     void offer(uint64_t hash, in_port_t port, Ticks now, const Lifetimes& lifetimes) {
+        // It may turn out that this was not sent after all.
         if (was_spoken_to(hash, now, lifetimes))
-            return;
+            return lose_some(now);
         const uint32_t sockets = sockets_made_.load(std::memory_order_relaxed);
         if (first_.load(std::memory_order_relaxed) == 0)
             first_.store(sockets + 1, std::memory_order_relaxed);
@@ -68,14 +69,17 @@ public:
         if (before == word)
             return;
         if (before != 0 && port_of(before ^ word) != 0) [[unlikely]]
-            lost_at_.store(now, std::memory_order_relaxed);
+            lose_some(now);
         offer.store(word, std::memory_order_release);
     }
 
-    // True where an offer that was made `now` may be gone again: another socket answers, or the peer has
-    // asked another port of ours since. Else there is no need to make it once more. (One that a fifth peer
-    // has overwritten is made again in the next quarter of a second.)
-    bool has_lost_some(Ticks now) const { return lost_at_.load(std::memory_order_relaxed) == now; }
+    // True where an offer that was due `now` may not stand: another socket answers, the peer has asked
+    // another port of ours since, or the program seemed to speak to it. Else there is no need to make it once
+    // more. (One that a fifth peer has overwritten is made again in the next quarter of a second.)
+    bool has_lost_some(Ticks now) const {
+        // Who takes an offer may have read the clock before it was made.
+        return now - lost_at_.load(std::memory_order_relaxed) <= 1;
+    }
 
     // False where no offer was ever made that a socket with the number `made` could take, as in most servers.
     bool may_offer_to(uint16_t made) const {
@@ -111,7 +115,7 @@ public:
 
     // Withdraws the offer: another socket answers. Relaxed: the word is the whole truth.
     Change withdraw(uint64_t hash, Ticks now) {
-        lost_at_.store(now, std::memory_order_relaxed);
+        lose_some(now);
         for (unsigned way = 0; way < ways; ++way) {
             std::atomic<uint64_t>& offer = slot(hash, way).offer;
             uint64_t word = offer.load(std::memory_order_relaxed);
@@ -157,6 +161,12 @@ private:
     // True where this word is an offer to the peer with this hash, as far as its bits tell.
     static bool is_of(uint64_t word, uint64_t hash) {
         return word != 0 && ((word ^ hash) & fingerprint_mask) == 0;
+    }
+
+    // See has_lost_some().
+    void lose_some(Ticks now) {
+        if (lost_at_.load(std::memory_order_relaxed) != now)
+            lost_at_.store(now, std::memory_order_relaxed);
     }
 
     // Returns the first slot that is empty or has an offer to this peer; else that of the oldest offer. So

@@ -150,6 +150,28 @@ TEST_CASE("a client that asks once more at once gets one more socket's answer") 
     });
 }
 
+TEST_CASE("a client that asks once more gets an answer, though a thread has read the clock before that") {
+    Scene([] {
+        receive(1, 2, sibling);
+        SharedState& state = *shared_state::get();
+        state.handover.withdraw(state.hash_of(test::peer(1)), peers::now() - 1);
+        receive(1, 2, sibling);
+        CHECK(answer(1, test::make_socket(50000)) == local(2));
+    });
+}
+
+TEST_CASE("a client that asks once more gets an answer, though it seemed to be asked in between") {
+    const State state;
+    Worker asking;
+    Worker serving;
+    const Socket before = test::socket_on(54, 0);
+    CHECK(is_by_route(test::answer_by(asking, 1, before)));
+    test::receive_by(serving, 1, 2, sibling);
+    asking.tell([=] { peers::Turn{}.not_sent(before, test::peer(1), true); });
+    test::receive_by(serving, 1, 2, sibling);
+    CHECK(peers::handed_over(test::make_socket(50000), test::peer(1)) == local(2));
+}
+
 TEST_CASE("a client that asks two ports at once is answered for the one that it asked last") {
     Scene([] {
         const Socket other = test::socket_on(70, 2);
