@@ -56,7 +56,14 @@ int open_locked(const std::string& directory, int operation) {
 } // namespace
 
 std::string run_group_directory() {
-    return fmt::format("{}/{}{}", control_group_of_process(getpid()).directory, prefix, getpid());
+    ControlGroup above;
+    try {
+        above = control_group_of_process(getpid());
+    } catch (const Impossible&) {
+        // Outside of the part that is mounted here, as who has come into a container by nsenter(1).
+        above = root_control_group();
+    }
+    return fmt::format("{}/{}{}", above.directory, prefix, getpid());
 }
 
 ControlGroup make_run_group() {
