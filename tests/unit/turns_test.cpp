@@ -478,7 +478,7 @@ TEST_CASE("a thread that loses each race for the peer's entry answers what it ha
     });
     REQUIRE(sigaction(SIGTRAP, &before, nullptr) == 0);
 #else
-    MESSAGE("SKIP: this processor's single steps are not known here");
+    MESSAGE("SKIP: single steps are taken on x86-64 only");
 #endif
 }
 
