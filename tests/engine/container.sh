@@ -46,16 +46,6 @@ expect_listed() { # PATH WHERE...: the one that is attached, as it is called the
     grep -qxF -e "$1" <<<"$said" || fail "list, ${*:2}: '$said', should be $1"
     say "ok: list, ${*:2}: $1"
 }
-expect_doctor() { # PORT VERDICT WHERE...
-    local said
-    said=$({ "${@:3}" nsenter "--net=/run/netns/$LAB_SERVER" "$ENGINE_TOOL" doctor -j || true; } | "$LAB_PYTHON" -c '
-import json, sys
-for server in json.load(sys.stdin)["namespaces"][0]["servers"]:
-    if server["port"] == int(sys.argv[1]):
-        print(server["verdict"])' "$1")
-    [ "$said" = "$2" ] || fail "doctor, ${*:3}: port $1 is $said, should be $2"
-    say "ok: doctor, ${*:3}: port $1 is $said"
-}
 
 # By its process: from each place it is the same control group, and none of the same name.
 for where in env in_namespace in_container on_a_part; do
@@ -89,7 +79,7 @@ expect_listed "$path/inside" env
 LAB_PORT=5301 expect_right 198.51.100.2
 LAB_PORT=5302 expect_bare_wrong 198.51.100.2
 for where in env in_namespace in_container on_a_part; do
-    expect_doctor 5301 ok "$where"
-    expect_doctor 5302 wrong "$where"
+    expect_verdict 5301 ok "$where"
+    expect_verdict 5302 wrong "$where"
 done
 "$ENGINE_TOOL" detach -q --cgroup "$inside"

@@ -8,6 +8,7 @@
 #   in_group FUNCTION...         runs a function of the lab's with what it starts in that control group
 #   engine_attach, engine_detach the engine for that control group
 #   program NAME                 the path of a program, or skips the test
+#   expect_verdict PORT VERDICT  what doctor says of a server
 
 : "${ENGINE_TOOL:?run this by ctest}"
 ENGINE_HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -102,4 +103,16 @@ import json, sys
 for one in json.load(sys.stdin)["attached"]:
     if one["control_group"].endswith(sys.argv[1]):
         print(one["counters"][sys.argv[2]])' "${ENGINE_GROUP##*/}" "$1"
+}
+
+expect_verdict() { # PORT VERDICT [WHERE...]
+    local said
+    # `ip netns exec` would hide the tree of control groups.
+    said=$({ "${@:3}" nsenter "--net=/run/netns/$LAB_SERVER" "$ENGINE_TOOL" doctor -j || true; } | "$LAB_PYTHON" -c '
+import json, sys
+for server in json.load(sys.stdin)["namespaces"][0]["servers"]:
+    if server["port"] == int(sys.argv[1]):
+        print(server["verdict"])' "$1")
+    [ "$said" = "$2" ] || fail "doctor${3+, ${*:3}}: port $1 is $said, should be $2"
+    say "ok: doctor${3+, ${*:3}}: port $1 is $said"
 }

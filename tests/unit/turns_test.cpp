@@ -112,6 +112,14 @@ TEST_CASE("a thread that answers what others have read does not think of what it
     CHECK(answer_by(a, 1) == local(4));
 }
 
+// Both read, and one of them answers for the other: from now on, this program hands requests to other
+// threads.
+void hand_over_a_request(Worker& reader, Worker& answering) {
+    receive_by(reader, 9, 2);
+    receive_by(answering, 8, 2);
+    CHECK(answer_by(answering, 9) == local(2));
+}
+
 TEST_CASE("a thread that reads on does not answer once more what others have answered meanwhile") {
     enum Reader : bool { other, answering };
     struct Question {
@@ -130,9 +138,7 @@ TEST_CASE("a thread that reads on does not answer once more what others have ans
         Worker a;
         Worker b;
         Worker c;
-        receive_by(a, 9, 2);
-        receive_by(b, 8, 2);
-        CHECK(answer_by(c, 9) == local(2)); // the program hands requests to other threads
+        hand_over_a_request(b, a);
         c.tell([] { settle(1, 2); });
         const Question* const last = history.end() - 1;
         for (const Question& question : history) {
@@ -149,9 +155,7 @@ TEST_CASE("a thread that has read several questions of a peer answers them in or
     const State state;
     Worker a;
     Worker b;
-    receive_by(a, 9, 2);
-    receive_by(b, 8, 2);
-    CHECK(answer_by(a, 8) == local(2)); // the program hands requests to other threads
+    hand_over_a_request(b, a);
     a.tell([] { settle(1, 2); });
     const std::initializer_list<unsigned> runs[] = {{2, 3},    {3, 2},    {3, 4},
                                                     {3, 2, 4}, {3, 2, 2}, {2, 2, 3, 4}};
