@@ -133,11 +133,17 @@ void Look::look(Word at) {
     const Word begin = at + 1;
     if (starter_ == "env") {
         look_at_env(begin);
-    } else if (is_one_of(starter_, {"nohup", "setsid"})) {
-        const Word command =
-            std::find_if(begin, end_, [](const std::string& word) { return !word.starts_with('-'); });
+    } else if (is_one_of(starter_,
+                         {"chrt", "ionice", "nice", "nohup", "setsid", "stdbuf", "taskset", "timeout"})) {
+        // Their own words are options and numbers. Where an option's word is neither, it is taken for the
+        // command, which is no file then: nothing is said.
+        const Word command = std::find_if(
+            begin, end_, [](const std::string& word) { return word.find_first_of("-0123456789") != 0; });
         if (command != end_)
             look(command);
+    } else if (starter_ == "ip") {
+        if (end_ - begin > 3 && begin[0] == "netns" && begin[1] == "exec")
+            look(begin + 3);
     } else if (is_one_of(starter_, {"su", "runuser"})) {
         look_at_su(begin);
     } else if (starter_ == "setpriv") {

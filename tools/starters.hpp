@@ -12,7 +12,7 @@ namespace multihome::tools {
 
 /// What a command line starts in the end, as far as it is certain.
 struct Started {
-    std::string program; ///< the first word, or what env(1), nohup(1) or setsid(1) go on to start
+    std::string program;              ///< the first word, or what env(1), timeout(1) and others start
     std::optional<Obstacle> obstacle; ///< LD_PRELOAD does not get there
     bool elsewhere = false;           ///< another process starts it: it is in another control group
 };

@@ -112,6 +112,10 @@ expect_line "multihomectl: a.service: $scratch/bin/systemctl: LD_PRELOAD cannot 
 judge 1 'attach a.service' "enable --dry-run" "$scratch/probe_static" "$(path_of 'env -i x')"
 refuse 125 'starts ./probe_static, .*statically linked' "$launcher" env A=1 ./probe_static
 refuse 125 'starts ./probe_static, .*statically linked' "$launcher" nohup setsid -w ./probe_static
+refuse 125 'starts ./probe_static, .*statically linked' "$launcher" timeout --signal=KILL 3 nice -n 5 ./probe_static
+refuse 125 'starts ./probe_static, .*statically linked' "$launcher" ip netns exec a ./probe_static
+judge 125 "it starts $scratch/probe_static: it is statically linked" "check --unit" \
+    "$(path_of "timeout 3 $scratch/probe_static")"
 mkdir moved
 cp probe moved/probe_go
 # What is started is another file than would be found here.
