@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "tools/kernel_engine/pins.hpp"
 
-#include <fcntl.h>
 #include <fmt/core.h>
 #include <linux/magic.h>
 #include <sys/file.h>
@@ -18,6 +17,7 @@
 #include <optional>
 #include <string_view>
 
+#include "tools/kernel_engine/locked_directory.hpp"
 #include "tools/output.hpp"
 #include "tools/processes.hpp"
 
@@ -87,21 +87,16 @@ std::optional<std::uint64_t> number_in(std::string_view name) {
     return number;
 }
 
-int open_locked() {
+int make_and_lock() {
     const std::string directory = top();
     for (;;) {
         if (mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST)
             refuse("cannot make", directory);
-        const int descriptor = open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (descriptor < 0)
-            refuse("cannot open", directory);
-        struct stat held {
-        }, named{};
-        // Whoever held the lock may have removed the directory.
-        if (flock(descriptor, LOCK_EX) == 0 && fstat(descriptor, &held) == 0 &&
-            stat(directory.c_str(), &named) == 0 && held.st_ino == named.st_ino)
+        const int descriptor = open_locked_directory(directory, LOCK_EX);
+        if (descriptor >= 0)
             return descriptor;
-        close(descriptor);
+        if (errno != ENOENT) // else whoever held the lock has removed it
+            refuse("cannot open", directory);
     }
 }
 
@@ -115,7 +110,7 @@ bool remove_directory(const std::string& directory) {
 
 } // namespace
 
-Pins::Pins() : lock_((mount_file_system(), open_locked())) {}
+Pins::Pins() : lock_((mount_file_system(), make_and_lock())) {}
 
 std::string Pins::directory_of(std::uint64_t identity) {
     return fmt::format("{}/{}", top(), identity);

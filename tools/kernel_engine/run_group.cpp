@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "tools/kernel_engine/engine.hpp"
+#include "tools/kernel_engine/locked_directory.hpp"
 #include "tools/output.hpp"
 #include "tools/program.hpp"
 
@@ -31,26 +32,6 @@ bool is_run_group(const fs::path& directory) {
     const std::string name = directory.filename().string();
     return name.rfind(prefix, 0) == 0 && name.size() > prefix.size() &&
            name.find_first_not_of("0123456789-", prefix.size()) == std::string::npos;
-}
-
-/// Opens the group and locks it. -1, and errno says why: ENOENT where it is gone, EWOULDBLOCK where, with
-/// LOCK_NB, another process has locked it.
-int open_locked(const std::string& directory, int operation) {
-    const int group = open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (group < 0)
-        return -1;
-    struct stat locked {};
-    struct stat named {};
-    int error = 0;
-    if (flock(group, operation) != 0 || fstat(group, &locked) != 0 || stat(directory.c_str(), &named) != 0)
-        error = errno;
-    else if (locked.st_ino != named.st_ino) // removed while we waited, and made anew
-        error = ENOENT;
-    if (error == 0)
-        return group;
-    close(group);
-    errno = error;
-    return -1;
 }
 
 } // namespace
@@ -71,7 +52,7 @@ ControlGroup make_run_group() {
     std::string directory = wanted;
     for (unsigned number = 2;;) {
         if (mkdir(directory.c_str(), 0755) == 0) {
-            if (open_locked(directory, LOCK_EX) >= 0)
+            if (open_locked_directory(directory, LOCK_EX) >= 0)
                 return control_group_at(directory);
             if (errno == ENOENT) // a sweep came between the two
                 continue;
@@ -111,7 +92,7 @@ void sweep_run_groups() {
         return; // no tree is mounted here
     }
     for (const fs::path& directory : left) {
-        const Descriptor group{open_locked(directory.string(), LOCK_EX | LOCK_NB)};
+        const Descriptor group{open_locked_directory(directory.string(), LOCK_EX | LOCK_NB)};
         if (!group.valid())
             continue;
         try {
