@@ -30,8 +30,7 @@ long detail::system_call(long number, long a, long b, long c, long d, long e, lo
     asm volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory");
     return x0;
 #elif defined(__i386__)
-    // The sixth argument goes in ebp. That may be the compiler's frame pointer, so this saves it and puts it
-    // back.
+    // The sixth argument goes in ebp, which may be the compiler's frame pointer: so it is kept on the stack.
     long result = number;
     asm volatile("pushl %6\n\t"
                  "pushl %%ebp\n\t"
@@ -50,7 +49,7 @@ long detail::system_call(long number, long a, long b, long c, long d, long e, lo
     register long r3 asm("r3") = d;
     register long r4 asm("r4") = e;
     register long r5 asm("r5") = f;
-    // The number goes in r7, which is the frame pointer of Thumb code. So this saves r7 and puts it back.
+    // The number goes in r7, which is the frame pointer of Thumb code: so it is kept in another register.
     long kept;
     asm volatile("mov %1, r7\n\t"
                  "mov r7, %2\n\t"

@@ -38,11 +38,10 @@ long checked_syscall(long number, Arguments... arguments) {
     return result;
 }
 
-// Reads a clock as libc does, by the kernel's function (vdso(7)). That makes a system call only where it
-// cannot read the clock, and for a coarse one only where there is no such function. A preloaded library may
-// have a clock_gettime() of its own: libfaketime's waits for a lock, and counts how often it is called. That
-// one is called only where none of the kernel's is found, as on older arm64 kernels, whose object has no
-// DT_GNU_HASH. Async-signal-safe.
+// Reads a clock by the kernel's function (vdso(7)), because a preloaded library may have a clock_gettime() of
+// its own: libfaketime's waits for a lock, and counts its calls. That one is called only where the kernel's
+// is not found, as on older arm64 kernels, whose object has no DT_GNU_HASH. The kernel's makes a system call
+// only for a clock that it cannot read, never for a coarse one. Async-signal-safe.
 inline timespec read_clock(clockid_t which) {
     timespec time{};
     detail::clock(which, &time);

@@ -42,11 +42,6 @@ unsigned priority_of(const log_msg& message) {
                                                   : 7;
 }
 
-// Asks the kernel each time, because a forked child has another number.
-long process_number() {
-    return raw_syscall(SYS_getpid);
-}
-
 // Reads the clock that the vdso reads on every machine. Not by ::now(), which brings more of libstdc++ along.
 spdlog::log_clock::time_point now() {
     const timespec time = libc::read_clock(CLOCK_REALTIME_COARSE);
@@ -78,7 +73,7 @@ std::string_view line_for_file(Line& line, const log_msg& message) {
     put_digits(stamp + 14, 2, time.minutes().count());
     put_digits(stamp + 17, 2, time.seconds().count());
     put_digits(stamp + 20, 3, time.subseconds().count());
-    return put_together(line, FMT_COMPILE("{} multihome[{}] {}: {}\n"), stamp, process_number(),
+    return put_together(line, FMT_COMPILE("{} multihome[{}] {}: {}\n"), stamp, raw_syscall(SYS_getpid),
                         spdlog::level::to_string_view(message.level), message.payload);
 }
 
@@ -91,7 +86,7 @@ std::string_view line_for_journal(Line& line, const log_msg& message) {
 std::string_view line_for_syslog(Line& line, const log_msg& message) {
     constexpr unsigned daemon = 3U << 3;
     return put_together(line, FMT_COMPILE("<{}>multihome[{}]: {}"), daemon | priority_of(message),
-                        process_number(), message.payload);
+                        raw_syscall(SYS_getpid), message.payload);
 }
 
 // Tells which file a descriptor stands for.
@@ -119,13 +114,13 @@ constexpr SignalSet set_of(int signal) {
     return SignalSet{1} << (signal - 1);
 }
 
-// Written once, from the constructor, before there are threads. It is among the initialized data, to which
-// each process writes at its start already: a page less.
+// Written once, from the constructor, before there are threads. Among the initialized data, to which each
+// process writes at its start anyway: a page less.
 [[gnu::section(".data")]] constinit FileIdentity standard_error;
 [[gnu::section(".data")]] constinit bool standard_error_is_client = false;
 
-// True where a line would wait until somebody reads those before it. A terminal may be stopped as well
-// (Ctrl-S), but that is what its user wants.
+// True where a line would wait for a reader. It may wait for a terminal that is stopped (Ctrl-S): that is
+// what its user wants.
 bool is_standard_error_full() {
     if ((!S_ISFIFO(standard_error.mode) && !S_ISSOCK(standard_error.mode)) || !may(Activity::asking_for_room))
         return false;
@@ -298,9 +293,9 @@ void remember_standard_error() {
     standard_error = identity_of(STDERR_FILENO);
     if (!S_ISSOCK(standard_error.mode))
         return;
-    // A socket of the internet would carry our lines to the other end. So would the UNIX socket that a
-    // service manager has made standard input as well. Those who collect lines (the journal) have one of
-    // their own.
+    // A socket of the internet carries our lines to the other end. So does the UNIX socket that a service
+    // manager has made standard input as well. Those that collect lines (the journal) are standard error
+    // alone.
     int domain = AF_UNSPEC;
     socklen_t length = sizeof domain;
     raw_syscall(SYS_getsockopt, STDERR_FILENO, SOL_SOCKET, SO_DOMAIN, &domain, &length);
@@ -315,12 +310,9 @@ void write_line(LogLevel level, std::string_view text) {
 }
 
 AddressText::AddressText(const Address& address) {
-    const in_addr ipv4 = address.ipv4();
-    const in6_addr ipv6 = address.ipv6();
-    if (address.is_ipv4())
-        inet_ntop(AF_INET, &ipv4, text, sizeof text);
-    else
-        inet_ntop(AF_INET6, &ipv6, text, sizeof text);
+    const bool is_ipv4 = address.is_ipv4();
+    const in6_addr bytes = address.ipv6();
+    inet_ntop(is_ipv4 ? AF_INET : AF_INET6, bytes.s6_addr + (is_ipv4 ? 12 : 0), text, sizeof text);
 }
 
 AddressText::AddressText(const Peer& peer) {

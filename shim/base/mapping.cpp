@@ -32,7 +32,7 @@ void destroy(void* memory, size_t size) {
 }
 
 bool memory_is_locked() {
-    if (!permissions::may(Activity::mapping) || !permissions::may(Activity::asking_for_locks))
+    if (!permissions::may(Activity::mapping | Activity::asking_for_locks))
         return false;
     const libc::ErrnoGuard keep_errno;
     const auto page_size = static_cast<size_t>(sysconf(_SC_PAGESIZE));

@@ -120,8 +120,8 @@ struct Range {
 };
 
 // The objects that define interposed functions: libc, and other preloaded ones. Of more than these we know
-// nothing. Written once, when the library is loaded, as are the pointers to the functions. They lie beside
-// them, because a page of their own would cost every process a page fault.
+// nothing. Written once, when the library is loaded, and among the initialized data like the pointers to the
+// functions: a page of their own would cost every process a page fault.
 [[gnu::section(".data")]] constinit std::array<Range, 8> definers{};
 [[gnu::section(".data")]] constinit unsigned definer_count = 0;
 

@@ -5,8 +5,8 @@
 // linker would take in libstdc++'s own: an unwinder, a demangler, and a constructor that allocates 72 KiB in
 // each process.
 //
-// They are hidden, as is all that we do not export, and are never called. If one were, the program would end
-// as it does for an exception that nobody catches.
+// They are hidden, as is all that we do not export. A call of one would end the program, as an exception does
+// that nobody catches.
 #include <cstddef>
 #include <cstdlib>
 #include <new>

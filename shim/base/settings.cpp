@@ -33,8 +33,8 @@ bool is_anything_set() {
 }
 
 // Returns the value of a variable; null where it is not set, or empty. Null as well where the program gains
-// privileges (AT_SECURE), which /etc/ld.so.preload reaches too: whoever starts it may not choose the file
-// that it writes to.
+// privileges (AT_SECURE), which /etc/ld.so.preload reaches too: who starts it may not choose the file it
+// writes to.
 const char* value_of(const char* name) {
     const char* value = secure_getenv(name);
     return value != nullptr && *value != '\0' ? value : nullptr;
@@ -93,6 +93,26 @@ bool parse_two_numbers(std::string_view text, char separator, uint64_t maximum, 
     first = one;
     second = other;
     return true;
+}
+
+// Completes the name, because servers change their working directory, and the file is opened for each line.
+// Copies it, because some programs write over the environment to set their title.
+void set_log_file(const char* file) {
+    const size_t directory = *file != '/' ? write_working_directory(log_file) : 0;
+    const size_t length = std::strlen(file);
+    if (*file != '/' && directory == 0) {
+        // As it stands, it would be another file after each chdir().
+        log::write(LogLevel::error,
+                   FMT_COMPILE("MULTIHOME_LOG_FILE={} is relative, and the working directory has no name; "
+                               "going on without"),
+                   file);
+    } else if (length >= sizeof log_file - directory) {
+        log::write(LogLevel::error,
+                   FMT_COMPILE("MULTIHOME_LOG_FILE is longer than a file name can be; going on without"));
+    } else {
+        std::memcpy(log_file + directory, file, length + 1);
+        current.log_file = log_file;
+    }
 }
 
 // Reads one variable, if it is set, with one of the readers below. True where its value is good.
@@ -171,26 +191,8 @@ void load() {
     // First those that say which lines about the others are wanted, and where they go.
     if (const char* level = value_of("MULTIHOME_LOG"); level != nullptr)
         parse_log_level(level, current.log_level);
-    if (const char* file = value_of("MULTIHOME_LOG_FILE"); file != nullptr) {
-        // Completed, because servers change their working directory, and the file is opened for each line.
-        // Copied, because some programs write over the environment to set their title.
-        const bool is_relative = *file != '/';
-        const size_t directory = is_relative ? write_working_directory(log_file) : 0;
-        if (is_relative && directory == 0) {
-            // As it stands, it would be another file after each chdir().
-            log::write(
-                LogLevel::error,
-                FMT_COMPILE("MULTIHOME_LOG_FILE={} is relative, and the working directory has no name; "
-                            "going on without"),
-                file);
-        } else if (const size_t length = std::strlen(file); length < sizeof log_file - directory) {
-            std::memcpy(log_file + directory, file, length + 1);
-            current.log_file = log_file;
-        } else {
-            log::write(LogLevel::error,
-                       FMT_COMPILE("MULTIHOME_LOG_FILE is longer than a file name can be; going on without"));
-        }
-    }
+    if (const char* file = value_of("MULTIHOME_LOG_FILE"); file != nullptr)
+        set_log_file(file);
     // No line about a bad value: the variable is not ours.
     if (const char* journal = value_of("JOURNAL_STREAM"); journal != nullptr)
         parse_journal_stream(journal, current.journal);

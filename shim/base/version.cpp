@@ -1,11 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The library's version. strings(1) and multihomectl find it in the file, and in a process that has loaded
-// it:
-//
-//   $ strings libmultihome.so | grep '^multihome-version '
-//
-// Nothing in the library reads it, so we tell the compiler and the linker to keep it.
+// The library's version, for multihomectl and strings(1), which read it in the file or in a process that has
+// loaded it. Nothing in the library reads it, so we tell the compiler and the linker to keep it.
 
 namespace {
 
