@@ -45,7 +45,7 @@ template <typename Next>
 
 // True where the call goes straight to libc: the option does not concern us, or the descriptor is none of our
 // business and no option can change that.
-bool is_passed_on_for_good(int fd, int level, int name) {
+bool goes_to_libc(int fd, int level, int name) {
     const uint64_t word = sockets::load_direct(fd).word() & ~uint64_t{Socket::no_descriptors};
     return word == static_cast<uint64_t>(Socket::Kind::other) ||
            options::concern(level, name) == options::Concern::none;
@@ -128,13 +128,13 @@ int fcntl64_with_argument(int fd, int command, long argument) {
 }
 
 EXPORT int setsockopt(int fd, int level, int name, const void* value, socklen_t length) noexcept {
-    if (is_passed_on_for_good(fd, level, name)) [[likely]]
+    if (goes_to_libc(fd, level, name)) [[likely]]
         return libc::setsockopt(fd, level, name, value, length);
     return options::set(fd, level, name, value, length);
 }
 
 EXPORT int getsockopt(int fd, int level, int name, void* value, socklen_t* length) noexcept {
-    if (is_passed_on_for_good(fd, level, name)) [[likely]]
+    if (goes_to_libc(fd, level, name)) [[likely]]
         return libc::getsockopt(fd, level, name, value, length);
     return get_option(fd, level, name, value, length);
 }

@@ -16,8 +16,8 @@
 namespace multihome::entry {
 
 // Makes the library ready, once. The loader calls it before the program's own constructors, but may call
-// those of the program's libraries even earlier. One of them that makes a socket does it first. (Before
-// libc's own constructor there is no environment yet, and a socket sees the defaults.)
+// those of the program's libraries even earlier: where one of them makes a socket, socket() calls this first.
+// (Before libc's own constructor there is no environment yet, and a socket sees the defaults.)
 void start();
 extern bool is_started; // written before there are threads, unless a constructor starts one
 
@@ -25,7 +25,7 @@ inline bool is_ours(Socket socket) {
     return socket.is(Socket::Kind::ours);
 }
 
-inline bool is_passed_on(Socket socket) {
+inline bool is_foreign(Socket socket) {
     return socket.is(Socket::Kind::other);
 }
 
@@ -35,8 +35,8 @@ inline Socket socket_for_receiving(int fd) {
     return socket.is(Socket::Kind::unbound) ? sockets::bound_unseen(fd) : socket;
 }
 
-// Call `next`, libc's function, on what may be a UNIX socket. Look for descriptors where control messages
-// came. The first one looks before whether the socket is ours.
+// These call `next`, libc's function, on what may be a UNIX socket, and look for descriptors in the control
+// messages that came. The first one makes sure that the socket is not ours.
 template <auto next>
 [[gnu::noinline]] ssize_t recvmsg_after_look(int fd, msghdr* message, int flags) {
     const Socket socket = socket_for_receiving(fd);
@@ -60,9 +60,9 @@ int recvmmsg_with_descriptors(const Next& next, int fd, mmsghdr* messages, unsig
 } // namespace multihome::entry
 
 // These are variadic functions in libc, whose arguments may be an int, a long or a pointer, or missing. Here
-// they have named arguments, because a variadic function saves all registers first. This holds on every
-// system whose ABI we know: a long holds each of these types, a variadic argument lies where a named one
-// does, and a missing one reads as whatever is there, which the kernel ignores.
+// they have named arguments, because a variadic function saves all registers first. On every system whose ABI
+// we know, a long holds each of these types, a variadic argument lies where a named one does, and a missing
+// one reads as whatever is there, which the kernel ignores.
 EXPORT int fcntl_with_argument(int fd, int command, long argument) asm("fcntl");
 EXPORT int fcntl64_with_argument(int fd, int command, long argument) asm("fcntl64");
 EXPORT int prctl_with_arguments(int option, unsigned long b, unsigned long c, unsigned long d,

@@ -69,8 +69,8 @@ Socket socket_for_sending(int fd, const msghdr* message) {
                            : recvmmsg_with_descriptors(libc::recvmmsg, fd, messages, count, flags, timeout);
 }
 
-// True where a quick look shows that the message has no control messages, nor room for any, so no
-// descriptors.
+// True where a quick look shows that the message carries no descriptors: it has no control messages, nor room
+// for any.
 [[gnu::always_inline]] inline bool has_no_control(const msghdr* message) {
     return user_memory::is_known_readable(message, sizeof *message) && message->msg_controllen == 0;
 }
@@ -108,7 +108,7 @@ EXPORT [[gnu::hot]] ssize_t recvfrom(int fd, void* buffer, size_t length, int fl
     const Socket socket = sockets::load_direct(fd);
     if (is_ours(socket)) [[likely]]
         return receive::datagram(socket, fd, buffer, length, flags, address, address_length);
-    if (is_passed_on(socket)) [[likely]]
+    if (is_foreign(socket)) [[likely]]
         return libc::recvfrom(fd, buffer, length, flags, address, address_length);
     return recvfrom_after_look(fd, buffer, length, flags, address, address_length);
 }
@@ -126,7 +126,7 @@ EXPORT [[gnu::hot]] ssize_t recvmsg(int fd, msghdr* message, int flags) {
     const Socket socket = sockets::load_direct(fd);
     if (is_ours(socket)) [[likely]]
         return receive::message(fd, message, flags, socket);
-    if (socket.has(Socket::no_descriptors) || (is_passed_on(socket) && has_no_control(message))) [[likely]]
+    if (socket.has(Socket::no_descriptors) || (is_foreign(socket) && has_no_control(message))) [[likely]]
         return libc::recvmsg(fd, message, flags);
     return recvmsg_after_look<libc::recvmsg>(fd, message, flags);
 }
@@ -146,7 +146,7 @@ EXPORT [[gnu::hot]] ssize_t sendto(int fd, const void* buffer, size_t length, in
     const Socket socket = sockets::load_direct(fd);
     if (is_ours(socket)) [[likely]]
         return send::datagram(socket, fd, buffer, length, flags, address, address_length);
-    if (is_passed_on(socket)) [[likely]]
+    if (is_foreign(socket)) [[likely]]
         return libc::sendto(fd, buffer, length, flags, address, address_length);
     return sendto_after_look(fd, buffer, length, flags, address, address_length);
 }
@@ -155,7 +155,7 @@ EXPORT [[gnu::hot]] ssize_t sendmsg(int fd, const msghdr* message, int flags) {
     const Socket socket = sockets::load_direct(fd);
     if (is_ours(socket)) [[likely]]
         return send::message(fd, message, flags, socket);
-    if (socket.has(Socket::no_descriptors) || (is_passed_on(socket) && has_no_control(message))) [[likely]]
+    if (socket.has(Socket::no_descriptors) || (is_foreign(socket) && has_no_control(message))) [[likely]]
         return libc::sendmsg(fd, message, flags);
     return sendmsg_after_look(fd, message, flags);
 }

@@ -40,22 +40,23 @@ template <typename Call>
     const auto forbids_now = [&](Activity activity) {
         return overlap(forbidden, activity) && permissions::may(activity);
     };
-    const bool leaves_us_out = forbids_now(Activity::packets) || forbids_now(Activity::new_sockets);
+    const bool ends_packets = forbids_now(Activity::packets);
+    const bool leaves_us_out = ends_packets || forbids_now(Activity::new_sockets);
     // A program that serves nothing, like most that a server starts, has nothing to be warned of yet, nor has
-    // one whose sockets go on as they are. The warning comes with its next UDP socket, unless the filter
-    // forbids the log by then. That is no reason to warn of it now: a server may start a worker that takes
-    // such a filter for each connection, and many make no socket. Then strangers would fill the log.
-    const bool is_warned = sockets::may_serve() && forbids_now(Activity::packets);
+    // one whose sockets go on as they are. Its next UDP socket brings the warning, unless the filter forbids
+    // the log by then. Even so this is not the time to warn: a server may start a worker that takes such a
+    // filter for each connection, and most make no socket. Then strangers would fill the log.
+    const bool is_warned = ends_packets && sockets::may_serve();
     const LogLevel level = is_warned ? LogLevel::warn : LogLevel::info;
     if (is_warned)
         sockets::filter_was_told();
     // Before the call, because afterwards it may be forbidden.
-    if (forbids_now(Activity::packets)) {
+    if (ends_packets) {
         log::write(level,
                    FMT_COMPILE("the program's system-call filter does not allow what multihome does for each "
                                "datagram: its UDP sockets answer as without multihome from now on"));
         sockets::give_all_back();
-    } else if (forbids_now(Activity::new_sockets)) {
+    } else if (leaves_us_out) {
         log::write(level,
                    FMT_COMPILE("the program's system-call filter does not allow getsockopt, setsockopt and "
                                "getsockname: UDP sockets made from now on answer as without multihome"));
@@ -86,18 +87,19 @@ bool is_next(const Next& next, const void* caller) {
     return libc::are_of_one_object(caller, reinterpret_cast<const void*>(next.get()));
 }
 
-// True where a call on this descriptor is none of our business, or one that brings or sends control messages.
-// Such a call may block, and so must not be made with the thread's cancellation held off: a signal handler
+// True where a call on this descriptor, or one that brings or sends control messages, is none of our
+// business. It may block, and so must not be made with the thread's cancellation held off: a signal handler
 // may see that, and may leave the call by siglongjmp().
 bool is_foreign(long fd) {
-    return is_passed_on(sockets::get(static_cast<int>(fd)));
+    return entry::is_foreign(sockets::get(static_cast<int>(fd)));
 }
 bool is_foreign_to_messages(long fd) {
     return sockets::get(static_cast<int>(fd)).has(Socket::no_descriptors);
 }
 
-// True for the commands of fcntl() that we do not have to see. For F_GETOWN, glibc's function makes more than
-// the kernel does. The kernel reads an int; what is above that may be anything.
+// True for the commands of fcntl() that do not concern us. They go to the kernel as they are: glibc's
+// function makes more of F_GETOWN than the kernel does. The kernel reads an int; what is above that may be
+// anything.
 bool makes_no_copy(long argument) {
     const int command = as<int>(argument);
     return command != F_DUPFD && command != F_DUPFD_CLOEXEC;
