@@ -12,19 +12,13 @@ namespace multihome {
 
 // The numbers of what libc calls for fstat(), mmap() and clock_gettime(). 32-bit kernels have older calls of
 // these names, and their old fstat() fills in another structure.
-#if defined(SYS_fstat64)
+#if __SIZEOF_POINTER__ == 4
 constexpr long number_of_fstat = SYS_fstat64;
-#else
-constexpr long number_of_fstat = SYS_fstat;
-#endif
-#if defined(SYS_mmap2)
 constexpr long number_of_mmap = SYS_mmap2;
-#else
-constexpr long number_of_mmap = SYS_mmap;
-#endif
-#if defined(SYS_clock_gettime64)
 constexpr long number_of_clock_gettime = SYS_clock_gettime64;
 #else
+constexpr long number_of_fstat = SYS_fstat;
+constexpr long number_of_mmap = SYS_mmap;
 constexpr long number_of_clock_gettime = SYS_clock_gettime;
 #endif
 

@@ -66,12 +66,11 @@ template <typename Pattern, typename... Arguments>
     write_line(level, put_together(room, pattern, arguments...));
 }
 
-// Writes a line the first time. `told`: one for each such line.
+// Writes a warning the first time. `told`: one for each such line.
 template <typename Pattern, typename... Arguments>
-void write_once(std::atomic<bool>& told, LogLevel level, const Pattern& pattern,
-                const Arguments&... arguments) {
+void warn_once(std::atomic<bool>& told, const Pattern& pattern, const Arguments&... arguments) {
     if (is_first(told))
-        write(level, pattern, arguments...);
+        write(LogLevel::warn, pattern, arguments...);
 }
 
 // An address as an operator writes it.

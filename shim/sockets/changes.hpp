@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Changes what is known of descriptors. dup() and its kin give one socket several of them, and what is known
-// of the socket is true of each. For this room alone.
+// of the socket is true of each. For this room alone. All of this leaves errno alone.
 #pragma once
 
 #include "shim/base/address.hpp"
@@ -24,6 +24,7 @@ template <typename MayBe, typename Change>
 void change_copies(int fd, MayBe may_be, Change change) {
     if (!permissions::may(Activity::new_sockets))
         return;
+    const libc::ErrnoGuard keep_errno;
     const uint64_t cookie = socket_calls::cookie(fd);
     change_each([&](int other, Socket seen) {
         const bool same = cookie != 0 && other != fd && may_be(seen) && socket_calls::cookie(other) == cookie;
@@ -49,11 +50,11 @@ void change_all(int fd, Change change) {
 }
 
 // Looks at the socket as at one from elsewhere, whatever was known of it. What this process has switched on
-// must have been given back. Leaves errno alone.
+// must have been given back.
 void examine_anew(int fd);
 
 // True where other processes may have this socket: it comes from one, or it was made before descriptors were
-// passed on last. (Where 65,535 have been made since, it is no new one, and nobody waits for its bind().)
+// passed on last. (No longer true where 65,535 have been made since: by then nobody waits for its bind().)
 bool may_be_passed_on(Socket socket);
 
 // Returns the bits that a socket's word has because of its own address, which the kernel has told.

@@ -33,6 +33,16 @@ extern std::atomic<unsigned> end;
 // Returns the word of `fd`. `create`: maps memory for it where there is none. Null where there is none then,
 // and for a number that cannot be a descriptor.
 Word* find_word(int fd, bool create);
+// Returns the word of `fd`, which is about to say `socket`. Null where there is no memory for it: then it
+// says that nothing is known.
+inline Word* word_for(int fd, Socket socket) {
+    const bool is_anything = socket.word() != 0;
+    Word* const word = find_word(fd, is_anything);
+    const auto number = static_cast<unsigned>(fd);
+    if (is_anything && word != nullptr && number >= end.load(std::memory_order_relaxed)) [[unlikely]]
+        raise_end(number);
+    return word;
+}
 } // namespace detail
 
 // True where load_direct() finds the word.
@@ -54,19 +64,6 @@ Word* find_word(int fd, bool create);
     return load_direct(fd);
 }
 
-namespace detail {
-// Returns the word of `fd`, which is about to say `socket`. Null where there is no memory for it: it says
-// that nothing is known.
-inline Word* word_for(int fd, Socket socket) {
-    const bool is_anything = socket.word() != 0;
-    Word* const word = find_word(fd, is_anything);
-    const auto number = static_cast<unsigned>(fd);
-    if (is_anything && word != nullptr && number >= end.load(std::memory_order_relaxed)) [[unlikely]]
-        raise_end(number);
-    return word;
-}
-} // namespace detail
-
 inline void store(int fd, Socket socket) {
     if (detail::Word* const word = detail::word_for(fd, socket); word != nullptr)
         word->store(socket.word(), std::memory_order_relaxed);
@@ -81,8 +78,8 @@ inline bool update(int fd, Socket seen, Socket wanted) {
 }
 
 // Calls `visit` with the number and the word of each descriptor of which something is known, and stores what
-// it returns. Calls it once more for a word that another thread has changed meanwhile. For rare calls: it
-// looks at every number up to the highest that a socket has had.
+// it returns; again where another thread has changed the word meanwhile. For rare calls: it looks at every
+// number up to the highest that a socket has had.
 template <typename Visit>
 void change_each(Visit visit) {
     const unsigned end = detail::end.load(std::memory_order_relaxed);
@@ -93,8 +90,7 @@ void change_each(Visit visit) {
         const unsigned next = std::min(end, first + detail::block_size);
         for (unsigned number = first; number < next; ++number, ++words) {
             uint64_t word = words->load(std::memory_order_relaxed);
-            // Looks before storing: an untouched page stays untouched. Once more where another thread has
-            // changed the word meanwhile.
+            // Looks before storing: an untouched page stays untouched.
             while (word != 0) {
                 const uint64_t wanted = visit(static_cast<int>(number), Socket{word}).word();
                 if (wanted == word || words->compare_exchange_strong(word, wanted, std::memory_order_relaxed))

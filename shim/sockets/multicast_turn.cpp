@@ -3,7 +3,6 @@
 
 #include "shim/base/libc.hpp"
 #include "shim/base/permissions.hpp"
-#include "shim/sockets/sockets.hpp"
 
 #include <array>
 #include <sys/syscall.h>
@@ -12,9 +11,9 @@ namespace multihome {
 
 namespace {
 
-// A bit for each turn, which is set while somebody has it. The socket's number says which turn is its own.
-// The thread that has one may have to wait for a processor, and others do not wait as long. So there are more
-// turns than sockets are made meanwhile: only sockets that share one wait for each other.
+// A bit for each turn, set while somebody has it. The socket's number says which turn is its own. A thread
+// that has one may be without a processor for longer than others wait, so only sockets that were made 4,096
+// apart share a turn.
 constexpr unsigned turn_places = 4096;
 constexpr unsigned word_bits = 64;
 constinit std::array<std::atomic<uint64_t>, turn_places / word_bits> taken{};

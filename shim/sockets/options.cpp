@@ -198,8 +198,8 @@ bool switch_on_arrived(int fd, Socket& socket) {
         if ((ipv6 || flag.level != IPPROTO_IPV6) && flag.is_on(fd))
             on |= flag.wanted;
     // Another thread, or another process, may be taking the socket over at the same time. The messages that
-    // it switches on are not the program's: so the mark is set first, and asked for last. (The mark alone is
-    // taken for the program's, which does not ask for SO_OOBINLINE on UDP.)
+    // it switches on are not the program's: so the mark is set first, and asked for last. (Seen alone, the
+    // mark is taken for an option of the program's. No program uses it on UDP.)
     if (on != 0 && !is_marked(fd, socket))
         socket = socket.with_bits(0, on);
     if (!socket.has(Socket::wants_messages))

@@ -27,7 +27,7 @@ public:
         no_descriptors = 1U << 3, // it is no UNIX socket: its messages bring no descriptors
         has_copies = 1U << 4,     // other descriptors may stand for this socket too
         seen_made = 1U << 5,      // we saw socket() make it, and what the program has set since
-        left_alone = 1U << 6,     // a client's; still unbound if its first call failed
+        left_alone = 1U << 6,     // a client's; the program may bind it yet if its first call failed
         // Of the socket.
         ipv6 = 1U << 7,        // AF_INET6
         only_ipv4 = 1U << 8,   // AF_INET6, and its own address is an IPv4 one

@@ -24,12 +24,18 @@ using permissions::may;
 
 constinit std::atomic<bool> filter_told{false}; // see filter_was_told()
 
-// The program makes a UDP socket, and its system-call filter keeps us from that.
+// The program has made a UDP socket, and its system-call filter keeps us from making it ours.
 [[gnu::cold]] void say_filtered(int fd) {
-    log::write_once(filter_told, LogLevel::warn,
-                    FMT_COMPILE("the program's system-call filter does not allow what multihome does: UDP "
-                                "socket {}, and others, answer as without it"),
-                    fd);
+    log::warn_once(filter_told,
+                   FMT_COMPILE("the program's system-call filter does not allow what multihome does: UDP "
+                               "socket {}, and others, answer as without it"),
+                   fd);
+}
+
+// Stores what is known of a descriptor, if that is new.
+void note(int fd, Socket known) {
+    if (load(fd).word() != known.word() && !must_not_change())
+        store(fd, known);
 }
 
 // Returns the number of a socket that is made now, never 0.
@@ -46,7 +52,7 @@ bool must_not_change() {
 
 Socket get_bound_or_not(int fd) {
     const Socket socket = get(fd);
-    // The other process has switched on what we need, and that is not to be taken back.
+    // A process that has bound it has switched on what we need, and that is not to be taken back.
     if (socket.is(Kind::unbound) && (!socket.has(Socket::seen_made) || may_be_passed_on(socket)))
         return bound_unseen(fd);
     return socket;
@@ -65,18 +71,15 @@ void created(int fd, int domain, int type, int protocol) {
                      (type & ~(SOCK_CLOEXEC | SOCK_NONBLOCK)) == SOCK_DGRAM &&
                      (protocol == 0 || protocol == IPPROTO_UDP) && !settings::get().disabled;
     const uint64_t bits = Socket::seen_made | (domain == AF_INET6 ? uint64_t{Socket::ipv6} : 0);
-    const Socket known = udp ? Socket{Kind::unbound, bits}.with_made(next_number()) : other_socket(domain);
-    if (load(fd).word() != known.word() && !must_not_change())
-        store(fd, known);
+    note(fd, udp ? Socket{Kind::unbound, bits}.with_made(next_number()) : other_socket(domain));
     if (!udp)
         return;
     peers::Turn{}.made_socket();
-    if (!may(Activity::packets | Activity::new_sockets)) [[unlikely]]
+    if (!may(Activity::new_sockets)) [[unlikely]]
         say_filtered(fd);
 }
 
 void left_alone(int fd) {
-    const libc::ErrnoGuard keep_errno;
     change_all(fd, [](Socket socket) {
         // Another thread has made it ours meanwhile.
         if (socket.is(Kind::ours))
@@ -93,10 +96,8 @@ void connected(int fd, Socket seen, bool to_ipv4) {
     uint64_t bits = Socket::has_address;
     if (to_ipv4 && seen.has(Socket::ipv6))
         bits |= Socket::only_ipv4;
-    if (!seen.is(Kind::ours) || (seen.word() & bits) == bits)
-        return;
-    const libc::ErrnoGuard keep_errno;
-    set_bits(fd, 0, bits);
+    if (seen.is(Kind::ours) && (seen.word() & bits) != bits)
+        set_bits(fd, 0, bits);
 }
 
 void not_connected(int fd) {
@@ -110,7 +111,7 @@ void disconnected(int fd, Socket seen) {
     // The wildcard may be back. Looks at the socket anew when it is used next.
     if (seen.is(Kind::other) && !seen.has(Socket::sticky_source))
         change_all(fd, [](Socket) { return Socket{Kind::unknown, Socket::has_copies}; });
-    if (!seen.is(Kind::ours) || must_not_change())
+    if (!seen.is(Kind::ours))
         return;
     const auto own = socket_calls::own_name(fd);
     if (!own)
@@ -132,8 +133,7 @@ void duplicated(int fd, int copy) {
             socket = load(fd);
         socket = with_copies();
     }
-    if (load(copy).word() != socket.word())
-        store(copy, socket);
+    note(copy, socket);
     if (socket.has(Socket::unmarked))
         mark_later();
 }
@@ -156,7 +156,7 @@ void forget(int fd) {
 }
 
 void forget_range(unsigned first, unsigned last) {
-    if (first > last || must_not_change())
+    if (must_not_change())
         return;
     change_each([&](int fd, Socket seen) {
         const auto number = static_cast<unsigned>(fd);
@@ -167,9 +167,7 @@ void forget_range(unsigned first, unsigned last) {
 void arrived(int fd) {
     // It may be a copy. What is done to the socket before anybody looks at this descriptor is then noted for
     // it too.
-    const Socket unknown{Kind::unknown, Socket::has_copies};
-    if (load(fd).word() != unknown.word() && !must_not_change())
-        store(fd, unknown);
+    note(fd, Socket{Kind::unknown, Socket::has_copies});
 }
 
 void look_for_descriptors(const msghdr& message) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The life of a descriptor, as far as we see it, and what is known at each step.
+// The life of a descriptor, as far as we see it, and what is known at each step. All of this is
+// async-signal-safe, and leaves errno alone; bind() leaves what libc's has left.
 #pragma once
 
 #include "shim/sockets/descriptor_words.hpp"
@@ -11,7 +12,7 @@
 namespace multihome::sockets {
 
 // Returns what is known of `fd`. If nothing is, examine() looks at the socket: at most once for each
-// descriptor. Leaves errno alone. Async-signal-safe.
+// descriptor.
 [[gnu::cold]] Socket examine(int fd);
 inline Socket get(int fd) {
     const Socket socket = load(fd);
@@ -33,21 +34,20 @@ void created(int fd, int domain, int type, int protocol);
 int bind(int fd, const sockaddr* address, socklen_t length);
 
 // Looks at an unbound socket. If it has a port, it was bound where we do not see it (glibc's bindresvport(),
-// a library that is preloaded before us, another process): examines it anew. Returns its word. Leaves errno
-// alone.
+// a library that is preloaded before us, another process): examines it anew. Returns its word.
 [[gnu::cold]] Socket bound_unseen(int fd);
 
-// An unbound socket is about to answer for one of ours: makes it ours. Returns its word. Leaves errno alone.
+// An unbound socket is about to answer for one of ours: makes it ours. Returns its word.
 Socket take_over_unbound(int fd);
 
-// Notes that an unbound socket is a client: it never becomes ours by sending. Leaves errno alone.
+// Notes that an unbound socket is a client: it never becomes ours by sending.
 void left_alone(int fd);
 
-// Note that connect() has given the socket a peer, of IPv4 or not, or has taken it away. Leave errno alone.
+// Note that connect() has given the socket a peer, of IPv4 or not, or has taken it away.
 void connected(int fd, Socket seen, bool to_ipv4);
 void disconnected(int fd, Socket seen);
 // Notes that connect() of an unbound socket has failed. It has a port even so, if the kernel chose one before
-// it found the reason: then it is a client. Leaves errno alone.
+// it found the reason: then it is a client.
 [[gnu::cold]] void not_connected(int fd);
 
 // True where another socket of ours has the same port as this one. Looks at every descriptor.
@@ -96,7 +96,7 @@ void filter_was_told();
 void leave_all_alone();
 
 // A datagram came without packet information, which is on for each socket of ours. Forgets the descriptor if
-// it stands for another socket by now: it was closed where we do not see it. Leaves errno alone.
+// it stands for another socket by now: it was closed where we do not see it.
 [[gnu::cold]] void verify(int fd, Socket seen);
 
 } // namespace multihome::sockets

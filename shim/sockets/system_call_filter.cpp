@@ -52,8 +52,6 @@ struct SystemCall {
 
 constexpr uint64_t some_fd = 3;
 constexpr uint64_t some_memory = 0x7f0000001000;
-constexpr uint64_t length_of_ipv4 = sizeof(sockaddr_in);
-constexpr uint64_t length_of_ipv6 = sizeof(sockaddr_in6);
 constexpr auto at_current_directory = static_cast<uint64_t>(AT_FDCWD);
 constexpr uint64_t set_size = 8; // the kernel's sigset_t
 
@@ -114,10 +112,10 @@ constexpr Need needs[] = {
     {steering, setsockopt_of(SOL_SOCKET, SO_BINDTOIFINDEX)},
     {steering, getsockopt_of(IPPROTO_IP, IP_MULTICAST_IF)},
     {steering, setsockopt_of(IPPROTO_IP, IP_MULTICAST_IF, sizeof(ip_mreqn))},
-    {steering | finding_interfaces, {SYS_connect, {some_fd, some_memory, length_of_ipv4}}},
-    {steering, {SYS_connect, {some_fd, some_memory, length_of_ipv6}}},
-    {steering, {SYS_bind, {some_fd, some_memory, length_of_ipv4}}},
-    {steering, {SYS_bind, {some_fd, some_memory, length_of_ipv6}}},
+    {steering | finding_interfaces, {SYS_connect, {some_fd, some_memory, sizeof(sockaddr_in)}}},
+    {steering, {SYS_connect, {some_fd, some_memory, sizeof(sockaddr_in6)}}},
+    {steering, {SYS_bind, {some_fd, some_memory, sizeof(sockaddr_in)}}},
+    {steering, {SYS_bind, {some_fd, some_memory, sizeof(sockaddr_in6)}}},
     {yielding, {SYS_sched_yield, {}}},
     {finding_interfaces, {SYS_socket, {AF_INET, SOCK_DGRAM | SOCK_CLOEXEC}}},
     {finding_interfaces, {SYS_ioctl, {some_fd, SIOCGIFCONF, some_memory}}},
@@ -130,7 +128,7 @@ constexpr Need needs[] = {
 
     // A system call only where the vdso cannot read the kernel's clock (xen, hpet, acpi_pm).
     {exact_time, {number_of_clock_gettime, {CLOCK_MONOTONIC, some_memory}}},
-#if defined(SYS_clock_gettime64)
+#if __SIZEOF_POINTER__ == 4
     {exact_time, {SYS_clock_gettime, {CLOCK_MONOTONIC, some_memory}}}, // the vdso's on 32-bit processors
 #endif
 
@@ -162,7 +160,7 @@ constexpr Need needs[] = {
      {SYS_sendto,
       {some_fd, some_memory, 100, MSG_NOSIGNAL | MSG_DONTWAIT, some_memory, sizeof(sockaddr_un)}}},
 };
-static_assert(length_of_ipv4 == sizeof(sockaddr)); // connect() with AF_UNSPEC, which takes a peer off
+static_assert(sizeof(sockaddr_in) == sizeof(sockaddr)); // connect() with AF_UNSPEC, which takes a peer off
 
 // The vdso reads the coarse clocks from memory, whatever the kernel's clock is (do_coarse() in its
 // lib/vdso/gettimeofday.c). Without a vdso to do so, they are a system call. The vdso of 32-bit ARM has no

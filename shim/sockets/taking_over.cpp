@@ -32,18 +32,9 @@ constinit std::atomic<bool> is_any_unmarked{false};
 // How many sockets had been made when descriptors were passed on last. Relaxed, as the one above.
 constinit std::atomic<uint32_t> made_when_passed_on{0};
 
-void say_taken_over(int fd, Socket socket) {
-    if (!log::wanted(LogLevel::info))
-        return;
-    const char* families = !socket.has(Socket::ipv6)                                ? "IPv4"
-                           : socket_calls::read(fd, IPPROTO_IPV6, IPV6_V6ONLY) != 0 ? "IPv6"
-                                                                                    : "IPv6 and IPv4";
-    if (socket.port() != 0)
-        log::write(LogLevel::info, FMT_COMPILE("took over UDP socket {}: {} port {}"), fd, families,
-                   ntohs(socket.port()));
-    else
-        log::write(LogLevel::info, FMT_COMPILE("took over UDP socket {}: {}, answers for another socket"), fd,
-                   families);
+// True where we may look at the socket and change what is known of it.
+bool may_change(Socket socket) {
+    return !socket.has(Socket::sticky_source) && may(Activity::new_sockets) && !must_not_change();
 }
 
 // False where MULTIHOME_PORTS leaves the port alone.
@@ -55,18 +46,18 @@ bool is_wanted(int fd, in_port_t port) {
     return false;
 }
 
-// Sets a socket up: makes the memory for peers, if this is the first, and switches packet information on.
-// A socket of no kind yet comes from elsewhere: the kernel is asked what the program has asked for. Notes in
-// `socket` what is on. False where one of them is not to be had.
+// Sets a socket up: makes the memory for peers, if this is the first, and switches on what we need. A socket
+// of no kind yet comes from elsewhere: the kernel is asked what the program has asked for. Notes in `socket`
+// what is on. False where the memory or packet information is not to be had.
 bool set_up(int fd, Socket& socket) {
     const size_t peers = settings::get().peers;
     // Once each: a program may make a socket for each question that it asks.
     if (shared_state::create(peers) == nullptr) {
         constinit static std::atomic<bool> told{false};
-        log::write_once(told, LogLevel::warn,
-                        FMT_COMPILE("no memory for {} peers: UDP socket {} (port {}), and others, answer as "
-                                    "without multihome; raise the memory limit or lower MULTIHOME_PEERS"),
-                        peers, fd, ntohs(socket.port()));
+        log::warn_once(told,
+                       FMT_COMPILE("no memory for {} peers: UDP socket {} (port {}), and others, answer as "
+                                   "without multihome; raise the memory limit or lower MULTIHOME_PEERS"),
+                       peers, fd, ntohs(socket.port()));
         return false;
     }
     const bool is_arrived = socket.kind() == Kind::unknown;
@@ -76,10 +67,10 @@ bool set_up(int fd, Socket& socket) {
     if (errno == EBADF || errno == ENOTSOCK)
         return false;
     constinit static std::atomic<bool> told{false};
-    log::write_once(told, LogLevel::warn,
-                    FMT_COMPILE("this kernel refuses packet information ({}): UDP socket {} (port {}), and "
-                                "others, answer as without multihome"),
-                    errno, fd, ntohs(socket.port()));
+    log::warn_once(told,
+                   FMT_COMPILE("this kernel refuses packet information ({}): UDP socket {} (port {}), and "
+                               "others, answer as without multihome"),
+                   errno, fd, ntohs(socket.port()));
     return false;
 }
 
@@ -88,11 +79,21 @@ void announce(int fd, Socket ours) {
     if (ours.has(Socket::unmarked))
         mark_later();
     shared_state::get()->counters.line(ours.port(), 0).add(Counter::sockets);
-    say_taken_over(fd, ours);
+    if (!log::wanted(LogLevel::info))
+        return;
+    const char* families = !ours.has(Socket::ipv6)                                  ? "IPv4"
+                           : socket_calls::read(fd, IPPROTO_IPV6, IPV6_V6ONLY) != 0 ? "IPv6"
+                                                                                    : "IPv6 and IPv4";
+    if (ours.port() != 0)
+        log::write(LogLevel::info, FMT_COMPILE("took over UDP socket {}: {} port {}"), fd, families,
+                   ntohs(ours.port()));
+    else
+        log::write(LogLevel::info, FMT_COMPILE("took over UDP socket {}: {}, answers for another socket"), fd,
+                   families);
 }
 
-// Takes over a socket from elsewhere, with options that we have not seen, if it can be ours. Returns what it
-// is now. `arrived`: what is known of it, of no kind yet. `own`: where the kernel says that it is bound.
+// Takes over a socket from elsewhere, if it can be ours. Returns what it is now. `arrived`: what is known of
+// it, of no kind yet. `own`: where the kernel says that it is bound.
 Socket take_over_arrived(int fd, Socket arrived, const std::optional<Peer>& own) {
     if (!own)
         return {};
@@ -114,8 +115,8 @@ Socket take_over_arrived(int fd, Socket arrived, const std::optional<Peer>& own)
     return ours;
 }
 
-// How many sockets are asked at most whether they are the one that has come from elsewhere. There may be
-// thousands of those, hardly two of which are the same.
+// How many sockets are asked at most whether they are the one that has come from elsewhere. Thousands may
+// have, hardly two of them the same.
 constexpr int most_asked = 64;
 
 // Returns what a descriptor is that was not seen being made; unknown where it is none, so that nothing is
@@ -161,7 +162,7 @@ Socket classify(int fd) {
 // family: the kernel takes AF_UNSPEC with the IPv4 wildcard (inet_bind()).
 int bind_arrived(int fd, Socket before, const sockaddr* address, socklen_t length) {
     const int result = libc::bind(fd, address, length);
-    if (result != 0 || before.has(Socket::sticky_source) || !may(Activity::new_sockets) || must_not_change())
+    if (result != 0 || !may_change(before))
         return result;
     // Its port may be another one now, and the mark depends on the port.
     if (before.is(Kind::ours))
@@ -222,7 +223,7 @@ Socket examine(int fd) {
         return {Kind::other, 0};
     if (!update(fd, before, socket))
         return load(fd);
-    // Those that are ours were asked about before. An unbound one may not know yet that it has copies.
+    // classify() has asked about those that are ours. An unbound one may not know yet that it has copies.
     int asked = 0;
     const auto may_be = [&](Socket seen) {
         return ((seen.has(Socket::has_copies) && !seen.is(Kind::ours)) || seen.is(Kind::unbound)) &&
@@ -273,8 +274,7 @@ int bind(int fd, const sockaddr* address, socklen_t length) {
 
 Socket bound_unseen(int fd) {
     const Socket before = load(fd);
-    if (!before.is(Kind::unbound) || before.has(Socket::sticky_source) || !may(Activity::new_sockets) ||
-        must_not_change())
+    if (!before.is(Kind::unbound) || !may_change(before))
         return before;
     const libc::ErrnoGuard keep_errno;
     if (socket_calls::own_port(fd) == 0)
@@ -286,8 +286,7 @@ Socket take_over_unbound(int fd) {
     const libc::ErrnoGuard keep_errno;
     const Socket before = load(fd);
     Socket ours = before.with_kind(Kind::ours).with_bits(0, Socket::any_port);
-    if (!before.is(Kind::unbound) || !may(Activity::new_sockets) || must_not_change() ||
-        before.has(Socket::sticky_source) || !set_up(fd, ours))
+    if (!before.is(Kind::unbound) || !may_change(before) || !set_up(fd, ours))
         return before;
     change_all(fd, [&](Socket seen) { return ours.with_copies_of(seen); });
     announce(fd, ours);
@@ -311,7 +310,7 @@ void mark_all() {
         if (!seen.is(Kind::ours) || !seen.has(Socket::unmarked))
             return seen;
         // The number may stand for something else by now, of which we have not heard.
-        if (may(Activity::verifying) && !options::is_switched_on(fd, seen))
+        if (!options::is_switched_on(fd, seen))
             return Socket{};
         options::mark(fd);
         return seen.with_bits(Socket::unmarked, 0);
