@@ -35,4 +35,14 @@ for one in first second; do
     "$ENGINE_TOOL" list | grep "/$one *attached" >/dev/null || fail "list does not show the $one"
     "$ENGINE_TOOL" detach -q --cgroup "$ENGINE_GROUP/$one"
 done
+
+# The last detach takes the directory away which this one has made, and has not opened yet.
+strace -o "$LAB_DIR/calls" -e trace='?mkdir,mkdirat' -e inject='?mkdir,mkdirat:delay_exit=1s:when=1' \
+    "$ENGINE_TOOL" attach -q --cgroup "$ENGINE_GROUP/first" &
+first=$!
+until rmdir /sys/fs/bpf/multihome 2>/dev/null || ! kill -0 "$first" 2>/dev/null; do
+    sleep 0.05
+done
+wait "$first" || fail "attach without the directory that it has made: $(cat "$LAB_DIR/calls")"
+"$ENGINE_TOOL" detach -q --cgroup "$ENGINE_GROUP/first"
 say "ok: both are attached"
