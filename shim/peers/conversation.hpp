@@ -24,34 +24,29 @@
 //                    is answered, by
 //                    route
 //
-// Heard once more at X, every state but "we spoke first" becomes known(X) if X was answered or has lapsed. A
-// datagram that names no address to answer from leaves a state that is still alive as it is.
+// Heard once more at X, every state but "we spoke first" becomes known(X) if X was answered or has lapsed. So
+// a peer becomes known at an address by two questions, with something sent between them. Anybody can forge
+// one datagram: it gets its answer, and moves nobody. Where a peer was answered once at each of two
+// addresses, either question may be forged. Then nothing is known, and the routing table chooses, as it does
+// without us.
 //
-// So a peer becomes known at an address by two questions, with something sent between them. Anybody can send
-// one datagram in a stranger's name. That one gets its answer, and moves nobody. Where a peer was answered
-// once at each of two addresses, either may be the stranger's. Then nothing is known, and the routing table
-// chooses, as it does without us.
-//
-// Where an address turns out to be no source any more, what is known of the others stays. If there is no
-// other, or if a datagram names no address to answer from, the peer has asked all the same: what the program
-// sends it is no first word. A question that has run out has *lapsed*. What the program then sends is no
-// first word either, and a peer that comes back to the same address has asked it twice.
+// A datagram that names no address to answer from leaves a state that is still alive as it is. An address
+// that turns out to be no source any more is *gone*; what is known of the others stays. Where no address is
+// left, the peer has asked all the same: what the program sends it is no first word. Nor is it one where a
+// question has *lapsed*, that is, run out. A peer that then comes back to the same address has asked it
+// twice.
 //
 // A peer to which we spoke first may be a server that we ask now and then, with a longer silence between.
-// What is heard after such a silence may be a stranger's. It is answered, but the program's own questions
-// keep their source. A program that answers late is the exception: its next question is taken for that
-// answer.
+// What is heard after such a silence may be forged. It is answered, but the program's own questions keep
+// their source. Only where the program answers late is its next question taken for that answer.
 //
 // What is an answer? Certainly what the thread that heard the question sends first. What another thread
 // sends, or this one later, is an answer if the program is known to answer so (`late`). If it is not, it
 // depends on what went before. A question(X) that was answered by one datagram, as is usual, becomes
-// question(Y). Which thread answers that does not matter. After more than one datagram, the program may be
-// sending to this peer on its own, and what is heard at Y may be a stranger's: that is contested. Where a
-// peer with a home has asked twice at Y, there may be two late answers: a name server's client asks so for
-// both families' addresses.
-//
-// The times are those of connection tracking (nf_conntrack_udp_timeout, 30 s, and
-// nf_conntrack_udp_timeout_stream, 120 s), which operators know.
+// question(Y), and any thread may answer that. After more than one datagram, the program may be sending to
+// this peer on its own, and what is heard at Y may be forged: that is contested. Where a peer with a home has
+// asked twice at Y, there may be two late answers: a name server's client asks so for both families'
+// addresses.
 #pragma once
 
 #include <cstdint>
@@ -76,7 +71,8 @@ constexpr Ticks time_since(Ticks then, Ticks now, Ticks mask) {
     return age < mask - latest ? age : 0;
 }
 
-// How long a state lives that is not confirmed.
+// How long a state lives that is not confirmed: as in connection tracking (nf_conntrack_udp_timeout and
+// nf_conntrack_udp_timeout_stream), which operators know.
 struct Lifetimes {
     Ticks question = 30 * ticks_a_second;
     Ticks spoke_first = 120 * ticks_a_second;
@@ -131,6 +127,8 @@ public:
 
     // The peer was heard at `at`. local_by_route: the datagram names no address to answer from.
     constexpr Conversation heard(LocalIndex at, Ticks now, const Lifetimes& lifetimes) const {
+        if (word_ == 0)
+            return question(at, now);
         if (at == local_by_route)
             return heard_nowhere(now, lifetimes);
         switch (kind()) {
@@ -151,8 +149,6 @@ public:
         case Kind::moving:
             break;
         }
-        if (word_ == 0)
-            return question(at, now);
         if (at == first_index() || (at == second_index() && is_answered()))
             return known(at, now);
         const bool is_one_more =
@@ -170,8 +166,8 @@ public:
     }
 
     // A socket answers the peer from `at`, on another port than the peer has asked. Where the peer is not
-    // heard on that port, the program may be asking it, and a stranger may have asked in its name. So this
-    // lasts for one answer and no longer.
+    // heard on that port, the program may be asking it, and the peer's question may be forged. So this lasts
+    // for one answer and no longer.
     constexpr Conversation handed_over(LocalIndex at, Ticks now, const Lifetimes& lifetimes) const {
         if (word_ != 0 && kind() != Kind::question)
             return heard(at, now, lifetimes).answered(at);
@@ -199,9 +195,9 @@ public:
         return kind() == Kind::moving ? Conversation{word_ & ~answered_bit} : *this;
     }
 
-    // The address `at` is no source for this peer any more.
+    // The address `at`, not local_by_route, is no source for this peer any more.
     constexpr Conversation without(LocalIndex at, Ticks now, const Lifetimes& lifetimes) const {
-        if (kind() == Kind::spoke_first || word_ == 0)
+        if (kind() == Kind::spoke_first)
             return *this;
         if (at == second_index()) // the home is left, as it was before
             return is_contested() ? question(first_index(), now).sent_once_more() : known(first_index(), now);
@@ -214,8 +210,7 @@ public:
     }
 
     // Something is sent to the peer that is no answer to what this thread has just heard. `late`: the program
-    // is known to answer questions late, or in other threads than those that hear them. Else it sends on its
-    // own.
+    // is known to answer late, or in other threads than those that hear. Else it sends on its own.
     struct Spoken;
     constexpr Spoken spoken(Ticks now, const Lifetimes& lifetimes, bool late) const;
 
@@ -272,9 +267,8 @@ public:
         return has_question() && !is_answered() && is_alive(now, lifetimes);
     }
     // The time since the question was heard, or since we spoke. It wraps, and then a state that nobody has
-    // come back to is alive once more. A question's age wraps after 68 minutes. Since we spoke, it has whole
-    // seconds and wraps after 18 hours. A moving conversation's has halves of a question's life and wraps
-    // after three and a half lives.
+    // come back to is alive once more: after 68 minutes for a question; after 18 hours, in whole seconds,
+    // where we spoke; after three and a half lives of a question, in halves of one, where the peer is moving.
     constexpr Ticks age(Ticks now, const Lifetimes& lifetimes) const {
         switch (kind()) {
         case Kind::spoke_first:
@@ -325,7 +319,7 @@ private:
     constexpr Conversation heard_nowhere(Ticks now, const Lifetimes& lifetimes) const {
         if (kind() == Kind::spoke_first && !is_alive(now, lifetimes))
             return Conversation{}.moving(local_by_route, true, now, lifetimes);
-        if (word_ == 0 || (kind() == Kind::question && !is_alive(now, lifetimes)))
+        if (kind() == Kind::question && !is_alive(now, lifetimes))
             return question(local_by_route, now);
         return kind() == Kind::spoke_first ? lapsed(first_index(), now)
                : kind() == Kind::known     ? used()
@@ -340,8 +334,8 @@ private:
         return static_cast<LocalIndex>(word_ >> shift & ((1U << local_index_bits) - 1));
     }
 
-    // For a moving conversation: true where what is sent counts as the answer to its question. In a homeless
-    // one that is so whichever thread sends it. If it is no answer after all, this one datagram goes astray.
+    // For a moving conversation: true where what is sent counts as the answer to its question; in a homeless
+    // one, whichever thread sends it. If it is no answer after all, this one datagram goes astray.
     constexpr bool is_answered_by_speaking(Ticks now, const Lifetimes& lifetimes, bool late) const {
         return (late || first_index() == local_by_route) && (!is_answered() || has_more()) &&
                is_alive(now, lifetimes);
@@ -385,6 +379,8 @@ struct Conversation::Spoken {
 };
 
 constexpr Conversation::Spoken Conversation::spoken(Ticks now, const Lifetimes& lifetimes, bool late) const {
+    if (word_ == 0)
+        return {.after = spoke_first(now)};
     switch (kind()) {
     case Kind::question:
         if (!is_alive(now, lifetimes) && !has_lost_its_address())
@@ -397,8 +393,6 @@ constexpr Conversation::Spoken Conversation::spoken(Ticks now, const Lifetimes& 
     case Kind::moving:
         break;
     }
-    if (word_ == 0)
-        return {.after = spoke_first(now)};
     if (is_answered_by_speaking(now, lifetimes, late))
         return {.from = second_index(), .after = one_answered()};
     const LocalIndex from = is_contested() && is_answered() ? local_by_route : first_index();

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// What is known of each conversation: a set-associative table of 64-bit words, lock-free and
-// async-signal-safe, for threads and for processes that share the memory it lies in.
+// What is known of each conversation: a set-associative table of 64-bit words, lock-free, for threads and for
+// processes that share the memory it lies in. All functions are async-signal-safe.
 //
 // Invariants
 //  - A word is the whole truth about one conversation. It changes by one compare-and-swap from one state to
-//    another (conversation.hpp), so a reader sees it as it was or as it is. There is nothing to lock, and a
-//    writer that stops anywhere (a signal, a killed process, a fork) leaves a table that everybody else can
-//    go on using.
+//    another (conversation.hpp), so a reader sees it as it was or as it is. A writer that stops anywhere (a
+//    signal, a killed process, a fork) leaves a table that everybody else can go on using.
 //  - A look-up reads one bucket, a bucket is one cache line.
 //  - Nothing is stored where nothing changes.
 //  - Losing a race is harmless: the event that won is as true as ours, and ours is tried again on top of it.
@@ -18,7 +17,7 @@
 //
 // Replacement. While a bucket holds at least `probation` entries that are not settled, the oldest of those
 // makes room. So a flood of peers that nobody answers pushes out its own entries. Else a settled entry makes
-// room that has not been heard since replacement last came by (the clock algorithm).
+// room, one that was not heard since replacement last came by (the clock algorithm).
 #pragma once
 
 #include "shim/peers/conversation.hpp"
@@ -41,8 +40,7 @@ public:
     static constexpr unsigned maximum_bucket_bits = 21;
 
     using Word = Atomic<uint64_t>;
-    // Aligned to its size: see find_unsalted(). The tests' words are larger than those of std::atomic, and
-    // may leave room at the end.
+    // Aligned to its size: see find_unsalted(). The tests' words are larger, and may leave room at the end.
     struct alignas(std::bit_ceil(ways * sizeof(Word))) Bucket {
         std::array<Word, ways> words;
     };
@@ -79,15 +77,14 @@ public:
         bool is_unchanged() const { return word->load(std::memory_order_relaxed) == held; }
     };
 
-    // The conversation's entry. Async-signal-safe.
+    // The conversation's entry. `found`: what find_unsalted() returned.
     Entry find(uint64_t hash) const { return find(hash, find_unsalted(hash)); }
-    // The same. `found`: what find_unsalted() returned.
     Entry find(uint64_t hash, const Entry& found) const {
         return locals_->is_any_reused() ? find_salted(hash) : found;
     }
 
     // The conversation's entry where the salts of its addresses are 0. That is what find() returns while no
-    // slot has had a second address, as on nearly every host. Async-signal-safe.
+    // slot has had a second address, as on nearly every host.
     [[gnu::always_inline]] Entry find_unsalted(uint64_t hash) const {
         // A bucket is aligned to its size, so a word's address tells whether it is the last: one register
         // less.
@@ -110,7 +107,6 @@ public:
         uint64_t after = 0;
 
         // Puts back what was there before. A lost race means that something has happened since.
-        // Async-signal-safe.
         void take_back() const {
             uint64_t expected = after;
             if (word != nullptr)
@@ -125,60 +121,55 @@ public:
         bool is_new = false;     // the conversation was not in the table
         bool is_crowded = false; // and pushed out a question that had hardly been asked
     };
-
-    // The peer was heard at `at`. `found`: what find() returned. Calls `note` with each state that the table
-    // is about to have, before it has it. Async-signal-safe if that is.
-    template <typename Note>
-    [[gnu::always_inline]] Heard hear(uint64_t hash, LocalIndex at, Ticks now, Entry found, Note note) {
-        return change(hash, now, found, [&](Conversation state) {
-            const Conversation next = state.heard(at, now, lifetimes_);
-            note(next);
-            return next;
-        });
-    }
-    [[gnu::always_inline]] Heard hear(uint64_t hash, LocalIndex at, Ticks now, Entry found) {
-        return hear(hash, at, now, found, [](Conversation) {});
-    }
-
-    // The thread that heard the peer at `at` has sent it something. `entry`: what find() returned. Returns
-    // the entry as it is now; `entry` itself where nothing was stored. Async-signal-safe.
-    Entry answer(uint64_t hash, LocalIndex at, const Entry& entry) {
-        // A lost race means that the peer was heard again meanwhile, and that question is not answered yet.
-        return update(entry, hash, entry.state().answered(at));
-    }
-
-    // A socket on another port answers what the peer has asked at `at`. `note`: see hear().
-    template <typename Note>
-    void hand_over(uint64_t hash, LocalIndex at, Ticks now, Entry found, Note note) {
-        change(hash, now, found, [&](Conversation state) {
-            const Conversation next = state.handed_over(at, now, lifetimes_);
-            note(next);
-            return next;
-        });
-    }
-
-    // The last question has run out, whatever its age says by now. Returns the entry as it is now.
-    // Async-signal-safe.
-    Entry run_out(uint64_t hash, Ticks now, const Entry& entry) {
-        return update(entry, hash, entry.state().run_out(now, lifetimes_));
-    }
-
     struct Spoken : Conversation::Spoken {
         Change change;
     };
+    struct NoNote {
+        void operator()(Conversation /*next*/) const {}
+    };
+
+    // The next three take what find() returned as `found`, and begin a conversation that is not there. `note`
+    // is called with each state that the table is about to have, before it has it.
+
+    // The peer was heard at `at`.
+    template <typename Note = NoNote>
+    [[gnu::always_inline]] Heard hear(uint64_t hash, LocalIndex at, Ticks now, Entry found, Note note = {}) {
+        return change(hash, now, found, note,
+                      [&](Conversation state) { return state.heard(at, now, lifetimes_); });
+    }
+
+    // A socket on another port answers what the peer has asked at `at`.
+    template <typename Note>
+    void hand_over(uint64_t hash, LocalIndex at, Ticks now, Entry found, Note note) {
+        change(hash, now, found, note,
+               [&](Conversation state) { return state.handed_over(at, now, lifetimes_); });
+    }
 
     // Something is sent that is no answer to what this thread has just heard. Returns where it leaves from.
-    // If nothing is known, we have spoken first. Async-signal-safe.
+    // If nothing is known, we have spoken first.
     Spoken speak(uint64_t hash, Ticks now, Entry found, bool late) {
         Conversation::Spoken spoken;
-        const Heard heard = change(hash, now, found, [&](Conversation state) {
+        const Heard heard = change(hash, now, found, NoNote{}, [&](Conversation state) {
             spoken = state.spoken(now, lifetimes_, late);
             return spoken.after;
         });
         return {spoken, heard.change};
     }
 
-    // Forgets the addresses that `is_gone` as sources for this conversation. Async-signal-safe.
+    // The next four change what is there, or nothing if they lose a race: the peer was heard again meanwhile.
+    // The first two take what find() returned as `entry`, and return the entry as it is now.
+
+    // The thread that heard the peer at `at` has sent it something.
+    Entry answer(uint64_t hash, LocalIndex at, const Entry& entry) {
+        return update(entry, hash, entry.state().answered(at));
+    }
+
+    // The last question has run out, whatever its age says by now.
+    Entry run_out(uint64_t hash, Ticks now, const Entry& entry) {
+        return update(entry, hash, entry.state().run_out(now, lifetimes_));
+    }
+
+    // Forgets the addresses that `is_gone` as sources for this conversation.
     template <typename IsGone>
     void forget_addresses(uint64_t hash, Ticks now, IsGone is_gone) {
         const Entry entry = find(hash);
@@ -186,11 +177,10 @@ public:
         for (const LocalIndex index : {next.second_index(), next.first_index()})
             if (index != local_by_route && is_gone(index))
                 next = next.without(index, now, lifetimes_);
-        // A lost race means that the peer was heard again meanwhile.
         update(entry, hash, next);
     }
 
-    // What was to answer the peer at the address that `is_source` was not sent. Async-signal-safe.
+    // What was to answer the peer at the address that `is_source` was not sent.
     template <typename IsSource>
     void take_back_answer(uint64_t hash, IsSource is_source) {
         const Entry entry = find(hash);
@@ -198,7 +188,7 @@ public:
             update(entry, hash, entry.state().not_answered());
     }
 
-    // Forgets the conversation. `keeps_first`: but for the entry that look-ups find first. Async-signal-safe.
+    // Forgets the conversation. `keeps_first`: but for the entry that look-ups find first.
     void forget(uint64_t hash, bool keeps_first = false) {
         for (Word& word : bucket_of(hash).words) {
             uint64_t held = word.load(std::memory_order_relaxed);
@@ -251,35 +241,33 @@ private:
                    : entry;
     }
 
-    // The same where that changes the state. For events that make nothing of an empty one.
+    // The same where that changes the state. `next` is empty where `entry` is.
     Entry update(const Entry& entry, uint64_t hash, Conversation next) const {
         return next != entry.state() ? exchange(entry, hash, next) : entry;
     }
 
     // Applies an event to the conversation. One that is not there begins. Bounded: each failed exchange means
     // that another writer changed this very word.
-    template <typename Event>
-    [[gnu::always_inline]] Heard change(uint64_t hash, Ticks now, Entry entry, Event event) {
+    template <typename Note, typename Event>
+    [[gnu::always_inline]] Heard change(uint64_t hash, Ticks now, Entry entry, Note note, Event event) {
         for (unsigned attempt = 0; attempt < ways; ++attempt) {
-            if (!entry) {
+            const Conversation before = entry.state();
+            const Conversation next = event(before);
+            note(next);
+            if (next == before)
+                return {entry, {}};
+            const bool is_new = !before;
+            if (is_new)
                 entry = victim(bucket_of(hash), now);
-                const Entry stored = exchange(entry, hash, event(Conversation{}));
-                if (stored.held != entry.held) {
-                    // Two threads that hear a new peer at the same time may both insert it. Each then keeps
-                    // the entry that look-ups find first: if each kept its own, both entries could go. On
-                    // processors where each may miss the other's store, two may stay. Look-ups and forget()
-                    // cope with that.
+            const Entry stored = exchange(entry, hash, next);
+            if (stored.held != entry.held) {
+                // Two threads that hear a new peer at the same time may both insert it. Each then keeps the
+                // entry that look-ups find first: if each kept its own, both entries could go. On processors
+                // where each may miss the other's store, two may stay. Look-ups and forget() cope with that.
+                if (is_new)
                     forget(hash, true);
-                    return {stored, Change{entry.word, entry.held, stored.held}, true,
-                            is_crowded(entry.state(), now)};
-                }
-            } else {
-                const Conversation next = event(entry.state());
-                if (next == entry.state())
-                    return {entry, {}, false, false};
-                const Entry stored = exchange(entry, hash, next);
-                if (stored.held != entry.held)
-                    return {stored, Change{entry.word, entry.held, stored.held}, false, false};
+                return {stored, Change{entry.word, entry.held, stored.held}, is_new,
+                        is_new && is_crowded(entry.state(), now)};
             }
             entry = find(hash);
         }
