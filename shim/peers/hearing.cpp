@@ -50,10 +50,8 @@ Conversation learn(SharedState& state, ConversationTable& table, ThreadMemory* m
         if (next.has_question())
             state.question_times.note(hash, next, time);
     });
-    // Another address may have taken the index meanwhile. Then what was just stored says something of that
-    // one.
     if (!state.locals.is_still(salted)) [[unlikely]] {
-        table.forget(hash);
+        table.forget(hash); // it says something of another address, which has the index since
         return {};
     }
     if (heard.is_new) {
@@ -95,8 +93,8 @@ void begin_reading(SharedState& state, ThreadMemory& memory) {
 // where a source is not good for each peer, because the quick look does not ask whose it is; and where
 // answers take the interface of the question, because no form tells which that was.
 bool may_be_usual(Socket socket) {
-    // What IPv6 peers asked before connect() gave the socket an IPv4 address. (One of ::ffff:0.0.0.0 hears
-    // IPv4 peers alone.)
+    // IPv6 peers may have asked before connect() gave the socket an IPv4 address. (One of ::ffff:0.0.0.0
+    // hears IPv4 peers alone.)
     const bool may_hear_both = socket.has(Socket::only_ipv4) && socket.has(Socket::has_address);
     return !socket.has(Socket::wants_messages) && !may_hear_both && !settings::get().same_interface;
 }
@@ -118,35 +116,32 @@ void detail::hear_changing(ThreadMemory* memory, Socket socket, uint64_t hash, c
     ConversationTable table = state.table();
     found = table.find(hash, found);
     const Conversation before = found.state();
-    const LocalIndex home = before.first_index();
     if (memory != nullptr && questions_change_threads(state) &&
         is_answered_elsewhere(memory->heard_last(hash), before))
         memory->answered_elsewhere(hash);
     const bool is_to_group = local == control::group_asked;
-    LocalAddresses::SaltedIndex salted;
-    LocalIndex at = local_by_route;
+    LocalAddresses::SaltedIndex at; // none: an answer leaves by route
     bool is_steady = false;
     bool is_at_home = false;
-    // A datagram that is no question teaches nothing.
-    if (!is_server_of_ours(peer, socket.port())) {
-        if (local && !is_to_group) {
-            salted = state.locals.index_of(local, home);
-            is_steady = before.is_steady() && salted.index == home;
-            const Conversation after =
-                is_steady ? before : learn(state, table, memory, socket, hash, peer, local, salted, found);
-            if (after && after.kind() != Conversation::Kind::spoke_first)
-                at = salted.index;
-            is_at_home = after.kind() == Conversation::Kind::known && after.first_index() == at;
-        } else {
-            // The datagram names no address to answer from. It says only that the peer has spoken.
-            table.hear(hash, local_by_route, now(), found);
-        }
+    if (is_server_of_ours(peer, socket.port())) {
+        // No question: it teaches nothing.
+    } else if (!local || is_to_group) {
+        // It names no address to answer from, and says only that the peer has spoken.
+        table.hear(hash, local_by_route, now(), found);
+    } else {
+        at = state.locals.index_of(local, before.first_index());
+        is_steady = before.is_steady() && at.index == before.first_index();
+        const Conversation after =
+            is_steady ? before : learn(state, table, memory, socket, hash, peer, local, at, found);
+        is_at_home = after.kind() == Conversation::Kind::known && after.first_index() == at.index;
+        if (!after || after.kind() == Conversation::Kind::spoke_first)
+            at = {};
     }
     if (memory == nullptr)
         return;
-    if (is_to_group)
-        return memory->add(Run::Record::to_group(hash));
-    Run::Record record{hash, at, LocalAddresses::generation_of(salted.salt), is_steady};
+    Run::Record record = is_to_group
+                             ? Run::Record::to_group(hash)
+                             : Run::Record{hash, at.index, LocalAddresses::generation_of(at.salt), is_steady};
     if (is_at_home)
         record.set_at_home();
     memory->add(record);
