@@ -17,6 +17,16 @@
 
 namespace multihome {
 
+struct SharedState;
+
+namespace shared_state::detail {
+extern std::atomic<SharedState*> state;
+// In memory of our own. A worker with fewer rights than its parent shares the state, and must not be able to
+// make the parent look beyond it.
+extern std::atomic<uint64_t> bucket_mask;
+extern Lifetimes lifetimes;
+} // namespace shared_state::detail
+
 // The mapping's first bytes. The layout is fixed: a reader in another process looks for `magic` at the start
 // of each shared anonymous mapping.
 struct SharedState { // NOLINT(clang-analyzer-optin.performance.Padding): the order is that of the reader
@@ -50,7 +60,12 @@ struct SharedState { // NOLINT(clang-analyzer-optin.performance.Padding): the or
         return table_offset() + (sizeof(ConversationTable::Bucket) << bucket_bits);
     }
 
-    inline ConversationTable table();
+    ConversationTable table() {
+        auto* buckets =
+            reinterpret_cast<ConversationTable::Bucket*>(reinterpret_cast<char*>(this) + table_offset());
+        return {buckets, shared_state::detail::bucket_mask.load(std::memory_order_relaxed), &locals,
+                shared_state::detail::lifetimes};
+    }
 
     // The hash of a conversation.
     uint64_t hash_of(const Peer& peer, in_port_t local_port) const {
@@ -60,39 +75,23 @@ struct SharedState { // NOLINT(clang-analyzer-optin.performance.Padding): the or
     uint64_t hash_of(const Peer& peer) const { return hash_of(peer, 0); }
 };
 
+// All of these are async-signal-safe.
 namespace shared_state {
 
-namespace detail {
-extern std::atomic<SharedState*> state;
-// In memory of our own. A worker with fewer rights than its parent shares the state, and must not be able to
-// make the parent look beyond it.
-extern std::atomic<uint64_t> bucket_mask;
-extern Lifetimes lifetimes;
-} // namespace detail
-
-// Returns the state; null until create() has succeeded. Async-signal-safe.
+// Returns the state; null until create() has succeeded.
 inline SharedState* get() {
     // Acquire pairs with the release in create(): the header is complete.
     return detail::state.load(std::memory_order_acquire);
 }
 
-// Counts a UDP socket that was made. Returns how many there are now. Async-signal-safe.
+// Counts a UDP socket that was made. Returns how many there are now.
 uint32_t count_socket();
-// Returns how many were counted. Async-signal-safe.
+// Returns how many were counted.
 uint32_t sockets_made();
 
 // Makes the state for a table of `peers` peers, or for fewer where the program's memory is locked or short.
 // Returns the state that is there already, if any; null where the kernel refuses the memory.
-// Async-signal-safe.
 SharedState* create(size_t peers);
 
 } // namespace shared_state
-
-ConversationTable SharedState::table() {
-    auto* buckets =
-        reinterpret_cast<ConversationTable::Bucket*>(reinterpret_cast<char*>(this) + table_offset());
-    return {buckets, shared_state::detail::bucket_mask.load(std::memory_order_relaxed), &locals,
-            shared_state::detail::lifetimes};
-}
-
 } // namespace multihome
