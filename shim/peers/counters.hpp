@@ -25,15 +25,14 @@ enum class Counter : unsigned {
     count
 };
 
-// Each thread counts in cache lines of its own, one for each port. So threads and processes do not wait for
-// each other's lines. A reader adds them up.
+// Each thread counts in cache lines of its own, one for each port, so that none waits for another one's. A
+// reader adds them up. All functions are async-signal-safe.
 class Counters {
 public:
     static constexpr unsigned threads = 16;
     static constexpr unsigned ports = 16; // the last one counts for all further ports together
 
     struct alignas(64) Line {
-        // Async-signal-safe.
         void add(Counter counter, uint64_t amount = 1) {
             // Relaxed: a sum that nothing else depends on.
             values[static_cast<unsigned>(counter)].fetch_add(amount, std::memory_order_relaxed);
@@ -44,7 +43,7 @@ public:
     static_assert(sizeof(Line) == 64);
 
     // Returns the line of a thread for a port (network byte order). `thread`: any number, best a different
-    // one for each thread and process. Async-signal-safe.
+    // one for each thread and process.
     Line& line(in_port_t port, unsigned thread) { return lines_[place_of(port)][thread % threads]; }
 
     // Returns the port (network byte order) for which a place counts; 0 where it counts for none or for many.

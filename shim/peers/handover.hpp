@@ -18,9 +18,11 @@
 // What is noted here is which port of ours a peer asked, and when. Whether it still waits there, and at which
 // address, the table of conversations says. So a word that is taken for another peer's does no harm.
 //
-// An array of words. Each is the whole truth about one peer, and is written by a plain store. Four peers may
-// wait in one place. A fifth one overwrites the oldest offer, and that transfer leaves from where the routing
-// table says.
+// An array of words. Each is the whole truth about one peer, and is written by a plain store, relaxed where
+// nothing else is read for it. Four peers may wait in one place. A fifth one overwrites the oldest offer, and
+// that transfer leaves from where the routing table says.
+//
+// All functions are async-signal-safe.
 #pragma once
 
 #include "shim/peers/answering_ports.h"
@@ -47,12 +49,12 @@ public:
         return number < IPPORT_RESERVED || std::binary_search(std::begin(servers), std::end(servers), number);
     }
 
-    // How many UDP sockets were made. Relaxed throughout: whoever takes an offer has heard the question
-    // before, or was told of it.
+    // How many UDP sockets were made. Relaxed: whoever takes an offer has heard the question before, or was
+    // told of it.
     std::atomic<uint32_t>& sockets_made() { return sockets_made_; }
 
     // A question was heard at `port` of ours (network byte order, not 0), from the peer with this hash (of
-    // its address and port alone). Async-signal-safe, as all of these.
+    // its address and port alone).
     void offer(uint64_t hash, in_port_t port, Ticks now, const Lifetimes& lifetimes) {
         // It may turn out that this was not sent after all.
         if (was_spoken_to(hash, now, lifetimes))
@@ -93,11 +95,10 @@ public:
         if (!may_offer_to(made))
             return 0;
         for (unsigned way = 0; way < ways; ++way) {
-            const uint64_t word = slot(hash, way).offer.load(std::memory_order_acquire);
+            const uint64_t word = slots_[index(hash, way)].offer.load(std::memory_order_acquire);
             if (!is_of(word, hash))
                 continue;
-            // The numbers wrap. Those of the sockets that were made since the question come next after its
-            // own.
+            // The numbers wrap. The sockets that were made since the question have those after its own.
             const auto question = static_cast<uint16_t>(word >> made_shift);
             const auto since = static_cast<uint16_t>(made - question);
             const auto made_since =
@@ -113,11 +114,11 @@ public:
     // The following two return what they changed. It can be taken back.
     using Change = ConversationTable::Change;
 
-    // Withdraws the offer: another socket answers. Relaxed: the word is the whole truth.
+    // Withdraws the offer: another socket answers.
     Change withdraw(uint64_t hash, Ticks now) {
         lose_some(now);
         for (unsigned way = 0; way < ways; ++way) {
-            std::atomic<uint64_t>& offer = slot(hash, way).offer;
+            std::atomic<uint64_t>& offer = slots_[index(hash, way)].offer;
             uint64_t word = offer.load(std::memory_order_relaxed);
             // A failed exchange means a newer offer.
             if (is_of(word, hash) && offer.compare_exchange_strong(word, 0, std::memory_order_relaxed))
@@ -126,10 +127,10 @@ public:
         return {};
     }
 
-    // Notes that the program speaks to this peer on its own. Relaxed: the word is the whole truth.
+    // Notes that the program speaks to this peer on its own.
     Change speak(uint64_t hash, Ticks now) {
         const uint64_t word = (hash & ~uint64_t{spoken_time_mask}) | (now & spoken_time_mask);
-        std::atomic<uint64_t>& spoken = slot(hash).spoken;
+        std::atomic<uint64_t>& spoken = slots_[index(hash)].spoken;
         const uint64_t before = spoken.load(std::memory_order_relaxed);
         if (before != word)
             spoken.store(word, std::memory_order_relaxed);
@@ -175,7 +176,7 @@ private:
         std::atomic<uint64_t>* chosen = nullptr;
         uint64_t chosen_age = 0;
         for (unsigned way = 0; way < ways; ++way) {
-            std::atomic<uint64_t>& offer = slot(hash, way).offer;
+            std::atomic<uint64_t>& offer = slots_[index(hash, way)].offer;
             const uint64_t word = offer.load(std::memory_order_relaxed);
             if (word == 0 || is_of(word, hash))
                 return offer;
@@ -192,19 +193,17 @@ private:
 
     // True where the program has spoken to this peer lately, on its own.
     bool was_spoken_to(uint64_t hash, Ticks now, const Lifetimes& lifetimes) const {
-        const uint64_t word = slot(hash).spoken.load(std::memory_order_relaxed);
+        const uint64_t word = slots_[index(hash)].spoken.load(std::memory_order_relaxed);
         return word != 0 && ((word ^ hash) & ~uint64_t{spoken_time_mask}) == 0 &&
                time_since(static_cast<Ticks>(word), now, spoken_time_mask) <= lifetimes.spoke_first;
     }
 
-    // The slots of one place follow each other in a ring. The hash says at which one a peer begins. In that
-    // one also lies when the program spoke to the peer.
-    static size_t index(uint64_t hash, unsigned way) {
+    // The slots of one place are a ring. The hash says with which one a peer begins: there also lies when the
+    // program spoke to it.
+    static size_t index(uint64_t hash, unsigned way = 0) {
         const size_t first = hash & ((size_t{1} << slot_bits) - 1);
         return (first & ~size_t{ways - 1}) | ((first + way) & (ways - 1));
     }
-    Slot& slot(uint64_t hash, unsigned way = 0) { return slots_[index(hash, way)]; }
-    const Slot& slot(uint64_t hash, unsigned way = 0) const { return slots_[index(hash, way)]; }
 
     std::atomic<uint32_t> sockets_made_;
     // sockets_made() at the first offer, and one more; 0: there was none yet. Relaxed, as that one.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // The hash of a conversation, under a key. Peers choose their own addresses, and must not be able to choose
-// where they land in the table.
+// where they land in the table. All functions are async-signal-safe.
 //
 // The hash multiplies each word by a random factor of 128 bits, and adds up the high halves of the products:
 // M. Dietzfelbinger and others, "A reliable randomized algorithm for the closest-pair problem" (1997). Under
@@ -21,8 +21,8 @@ namespace multihome {
 
 struct HashKey {
     // Random. IPv4 has the first five: what is added, the factor of the word (two), the two words of the
-    // fold. IPv6 has the others, with a factor for each of three words. The last word of either family is
-    // odd, because an even factor would lose bits (make_odd()).
+    // fold. IPv6 has the others, with a factor for each of three words. The last word of either family is a
+    // factor of the fold, and odd, because an even one would lose bits.
     std::array<uint64_t, 14> words;
 
     void make_odd() {
@@ -85,7 +85,7 @@ struct SecretWords {
 } // namespace detail
 
 // The hash of an IPv4 conversation. `conversation`: the address, the peer's port and the local port, from the
-// high end. Async-signal-safe.
+// high end.
 [[gnu::always_inline]] inline uint64_t hash_of_ipv4(uint64_t conversation, const HashKey& key) {
     const auto& random = key.words;
     return detail::fold(random[0] + detail::high_product(conversation, random[1], random[2]), random[3],
@@ -94,7 +94,6 @@ struct SecretWords {
 
 // Returns the hash of a conversation: a peer and one of our ports (network byte order). It does not say which
 // of our sockets, threads or processes answers, nor at which of our addresses the peer asks.
-// Async-signal-safe.
 inline uint64_t hash_of(const Peer& peer, in_port_t local_port, const HashKey& key) {
     const uint64_t rest = uint64_t{peer.scope} << 32 | uint64_t{peer.port} << 16 | uint64_t{local_port};
     if (peer.address.is_ipv4()) [[likely]]
@@ -107,8 +106,7 @@ inline uint64_t hash_of(const Peer& peer, in_port_t local_port, const HashKey& k
 }
 
 // Writes the hash of the conversation that a peer has with a port of ours. `name`: the peer's socket address,
-// `length` readable bytes. `local_port`: network byte order. False where the address is no peer's (see
-// read_peer()). Async-signal-safe.
+// `length` readable bytes. `local_port`: network byte order. False where it is no peer's: see read_peer().
 [[gnu::always_inline]] inline bool hash_of_name(const void* name, socklen_t length, in_port_t local_port,
                                                 const HashKey& key, uint64_t& hash) {
     uint64_t first_bytes = 0;

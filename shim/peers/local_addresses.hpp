@@ -2,11 +2,11 @@
 //
 // The local addresses that peers have used, each under an index that fits into an entry of the table.
 //
-// Local addresses are few, but 127/8 and AnyIP routes make them many. So a slot is taken back when another
-// address needs it: the one where the fewest conversations were answered, and of several the one given out
-// first. So what was asked just now can still be answered. Which slots an address may have depends on a
-// secret, and 127/8, at which any user of the host can ask, has slots of its own. So whoever asks at many
-// addresses pushes out their own.
+// Local addresses are few, but 127/8 and AnyIP routes make them many. So an address may take another one's
+// slot: that where the fewest conversations were answered, and of several the one given out first. So what
+// was asked just now can still be answered. Which slots an address may have depends on a secret, and 127/8,
+// at which any user of the host can ask, has slots of its own. So whoever asks at many addresses pushes out
+// their own.
 //
 // What the table still says of the old address must not be taken for the new one. So each generation of a
 // slot has a random-looking *salt*, which is part of the fingerprint of every entry that names the slot. An
@@ -17,11 +17,14 @@
 //    before and after it reads the address, the two belong together.
 //  - A writer that stops between the two costs that one slot.
 //  - Two writers may put the same address into two slots, which is harmless.
+//
+// All functions are async-signal-safe, and never wait.
 #pragma once
 
 #include "shim/base/address.hpp"
 #include "shim/peers/conversation.hpp"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdint>
@@ -46,7 +49,7 @@ public:
     static constexpr uint64_t salt_mask = ~Conversation::mask;
 
     // The slot's salt. In the bits of a fingerprint it is 0 for the first address in the slot, and for
-    // local_by_route, whose slot is never filled. The bits below tell whether it is void. Async-signal-safe.
+    // local_by_route, whose slot is never filled. The bits below tell whether it is void.
     uint64_t salt(LocalIndex index) const {
         // Acquire pairs with the release in fill(): who knows the salt reads its address.
         return slots_[index].salt.load(std::memory_order_acquire);
@@ -61,7 +64,7 @@ public:
         return !is_any_reused() || (salt(index) & salt_mask) == 0;
     }
 
-    // The address under `index`; the empty one where there is none, as for local_by_route. Async-signal-safe.
+    // The address under `index`; the empty one where there is none, as for local_by_route.
     Local at(LocalIndex index) const {
         const Slot& slot = slots_[index];
         const uint64_t before = salt(index);
@@ -76,14 +79,13 @@ public:
     }
 
     // A number for the slot's generation: different for 256 generations in a row (see next_salt()).
-    // Async-signal-safe.
     uint8_t generation(LocalIndex index) const { return generation_of(salt(index)); }
     static constexpr uint8_t generation_of(uint64_t salt) {
         return static_cast<uint8_t>(salt >> Conversation::bits);
     }
     static constexpr uint8_t first_generation = 0;
 
-    // True where `index` stands for `local`. Async-signal-safe.
+    // True where `index` stands for `local`.
     [[gnu::always_inline]] bool is_at(LocalIndex index, const Local& local) const {
         const Slot& slot = slots_[index];
         // The salt was matched before, and is not checked again. If it has changed since, a writer stands in
@@ -100,12 +102,12 @@ public:
     };
 
     // Returns the index of `local`, and gives it out now if `local` is new. None where every slot that it
-    // may have is being filled. Looks at `likely` first. Never waits. Async-signal-safe.
+    // may have is being filled. Looks at `likely` first.
     [[gnu::always_inline]] SaltedIndex index_of(const Local& local, LocalIndex likely = local_by_route) {
         const uint64_t salt = this->salt(likely);
         return !is_void(salt) && is_at(likely, local) ? SaltedIndex{likely, salt} : search(local);
     }
-    // True where the index has stood for its address ever since. Async-signal-safe.
+    // True where the index has stood for its address ever since.
     bool is_still(SaltedIndex salted) const {
         // Pairs with the fence in fill(): had is_at() read anything of another address, this salt would be
         // that one's.
@@ -135,13 +137,10 @@ private:
             const unsigned index = window.at(step);
             Slot& slot = slots_[index];
             const uint64_t salt = slot.salt.load(std::memory_order_acquire);
-            if (salt == 0) {
-                if (const SaltedIndex filled = fill(index, salt, local, order);
-                    filled.index != local_by_route)
-                    return filled;
-                continue; // somebody else is filling it
-            }
-            if (is_void(salt))
+            const SaltedIndex filled = salt == 0 ? fill(index, salt, local, order) : SaltedIndex{};
+            if (filled.index != local_by_route)
+                return filled;
+            if (is_void(salt)) // somebody else is filling it
                 continue;
             if (is_at(static_cast<LocalIndex>(index), local))
                 return {static_cast<LocalIndex>(index), salt};
@@ -180,7 +179,7 @@ private:
             return first + (place < count ? place : place - count);
         }
         // So many that were given out last are spared: more than a run (run.hpp), and not all.
-        unsigned young() const { return count < 512 ? count / 2 : 256; }
+        unsigned young() const { return std::min(count / 2, 256U); }
     };
 
     struct alignas(32) Slot {
@@ -202,8 +201,8 @@ private:
         if (age > order_mask / 2)
             age = 0; // given out by another thread since `order` was read
         uint32_t uses = word & uses_mask;
-        if (age < young && uses < most_uses - 1)
-            uses = most_uses - 1;
+        if (age < young)
+            uses = std::max(uses, most_uses - 1);
         return uses << order_bits | (order_mask - age);
     }
 
@@ -242,8 +241,7 @@ private:
         return {static_cast<LocalIndex>(index), next};
     }
 
-    // Called when all slots within reach have been used often: from now on they have to be used again to
-    // stay.
+    // Called when all slots within reach have been used often. To stay, they have to be used again.
     void forget_uses(const Window& window) {
         for (unsigned step = 0; step < reach; ++step) {
             Atomic<uint32_t>& uses = slots_[window.at(step)].uses;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // When peers have asked last. A conversation's word has few bits for the age of a question, so that the age
-// wraps (Conversation::age()), and a moving conversation's counts by halves of its life. Here a part of the
-// conversation's hash leads to the whole time. Conversations that share a place keep each other's questions
-// as young as their words say, and no more.
+// wraps (Conversation::age()). Here a part of the conversation's hash leads to the whole time. Conversations
+// that share a place keep each other's questions as young as their words say, and no more. All functions are
+// async-signal-safe.
 #pragma once
 
 #include "shim/peers/conversation.hpp"
@@ -17,8 +17,7 @@ namespace multihome {
 
 class QuestionTimes {
 public:
-    // A question of this conversation was heard, which is in `state` since. Async-signal-safe, as all of
-    // these.
+    // A question of this conversation was heard, which is in `state` since.
     void note(uint64_t hash, Conversation state, Ticks now) {
         // Relaxed: the word is the whole truth.
         if (!is_noted(hash, state, now))

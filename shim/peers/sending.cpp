@@ -13,7 +13,7 @@ namespace {
 
 using Entry = ConversationTable::Entry;
 
-// A function of its own: only a call that logs is to pay for the texts on the stack.
+// No part of refused(): only a call that logs is to pay for the texts on the stack.
 [[gnu::cold, gnu::noinline]] void log_refused(const Peer& peer, const Local& local) {
     log::write(LogLevel::debug, FMT_COMPILE("{} is no source for {} any more: sent as without multihome"),
                log::AddressText{local.address}.text, log::AddressText{peer}.text);
@@ -67,9 +67,8 @@ bool is_answer(ThreadMemory& memory, const Run::Record& record, Conversation kno
     // The peer is known there: answer or not, the source is the same.
     if (record.at() == known.first_index())
         return true;
-    if (known && kind == Conversation::Kind::moving && !known.is_alive(time, lifetimes))
-        return false;
-    return memory.answers_at(exactly_now(), record.is_answered());
+    const bool has_run_out = known.has_question() && !known.is_alive(time, lifetimes);
+    return !has_run_out && memory.answers_at(exactly_now(), record.is_answered());
 }
 
 // True where other threads have answered `record`: the peer was at home there, and has a new home since.
@@ -79,8 +78,8 @@ bool is_overtaken(Run::Record record, Conversation known) {
 }
 
 // Something is sent to a peer on a socket that may answer for another one. Returns where it leaves from, if
-// the peer waits for that; else local_by_route. What is known of the peer and this port is older: it is of a
-// socket that had this port before, or none, as all sockets have whose port nobody knows.
+// the peer waits for that; else local_by_route. `found` is older: of a socket that had this port before, or
+// of any whose port nobody knows.
 LocalIndex take_offer(SharedState& state, ThreadMemory* memory, Socket socket, uint64_t hash,
                       const Peer& peer, const Entry& found) {
     const Ticks time = now();
@@ -154,13 +153,13 @@ LocalIndex detail::send_changing(ThreadMemory* memory, Socket socket, uint64_t h
             found = state.table().run_out(hash, time, found);
     }
     const Conversation known = found.state();
-    // Another address may have taken the index of the record's address since.
+    // Another address has the index by now.
     if (record.generation() != state.locals.generation(record.at())) [[unlikely]]
         record.forget_address();
     // Without a record, this may still be an answer: of a signal handler, or of a thread that has received
     // more than it remembers.
     bool late = answers_late(state) || memory == nullptr || memory->has_lost_some();
-    if (record && record.at() != local_by_route) {
+    if (record.at() != local_by_route) {
         // Another thread may have heard the peer since, at another address: then this may answer that.
         const bool for_thread = questions_change_threads(state);
         const bool for_parent = memory->may_answer_for_parent(record);
@@ -176,8 +175,8 @@ LocalIndex detail::send_changing(ThreadMemory* memory, Socket socket, uint64_t h
             memory->set_on_its_own();
         // What this thread has heard last is answered, and one more question may wait.
         const bool for_more = answers_late(state) && known.has_more();
-        // A child may also be there to send to this peer on its own: then a stranger's datagram is no reason
-        // to give up where the peer was answered, if it was answered before it became known. Where the
+        // A child may also be there to send to this peer on its own: then a forged question does not undo
+        // that the peer was answered at its home, if it was answered before it became known. Where the
         // program is known to answer late, a child counts as a thread that has never heard the peer.
         late =
             for_thread || for_lost || for_more || (for_parent && (known.is_settled() || answers_late(state)));

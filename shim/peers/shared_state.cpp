@@ -12,6 +12,7 @@
 #include <cstring>
 #include <functional>
 #include <sys/auxv.h>
+#include <sys/random.h>
 #include <sys/syscall.h>
 
 namespace multihome::shared_state {
@@ -33,18 +34,17 @@ std::atomic<uint32_t>& counted_sockets() {
     return state != nullptr ? state->handover.sockets_made() : sockets_before;
 }
 
-// With GRND_NONBLOCK, because a daemon that starts early in boot must not hang in its first bind(). Else the
-// 16 random bytes that the kernel gave the process (getauxval(3), AT_RANDOM) are good enough for a hash
-// table.
 struct Secrets {
     HashKey key;
     std::array<uint64_t, 2> local_addresses;
 };
+// With GRND_NONBLOCK, because a daemon that starts early in boot must not hang in its first bind(). Else the
+// 16 random bytes that the kernel gave the process (getauxval(3), AT_RANDOM) are good enough for a hash
+// table.
 Secrets draw_secrets() {
-    constexpr unsigned grnd_nonblock = 1;
     Secrets secrets{};
     if (permissions::may(Activity::random_key) &&
-        libc::raw_syscall(SYS_getrandom, reinterpret_cast<long>(&secrets), sizeof secrets, grnd_nonblock) ==
+        libc::raw_syscall(SYS_getrandom, reinterpret_cast<long>(&secrets), sizeof secrets, GRND_NONBLOCK) ==
             long{sizeof secrets})
         return secrets;
     multihome::detail::SecretWords words;
@@ -100,8 +100,7 @@ SharedState* create(size_t peers) {
     SharedState* created = map_state_for(peers, bucket_bits);
     if (created == nullptr)
         return nullptr;
-    // Two threads that get here may have found different sizes. The first one's counts. Relaxed: see
-    // bucket_mask.
+    // Two threads that get here may have found different sizes. The first one's counts.
     const uint64_t mask = ConversationTable::bucket_mask_for(bucket_bits);
     uint64_t chosen = 0;
     if (!detail::bucket_mask.compare_exchange_strong(chosen, mask, std::memory_order_relaxed) &&
