@@ -14,8 +14,7 @@
 
 namespace multihome::peers {
 
-// Called where something is stored, and where the age of something matters. It makes no system call
-// where there is a vdso (vdso(7)).
+// Called where something is stored or its age matters. No system call where there is a vdso (vdso(7)).
 inline Ticks now() {
     const timespec time = libc::read_clock(CLOCK_MONOTONIC_COARSE);
     constexpr long nanoseconds_a_tick = 1'000'000'000 / ticks_a_second;

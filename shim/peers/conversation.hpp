@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // What is known of one conversation, in one word: its state, and how each event changes it. These are pure
-// functions. The table (conversation_table.hpp) stores the word. The fingerprint above the state's bits tells
-// whose word it is.
+// functions. The table (conversation_table.hpp) stores the word, with a fingerprint above the state's bits.
 //
 //   state            is sent from        heard at Y                how long it lives
 //   nothing          by route            question(Y)
@@ -27,14 +26,12 @@
 // Heard once more at X, every state but "we spoke first" becomes known(X) if X was answered or has lapsed. So
 // a peer becomes known at an address by two questions, with something sent between them. Anybody can forge
 // one datagram: it gets its answer, and moves nobody. Where a peer was answered once at each of two
-// addresses, either question may be forged. Then nothing is known, and the routing table chooses, as it does
-// without us.
+// addresses, either question may be forged. Then nothing is known, and the routing table chooses.
 //
 // A datagram that names no address to answer from leaves a state that is still alive as it is. An address
 // that turns out to be no source any more is *gone*; what is known of the others stays. Where no address is
 // left, the peer has asked all the same: what the program sends it is no first word. Nor is it one where a
-// question has *lapsed*, that is, run out. A peer that then comes back to the same address has asked it
-// twice.
+// question has *lapsed* (run out). A peer that then comes back to the same address has asked it twice.
 //
 // A peer to which we spoke first may be a server that we ask now and then, with a longer silence between.
 // What is heard after such a silence may be forged. It is answered, but the program's own questions keep
@@ -45,8 +42,7 @@
 // depends on what went before. A question(X) that was answered by one datagram, as is usual, becomes
 // question(Y), and any thread may answer that. After more than one datagram, the program may be sending to
 // this peer on its own, and what is heard at Y may be forged: that is contested. Where a peer with a home has
-// asked twice at Y, there may be two late answers: a name server's client asks so for both families'
-// addresses.
+// asked twice at Y, there may be two late answers: a name server's client asks so for A and AAAA.
 #pragma once
 
 #include <cstdint>
@@ -80,8 +76,7 @@ struct Lifetimes {
 
 class Conversation {
 public:
-    // In the lowest bits of the word. Only the empty word is 0, because a moving conversation has asked
-    // somewhere.
+    // In the lowest bits. Only the empty word is 0: who is moving has asked somewhere, or is contested.
     enum class Kind : uint8_t { moving = 0, question = 1, spoke_first = 2, known = 3 };
 
     // The state's bits in a word; those above are the fingerprint.
@@ -110,8 +105,7 @@ public:
     constexpr Kind kind() const { return static_cast<Kind>(word_ & 3); }
     friend constexpr bool operator==(Conversation, Conversation) = default;
 
-    // Where a question asked, also a lapsed one; where a known or moving conversation is at home;
-    // local_by_route where we spoke first.
+    // Where a question asked, also a lapsed one, or where the peer is at home. local_by_route: nowhere.
     constexpr LocalIndex first_index() const { return index_at(first_index_shift); }
     // Where a moving conversation asked last; else local_by_route.
     constexpr LocalIndex second_index() const {
@@ -166,8 +160,8 @@ public:
     }
 
     // A socket answers the peer from `at`, on another port than the peer has asked. Where the peer is not
-    // heard on that port, the program may be asking it, and the peer's question may be forged. So this lasts
-    // for one answer and no longer.
+    // heard on that port, the program may be asking it, and its question may be forged. So this lasts for one
+    // answer.
     constexpr Conversation handed_over(LocalIndex at, Ticks now, const Lifetimes& lifetimes) const {
         if (word_ != 0 && kind() != Kind::question)
             return heard(at, now, lifetimes).answered(at);
@@ -220,8 +214,7 @@ public:
     constexpr bool is_alive(Ticks now, const Lifetimes& lifetimes) const {
         switch (kind()) {
         case Kind::question:
-            // An answered question is believed for good, unless the program has gone on sending without
-            // hearing from the peer.
+            // Believed for good once answered, unless the program has sent on without hearing anything.
             return age(now, lifetimes) <= lifetimes.question || (sends() != 0 && sends() < maximum_sends);
         case Kind::spoke_first:
             return age(now, lifetimes) <= lifetimes.spoke_first;
@@ -255,8 +248,7 @@ public:
     constexpr bool is_answered() const {
         return kind() == Kind::question ? sends() != 0 : (word_ & answered_bit) != 0;
     }
-    // A moving one, where a second question was heard before the first was answered, and waits for its own
-    // answer.
+    // A moving one that asked twice before it was answered: the second question waits for its own answer.
     constexpr bool has_more() const { return kind() == Kind::moving && (word_ & more_bit) != 0; }
     // A moving one, to which the first datagram of the last answer was sent a short while ago.
     constexpr bool has_moving_answer(Ticks now, const Lifetimes& lifetimes) const {
@@ -334,13 +326,6 @@ private:
         return static_cast<LocalIndex>(word_ >> shift & ((1U << local_index_bits) - 1));
     }
 
-    // For a moving conversation: true where what is sent counts as the answer to its question; in a homeless
-    // one, whichever thread sends it. If it is no answer after all, this one datagram goes astray.
-    constexpr bool is_answered_by_speaking(Ticks now, const Lifetimes& lifetimes, bool late) const {
-        return (late || first_index() == local_by_route) && (!is_answered() || has_more()) &&
-               is_alive(now, lifetimes);
-    }
-
     constexpr Conversation one_answered() const {
         return Conversation{is_answered() ? word_ & ~more_bit : word_ | answered_bit};
     }
@@ -393,10 +378,12 @@ constexpr Conversation::Spoken Conversation::spoken(Ticks now, const Lifetimes& 
     case Kind::moving:
         break;
     }
-    if (is_answered_by_speaking(now, lifetimes, late))
+    const bool alive = is_alive(now, lifetimes);
+    // Without a home, it is an answer whichever thread sends it. If not after all, one datagram goes astray.
+    if (alive && (late || first_index() == local_by_route) && (!is_answered() || has_more()))
         return {.from = second_index(), .after = one_answered()};
     const LocalIndex from = is_contested() && is_answered() ? local_by_route : first_index();
-    if (is_alive(now, lifetimes))
+    if (alive)
         return {.from = from, .after = *this};
     // The question at Y has run out. Stored as it is, it would be alive again when the clock has gone round.
     return {.from = from,

@@ -86,12 +86,10 @@ public:
     // The conversation's entry where the salts of its addresses are 0. That is what find() returns while no
     // slot has had a second address, as on nearly every host.
     [[gnu::always_inline]] Entry find_unsalted(uint64_t hash) const {
-        // A bucket is aligned to its size, so a word's address tells whether it is the last: one register
-        // less.
+        // A bucket is aligned to its size: a word's address tells whether it is the last. A register less.
         constexpr size_t end = sizeof(Bucket::words) % sizeof(Bucket);
         for (Word* word = bucket_of(hash).words.data();;) {
-            // Acquire pairs with the release of every exchange: who reads the index of a local address reads
-            // its salt too.
+            // Acquire pairs with the release of every exchange: who reads an index reads its salt too.
             const uint64_t held = word->load(std::memory_order_acquire);
             if (((held ^ hash) & fingerprint_mask) == 0) [[likely]]
                 return {word, held};
@@ -145,8 +143,7 @@ public:
                [&](Conversation state) { return state.handed_over(at, now, lifetimes_); });
     }
 
-    // Something is sent that is no answer to what this thread has just heard. Returns where it leaves from.
-    // If nothing is known, we have spoken first.
+    // Something is sent that is no answer to what this thread has just heard: Conversation::spoken().
     Spoken speak(uint64_t hash, Ticks now, Entry found, bool late) {
         Conversation::Spoken spoken;
         const Heard heard = change(hash, now, found, NoNote{}, [&](Conversation state) {
@@ -302,8 +299,7 @@ private:
         return unused ? unused : second_chance(bucket);
     }
 
-    // All settled entries have been heard since replacement last came by. It comes by now, and takes one of
-    // them.
+    // All settled entries have been heard since replacement last came by. It comes by now, and takes one.
     Entry second_chance(Bucket& bucket) const {
         Entry chosen;
         for (Word& word : bucket.words) {

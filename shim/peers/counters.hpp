@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The counters that an operator can read. The layout is fixed: multihomectl reads it out of another process's
-// memory.
+// The counters that an operator can read. The layout is fixed: multihomectl reads it in another process.
 #pragma once
 
 #include <array>
@@ -42,8 +41,7 @@ public:
     };
     static_assert(sizeof(Line) == 64);
 
-    // Returns the line of a thread for a port (network byte order). `thread`: any number, best a different
-    // one for each thread and process.
+    // The line of a thread for a port (network byte order). `thread`: any number, best one for each thread.
     Line& line(in_port_t port, unsigned thread) { return lines_[place_of(port)][thread % threads]; }
 
     // Returns the port (network byte order) for which a place counts; 0 where it counts for none or for many.

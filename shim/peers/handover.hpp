@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Peers that wait for an answer from another port than the one they asked. A TFTP server makes a socket for
-// each transfer.
+// Peers that wait for an answer from another port than they asked: TFTP makes a socket for each transfer.
 //
 // This is the one case in which a stranger could steer what a program sends to somebody else, so the rule is
 // one of cause and effect. A socket answers for another one if
@@ -12,8 +11,7 @@
 // What is left for an attacker: each datagram in a peer's name steers one socket that a program makes to ask
 // that peer. The peer's port must be above 1023, the program must not have sent to it for two minutes, and it
 // must make the socket within the question's 30 s. A socket that sends has the wrong source for half a
-// second, if the peer is not heard on it (Conversation::handed_over()); one that is connected keeps its
-// address.
+// second, if the peer is not heard on it (Conversation::handed_over()). A connected one keeps its address.
 //
 // What is noted here is which port of ours a peer asked, and when. Whether it still waits there, and at which
 // address, the table of conversations says. So a word that is taken for another peer's does no harm.
@@ -49,12 +47,10 @@ public:
         return number < IPPORT_RESERVED || std::binary_search(std::begin(servers), std::end(servers), number);
     }
 
-    // How many UDP sockets were made. Relaxed: whoever takes an offer has heard the question before, or was
-    // told of it.
+    // How many UDP sockets were made. Relaxed: who takes an offer has heard, or was told of, the question.
     std::atomic<uint32_t>& sockets_made() { return sockets_made_; }
 
-    // A question was heard at `port` of ours (network byte order, not 0), from the peer with this hash (of
-    // its address and port alone).
+    // A question was heard at `port` of ours (network byte order, not 0). `hash`: the peer's alone.
     void offer(uint64_t hash, in_port_t port, Ticks now, const Lifetimes& lifetimes) {
         // It may turn out that this was not sent after all.
         if (was_spoken_to(hash, now, lifetimes))

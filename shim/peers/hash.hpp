@@ -84,8 +84,7 @@ struct SecretWords {
 
 } // namespace detail
 
-// The hash of an IPv4 conversation. `conversation`: the address, the peer's port and the local port, from the
-// high end.
+// The hash of an IPv4 conversation: from the high end, the peer's address, its port and the local port.
 [[gnu::always_inline]] inline uint64_t hash_of_ipv4(uint64_t conversation, const HashKey& key) {
     const auto& random = key.words;
     return detail::fold(random[0] + detail::high_product(conversation, random[1], random[2]), random[3],

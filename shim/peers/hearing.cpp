@@ -13,6 +13,7 @@ namespace multihome::peers {
 namespace {
 
 using Entry = ConversationTable::Entry;
+using Kind = Conversation::Kind;
 
 // True where the peer is a server, and our port is one that the kernel gives to clients: then the peer
 // answers us, and does not ask. Where both ports are the same, neither is a client of the other.
@@ -63,11 +64,9 @@ Conversation learn(SharedState& state, ConversationTable& table, ThreadMemory* m
     if (heard.is_crowded)
         detail::count(memory, socket, Counter::crowded);
     const Conversation now_in = heard.entry.state();
-    if (now_in.kind() == Conversation::Kind::question && socket.port() != 0 &&
-        !Handover::answers_from(peer.port))
+    if (now_in.kind() == Kind::question && socket.port() != 0 && !Handover::answers_from(peer.port))
         state.handover.offer(state.hash_of(peer), socket.port(), time, table.lifetimes());
-    // Where others have changed the entry each time that this was tried, only this thread knows of the
-    // question.
+    // Where others have changed the entry at each attempt, only this thread knows of the question.
     return now_in ? now_in : Conversation::question(at, time);
 }
 
@@ -76,7 +75,7 @@ Conversation learn(SharedState& state, ConversationTable& table, ThreadMemory* m
 bool is_answered_elsewhere(Run::Record last, Conversation known) {
     if (last.at() == local_by_route)
         return false;
-    if (known.kind() == Conversation::Kind::known)
+    if (known.kind() == Kind::known)
         return !last.is_at_home() || last.at() != known.first_index();
     return known.has_question() && known.is_answered();
 }
@@ -93,8 +92,7 @@ void begin_reading(SharedState& state, ThreadMemory& memory) {
 // where a source is not good for each peer, because the quick look does not ask whose it is; and where
 // answers take the interface of the question, because no form tells which that was.
 bool may_be_usual(Socket socket) {
-    // IPv6 peers may have asked before connect() gave the socket an IPv4 address. (One of ::ffff:0.0.0.0
-    // hears IPv4 peers alone.)
+    // IPv6 peers may have asked before connect() gave it an IPv4 address. (::ffff:0.0.0.0 hears none.)
     const bool may_hear_both = socket.has(Socket::only_ipv4) && socket.has(Socket::has_address);
     return !socket.has(Socket::wants_messages) && !may_hear_both && !settings::get().same_interface;
 }
@@ -133,8 +131,8 @@ void detail::hear_changing(ThreadMemory* memory, Socket socket, uint64_t hash, c
         is_steady = before.is_steady() && at.index == before.first_index();
         const Conversation after =
             is_steady ? before : learn(state, table, memory, socket, hash, peer, local, at, found);
-        is_at_home = after.kind() == Conversation::Kind::known && after.first_index() == at.index;
-        if (!after || after.kind() == Conversation::Kind::spoke_first)
+        is_at_home = after.kind() == Kind::known && after.first_index() == at.index;
+        if (!after || after.kind() == Kind::spoke_first)
             at = {};
     }
     if (memory == nullptr)

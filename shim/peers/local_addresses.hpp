@@ -5,8 +5,7 @@
 // Local addresses are few, but 127/8 and AnyIP routes make them many. So an address may take another one's
 // slot: that where the fewest conversations were answered, and of several the one given out first. So what
 // was asked just now can still be answered. Which slots an address may have depends on a secret, and 127/8,
-// at which any user of the host can ask, has slots of its own. So whoever asks at many addresses pushes out
-// their own.
+// at which any user of the host can ask, has its own. So who asks at many addresses pushes out their own.
 //
 // What the table still says of the old address must not be taken for the new one. So each generation of a
 // slot has a random-looking *salt*, which is part of the fingerprint of every entry that names the slot. An
@@ -56,8 +55,7 @@ public:
     }
     // True where the slot is empty, or being filled.
     static constexpr bool is_void(uint64_t salt) { return (salt & ~salt_mask) != given_bit; }
-    // True once any slot has had more than one address. Relaxed: a thread that reads the flag too early reads
-    // the salt too early as well.
+    // True once any slot has had more than one address. Relaxed: who reads it too early reads an old salt.
     bool is_any_reused() const { return is_reused_.load(std::memory_order_relaxed) != 0; }
     // True while no second address has had the slot. What somebody made from the first one is good for ever.
     bool is_first_generation(LocalIndex index) const {
@@ -109,8 +107,7 @@ public:
     }
     // True where the index has stood for its address ever since.
     bool is_still(SaltedIndex salted) const {
-        // Pairs with the fence in fill(): had is_at() read anything of another address, this salt would be
-        // that one's.
+        // Pairs with the fence in fill(): had is_at() read another address, this salt would be that one's.
         detail::fence<Atomic>(std::memory_order_acquire);
         return slots_[salted.index].salt.load(std::memory_order_relaxed) == salted.salt;
     }
@@ -131,26 +128,26 @@ private:
     SaltedIndex search(const Local& local) {
         const Window window = window_of(local);
         const uint32_t order = order_.load(std::memory_order_relaxed);
-        unsigned victim = 0;
+        LocalIndex victim = local_by_route;
         uint32_t least = ~uint32_t{0};
         for (unsigned step = 0; step < reach; ++step) {
-            const unsigned index = window.at(step);
-            Slot& slot = slots_[index];
-            const uint64_t salt = slot.salt.load(std::memory_order_acquire);
+            const LocalIndex index = window.at(step);
+            const uint64_t salt = this->salt(index);
             const SaltedIndex filled = salt == 0 ? fill(index, salt, local, order) : SaltedIndex{};
             if (filled.index != local_by_route)
                 return filled;
             if (is_void(salt)) // somebody else is filling it
                 continue;
-            if (is_at(static_cast<LocalIndex>(index), local))
-                return {static_cast<LocalIndex>(index), salt};
-            const uint32_t worth = worth_of(slot.uses.load(std::memory_order_relaxed), order, window.young());
+            if (is_at(index, local))
+                return {index, salt};
+            const uint32_t worth =
+                worth_of(slots_[index].uses.load(std::memory_order_relaxed), order, window.young());
             if (worth <= least) {
                 least = worth;
                 victim = index;
             }
         }
-        if (victim == 0)
+        if (victim == local_by_route)
             return {};
         if (least >> order_bits == most_uses)
             forget_uses(window);
@@ -165,7 +162,7 @@ private:
     // The bits below the salt: another address is about to have the slot; the slot has an address.
     static constexpr uint64_t void_bit = 1;
     static constexpr uint64_t given_bit = 2;
-    // The slots up to this one are for loopback addresses.
+    // The slots below this one are for loopback addresses.
     static constexpr unsigned first_beyond = 256;
 
     // The slots that an address may have.
@@ -174,9 +171,9 @@ private:
         unsigned count;
         unsigned start;
 
-        unsigned at(unsigned step) const {
+        LocalIndex at(unsigned step) const {
             const unsigned place = start + step;
-            return first + (place < count ? place : place - count);
+            return static_cast<LocalIndex>(first + (place < count ? place : place - count));
         }
         // So many that were given out last are spared: more than a run (run.hpp), and not all.
         unsigned young() const { return std::min(count / 2, 256U); }
@@ -194,8 +191,7 @@ private:
     static constexpr uint32_t order_mask = (uint32_t{1} << order_bits) - 1;
 
     // How much a slot is worth keeping: first for its uses, among equals for its youth. `order`: the place of
-    // the next slot that is given out. A slot that was given out just now counts as used, because what asked
-    // there is still to be answered.
+    // the next slot that is given out. One given out just now counts as used: who asked there still waits.
     static constexpr uint32_t worth_of(uint32_t word, uint32_t order, uint32_t young) {
         uint32_t age = (order - (word >> order_shift)) & order_mask;
         if (age > order_mask / 2)
@@ -206,8 +202,7 @@ private:
         return uses << order_bits | (order_mask - age);
     }
 
-    // A linear congruential generator (D. Knuth, MMIX). Its lowest 8 bits, too, go through all values before
-    // one comes again.
+    // A linear congruential generator (D. Knuth, MMIX). Its lowest 8 bits, too, go through all their values.
     static constexpr uint64_t next_salt(uint64_t salt) {
         if (salt == 0)
             return given_bit;
@@ -219,7 +214,7 @@ private:
     }
 
     // Puts `local` into the slot, which has `salt`. Returns no index where another writer came first.
-    SaltedIndex fill(unsigned index, uint64_t salt, const Local& local, uint32_t order) {
+    SaltedIndex fill(LocalIndex index, uint64_t salt, const Local& local, uint32_t order) {
         Slot& slot = slots_[index];
         const uint64_t next = next_salt(salt);
         uint64_t expected = salt;
@@ -228,8 +223,7 @@ private:
             return {};
         if (salt != 0 && is_reused_.load(std::memory_order_relaxed) == 0)
             is_reused_.store(1, std::memory_order_relaxed); // the new salt's release says so to its readers
-        // Pairs with the fences in at() and is_still(): whoever reads what follows finds the salt void, or
-        // new.
+        // Pairs with the fences in at() and is_still(): who reads what follows finds the salt void, or new.
         detail::fence<Atomic>(std::memory_order_release);
         slot.first.store(local.address.first, std::memory_order_relaxed);
         slot.second.store(local.address.second, std::memory_order_relaxed);
@@ -238,7 +232,7 @@ private:
         // A hint: two that are filled at the same time may have the same place.
         order_.store(order + 1, std::memory_order_relaxed);
         slot.salt.store(next, std::memory_order_release); // pairs with the acquire in salt()
-        return {static_cast<LocalIndex>(index), next};
+        return {index, next};
     }
 
     // Called when all slots within reach have been used often. To stay, they have to be used again.

@@ -2,8 +2,7 @@
 //
 // When peers have asked last. A conversation's word has few bits for the age of a question, so that the age
 // wraps (Conversation::age()). Here a part of the conversation's hash leads to the whole time. Conversations
-// that share a place keep each other's questions as young as their words say, and no more. All functions are
-// async-signal-safe.
+// that share a place keep each other's questions as young as their words say. All is async-signal-safe.
 #pragma once
 
 #include "shim/peers/conversation.hpp"
@@ -48,8 +47,7 @@ private:
         return age <= static_cast<int32_t>(lifetimes.question);
     }
 
-    // Moving conversations have their own, the second: their ages wrap soonest, and strangers who each ask
-    // once, however many, make none of them.
+    // Moving ones have the second: their ages wrap soonest, and peers that ask once, however many, make none.
     std::array<Times, 2> times_;
 };
 

@@ -12,6 +12,7 @@ namespace multihome::peers {
 namespace {
 
 using Entry = ConversationTable::Entry;
+using Kind = Conversation::Kind;
 
 // No part of refused(): only a call that logs is to pay for the texts on the stack.
 [[gnu::cold, gnu::noinline]] void log_refused(const Peer& peer, const Local& local) {
@@ -31,7 +32,7 @@ using Entry = ConversationTable::Entry;
                                                                     LocalIndex at, const Entry& entry) {
     const Conversation before = entry.state();
     const Entry after = state.table().answer(hash, at, entry);
-    if (before.kind() == Conversation::Kind::question && !before.is_answered())
+    if (before.kind() == Kind::question && !before.is_answered())
         state.locals.use(at);
     return {entry.word, entry.held, after.held};
 }
@@ -45,24 +46,23 @@ LocalIndex find_offer(SharedState& state, Socket socket, uint64_t hash, const Pe
         return local_by_route;
     const uint64_t asked_hash = state.hash_of(peer, port);
     const Conversation asked = table.find(asked_hash).state();
-    return asked.kind() == Conversation::Kind::question && asked.waits(time, table.lifetimes()) &&
+    return asked.kind() == Kind::question && asked.waits(time, table.lifetimes()) &&
                    state.question_times.is_recent(asked_hash, asked, time, table.lifetimes())
                ? asked.first_index()
                : local_by_route;
 }
 
 // True where what is sent to a peer is the answer to `record`, which this thread has heard. `known`: what is
-// known of the conversation. `time`: now, if it has a question. A program that goes on to send is not
-// answering any more.
+// known of the conversation. `time`: now, if it has a question.
 bool is_answer(ThreadMemory& memory, const Run::Record& record, Conversation known, Ticks time,
                const Lifetimes& lifetimes) {
-    const Conversation::Kind kind = known.kind();
+    const Kind kind = known.kind();
     // What has its answer is not the question that another thread has heard since.
-    if (kind == Conversation::Kind::question)
+    if (kind == Kind::question)
         return known.is_alive(time, lifetimes) &&
                (record.at() == known.first_index() || !record.is_answered());
     // What was heard has lapsed, or was pushed out of the table before the program spoke.
-    if (kind == Conversation::Kind::spoke_first)
+    if (kind == Kind::spoke_first)
         return false;
     // The peer is known there: answer or not, the source is the same.
     if (record.at() == known.first_index())
@@ -73,8 +73,7 @@ bool is_answer(ThreadMemory& memory, const Run::Record& record, Conversation kno
 
 // True where other threads have answered `record`: the peer was at home there, and has a new home since.
 bool is_overtaken(Run::Record record, Conversation known) {
-    return record.is_at_home() && known.kind() == Conversation::Kind::known &&
-           record.at() != known.first_index();
+    return record.is_at_home() && known.kind() == Kind::known && record.at() != known.first_index();
 }
 
 // Something is sent to a peer on a socket that may answer for another one. Returns where it leaves from, if
@@ -101,8 +100,7 @@ LocalIndex take_offer(SharedState& state, ThreadMemory* memory, Socket socket, u
     return at;
 }
 
-// Something is sent to a peer that this thread has not just heard. Returns where it leaves from. `late`: see
-// Conversation::spoken().
+// Something is sent to a peer that this thread has not just heard. `late`: see Conversation::spoken().
 LocalIndex speak(SharedState& state, ThreadMemory* memory, Socket socket, uint64_t hash, const Peer& peer,
                  const Entry& found, bool late) {
     // A group is nobody that could have spoken.
@@ -115,7 +113,7 @@ LocalIndex speak(SharedState& state, ThreadMemory* memory, Socket socket, uint64
         memory->goes_on_with_late_answer(hash, exactly_now()))
         return known.second_index();
     const ConversationTable::Spoken spoken = table.speak(hash, time, found, late);
-    if (memory != nullptr && spoken.change.word != nullptr && known.kind() == Conversation::Kind::moving &&
+    if (memory != nullptr && spoken.change.word != nullptr && known.kind() == Kind::moving &&
         spoken.from == known.second_index())
         memory->begin_late_answer(hash, exactly_now());
     remember(memory, hash, ThreadMemory::in_table, spoken.change);
@@ -125,8 +123,7 @@ LocalIndex speak(SharedState& state, ThreadMemory* memory, Socket socket, uint64
             state.answers_late.store(1, std::memory_order_relaxed);
         state.locals.use(spoken.from);
     }
-    // A peer whose answer was handed over to this socket, and has been lost, is not one that the program
-    // asks.
+    // A peer whose answer was handed over to this socket, and has been lost, is none that the program asks.
     const bool is_handed_over =
         known.first_index() != local_by_route && state.handover.may_offer_to(socket.made());
     if (spoken.from == local_by_route && !known.has_lost_its_address() && !is_handed_over)
@@ -136,8 +133,7 @@ LocalIndex speak(SharedState& state, ThreadMemory* memory, Socket socket, uint64
 
 } // namespace
 
-// Returns where something that is sent leaves from. `record`: the datagram that it may answer, as this thread
-// heard it.
+// Returns where something that is sent leaves from. `record`: what it may answer, as this thread heard it.
 LocalIndex detail::send_changing(ThreadMemory* memory, Socket socket, uint64_t hash, const Peer& peer,
                                  Run::Record record) {
     SharedState& state = *shared_state::get();
@@ -156,8 +152,7 @@ LocalIndex detail::send_changing(ThreadMemory* memory, Socket socket, uint64_t h
     // Another address has the index by now.
     if (record.generation() != state.locals.generation(record.at())) [[unlikely]]
         record.forget_address();
-    // Without a record, this may still be an answer: of a signal handler, or of a thread that has received
-    // more than it remembers.
+    // This may be an answer without a record: in a signal handler, or of more than the thread remembers.
     bool late = answers_late(state) || memory == nullptr || memory->has_lost_some();
     if (record.at() != local_by_route) {
         // Another thread may have heard the peer since, at another address: then this may answer that.
@@ -183,8 +178,7 @@ LocalIndex detail::send_changing(ThreadMemory* memory, Socket socket, uint64_t h
     } else if (record.is_to_group() && !questions_change_threads(state) &&
                !memory->may_answer_for_parent(record) &&
                memory->answers_at(exactly_now(), record.is_answered())) {
-        // The answer to what was sent to a group goes by route, even where the peer is known at an address or
-        // has asked at one.
+        // The answer to what was sent to a group goes by route, wherever else the peer has asked.
         count(memory, socket, Counter::spoke_first);
         return local_by_route;
     }

@@ -25,8 +25,7 @@ constinit Lifetimes lifetimes;
 
 namespace {
 
-// The sockets that were made before there was a state. Relaxed: where two threads make the first ones at the
-// same time, two may get one number.
+// The sockets that were made before there was a state. Relaxed: two of them may get the same number.
 constinit std::atomic<uint32_t> sockets_before{0};
 
 std::atomic<uint32_t>& counted_sockets() {
@@ -39,8 +38,7 @@ struct Secrets {
     std::array<uint64_t, 2> local_addresses;
 };
 // With GRND_NONBLOCK, because a daemon that starts early in boot must not hang in its first bind(). Else the
-// 16 random bytes that the kernel gave the process (getauxval(3), AT_RANDOM) are good enough for a hash
-// table.
+// 16 random bytes that the kernel gave the process (getauxval(3), AT_RANDOM) are good enough.
 Secrets draw_secrets() {
     Secrets secrets{};
     if (permissions::may(Activity::random_key) &&

@@ -21,14 +21,12 @@ struct SharedState;
 
 namespace shared_state::detail {
 extern std::atomic<SharedState*> state;
-// In memory of our own. A worker with fewer rights than its parent shares the state, and must not be able to
-// make the parent look beyond it.
+// In memory of our own: a worker with fewer rights must not be able to make its parent look beyond the state.
 extern std::atomic<uint64_t> bucket_mask;
 extern Lifetimes lifetimes;
 } // namespace shared_state::detail
 
-// The mapping's first bytes. The layout is fixed: a reader in another process looks for `magic` at the start
-// of each shared anonymous mapping.
+// The layout is fixed: multihomectl looks for `magic` at the start of each shared anonymous mapping.
 struct SharedState { // NOLINT(clang-analyzer-optin.performance.Padding): the order is that of the reader
     static constexpr char expected_magic[16] = "multihome-state";
     static constexpr uint32_t expected_version = 9;
