@@ -53,7 +53,7 @@ public:
         return bits;
     }
 
-    // The bits of a hash that are the byte offset of its bucket among 2^`bucket_bits` buckets.
+    // The bits of a hash that are the byte offset of its bucket among 2^`bucket_bits`.
     static constexpr uint64_t bucket_mask_for(unsigned bucket_bits) {
         return ((uint64_t{1} << bucket_bits) - 1) * sizeof(Bucket);
     }

@@ -99,10 +99,8 @@ public:
             const auto since = static_cast<uint16_t>(made - question);
             const auto made_since =
                 static_cast<uint16_t>(sockets_made_.load(std::memory_order_relaxed) - question);
-            return since != 0 && since <= made_since && age(word, now) <= lifetimes.question &&
-                           !was_spoken_to(hash, now, lifetimes)
-                       ? port_of(word)
-                       : in_port_t{0};
+            const bool may_take = since != 0 && since <= made_since && age(word, now) <= lifetimes.question;
+            return may_take && !was_spoken_to(hash, now, lifetimes) ? port_of(word) : in_port_t{0};
         }
         return 0;
     }
