@@ -24,6 +24,7 @@ namespace {
 bool may_be_the_source(int error) {
     constexpr std::array errors{
         EINVAL,       ENETUNREACH, EHOSTUNREACH, EADDRNOTAVAIL, EACCES, ENODEV, ENXIO,
+        EPERM,        // an IPsec policy; a packet filter cannot be met without sending
         EAFNOSUPPORT, // a family that the socket does not speak
         ENOBUFS};     // with ours, the control messages take more memory than the socket has left
     return std::find(errors.begin(), errors.end(), error) != errors.end();

@@ -25,6 +25,12 @@ bool keeps_address(Socket socket) {
     return socket.has(Socket::only_ipv4) && !socket.has(Socket::has_address);
 }
 
+// True where undoing a connect() leaves the peer's address: the kernel does not take it off an IPv6 socket,
+// which hears no other IPv6 peer from then on (sk_v6_daddr in its __udp_disconnect()).
+bool keeps_peer(Socket socket) {
+    return socket.has(Socket::ipv6);
+}
+
 // True where undoing a connect() may take away the device for good: before Linux 5.7 only CAP_NET_RAW gives
 // it back, and before Linux 5.1 nobody tells which it was.
 bool may_lose_device(int fd, Socket socket) {
@@ -138,11 +144,11 @@ struct Attempt {
         if (as_for_others && route.is_local_chosen())
             return is_connected || plain() == 0;
         if (!is_connected) {
-            // Asks before, because a refused connect() to the peer would leave the address as well.
+            // Asks before, because a refused connect() to the peer would leave what the first one has set.
             if (keeps_address(socket))
                 return is_usable() && steer();
             if (route.is_another_chosen() || socket.loses_port())
-                return steer();
+                return (!keeps_peer(socket) || is_usable()) && steer();
             if (may_lose_device(fd, socket))
                 return is_usable() && steer();
             if (plain() != 0)

@@ -241,19 +241,24 @@ def veth_pair():
     await_links(["end0", "end1"])
 
 
-FAR = "203.0.113.1"
+FAR, FAR_V6 = "203.0.113.1", "2001:db8:f::1"
 
 
-def far_address(action):
+def far_address(action, address=FAR):
     """`action`: add or delete. While it is gone, nothing can be sent to it."""
-    ip("address", action, f"{FAR}/32", "dev", "lo")
+    if address == FAR:
+        ip("address", action, f"{FAR}/32", "dev", "lo")
+    else:
+        ip("address", action, f"{FAR_V6}/128", "dev", "lo", *(["nodad"] if action == "add" else []))
 
 
-def far_client():
+def far_client(address=FAR):
     """A client at an address that can be taken away."""
-    far_address("add")
-    client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    client.bind((FAR, 0))
+    far_address("add", address)
+    if address == FAR_V6:
+        await_addresses([FAR_V6])
+    client = socket.socket(socket.AF_INET if address == FAR else socket.AF_INET6, socket.SOCK_DGRAM)
+    client.bind((address, 0))
     client.settimeout(PATIENCE)
     return client
 

@@ -5,8 +5,8 @@ import os
 import socket
 import subprocess
 
-from common import (FAR, SHIM, disconnect, expect, family, far_address, far_client, free_port, hear, hears, ip, local,
-                    run, skip, source)
+from common import (FAR, FAR_V6, SHIM, V6, disconnect, expect, family, far_address, far_client, free_port, hear, hears,
+                    ip, local, run, skip, source)
 
 
 def code_of(sock, peer):
@@ -108,6 +108,47 @@ def keeps_address():
         f.converse(server, client, f.second)
 
 
+def hears_others(name, why):
+    """AF_UNSPEC does not take the peer's address off an IPv6 socket, which hears no other IPv6 peer from then on. So a
+    server that connects to a peer in vain must not have been connected to anything on the way."""
+    f = family(name)
+    far = FAR
+    if name == "v6":
+        far = FAR_V6
+    else:
+        family("v6")
+
+    def obstruct(begin):
+        if why == "no_route":
+            far_address("delete" if begin else "add", far)
+        elif not ip("xfrm", "policy", "add" if begin else "delete", "dst", far, "dir", "out",
+                    *(["action", "block"] if begin else []), may_fail=True):
+            skip("this kernel has no IPsec")
+
+    if why == "policy":
+        # Elsewhere than on the loopback interface, policies count from the start.
+        with open("/proc/sys/net/ipv4/conf/lo/disable_xfrm", "w", encoding="ascii") as switch:
+            switch.write("0")
+
+    client_far = far_client(far)
+    # From the second time on, the process knows that the routing table chooses another address.
+    for server in free_port(f), f.server(), free_port(f), f.server():
+        name_before = server.getsockname()
+        f.ask(client_far, server, f.second)
+        peer_far = hear(server)
+        obstruct(True)
+        expect("connecting", code_of(server, peer_far), "ENETUNREACH" if why == "no_route" else "EPERM")
+        expect("its name", server.getsockname(), name_before)
+        obstruct(False)
+        other = V6.client()
+        V6.ask(other, server, V6.second, b"other")
+        expect("another one is heard", hears(server, 2), b"other")
+        client, peer = f.meet(server, f.second)
+        server.connect(peer)
+        f.expect_local(server, f.second)
+        f.converse(server, client, f.second)
+
+
 def given_back():
     """An answer by connect() that failed is still to be given."""
     f = family("v4_secondary")
@@ -176,5 +217,5 @@ def filtered(name):
     f.converse(server, client, f.first)
 
 
-run({"broadcast": broadcast, "unreachable": unreachable, "keeps_address": keeps_address, "given_back": given_back,
-     "address_gone": address_gone, "filtered": filtered})
+run({"broadcast": broadcast, "unreachable": unreachable, "keeps_address": keeps_address, "hears_others": hears_others,
+     "given_back": given_back, "address_gone": address_gone, "filtered": filtered})
