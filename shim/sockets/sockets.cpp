@@ -102,7 +102,8 @@ void connected(int fd, Socket seen, bool to_ipv4) {
 
 void not_connected(int fd) {
     const libc::ErrnoGuard keep_errno;
-    if (may(Activity::new_sockets) && socket_calls::own_port(fd) != 0)
+    // A vfork child may have a filter of its own, of which we know nothing: it does not ask.
+    if (may(Activity::new_sockets) && !must_not_change() && socket_calls::own_port(fd) != 0)
         left_alone(fd);
 }
 
@@ -111,7 +112,7 @@ void disconnected(int fd, Socket seen) {
     // The wildcard may be back. Looks at the socket anew when it is used next.
     if (seen.is(Kind::other) && !seen.has(Socket::sticky_source))
         change_all(fd, [](Socket) { return Socket{Kind::unknown, Socket::has_copies}; });
-    if (!seen.is(Kind::ours))
+    if (!seen.is(Kind::ours) || must_not_change()) // see not_connected()
         return;
     const auto own = socket_calls::own_name(fd);
     if (!own)

@@ -52,6 +52,29 @@ void filter_in_vfork_child(int forbidden) {
         echo(server);
 }
 
+// A child that shares this memory takes a filter, and with it connects a socket to nobody, and one in vain.
+void connect_in_vfork_child() {
+    const int server = bound("0.0.0.0");
+    echo(server);
+    const int client = socket(AF_INET, SOCK_DGRAM, 0);
+    const sockaddr nobody{.sa_family = AF_UNSPEC, .sa_data = {}};
+    const sockaddr_in everybody{
+        .sin_family = AF_INET, .sin_port = htons(53), .sin_addr = {INADDR_BROADCAST}, .sin_zero = {}};
+    std::vector<sock_filter> program = all_but({SYS_getsockname}, SECCOMP_RET_KILL_PROCESS);
+    // NOLINTBEGIN(clang-analyzer-security.insecureAPI.vfork, clang-analyzer-unix.Vfork): what is tested
+    const pid_t child = vfork();
+    if (child == 0) {
+        install(program, false);
+        const int left = connect(server, &nobody, sizeof nobody);
+        const int refused = connect(client, reinterpret_cast<const sockaddr*>(&everybody), sizeof everybody);
+        // NOLINTEND(clang-analyzer-security.insecureAPI.vfork, clang-analyzer-unix.Vfork)
+        _exit(left == 0 && refused != 0 ? 0 : 1);
+    }
+    int status = -1;
+    must(waitpid(child, &status, 0) == child, "vfork");
+    say("connect() in a vfork child", status);
+}
+
 void* filter_of_its_own(void* filtered) {
     refuse({SYS_ptrace}, SECCOMP_RET_KILL_PROCESS, false);
     static_cast<std::atomic<bool>*>(filtered)->store(true);
@@ -152,6 +175,7 @@ int main(int, char** arguments) {
                      {{"vfork", filters_between_vfork_children},
                       {"filter_in_vfork_child", [] { filter_in_vfork_child(SYS_recvmsg); }},
                       {"filter_in_vfork_child_without_getpid", [] { filter_in_vfork_child(SYS_getpid); }},
+                      {"connect_in_vfork_child", connect_in_vfork_child},
                       {"refused_for_all_threads", refused_for_all_threads},
                       {"without_end", without_end},
                       {"listener", listener},
