@@ -38,6 +38,17 @@ bool has_variable(Word begin, Word end) {
     return std::any_of(begin, end, [](const std::string& word) { return word.starts_with('$'); });
 }
 
+/// True for the words of timeout(1), taskset(1) and the like that are no command: options, and numbers, with
+/// a unit (0.5h, 4K), or as a mask or a list (0x3, 0-3,8). An option's word that is neither is taken for the
+/// command, which is no file then: nothing is said.
+bool is_option_or_number(std::string_view word) {
+    if (word.starts_with('-') || word.starts_with("0x"))
+        return true;
+    if (!word.empty() && std::string_view("smhdKMG").find(word.back()) != word.npos)
+        word.remove_suffix(1);
+    return !word.empty() && word.find_first_not_of("0123456789.,:-") == word.npos;
+}
+
 class Look {
 public:
     Look(const Words& words, Started& started) : end_(words.end()), started_(started) { look(words.begin()); }
@@ -135,10 +146,8 @@ void Look::look(Word at) {
         look_at_env(begin);
     } else if (is_one_of(starter_,
                          {"chrt", "ionice", "nice", "nohup", "setsid", "stdbuf", "taskset", "timeout"})) {
-        // Their own words are options and numbers. Where an option's word is neither, it is taken for the
-        // command, which is no file then: nothing is said.
-        const Word command = std::find_if(
-            begin, end_, [](const std::string& word) { return word.find_first_of("-0123456789") != 0; });
+        const Word command =
+            std::find_if_not(begin, end_, [](const std::string& word) { return is_option_or_number(word); });
         if (command != end_)
             look(command);
     } else if (starter_ == "ip") {

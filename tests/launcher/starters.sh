@@ -7,7 +7,7 @@ cd "$scratch" || exit 1
 # Stand-ins with the names of programs that need not be installed, and must not run.
 mkdir bin
 for name in sudo doas pkexec run0 systemctl service systemd-run docker podman systemd-nspawn inetd openbsd-inetd \
-    systemd-socket-activate; do
+    systemd-socket-activate 7probe; do
     cp probe "bin/$name"
 done
 PATH=$scratch/bin:$PATH
