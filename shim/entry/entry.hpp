@@ -36,7 +36,7 @@ inline Socket socket_for_receiving(int fd) {
 }
 
 // These call `next`, libc's function, on what may be a UNIX socket, and look for descriptors in the control
-// messages that came. The first one makes sure that the socket is not ours.
+// messages that came. The first one looks once more whether the socket is ours.
 template <auto next>
 [[gnu::noinline]] ssize_t recvmsg_after_look(int fd, msghdr* message, int flags) {
     const Socket socket = socket_for_receiving(fd);

@@ -29,9 +29,10 @@
 // addresses, either question may be forged. Then nothing is known, and the routing table chooses.
 //
 // A datagram that names no address to answer from leaves a state that is still alive as it is. An address
-// that turns out to be no source any more is *gone*; what is known of the others stays. Where no address is
-// left, the peer has asked all the same: what the program sends it is no first word. Nor is it one where a
-// question has *lapsed* (run out). A peer that then comes back to the same address has asked it twice.
+// that turns out to be no source any more is *gone*; what is known of the others stays. Where none is left,
+// or none was named, the peer has asked all the same: what the program sends it is no first word. Nor is it
+// one where a question has *lapsed* (run out). A peer that then comes back to the same address has asked it
+// twice.
 //
 // A peer to which we spoke first may be a server that we ask now and then, with a longer silence between.
 // What is heard after such a silence may be forged. It is answered, but the program's own questions keep

@@ -154,7 +154,7 @@ public:
     }
 
     // The next four change what is there, or nothing if they lose a race: the peer was heard again meanwhile.
-    // The first two take what find() returned as `entry`, and return the entry as it is now.
+    // The first two take what find() returned as `entry`, and return what they stored, or else `entry`.
 
     // The thread that heard the peer at `at` has sent it something.
     Entry answer(uint64_t hash, LocalIndex at, const Entry& entry) {

@@ -41,7 +41,8 @@ public:
     };
     static_assert(sizeof(Line) == 64);
 
-    // The line of a thread for a port (network byte order). `thread`: any number, best one for each thread.
+    // The line of a thread for a port (network byte order). `thread`: any number, best one for each thread of
+    // each process.
     Line& line(in_port_t port, unsigned thread) { return lines_[place_of(port)][thread % threads]; }
 
     // Returns the port (network byte order) for which a place counts; 0 where it counts for none or for many.

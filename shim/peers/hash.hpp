@@ -84,7 +84,8 @@ struct SecretWords {
 
 } // namespace detail
 
-// The hash of an IPv4 conversation: from the high end, the peer's address, its port and the local port.
+// The hash of an IPv4 conversation. `conversation`: from the high end, the peer's address and port, and the
+// local port.
 [[gnu::always_inline]] inline uint64_t hash_of_ipv4(uint64_t conversation, const HashKey& key) {
     const auto& random = key.words;
     return detail::fold(random[0] + detail::high_product(conversation, random[1], random[2]), random[3],

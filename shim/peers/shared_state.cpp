@@ -25,7 +25,8 @@ constinit Lifetimes lifetimes;
 
 namespace {
 
-// The sockets that were made before there was a state. Relaxed: two of them may get the same number.
+// The sockets that were made before there was a state. Relaxed: a number that is given while another
+// thread makes the state may be given once more.
 constinit std::atomic<uint32_t> sockets_before{0};
 
 std::atomic<uint32_t>& counted_sockets() {
