@@ -11,9 +11,9 @@ namespace multihome {
 
 namespace {
 
-// A bit for each turn, set while somebody has it. The socket's number says which turn is its own. A thread
-// that has one may be without a processor for longer than others wait, so only sockets that were made 4,096
-// apart share a turn.
+// A bit for each turn, set while somebody has it. The socket's number says which turn is its own, or its port
+// where we did not see it made. A thread that has one may be without a processor for longer than others wait.
+// So there are many: only sockets that share one wait for each other.
 constexpr unsigned turn_places = 4096;
 constexpr unsigned word_bits = 64;
 constinit std::array<std::atomic<uint64_t>, turn_places / word_bits> taken{};
