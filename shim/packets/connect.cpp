@@ -30,8 +30,13 @@ Local address_for(Socket socket, const Peer& peer, sa_family_t family) {
     const bool impossible = socket.has(Socket::ipv6)
                                 ? socket.has(Socket::only_ipv4) && !local.address.is_ipv4()
                                 : family != AF_INET;
-    return impossible || local.address.is_wildcard() || !permissions::may(Activity::steering) ? Local{}
-                                                                                              : local;
+    // A link-local address of ours would bind the socket to its device. A peer with another address, and the
+    // next peer, may be elsewhere.
+    const bool would_bind_to_device = local.address.is_link_local() && !peer.address.is_link_local();
+    return impossible || would_bind_to_device || local.address.is_wildcard() ||
+                   !permissions::may(Activity::steering)
+               ? Local{}
+               : local;
 }
 
 } // namespace

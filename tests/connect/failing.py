@@ -5,8 +5,8 @@ import os
 import socket
 import subprocess
 
-from common import (FAR, FAR_V6, SHIM, V6, disconnect, expect, family, far_address, far_client, free_port, hear, hears,
-                    ip, local, run, skip, source)
+from common import (FAR, FAR_V6, SHIM, V6, await_addresses, disconnect, expect, family, far_address, far_client, free_port,
+                    hear, hears, ip, local, run, skip, source)
 
 
 def code_of(sock, peer):
@@ -149,6 +149,35 @@ def hears_others(name, why):
         f.converse(server, client, f.second)
 
 
+def device(sock):
+    return sock.getsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, 16).rstrip(b"\0")
+
+
+def asked_on_link():
+    """A client with a global address has asked a link-local one of ours, or somebody on that link has in its name. With
+    that address the server would be bound to that link's device, and the next peer may be elsewhere."""
+    f = family("v6_link_local")
+    far = "2001:db8:1::1"
+    ip("address", "add", f"{far}/64", "dev", "end1", "nodad")
+    await_addresses([far])
+    # What this host sends to its own address goes over the link, too.
+    ip("-6", "rule", "add", "pref", "100", "lookup", "local")
+    ip("-6", "rule", "del", "pref", "0")
+    ip("-6", "rule", "add", "pref", "50", "iif", "lo", "to", far, "lookup", "50")
+    ip("-6", "route", "add", far, "dev", "end0", "table", "50")
+    client = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    client.bind((far, 0))
+    # From the second time on, the process knows that the routing table chooses another address.
+    for server in free_port(f), f.server(), free_port(f), f.server():
+        elsewhere, peer_elsewhere = V6.meet(server, V6.second)
+        f.ask(client, server, f.second)
+        expect("connecting", code_of(server, hear(server)), "connected")
+        expect("device", device(server), b"")
+        expect("connecting elsewhere", code_of(server, peer_elsewhere), "connected")
+        server.send(b"answer")
+        expect("is heard", hears(elsewhere), b"answer")
+
+
 def given_back():
     """An answer by connect() that failed is still to be given."""
     f = family("v4_secondary")
@@ -218,4 +247,5 @@ def filtered(name):
 
 
 run({"broadcast": broadcast, "unreachable": unreachable, "keeps_address": keeps_address, "hears_others": hears_others,
-     "given_back": given_back, "address_gone": address_gone, "filtered": filtered})
+     "asked_on_link": asked_on_link, "given_back": given_back,
+     "address_gone": address_gone, "filtered": filtered})
