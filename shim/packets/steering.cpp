@@ -135,6 +135,11 @@ struct Attempt {
             // peer and address are gone.
             if (socket.multicast_interface() == Socket::multicast_too_great || is_at_local() || !is_usable())
                 return false;
+            // It refuses a connect() for more reasons than a datagram: a peer on another link than the
+            // socket's device. For IPv4 also because the socket's own address is gone, which is no reason to
+            // give up.
+            if (!local.address.is_ipv4() && plain() != 0)
+                return false;
             dissolve(fd, socket);
             return steer();
         }

@@ -178,6 +178,23 @@ def asked_on_link():
         expect("is heard", hears(elsewhere), b"answer")
 
 
+def another_link():
+    """A connected server whose next peer is on another link than its device. It keeps the peer that it has."""
+    f = family("v6_link_local")
+    for server in free_port(f), f.server():
+        client, peer = f.meet(server, f.second)
+        # From the other end, where nobody else asks.
+        other = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+        other.bind(f.name(f.route, 0, "end0"))
+        other.sendto(b"question", f.name(f.peer, server.getsockname()[1], "end0"))
+        peer_other = hear(server)
+        server.connect(peer)
+        expect("connecting", code_of(server, peer_other), "EINVAL")
+        expect("its peer", server.getpeername(), peer)
+        expect("device", device(server), b"end0")
+        f.converse(server, client, f.second)
+
+
 def given_back():
     """An answer by connect() that failed is still to be given."""
     f = family("v4_secondary")
@@ -247,5 +264,5 @@ def filtered(name):
 
 
 run({"broadcast": broadcast, "unreachable": unreachable, "keeps_address": keeps_address, "hears_others": hears_others,
-     "asked_on_link": asked_on_link, "given_back": given_back,
+     "asked_on_link": asked_on_link, "another_link": another_link, "given_back": given_back,
      "address_gone": address_gone, "filtered": filtered})
