@@ -195,6 +195,22 @@ def another_link():
         f.converse(server, client, f.second)
 
 
+def without_port():
+    """A socket that has lost its port with its peer gets no port where the program asks for the MTU of its way."""
+    f = family("mapped")
+    server = f.server()
+    server.connect(("::ffff:127.0.0.1", 9))
+    disconnect(server)
+    expect("its port", server.getsockname()[1], 0)
+    ipv6_mtu = 24
+    try:
+        told = server.getsockopt(socket.IPPROTO_IPV6, ipv6_mtu)
+    except OSError as error:
+        told = errno.errorcode[error.errno]
+    expect("the MTU", told, "ENOTCONN")
+    expect("its port", server.getsockname()[1], 0)
+
+
 def given_back():
     """An answer by connect() that failed is still to be given."""
     f = family("v4_secondary")
@@ -264,5 +280,5 @@ def filtered(name):
 
 
 run({"broadcast": broadcast, "unreachable": unreachable, "keeps_address": keeps_address, "hears_others": hears_others,
-     "asked_on_link": asked_on_link, "another_link": another_link, "given_back": given_back,
+     "asked_on_link": asked_on_link, "another_link": another_link, "without_port": without_port, "given_back": given_back,
      "address_gone": address_gone, "filtered": filtered})
