@@ -246,10 +246,7 @@ FAR, FAR_V6 = "203.0.113.1", "2001:db8:f::1"
 
 def far_address(action, address=FAR):
     """`action`: add or delete. While it is gone, nothing can be sent to it."""
-    if address == FAR:
-        ip("address", action, f"{FAR}/32", "dev", "lo")
-    else:
-        ip("address", action, f"{FAR_V6}/128", "dev", "lo", *(["nodad"] if action == "add" else []))
+    ip("address", action, address, "dev", "lo", *(["nodad"] if address == FAR_V6 else []))
 
 
 def far_client(address=FAR):

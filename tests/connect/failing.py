@@ -112,11 +112,9 @@ def hears_others(name, why):
     """AF_UNSPEC does not take the peer's address off an IPv6 socket, which hears no other IPv6 peer from then on. So a
     server that connects to a peer in vain must not have been connected to anything on the way."""
     f = family(name)
-    far = FAR
-    if name == "v6":
-        far = FAR_V6
-    else:
-        family("v6")
+    if name != "v6":
+        family("v6")  # the other peer's addresses
+    far = FAR_V6 if name == "v6" else FAR
 
     def obstruct(begin):
         if why == "no_route":
