@@ -1,13 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# enable, disable and check --unit under a real systemd: one that is PID 1 in namespaces of the test's own.
+# Runs a test of systemd/ beside a real systemd: one that is PID 1 in namespaces of the test's own.
 #
 # That systemd must not be able to change anything of the host. So its root is a file system in memory, into which what it
 # needs of the host is bound read-only; it has a control group, a network and a /proc of its own; and no unit depends on
 # the usual targets, which would clean /tmp, set kernel parameters and start the host's services.
 set -euo pipefail
 
+topic=${1:?which test of systemd/}
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 : "${TOOLS_CTL:?run this by ctest}" "${TOOLS_ECHO:?}" "${TOOLS_STATIC:?}" "${MULTIHOME_LIBRARY:?}"
 skip() {
@@ -77,8 +78,7 @@ printf 'int main(void) { return 0; }\n' >"$work/helper.c"
 if ! musl-gcc -o "$work/put/helper" "$work/helper.c" 2>/dev/null || ! "$work/put/helper"; then
     cp "$(command -v true)" "$work/put/helper"
 fi
-cp "$here/systemd_inside.sh" "$work/put/inside.sh"
-cp -r "$here/units" "$work/put/units"
+cp -r "$here/systemd" "$work/put/test"
 cat >"$work/init.sh" <<'INIT'
 set -e
 root=$1 put=$2 manager=$3
@@ -98,7 +98,7 @@ done
 cp -P /etc/passwd /etc/group /etc/nsswitch.conf /etc/ld.so.cache etc/ 2>/dev/null || true
 mkdir -p etc/systemd/system etc/apparmor.d/local opt
 cp -a "$put/." opt/
-cp opt/units/* etc/systemd/system/
+cp opt/test/units/* etc/systemd/system/
 echo 00000000000000000000000000000012 >etc/machine-id
 mount -t proc proc proc
 mount --bind proc/sys proc/sys
@@ -146,6 +146,6 @@ done
     exit 1
 }
 status=0
-nsenter -t "$first" -a env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin bash /opt/inside.sh || status=$?
+nsenter -t "$first" -a env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin bash "/opt/test/$topic.sh" || status=$?
 [ "$status" -eq 0 ] || tail -n 20 "$work/log"
 exit "$status"
