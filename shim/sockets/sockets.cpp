@@ -200,13 +200,15 @@ void set_sticky_source(int fd, bool chosen) {
         examine_anew(fd);
         return;
     }
+    const bool gives_back = chosen && before.is(Kind::ours);
     const uint64_t bit = chosen ? uint64_t{Socket::sticky_source} : 0;
     Socket now = before.with_bits(Socket::sticky_source, bit);
-    if (chosen && before.is(Kind::ours)) {
-        options::give_back(fd, before);
+    if (gives_back)
         now = now.with_bits(Socket::unmarked | Socket::free_bind, 0).with_kind(Kind::other);
-    }
     change_all(fd, [&](Socket seen) { return now.with_copies_of(seen); });
+    // Only then, because a thread that receives takes a socket over anew whose packet information is off.
+    if (gives_back)
+        options::give_back(fd, before);
 }
 
 void give_all_back() {

@@ -134,15 +134,17 @@ void set_on_copies() {
     std::printf("%d of %d times the option was not on\n", wrong, rounds);
 }
 
-// One thread copies the socket, another one chooses a source for all that it sends, and takes that back.
+// Chooses a source for all that the socket sends.
+void choose(int fd, const char* text) {
+    in6_pktinfo source{};
+    must(inet_pton(AF_INET6, text, &source.ipi6_addr) == 1, "inet_pton");
+    must(setsockopt(fd, IPPROTO_IPV6, IPV6_PKTINFO, &source, sizeof source) == 0, "IPV6_PKTINFO");
+}
+
+// One thread copies the socket, another one chooses a source, and takes that back.
 void copy_and_choose() {
     constexpr int rounds = 4'000;
     int wrong = 0;
-    const auto choose = [](int fd, const char* text) {
-        in6_pktinfo source{};
-        must(inet_pton(AF_INET6, text, &source.ipi6_addr) == 1, "inet_pton");
-        must(setsockopt(fd, IPPROTO_IPV6, IPV6_PKTINFO, &source, sizeof source) == 0, "IPV6_PKTINFO");
-    };
     for (int round = 0; round < rounds; ++round) {
         const int server = bound("::");
         std::atomic<int> ready{0};
@@ -167,6 +169,33 @@ void copy_and_choose() {
         close(copy);
     }
     std::printf("%d of %d copies have IPV6_RECVPKTINFO on\n", wrong, rounds);
+}
+
+// One thread receives, another one chooses a source.
+void receive_and_choose() {
+    constexpr int rounds = 2'000;
+    int wrong = 0;
+    const int client = bound("::1");
+    for (int round = 0; round < rounds; ++round) {
+        const int server = bound("::");
+        const Name to("::1", name_of(server).port());
+        for (int number = 0; number < 60; ++number)
+            must(sendto(client, "x", 1, 0, to.get(), to.length) == 1, "sendto");
+        std::atomic<bool> is_receiving{false};
+        std::thread receiver([&] {
+            char data;
+            Name peer;
+            while (recvfrom(server, &data, 1, MSG_DONTWAIT, peer.get(), &peer.length) == 1)
+                is_receiving = true;
+        });
+        while (!is_receiving)
+            sched_yield();
+        choose(server, "::1");
+        receiver.join();
+        wrong += says(server, IPPROTO_IPV6, IPV6_RECVPKTINFO) ? 1 : 0;
+        close(server);
+    }
+    std::printf("%d of %d sockets have IPV6_RECVPKTINFO on\n", wrong, rounds);
 }
 
 // NOLINTBEGIN(clang-analyzer-security.insecureAPI.vfork, clang-analyzer-unix.Vfork): what is tested
@@ -225,6 +254,7 @@ int main(int, char** arguments) {
                                     {"copy_and_set", [] { and_answer(copy_and_set); }},
                                     {"set_on_copies", [] { and_answer(set_on_copies); }},
                                     {"copy_and_choose", [] { and_answer(copy_and_choose); }},
+                                    {"receive_and_choose", [] { and_answer(receive_and_choose); }},
                                     {"vfork_and_connect", vfork_and_connect},
                                     {"vfork_and_set", vfork_and_set}});
 }
