@@ -100,10 +100,10 @@ int read_path(int fd, int level, int name, void* value, socklen_t* length) {
         return result;
     const Socket socket = sockets::load(fd);
     // Steering makes the kernel forget the route. A probe makes it note the route again, as the program's
-    // first datagram does. Only now, because most programs never ask. A socket that has lost its port has no
-    // peer either, and would get a port.
-    if (!socket.is(Socket::Kind::ours) || !socket.has(Socket::has_address) ||
-        socket_calls::own_port(fd) == 0 || probe::fails(fd, {}))
+    // first datagram does. Only now, because most programs never ask. It may be a child that has connected
+    // the socket, so this does not go by the word. A socket that has lost its port has no peer either, and
+    // would get a port.
+    if (!socket.is(Socket::Kind::ours) || socket_calls::own_port(fd) == 0 || probe::fails(fd, {}))
         return result;
     result = libc::getsockopt(fd, level, name, value, length);
     if (result == 0)

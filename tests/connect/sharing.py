@@ -118,6 +118,7 @@ def connected_by_child(before):
         expect("local address in the child", local(server), V4.first, V4.route)
 
     expect("the child's end", in_child(child), 0)
+    V4.expect_path(server)
     server.connect(for_parent)
     V4.expect_local(server, V4.second)
     V4.converse(server, client, V4.second)
