@@ -45,10 +45,11 @@ pthread_key_t key;
 // Written once, from the constructor. Without a key nobody would unmap what a thread keeps.
 bool has_key = false;
 
-// The area of this thread, with `size` bytes at least; null where there is no memory.
-void* area_of_thread(size_t size) {
-    if (thread_area.size >= size)
-        return thread_area.memory;
+// The area of this thread, with `wanted` bytes at least, where the one that it has is too small. Null where
+// there is no memory.
+void* grow_thread_area(size_t wanted) {
+    // By powers of two, so that a thread whose calls grow maps only a few times.
+    const size_t size = std::max(smallest_area, std::bit_ceil(wanted));
     // The value only says that there is something to do when the thread ends.
     if (pthread_setspecific(key, &thread_area) != 0)
         return nullptr;
@@ -68,26 +69,37 @@ void Scratch::start() {
 [[gnu::hot]] void* Scratch::take(size_t wanted) {
     if (area_ != nullptr) [[unlikely]]
         release();
-    if (!has_key || wanted > most_kept || thread_area.in_use) {
-        size_ = wanted;
-        return area_ = mapping::create(wanted, MAP_PRIVATE);
-    }
+    if (thread_area.in_use) [[unlikely]]
+        return take_another(wanted);
     // Takes the area before it looks for it: a signal handler must not change it meanwhile.
     thread_area.in_use = true;
     std::atomic_signal_fence(std::memory_order_acq_rel);
-    // Grows by powers of two, so that a thread whose calls grow maps only a few times.
-    area_ = area_of_thread(std::max(smallest_area, std::bit_ceil(wanted)));
+    if (wanted > thread_area.size) [[unlikely]]
+        return take_larger(wanted);
+    return area_ = thread_area.memory;
+}
+
+[[gnu::noinline]] void* Scratch::take_larger(size_t wanted) {
+    const bool is_kept = has_key && wanted <= most_kept;
+    area_ = is_kept ? grow_thread_area(wanted) : nullptr;
     thread_area.in_use = area_ != nullptr;
-    return area_;
+    return is_kept ? area_ : take_another(wanted);
+}
+
+[[gnu::noinline]] void* Scratch::take_another(size_t wanted) {
+    size_ = wanted;
+    return area_ = mapping::create(wanted, MAP_PRIVATE);
 }
 
 [[gnu::hot]] void Scratch::release() {
-    if (area_ == thread_area.memory) {
-        std::atomic_signal_fence(std::memory_order_acq_rel);
-        thread_area.in_use = false;
-    } else {
-        mapping::destroy(area_, size_);
-    }
+    if (area_ != thread_area.memory) [[unlikely]]
+        return give_back();
+    std::atomic_signal_fence(std::memory_order_acq_rel);
+    thread_area.in_use = false;
+}
+
+[[gnu::noinline]] void Scratch::give_back() {
+    mapping::destroy(area_, size_);
 }
 
 } // namespace multihome
