@@ -12,7 +12,10 @@ namespace multihome::user_memory {
 
 namespace detail {
 constinit std::array<std::atomic<uintptr_t>, remembered_pages> good_pages[2]{};
+constinit char nobodys_memory[sizeof(mmsghdr)];
 } // namespace detail
+
+constinit thread_local LastPointers last;
 
 namespace {
 

@@ -26,9 +26,12 @@ namespace detail {
 constexpr unsigned remembered_bits = 12;
 constexpr size_t remembered_pages = size_t{1} << remembered_bits;
 constexpr unsigned page_bits = 12;
+constexpr size_t page_size = size_t{1} << page_bits;
 extern std::array<std::atomic<uintptr_t>, remembered_pages> good_pages[2]; // to read, to write
 
 bool ask_kernel(uintptr_t address, size_t length, bool write);
+
+extern char nobodys_memory[sizeof(mmsghdr)];
 
 // Where the page is remembered. Neighbouring pages, and buffers a power of two apart, have different places.
 [[gnu::always_inline]] inline size_t place_of(uintptr_t page) {
@@ -76,6 +79,37 @@ constexpr uintptr_t stack_reach = uintptr_t{16} * 1024;
     return detail::is_known(pointer, length, true);
 }
 
+// A pointer that a thread passes again and again: to know it once more takes one comparison. Each kind of
+// pointer has its own, and always the same length. For memory that is unmapped later, see good_pages.
+class LastPointer {
+public:
+    // The same quick answers.
+    [[gnu::always_inline]] bool is_known_readable(const void* pointer, size_t length) {
+        return pointer == last_ || is_known(pointer, length, false);
+    }
+    [[gnu::always_inline]] bool is_known_writable(const void* pointer, size_t length) {
+        return pointer == last_ || is_known(pointer, length, true);
+    }
+
+private:
+    [[gnu::always_inline]] bool is_known(const void* pointer, size_t length, bool write) {
+        if (!detail::is_known(pointer, length, write))
+            return false;
+        last_ = pointer;
+        return true;
+    }
+
+    const void* last_ = detail::nobodys_memory; // a null pointer is not known
+};
+
+// A thread's last pointers. A signal handler may change them: whatever it stores is known, too.
+struct LastPointers {
+    LastPointer received, sent, sent_batch; // message headers, each with room for a mmsghdr
+    LastPointer name;                       // sizeof(sockaddr_in6)
+    LastPointer name_length;
+};
+extern constinit thread_local LastPointers last;
+
 // True where `length` (at least 1) bytes can be read. False also where the program's system-call filter does
 // not let us ask: then nothing is ours, and the program's own call is made. Async-signal-safe.
 [[gnu::always_inline]] inline bool can_read(const void* pointer, size_t length) {
@@ -94,19 +128,23 @@ std::optional<Peer> read_peer(const sockaddr* address, socklen_t length);
 // can_read() for a loop over many pointers, which often lie on one page.
 class ReadablePage {
 public:
+    // A quick answer. True where the memory lies on the page that was found good last.
+    [[gnu::always_inline]] bool has(const void* pointer, size_t length) const {
+        return reinterpret_cast<uintptr_t>(pointer) - start_ <= detail::page_size - length;
+    }
     bool can_read(const void* pointer, size_t length) {
-        const auto address = reinterpret_cast<uintptr_t>(pointer);
-        const uintptr_t page = address >> detail::page_bits;
-        if (page == page_ && (address + length - 1) >> detail::page_bits == page)
-            return true;
         if (!user_memory::can_read(pointer, length))
             return false;
-        page_ = page;
+        start_ = start_of(pointer);
         return true;
     }
 
 private:
-    uintptr_t page_ = ~uintptr_t{0}; // no page
+    static uintptr_t start_of(const void* pointer) {
+        return reinterpret_cast<uintptr_t>(pointer) & ~(detail::page_size - 1);
+    }
+
+    uintptr_t start_ = start_of(this); // this one is good
 };
 
 } // namespace multihome::user_memory

@@ -149,7 +149,8 @@ constexpr size_t small_control = 512;
 } // namespace
 
 [[gnu::hot]] ssize_t message(int fd, msghdr* theirs, int flags, Socket socket) {
-    if ((flags & (MSG_PEEK | MSG_ERRQUEUE)) != 0 || !user_memory::is_known_writable(theirs, sizeof *theirs) ||
+    if ((flags & (MSG_PEEK | MSG_ERRQUEUE)) != 0 ||
+        !user_memory::last.received.is_known_writable(theirs, sizeof(mmsghdr)) ||
         theirs->msg_controllen != 0 || theirs->msg_name == nullptr || !may_be_peer(theirs->msg_namelen))
         [[unlikely]]
         return check_and_receive(fd, theirs, flags, socket);

@@ -93,7 +93,7 @@ ssize_t check_and_receive(int fd, void* buffer, size_t length, int flags, sockad
                                                sockaddr* address, socklen_t* address_length) {
     // A call that only looks (MSG_PEEK), or reads the error queue, is not usual.
     if ((flags & (MSG_PEEK | MSG_ERRQUEUE | msg_cmsg_compat)) != 0 || address == nullptr ||
-        !user_memory::is_known_writable(address_length, sizeof *address_length) ||
+        !user_memory::last.name_length.is_known_writable(address_length, sizeof *address_length) ||
         !may_be_peer(*address_length)) [[unlikely]]
         return detail::check_and_receive(fd, buffer, length, flags, address, address_length);
     return detail::receive_datagram(socket, fd, buffer, length, flags, address, address_length, true);

@@ -63,7 +63,7 @@ ssize_t check_and_send(Call& call, Socket socket);
     call.ours.msg_iov = &call.data;
     call.ours.msg_iovlen = 1;
     Source source;
-    if (user_memory::is_known_readable(address, sizeof(sockaddr_in6)) &&
+    if (user_memory::last.name.is_known_readable(address, sizeof(sockaddr_in6)) &&
         peers::Turn{}.answer_again(socket, address, address_length, source, call.errno_before)) [[likely]] {
         call.ours.msg_control = const_cast<void*>(source.messages);
         call.ours.msg_controllen = source.length;

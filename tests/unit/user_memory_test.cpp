@@ -125,13 +125,32 @@ TEST_CASE("a program's stack, its data and its text") {
 TEST_CASE("a loop over many pointers finds out the same") {
     const Pages pages{all, PROT_NONE};
     user_memory::ReadablePage page;
+    CHECK_FALSE(page.has(nullptr, 1));
     CHECK_FALSE(page.can_read(nullptr, 1));
     for (int round = 0; round < 2; ++round) {
         CHECK(page.can_read(pages.at(0), 16));
-        CHECK(page.can_read(pages.at(0, 100), 16));
+        CHECK(page.has(pages.at(0, 100), 16));
+        CHECK(page.has(pages.at(0, Pages::size - 16), 16));
+        CHECK_FALSE(page.has(pages.at(0, Pages::size - 8), 16));
+        CHECK_FALSE(page.has(pages.at(1), 16));
+        CHECK_FALSE(page.has(nullptr, 16));
         CHECK_FALSE(page.can_read(pages.at(0, Pages::size - 8), 16));
         CHECK_FALSE(page.can_read(pages.at(1), 16));
         CHECK_FALSE(page.can_read(nullptr, 16));
+    }
+}
+
+TEST_CASE("a pointer that a thread passes again is known") {
+    const Pages pages{all, PROT_READ, PROT_NONE};
+    user_memory::LastPointer last;
+    CHECK_FALSE(last.is_known_readable(nullptr, 1));
+    CHECK_FALSE(last.is_known_readable(pages.at(1), 16)); // it was not asked for yet
+    CHECK(user_memory::can_read(pages.at(1), 16));
+    for (int round = 0; round < 2; ++round) {
+        CHECK(last.is_known_readable(pages.at(1), 16));
+        CHECK_FALSE(last.is_known_writable(pages.at(1, 8), 16));
+        CHECK_FALSE(last.is_known_readable(pages.at(2), 16));
+        CHECK_FALSE(last.is_known_readable(nullptr, 16));
     }
 }
 
