@@ -88,12 +88,12 @@ inline Peer ipv4_peer(uint64_t first_bytes) {
     return {Address::from_ipv4(name.sin_addr), 0, name.sin_port};
 }
 
-// The conversation of that peer with a port of ours. From the high end: its address, its port, the local
-// port.
+// The conversation of that peer (AF_INET) with a port of ours. From the high end: its address, its port, the
+// local port.
 inline uint64_t ipv4_conversation(uint64_t first_bytes, in_port_t local_port) {
     static_assert(offsetof(sockaddr_in, sin_port) == 2 &&
                   offsetof(sockaddr_in, sin_addr) == 4); // the local port replaces the family
-    return (first_bytes & ~uint64_t{0xffff}) | local_port;
+    return first_bytes ^ (AF_INET ^ local_port);
 }
 
 // True where this may be the length of a peer's address. The kernel refuses a negative one.

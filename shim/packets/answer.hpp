@@ -40,35 +40,14 @@ inline size_t control_space(const msghdr& message) {
     return control::own_space + CMSG_ALIGN(theirs);
 }
 
-// find_source() where the address tells no peer.
-[[gnu::noinline]] Source find_source_without_family(peers::Turn& turn, Socket socket, const void* address,
-                                                    SourceRoom& room);
-
-// Returns the source of a datagram to `address`; none where the routing table chooses it. The address passes
-// may_be_answered(). `room`: see source_at(). The caller counts what is answered.
-[[gnu::always_inline]] inline Source find_source(peers::Turn& turn, Socket socket, const void* address,
-                                                 socklen_t length, SourceRoom& room) {
-    Source source = turn.source_for(socket, address, length, room);
-    if (!source) [[unlikely]]
-        source = find_source_without_family(turn, socket, address, room);
-    // A connected socket gets what was sent to its address, and the kernel sends from there. What its peer
-    // asks elsewhere is for another socket. The kernel refuses an IPv6 peer on a socket that has an IPv4
-    // address. With our source it would not.
-    if (source && (socket.word() & (Socket::has_address | Socket::only_ipv4)) != 0 &&
-        (socket.has(Socket::has_address) || !source.is_ipv4())) [[unlikely]]
-        return {};
-    return source;
-}
-
 // Copies the program's control messages to `room`, and the source behind them: see add_source().
-[[gnu::noinline]] bool append_source(msghdr& message, const Source& source, std::span<unsigned char> room);
+[[gnu::noinline]] bool append_source(msghdr& message, Source source, std::span<unsigned char> room);
 
 // Adds the source to `message`, whose control messages are still the program's. `room`: control_space()
 // bytes, aligned, for the messages of both. False where the program's messages must go as they are: they
 // choose the source themselves, they are malformed, or they are too many for the room. (Another thread may
 // have changed their length since the room was made.)
-[[gnu::always_inline]] inline bool add_source(msghdr& message, const Source& source,
-                                              std::span<unsigned char> room) {
+[[gnu::always_inline]] inline bool add_source(msghdr& message, Source source, std::span<unsigned char> room) {
     if (message.msg_controllen != 0) [[unlikely]]
         return append_source(message, source, room);
     message.msg_control = const_cast<void*>(source.messages);
@@ -76,7 +55,7 @@ inline size_t control_space(const msghdr& message) {
     return true;
 }
 
-// This message, for which find_source() looked, was not sent after all. `was_last`, `source`: see
+// This message, for which a source was asked, was not sent after all. `was_last`, `source`: see
 // Turn::not_sent().
 void not_sent(peers::Turn& turn, int fd, const msghdr& ours, bool was_last, const Local& source = {});
 

@@ -34,13 +34,24 @@ static_assert(detail::enough_control + control_room + all_headers <= Scratch::si
     auto* control = static_cast<unsigned char*>(memory) + (count + size_t{1}) * sizeof(mmsghdr);
     const unsigned char* const end = static_cast<unsigned char*>(memory) + size;
     // Most programs have no room for control messages. Theirs all fit, so this loop does not check the room.
-    const mmsghdr* from = messages;
-    mmsghdr* to = ours;
-    for (; from != messages + count && from->msg_hdr.msg_controllen == 0; ++from, ++to) {
-        control::replace_control(from->msg_hdr, to->msg_hdr, control, control_room);
-        control += control_room;
+    size_t wanted = 0;
+    const auto copy = [&](unsigned index) __attribute__((always_inline)) {
+        const msghdr& theirs = messages[index].msg_hdr;
+        wanted |= theirs.msg_controllen;
+        control::replace_control(theirs, ours[index].msg_hdr, control + index * control_room, control_room);
+    };
+    unsigned index = 0;
+    for (; count - index >= 4; index += 4) {
+        copy(index);
+        copy(index + 1);
+        copy(index + 2);
+        copy(index + 3);
     }
-    for (auto index = static_cast<unsigned>(from - messages); index < count; ++index) {
+    for (; index < count; ++index)
+        copy(index);
+    if (wanted == 0) [[likely]]
+        return count;
+    for (index = 0; index < count; ++index) {
         const msghdr& theirs = messages[index].msg_hdr;
         const size_t room = theirs.msg_controllen == 0 ? control_room : detail::control_length(theirs);
         if (room > static_cast<size_t>(end - control))
@@ -73,16 +84,6 @@ size_t space_for(const mmsghdr* messages, unsigned count) {
         []() __attribute__((always_inline)) { return false; });
 }
 
-// Hears one of several datagrams, and tells the program what came. True: the caller counts it as a request.
-[[gnu::always_inline]] inline bool finish_datagram(peers::Turn& turn, Socket socket, int fd,
-                                                   const msghdr& ours, msghdr* theirs,
-                                                   socklen_t* name_length) {
-    if (!turn.hear_usual(socket, ours, *name_length)) [[unlikely]]
-        return detail::hear_unusual(turn, socket, fd, ours, theirs, name_length);
-    detail::tell_usual(ours, theirs, name_length);
-    return true;
-}
-
 // Hears what came in `ours`, and tells the program in its `messages`. `goes_on`: the program's call has
 // brought others before. A function of its own, so that its loop has the registers for itself.
 [[gnu::hot, gnu::noinline]] void finish_batch(Socket socket, int fd, const mmsghdr* ours, mmsghdr* messages,
@@ -109,12 +110,16 @@ size_t space_for(const mmsghdr* messages, unsigned count) {
         turn.begin_batch(received > 1);
     if ((flags & MSG_PEEK) != 0) [[unlikely]]
         turn.begin_peek();
-    unsigned heard = 0;
+    peers::Listening listening{turn, socket};
+    unsigned heard = received;
     for (unsigned index = 0; index < received; ++index) {
         messages[index].msg_len = ours[index].msg_len;
+        const msghdr& message = ours[index].msg_hdr;
         msghdr& theirs = messages[index].msg_hdr;
-        if (finish_datagram(turn, socket, fd, ours[index].msg_hdr, &theirs, &theirs.msg_namelen)) [[likely]]
-            ++heard;
+        if (listening.hear(message, theirs.msg_namelen)) [[likely]]
+            detail::tell_usual(message, &theirs, &theirs.msg_namelen);
+        else if (!detail::hear_unusual(turn, socket, fd, message, &theirs, &theirs.msg_namelen))
+            --heard;
     }
     if (heard != 0)
         turn.count(socket, Counter::requests, heard);
@@ -255,7 +260,7 @@ void make_unreachable(mmsghdr& message) {
                           Socket socket) {
     // As the kernel does it: room for one message is a recvmsg() (do_recvmmsg() in its net/socket.c).
     if (count != 1 || timeout != nullptr || (flags & (MSG_PEEK | MSG_ERRQUEUE | msg_cmsg_compat)) != 0 ||
-        !user_memory::is_known_writable(messages, sizeof *messages))
+        !user_memory::last.received.is_known_writable(messages, sizeof *messages))
         return several_messages(fd, messages, count, flags, timeout, socket);
     const ssize_t received = message(fd, &messages->msg_hdr, flags & ~MSG_WAITFORONE, socket);
     if (received < 0) [[unlikely]]

@@ -43,7 +43,7 @@ ssize_t send_as_made(const Call& call) {
     {
         peers::Turn turn;
         call.errno_before = turn.error_number();
-        source = detail::find_source(turn, socket, call.ours.msg_name, call.ours.msg_namelen, room);
+        source = peers::Answering{turn, socket}.source_for(call.ours.msg_name, call.ours.msg_namelen, room);
         if (source)
             turn.count(socket, Counter::answered);
     }
@@ -120,8 +120,8 @@ ssize_t send_as_made(const Call& call) {
 [[gnu::hot]] ssize_t message(int fd, const msghdr* theirs, int flags, Socket socket) {
     Call call;
     Source source;
-    if (user_memory::is_known_readable(theirs, sizeof *theirs) && theirs->msg_controllen == 0 &&
-        user_memory::is_known_readable(theirs->msg_name, sizeof(sockaddr_in6)) &&
+    if (user_memory::last.sent.is_known_readable(theirs, sizeof(mmsghdr)) && theirs->msg_controllen == 0 &&
+        user_memory::last.name.is_known_readable(theirs->msg_name, sizeof(sockaddr_in6)) &&
         peers::Turn{}.answer_again(socket, theirs->msg_name, theirs->msg_namelen, source, call.errno_before))
         [[likely]] {
         call.fd = fd;

@@ -30,24 +30,27 @@ bool has_source(const msghdr& ours, const msghdr& theirs) {
 [[gnu::hot, gnu::noinline]] int prepare(Socket socket, const mmsghdr* messages, mmsghdr* ours, unsigned batch,
                                         std::span<unsigned char> room) {
     peers::Turn turn;
+    peers::Answering answering{turn, socket};
     unsigned answered = 0;
     user_memory::ReadablePage page;
     for (unsigned index = 0; index < batch; ++index) {
-        ours[index] = messages[index];
         const msghdr& theirs = messages[index].msg_hdr;
-        if (!may_be_peer(theirs.msg_namelen) ||
-            !page.can_read(theirs.msg_name, detail::readable_length(theirs.msg_namelen)))
-            continue;
-        SourceRoom built;
-        const Source source = detail::find_source(turn, socket, theirs.msg_name, theirs.msg_namelen, built);
-        if (!source)
-            continue;
-        ++answered;
         msghdr& message = ours[index].msg_hdr;
+        SourceRoom built;
+        Source source;
+        if (may_be_peer(theirs.msg_namelen) &&
+            (page.has(theirs.msg_name, sizeof(sockaddr_in6)) ||
+             page.can_read(theirs.msg_name, detail::readable_length(theirs.msg_namelen)))) [[likely]]
+            source = answering.source_for(theirs.msg_name, theirs.msg_namelen, built);
+        if (source)
+            ++answered;
         // What was built here lasts no longer than this turn of the loop.
-        const bool is_added = source.messages != built.bytes ? detail::add_source(message, source, room)
-                                                             : detail::append_source(message, source, room);
-        if (is_added && message.msg_control == room.data())
+        if (source && theirs.msg_controllen == 0 && source.messages != built.bytes) [[likely]] {
+            control::replace_control(theirs, message, const_cast<void*>(source.messages), source.length);
+            continue;
+        }
+        message = theirs;
+        if (source && detail::append_source(message, source, room))
             room = room.subspan(CMSG_ALIGN(message.msg_controllen));
     }
     if (answered != 0)
@@ -70,15 +73,19 @@ unsigned send_prepared(int fd, mmsghdr* messages, mmsghdr* ours, unsigned batch,
     bool is_tried_again = false;
     // The index of a message that goes once more as the program made it, and that message with its source.
     unsigned again = batch;
-    msghdr refused{};
+    msghdr refused;
     for (;;) {
         const int sent = is_tried_again ? send_without_waiting(fd, ours + done, batch - done, flags)
                                         : libc::sendmmsg(fd, ours + done, batch - done, flags);
         is_tried_again = false;
-        for (int index = 0; index < sent; ++index, ++done) {
-            messages[done].msg_len = ours[done].msg_len;
-            if (done == again)
-                detail::note_refusal(fd, refused);
+        const mmsghdr* const end = ours + done + std::max(sent, 0);
+        mmsghdr* theirs = messages + done;
+        for (const mmsghdr* message = ours + done; message != end; ++message, ++theirs)
+            theirs->msg_len = message->msg_len;
+        done = static_cast<unsigned>(end - ours);
+        if (again < done) {
+            detail::note_refusal(fd, refused);
+            again = batch;
         }
         if (done == batch)
             break;
@@ -152,9 +159,12 @@ int several_messages(int fd, mmsghdr* messages, unsigned count, int flags, Socke
     if ((flags & msg_cmsg_compat) != 0 || batch == 0 || messages == nullptr ||
         !user_memory::can_write(messages, batch * sizeof *messages)) [[unlikely]]
         return libc::sendmmsg(fd, messages, count, flags);
-    size_t control_total = batch * control::own_space;
+    size_t theirs = 0;
     for (unsigned index = 0; index < batch; ++index)
-        if (messages[index].msg_hdr.msg_controllen != 0) [[unlikely]]
+        theirs |= messages[index].msg_hdr.msg_controllen;
+    size_t control_total = batch * control::own_space;
+    if (theirs != 0) [[unlikely]]
+        for (unsigned index = 0; index < batch; ++index)
             control_total += detail::control_space(messages[index].msg_hdr) - control::own_space;
     struct Small {
         mmsghdr messages[small_batch];
@@ -182,7 +192,7 @@ int several_messages(int fd, mmsghdr* messages, unsigned count, int flags, Socke
 [[gnu::hot]] int messages(int fd, mmsghdr* messages, unsigned count, int flags, Socket socket) {
     // As the kernel does it: one message is a sendmsg() (__sys_sendmmsg() in its net/socket.c).
     if (count != 1 || (flags & msg_cmsg_compat) != 0 ||
-        !user_memory::is_known_writable(messages, sizeof *messages))
+        !user_memory::last.sent_batch.is_known_writable(messages, sizeof *messages))
         return several_messages(fd, messages, count, flags, socket);
     const ssize_t sent = message(fd, &messages->msg_hdr, flags, socket);
     if (sent < 0)

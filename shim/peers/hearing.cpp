@@ -137,9 +137,10 @@ void detail::hear_changing(ThreadMemory* memory, Socket socket, uint64_t hash, c
     }
     if (memory == nullptr)
         return;
-    Run::Record record = is_to_group
-                             ? Run::Record::to_group(hash)
-                             : Run::Record{hash, at.index, LocalAddresses::generation_of(at.salt), is_steady};
+    const uint8_t generation = LocalAddresses::generation_of(at.salt);
+    is_steady = is_steady && generation == LocalAddresses::first_generation && is_kept(at.index);
+    Run::Record record =
+        is_to_group ? Run::Record::to_group(hash) : Run::Record{hash, at.index, generation, is_steady};
     if (is_at_home)
         record.set_at_home();
     memory->add(record);

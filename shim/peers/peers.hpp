@@ -33,6 +33,10 @@ Counters::Line* choose_line(ThreadMemory* memory, Socket socket);
 // Learns from a datagram that may change what is known. `found`: what find_unsalted() returned.
 void hear_changing(ThreadMemory* memory, Socket socket, uint64_t hash, const Peer& peer, const Local& local,
                    ConversationTable::Entry found);
+// The same for a datagram of this family's form. False: Turn::hear() has to hear it.
+template <typename Family>
+bool hear_hashed(ThreadMemory* memory, Socket socket, const msghdr& message, uint64_t hash,
+                 ConversationTable::Entry found);
 LocalIndex send_changing(ThreadMemory* memory, Socket socket, uint64_t hash, const Peer& peer,
                          Run::Record record);
 
@@ -79,8 +83,8 @@ public:
             memory_->go_on_with_batch();
     }
 
-    // The next four are for datagrams of a usual form (family.hpp), on a socket whose program gets no control
-    // messages of ours. `message` is as the kernel wrote it.
+    // The next three are for datagrams of a usual form (family.hpp), on a socket whose program gets no
+    // control messages of ours. `message` is as the kernel wrote it.
 
     // Makes this socket the usual one of this thread. False where it is that already, or cannot be.
     bool becomes_usual(Socket socket);
@@ -96,11 +100,9 @@ public:
     // Hears a datagram after hear_alone(), which wrote `hash` and `found`. False: hear() has to hear it. The
     // caller has begun to receive, and counts the datagram.
     template <typename Family>
-    bool hear_hashed(Socket socket, const msghdr& message, uint64_t hash, ConversationTable::Entry found);
-
-    // Hears one of a batch, of any form. `room`: for the peer's address. False: hear() has to hear it. The
-    // caller counts the datagram.
-    bool hear_usual(Socket socket, const msghdr& message, socklen_t room);
+    bool hear_hashed(Socket socket, const msghdr& message, uint64_t hash, ConversationTable::Entry found) {
+        return detail::hear_hashed<Family>(memory_, socket, message, hash, found);
+    }
 
     // Hears any datagram. `local`: where it reached us, as control::Arrival has it. True: the caller counts
     // it.
@@ -131,14 +133,10 @@ public:
 
     // --- sending ---
 
-    // Returns the source of a datagram to `name`, a peer's socket address that can be read. None where the
-    // routing table chooses it. `room`: see source_at(). The caller counts what is answered.
-    Source source_for(Socket socket, const void* name, socklen_t length, SourceRoom& room);
-
     // What errno is now.
     [[gnu::always_inline]] int error_number() { return memory_ != nullptr ? memory_->error_number() : errno; }
 
-    // A datagram for which source_for() was asked was not sent after all: the next answer is the same one.
+    // A datagram for which a source was asked was not sent after all: the next answer is the same one.
     // `was_last`: it is what this thread sent last, alone in its call. Undoes what the last sending changed
     // for all threads. `source`: the datagram's, if it is one of several; else empty.
     void not_sent(Socket socket, const Peer& peer, bool was_last, const Local& source = {});
@@ -156,8 +154,52 @@ public:
     }
 
 private:
+    friend class Listening;
+    friend class Answering;
+
     ThreadMemory* memory_;
 };
+
+// The next two are for all datagrams of one call. What these have in common is looked up once. Neither lives
+// longer than its turn.
+
+// Hears datagrams of a usual form.
+class Listening {
+public:
+    // Makes this socket the usual one of this thread where that can be.
+    Listening(Turn& turn, Socket socket);
+
+    // Hears a datagram of any form. `room`: for the peer's address. False: Turn::hear() has to hear it. The
+    // caller counts the datagram.
+    bool hear(const msghdr& message, socklen_t room) const;
+
+private:
+    ThreadMemory* memory_; // null where the socket is not the usual one
+    SharedState* state_;
+    Socket socket_;
+};
+
+// Finds the sources of what is sent.
+class Answering {
+public:
+    Answering(const Turn& turn, Socket socket);
+
+    // Returns the source of a datagram to `name`, a peer's socket address that can be read. None where the
+    // routing table chooses it. `room`: see source_at(). The caller counts what is answered.
+    Source source_for(const void* name, socklen_t length, SourceRoom& room) const;
+
+private:
+    ThreadMemory* memory_;
+    SharedState* state_;
+    Socket socket_;
+    // The answer to a steady question is heard nowhere else, and its source is good on this socket.
+    bool is_usual_ = false;
+};
+
+// Reads the peer that a datagram to `name` goes to, which has `length` readable bytes. An IPv4 socket takes
+// an address without a family for one of AF_INET (udp_sendmsg() in the kernel's net/ipv4/udp.c). False where
+// there is none.
+bool read_destination(Socket socket, const void* name, socklen_t length, Peer& peer);
 
 // Called by the thread that forks, and by the only thread of its child.
 void forks();

@@ -43,6 +43,11 @@ public:
             return ((word_ ^ ((hash & conversation_mask) | present_bit)) &
                     (conversation_mask | present_bit | answered_bit)) == 0;
         }
+        // The same, and steady.
+        constexpr bool is_steady_question_of(uint64_t hash) const {
+            return ((word_ ^ (hash & conversation_mask)) & (conversation_mask | present_bit | answered_bit |
+                                                            steady_bit)) == (present_bit | steady_bit);
+        }
         // A datagram that was sent to a group: the routing table chooses where its answer leaves from.
         static constexpr Record to_group(uint64_t hash) {
             Record record{hash, local_by_route, 0, false};
@@ -50,7 +55,8 @@ public:
             return record;
         }
         constexpr bool is_to_group() const { return (word_ & group_bit) != 0; }
-        // True where an answer changes nothing of what is known of the conversation.
+        // True where an answer changes nothing of what is known of the conversation, and its source is kept
+        // (source_message.hpp).
         constexpr bool is_steady() const { return (word_ & steady_bit) != 0; }
         // True where the peer was known at this address when the datagram had been heard.
         constexpr bool is_at_home() const { return (word_ & home_bit) != 0; }
@@ -89,7 +95,7 @@ public:
     }
     // Drops the record where there is no room: then only the table knows of the datagram.
     void add(Record record) {
-        if (count_ < capacity)
+        if (!is_full())
             records_[count_++] = record;
     }
 
@@ -114,36 +120,40 @@ public:
     unsigned count() const { return count_; }
     // The run must not be empty.
     Record last() const { return records_[count_ - 1U]; }
-    bool is_full() const { return count_ == capacity; }
+    bool is_full() const { return count_ >= capacity; }
 
     // The run's only datagram has come once more, or was answered.
     void ask_again() { records_[0].set_not_answered(); }
     void answer_only() { records_[0].answer(); }
 
+    // Answers begin. In order, the turn is with the first that is not answered; else with the last one.
+    [[gnu::always_inline]] void begin_answers(bool in_order) {
+        if (!in_order)
+            next_ = static_cast<uint16_t>(count_ - 1U);
+    }
+    // Answers a question of this conversation whose turn it is, and which is steady. Returns its index, or
+    // local_by_route where it is none of that.
+    [[gnu::always_inline]] LocalIndex answer_steady(uint64_t hash) {
+        if (next_ >= count_ || !records_[next_].is_steady_question_of(hash)) [[unlikely]]
+            return local_by_route;
+        Record& record = records_[next_++];
+        record.answer();
+        return record.at();
+    }
+
     // The following two answer a datagram of this conversation. They return its record as it was before, or
     // the empty one where there is none.
 
     // In order: answers the first that is not answered yet. Where all are answered, it is the last one again.
-    [[gnu::always_inline]] Record answer_first(uint64_t hash) {
-        for (; next_ < count_; ++next_) {
-            Record& record = records_[next_];
-            if (record.is_question_of(hash)) [[likely]] {
-                ++next_;
-                return mark_answered(&record);
-            }
-            if (record.is_question())
-                break;
-        }
+    Record answer_first(uint64_t hash) {
+        while (next_ < count_ && !records_[next_].is_question())
+            ++next_;
         return mark_answered(search_first(hash));
     }
 
     // Answers the last one. Where that is answered already, an unanswered one at the same address, if there
     // is any.
-    [[gnu::always_inline]] Record answer_latest(uint64_t hash) {
-        if (count_ != 0 && records_[count_ - 1U].is_question_of(hash)) [[likely]]
-            return mark_answered(&records_[count_ - 1U]);
-        return mark_answered(search_latest(hash));
-    }
+    Record answer_latest(uint64_t hash) { return mark_answered(search_latest(hash)); }
 
     // An answer to this conversation was not sent after all. The next one answers the same datagram.
     void not_sent(uint64_t hash) {
@@ -205,14 +215,14 @@ private:
         return before;
     }
 
-    [[gnu::noinline]] Record* search_first(uint64_t hash) {
+    Record* search_first(uint64_t hash) {
         for (unsigned index = next_; index < count_; ++index)
             if (records_[index].is_question_of(hash))
                 return &records_[index];
         return latest(hash);
     }
 
-    [[gnu::noinline]] Record* search_latest(uint64_t hash) {
+    Record* search_latest(uint64_t hash) {
         Record* const last = latest(hash);
         if (last == nullptr || !last->is_answered())
             return last;
@@ -223,7 +233,7 @@ private:
     }
 
     uint16_t count_ = 0;
-    uint16_t next_ = 0; // all before it have been answered
+    uint16_t next_ = 0; // whose turn it is; in order, all before it have been answered
     std::array<Record, capacity> records_{};
 };
 

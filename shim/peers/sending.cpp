@@ -188,12 +188,28 @@ LocalIndex detail::send_changing(ThreadMemory* memory, Socket socket, uint64_t h
     return at;
 }
 
+bool read_destination(Socket socket, const void* name, socklen_t length, Peer& peer) {
+    sockaddr_in without_family;
+    if (length >= sizeof without_family && !socket.has(Socket::ipv6)) {
+        std::memcpy(&without_family, name, sizeof without_family);
+        if (without_family.sin_family == AF_UNSPEC) {
+            without_family.sin_family = AF_INET;
+            name = &without_family;
+        }
+    }
+    return read_peer(static_cast<const sockaddr*>(name), length, peer);
+}
+
 Local Turn::source_for_connection(Socket socket, const Peer& peer) {
     SharedState* const state = shared_state::get();
     if (state == nullptr)
         return {};
     const uint64_t hash = state->hash_of(peer, socket.port());
-    const Run::Record record = memory_ != nullptr ? memory_->record_to_answer(hash) : Run::Record{};
+    Run::Record record;
+    if (memory_ != nullptr) {
+        memory_->begin_sending();
+        record = memory_->record_to_answer(hash);
+    }
     return state->locals.at(detail::send_changing(memory_, socket, hash, peer, record));
 }
 

@@ -24,7 +24,7 @@ struct Source {
     const void* messages = nullptr;
     size_t length = 0;
 
-    explicit operator bool() const { return length != 0; }
+    explicit operator bool() const { return messages != nullptr; }
     bool is_ipv4() const { return length <= CMSG_SPACE(sizeof(in_pktinfo)); }
 };
 
@@ -36,7 +36,7 @@ struct SourceRoom {
 // A control message that is made once.
 class SourceMessage {
 public:
-    // None where it has not been made.
+    // It must have been made.
     Source get() const { return {words_.data(), length()}; }
     // Makes it, for good.
     Source make(const Local& local);
@@ -67,14 +67,18 @@ namespace detail {
 
 extern std::array<SourceMessage, LocalAddresses::count> source_messages;
 
-Source make_source(const LocalAddresses& locals, LocalIndex index, SourceRoom& room);
+// Made once, and takes room on the stack.
+[[gnu::noinline]] Source make_source(const LocalAddresses& locals, LocalIndex index, SourceRoom& room);
 
 } // namespace detail
 
-// Returns the source at the local address `index` that is kept for good. None where nobody has asked for it
-// yet, or where another address had the slot before. Async-signal-safe.
-[[gnu::always_inline]] inline Source kept_source_at(const LocalAddresses& locals, LocalIndex index) {
-    return locals.is_first_generation(index) ? detail::source_messages[index].get() : Source{};
+// True where the source at the local address `index` is kept for good, if that is in its first generation.
+// Then kept_source() returns it. Async-signal-safe.
+inline bool is_kept(LocalIndex index) {
+    return detail::source_messages[index].length() != 0;
+}
+[[gnu::always_inline]] inline Source kept_source(LocalIndex index) {
+    return detail::source_messages[index].get();
 }
 
 // The message for that source, where it is the address that this datagram reached; else null. `index` must be
@@ -89,8 +93,8 @@ template <typename Family>
 // Returns the source at the local address `index`; none where there is no such address. Writes a source that
 // is not kept to `room`. Async-signal-safe.
 inline Source source_at(const LocalAddresses& locals, LocalIndex index, SourceRoom& room) {
-    const Source kept = kept_source_at(locals, index);
-    return kept ? kept : detail::make_source(locals, index, room);
+    return is_kept(index) && locals.is_first_generation(index) ? kept_source(index)
+                                                               : detail::make_source(locals, index, room);
 }
 
 } // namespace multihome

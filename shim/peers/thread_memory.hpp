@@ -101,7 +101,7 @@ public:
     }
 
     // Adds a datagram to the run.
-    void add(Run::Record record) {
+    [[gnu::always_inline]] void add(Run::Record record) {
         if (run_.is_full()) [[unlikely]]
             lose_some();
         run_.add(record);
@@ -185,15 +185,24 @@ public:
     // True where the thread has received several datagrams, and answers them one after the other.
     bool answers_in_order() const { return progress_.is_ordered() && run_.count() > 1; }
 
-    // Something is sent to this conversation: the next receive call begins a new run. Returns the datagram
-    // that it answers, as it was before; the empty record where there is none.
-    [[gnu::always_inline]] Run::Record record_to_answer(uint64_t hash) {
+    // A call sends something: the next receive call begins a new run.
+    [[gnu::always_inline]] void begin_sending() {
         progress_.send();
         quick_.set_not_answered();
         last_sent_ = 0;
-        const Run::Record record = answers_in_order() ? run_.answer_first(hash) : run_.answer_latest(hash);
-        if (!record.is_question() && is_peeked(hash)) [[unlikely]]
-            return answer_peeked();
+        run_.begin_answers(answers_in_order());
+    }
+    // It sends something to this conversation. Where this answers the datagram whose turn it is, and that is
+    // steady, returns where that one was heard; else local_by_route, and record_to_answer() has to look.
+    [[gnu::always_inline]] LocalIndex answer_steady(uint64_t hash) { return run_.answer_steady(hash); }
+    // Returns the datagram that this answers, as it was before; the empty record where there is none.
+    Run::Record record_to_answer(uint64_t hash) {
+        last_sent_ = 0;
+        Run::Record record = answers_in_order() ? run_.answer_first(hash) : run_.answer_latest(hash);
+        if (!record.is_question() && is_peeked(hash)) {
+            record = peeked_;
+            peeked_.answer();
+        }
         return record;
     }
 
@@ -351,11 +360,6 @@ private:
 
     bool is_peeked(uint64_t hash) const {
         return progress_.has(RunProgress::peeked) && peeked_ && peeked_.is_of(hash);
-    }
-    [[gnu::noinline]] Run::Record answer_peeked() {
-        const Run::Record before = peeked_;
-        peeked_.answer();
-        return before;
     }
 
     // Only the end of a run shows whether its answers come in order, beginning with the first. A server that

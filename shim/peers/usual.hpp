@@ -29,7 +29,7 @@ namespace multihome::peers {
 
 // True where this thread has answered the peer already, and another thread may have heard the peer at another
 // address since.
-[[gnu::always_inline]] inline bool may_have_moved(const SharedState& state, Run::Record record) {
+inline bool may_have_moved(const SharedState& state, Run::Record record) {
     return record.is_answered() && state.readers.load(std::memory_order_relaxed) > 1;
 }
 
@@ -120,50 +120,86 @@ template <typename Family>
 }
 
 template <typename Family>
-[[gnu::noinline]] bool Turn::hear_hashed(Socket socket, const msghdr& message, uint64_t hash,
-                                         ConversationTable::Entry found) {
+[[gnu::noinline]] bool detail::hear_hashed(ThreadMemory* memory, Socket socket, const msghdr& message,
+                                           uint64_t hash, ConversationTable::Entry found) {
     RawDatagram raw;
     if (!Family::read(message.msg_name, message.msg_control, raw))
         return false;
     const Local local{Family::local(raw), 0};
     if (local.address.is_group() || !local)
         return false;
-    detail::hear_changing(memory_, socket, hash, Family::peer(raw), local, found);
+    hear_changing(memory, socket, hash, Family::peer(raw), local, found);
     return true;
 }
 
-[[gnu::always_inline]] inline bool Turn::hear_usual(Socket socket, const msghdr& message, socklen_t room) {
-    if (memory_ == nullptr || (!memory_->is_usual(socket) && !becomes_usual(socket))) [[unlikely]]
+[[gnu::always_inline]] inline Listening::Listening(Turn& turn, Socket socket)
+    : memory_(turn.memory_), state_(shared_state::get()), socket_(socket) {
+    if (memory_ != nullptr && !memory_->is_usual(socket) && !turn.becomes_usual(socket)) [[unlikely]]
+        memory_ = nullptr;
+}
+
+[[gnu::always_inline]] inline bool Listening::hear(const msghdr& message, socklen_t room) const {
+    if (memory_ == nullptr) [[unlikely]]
         return false;
     return with_form(
         message, room,
         [&]<typename Family>(Family) __attribute__((always_inline)) {
+            RawDatagram raw;
             uint64_t hash = 0;
             detail::Steady known;
-            if (!detail::find_steady<Family>(*shared_state::get(), socket, message.msg_name,
-                                             message.msg_control, memory_->quick_words(), hash, known))
-                [[unlikely]]
-                return hash != 0 && hear_hashed<Family>(socket, message, hash, known.entry);
+            if (!detail::find_steady<Family>(*state_, socket_, message.msg_name, message.msg_control, raw,
+                                             hash, known)) [[unlikely]]
+                return hash != 0 && detail::hear_hashed<Family>(memory_, socket_, message, hash,
+                                                                state_->table().find_unsalted(hash));
             memory_->add(known.record(hash));
             return true;
         },
         []() __attribute__((always_inline)) { return false; });
 }
 
-[[gnu::always_inline]] inline Source Turn::source_for(Socket socket, const void* name, socklen_t length,
-                                                      SourceRoom& room) {
+[[gnu::always_inline]] inline Answering::Answering(const Turn& turn, Socket socket)
+    : memory_(turn.memory_), state_(shared_state::get()), socket_(socket) {
+    if (memory_ == nullptr || state_ == nullptr) [[unlikely]]
+        return;
+    memory_->begin_sending();
+    is_usual_ = (socket.word() & (Socket::has_address | Socket::only_ipv4)) == 0 &&
+                !questions_change_threads(*state_);
+}
+
+namespace detail {
+
+// Answering::source_for() where the answer is not the usual one. `hash`: 0 where it is not known.
+[[gnu::always_inline]] inline Source search_source(ThreadMemory* memory, Socket socket, uint64_t hash,
+                                                   const void* name, socklen_t length, SourceRoom& room) {
     SharedState* const state = shared_state::get();
-    uint64_t hash = 0;
-    if (state == nullptr || !hash_of_name(name, length, socket.port(), state->key, hash)) [[unlikely]]
-        return {};
-    const Run::Record record = memory_ != nullptr ? memory_->record_to_answer(hash) : Run::Record{};
-    if (record.is_steady() && !questions_change_threads(*state) && !may_have_moved(*state, record)) [[likely]]
-        if (const Source kept = kept_source_at(state->locals, record.at())) [[likely]]
-            return kept;
     Peer peer;
-    read_peer(static_cast<const sockaddr*>(name), length, peer);
-    const LocalIndex at = detail::send_changing(memory_, socket, hash, peer, record);
-    return at != local_by_route ? source_at(state->locals, at, room) : Source{};
+    if (state == nullptr || !read_destination(socket, name, length, peer))
+        return {};
+    if (hash == 0)
+        hash = state->hash_of(peer, socket.port());
+    const Run::Record record = memory != nullptr ? memory->record_to_answer(hash) : Run::Record{};
+    Source source;
+    if (record.is_steady() && !questions_change_threads(*state) && !may_have_moved(*state, record))
+        source = kept_source(record.at());
+    else if (const LocalIndex at = send_changing(memory, socket, hash, peer, record); at != local_by_route)
+        source = source_at(state->locals, at, room);
+    // A connected socket gets what was sent to its address, and the kernel sends from there. What its peer
+    // asks elsewhere is for another socket. The kernel refuses an IPv6 peer on a socket that has an IPv4
+    // address. With our source it would not.
+    const bool is_good =
+        !socket.has(Socket::has_address) && (!socket.has(Socket::only_ipv4) || source.is_ipv4());
+    return is_good ? source : Source{};
+}
+
+} // namespace detail
+
+[[gnu::always_inline]] inline Source Answering::source_for(const void* name, socklen_t length,
+                                                           SourceRoom& room) const {
+    uint64_t hash = 0;
+    if (is_usual_ && hash_of_name(name, length, socket_.port(), state_->key, hash)) [[likely]]
+        if (const LocalIndex at = memory_->answer_steady(hash); at != local_by_route) [[likely]]
+            return kept_source(at);
+    return detail::search_source(memory_, socket_, hash, name, length, room);
 }
 
 } // namespace multihome::peers

@@ -171,6 +171,25 @@ TEST_CASE("one that was not sent comes first again, though others were answered 
     });
 }
 
+TEST_CASE("what a batch did not send takes back nothing of what it sent before") {
+    test::Scene([] {
+        receive(2, 3, test::sibling);
+        {
+            peers::Turn turn;
+            const peers::Answering answering{turn, test::sibling};
+            SourceRoom room;
+            const sockaddr_in asked = test::name_of(1);
+            const sockaddr_in answered = test::name_of(2);
+            CHECK_FALSE(answering.source_for(&asked, sizeof asked, room));
+            CHECK(answering.source_for(&answered, sizeof answered, room));
+            turn.not_sent(test::sibling, test::peer(2), false, local(3));
+        }
+        // The program has asked this peer.
+        receive(1, 2);
+        CHECK(peers::handed_over(test::make_socket(50000), test::peer(1)) == Local{});
+    });
+}
+
 TEST_CASE("a turn within a turn takes nothing back") {
     const State state;
     Worker worker;

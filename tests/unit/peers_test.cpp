@@ -302,12 +302,12 @@ TEST_CASE("who sends to a group speaks to nobody") {
         group.sin_port = htons(5353);
         group.sin_addr.s_addr = htonl(0xe00000fb);
         SourceRoom room;
-        CHECK_FALSE(peers::Turn{}.source_for(server, &group, sizeof group, room));
+        CHECK_FALSE((peers::Answering{peers::Turn{}, server}.source_for(&group, sizeof group, room)));
         Peer peer;
         REQUIRE(read_peer(reinterpret_cast<const sockaddr*>(&group), sizeof group, peer));
         SharedState& state = *shared_state::get();
         CHECK_FALSE(static_cast<bool>(state.table().find(state.hash_of(peer, server.port()))));
-        CHECK_FALSE(peers::Turn{}.source_for(server, &group, 4, room)); // too short
+        CHECK_FALSE((peers::Answering{peers::Turn{}, server}.source_for(&group, 4, room))); // too short
     });
 }
 

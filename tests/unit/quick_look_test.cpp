@@ -139,7 +139,7 @@ TEST_CASE("a datagram that came over again has its place in the order, however i
         SourceRoom room;
         const sockaddr_in name = test::name_of(1);
         for (unsigned times = 0; times < 2; ++times) // as a batch of answers
-            CHECK(peers::Turn{}.source_for(server, &name, sizeof name, room));
+            CHECK((peers::Answering{peers::Turn{}, server}.source_for(&name, sizeof name, room)));
         CHECK(answer(1) == local(2));
         check_order_after_the_same_again();
     });

@@ -127,6 +127,33 @@ TEST_CASE("an address that is no source any more keeps its datagrams' places") {
     CHECK(take(run, 2) == 7);
 }
 
+TEST_CASE("a steady question whose turn it is needs no search") {
+    Run run;
+    CHECK(run.answer_steady(hash_of_number(0)) == local_by_route);
+    run.add({hash_of_number(1), 7, 0, true});
+    run.add({hash_of_number(2), 8, 0, false});
+    run.add({hash_of_number(1), 9, 0, true});
+    SUBCASE("in order, the first one that is not answered") {
+        run.begin_answers(true);
+        CHECK(run.answer_steady(hash_of_number(3)) == local_by_route);
+        CHECK(run.answer_steady(hash_of_number(1)) == 7);
+        CHECK(run.answer_steady(hash_of_number(2)) == local_by_route); // not steady
+        CHECK(take(run, 2) == 8);
+        CHECK(take(run, 1) == 9);
+        CHECK(run.answer_steady(hash_of_number(1)) == local_by_route); // answered
+    }
+    SUBCASE("else the last one") {
+        run.begin_answers(false);
+        CHECK(run.answer_steady(hash_of_number(1)) == 9);
+        CHECK(run.answer_steady(hash_of_number(1)) == local_by_route);
+    }
+    SUBCASE("in an empty run, none") {
+        run.clear();
+        run.begin_answers(false);
+        CHECK(run.answer_steady(hash_of_number(1)) == local_by_route);
+    }
+}
+
 TEST_CASE("beyond the capacity requests are left to the table, never mixed up") {
     Run run;
     for (unsigned number = 1; number <= Run::capacity + 50; ++number)

@@ -123,7 +123,7 @@ enum class Way : uint8_t { again, steady, full };
 // As receive.cpp: a datagram that a call has brought, which is not alone or was only looked at.
 inline void hear(peers::Turn& turn, Socket socket, const Datagram& datagram) {
     const msghdr& message = datagram.message();
-    if (turn.hear_usual(socket, message, message.msg_namelen) ||
+    if (peers::Listening{turn, socket}.hear(message, message.msg_namelen) ||
         turn.hear(socket, message, datagram.local_address()))
         turn.count(socket, Counter::requests);
 }
@@ -201,7 +201,7 @@ inline Local answer(unsigned to, Socket socket = server, Way* way = nullptr, uin
     int errno_before = 0;
     peers::Turn turn;
     const bool again = turn.answer_again(socket, &name, sizeof name, source, errno_before);
-    if (!again && (source = turn.source_for(socket, &name, sizeof name, room)))
+    if (!again && (source = peers::Answering{turn, socket}.source_for(&name, sizeof name, room)))
         turn.count(socket, Counter::answered);
     if (way != nullptr)
         *way = again ? Way::again : Way::full;
