@@ -173,10 +173,13 @@ namespace detail {
                                                    const void* name, socklen_t length, SourceRoom& room) {
     SharedState* const state = shared_state::get();
     Peer peer;
-    if (state == nullptr || !read_destination(socket, name, length, peer))
-        return {};
-    if (hash == 0)
+    if (hash != 0) {
+        read_peer(static_cast<const sockaddr*>(name), length, peer);
+    } else {
+        if (state == nullptr || !read_destination(socket, name, length, peer))
+            return {};
         hash = state->hash_of(peer, socket.port());
+    }
     const Run::Record record = memory != nullptr ? memory->record_to_answer(hash) : Run::Record{};
     Source source;
     if (record.is_steady() && !questions_change_threads(*state) && !may_have_moved(*state, record))
