@@ -157,13 +157,11 @@ public:
     // The first two take what find() returned as `entry`, and return what they stored, or else `entry`.
 
     // The thread that heard the peer at `at` has sent it something.
-    Entry answer(uint64_t hash, LocalIndex at, const Entry& entry) {
-        return update(entry, hash, entry.state().answered(at));
-    }
+    Entry answer(LocalIndex at, const Entry& entry) { return update(entry, entry.state().answered(at)); }
 
     // The last question has run out, whatever its age says by now.
-    Entry run_out(uint64_t hash, Ticks now, const Entry& entry) {
-        return update(entry, hash, entry.state().run_out(now, lifetimes_));
+    Entry run_out(Ticks now, const Entry& entry) {
+        return update(entry, entry.state().run_out(now, lifetimes_));
     }
 
     // Forgets the addresses that `is_gone` as sources for this conversation.
@@ -174,7 +172,8 @@ public:
         for (const LocalIndex index : {next.second_index(), next.first_index()})
             if (index != local_by_route && is_gone(index))
                 next = next.without(index, now, lifetimes_);
-        update(entry, hash, next);
+        if (next != entry.state())
+            exchange(entry, word_of(hash_of(entry), next));
     }
 
     // What was to answer the peer at the address that `is_source` was not sent.
@@ -182,7 +181,7 @@ public:
     void take_back_answer(uint64_t hash, IsSource is_source) {
         const Entry entry = find(hash);
         if (is_source(entry.state().second_index()))
-            update(entry, hash, entry.state().not_answered());
+            update(entry, entry.state().not_answered());
     }
 
     // Forgets the conversation. `keeps_first`: but for the entry that look-ups find first.
@@ -213,14 +212,19 @@ private:
         return {};
     }
 
-    // The fingerprint of the conversation in this state.
-    [[gnu::always_inline]] uint64_t fingerprint(uint64_t hash, Conversation state) const {
+    // The salts of the addresses in this state.
+    [[gnu::always_inline]] uint64_t salt_of(Conversation state) const {
         // Without an address the index is local_by_route, whose salt is 0.
         uint64_t salt = locals_->salt(state.first_index());
         // Shifted, because all indexes go through the same salts: else two equal ones would cancel out.
         if (state.kind() == Conversation::Kind::moving)
             salt ^= locals_->salt(state.second_index()) << 1;
-        return (hash ^ salt) & fingerprint_mask;
+        return salt;
+    }
+
+    // The fingerprint of the conversation in this state.
+    [[gnu::always_inline]] uint64_t fingerprint(uint64_t hash, Conversation state) const {
+        return (hash ^ salt_of(state)) & fingerprint_mask;
     }
 
     [[gnu::always_inline]] bool is_of(uint64_t held, uint64_t hash) const {
@@ -228,19 +232,25 @@ private:
         return state && fingerprint(hash, state) == (held & fingerprint_mask);
     }
 
-    // Stores `next` in place of `entry`, if nobody has changed that. Returns what was stored, or `entry`.
-    Entry exchange(const Entry& entry, uint64_t hash, Conversation next) const {
+    uint64_t word_of(uint64_t hash, Conversation state) const {
+        return fingerprint(hash, state) | state.word();
+    }
+    // What word_of() takes for the hash of this entry, which find() has returned. Made from the fingerprint,
+    // so that the next word is nobody's where another address has had a slot since.
+    uint64_t hash_of(const Entry& entry) const { return entry.held ^ salt_of(entry.state()); }
+
+    // Stores `wanted` in place of `entry`, if nobody has changed that. Returns what was stored, or `entry`.
+    static Entry exchange(const Entry& entry, uint64_t wanted) {
         uint64_t expected = entry.held;
-        const uint64_t wanted = fingerprint(hash, next) | next.word();
         return entry.word->compare_exchange_strong(expected, wanted, std::memory_order_release,
                                                    std::memory_order_relaxed)
                    ? Entry{entry.word, wanted}
                    : entry;
     }
 
-    // The same where that changes the state. `next` is empty where `entry` is.
-    Entry update(const Entry& entry, uint64_t hash, Conversation next) const {
-        return next != entry.state() ? exchange(entry, hash, next) : entry;
+    // The same where that changes the state, but none of its addresses: the fingerprint stays. See hash_of().
+    static Entry update(const Entry& entry, Conversation next) {
+        return next != entry.state() ? exchange(entry, (entry.held & fingerprint_mask) | next.word()) : entry;
     }
 
     // Applies an event to the conversation. One that is not there begins. Bounded: each failed exchange means
@@ -254,9 +264,10 @@ private:
             if (next == before)
                 return {entry, {}};
             const bool is_new = !before;
+            const uint64_t own_hash = is_new ? hash : hash_of(entry);
             if (is_new)
                 entry = victim(bucket_of(hash), now);
-            const Entry stored = exchange(entry, hash, next);
+            const Entry stored = exchange(entry, word_of(own_hash, next));
             if (stored.held != entry.held) {
                 // Two threads that hear a new peer at the same time may both insert it. Each then keeps the
                 // entry that look-ups find first: if each kept its own, both entries could go. On processors

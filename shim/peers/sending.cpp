@@ -28,10 +28,10 @@ using Kind = Conversation::Kind;
 }
 
 // An answer leaves from `at`, where the peer was heard. Returns what that changed in the table.
-[[gnu::always_inline]] inline ConversationTable::Change note_answer(SharedState& state, uint64_t hash,
-                                                                    LocalIndex at, const Entry& entry) {
+[[gnu::always_inline]] inline ConversationTable::Change note_answer(SharedState& state, LocalIndex at,
+                                                                    const Entry& entry) {
     const Conversation before = entry.state();
-    const Entry after = state.table().answer(hash, at, entry);
+    const Entry after = state.table().answer(at, entry);
     if (before.kind() == Kind::question && !before.is_answered())
         state.locals.use(at);
     return {entry.word, entry.held, after.held};
@@ -146,7 +146,7 @@ LocalIndex detail::send_changing(ThreadMemory* memory, Socket socket, uint64_t h
         time = now();
         if (!state.question_times.is_recent(hash, found.state(), time, state.table().lifetimes()))
             [[unlikely]]
-            found = state.table().run_out(hash, time, found);
+            found = state.table().run_out(time, found);
     }
     const Conversation known = found.state();
     // Another address has the index by now.
@@ -163,7 +163,7 @@ LocalIndex detail::send_changing(ThreadMemory* memory, Socket socket, uint64_t h
                              (known.asked_last() == memory->heard_last(hash).at() &&
                               !(for_thread && is_overtaken(record, known)));
         if (is_ours && is_answer(*memory, record, known, time, state.table().lifetimes())) {
-            remember(memory, hash, ThreadMemory::in_table, note_answer(state, hash, record.at(), found));
+            remember(memory, hash, ThreadMemory::in_table, note_answer(state, record.at(), found));
             return record.at();
         }
         if (record.is_answered())

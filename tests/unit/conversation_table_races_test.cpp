@@ -54,7 +54,7 @@ unsigned use(const Memory& memory, test::Random& random, uint64_t limit) {
     case 5:
         seen = table.hear(hash, at, now, found).entry;
         if (seen && random.below(2) != 0)
-            seen = table.answer(hash, at, seen);
+            seen = table.answer(at, seen);
         break;
     default:
         break;

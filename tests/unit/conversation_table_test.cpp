@@ -91,7 +91,7 @@ TEST_CASE("nothing is stored where nothing changes") {
     const ConversationTable::Entry entry = scene.table.find(Memory::hash(0, 1));
     scene.hear(1, start + 1000);
     // What is not stored must not look like a change that can be taken back.
-    CHECK(scene.table.answer(Memory::hash(0, 1), scene.memory.local_of(1, false), entry).held == entry.held);
+    CHECK(scene.table.answer(scene.memory.local_of(1, false), entry).held == entry.held);
     scene.speak(1, start + 2000);
     CHECK(entry.is_unchanged());
     scene.hear(1, start, true);
@@ -191,6 +191,28 @@ TEST_CASE("a peer whose only address is no source any more has asked all the sam
     CHECK_FALSE(scene.knows(4));
 }
 
+TEST_CASE("a conversation whose address loses its slot meanwhile is nobody's") {
+    Scene scene;
+    LocalAddresses& locals = scene.memory.locals();
+    const LocalIndex x = scene.memory.local_of(1, false);
+    scene.hear(1, start);
+    const ConversationTable::Entry entry = scene.table.find(Memory::hash(0, 1));
+    const uint64_t salt = locals.salt(x);
+    for (uint32_t number = 1000; locals.salt(x) == salt && number < 1'000'000; ++number)
+        locals.index_of(test::local_address(number));
+    REQUIRE(locals.salt(x) != salt);
+    SUBCASE("answered") {
+        CHECK(scene.table.answer(x, entry).state().is_answered());
+    }
+    SUBCASE("run out") {
+        CHECK(scene.table.run_out(start, entry).held != entry.held);
+    }
+    SUBCASE("spoken to") {
+        CHECK(scene.table.speak(Memory::hash(0, 1), start + 1000, entry, false).change.word != nullptr);
+    }
+    CHECK_FALSE(scene.knows(1));
+}
+
 TEST_CASE("what is forgotten is gone, its neighbours are not") {
     Scene scene;
     scene.settle(1, start);
@@ -215,7 +237,7 @@ TEST_CASE("a lost race is an event on top of the one that won") {
         scene.hear(1, start);
         const ConversationTable::Entry before = scene.table.find(hash);
         scene.hear(1, start + 8);
-        CHECK(scene.table.answer(hash, x, before).state() == before.state());
+        CHECK(scene.table.answer(x, before).state() == before.state());
         CHECK_FALSE(scene.state(1).is_answered()); // that question is another one
     }
     SUBCASE("heard, and answered in between") {
@@ -242,7 +264,7 @@ TEST_CASE("a lost race is an event on top of the one that won") {
         scene.table.hear(hash, x, start + 1, before);
         CHECK(scene.knows(1));
         CHECK(scene.knows(2));
-        CHECK(scene.table.answer(hash, x, before).held == before.held);
+        CHECK(scene.table.answer(x, before).held == before.held);
     }
 }
 

@@ -42,8 +42,7 @@ public:
 
     bool serve(uint64_t number, bool second) {
         const Entry heard = hear(number, second);
-        const Entry answered =
-            memory.table().answer(Memory::hash(number), memory.local_of(number, second), heard);
+        const Entry answered = memory.table().answer(memory.local_of(number, second), heard);
         return is_its(number, heard) && is_its(number, answered);
     }
     Entry hear(uint64_t number, bool second) {

@@ -76,7 +76,7 @@ TEST_CASE("the fingerprint in use has the bits that the bound needs") {
     const LocalIndex y = memory.local_of(1, true);
     for (unsigned state = 0; state < 3; ++state) {
         CAPTURE(state);
-        table.answer(hash, x, table.hear(hash, state < 2 ? x : y, start, table.find(hash)).entry);
+        table.answer(x, table.hear(hash, state < 2 ? x : y, start, table.find(hash)).entry);
         REQUIRE(table.find(hash));
         for (unsigned bit = 0; bit < 64; ++bit) {
             CAPTURE(bit);

@@ -195,7 +195,7 @@ TEST_CASE("a table that is full of peers finds nearly all that it has room for")
     for (const uint64_t hash : hashes) {
         const LocalIndex at = memory.local_of(hash >> 40, false);
         table.hear(hash, at, start, table.find(hash));
-        table.answer(hash, at, table.find(hash));
+        table.answer(at, table.find(hash));
         table.hear(hash, at, start, table.find(hash));
     }
     unsigned found = 0;

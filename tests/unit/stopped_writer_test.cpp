@@ -39,7 +39,7 @@ Conversation serve(const Memory& memory, uint64_t number, bool second) {
     const uint64_t hash = Memory::hash(0, number);
     const LocalIndex at = memory.local_of(number, second);
     const ConversationTable::Entry found = table.find(hash);
-    table.answer(hash, at, table.hear(hash, at, start, found).entry);
+    table.answer(at, table.hear(hash, at, start, found).entry);
     return found.state();
 }
 

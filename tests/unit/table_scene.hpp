@@ -22,7 +22,7 @@ public:
     void answer(uint64_t number, bool second = false) {
         const uint64_t hash = TableMemory::hash(0, number);
         if (const ConversationTable::Entry entry = table.find(hash))
-            table.answer(hash, memory.local_of(number, second), entry);
+            table.answer(memory.local_of(number, second), entry);
     }
     LocalIndex speak(uint64_t number, Ticks now, bool late = false) {
         const uint64_t hash = TableMemory::hash(0, number);
