@@ -127,32 +127,17 @@ private:
     // index_of() where it is not the likely one.
     SaltedIndex search(const Local& local) {
         const Window window = window_of(local);
-        const uint32_t order = order_.load(std::memory_order_relaxed);
-        LocalIndex victim = local_by_route;
-        uint32_t least = ~uint32_t{0};
         for (unsigned step = 0; step < reach; ++step) {
             const LocalIndex index = window.at(step);
             const uint64_t salt = this->salt(index);
-            const SaltedIndex filled = salt == 0 ? fill(index, salt, local, order) : SaltedIndex{};
-            if (filled.index != local_by_route)
-                return filled;
-            if (is_void(salt)) // somebody else is filling it
-                continue;
-            if (is_at(index, local))
+            if (salt == 0) {
+                if (const SaltedIndex filled = fill(index, salt, local); filled.index != local_by_route)
+                    return filled;
+            } else if (!is_void(salt) && is_at(index, local)) {
                 return {index, salt};
-            const uint32_t worth =
-                worth_of(slots_[index].uses.load(std::memory_order_relaxed), order, window.young());
-            if (worth <= least) {
-                least = worth;
-                victim = index;
             }
         }
-        if (victim == local_by_route)
-            return {};
-        if (least >> order_bits == most_uses)
-            forget_uses(window);
-        const uint64_t salt = slots_[victim].salt.load(std::memory_order_relaxed);
-        return is_void(salt) ? SaltedIndex{} : fill(victim, salt, local, order);
+        return replace(window, local);
     }
 
     // How many slots an address may have.
@@ -214,7 +199,7 @@ private:
     }
 
     // Puts `local` into the slot, which has `salt`. Returns no index where another writer came first.
-    SaltedIndex fill(LocalIndex index, uint64_t salt, const Local& local, uint32_t order) {
+    SaltedIndex fill(LocalIndex index, uint64_t salt, const Local& local) {
         Slot& slot = slots_[index];
         const uint64_t next = next_salt(salt);
         uint64_t expected = salt;
@@ -228,11 +213,36 @@ private:
         slot.first.store(local.address.first, std::memory_order_relaxed);
         slot.second.store(local.address.second, std::memory_order_relaxed);
         slot.interface_index.store(local.interface_index, std::memory_order_relaxed);
-        slot.uses.store(order << order_shift, std::memory_order_relaxed);
         // A hint: two that are filled at the same time may have the same place.
+        const uint32_t order = order_.load(std::memory_order_relaxed);
+        slot.uses.store(order << order_shift, std::memory_order_relaxed);
         order_.store(order + 1, std::memory_order_relaxed);
         slot.salt.store(next, std::memory_order_release); // pairs with the acquire in salt()
         return {index, next};
+    }
+
+    // Gives `local` the slot of another address: see above.
+    [[gnu::noinline]] SaltedIndex replace(const Window& window, const Local& local) {
+        const uint32_t order = order_.load(std::memory_order_relaxed);
+        LocalIndex victim = local_by_route;
+        uint32_t least = ~uint32_t{0};
+        for (unsigned step = 0; step < reach; ++step) {
+            const LocalIndex index = window.at(step);
+            if (is_void(salt(index))) // somebody else is filling it
+                continue;
+            const uint32_t worth =
+                worth_of(slots_[index].uses.load(std::memory_order_relaxed), order, window.young());
+            if (worth <= least) {
+                least = worth;
+                victim = index;
+            }
+        }
+        if (victim == local_by_route)
+            return {};
+        if (least >> order_bits == most_uses)
+            forget_uses(window);
+        const uint64_t salt = slots_[victim].salt.load(std::memory_order_relaxed);
+        return is_void(salt) ? SaltedIndex{} : fill(victim, salt, local);
     }
 
     // Called when all slots within reach have been used often. To stay, they have to be used again.
