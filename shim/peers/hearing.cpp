@@ -127,7 +127,8 @@ void detail::hear_changing(ThreadMemory* memory, Socket socket, uint64_t hash, c
         // It names no address to answer from, and says only that the peer has spoken.
         table.hear(hash, local_by_route, now(), found);
     } else {
-        at = state.locals.index_of(local, before.first_index());
+        at = state.locals.index_of(local, before || memory == nullptr ? before.first_index()
+                                                                      : memory->heard_at_before());
         is_steady = before.is_steady() && at.index == before.first_index();
         const Conversation after =
             is_steady ? before : learn(state, table, memory, socket, hash, peer, local, at, found);

@@ -117,6 +117,8 @@ public:
             records_[index] = {};
     }
 
+    // Where the first datagram was heard, of this run or of the last one that had any.
+    LocalIndex first_at() const { return records_[0].at(); }
     unsigned count() const { return count_; }
     // The run must not be empty.
     Record last() const { return records_[count_ - 1U]; }

@@ -171,6 +171,8 @@ public:
     // Other threads have answered what this one has heard of this conversation.
     void answered_elsewhere(uint64_t hash) { run_.answer_all(hash); }
 
+    // Where a datagram was heard before: a guess at where the next one is.
+    LocalIndex heard_at_before() const { return run_.first_at(); }
     // True where the run does not remember everything that was received.
     bool has_lost_some() const { return progress_.has(RunProgress::lost); }
     // True where it may have lost the datagram that is to be answered.
