@@ -128,6 +128,9 @@ public:
     void ask_again() { records_[0].set_not_answered(); }
     void answer_only() { records_[0].answer(); }
 
+    // The answers to come are in order, from the first on.
+    void begin_order() { next_ = 0; }
+
     // Answers begin. In order, the turn is with the first that is not answered; else with the last one.
     [[gnu::always_inline]] void begin_answers(bool in_order) {
         if (!in_order)
@@ -235,7 +238,7 @@ private:
     }
 
     uint16_t count_ = 0;
-    uint16_t next_ = 0; // whose turn it is; in order, all before it have been answered
+    uint16_t next_ = 0; // whose turn it is; where answers are in order, all before it have been answered
     std::array<Record, capacity> records_{};
 };
 

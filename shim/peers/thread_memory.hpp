@@ -164,6 +164,7 @@ public:
         if (!progress_.has(RunProgress::drained))
             drained_.clear();
         progress_.word |= RunProgress::drained;
+        run_.begin_order();
         if (!drained_.add(socket, fd, run_.count()))
             progress_.word |= RunProgress::drained_many;
     }

@@ -136,10 +136,14 @@ TEST_CASE("a datagram that came over again has its place in the order, however i
     Scene([] {
         settle(1, 2);
         receive(1, 2);
-        SourceRoom room;
-        const sockaddr_in name = test::name_of(1);
-        for (unsigned times = 0; times < 2; ++times) // as a batch of answers
-            CHECK((peers::Answering{peers::Turn{}, server}.source_for(&name, sizeof name, room)));
+        {
+            peers::Turn turn;
+            peers::Answering batch{turn, server};
+            SourceRoom room;
+            const sockaddr_in name = test::name_of(1);
+            for (unsigned times = 0; times < 2; ++times)
+                CHECK(batch.source_for(&name, sizeof name, room));
+        }
         CHECK(answer(1) == local(2));
         check_order_after_the_same_again();
     });
