@@ -186,14 +186,16 @@ public:
 
     // Returns the source of a datagram to `name`, a peer's socket address that can be read. None where the
     // routing table chooses it. `room`: see source_at(). The caller counts what is answered.
-    Source source_for(const void* name, socklen_t length, SourceRoom& room) const;
+    Source source_for(const void* name, socklen_t length, SourceRoom& room);
 
 private:
     ThreadMemory* memory_;
     SharedState* state_;
     Socket socket_;
     // The answer to a steady question is heard nowhere else, and its source is good on this socket.
-    bool is_usual_ = false;
+    bool is_usual_;
+    // A call that names no peer sends no answer.
+    bool has_begun_ = false;
 };
 
 // Reads the peer that a datagram to `name` goes to, which has `length` readable bytes. An IPv4 socket takes

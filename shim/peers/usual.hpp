@@ -12,6 +12,8 @@
 #include "shim/base/settings.hpp"
 #include "shim/peers/peers.hpp"
 
+#include <utility>
+
 namespace multihome::peers {
 
 // True once somebody has answered a question, and not at once in the thread that heard it: this program
@@ -158,19 +160,18 @@ template <typename Family>
 }
 
 [[gnu::always_inline]] inline Answering::Answering(const Turn& turn, Socket socket)
-    : memory_(turn.memory_), state_(shared_state::get()), socket_(socket) {
-    if (memory_ == nullptr || state_ == nullptr) [[unlikely]]
-        return;
-    memory_->begin_sending();
-    is_usual_ = (socket.word() & (Socket::has_address | Socket::only_ipv4)) == 0 &&
-                !questions_change_threads(*state_);
-}
+    : memory_(turn.memory_), state_(shared_state::get()), socket_(socket),
+      is_usual_(memory_ != nullptr && state_ != nullptr &&
+                (socket.word() & (Socket::has_address | Socket::only_ipv4)) == 0 &&
+                !questions_change_threads(*state_)) {}
 
 namespace detail {
 
 // Answering::source_for() where the answer is not the usual one. `hash`: 0 where it is not known.
+// `has_begun`: whether the call has begun to send.
 [[gnu::always_inline]] inline Source search_source(ThreadMemory* memory, Socket socket, uint64_t hash,
-                                                   const void* name, socklen_t length, SourceRoom& room) {
+                                                   const void* name, socklen_t length, SourceRoom& room,
+                                                   bool& has_begun) {
     SharedState* const state = shared_state::get();
     Peer peer;
     if (hash != 0) {
@@ -179,6 +180,8 @@ namespace detail {
         if (state == nullptr || !read_destination(socket, name, length, peer))
             return {};
         hash = state->hash_of(peer, socket.port());
+        if (memory != nullptr && !std::exchange(has_begun, true))
+            memory->begin_sending();
     }
     const Run::Record record = memory != nullptr ? memory->record_to_answer(hash) : Run::Record{};
     Source source;
@@ -197,12 +200,15 @@ namespace detail {
 } // namespace detail
 
 [[gnu::always_inline]] inline Source Answering::source_for(const void* name, socklen_t length,
-                                                           SourceRoom& room) const {
+                                                           SourceRoom& room) {
     uint64_t hash = 0;
-    if (is_usual_ && hash_of_name(name, length, socket_.port(), state_->key, hash)) [[likely]]
+    if (is_usual_ && hash_of_name(name, length, socket_.port(), state_->key, hash)) [[likely]] {
+        if (!std::exchange(has_begun_, true)) [[unlikely]]
+            memory_->begin_sending();
         if (const LocalIndex at = memory_->answer_steady(hash); at != local_by_route) [[likely]]
             return kept_source(at);
-    return detail::search_source(memory_, socket_, hash, name, length, room);
+    }
+    return detail::search_source(memory_, socket_, hash, name, length, room, has_begun_);
 }
 
 } // namespace multihome::peers

@@ -57,6 +57,23 @@ TEST_CASE("an answer in between begins a new run") {
     });
 }
 
+TEST_CASE("a call that names no peer begins no new run") {
+    Scene([] {
+        receive(1, 2);
+        {
+            peers::Turn turn;
+            peers::Answering batch{turn, server};
+            SourceRoom room;
+            const sockaddr_in name = test::name_of(1);
+            CHECK_FALSE(batch.source_for(&name, 4, room)); // too short
+        }
+        receive(1, 3);
+        test::drain();
+        CHECK(answer(1) == local(2));
+        CHECK(answer(1) == local(3));
+    });
+}
+
 TEST_CASE("after all were read to their end, another round of reading begins a new run") {
     Scene([] {
         receive(1, 2);

@@ -176,7 +176,7 @@ TEST_CASE("what a batch did not send takes back nothing of what it sent before")
         receive(2, 3, test::sibling);
         {
             peers::Turn turn;
-            const peers::Answering answering{turn, test::sibling};
+            peers::Answering answering{turn, test::sibling};
             SourceRoom room;
             const sockaddr_in asked = test::name_of(1);
             const sockaddr_in answered = test::name_of(2);
