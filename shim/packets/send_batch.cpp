@@ -25,8 +25,10 @@ bool has_source(const msghdr& ours, const msghdr& theirs) {
     return ours.msg_control != theirs.msg_control;
 }
 
-// Copies the messages to `ours`, each with its source where it has one. `room` has control_space() bytes for
-// each. Returns what errno is now. A function of its own, so that its loop has the registers for itself.
+// Copies the messages to `ours`, each with its source where it has one; not always their msg_flags, of which
+// the kernel takes MSG_EOR alone, and UDP not even that (__sys_sendmmsg() in its net/socket.c). `room` has
+// control_space() bytes for each. Returns what errno is now. A function of its own, so that its loop has the
+// registers for itself.
 [[gnu::hot, gnu::noinline]] int prepare(Socket socket, const mmsghdr* messages, mmsghdr* ours, unsigned batch,
                                         std::span<unsigned char> room) {
     peers::Turn turn;

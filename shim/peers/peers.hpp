@@ -169,8 +169,8 @@ public:
     // Makes this socket the usual one of this thread where that can be.
     Listening(Turn& turn, Socket socket);
 
-    // Hears a datagram of any form. `room`: for the peer's address. False: Turn::hear() has to hear it. The
-    // caller counts the datagram.
+    // Hears a datagram, whichever of those forms it has. `room`: for the peer's address. False: Turn::hear()
+    // has to hear it. The caller counts the datagram.
     bool hear(const msghdr& message, socklen_t room) const;
 
 private:
@@ -192,10 +192,10 @@ private:
     ThreadMemory* memory_;
     SharedState* state_;
     Socket socket_;
-    // The answer to a steady question is heard nowhere else, and its source is good on this socket.
-    bool is_usual_;
-    // A call that names no peer sends no answer.
-    bool has_begun_ = false;
+    // True where a steady question is answered from where this thread has heard it: questions do not go from
+    // thread to thread, and the source is good for each peer of this socket.
+    bool answers_steady_;
+    bool has_begun_ = false; // to send: a call that names no peer answers nobody
 };
 
 // Reads the peer that a datagram to `name` goes to, which has `length` readable bytes. An IPv4 socket takes

@@ -161,9 +161,9 @@ template <typename Family>
 
 [[gnu::always_inline]] inline Answering::Answering(const Turn& turn, Socket socket)
     : memory_(turn.memory_), state_(shared_state::get()), socket_(socket),
-      is_usual_(memory_ != nullptr && state_ != nullptr &&
-                (socket.word() & (Socket::has_address | Socket::only_ipv4)) == 0 &&
-                !questions_change_threads(*state_)) {}
+      answers_steady_(memory_ != nullptr && state_ != nullptr &&
+                      (socket.word() & (Socket::has_address | Socket::only_ipv4)) == 0 &&
+                      !questions_change_threads(*state_)) {}
 
 namespace detail {
 
@@ -202,7 +202,7 @@ namespace detail {
 [[gnu::always_inline]] inline Source Answering::source_for(const void* name, socklen_t length,
                                                            SourceRoom& room) {
     uint64_t hash = 0;
-    if (is_usual_ && hash_of_name(name, length, socket_.port(), state_->key, hash)) [[likely]] {
+    if (answers_steady_ && hash_of_name(name, length, socket_.port(), state_->key, hash)) [[likely]] {
         if (!std::exchange(has_begun_, true)) [[unlikely]]
             memory_->begin_sending();
         if (const LocalIndex at = memory_->answer_steady(hash); at != local_by_route) [[likely]]
