@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // What one thread has received last. With it, a client that asks two of our addresses from one port gets each
-// answer from the address that it asked. Only a Turn (peers.hpp) touches it.
+// answer from the address that it asked. It is touched within a Turn (peers.hpp) alone.
 //
 // A *run* is what a thread receives in a row, before it sends something. After a receive call that brought
 // one datagram, an answer to that peer belongs to the latest datagram of the conversation. Where one call
