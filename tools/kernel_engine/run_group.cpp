@@ -101,6 +101,10 @@ void sweep_run_groups() {
             // Somebody else has just removed it.
         }
     }
+    // Who sees another bpf file system, as a container does, removes the group alone.
+    for (const Attachment& one : attachments())
+        if (!one.alive && is_run_group(one.path))
+            detach(one.identity);
 }
 
 } // namespace multihome::tools::engine

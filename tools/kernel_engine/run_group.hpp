@@ -20,7 +20,7 @@ bool enter(const ControlGroup& group);
 /// Detaches the engine and removes the group. False: processes go on running in it, and all stays as it is.
 bool end_run_group(const ControlGroup& group);
 
-/// Ends the groups that are not locked, in which nothing runs any more.
+/// Ends the groups that are not locked, in which nothing runs any more. Detaches from those that are gone.
 void sweep_run_groups();
 
 } // namespace multihome::tools::engine
