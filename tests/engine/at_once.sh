@@ -40,7 +40,8 @@ done
 strace -o "$LAB_DIR/calls" -e trace='?mkdir,mkdirat' -e inject='?mkdir,mkdirat:delay_exit=1s:when=1' \
     "$ENGINE_TOOL" attach -q --cgroup "$ENGINE_GROUP/first" &
 first=$!
-until rmdir /sys/fs/bpf/multihome 2>/dev/null || ! kill -0 "$first" 2>/dev/null; do
+until rmdir /sys/fs/bpf/multihome 2>/dev/null; do
+    kill -0 "$first" 2>/dev/null || fail "the directory could not be taken away meanwhile"
     sleep 0.05
 done
 wait "$first" || fail "attach without the directory that it has made: $(cat "$LAB_DIR/calls")"
