@@ -25,7 +25,8 @@ int current_pid() {
     return static_cast<int>(libc::raw_syscall(SYS_getpid));
 }
 
-constinit bool is_activated = false; // see may_have_inherited()
+// See may_have_inherited(). Among the initialized data, as in log.cpp: a page less.
+[[gnu::section(".data")]] constinit bool is_activated = false;
 
 // The children that use such sockets share what they know.
 void before_fork() {
