@@ -14,6 +14,7 @@ if [ "${1:-}" = inner ]; then # the test that is ended: says where its things ar
     on_server setsid --fork "$LAB_PYTHON" -c 'import signal, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 time.sleep(600)' </dev/null >/dev/null 2>&1
+    ask 192.0.2.2 >/dev/null # who is answered knows that the server's child runs
     say "$LAB_SERVER $LAB_CLIENT $LAB_DIR $(ip netns pids "$LAB_SERVER" | paste -sd ' ')"
     case $2 in
     end) exit 0 ;;
