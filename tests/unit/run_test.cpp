@@ -152,6 +152,15 @@ TEST_CASE("a steady question whose turn it is needs no search") {
         run.begin_answers(false);
         CHECK(run.answer_steady(hash_of_number(1)) == local_by_route);
     }
+    SUBCASE("none that was dropped") {
+        run.clear();
+        run.add({hash_of_number(1), 7, 0, true});
+        run.add({hash_of_number(2), 8, 0, true});
+        run.drop(1);
+        run.begin_answers(true);
+        CHECK(run.answer_steady(hash_of_number(1)) == 7);
+        CHECK(run.answer_steady(hash_of_number(2)) == local_by_route);
+    }
 }
 
 TEST_CASE("beyond the capacity requests are left to the table, never mixed up") {
