@@ -127,6 +127,22 @@ TEST_CASE("an address that is no source any more keeps its datagrams' places") {
     CHECK(take(run, 2) == 7);
 }
 
+TEST_CASE("what a record says of one thing says nothing of another") {
+    const Run::Record group = Run::Record::to_group(hash_of_number(1));
+    CHECK(group.is_to_group());
+    CHECK_FALSE(group.is_at_home());
+    CHECK_FALSE(group.is_steady());
+    CHECK(group.is_question());
+    Run::Record at_home{hash_of_number(1), 1023, 255, false};
+    at_home.set_at_home();
+    CHECK(at_home.is_at_home());
+    CHECK_FALSE(at_home.is_to_group());
+    CHECK_FALSE(at_home.is_steady());
+    CHECK(at_home.is_question());
+    CHECK(at_home.at() == 1023);
+    CHECK(at_home.generation() == 255);
+}
+
 TEST_CASE("a steady question whose turn it is needs no search") {
     Run run;
     CHECK(run.answer_steady(hash_of_number(0)) == local_by_route);
