@@ -65,7 +65,9 @@ std::optional<size_t> end_without_source(const void* buffer, size_t length);
                                                    size_t length) {
     static_assert(offsetof(msghdr, msg_name) == 0 &&
                   offsetof(msghdr, msg_iovlen) < offsetof(msghdr, msg_control));
-    std::memcpy(&ours, &theirs, offsetof(msghdr, msg_control));
+    // In two halves: each is one load and one store, and nothing else.
+    std::memcpy(&ours, &theirs, offsetof(msghdr, msg_iov));
+    std::memcpy(&ours.msg_iov, &theirs.msg_iov, offsetof(msghdr, msg_control) - offsetof(msghdr, msg_iov));
     ours.msg_control = buffer;
     ours.msg_controllen = length;
 }
