@@ -80,8 +80,9 @@ struct Ipv4 {
     // this datagram went to. `message` tells its length and its words.
     template <typename Message>
     [[gnu::always_inline]] static bool is_source(const RawDatagram& raw, const Message& message) {
-        return message.length() == CMSG_LEN(sizeof(in_pktinfo)) &&
-               (message.word_at(CMSG_LEN(0)) ^ raw.arrival[0]) >> 32 == 0;
+        if (message.length() != CMSG_LEN(sizeof(in_pktinfo))) [[unlikely]]
+            return false;
+        return (message.word_at(CMSG_LEN(0)) ^ raw.arrival[0]) >> 32 == 0;
     }
 
     static constexpr size_t addresses_at = CMSG_LEN(offsetof(in_pktinfo, ipi_spec_dst));

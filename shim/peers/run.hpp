@@ -24,29 +24,27 @@ public:
         // `at`: the index of the address that it reached. `generation`: of that index
         // (LocalAddresses::generation()). `is_steady`: see is_steady().
         constexpr Record(uint64_t hash, LocalIndex at, uint8_t generation, bool is_steady)
-            : word_((hash & conversation_mask) | present_bit | (is_steady ? steady_bit | home_bit : 0) |
-                    uint64_t{generation} << generation_shift | at) {}
+            : word_((hash & conversation_mask) | present_bit | waiting_bit |
+                    (is_steady ? steady_bit | home_bit : 0) | uint64_t{generation} << generation_shift | at) {
+        }
 
         constexpr explicit operator bool() const { return word_ != 0; }
         constexpr bool is_of(uint64_t hash) const { return ((word_ ^ hash) & conversation_mask) == 0; }
         constexpr LocalIndex at() const { return static_cast<LocalIndex>(word_ & index_mask); }
         constexpr uint8_t generation() const { return static_cast<uint8_t>(word_ >> generation_shift); }
-        constexpr bool is_answered() const { return (word_ & answered_bit) != 0; }
+        constexpr bool is_answered() const { return word_ != 0 && !is_question(); }
         // Of the same conversation, at the same address.
         constexpr bool is_like(Record other) const {
             return ((word_ ^ other.word_) & (conversation_mask | index_mask)) == 0;
         }
         // Not answered yet.
-        constexpr bool is_question() const { return (word_ & (present_bit | answered_bit)) == present_bit; }
+        constexpr bool is_question() const { return (word_ & waiting_bit) != 0; }
         // Of this conversation, and not answered yet.
-        constexpr bool is_question_of(uint64_t hash) const {
-            return ((word_ ^ ((hash & conversation_mask) | present_bit)) &
-                    (conversation_mask | present_bit | answered_bit)) == 0;
-        }
+        constexpr bool is_question_of(uint64_t hash) const { return is_of(hash) && is_question(); }
         // The same, and steady.
         constexpr bool is_steady_question_of(uint64_t hash) const {
-            return ((word_ ^ (hash & conversation_mask)) & (conversation_mask | present_bit | answered_bit |
-                                                            steady_bit)) == (present_bit | steady_bit);
+            constexpr uint64_t wanted = waiting_bit | steady_bit;
+            return ((word_ ^ (hash | wanted)) & (conversation_mask | wanted)) == 0;
         }
         // A datagram that was sent to a group: the routing table chooses where its answer leaves from.
         static constexpr Record to_group(uint64_t hash) {
@@ -61,21 +59,22 @@ public:
         // True where the peer was known at this address when the datagram had been heard.
         constexpr bool is_at_home() const { return (word_ & home_bit) != 0; }
         constexpr void set_at_home() { word_ |= home_bit; }
-        constexpr void answer() { word_ |= answered_bit; }
-        constexpr void set_not_answered() { word_ &= ~answered_bit; }
+        constexpr void answer() { word_ &= ~waiting_bit; }
+        constexpr void set_not_answered() { word_ |= waiting_bit; }
         constexpr void forget_address() { word_ &= ~(index_mask | steady_bit | home_bit); }
         constexpr void forget_steady() { word_ &= ~steady_bit; }
 
     private:
         static constexpr uint64_t index_mask = (1U << local_index_bits) - 1;
-        static constexpr uint64_t answered_bit = uint64_t{1} << local_index_bits;
-        static constexpr uint64_t present_bit = answered_bit << 1;
-        static constexpr uint64_t steady_bit = present_bit << 1;
-        static constexpr uint64_t group_bit = steady_bit << 1;
+        static constexpr unsigned generation_shift = local_index_bits;
+        static constexpr uint64_t present_bit = uint64_t{1} << (generation_shift + 8);
+        static constexpr uint64_t group_bit = present_bit << 1;
         static constexpr uint64_t home_bit = group_bit << 1;
-        static constexpr unsigned generation_shift = local_index_bits + 5;
+        // Next to the conversation: one comparison tells whether this is a steady question of one.
+        static constexpr uint64_t waiting_bit = home_bit << 1; // not answered yet
+        static constexpr uint64_t steady_bit = waiting_bit << 1;
         // 41 bits: enough to tell the conversations of one run from each other.
-        static constexpr uint64_t conversation_mask = ~uint64_t{0} << (generation_shift + 8);
+        static constexpr uint64_t conversation_mask = ~(steady_bit | (steady_bit - 1));
 
         uint64_t word_ = 0;
     };
@@ -136,14 +135,14 @@ public:
         if (!in_order)
             next_ = static_cast<uint16_t>(count_ - 1U);
     }
-    // Answers a question of this conversation whose turn it is, and which is steady. Returns its index, or
-    // local_by_route where it is none of that.
-    [[gnu::always_inline]] LocalIndex answer_steady(uint64_t hash) {
+    // Answers a question of this conversation whose turn it is, and which is steady. Returns it; null where
+    // it is none of that.
+    [[gnu::always_inline]] const Record* answer_steady(uint64_t hash) {
         if (next_ >= count_ || !records_[next_].is_steady_question_of(hash)) [[unlikely]]
-            return local_by_route;
+            return nullptr;
         Record& record = records_[next_++];
         record.answer();
-        return record.at();
+        return &record;
     }
 
     // The following two answer a datagram of this conversation. They return its record as it was before, or

@@ -196,8 +196,10 @@ public:
         run_.begin_answers(answers_in_order());
     }
     // It sends something to this conversation. Where this answers the datagram whose turn it is, and that is
-    // steady, returns where that one was heard; else local_by_route, and record_to_answer() has to look.
-    [[gnu::always_inline]] LocalIndex answer_steady(uint64_t hash) { return run_.answer_steady(hash); }
+    // steady, returns that one; else null, and record_to_answer() has to look.
+    [[gnu::always_inline]] const Run::Record* answer_steady(uint64_t hash) {
+        return run_.answer_steady(hash);
+    }
     // Returns the datagram that this answers, as it was before; the empty record where there is none.
     Run::Record record_to_answer(uint64_t hash) {
         last_sent_ = 0;

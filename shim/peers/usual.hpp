@@ -205,8 +205,8 @@ namespace detail {
     if (answers_steady_ && hash_of_name(name, length, socket_.port(), state_->key, hash)) [[likely]] {
         if (!std::exchange(has_begun_, true)) [[unlikely]]
             memory_->begin_sending();
-        if (const LocalIndex at = memory_->answer_steady(hash); at != local_by_route) [[likely]]
-            return kept_source(at);
+        if (const Run::Record* const record = memory_->answer_steady(hash); record != nullptr) [[likely]]
+            return kept_source(record->at());
     }
     return detail::search_source(memory_, socket_, hash, name, length, room, has_begun_);
 }
