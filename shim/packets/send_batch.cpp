@@ -67,9 +67,15 @@ int send_without_waiting(int fd, mmsghdr* messages, unsigned count, int flags) {
     return static_cast<int>(libc::checked_syscall(SYS_sendmmsg, fd, messages, count, flags | MSG_DONTWAIT));
 }
 
+// True where another thread has put something else in the socket's place, while a call waited.
+[[gnu::cold, gnu::noinline]] bool is_replaced(int fd, Socket socket) {
+    const Socket now = sockets::load(fd);
+    return now.kind() != socket.kind() || now.made() != socket.made();
+}
+
 // As sendmmsg(), for the messages with their sources in `ours`. Returns how many it sent. Where it sent some,
 // errno is as before.
-unsigned send_prepared(int fd, mmsghdr* messages, mmsghdr* ours, unsigned batch, int flags,
+unsigned send_prepared(Socket socket, int fd, mmsghdr* messages, mmsghdr* ours, unsigned batch, int flags,
                        int errno_before) {
     unsigned done = 0;
     bool has_stopped = false;
@@ -98,6 +104,8 @@ unsigned send_prepared(int fd, mmsghdr* messages, mmsghdr* ours, unsigned batch,
         // would have gone on.
         msghdr& stopped = ours[done].msg_hdr;
         if (!has_source(stopped, messages[done].msg_hdr))
+            break;
+        if (is_replaced(fd, socket))
             break;
         if (sent >= 0) {
             // Where it had sent others, the kernel does not tell why it stopped. The next call does. It
@@ -186,7 +194,7 @@ int several_messages(int fd, mmsghdr* messages, unsigned count, int flags, Socke
     const int errno_before =
         prepare(socket, messages, ours, batch,
                 {static_cast<unsigned char*>(memory) + batch * sizeof(mmsghdr), control_total});
-    const unsigned done = send_prepared(fd, messages, ours, batch, flags, errno_before);
+    const unsigned done = send_prepared(socket, fd, messages, ours, batch, flags, errno_before);
     if (done < batch)
         rest_not_sent(fd, messages, ours, done, batch);
     return done != 0 ? static_cast<int>(done) : -1;

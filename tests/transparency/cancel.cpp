@@ -109,31 +109,13 @@ void* blocked(void*) {
     return nullptr;
 }
 
-// Waits until the thread sleeps in the kernel, as far as can be seen from outside.
-void wait_until_blocked() {
-    char path[64];
-    std::snprintf(path, sizeof path, "/proc/self/task/%d/stat", thread_id.load());
-    for (int attempt = 0; attempt < 5000; ++attempt) {
-        char line[256] = "";
-        if (FILE* file = std::fopen(path, "r")) {
-            if (std::fgets(line, sizeof line, file) == nullptr)
-                line[0] = '\0';
-            std::fclose(file);
-        }
-        const char* name_end = std::strrchr(line, ')');
-        if (name_end != nullptr && name_end[1] != '\0' && name_end[2] == 'S')
-            return;
-        usleep(1000);
-    }
-}
-
 void cancel_once() {
     sem_init(&started, 0, 0);
     pthread_t thread{};
     must(pthread_create(&thread, nullptr, blocked, nullptr) == 0, "pthread_create");
     sem_wait(&started);
     if (!cancelled_before)
-        wait_until_blocked();
+        wait_until_blocked(thread_id);
     const int cancelled = pthread_cancel(thread);
     void* result = nullptr;
     pthread_join(thread, &result);
@@ -189,7 +171,7 @@ void leave_once() {
     pthread_t thread{};
     must(pthread_create(&thread, nullptr, left, nullptr) == 0, "pthread_create");
     sem_wait(&started);
-    wait_until_blocked();
+    wait_until_blocked(thread_id);
     pthread_kill(thread, SIGUSR1);
     pthread_join(thread, nullptr);
     close(pair[0]);

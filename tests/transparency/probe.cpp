@@ -342,4 +342,21 @@ long receive_by(int number, int fd, Name& peer) {
     return result;
 }
 
+void wait_until_blocked(int thread) {
+    char path[64];
+    std::snprintf(path, sizeof path, "/proc/self/task/%d/stat", thread);
+    for (int attempt = 0; attempt < 5000; ++attempt) {
+        char line[256] = "";
+        if (FILE* file = std::fopen(path, "r")) {
+            if (std::fgets(line, sizeof line, file) == nullptr)
+                line[0] = '\0';
+            std::fclose(file);
+        }
+        const char* name_end = std::strrchr(line, ')');
+        if (name_end != nullptr && name_end[1] != '\0' && name_end[2] == 'S')
+            return;
+        usleep(1000);
+    }
+}
+
 } // namespace probe

@@ -174,6 +174,9 @@ constexpr int receive_calls = 3;
 const char* receive_call_name(int number);
 long receive_by(int number, int fd, Name& peer);
 
+// Waits until this thread of ours sleeps in the kernel, as far as can be seen from outside.
+void wait_until_blocked(int thread);
+
 // A TCP socket that listens, and one that is about to call it. What is accepted has SO_OOBINLINE.
 class Listener {
 public:

@@ -9,6 +9,7 @@
 #include <netinet/udp.h>
 #include <string_view>
 #include <sys/time.h>
+#include <thread>
 
 using namespace probe;
 
@@ -172,6 +173,58 @@ void stopped() {
     client.print_answer();
 }
 
+// While a call waits for room, another thread puts something else in the server's place. What the kernel then
+// does not send for the server is not sent there.
+void replaced_while_waiting() {
+    own_namespace();
+    if (std::system("ip link add one type veth peer name other && ip link set one up && "
+                    "ip link set other up && ip address add 192.0.2.1/24 dev one && "
+                    "sysctl -qw net.ipv4.neigh.one.mcast_solicit=1") != 0)
+        skip("ip(8) cannot make a veth pair");
+    struct sigaction action {};
+    action.sa_handler = [](int) {};
+    must(sigaction(SIGUSR1, &action, nullptr) == 0, "sigaction");
+    const Listener listener;
+    const int accepted = listener.accept_caller();
+    const pthread_t waiting = pthread_self();
+    static char data[1000];
+    iovec part{data, sizeof data};
+    Name nobody("192.0.2.77", htons(9)); // a neighbour who does not answer
+    const auto replaced = [&](int replacement, const char* what, const auto& send) {
+        const int server = bound("0.0.0.0");
+        Client client;
+        client.ask(server);
+        Name peer = say_heard(server);
+        say_answered(server, peer);
+        client.print_answer();
+        switch_on(server, SOL_SOCKET, SO_SNDBUF, 4096);
+        std::thread other([&] {
+            wait_until_blocked(getpid());
+            dup2(replacement, server);
+            pthread_kill(waiting, SIGUSR1);
+        });
+        say_call(what, [&] { return send(server, peer); });
+        other.join();
+        close(server);
+    };
+    replaced(bound("0.0.0.0"), "sendmmsg", [&](int server, Name& peer) {
+        mmsghdr batch[16]{};
+        for (unsigned number = 0; number < 16; ++number)
+            batch[number].msg_hdr = header_for(number % 2 != 0 ? peer : nobody, part);
+        return sendmmsg(server, batch, 16, 0);
+    });
+    if (std::system("nft 'table ip t { chain c { type filter hook output priority 0; "
+                    "ip daddr 127.0.0.4 ip length > 900 drop; }; }'") != 0)
+        skip("this kernel has no nftables, or nft is not installed");
+    must(std::signal(SIGUSR1, SIG_IGN) != SIG_ERR, "signal");
+    replaced(listener.caller(), "sendto", [&](int server, Name& peer) {
+        while (sendto(server, data, sizeof data, MSG_DONTWAIT, nobody.get(), nobody.length) > 0)
+            continue;
+        return sendto(server, data, sizeof data, 0, peer.get(), peer.length);
+    });
+    say("others have got", recv(accepted, data, sizeof data, MSG_DONTWAIT));
+}
+
 // A filter drops what leaves from one address. Who has asked there is answered as without the shim, and those
 // behind it in the batch are answered as well.
 void filtered(const char* rules, const Addresses& at) {
@@ -224,6 +277,7 @@ int main(int, char** arguments) {
                                     {"empty", empty},
                                     {"long_names", long_names},
                                     {"stopped", stopped},
+                                    {"replaced_while_waiting", replaced_while_waiting},
                                     {"filtered", filtered4},
                                     {"filtered6", filtered6}});
 }
