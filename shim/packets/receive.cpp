@@ -77,8 +77,9 @@ template <typename Family>
 }
 
 [[gnu::cold, gnu::noinline]] ssize_t fail(const Call& call) {
-    // Somebody closed the descriptor behind our back. recvfrom() may find a bad buffer before it finds that.
-    if (errno == EBADF && call.theirs == nullptr)
+    // Somebody closed the descriptor behind our back: recvfrom() may find a bad buffer before it finds that.
+    // Or a filter of a sandbox, which we do not see, refuses recvmsg() alone.
+    if (call.theirs == nullptr && (errno == EBADF || errno == EPERM || errno == ENOSYS))
         return libc::recvfrom(call.fd, call.ours.msg_iov->iov_base, call.ours.msg_iov->iov_len, call.flags,
                               static_cast<sockaddr*>(call.ours.msg_name), call.name_length);
     // Where newer kernels cannot write the address, they have written its length.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Point 4: programs that lock themselves into a system-call filter, as daemons do after they have started.
+#include "tests/kernel_calls.hpp"
 #include "tests/transparency/filters.hpp"
 #include "tests/transparency/unseen.hpp"
 
@@ -22,6 +23,26 @@ void refused(uint32_t action, bool by_number) {
     refuse_messages(action, by_number);
     serve(server);
     serve(bound("0.0.0.0"));
+}
+
+// Filters that were there before the shim, which does not see them. (Where it calls recvmsg() in vain, errno
+// does not stay as it was.)
+void refused_unseen() {
+    for (const int error : {EPERM, ENOSYS}) {
+        const int server = bound("0.0.0.0");
+        std::vector<sock_filter> program =
+            all_but({SYS_recvmsg}, SECCOMP_RET_ERRNO | static_cast<uint32_t>(error));
+        const sock_fprog filter = ready_filter(program);
+        must(kernel::call(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, reinterpret_cast<long>(&filter)) == 0,
+             "the filter");
+        Client client;
+        client.ask(server);
+        char data[16];
+        Name peer;
+        say("recvfrom", recvfrom(server, data, sizeof data, 0, peer.get(), &peer.length));
+        say_answered(server, peer);
+        std::printf("answered from %s\n", client.hear().c_str());
+    }
 }
 
 void killed_after_answers() {
@@ -262,6 +283,7 @@ int main(int, char** arguments) {
     return run_topic(arguments[1], {{"killed", [] { refused(SECCOMP_RET_KILL_PROCESS, false); }},
                                     {"killed_by_number", [] { refused(SECCOMP_RET_KILL_PROCESS, true); }},
                                     {"refused", [] { refused(SECCOMP_RET_ERRNO | EPERM, false); }},
+                                    {"refused_unseen", refused_unseen},
                                     {"killed_after_answers", killed_after_answers},
                                     {"no_sending", no_sending},
                                     {"refused_source", refused_source},
