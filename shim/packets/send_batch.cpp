@@ -171,12 +171,12 @@ int several_messages(int fd, mmsghdr* messages, unsigned count, int flags, Socke
     if ((flags & msg_cmsg_compat) != 0 || batch == 0 || messages == nullptr ||
         !user_memory::can_write(messages, batch * sizeof *messages)) [[unlikely]]
         return libc::sendmmsg(fd, messages, count, flags);
-    size_t theirs = 0;
+    size_t any_control = 0;
 #pragma GCC unroll 4 // half of the instructions; below as well
     for (unsigned index = 0; index < batch; ++index)
-        theirs |= messages[index].msg_hdr.msg_controllen;
+        any_control |= messages[index].msg_hdr.msg_controllen;
     size_t control_total = batch * control::own_space;
-    if (theirs != 0) [[unlikely]]
+    if (any_control != 0) [[unlikely]]
         for (unsigned index = 0; index < batch; ++index)
             control_total += detail::control_space(messages[index].msg_hdr) - control::own_space;
     struct Small {
