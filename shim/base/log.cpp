@@ -36,10 +36,8 @@ static_assert(to_spdlog(LogLevel::trace) == spdlog::level::trace &&
 
 // The priorities of syslog(3).
 unsigned priority_of(const log_msg& message) {
-    return message.level >= spdlog::level::err    ? 3
-           : message.level == spdlog::level::warn ? 4
-           : message.level == spdlog::level::info ? 6
-                                                  : 7;
+    constexpr unsigned priorities[] = {7, 7, 6, 4, 3}; // trace, debug, info, warn, error
+    return priorities[message.level];
 }
 
 // Reads the clock that the vdso reads on every machine. Not by ::now(), which brings more of libstdc++ along.
@@ -140,27 +138,23 @@ const char* what_bars_standard_error() {
     return is_standard_error_full() ? "nobody reads standard error" : nullptr;
 }
 
-// Writes `line` by one write(2), and returns the kernel's result. Holds back the signal that a write to this
-// kind of file may raise, and takes it back if it was raised.
-long write_without_signal(int fd, mode_t mode, std::string_view line) {
-    const SignalSet held = S_ISFIFO(mode) || S_ISSOCK(mode) ? set_of(SIGPIPE) // nobody reads
-                           : S_ISREG(mode)                  ? set_of(SIGXFSZ) // RLIMIT_FSIZE
-                           : S_ISCHR(mode) ? set_of(SIGTTOU) // a terminal, from the background (stty tostop)
-                                           : 0;
+// Writes `line` by one write(2), and returns the kernel's result. No signal comes of it: from a pipe that
+// nobody reads, from a file at its largest size (RLIMIT_FSIZE), or from a terminal, to whose background we
+// write (stty tostop).
+long write_without_signal(int fd, std::string_view line) {
+    constexpr SignalSet held = set_of(SIGPIPE) | set_of(SIGXFSZ) | set_of(SIGTTOU);
     SignalSet before = 0;
     SignalSet waiting = 0;
     raw_syscall(SYS_rt_sigprocmask, SIG_BLOCK, &held, &before, sizeof held);
-    // The program may hold the signal back itself. One that is waiting then is the program's.
-    const bool program_holds_it = (before & held) != 0;
-    if (program_holds_it)
-        raw_syscall(SYS_rt_sigpending, &waiting, sizeof waiting);
+    // What waits already is the program's, which may hold these signals back itself.
+    raw_syscall(SYS_rt_sigpending, &waiting, sizeof waiting);
     const long result = raw_syscall(SYS_write, fd, line.data(), line.size());
-    if ((result == -EPIPE || result == -EFBIG) && (waiting & held) == 0) {
+    const SignalSet raised = result == -EPIPE ? set_of(SIGPIPE) : result == -EFBIG ? set_of(SIGXFSZ) : 0;
+    if ((raised & ~waiting) != 0) {
         const timespec at_once{};
-        raw_syscall(SYS_rt_sigtimedwait, &held, 0, &at_once, sizeof held);
+        raw_syscall(SYS_rt_sigtimedwait, &raised, 0, &at_once, sizeof raised);
     }
-    if (!program_holds_it)
-        raw_syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, 0, sizeof before);
+    raw_syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, 0, sizeof before);
     return result;
 }
 
@@ -191,9 +185,8 @@ long append_to_file(const char* name, std::string_view line) {
     if (opened < 0)
         return opened;
     const int fd = static_cast<int>(opened);
-    const mode_t mode = identity_of(fd).mode;
     // ENXIO, as the kernel says of a FIFO that nobody reads.
-    const long result = S_ISREG(mode) ? write_without_signal(fd, mode, line) : -ENXIO;
+    const long result = S_ISREG(identity_of(fd).mode) ? write_without_signal(fd, line) : -ENXIO;
     raw_syscall(SYS_close, fd);
     return result;
 }
@@ -273,7 +266,7 @@ private:
             const Settings::JournalStream& journal = settings::get().journal;
             const bool is_journal =
                 journal.inode == standard_error.inode && journal.device == standard_error.device;
-            write_without_signal(STDERR_FILENO, standard_error.mode,
+            write_without_signal(STDERR_FILENO,
                                  is_journal ? line_for_journal(line, message) : line_for_file(line, message));
         } else if (may(Activity::log_to_syslog)) {
             static std::atomic<bool> told{false};
