@@ -9,6 +9,7 @@
 #include <atomic>
 #include <chrono>
 #include <csignal>
+#include <cstring>
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <poll.h>
@@ -201,28 +202,14 @@ void send_to_syslog(std::string_view line) {
     raw_syscall(SYS_close, opened);
 }
 
-const char* describe(long error) {
-    switch (-error) {
-    case EACCES:
-    case EPERM:
-        return "permission denied";
-    case ENOENT:
-    case ENOTDIR:
-        return "there is no such directory";
-    case ELOOP:
+// Says why a file cannot be written.
+const char* describe(int error) {
+    if (error == ELOOP)
         return "root follows no symbolic link";
-    case ENXIO:
-    case EISDIR:
+    if (error == ENXIO || error == EISDIR)
         return "it is not a regular file";
-    case ENOSPC:
-    case EFBIG:
-        return "there is no room for it";
-    case EMFILE:
-    case ENFILE:
-        return "there are too many open files";
-    default:
-        return "the kernel refuses it";
-    }
+    const char* const text = strerrordesc_np(error); // async-signal-safe
+    return text != nullptr ? text : "the kernel refuses it";
 }
 
 // Returns a line about lines, with the time of `other`.
@@ -246,7 +233,8 @@ public:
                 char notice[longest_text];
                 const auto text = put_together(
                     notice, FMT_COMPILE("cannot write to the log file {} ({}): lines go to {} instead"), file,
-                    describe(result), what_bars_standard_error() == nullptr ? "standard error" : "syslog");
+                    describe(static_cast<int>(-result)),
+                    what_bars_standard_error() == nullptr ? "standard error" : "syslog");
                 log_without_file(at_time_of(message, spdlog::level::err, text));
             }
         }

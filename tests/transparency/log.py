@@ -183,7 +183,7 @@ def followed_link():
     (work / "link").symlink_to("directory/log")
     run("plain", variables={"MULTIHOME_LOG_FILE": str(work / "link")}, **user)
     check("multihome[" in (work / "directory" / "log").read_text(), "nothing where the link leads")
-    refused(work / "log", "permission denied", **user)
+    refused(work / "log", "Permission denied", **user)
 
 
 def no_file():
@@ -195,7 +195,7 @@ def no_file():
     check(os.read(reader, 100) == b"", "a FIFO was written to")
     refused(work, "regular file")
     refused("/dev/null", "regular file")
-    refused(work / "missing" / "log", "no such directory")
+    refused(work / "missing" / "log", "No such file or directory")
 
 
 def long_name():
