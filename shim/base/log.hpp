@@ -66,9 +66,10 @@ template <typename Pattern, typename... Arguments>
     write_line(level, put_together(room, pattern, arguments...));
 }
 
-// Writes a warning the first time. `told`: one for each such line.
+// Writes a warning the first time. Each FMT_COMPILE() has a type of its own, so each line has its own flag.
 template <typename Pattern, typename... Arguments>
-void warn_once(std::atomic<bool>& told, const Pattern& pattern, const Arguments&... arguments) {
+void warn_once(const Pattern& pattern, const Arguments&... arguments) {
+    constinit static std::atomic<bool> told{false};
     if (is_first(told))
         write(LogLevel::warn, pattern, arguments...);
 }

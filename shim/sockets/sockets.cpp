@@ -26,7 +26,8 @@ constinit std::atomic<bool> filter_told{false}; // see filter_was_told()
 
 // The program has made a UDP socket, and its system-call filter keeps us from making it ours.
 [[gnu::cold]] void say_filtered(int fd) {
-    log::warn_once(filter_told,
+    if (log::is_first(filter_told))
+        log::write(LogLevel::warn,
                    FMT_COMPILE("the program's system-call filter does not allow what multihome does: UDP "
                                "socket {}, and others, answer as without it"),
                    fd);

@@ -53,9 +53,7 @@ bool set_up(int fd, Socket& socket) {
     const size_t peers = settings::get().peers;
     // Once each: a program may make a socket for each question that it asks.
     if (shared_state::create(peers) == nullptr) {
-        constinit static std::atomic<bool> told{false};
-        log::warn_once(told,
-                       FMT_COMPILE("no memory for {} peers: UDP socket {} (port {}), and others, answer as "
+        log::warn_once(FMT_COMPILE("no memory for {} peers: UDP socket {} (port {}), and others, answer as "
                                    "without multihome; raise the memory limit or lower MULTIHOME_PEERS"),
                        peers, fd, ntohs(socket.port()));
         return false;
@@ -66,9 +64,7 @@ bool set_up(int fd, Socket& socket) {
     // Closed where we do not see it (fclose()), and the program will be told so.
     if (errno == EBADF || errno == ENOTSOCK)
         return false;
-    constinit static std::atomic<bool> told{false};
-    log::warn_once(told,
-                   FMT_COMPILE("this kernel refuses packet information ({}): UDP socket {} (port {}), and "
+    log::warn_once(FMT_COMPILE("this kernel refuses packet information ({}): UDP socket {} (port {}), and "
                                "others, answer as without multihome"),
                    errno, fd, ntohs(socket.port()));
     return false;
