@@ -32,13 +32,13 @@ namespace {
 // (The strict mode is not our business: it leaves a program only calls that we do not interpose.)
 template <typename Call>
 [[gnu::cold]] auto filtered(const void* program, bool gives_descriptor, Call call) {
-    const Activity forbidden = system_call_filter::judge(program);
+    const Activities forbidden = system_call_filter::judge(program);
     // A vfork child runs in its parent's memory, and its filter is not its parent's. Where the filter does
     // not let us find out which of them runs, both go on without us.
-    if (process::is_vfork_child() && !overlap(forbidden, Activity::naming_process))
+    if (process::is_vfork_child() && (forbidden & Activity::naming_process) == 0)
         return call();
-    const auto forbids_now = [&](Activity activity) {
-        return overlap(forbidden, activity) && permissions::may(activity);
+    const auto forbids_now = [&](Activities activity) {
+        return (forbidden & activity) != 0 && permissions::may(activity);
     };
     const bool ends_packets = forbids_now(Activity::packets);
     const bool leaves_us_out = ends_packets || forbids_now(Activity::new_sockets);
@@ -64,7 +64,7 @@ template <typename Call>
     const auto result = call();
     if (result == 0 || (result > 0 && gives_descriptor)) {
         permissions::forbid(forbidden);
-        if (overlap(forbidden, Activity::packets))
+        if ((forbidden & Activity::packets) != 0)
             sockets::leave_all_alone();
     } else if (leaves_us_out) {
         log::write(level, FMT_COMPILE("the kernel has refused that filter: multihome goes on"));

@@ -67,11 +67,11 @@ constexpr SystemCall map_with(uint64_t flags) {
 
 // A system call, and the activities that make it. Add a row for each call that you add.
 struct Need {
-    Activity activities;
+    Activities activities;
     SystemCall call;
 };
 
-using enum Activity;
+using enum Activity::Bit;
 
 constexpr Need needs[] = {
     {packets, {SYS_recvmsg, {some_fd, some_memory, 0}}},
@@ -277,10 +277,10 @@ bool allows(Program program, const SystemCall& call) {
 
 } // namespace
 
-Activity judge(const void* program) {
+Activities judge(const void* program) {
     const libc::ErrnoGuard keep_errno; // getauxval() may change it
     // The kernel refuses a filter that cannot be read. One that we may not look at may forbid anything.
-    const Activity unreadable = permissions::may(asking_for_pages) ? none : all;
+    const Activities unreadable = permissions::may(asking_for_pages) ? 0 : ~Activities{0};
     sock_fprog given;
     if (program == nullptr || !user_memory::can_read(program, sizeof given))
         return unreadable;
@@ -288,18 +288,18 @@ Activity judge(const void* program) {
     if (given.len == 0 || given.filter == nullptr ||
         !user_memory::can_read(given.filter, given.len * sizeof(sock_filter)))
         return unreadable;
-    Activity forbidden = none;
+    Activities forbidden = 0;
     const auto check = [&](std::span<const Need> calls) {
         for (const Need& need : calls)
             if (!allows({given.filter, given.len}, need.call))
-                forbidden = forbidden | need.activities;
+                forbidden |= need.activities;
     };
     check(needs);
     if (vdso_may_lack_clocks || getauxval(AT_SYSINFO_EHDR) == 0)
         check(needs_without_vdso);
     // Without packets, a socket of ours is one that we can do nothing for.
-    if (overlap(forbidden, packets))
-        forbidden = forbidden | new_sockets | steering;
+    if ((forbidden & packets) != 0)
+        forbidden |= new_sockets | steering;
     return forbidden;
 }
 

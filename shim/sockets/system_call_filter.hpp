@@ -13,6 +13,6 @@ namespace multihome::system_call_filter {
 // Returns the activities that a filter forbids: runs it for the system calls that we make. `program`: what
 // the program hands to the kernel (struct sock_fprog), not checked yet. Makes no system call but to look at
 // bad pointers.
-Activity judge(const void* program);
+Activities judge(const void* program);
 
 } // namespace multihome::system_call_filter
