@@ -81,18 +81,12 @@ bool take_number(std::string_view& text, uint64_t minimum, uint64_t maximum, Num
     return true;
 }
 
-// Reads two such numbers, from 1 on. Leaves the results untouched where one of them is bad.
+// Reads two such numbers, from 1 on.
 template <std::unsigned_integral Number>
 bool parse_two_numbers(std::string_view text, char separator, uint64_t maximum, Number& first,
                        Number& second) {
-    Number one = 0;
-    Number other = 0;
-    if (!take_number(text, 1, maximum, one) || !take(text, separator) ||
-        !take_number(text, 1, maximum, other) || !text.empty())
-        return false;
-    first = one;
-    second = other;
-    return true;
+    return take_number(text, 1, maximum, first) && take(text, separator) &&
+           take_number(text, 1, maximum, second) && text.empty();
 }
 
 // Completes the name, because servers change their working directory, and the file is opened for each line.
@@ -115,16 +109,20 @@ void set_log_file(const char* file) {
     }
 }
 
-// Reads one variable, if it is set, with one of the readers below. True where its value is good.
+// Reads one variable, if it is set, with one of the readers below. True where its value is good. Otherwise a
+// line says what was `expected`; none does where that is null.
 template <typename Value>
 bool read(const char* name, bool (*parse)(std::string_view, Value&), Value& result, const char* expected) {
     const char* text = value_of(name);
     if (text == nullptr)
         return false;
-    if (parse(text, result))
+    if (Value value{}; parse(text, value)) {
+        result = value;
         return true;
-    log::write(LogLevel::error, FMT_COMPILE("{}={} is not {}; going on with the default"), name, text,
-               expected);
+    }
+    if (expected != nullptr)
+        log::write(LogLevel::error, FMT_COMPILE("{}={} is not {}; going on with the default"), name, text,
+                   expected);
     return false;
 }
 
@@ -152,11 +150,7 @@ bool parse_log_level(std::string_view text, LogLevel& result) {
 }
 
 bool parse_peers(std::string_view text, size_t& result) {
-    size_t peers = 0;
-    if (!take_number(text, Settings::minimum_peers, Settings::maximum_peers, peers) || !text.empty())
-        return false;
-    result = peers;
-    return true;
+    return take_number(text, Settings::minimum_peers, Settings::maximum_peers, result) && text.empty();
 }
 
 bool parse_ports(std::string_view text, std::bitset<65536>& result) {
@@ -189,13 +183,10 @@ void load() {
     if (!is_anything_set())
         return;
     // First those that say which lines about the others are wanted, and where they go.
-    if (const char* level = value_of("MULTIHOME_LOG"); level != nullptr)
-        parse_log_level(level, current.log_level);
+    read("MULTIHOME_LOG", parse_log_level, current.log_level, nullptr);
     if (const char* file = value_of("MULTIHOME_LOG_FILE"); file != nullptr)
         set_log_file(file);
-    // No line about a bad value: the variable is not ours.
-    if (const char* journal = value_of("JOURNAL_STREAM"); journal != nullptr)
-        parse_journal_stream(journal, current.journal);
+    read("JOURNAL_STREAM", parse_journal_stream, current.journal, nullptr); // the variable is not ours
     read("MULTIHOME_LOG", parse_log_level, current.log_level, "one of off, error, warn, info, debug, trace");
     read("MULTIHOME_DISABLE", parse_switch, current.disabled, "0 or 1");
     read("MULTIHOME_SAME_INTERFACE", parse_switch, current.same_interface, "0 or 1");
