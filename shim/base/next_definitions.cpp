@@ -22,17 +22,19 @@ public:
                 read_dynamic(at<ElfW(Dyn)>(base_ + object.dlpi_phdr[index].p_vaddr));
     }
 
-    // False where only dlsym() can ask the object.
-    bool can_be_asked() const { return hashes_ != nullptr && symbols_ != nullptr && names_ != nullptr; }
-
-    // Writes where the function is, if the object has a symbol for it. Returns that; else null.
-    const ElfW(Sym) * define(WantedFunction& wanted) const {
+    // Writes where the function is, if the object defines it. False where only dlsym() can tell.
+    bool define(WantedFunction& wanted) const {
+        if (hashes_ == nullptr || symbols_ == nullptr || names_ == nullptr)
+            return false;
         const ElfW(Sym)* symbol = find(wanted);
+        if (symbol == nullptr)
+            return true;
         // An IFUNC has to be called to tell the function.
-        if (symbol != nullptr && ELF64_ST_TYPE(symbol->st_info) == STT_FUNC)
-            // NOLINTNEXTLINE(performance-no-int-to-ptr)
-            wanted.definition = reinterpret_cast<void*>(base_ + symbol->st_value);
-        return symbol;
+        if (ELF64_ST_TYPE(symbol->st_info) != STT_FUNC)
+            return false;
+        // NOLINTNEXTLINE(performance-no-int-to-ptr)
+        wanted.definition = reinterpret_cast<void*>(base_ + symbol->st_value);
+        return true;
     }
 
 private:
@@ -137,8 +139,7 @@ int visit(dl_phdr_info* object, size_t, void* argument) {
     auto& search = *static_cast<Search*>(argument);
     // The kernel's own object, which dlsym() does not search.
     if (object->dlpi_addr == search.kernels_object) {
-        if (const Symbols symbols(*object); symbols.can_be_asked())
-            symbols.define(search.kernels);
+        Symbols(*object).define(search.kernels);
         return 0;
     }
     if (!search.after_this_object) {
@@ -146,24 +147,18 @@ int visit(dl_phdr_info* object, size_t, void* argument) {
         return 0;
     }
     const Symbols symbols(*object);
-    if (!symbols.can_be_asked())
-        return 1;
-    bool all_found = true;
+    bool is_any_missing = false;
     bool has_any = false;
     for (WantedFunction& wanted : search.functions) {
         if (wanted.definition != nullptr)
             continue;
-        if (symbols.define(wanted) == nullptr) {
-            all_found = false;
-            continue;
-        }
-        if (wanted.definition == nullptr)
+        if (!symbols.define(wanted))
             return 1;
-        has_any = true;
+        (wanted.definition != nullptr ? has_any : is_any_missing) = true;
     }
     if (has_any && definer_count < definers.size())
         definers[definer_count++] = Range(*object);
-    return all_found ? 1 : 0;
+    return is_any_missing ? 0 : 1;
 }
 
 } // namespace
