@@ -4,7 +4,7 @@
 #include "shim/base/libc.hpp"
 #include "shim/base/permissions.hpp"
 
-#include <unistd.h>
+#include <sys/auxv.h>
 
 namespace multihome::mapping {
 
@@ -35,7 +35,7 @@ bool memory_is_locked() {
     if (!permissions::may(Activity::mapping | Activity::asking_for_locks))
         return false;
     const libc::ErrnoGuard keep_errno;
-    const auto page_size = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+    const auto page_size = getauxval(AT_PAGESZ);
     void* page = map(page_size, MAP_PRIVATE);
     // EAGAIN: RLIMIT_MEMLOCK is used up (mmap(2)). Otherwise there is no memory even for a page.
     if (page == MAP_FAILED)
