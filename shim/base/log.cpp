@@ -88,23 +88,19 @@ std::string_view line_for_syslog(Line& line, const log_msg& message) {
                         raw_syscall(SYS_getpid), message.payload);
 }
 
-// Tells which file a descriptor stands for.
-struct FileIdentity {
-    uint64_t device = 0;
-    uint64_t inode = 0;
-    mode_t mode = 0; // 0: nothing
+// What fstat(2) says of a file; zeros where the descriptor is closed. The kernel fills it in like this on all
+// of our architectures.
+using FileStatus = struct stat64;
+FileStatus status_of(int fd) {
+    FileStatus status{};
+    raw_syscall(number_of_fstat, fd, &status);
+    return status;
+}
 
-    // A file whose permissions have changed is still the same.
-    bool is_same(const FileIdentity& other) const {
-        return device == other.device && inode == other.inode && ((mode ^ other.mode) & S_IFMT) == 0;
-    }
-};
-
-FileIdentity identity_of(int fd) {
-    struct stat64 status; // the kernel fills it in like this on all of our architectures
-    if (raw_syscall(number_of_fstat, fd, &status) != 0)
-        return {};
-    return {status.st_dev, status.st_ino, status.st_mode};
+// A file whose permissions have changed is still the same.
+bool is_same(const FileStatus& one, const FileStatus& other) {
+    return one.st_dev == other.st_dev && one.st_ino == other.st_ino &&
+           ((one.st_mode ^ other.st_mode) & S_IFMT) == 0;
 }
 
 // A set of signals, as the kernel's sigset_t has it.
@@ -115,13 +111,14 @@ constexpr SignalSet set_of(int signal) {
 
 // Written once, from the constructor, before there are threads. Among the initialized data, to which each
 // process writes at its start anyway: a page less.
-[[gnu::section(".data")]] constinit FileIdentity standard_error;
+[[gnu::section(".data")]] constinit FileStatus standard_error{};
 [[gnu::section(".data")]] constinit bool standard_error_is_client = false;
 
 // True where a line would wait for a reader. It may wait for a terminal that is stopped (Ctrl-S): that is
 // what its user wants.
 bool is_standard_error_full() {
-    if ((!S_ISFIFO(standard_error.mode) && !S_ISSOCK(standard_error.mode)) || !may(Activity::asking_for_room))
+    if ((!S_ISFIFO(standard_error.st_mode) && !S_ISSOCK(standard_error.st_mode)) ||
+        !may(Activity::asking_for_room))
         return false;
     pollfd writable{STDERR_FILENO, POLLOUT, 0};
     const timespec at_once{};
@@ -134,7 +131,7 @@ const char* what_bars_standard_error() {
         return "standard error is a client's connection";
     if (!may(Activity::log_to_stderr))
         return "a system-call filter bars standard error";
-    if (standard_error.mode == 0 || !identity_of(STDERR_FILENO).is_same(standard_error))
+    if (standard_error.st_mode == 0 || !is_same(status_of(STDERR_FILENO), standard_error))
         return "standard error is closed, or another file than at the start";
     return is_standard_error_full() ? "nobody reads standard error" : nullptr;
 }
@@ -187,7 +184,7 @@ long append_to_file(const char* name, std::string_view line) {
         return opened;
     const int fd = static_cast<int>(opened);
     // ENXIO, as the kernel says of a FIFO that nobody reads.
-    const long result = S_ISREG(identity_of(fd).mode) ? write_without_signal(fd, line) : -ENXIO;
+    const long result = S_ISREG(status_of(fd).st_mode) ? write_without_signal(fd, line) : -ENXIO;
     raw_syscall(SYS_close, fd);
     return result;
 }
@@ -253,7 +250,7 @@ private:
         if (barred == nullptr) {
             const Settings::JournalStream& journal = settings::get().journal;
             const bool is_journal =
-                journal.inode == standard_error.inode && journal.device == standard_error.device;
+                journal.inode == standard_error.st_ino && journal.device == standard_error.st_dev;
             write_without_signal(STDERR_FILENO,
                                  is_journal ? line_for_journal(line, message) : line_for_file(line, message));
         } else if (may(Activity::log_to_syslog)) {
@@ -271,8 +268,8 @@ private:
 } // namespace
 
 void remember_standard_error() {
-    standard_error = identity_of(STDERR_FILENO);
-    if (!S_ISSOCK(standard_error.mode))
+    standard_error = status_of(STDERR_FILENO);
+    if (!S_ISSOCK(standard_error.st_mode))
         return;
     // A socket of the internet carries our lines to the other end. So does the UNIX socket that a service
     // manager has made standard input as well. Those that collect lines (the journal) are standard error
@@ -280,7 +277,7 @@ void remember_standard_error() {
     int domain = AF_UNSPEC;
     socklen_t length = sizeof domain;
     raw_syscall(SYS_getsockopt, STDERR_FILENO, SOL_SOCKET, SO_DOMAIN, &domain, &length);
-    standard_error_is_client = domain != AF_UNIX || identity_of(STDIN_FILENO).is_same(standard_error);
+    standard_error_is_client = domain != AF_UNIX || is_same(status_of(STDIN_FILENO), standard_error);
 }
 
 void write_line(LogLevel level, std::string_view text) {
