@@ -126,15 +126,18 @@ int fcntl_with_argument(int fd, int command, long argument) {
 int fcntl64_with_argument(int fd, int command, long argument) {
     return fcntl_through(libc::fcntl64, fd, command, argument);
 }
+SECOND_NAME(__fcntl_time64, fcntl64_with_argument, "fcntl64")
 
 EXPORT int setsockopt(int fd, int level, int name, const void* value, socklen_t length) noexcept {
     if (goes_to_libc(fd, level, name)) [[likely]]
         return libc::setsockopt(fd, level, name, value, length);
     return options::set(fd, level, name, value, length);
 }
+SECOND_NAME(__setsockopt64, setsockopt, "setsockopt")
 
 EXPORT int getsockopt(int fd, int level, int name, void* value, socklen_t* length) noexcept {
     if (goes_to_libc(fd, level, name)) [[likely]]
         return libc::getsockopt(fd, level, name, value, length);
     return get_option(fd, level, name, value, length);
 }
+SECOND_NAME(__getsockopt64, getsockopt, "getsockopt")

@@ -12,6 +12,13 @@
 #include "shim/sockets/sockets.hpp"
 
 #define EXPORT extern "C" [[gnu::visibility("default")]]
+// Gives an exported function, which the linker knows by `name`, a second name (see time64.cpp). gcc wants the
+// attributes of the function again.
+#if __SIZEOF_POINTER__ == 4
+#define SECOND_NAME(second, function, name) EXPORT [[gnu::hot, gnu::alias(name)]] decltype(function) second;
+#else
+#define SECOND_NAME(second, function, name)
+#endif
 
 namespace multihome::entry {
 

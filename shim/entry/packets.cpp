@@ -159,6 +159,7 @@ EXPORT [[gnu::hot]] ssize_t sendmsg(int fd, const msghdr* message, int flags) {
         return libc::sendmsg(fd, message, flags);
     return sendmsg_after_look(fd, message, flags);
 }
+SECOND_NAME(__sendmsg64, sendmsg, "sendmsg")
 
 EXPORT [[gnu::hot]] int sendmmsg(int fd, mmsghdr* messages, unsigned int count, int flags) {
     const Socket socket = sockets::load_direct(fd);
@@ -168,3 +169,4 @@ EXPORT [[gnu::hot]] int sendmmsg(int fd, mmsghdr* messages, unsigned int count, 
         return libc::sendmmsg(fd, messages, count, flags);
     return sendmmsg_after_look(fd, messages, count, flags);
 }
+SECOND_NAME(__sendmmsg64, sendmmsg, "sendmmsg")

@@ -141,6 +141,7 @@ int prctl_with_arguments(int option, unsigned long b, unsigned long c, unsigned 
         permissions::forbid(Activity::exact_time);
     return result;
 }
+SECOND_NAME(__prctl_time64, prctl_with_arguments, "prctl")
 
 // libuv before 1.45 calls recvmmsg() and sendmmsg() like this, and so do others.
 long syscall_with_arguments(long number, long a, long b, long c, long d, long e, long f) noexcept {

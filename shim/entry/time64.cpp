@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// The exported functions, on 32-bit processors, of programs in which a time has 64 bits (_TIME_BITS=64).
-// glibc gives them names of their own even where they handle no time. See entry.hpp and symbols.def.
+// The exported functions, on 32-bit processors, of programs in which a time has 64 bits (_TIME_BITS=64). Two
+// are functions of their own, as in glibc. The others are second names (SECOND_NAME()) of the usual
+// functions.
 //
-// On our sockets they do what those of the usual names do. On a kernel older than Linux 5.1, glibc
+// On our sockets these two do what those of the usual names do. On a kernel older than Linux 5.1, glibc
 // adds a second time of 64 bits to the one of 32 bits that SO_TIMESTAMP brings. Our sockets do not get that.
 #include "shim/entry/entry.hpp"
 
@@ -43,33 +44,6 @@ EXPORT int __recvmmsg64(int fd, mmsghdr* messages, unsigned int count, int flags
     }
     *timeout = {timeout->seconds - seconds + left.tv_sec, static_cast<int32_t>(left.tv_nsec), 0};
     return received;
-}
-
-// In glibc, too, the others are the usual functions. See entry.hpp for the variadic ones.
-
-EXPORT ssize_t __sendmsg64(int fd, const msghdr* message, int flags) {
-    return sendmsg(fd, message, flags);
-}
-
-EXPORT int __sendmmsg64(int fd, mmsghdr* messages, unsigned int count, int flags) {
-    return sendmmsg(fd, messages, count, flags);
-}
-
-EXPORT int __setsockopt64(int fd, int level, int name, const void* value, socklen_t length) noexcept {
-    return setsockopt(fd, level, name, value, length);
-}
-
-EXPORT int __getsockopt64(int fd, int level, int name, void* value, socklen_t* length) noexcept {
-    return getsockopt(fd, level, name, value, length);
-}
-
-EXPORT int __fcntl_time64(int fd, int command, long argument) {
-    return fcntl64_with_argument(fd, command, argument);
-}
-
-EXPORT int __prctl_time64(int option, unsigned long b, unsigned long c, unsigned long d,
-                          unsigned long e) noexcept {
-    return prctl_with_arguments(option, b, c, d, e);
 }
 
 #endif
