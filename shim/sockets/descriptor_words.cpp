@@ -14,6 +14,7 @@ constinit std::array<Word, block_size> direct{};
 namespace {
 
 using detail::block_bits;
+using detail::block_size;
 using detail::Word;
 
 constexpr size_t block_count = size_t{1} << (31 - block_bits);
@@ -39,43 +40,56 @@ Word* create_block(size_t block) {
     BlockPointer* list = blocks.load(std::memory_order_acquire);
     if (list == nullptr)
         list = publish_memory(blocks, block_count * sizeof(BlockPointer));
-    return list != nullptr ? publish_memory(list[block], sizeof(Word) * detail::block_size) : nullptr;
+    return list != nullptr ? publish_memory(list[block], sizeof(Word) * block_size) : nullptr;
+}
+
+// Returns the word of `fd`, which is about to say `socket`. Null where there is no memory for it, and for a
+// number that cannot be a descriptor.
+Word* word_for(int fd, Socket socket) {
+    if (fd < 0)
+        return nullptr;
+    const auto number = static_cast<unsigned>(fd);
+    const bool is_anything = socket.word() != 0;
+    Word* words = detail::find_block(number >> block_bits);
+    if (words == nullptr && is_anything)
+        words = create_block(number >> block_bits);
+    if (words == nullptr)
+        return nullptr;
+    unsigned seen = detail::end.load(std::memory_order_relaxed);
+    while (is_anything && seen <= number &&
+           !detail::end.compare_exchange_weak(seen, number + 1, std::memory_order_relaxed)) {
+    }
+    return &words[number % block_size];
 }
 
 } // namespace
 
-namespace detail {
-
-Word* find_block(size_t block) {
+Word* detail::find_block(size_t block) {
     if (block == 0)
         return direct.data();
     BlockPointer* list = blocks.load(std::memory_order_acquire);
     return list != nullptr ? list[block].load(std::memory_order_acquire) : nullptr;
 }
 
-void raise_end(unsigned fd) {
-    unsigned seen = end.load(std::memory_order_relaxed);
-    while (seen <= fd && !end.compare_exchange_weak(seen, fd + 1, std::memory_order_relaxed)) {
-    }
-}
-
-Word* find_word(int fd, bool create) {
-    if (fd < 0)
-        return nullptr;
-    const auto number = static_cast<unsigned>(fd);
-    const size_t block = number >> block_bits;
-    Word* words = find_block(block);
-    if (words == nullptr && create)
-        words = create_block(block);
-    return words != nullptr ? &words[number & (block_size - 1)] : nullptr;
-}
-
-Socket load_high(unsigned fd) {
-    if (Word* word = find_word(static_cast<int>(fd), false))
-        return Socket{word->load(std::memory_order_relaxed)};
+Socket detail::load_high(int fd) {
     // A negative number is nobody's descriptor, and libc says so.
-    return static_cast<int>(fd) < 0 ? Socket{Socket::Kind::other, 0} : Socket{};
+    if (fd < 0)
+        return {Socket::Kind::other, 0};
+    const auto number = static_cast<unsigned>(fd);
+    const Word* words = find_block(number >> block_bits);
+    return words != nullptr ? Socket{words[number % block_size].load(std::memory_order_relaxed)} : Socket{};
 }
 
-} // namespace detail
+void store(int fd, Socket socket) {
+    if (Word* const word = word_for(fd, socket); word != nullptr)
+        word->store(socket.word(), std::memory_order_relaxed);
+}
+
+bool update(int fd, Socket seen, Socket wanted) {
+    uint64_t expected = seen.word();
+    Word* const word = word_for(fd, wanted);
+    return word == nullptr ||
+           word->compare_exchange_strong(expected, wanted.word(), std::memory_order_relaxed);
+}
+
 } // namespace multihome::sockets

@@ -22,27 +22,13 @@ namespace detail {
 using Word = std::atomic<uint64_t>;
 constexpr unsigned block_bits = 13;
 constexpr unsigned block_size = 1U << block_bits; // 64 KiB
-extern std::array<Word, block_size> direct;
+extern std::array<Word, block_size> direct;       // the first block
 
-[[gnu::cold]] Socket load_high(unsigned fd);
-// Returns the words of a block; null where no word has been stored in it.
-Word* find_block(size_t block);
 // Nothing has ever been known of the descriptors from here on.
 extern std::atomic<unsigned> end;
-[[gnu::cold]] void raise_end(unsigned fd);
-// Returns the word of `fd`. `create`: maps memory for it where there is none. Null where there is none then,
-// and for a number that cannot be a descriptor.
-Word* find_word(int fd, bool create);
-// Returns the word of `fd`, which is about to say `socket`. Null where there is no memory for it: then it
-// says that nothing is known.
-inline Word* word_for(int fd, Socket socket) {
-    const bool is_anything = socket.word() != 0;
-    Word* const word = find_word(fd, is_anything);
-    const auto number = static_cast<unsigned>(fd);
-    if (is_anything && word != nullptr && number >= end.load(std::memory_order_relaxed)) [[unlikely]]
-        raise_end(number);
-    return word;
-}
+// Returns the words of a block; null where no word has been stored in it.
+Word* find_block(size_t block);
+[[gnu::cold]] Socket load_high(int fd);
 } // namespace detail
 
 // True where load_direct() finds the word.
@@ -60,22 +46,15 @@ inline Word* word_for(int fd, Socket socket) {
 // Returns the same for any descriptor.
 [[gnu::always_inline]] inline Socket load(int fd) {
     if (!is_direct(fd)) [[unlikely]]
-        return detail::load_high(static_cast<unsigned>(fd));
+        return detail::load_high(fd);
     return load_direct(fd);
 }
 
-inline void store(int fd, Socket socket) {
-    if (detail::Word* const word = detail::word_for(fd, socket); word != nullptr)
-        word->store(socket.word(), std::memory_order_relaxed);
-}
+// Stores what is known of `fd` from now on. Where there is no memory for it, nothing is known of it.
+void store(int fd, Socket socket);
 
-// Stores `wanted` if the word still is what `seen` says. False where another thread has changed it.
-inline bool update(int fd, Socket seen, Socket wanted) {
-    uint64_t expected = seen.word();
-    detail::Word* const word = detail::word_for(fd, wanted);
-    return word == nullptr ||
-           word->compare_exchange_strong(expected, wanted.word(), std::memory_order_relaxed);
-}
+// The same if the word still is what `seen` says. False where another thread has changed it.
+bool update(int fd, Socket seen, Socket wanted);
 
 // Calls `visit` with the number and the word of each descriptor of which something is known, and stores what
 // it returns; again where another thread has changed the word meanwhile. For rare calls: it looks at every
