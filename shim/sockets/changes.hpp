@@ -57,8 +57,8 @@ void examine_anew(int fd);
 // passed on last. (No longer true where 65,535 have been made since: by then nobody waits for its bind().)
 bool may_be_passed_on(Socket socket);
 
-// Returns the bits that a socket's word has because of its own address, which the kernel has told.
-uint64_t address_bits(Socket socket, const Address& own);
+// Returns the socket with what its own address, which the kernel has told, makes of it.
+Socket with_address(Socket socket, const Address& own);
 
 // True for what is none of our business, and cannot become it.
 inline bool is_other_for_good(Socket socket) {

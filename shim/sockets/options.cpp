@@ -139,24 +139,22 @@ std::optional<MulticastTurn> turn_for(Socket socket, int level, int name) {
 }
 
 // Notes what the program has set, and puts ours right, which may have changed with it.
-void follow_bits(int fd, Socket socket, uint64_t mask, uint64_t bits) {
-    sockets::set_bits(fd, mask, bits);
+void follow_bits(int fd, Socket socket, uint64_t bits, bool on) {
+    sockets::set_bits(fd, bits, on);
     if (!socket.is(Kind::ours) || !permissions::may(Activity::new_sockets))
         return;
-    restore(fd, socket.with_bits(mask, bits));
-    sockets::set_bits(fd, Socket::unmarked, 0);
+    restore(fd, socket.with(bits, on));
+    sockets::set_bits(fd, Socket::unmarked, false);
 }
 
 // Notes that the program has set an option of the socket, and switches on again what we need.
 void follow(int fd, Socket socket, int level, int name, const void* value, socklen_t length) {
     switch (concern(level, name)) {
-    case Concern::hidden: {
-        const uint64_t wanted = find(level, name).wanted;
-        follow_bits(fd, socket, wanted, switches_on(level, value, length) ? wanted : 0);
+    case Concern::hidden:
+        follow_bits(fd, socket, find(level, name).wanted, switches_on(level, value, length));
         break;
-    }
     case Concern::route:
-        sockets::set_bits(fd, 0, Socket::own_route);
+        sockets::set_bits(fd, Socket::own_route);
         break;
     case Concern::multicast_interface:
         sockets::set_multicast_interface(fd, chosen_interface(value, length));
@@ -167,7 +165,7 @@ void follow(int fd, Socket socket, int level, int name, const void* value, sockl
     case Concern::family:
         // The socket is an IPv4 one from now on. The kernel has kept its options of IPv4.
         follow_bits(fd, socket,
-                    Socket::ipv6 | Socket::only_ipv4 | Socket::wants_ipv6 | Socket::wants_ipv6_2292, 0);
+                    Socket::ipv6 | Socket::only_ipv4 | Socket::wants_ipv6 | Socket::wants_ipv6_2292, false);
         break;
     case Concern::path:
     case Concern::none:
@@ -187,7 +185,7 @@ bool switch_on(int fd, Socket& socket) {
     const bool later = marked && is_marked_later(socket);
     if (!later && marked != socket.has(Socket::wants_inline))
         the_mark.set(fd, marked);
-    socket = socket.with_bits(Socket::unmarked, later ? uint64_t{Socket::unmarked} : 0);
+    socket = socket.with(Socket::unmarked, later);
     return true;
 }
 
@@ -201,7 +199,7 @@ bool switch_on_arrived(int fd, Socket& socket) {
     // it switches on are not the program's: so the mark is set first, and asked for last. (Seen alone, the
     // mark is taken for an option of the program's. No program uses it on UDP.)
     if (on != 0 && !is_marked(fd, socket))
-        socket = socket.with_bits(0, on);
+        socket = socket.with(on);
     if (!socket.has(Socket::wants_messages))
         the_mark.set(fd, true);
     return restore(fd, socket);
@@ -239,7 +237,7 @@ bool allow_local_route(int fd, Socket socket, const in6_addr& source) {
         sockets::must_not_change() || !permissions::may(Activity::finding_routes) ||
         !local_route::covers(source) || !free_bind.set(fd, true))
         return false;
-    sockets::set_bits(fd, Socket::free_bind, Socket::free_bind);
+    sockets::set_bits(fd, Socket::free_bind);
     return true;
 }
 

@@ -73,19 +73,24 @@ public:
     // True where undoing a connect() takes away the port, because the kernel chose it.
     constexpr bool loses_port() const { return has(any_port) && port() != 0; }
 
-    constexpr Socket with_kind(Kind kind) const { return with_bits(kind_mask, static_cast<uint64_t>(kind)); }
+    constexpr Socket with_kind(Kind kind) const {
+        return with_field(0, kind_mask, static_cast<uint64_t>(kind));
+    }
     constexpr Socket with_port(in_port_t port) const { return with_field(port_shift, 0xffff, port); }
     constexpr Socket with_made(uint16_t made) const { return with_field(made_shift, 0xffff, made); }
     constexpr Socket with_multicast_interface(uint32_t index) const {
         return with_field(interface_shift, multicast_unknown, index);
     }
-    constexpr Socket with_bits(uint64_t mask, uint64_t bits) const { return Socket{(word_ & ~mask) | bits}; }
+    // With these bits, or without them.
+    constexpr Socket with(uint64_t bits, bool on = true) const {
+        return Socket{on ? word_ | bits : word_ & ~bits};
+    }
     // Also has copies if `other` has.
-    constexpr Socket with_copies_of(Socket other) const { return with_bits(0, other.word_ & has_copies); }
+    constexpr Socket with_copies_of(Socket other) const { return with(other.word_ & has_copies); }
 
 private:
     constexpr Socket with_field(unsigned shift, uint64_t mask, uint64_t value) const {
-        return with_bits(mask << shift, value << shift);
+        return Socket{(word_ & ~(mask << shift)) | value << shift};
     }
 
     // From the low end: kind, other bits, interface, made, port.

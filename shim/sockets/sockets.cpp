@@ -71,10 +71,12 @@ void created(int fd, int domain, int type, int protocol) {
     const bool udp = (domain == AF_INET || domain == AF_INET6) &&
                      (type & ~(SOCK_CLOEXEC | SOCK_NONBLOCK)) == SOCK_DGRAM &&
                      (protocol == 0 || protocol == IPPROTO_UDP) && !settings::get().disabled;
-    const uint64_t bits = Socket::seen_made | (domain == AF_INET6 ? uint64_t{Socket::ipv6} : 0);
-    note(fd, udp ? Socket{Kind::unbound, bits}.with_made(next_number()) : other_socket(domain));
-    if (!udp)
+    if (!udp) {
+        note(fd, other_socket(domain));
         return;
+    }
+    const Socket made = Socket{Kind::unbound, Socket::seen_made}.with(Socket::ipv6, domain == AF_INET6);
+    note(fd, made.with_made(next_number()));
     peers::Turn{}.made_socket();
     if (!may(Activity::new_sockets)) [[unlikely]]
         say_filtered(fd);
@@ -94,11 +96,10 @@ void connected(int fd, Socket seen, bool to_ipv4) {
         left_alone(fd);
         return;
     }
-    uint64_t bits = Socket::has_address;
-    if (to_ipv4 && seen.has(Socket::ipv6))
-        bits |= Socket::only_ipv4;
-    if (seen.is(Kind::ours) && (seen.word() & bits) != bits)
-        set_bits(fd, 0, bits);
+    const bool has_ipv4 = to_ipv4 && seen.has(Socket::ipv6);
+    const uint64_t bits = Socket::has_address | (has_ipv4 ? uint64_t{Socket::only_ipv4} : 0);
+    if (seen.is(Kind::ours) && seen.with(bits).word() != seen.word())
+        set_bits(fd, bits);
 }
 
 void not_connected(int fd) {
@@ -118,10 +119,7 @@ void disconnected(int fd, Socket seen) {
     const auto own = socket_calls::own_name(fd);
     if (!own)
         return;
-    const uint64_t bits = address_bits(seen, own->address);
-    change_all(fd, [&](Socket socket) {
-        return socket.with_bits(Socket::has_address | Socket::only_ipv4, bits).with_port(own->port);
-    });
+    change_all(fd, [&](Socket socket) { return with_address(socket, own->address).with_port(own->port); });
 }
 
 void duplicated(int fd, int copy) {
@@ -130,7 +128,7 @@ void duplicated(int fd, int copy) {
     if (fd == copy || is_nothing_known || must_not_change())
         return;
     if (!is_other_for_good(socket)) {
-        const auto with_copies = [&] { return socket.with_bits(0, Socket::has_copies); };
+        const auto with_copies = [&] { return socket.with(Socket::has_copies); };
         while (!update(fd, socket, with_copies()))
             socket = load(fd);
         socket = with_copies();
@@ -185,8 +183,8 @@ void look_for_descriptors(const msghdr& message) {
     }
 }
 
-void set_bits(int fd, uint64_t mask, uint64_t bits) {
-    change_all(fd, [&](Socket socket) { return socket.with_bits(mask, bits); });
+void set_bits(int fd, uint64_t bits, bool on) {
+    change_all(fd, [&](Socket socket) { return socket.with(bits, on); });
 }
 
 void set_multicast_interface(int fd, uint32_t index) {
@@ -202,10 +200,9 @@ void set_sticky_source(int fd, bool chosen) {
         return;
     }
     const bool gives_back = chosen && before.is(Kind::ours);
-    const uint64_t bit = chosen ? uint64_t{Socket::sticky_source} : 0;
-    Socket now = before.with_bits(Socket::sticky_source, bit);
+    Socket now = before.with(Socket::sticky_source, chosen);
     if (gives_back)
-        now = now.with_bits(Socket::unmarked | Socket::free_bind, 0).with_kind(Kind::other);
+        now = now.with(Socket::unmarked | Socket::free_bind, false).with_kind(Kind::other);
     change_all(fd, [&](Socket seen) { return now.with_copies_of(seen); });
     // Only then, because a thread that receives takes a socket over anew whose packet information is off.
     if (gives_back)
@@ -224,9 +221,8 @@ void give_all_back() {
 }
 
 void forked() {
-    change_each([](int, Socket seen) {
-        return seen.is(Kind::unbound) ? seen.with_bits(Socket::seen_made, 0) : seen;
-    });
+    change_each(
+        [](int, Socket seen) { return seen.is(Kind::unbound) ? seen.with(Socket::seen_made, false) : seen; });
 }
 
 void filter_was_told() {

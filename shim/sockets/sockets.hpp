@@ -65,8 +65,8 @@ void arrived(int fd);
 // Does so for the descriptors that a message of a UNIX socket has brought.
 void look_for_descriptors(const msghdr& message);
 
-// Changes the bits under `mask` in the word of every descriptor of the socket behind `fd`.
-void set_bits(int fd, uint64_t mask, uint64_t bits);
+// Sets bits, or clears them, in the word of every descriptor of the socket behind `fd`.
+void set_bits(int fd, uint64_t bits, bool on = true);
 // Notes that the program chose this interface with IP_MULTICAST_IF (see socket.hpp).
 void set_multicast_interface(int fd, uint32_t index);
 // Notes whether the program chooses the source itself for all that it sends (IPV6_PKTINFO by setsockopt(),

@@ -96,17 +96,16 @@ Socket take_over_arrived(int fd, Socket arrived, const std::optional<Peer>& own)
     // A socket with our mark was ours where it came from, even if it is connected or without a port now.
     const bool marked = options::is_marked(fd, arrived);
     if (!own->address.is_wildcard() && !marked)
-        return other_socket(AF_INET).with_bits(0, Socket::has_address | Socket::has_copies);
+        return other_socket(AF_INET).with(Socket::has_address | Socket::has_copies);
     if (own->port == 0 && !marked)
         return arrived.with_kind(Kind::unbound);
     arrived = arrived.with_port(own->port);
     if ((!marked && !is_wanted(fd, own->port)) || !set_up(fd, arrived))
         return {Kind::other, 0};
-    uint64_t bits = address_bits(arrived, own->address);
     // Nobody tells whether the program chose the port itself.
-    if (ntohs(own->port) >= first_given_port)
-        bits |= Socket::any_port;
-    const Socket ours = arrived.with_kind(Kind::ours).with_bits(0, bits);
+    const bool any_port = ntohs(own->port) >= first_given_port;
+    const Socket ours =
+        with_address(arrived, own->address).with_kind(Kind::ours).with(Socket::any_port, any_port);
     announce(fd, ours);
     return ours;
 }
@@ -143,15 +142,14 @@ Socket classify(int fd) {
             return (seen.has(Socket::left_alone) || seen.has(Socket::sticky_source)) &&
                    asked_others++ < most_asked;
         },
-        [&](Socket seen) { return same = seen.with_bits(0, Socket::has_copies); });
+        [&](Socket seen) { return same = seen.with(Socket::has_copies); });
     if (same.kind() != Kind::unknown)
         return same;
     // Whoever made it may have given it routes of its own.
-    uint64_t bits = Socket::has_copies | Socket::own_route;
-    if (domain == AF_INET6)
-        bits |= Socket::ipv6;
-    const Socket arrived{Kind::unknown, bits};
-    return take_over_arrived(fd, arrived.with_multicast_interface(Socket::multicast_unknown), own);
+    const Socket arrived = Socket{Kind::unknown, Socket::has_copies | Socket::own_route}
+                               .with(Socket::ipv6, domain == AF_INET6)
+                               .with_multicast_interface(Socket::multicast_unknown);
+    return take_over_arrived(fd, arrived, own);
 }
 
 // bind() of a socket that we did not see being made, or that has lost its port, or to an address without a
@@ -173,12 +171,12 @@ Socket before_bind(int fd, Socket before, const Peer& wanted) {
         return before.with_kind(Kind::other);
     if (!wanted.address.is_wildcard() || (wanted.port != 0 && !is_wanted(fd, wanted.port)) ||
         must_not_change())
-        return other_socket(AF_INET).with_bits(0, Socket::has_address);
+        return other_socket(AF_INET).with(Socket::has_address);
     const libc::ErrnoGuard keep_errno;
     Socket ours = before.with_kind(Kind::ours).with_port(wanted.port);
     if (!set_up(fd, ours))
         return {Kind::other, 0};
-    return ours.with_bits(0, address_bits(before, wanted.address));
+    return with_address(ours, wanted.address);
 }
 
 // The kernel has bound the socket. `planned`: what before_bind() returned. Returns what it is now.
@@ -187,7 +185,7 @@ Socket after_bind(int fd, Socket before, Socket planned) {
         return planned;
     const in_port_t port = socket_calls::own_port(fd);
     if (port != 0 && is_wanted(fd, port))
-        return planned.with_port(port).with_bits(0, Socket::any_port);
+        return planned.with_port(port).with(Socket::any_port);
     options::give_back(fd, before);
     // Without a port (IP_BIND_ADDRESS_NO_PORT) it is still unbound.
     return port == 0 ? before : Socket{Kind::other, 0}.with_copies_of(before);
@@ -201,9 +199,9 @@ bool may_be_passed_on(Socket socket) {
     return socket.made() == 0 || static_cast<uint16_t>(made - socket.made()) >= since;
 }
 
-uint64_t address_bits(Socket socket, const Address& own) {
-    return (own.is_wildcard() ? 0 : uint64_t{Socket::has_address}) |
-           (socket.has(Socket::ipv6) && own.is_ipv4() ? uint64_t{Socket::only_ipv4} : 0);
+Socket with_address(Socket socket, const Address& own) {
+    return socket.with(Socket::has_address, !own.is_wildcard())
+        .with(Socket::only_ipv4, socket.has(Socket::ipv6) && own.is_ipv4());
 }
 
 Socket examine(int fd) {
@@ -241,7 +239,7 @@ void examine_anew(int fd) {
     change_all(fd, [](Socket) { return Socket{Kind::unknown, Socket::has_copies}; });
     const Socket now = examine(fd);
     if (is_inline && now.is(Kind::ours))
-        set_bits(fd, 0, Socket::wants_inline);
+        set_bits(fd, Socket::wants_inline);
     else if (is_inline)
         options::mark(fd);
 }
@@ -281,7 +279,7 @@ Socket bound_unseen(int fd) {
 Socket take_over_unbound(int fd) {
     const libc::ErrnoGuard keep_errno;
     const Socket before = load(fd);
-    Socket ours = before.with_kind(Kind::ours).with_bits(0, Socket::any_port);
+    Socket ours = before.with_kind(Kind::ours).with(Socket::any_port);
     if (!before.is(Kind::unbound) || !may_change(before) || !set_up(fd, ours))
         return before;
     change_all(fd, [&](Socket seen) { return ours.with_copies_of(seen); });
@@ -309,7 +307,7 @@ void mark_all() {
         if (!options::is_switched_on(fd, seen))
             return Socket{};
         options::mark(fd);
-        return seen.with_bits(Socket::unmarked, 0);
+        return seen.with(Socket::unmarked, false);
     });
 }
 

@@ -271,7 +271,7 @@ TEST_CASE("a socket that was drained begins a new round although its options hav
         receive(1, 2);
         test::drain();
         CHECK(test::answer_by(other, 1) == local(2));
-        const Socket changed = server.with_bits(Socket::unmarked, Socket::unmarked);
+        const Socket changed = server.with(Socket::unmarked);
         receive(1, 3, changed);
         test::drain(changed);
         CHECK(answer(1, changed) == local(3));

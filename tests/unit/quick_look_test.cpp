@@ -100,10 +100,10 @@ TEST_CASE("a quick look is closed once its conversation has changed") {
 
 TEST_CASE("a socket of ::ffff:0.0.0.0 has the quick look, until connect() gives it an address") {
     Scene([] {
-        const Socket mapped = server.with_bits(0, Socket::ipv6 | Socket::only_ipv4);
+        const Socket mapped = server.with(Socket::ipv6 | Socket::only_ipv4);
         settle(1, 2, mapped);
         CHECK(receive(1, 2, mapped) != Way::full);
-        const Socket connected = mapped.with_bits(0, Socket::has_address);
+        const Socket connected = mapped.with(Socket::has_address);
         CHECK(receive(1, 2, connected) == Way::full);
         CHECK(receive(1, 2, connected) == Way::full);
     });

@@ -60,7 +60,7 @@ TEST_CASE("the parts of a word do not touch each other") {
         CHECK(socket.with_port(1).made() == socket.made());
         CHECK(socket.with_made(1).port() == socket.port());
         CHECK(socket.with_multicast_interface(1).made() == socket.made());
-        const Socket changed = socket.with_bits(Socket::wants_messages, Socket::wants_ipv6);
+        const Socket changed = socket.with(Socket::wants_messages, false).with(Socket::wants_ipv6);
         CHECK_FALSE(changed.has(Socket::wants_ipv4));
         CHECK(changed.has(Socket::wants_ipv6));
         CHECK(changed.has(Socket::ipv6));
@@ -212,7 +212,7 @@ TEST_CASE("a copy of a descriptor is known as the original is") {
     CHECK(sockets::load(copy).is(Kind::ours));
     CHECK(sockets::load(copy).port() == socket.port());
 
-    sockets::set_bits(copy, Socket::wants_ipv4, Socket::wants_ipv4);
+    sockets::set_bits(copy, Socket::wants_ipv4);
     CHECK(sockets::load(fd).has(Socket::wants_ipv4));
     CHECK(sockets::load(copy).has(Socket::wants_ipv4));
 
@@ -262,7 +262,7 @@ TEST_CASE("options of one socket are not another's") {
     bind_to(second, INADDR_ANY);
     const Socket untouched = sockets::get(second);
     REQUIRE(sockets::get(first).is(Kind::ours));
-    sockets::set_bits(first, Socket::wants_ipv4, Socket::wants_ipv4);
+    sockets::set_bits(first, Socket::wants_ipv4);
     CHECK(sockets::load(second).word() == untouched.word());
 }
 
@@ -319,7 +319,7 @@ TEST_CASE("high numbers are known as well") {
         CHECK(sockets::load(number + 1).kind() == Kind::unknown);
     }
     // No descriptors stand behind the numbers, so that the kernel tells of no copies.
-    sockets::set_bits(high, Socket::wants_ipv6, Socket::wants_ipv6);
+    sockets::set_bits(high, Socket::wants_ipv6);
     CHECK(sockets::load(high).has(Socket::wants_ipv6));
     CHECK_FALSE(sockets::load(higher).has(Socket::wants_ipv6));
     sockets::forget(high);
