@@ -24,13 +24,6 @@ enum Kinds : unsigned {
     ipv6 = 2, // IPV6_PKTINFO
 };
 
-// Where a datagram reached us.
-struct Arrival {
-    unsigned found = none; // the kinds of packet information that came
-    // The address to answer from; empty where the datagram names none, group_asked where it went to a group.
-    Local local;
-};
-
 // A peer that asks a group, or broadcasts, expects no particular source: the routing table chooses. We could
 // choose the kernel's ipi_spec_dst instead, but that heeds no device, mark, port or interface of the socket.
 inline constexpr Local group_asked{Address::from_ipv4({INADDR_BROADCAST}), 0};
@@ -44,9 +37,11 @@ struct Header {
 };
 static_assert(sizeof(Header) == sizeof(cmsghdr) && sizeof(Header) == CMSG_LEN(0));
 
-// Reads packet information in `length` bytes that the kernel has written to `buffer` (aligned as a cmsghdr).
-// `with_interface`: the answer leaves through the interface that the datagram came in on.
-Arrival read(const void* buffer, size_t length, bool with_interface);
+// Reads packet information in `length` bytes that the kernel has written to `buffer` (aligned as a cmsghdr):
+// the address to answer from. It is empty where the datagram names none, and group_asked where it went to a
+// group. Returns nothing where there is no packet information. `with_interface`: the answer leaves through
+// the interface that the datagram came in on.
+std::optional<Local> read(const void* buffer, size_t length, bool with_interface);
 
 // Copies the control messages of `ours`, as the kernel wrote them (aligned), to the program's message,
 // without the kinds to `hide`. Then `theirs` has the length and the flags that the kernel would have
@@ -100,6 +95,8 @@ inline size_t write_source(void* buffer, const Local& local) {
 }
 
 // Reads back the source that write_source() has written as the last of `length` bytes of messages.
-Local read_source(const void* buffer, size_t length);
+inline Local read_source(const void* buffer, size_t length) {
+    return read(buffer, length, true).value_or(Local{});
+}
 
 } // namespace multihome::control

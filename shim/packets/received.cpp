@@ -4,6 +4,7 @@
 #include "shim/base/settings.hpp"
 
 #include <cerrno>
+#include <optional>
 
 namespace multihome::receive::detail {
 
@@ -39,13 +40,14 @@ bool hear_unusual(peers::Turn& turn, Socket socket, int fd, const msghdr& ours, 
                   socklen_t* name_length) {
     const socklen_t room = *name_length;
     tell(socket, ours, theirs, name_length);
-    const control::Arrival arrival =
+    const std::optional<Local> local =
         control::read(ours.msg_control, ours.msg_controllen, settings::get().same_interface);
     // We hear the datagram all the same.
-    if (arrival.found == control::none) [[unlikely]]
+    if (!local) [[unlikely]]
         look_closer(socket, fd, ours, theirs);
     // Without its whole address nobody can answer the peer.
-    return ours.msg_name != nullptr && ours.msg_namelen <= room && turn.hear(socket, ours, arrival.local);
+    return ours.msg_name != nullptr && ours.msg_namelen <= room &&
+           turn.hear(socket, ours, local.value_or(Local{}));
 }
 
 void note_failure(Socket socket, int fd, int flags) {

@@ -104,8 +104,8 @@ public:
         return detail::hear_hashed<Family>(memory_, socket, message, hash, found);
     }
 
-    // Hears any datagram. `local`: where it reached us, as control::Arrival has it. True: the caller counts
-    // it.
+    // Hears any datagram. `local`: where it reached us, as control::read() has it; empty where that is not
+    // known. True: the caller counts it.
     bool hear(Socket socket, const msghdr& message, const Local& local);
 
     // The call only looks (MSG_PEEK). begin_peek() comes after begin_receiving() or begin_batch(), end_peek()
