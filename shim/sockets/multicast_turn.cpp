@@ -11,12 +11,10 @@ namespace multihome {
 
 namespace {
 
-// A bit for each turn, set while somebody has it. The socket's number says which turn is its own, or its port
-// where we did not see it made. A thread that has one may be without a processor for longer than others wait.
-// So there are many: only sockets that share one wait for each other.
-constexpr unsigned turn_places = 4096;
-constexpr unsigned word_bits = 64;
-constinit std::array<std::atomic<uint64_t>, turn_places / word_bits> taken{};
+// A flag for each turn, set while somebody has it. The socket's number says which turn is its own, or its
+// port where we did not see it made. A thread that has one may be without a processor for longer than others
+// wait. So there are many: only sockets that share one wait for each other.
+constinit std::array<std::atomic_flag, 1024> turns{};
 
 // True where this thread has a turn, or is about to take one.
 constinit thread_local volatile bool within = false;
@@ -30,13 +28,12 @@ MulticastTurn::MulticastTurn(Socket socket) {
     if (within)
         return;
     within = true;
-    const unsigned place = (socket.made() != 0 ? socket.made() : ntohs(socket.port())) % turn_places;
-    std::atomic<uint64_t>& word = taken[place / word_bits];
-    bit_ = uint64_t{1} << place % word_bits;
+    std::atomic_flag& turn =
+        turns[(socket.made() != 0 ? socket.made() : ntohs(socket.port())) % turns.size()];
     for (int attempt = 0; attempt < patience; ++attempt) {
         // Acquire pairs with the release in the destructor: all that the last one did is done.
-        if ((word.fetch_or(bit_, std::memory_order_acquire) & bit_) == 0) {
-            word_ = &word;
+        if (!turn.test_and_set(std::memory_order_acquire)) {
+            turn_ = &turn;
             return;
         }
         if (permissions::may(Activity::yielding))
@@ -46,16 +43,17 @@ MulticastTurn::MulticastTurn(Socket socket) {
 }
 
 MulticastTurn::~MulticastTurn() {
-    if (word_ == nullptr)
+    if (turn_ == nullptr)
         return;
-    word_->fetch_and(~bit_, std::memory_order_release);
+    turn_->clear(std::memory_order_release);
     within = false;
 }
 
 void MulticastTurn::forget_all() {
-    for (std::atomic<uint64_t>& word : taken)
-        if (word.load(std::memory_order_relaxed) != 0)
-            word.store(0, std::memory_order_relaxed);
+    // Looks before storing: an untouched page stays untouched.
+    for (std::atomic_flag& turn : turns)
+        if (turn.test(std::memory_order_relaxed))
+            turn.clear(std::memory_order_relaxed);
     within = false;
 }
 

@@ -14,7 +14,6 @@
 #include "shim/sockets/socket.hpp"
 
 #include <atomic>
-#include <cstdint>
 
 namespace multihome {
 
@@ -26,14 +25,13 @@ public:
     MulticastTurn(const MulticastTurn&) = delete;
     MulticastTurn& operator=(const MulticastTurn&) = delete;
 
-    explicit operator bool() const { return word_ != nullptr; }
+    explicit operator bool() const { return turn_ != nullptr; }
 
     // Takes every turn back: in a forked child no thread has one.
     static void forget_all();
 
 private:
-    std::atomic<uint64_t>* word_ = nullptr; // null: it got none
-    uint64_t bit_ = 0;
+    std::atomic_flag* turn_ = nullptr; // null: it got none
 };
 
 } // namespace multihome
