@@ -10,6 +10,7 @@
 #include "shim/sockets/socket_calls.hpp"
 #include "shim/sockets/sockets.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <optional>
 
@@ -87,12 +88,9 @@ bool restore(int fd, Socket socket) {
 
 // Changes the kernel's answer to getsockopt() to what the program has asked for.
 void overwrite(void* value, const socklen_t* length, bool wanted) {
-    // The kernel has just written here an int, or one byte where the program gave less room.
+    // The kernel has just written here an int, or as many of its bytes as the program gave room for.
     const int flag = wanted ? 1 : 0;
-    if (*length >= sizeof flag)
-        std::memcpy(value, &flag, sizeof flag);
-    else if (*length > 0)
-        *static_cast<unsigned char*>(value) = static_cast<unsigned char>(flag);
+    std::memcpy(value, &flag, std::min<size_t>(*length, sizeof flag));
 }
 
 // Returns what the program chose with IP_MULTICAST_IF, as socket.hpp has it. The kernel has just read it
@@ -112,15 +110,11 @@ uint32_t chosen_interface(const void* value, socklen_t length) {
 }
 
 // True where a flag was switched on. The kernel has just read it (do_ip_setsockopt(), do_ipv6_setsockopt(),
-// sk_setsockopt()): an int, or one byte for IPv4.
-bool switches_on(int level, const void* value, socklen_t length) {
+// sk_setsockopt()): an int, or one byte where IPv4 takes less.
+bool switches_on(const void* value, socklen_t length) {
     int flag = 0;
-    if (value == nullptr)
-        return false;
-    if (length >= sizeof flag)
-        std::memcpy(&flag, value, sizeof flag);
-    else if (level == IPPROTO_IP && length > 0)
-        flag = *static_cast<const unsigned char*>(value);
+    if (value != nullptr)
+        std::memcpy(&flag, value, length >= sizeof flag ? sizeof flag : std::min<size_t>(length, 1));
     return flag != 0;
 }
 
@@ -151,7 +145,7 @@ void follow_bits(int fd, Socket socket, uint64_t bits, bool on) {
 void follow(int fd, Socket socket, int level, int name, const void* value, socklen_t length) {
     switch (concern(level, name)) {
     case Concern::hidden:
-        follow_bits(fd, socket, find(level, name).wanted, switches_on(level, value, length));
+        follow_bits(fd, socket, find(level, name).wanted, switches_on(value, length));
         break;
     case Concern::route:
         sockets::set_bits(fd, Socket::own_route);
