@@ -24,9 +24,8 @@ constexpr size_t smallest_area = size_t{16} * 1024;
 
 // Forgets the area first: a signal handler may map one at its address as soon as it is gone.
 void unmap_thread_area() {
-    void* const area = std::exchange(thread_area.memory, nullptr);
     const size_t size = std::exchange(thread_area.size, 0);
-    if (area != nullptr)
+    if (void* const area = std::exchange(thread_area.memory, nullptr))
         mapping::destroy(area, size);
 }
 
@@ -45,21 +44,6 @@ constexpr pthread_key_t keys_without_allocation = 32;
 // initialized data, as in log.cpp: a page less.
 [[gnu::section(".data")]] constinit pthread_key_t key = 0;
 [[gnu::section(".data")]] constinit bool has_key = false;
-
-// The area of this thread, with `wanted` bytes at least, where the one that it has is too small. Null where
-// there is no memory.
-void* grow_thread_area(size_t wanted) {
-    // By powers of two, so that a thread whose calls grow maps only a few times.
-    const size_t size = std::max(smallest_area, std::bit_ceil(wanted));
-    // The value only says that there is something to do when the thread ends.
-    if (pthread_setspecific(key, &thread_area) != 0)
-        return nullptr;
-    unmap_thread_area();
-    thread_area.memory = mapping::create(size, MAP_PRIVATE);
-    if (thread_area.memory != nullptr)
-        thread_area.size = size;
-    return thread_area.memory;
-}
 
 } // namespace
 
@@ -81,10 +65,18 @@ void Scratch::start() {
 }
 
 [[gnu::noinline]] void* Scratch::take_larger(size_t wanted) {
-    const bool is_kept = has_key && wanted <= most_kept;
-    area_ = is_kept ? grow_thread_area(wanted) : nullptr;
+    // The value only says that there is something to do when the thread ends.
+    if (!has_key || wanted > most_kept || pthread_setspecific(key, &thread_area) != 0) {
+        thread_area.in_use = false;
+        return take_another(wanted);
+    }
+    unmap_thread_area();
+    // By powers of two, so that a thread whose calls grow maps only a few times.
+    const size_t larger = std::max(smallest_area, std::bit_ceil(wanted));
+    area_ = thread_area.memory = mapping::create(larger, MAP_PRIVATE);
+    thread_area.size = area_ != nullptr ? larger : 0;
     thread_area.in_use = area_ != nullptr;
-    return is_kept ? area_ : take_another(wanted);
+    return area_;
 }
 
 [[gnu::noinline]] void* Scratch::take_another(size_t wanted) {
