@@ -220,20 +220,20 @@ public:
     // Writes a line to the first place that takes it.
     void log(const log_msg& message) override {
         const char* const file = settings::get().log_file;
-        if (file != nullptr && may(Activity::log_to_file)) {
-            Line line;
-            const long result = append_to_file(file, line_for_file(line, message));
-            if (result >= 0)
-                return;
-            static std::atomic<bool> told{false};
-            if (is_first(told)) {
-                char notice[longest_text];
-                const auto text = put_together(
-                    notice, FMT_COMPILE("cannot write to the log file {} ({}): lines go to {} instead"), file,
-                    describe(static_cast<int>(-result)),
-                    what_bars_standard_error() == nullptr ? "standard error" : "syslog");
-                log_without_file(at_time_of(message, spdlog::level::err, text));
-            }
+        if (file == nullptr || !may(Activity::log_to_file))
+            return log_without_file(message);
+        Line line;
+        const long result = append_to_file(file, line_for_file(line, message));
+        if (result >= 0)
+            return;
+        static std::atomic<bool> told{false};
+        if (is_first(told)) {
+            char notice[longest_text];
+            const auto text = put_together(
+                notice, FMT_COMPILE("cannot write to the log file {} ({}): lines go to {} instead"), file,
+                describe(static_cast<int>(-result)),
+                what_bars_standard_error() == nullptr ? "standard error" : "syslog");
+            log_without_file(at_time_of(message, spdlog::level::err, text));
         }
         log_without_file(message);
     }

@@ -16,7 +16,6 @@
 #include <optional>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <type_traits>
 #include <unistd.h>
 #include <utility>
 
@@ -74,10 +73,8 @@ template <typename Call>
 
 template <typename Type>
 Type as(long argument) {
-    if constexpr (std::is_pointer_v<Type>)
-        return reinterpret_cast<Type>(argument); // NOLINT(performance-no-int-to-ptr)
-    else
-        return static_cast<Type>(argument);
+    // A C-style cast, because it may be a pointer or an integer of any width.
+    return (Type)argument; // NOLINT(performance-no-int-to-ptr)
 }
 
 // True where the next definition calls us: it makes its system call by syscall(2), and must not come to us

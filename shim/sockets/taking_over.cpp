@@ -271,9 +271,7 @@ Socket bound_unseen(int fd) {
     if (!before.is(Kind::unbound) || !may_change(before))
         return before;
     const libc::ErrnoGuard keep_errno;
-    if (socket_calls::own_port(fd) == 0)
-        return before;
-    return examine(fd);
+    return socket_calls::own_port(fd) == 0 ? before : examine(fd);
 }
 
 Socket take_over_unbound(int fd) {
