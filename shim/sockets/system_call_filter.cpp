@@ -126,6 +126,9 @@ constexpr Need needs[] = {
     {finding_routes, setsockopt_of(IPPROTO_IPV6, IPV6_FREEBIND)},
     {finding_interfaces | finding_routes | log_to_file | log_to_syslog | closing, {SYS_close, {some_fd}}},
 
+    {packets, {number_of_clock_gettime, {CLOCK_MONOTONIC_COARSE, some_memory}}},
+    {log_to_stderr | log_to_file | log_to_syslog,
+     {number_of_clock_gettime, {CLOCK_REALTIME_COARSE, some_memory}}},
     // A system call only where the vdso cannot read the kernel's clock (xen, hpet, acpi_pm).
     {exact_time, {number_of_clock_gettime, {CLOCK_MONOTONIC, some_memory}}},
 #if __SIZEOF_POINTER__ == 4
@@ -162,19 +165,13 @@ constexpr Need needs[] = {
 };
 static_assert(sizeof(sockaddr_in) == sizeof(sockaddr)); // connect() with AF_UNSPEC, which takes a peer off
 
-// The vdso reads the coarse clocks from memory, whatever the kernel's clock is (do_coarse() in its
-// lib/vdso/gettimeofday.c). Without a vdso to do so, they are a system call. The vdso of 32-bit ARM has no
-// clocks on processors without the timer that it reads (arch/arm/kernel/vdso.c).
-#if defined(__arm__)
-constexpr bool vdso_may_lack_clocks = true;
-#else
-constexpr bool vdso_may_lack_clocks = false;
-#endif
-constexpr Need needs_without_vdso[] = {
-    {packets, {number_of_clock_gettime, {CLOCK_MONOTONIC_COARSE, some_memory}}},
-    {log_to_stderr | log_to_file | log_to_syslog,
-     {number_of_clock_gettime, {CLOCK_REALTIME_COARSE, some_memory}}},
-};
+// True where the kernel's function reads the clock, and makes no system call. The vdso reads the coarse
+// clocks from memory, whatever the kernel's clock is (do_coarse() in its lib/vdso/gettimeofday.c). That of
+// 32-bit ARM has no clocks on processors without the timer that it reads (arch/arm/kernel/vdso.c).
+bool is_read_from_memory(const SystemCall& call) {
+    return call.number == number_of_clock_gettime && call.arguments[0] != CLOCK_MONOTONIC &&
+           this_architecture != AUDIT_ARCH_ARM && getauxval(AT_SYSINFO_EHDR) != 0;
+}
 
 // Classic BPF as seccomp uses it (Documentation/userspace-api/seccomp_filter.rst): 32-bit words of
 // seccomp_data, an accumulator, an index register, 16 words of memory, jumps forward only.
@@ -289,14 +286,9 @@ Activities judge(const void* program) {
         !user_memory::can_read(given.filter, given.len * sizeof(sock_filter)))
         return unreadable;
     Activities forbidden = 0;
-    const auto check = [&](std::span<const Need> calls) {
-        for (const Need& need : calls)
-            if (!allows({given.filter, given.len}, need.call))
-                forbidden |= need.activities;
-    };
-    check(needs);
-    if (vdso_may_lack_clocks || getauxval(AT_SYSINFO_EHDR) == 0)
-        check(needs_without_vdso);
+    for (const Need& need : needs)
+        if (!is_read_from_memory(need.call) && !allows({given.filter, given.len}, need.call))
+            forbidden |= need.activities;
     // Without packets, a socket of ours is one that we can do nothing for.
     if ((forbidden & packets) != 0)
         forbidden |= new_sockets | steering;
