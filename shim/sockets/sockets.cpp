@@ -24,15 +24,6 @@ using permissions::may;
 
 constinit std::atomic<bool> filter_told{false}; // see filter_was_told()
 
-// The program has made a UDP socket, and its system-call filter keeps us from making it ours.
-[[gnu::cold]] void say_filtered(int fd) {
-    if (log::is_first(filter_told))
-        log::write(LogLevel::warn,
-                   FMT_COMPILE("the program's system-call filter does not allow what multihome does: UDP "
-                               "socket {}, and others, answer as without it"),
-                   fd);
-}
-
 // Stores what is known of a descriptor, if that is new.
 void note(int fd, Socket known) {
     if (load(fd).word() != known.word() && !must_not_change())
@@ -78,8 +69,11 @@ void created(int fd, int domain, int type, int protocol) {
     const Socket made = Socket{Kind::unbound, Socket::seen_made}.with(Socket::ipv6, domain == AF_INET6);
     note(fd, made.with_made(next_number()));
     peers::Turn{}.made_socket();
-    if (!may(Activity::new_sockets)) [[unlikely]]
-        say_filtered(fd);
+    if (!may(Activity::new_sockets) && log::is_first(filter_told)) [[unlikely]]
+        log::write(LogLevel::warn,
+                   FMT_COMPILE("the program's system-call filter does not allow what multihome does: UDP "
+                               "socket {}, and others, answer as without it"),
+                   fd);
 }
 
 void left_alone(int fd) {
