@@ -161,20 +161,16 @@ long write_without_signal(int fd, std::string_view line) {
 long open_file(const char* name) {
     constexpr int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_LARGEFILE;
     constexpr long mode = 0640;
-    long opened = -ENOSYS;
+    if (raw_syscall(SYS_geteuid) != 0)
+        return raw_syscall(SYS_openat, AT_FDCWD, name, flags, mode);
     if (may(Activity::resolving_no_links)) {
-        open_how how{};
-        how.flags = flags;
-        how.mode = mode;
-        how.resolve = RESOLVE_NO_SYMLINKS;
-        opened = raw_syscall(SYS_openat2, AT_FDCWD, name, &how, sizeof how);
+        const open_how how{flags, mode, RESOLVE_NO_SYMLINKS};
+        const long opened = raw_syscall(SYS_openat2, AT_FDCWD, name, &how, sizeof how);
+        if (opened != -ENOSYS)
+            return opened;
     }
     // Before Linux 5.6 the kernel can check only the last part of the name.
-    if (opened == -ENOSYS)
-        opened = raw_syscall(SYS_openat, AT_FDCWD, name, flags | O_NOFOLLOW, mode);
-    if (opened == -ELOOP && raw_syscall(SYS_geteuid) != 0)
-        opened = raw_syscall(SYS_openat, AT_FDCWD, name, flags, mode);
-    return opened;
+    return raw_syscall(SYS_openat, AT_FDCWD, name, flags | O_NOFOLLOW, mode);
 }
 
 // Appends `line` to a regular file, which it makes if there is none. Returns -errno on failure.
