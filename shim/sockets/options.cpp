@@ -65,7 +65,7 @@ bool is_ipv4_on(Socket socket) {
 }
 
 // The flag of an option that is Concern::hidden. The kernel keeps one bit for IP_FREEBIND and IPV6_FREEBIND.
-const Flag& find(int level, int name) {
+const Flag& flag_of(int level, int name) {
     if (level == SOL_SOCKET)
         return the_mark;
     if (level == IPPROTO_IP)
@@ -145,7 +145,7 @@ void follow_bits(int fd, Socket socket, uint64_t bits, bool on) {
 void follow(int fd, Socket socket, int level, int name, const void* value, socklen_t length) {
     switch (concern(level, name)) {
     case Concern::hidden:
-        follow_bits(fd, socket, find(level, name).wanted, switches_on(value, length));
+        follow_bits(fd, socket, flag_of(level, name).wanted, switches_on(value, length));
         break;
     case Concern::route:
         sockets::set_bits(fd, Socket::own_route);
@@ -253,7 +253,7 @@ int get(int fd, int level, int name, void* value, socklen_t* length) {
     const int result = libc::getsockopt(fd, level, name, value, length);
     if (result != 0 || concern(level, name) != Concern::hidden || !socket.is(Kind::ours))
         return result;
-    const Flag& flag = find(level, name);
+    const Flag& flag = flag_of(level, name);
     // The word knows of IPV6_FREEBIND only while we have it on.
     if (flag.wanted != Socket::wants_free_bind || socket.has(Socket::free_bind))
         overwrite(value, length, socket.has(flag.wanted));
