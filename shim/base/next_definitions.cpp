@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <array>
-#include <climits>
 #include <cstring>
 #include <elf.h>
 #include <link.h>
@@ -39,16 +38,12 @@ public:
 
 private:
     const ElfW(Sym) * find(const WantedFunction& wanted) const {
-        // Hash table: four numbers, the words of a Bloom filter, the buckets, the chains.
+        // Hash table: four numbers, the words of a Bloom filter, the buckets, the chains. To look at the
+        // filter would cost as much as to look at a bucket.
         const uint32_t bucket_count = hashes_[0];
         const uint32_t first_symbol = hashes_[1];
         const uint32_t filter_words = hashes_[2];
-        const auto* filter = reinterpret_cast<const ElfW(Addr)*>(hashes_ + 4);
-        constexpr unsigned word_bits = sizeof(ElfW(Addr)) * CHAR_BIT;
-        const ElfW(Addr) word = filter[wanted.hash / word_bits % filter_words];
-        if ((word >> wanted.hash % word_bits & word >> (wanted.hash >> hashes_[3]) % word_bits & 1) == 0)
-            return nullptr;
-        const auto* buckets = reinterpret_cast<const uint32_t*>(filter + filter_words);
+        const uint32_t* buckets = hashes_ + 4 + filter_words * (sizeof(ElfW(Addr)) / sizeof(uint32_t));
         const uint32_t* chains = buckets + bucket_count;
         uint32_t symbol = buckets[wanted.hash % bucket_count];
         if (symbol < first_symbol)
