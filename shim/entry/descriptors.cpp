@@ -16,12 +16,6 @@ using namespace multihome::entry; // NOLINT(google-build-using-namespace)
 
 namespace {
 
-// True where nothing is known of `fd`, or just that it is none of our business.
-bool is_nothing_to_forget(int fd) {
-    return sockets::is_direct(fd) && sockets::load_direct(fd).word() <= uint64_t{1};
-}
-static_assert(static_cast<uint64_t>(Socket::Kind::other) == 1);
-
 [[gnu::noinline]] int close_known(int fd) {
     // A thread that is cancelled here closes nothing.
     pthread_testcancel();
@@ -78,7 +72,9 @@ EXPORT int connect(int fd, const sockaddr* address, socklen_t length) {
 }
 
 EXPORT int close(int fd) {
-    if (is_nothing_to_forget(fd)) [[likely]]
+    // Nothing is known of it, or just that it is none of our business.
+    static_assert(static_cast<uint64_t>(Socket::Kind::other) == 1);
+    if (sockets::load(fd).word() <= 1) [[likely]]
         return libc::close(fd);
     return close_known(fd);
 }
