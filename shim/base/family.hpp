@@ -123,8 +123,6 @@ struct Ipv6 {
         // An IPv4 datagram on a socket without IP_PKTINFO: a mapped address, with its bytes as in Ipv4.
         return local(raw).is_ipv4() && Ipv4::is_source({{}, {raw.arrival[1], 0}}, message);
     }
-
-protected:
     [[gnu::always_inline]] static void read_name(const void* name, RawDatagram& raw) {
         for (size_t index = 0; index < 3; ++index)
             raw.name[index] = family_detail::word_at(name, index * 8);
@@ -132,29 +130,26 @@ protected:
 };
 static_assert(offsetof(sockaddr_in6, sin6_port) == 2 && offsetof(sockaddr_in6, sin6_addr) == 8);
 
-struct Mapped : Ipv6 {
+// Its name is that of an IPv6 datagram, its arrival that of an IPv4 one.
+struct Mapped : Ipv4 {
+    static constexpr socklen_t name_length = Ipv6::name_length;
     static constexpr size_t control_length = family_detail::ipv6_space + family_detail::ipv4_space;
 
     [[gnu::always_inline]] static bool read_words(const void* name, const void* control, RawDatagram& raw) {
         using namespace family_detail;
-        read_name(name, raw);
-        raw.arrival[0] = word_at(control, ipv6_space + Ipv4::addresses_at);
+        Ipv6::read_name(name, raw);
+        raw.arrival[0] = word_at(control, ipv6_space + addresses_at);
         return kind_at(control, 0) == ipv6_kind && kind_at(control, ipv6_space) == ipv4_kind;
     }
     [[gnu::always_inline]] static bool read(const void* name, const void* control, RawDatagram& raw) {
-        return read_words(name, control, raw) && address_family(raw.name[0]) == AF_INET6 &&
-               Ipv4::is_to_one(raw);
+        return read_words(name, control, raw) && address_family(raw.name[0]) == AF_INET6 && is_to_one(raw);
     }
     [[gnu::always_inline]] static bool is_arrival(const RawDatagram& raw, const void* control) {
         using namespace family_detail;
-        return word_at(control, ipv6_space + Ipv4::addresses_at) == raw.arrival[0] &&
+        return word_at(control, ipv6_space + addresses_at) == raw.arrival[0] &&
                kind_at(control, ipv6_space) == ipv4_kind;
     }
-    [[gnu::always_inline]] static Address local(const RawDatagram& raw) { return Ipv4::local(raw); }
-    template <typename Message>
-    [[gnu::always_inline]] static bool is_source(const RawDatagram& raw, const Message& message) {
-        return Ipv4::is_source(raw, message);
-    }
+    [[gnu::always_inline]] static Peer peer(const RawDatagram& raw) { return Ipv6::peer(raw); }
 };
 
 // True where `name`, of this length, is that of the datagram. The family in the first word tells the form of
