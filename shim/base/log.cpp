@@ -136,9 +136,8 @@ const char* what_bars_standard_error() {
     return is_standard_error_full() ? "nobody reads standard error" : nullptr;
 }
 
-// Writes `line` by one write(2), and returns the kernel's result. No signal comes of it: from a pipe that
-// nobody reads, from a file at its largest size (RLIMIT_FSIZE), or from a terminal, to whose background we
-// write (stty tostop).
+// Writes `line` by one write(2), and returns the kernel's result. Holds back the signals that may come of it:
+// nobody reads the pipe, the file may not grow (RLIMIT_FSIZE), the terminal is another group's (stty tostop).
 long write_without_signal(int fd, std::string_view line) {
     constexpr SignalSet held = set_of(SIGPIPE) | set_of(SIGXFSZ) | set_of(SIGTTOU);
     SignalSet before = 0;

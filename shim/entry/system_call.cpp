@@ -41,10 +41,9 @@ template <typename Call>
     };
     const bool ends_packets = forbids_now(Activity::packets);
     const bool leaves_us_out = ends_packets || forbids_now(Activity::new_sockets);
-    // A program that serves nothing, like most that a server starts, has nothing to be warned of yet, nor has
-    // one whose sockets go on as they are. Its next UDP socket brings the warning, unless the filter forbids
-    // the log by then. Even so this is not the time to warn: a server may start a worker that takes such a
-    // filter for each connection, and most make no socket. Then strangers would fill the log.
+    // A program whose sockets go on as they are has nothing to be warned of. Nor is one warned yet that
+    // serves nothing: a server may start a worker that takes such a filter for each connection, and strangers
+    // would fill the log. Its next UDP socket brings the warning, unless the filter forbids the log by then.
     const bool is_warned = ends_packets && sockets::may_serve();
     const LogLevel level = is_warned ? LogLevel::warn : LogLevel::info;
     if (is_warned)
