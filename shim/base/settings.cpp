@@ -22,16 +22,6 @@ constinit Settings current;
 constinit std::bitset<65536> ports;
 constinit char log_file[PATH_MAX];
 
-// True where one of our variables is set. Most processes that load the library have none, and go through the
-// environment once instead of once for each variable. The first letter tells nearly all others apart.
-bool is_anything_set() {
-    for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry)
-        if ((**entry == 'M' || **entry == 'J') &&
-            (std::strncmp(*entry, "MULTIHOME_", 10) == 0 || std::strncmp(*entry, "JOURNAL_STREAM=", 15) == 0))
-            return true;
-    return false;
-}
-
 // Returns the value of a variable; null where it is not set, or empty. Null as well where the program gains
 // privileges (AT_SECURE), which /etc/ld.so.preload reaches too: who starts it may not choose the file it
 // writes to.
@@ -180,8 +170,6 @@ const Settings& get() {
 }
 
 void load() {
-    if (!is_anything_set())
-        return;
     // First those that say which lines about the others are wanted, and where they go.
     read("MULTIHOME_LOG", parse_log_level, current.log_level, nullptr);
     if (const char* file = value_of("MULTIHOME_LOG_FILE"); file != nullptr)
