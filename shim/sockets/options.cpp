@@ -86,13 +86,6 @@ bool restore(int fd, Socket socket) {
     return true;
 }
 
-// Changes the kernel's answer to getsockopt() to what the program has asked for.
-void overwrite(void* value, const socklen_t* length, bool wanted) {
-    // The kernel has just written here an int, or as many of its bytes as the program gave room for.
-    const int flag = wanted ? 1 : 0;
-    std::memcpy(value, &flag, std::min<size_t>(*length, sizeof flag));
-}
-
 // Returns what the program chose with IP_MULTICAST_IF, as socket.hpp has it. The kernel has just read it
 // (do_ip_setsockopt()): an address, an address behind that of a group, or both of these and an index.
 uint32_t chosen_interface(const void* value, socklen_t length) {
@@ -255,8 +248,11 @@ int get(int fd, int level, int name, void* value, socklen_t* length) {
         return result;
     const Flag& flag = flag_of(level, name);
     // The word knows of IPV6_FREEBIND only while we have it on.
-    if (flag.wanted != Socket::wants_free_bind || socket.has(Socket::free_bind))
-        overwrite(value, length, socket.has(flag.wanted));
+    if (flag.wanted == Socket::wants_free_bind && !socket.has(Socket::free_bind))
+        return 0;
+    // The kernel has just written here an int, or as many of its bytes as the program gave room for.
+    const int wanted = socket.has(flag.wanted) ? 1 : 0;
+    std::memcpy(value, &wanted, std::min<size_t>(*length, sizeof wanted));
     return 0;
 }
 
