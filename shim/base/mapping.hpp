@@ -11,8 +11,8 @@ namespace multihome::mapping {
 
 // `sharing`: MAP_PRIVATE, or MAP_SHARED with forked children. Null where the kernel or a system-call filter
 // refuses.
-void* create(size_t size, int sharing);
-void destroy(void* memory, size_t size);
+[[gnu::noinline]] void* create(size_t size, int sharing);
+[[gnu::noinline]] void destroy(void* memory, size_t size);
 
 // True where the program locks into memory what is mapped from now on (mlockall(2), MCL_FUTURE). Then all
 // pages of a mapping cost memory at once, and count against RLIMIT_MEMLOCK.

@@ -86,13 +86,9 @@ void Scratch::start() {
 
 [[gnu::hot]] void Scratch::release() {
     if (area_ != thread_area.memory) [[unlikely]]
-        return give_back();
+        return mapping::destroy(area_, size_);
     std::atomic_signal_fence(std::memory_order_acq_rel);
     thread_area.in_use = false;
-}
-
-[[gnu::noinline]] void Scratch::give_back() {
-    mapping::destroy(area_, size_);
 }
 
 } // namespace multihome

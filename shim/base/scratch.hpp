@@ -38,7 +38,6 @@ private:
     void* take_larger(size_t wanted);  // the thread's area is too small
     void* take_another(size_t wanted); // it cannot be had
     void release();
-    void give_back(); // what take_another() took
 
     void* area_ = nullptr;
     size_t size_ = 0; // of an area that is mapped for this call alone
