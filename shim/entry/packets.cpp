@@ -11,6 +11,7 @@
 #include "shim/packets/send.hpp"
 #include "shim/sockets/process.hpp"
 
+#include <algorithm>
 #include <utility>
 
 using namespace multihome; // NOLINT(google-build-using-namespace): this file is the program's side of it
@@ -47,9 +48,8 @@ Socket socket_for_sending(int fd, const msghdr* message) {
         return sockets::get(fd);
     // The kernel cuts a name that is too long, and refuses a negative length (__copy_msghdr() in its
     // net/socket.c).
-    constexpr int longest = sizeof(sockaddr_storage);
-    const bool is_cut = static_cast<int>(message->msg_namelen) > longest;
-    return socket_for_sending(fd, message->msg_name, is_cut ? socklen_t{longest} : message->msg_namelen);
+    const int length = std::min(static_cast<int>(message->msg_namelen), int{sizeof(sockaddr_storage)});
+    return socket_for_sending(fd, message->msg_name, static_cast<socklen_t>(length));
 }
 
 // Where a quick look at the descriptor's word does not tell, these functions look closer. They take the same

@@ -44,10 +44,7 @@ template <typename Call>
     // A program whose sockets go on as they are has nothing to be warned of. Nor is one warned yet that
     // serves nothing: a server may start a worker that takes such a filter for each connection, and strangers
     // would fill the log. Its next UDP socket brings the warning, unless the filter forbids the log by then.
-    const bool is_warned = ends_packets && sockets::may_serve();
-    const LogLevel level = is_warned ? LogLevel::warn : LogLevel::info;
-    if (is_warned)
-        sockets::filter_was_told();
+    const LogLevel level = ends_packets && sockets::is_to_be_warned() ? LogLevel::warn : LogLevel::info;
     // Before the call, because afterwards it may be forbidden.
     if (ends_packets) {
         log::write(level,

@@ -22,7 +22,7 @@ namespace {
 using Kind = Socket::Kind;
 using permissions::may;
 
-constinit std::atomic<bool> filter_told{false}; // see filter_was_told()
+constinit std::atomic<bool> filter_told{false}; // see is_to_be_warned()
 
 // Stores what is known of a descriptor, if that is new.
 void note(int fd, Socket known) {
@@ -219,13 +219,12 @@ void forked() {
         [](int, Socket seen) { return seen.is(Kind::unbound) ? seen.with(Socket::seen_made, false) : seen; });
 }
 
-void filter_was_told() {
-    filter_told.store(true, std::memory_order_relaxed);
-}
-
-bool may_serve() {
-    return shared_state::get() != nullptr || process::may_have_inherited() ||
-           is_any([](Socket seen) { return seen.is(Kind::unbound); });
+bool is_to_be_warned() {
+    const bool may_serve = shared_state::get() != nullptr || process::may_have_inherited() ||
+                           is_any([](Socket seen) { return seen.is(Kind::unbound); });
+    if (may_serve)
+        filter_told.store(true, std::memory_order_relaxed);
+    return may_serve;
 }
 
 void leave_all_alone() {

@@ -86,11 +86,9 @@ void give_all_back();
 // This is a forked child. What its parent does to the sockets that are not bound yet, it does not see.
 void forked();
 
-// False where the program has no socket that is ours or may become so, as far as is known.
-bool may_serve();
-// Notes that the operator was told of the program's system-call filter. Without this, the next UDP socket
-// that is made tells it.
-void filter_was_told();
+// True where the program has a socket that is ours or may become so, as far as is known: then the caller
+// warns of its system-call filter. Where false, the next UDP socket that is made does.
+bool is_to_be_warned();
 
 // Nothing is our business any more: the packet path is forbidden.
 void leave_all_alone();
