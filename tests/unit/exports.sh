@@ -14,7 +14,7 @@ for tool in nm readelf; do
 done
 
 # On 32-bit processors some have a second name.
-kinds='SYMBOL|VARIADIC|TWICE'
+kinds='SYMBOL|VARIADIC'
 readelf -h "$library" | grep -q 'Class: *ELF64' || kinds="$kinds|TIME64|TIME64_NAME"
 listed=$(sed -nE "s/^MULTIHOME_($kinds)\([^,]*, *([a-z0-9_]*),.*/\2/p" "$symbols" | sort)
 [ -n "$listed" ] || {
