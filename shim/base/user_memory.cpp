@@ -47,7 +47,8 @@ std::optional<Peer> read_peer(const sockaddr* address, socklen_t length) {
     return peer;
 }
 
-bool detail::ask_kernel(uintptr_t address, size_t length, bool write) {
+bool detail::ask_kernel(const void* pointer, size_t length, bool write) {
+    const auto address = reinterpret_cast<uintptr_t>(pointer);
     // Page 0 is never there, and the probes take a null pointer as no pointer at all.
     if (address >> page_bits == 0 || address + length < address ||
         !permissions::may(Activity::asking_for_pages))

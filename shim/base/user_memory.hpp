@@ -29,7 +29,7 @@ constexpr unsigned page_bits = 12;
 constexpr size_t page_size = size_t{1} << page_bits;
 extern std::array<std::atomic<uintptr_t>, remembered_pages> good_pages[2]; // to read, to write
 
-bool ask_kernel(uintptr_t address, size_t length, bool write);
+bool ask_kernel(const void* pointer, size_t length, bool write);
 
 extern char nobodys_memory[sizeof(mmsghdr)];
 
@@ -61,11 +61,6 @@ constexpr uintptr_t stack_reach = uintptr_t{16} * 1024;
 [[gnu::always_inline]] inline bool is_known(const void* pointer, size_t length, bool write) {
     const auto address = reinterpret_cast<uintptr_t>(pointer);
     return is_on_stack(address, length) || is_on_known_page(address, length, write);
-}
-
-[[gnu::always_inline]] inline bool is_there(const void* pointer, size_t length, bool write) {
-    return is_known(pointer, length, write) ||
-           ask_kernel(reinterpret_cast<uintptr_t>(pointer), length, write);
 }
 
 } // namespace detail
@@ -113,12 +108,12 @@ extern constinit thread_local LastPointers last;
 // True where `length` (at least 1) bytes can be read. False also where the program's system-call filter does
 // not let us ask: then nothing is ours, and the program's own call is made. Async-signal-safe.
 [[gnu::always_inline]] inline bool can_read(const void* pointer, size_t length) {
-    return detail::is_there(pointer, length, false);
+    return is_known_readable(pointer, length) || detail::ask_kernel(pointer, length, false);
 }
 
 // True where they can be written, and read. Async-signal-safe.
 [[gnu::always_inline]] inline bool can_write(void* pointer, size_t length) {
-    return detail::is_there(pointer, length, true);
+    return is_known_writable(pointer, length) || detail::ask_kernel(pointer, length, true);
 }
 
 // Reads a peer from the program's socket address of `length` bytes. Empty where there is none, or where it
