@@ -27,11 +27,16 @@ long raw_syscall(long number, Arguments... arguments) {
     return detail::system_call(number, ((long)arguments)...);
 }
 
+// True for -errno; an address may be negative as well.
+inline bool is_error(long result) {
+    return result < 0 && result > -4096;
+}
+
 // Makes the same call as libc would: -1 and errno on failure.
 template <typename... Arguments>
 long checked_syscall(long number, Arguments... arguments) {
     const long result = raw_syscall(number, arguments...);
-    if (result < 0 && result > -4096) {
+    if (is_error(result)) {
         errno = static_cast<int>(-result);
         return -1;
     }

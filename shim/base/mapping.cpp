@@ -1,17 +1,25 @@
 // SPDX-License-Identifier: MIT
 #include "shim/base/mapping.hpp"
 
+#include "shim/base/kernel_constants.hpp"
 #include "shim/base/libc.hpp"
 #include "shim/base/permissions.hpp"
 
+#include <cerrno>
 #include <sys/auxv.h>
 
 namespace multihome::mapping {
 
 namespace {
 
-void* map(size_t size, int sharing) {
-    return mmap(nullptr, size, PROT_READ | PROT_WRITE, sharing | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+// By raw system calls, which no preloaded library sees, and whose functions need not be bound at each start.
+using libc::is_error;
+using libc::raw_syscall;
+
+// Returns an address, or -errno.
+long map(size_t size, int sharing) {
+    return raw_syscall(number_of_mmap, 0, size, PROT_READ | PROT_WRITE,
+                       sharing | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 }
 
 } // namespace
@@ -19,30 +27,26 @@ void* map(size_t size, int sharing) {
 void* create(size_t size, int sharing) {
     if (!permissions::may(Activity::mapping))
         return nullptr;
-    const libc::ErrnoGuard keep_errno;
-    void* memory = map(size, sharing);
-    return memory != MAP_FAILED ? memory : nullptr;
+    const long memory = map(size, sharing);
+    return is_error(memory) ? nullptr : reinterpret_cast<void*>(memory); // NOLINT(performance-no-int-to-ptr)
 }
 
 void destroy(void* memory, size_t size) {
-    if (!permissions::may(Activity::mapping))
-        return;
-    const libc::ErrnoGuard keep_errno;
-    munmap(memory, size);
+    if (permissions::may(Activity::mapping))
+        raw_syscall(SYS_munmap, memory, size);
 }
 
 bool memory_is_locked() {
     if (!permissions::may(Activity::mapping | Activity::asking_for_locks))
         return false;
-    const libc::ErrnoGuard keep_errno;
-    const auto page_size = getauxval(AT_PAGESZ);
-    void* page = map(page_size, MAP_PRIVATE);
+    const size_t page_size = getauxval(AT_PAGESZ);
+    const long page = map(page_size, MAP_PRIVATE);
     // EAGAIN: RLIMIT_MEMLOCK is used up (mmap(2)). Otherwise there is no memory even for a page.
-    if (page == MAP_FAILED)
-        return errno == EAGAIN;
+    if (is_error(page))
+        return page == -EAGAIN;
     // The kernel gives up no locked page. Not mincore(2): systemd's @system-service does not permit it.
-    const bool locked = madvise(page, page_size, MADV_DONTNEED) != 0 && errno == EINVAL;
-    munmap(page, page_size);
+    const bool locked = raw_syscall(SYS_madvise, page, page_size, MADV_DONTNEED) == -EINVAL;
+    raw_syscall(SYS_munmap, page, page_size);
     return locked;
 }
 
