@@ -11,7 +11,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <iterator>
-#include <unistd.h>
+#include <sys/syscall.h>
 
 namespace multihome::settings {
 
@@ -32,13 +32,12 @@ const char* value_of(const char* name) {
 
 // Writes the working directory, with a slash behind it. Returns its length; 0 where it has no name.
 size_t write_working_directory(char (&text)[PATH_MAX]) {
-    const libc::ErrnoGuard keep_errno;
+    const long size = libc::raw_syscall(SYS_getcwd, text, sizeof text); // with the zero at the end
     // One that cannot be reached from the root has a name that begins with a word in brackets.
-    if (getcwd(text, sizeof text - 1) == nullptr || *text != '/')
+    if (size <= 0 || *text != '/')
         return 0;
-    const size_t length = std::strlen(text);
-    text[length] = '/';
-    return length + 1;
+    text[size - 1] = '/';
+    return static_cast<size_t>(size);
 }
 
 std::string_view without_spaces(std::string_view text) {
