@@ -80,14 +80,11 @@ bool is_next(const Next& next, const void* caller) {
     return libc::are_of_one_object(caller, reinterpret_cast<const void*>(next.get()));
 }
 
-// True where a call on this descriptor, or one that brings or sends control messages, is none of our
-// business. It may block, and so must not be made with the thread's cancellation held off: a signal handler
-// may see that, and may leave the call by siglongjmp().
-bool is_foreign(long fd) {
-    return entry::is_foreign(sockets::get(static_cast<int>(fd)));
-}
-bool is_foreign_to_messages(long fd) {
-    return sockets::get(static_cast<int>(fd)).has(Socket::no_descriptors);
+// What the descriptor is. A call that is none of our business goes to the kernel as it is: it may block, and
+// so must not be made with the thread's cancellation held off. A signal handler may see that, and may leave
+// the call by siglongjmp().
+Socket socket_of(long fd) {
+    return sockets::get(static_cast<int>(fd));
 }
 
 // True for the commands of fcntl() that do not concern us. They go to the kernel as they are: glibc's
@@ -160,17 +157,18 @@ long syscall_with_arguments(long number, long a, long b, long c, long d, long e,
         MULTIHOME_CASE(pidfd_getfd);
         MULTIHOME_CASE(setsockopt);
         MULTIHOME_CASE(getsockopt);
-        MULTIHOME_CASE_UNLESS(is_foreign(a), recvfrom, recvfrom, recvfrom);
-        MULTIHOME_CASE_UNLESS(is_foreign_to_messages(a), recvmsg, recvmsg, recvmsg);
-        MULTIHOME_CASE_UNLESS(is_foreign_to_messages(a), recvmmsg, recvmmsg, recvmmsg);
-        MULTIHOME_CASE_UNLESS(is_foreign(a), sendto, sendto, sendto);
-        MULTIHOME_CASE_UNLESS(is_foreign_to_messages(a), sendmsg, sendmsg, sendmsg);
-        MULTIHOME_CASE_UNLESS(is_foreign_to_messages(a), sendmmsg, sendmmsg, sendmmsg);
+        MULTIHOME_CASE_UNLESS(is_foreign(socket_of(a)), recvfrom, recvfrom, recvfrom);
+        MULTIHOME_CASE_UNLESS(socket_of(a).has(Socket::no_descriptors), recvmsg, recvmsg, recvmsg);
+        MULTIHOME_CASE_UNLESS(socket_of(a).has(Socket::no_descriptors), recvmmsg, recvmmsg, recvmmsg);
+        MULTIHOME_CASE_UNLESS(is_foreign(socket_of(a)), sendto, sendto, sendto);
+        MULTIHOME_CASE_UNLESS(socket_of(a).has(Socket::no_descriptors), sendmsg, sendmsg, sendmsg);
+        MULTIHOME_CASE_UNLESS(socket_of(a).has(Socket::no_descriptors), sendmmsg, sendmmsg, sendmmsg);
         MULTIHOME_CASE_UNLESS(makes_no_copy(b), fcntl, fcntl, fcntl_with_argument);
         MULTIHOME_CASE_UNLESS(false, prctl, prctl, prctl_with_arguments);
 #if __SIZEOF_POINTER__ == 4
         MULTIHOME_CASE_UNLESS(makes_no_copy(b), fcntl64, fcntl64, fcntl64_with_argument);
-        MULTIHOME_CASE_UNLESS(is_foreign_to_messages(a), recvmmsg_time64, __recvmmsg64, __recvmmsg64);
+        MULTIHOME_CASE_UNLESS(socket_of(a).has(Socket::no_descriptors), recvmmsg_time64, __recvmmsg64,
+                              __recvmmsg64);
 #endif
 #undef MULTIHOME_CASE
 #undef MULTIHOME_CASE_UNLESS
