@@ -19,7 +19,7 @@ namespace {
 
 // The process that has called vfork() in this thread last; 0 once that process is known to run again. Parent
 // and child run one after the other, and both see it.
-constinit thread_local volatile long vfork_caller = 0;
+constinit thread_local volatile int vfork_caller = 0;
 
 // See may_have_inherited(). Among the initialized data, as in log.cpp: a page less.
 [[gnu::section(".data")]] constinit bool is_activated = false;
@@ -54,7 +54,7 @@ void before_vfork() {
     sockets::mark_all();
     // A vfork child's child shares the same memory. Where we may not ask who runs, nothing is ours any more.
     if (permissions::may(Activity::naming_process) && !is_vfork_child())
-        vfork_caller = libc::raw_syscall(SYS_getpid);
+        vfork_caller = static_cast<int>(libc::raw_syscall(SYS_getpid));
 }
 
 bool is_vfork_child() {
