@@ -43,6 +43,8 @@ private:
         const uint32_t bucket_count = hashes_[0];
         const uint32_t first_symbol = hashes_[1];
         const uint32_t filter_words = hashes_[2];
+        if (bucket_count == 0) // as libc's loader has it, the table is empty (do_lookup_x() in its elf)
+            return nullptr;
         const uint32_t* buckets = hashes_ + 4 + filter_words * (sizeof(ElfW(Addr)) / sizeof(uint32_t));
         const uint32_t* chains = buckets + bucket_count;
         uint32_t symbol = buckets[wanted.hash % bucket_count];
