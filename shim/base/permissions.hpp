@@ -33,6 +33,7 @@ struct Activity {
         exact_time = 1U << 17,         // is it still one answer? (peers)
         asking_for_room = 1U << 18,    // does standard error take a line at once?
         closing = 1U << 19,            // descriptors that the program has no room for (base/control)
+        resting = 1U << 20,            // while another thread steers for longer
     };
 };
 // Any number of them.

@@ -117,6 +117,7 @@ constexpr Need needs[] = {
     {steering, {SYS_bind, {some_fd, some_memory, sizeof(sockaddr_in)}}},
     {steering, {SYS_bind, {some_fd, some_memory, sizeof(sockaddr_in6)}}},
     {yielding, {SYS_sched_yield, {}}},
+    {resting, {SYS_ppoll, {0, 0, some_memory, 0, set_size}}},
     {finding_interfaces, {SYS_socket, {AF_INET, SOCK_DGRAM | SOCK_CLOEXEC}}},
     {finding_interfaces, {SYS_ioctl, {some_fd, SIOCGIFCONF, some_memory}}},
     {finding_interfaces, {SYS_ioctl, {some_fd, SIOCGIFINDEX, some_memory}}},

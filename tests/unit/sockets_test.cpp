@@ -10,7 +10,9 @@
 #include "udp_sockets.hpp"
 
 #include <arpa/inet.h>
+#include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <climits>
 #include <doctest/doctest.h>
 #include <fcntl.h>
@@ -187,6 +189,25 @@ TEST_CASE("who steers one socket keeps nobody from steering another") {
     }).join();
     CHECK_FALSE(same);
     CHECK(others == 999);
+}
+
+TEST_CASE("who steers a socket may be without a processor for a while") {
+    const Socket socket = Socket{Kind::ours, 0}.with_made(1);
+    unsigned got = 0;
+    // Several times: on a busy machine it may be for longer than others wait.
+    for (unsigned round = 0; round < 20; ++round) {
+        std::atomic<bool> has_turn{false};
+        std::thread holder([&] {
+            const MulticastTurn turn(socket);
+            has_turn = true;
+            std::this_thread::sleep_for(std::chrono::milliseconds(10));
+        });
+        while (!has_turn)
+            std::this_thread::yield();
+        got += static_cast<bool>(MulticastTurn(socket)) ? 1 : 0;
+        holder.join();
+    }
+    CHECK(got != 0);
 }
 
 TEST_CASE("a number that is no descriptor is not remembered") {
