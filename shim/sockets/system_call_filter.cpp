@@ -64,6 +64,11 @@ constexpr SystemCall setsockopt_of(uint64_t level, uint64_t name, uint64_t lengt
 constexpr SystemCall map_with(uint64_t flags) {
     return {number_of_mmap, {0, size_t{512} * 1024, PROT_READ | PROT_WRITE, flags, ~uint64_t{0}, 0}};
 }
+constexpr SystemCall open_with(uint64_t flags) {
+    return {SYS_openat,
+            {at_current_directory, some_memory,
+             O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_LARGEFILE | flags, 0640}};
+}
 
 // A system call, and the activities that make it. Add a row for each call that you add.
 struct Need {
@@ -154,10 +159,8 @@ constexpr Need needs[] = {
     {log_to_stderr | log_to_file, {SYS_rt_sigpending, {some_memory, set_size}}},
     {log_to_stderr | log_to_file, {SYS_rt_sigtimedwait, {some_memory, 0, some_memory, set_size}}},
     {log_to_file, {SYS_geteuid, {}}},
-    {log_to_file,
-     {SYS_openat,
-      {at_current_directory, some_memory,
-       O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW | O_LARGEFILE, 0640}}},
+    {log_to_file, open_with(O_NOFOLLOW)}, // root
+    {log_to_file, open_with(0)},          // others
     {resolving_no_links, {SYS_openat2, {at_current_directory, some_memory, some_memory, 24}}},
     {log_to_syslog, {SYS_socket, {AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK}}},
     {log_to_syslog,

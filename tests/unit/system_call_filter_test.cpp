@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "shim/sockets/system_call_filter.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <doctest/doctest.h>
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <sys/syscall.h>
 #include <vector>
 
 namespace multihome::system_call_filter_test {
@@ -113,6 +116,20 @@ TEST_CASE("what the kernel refuses allows nothing") {
                  BPF_STMT(BPF_LD | BPF_W | BPF_ABS, sizeof(seccomp_data) - 3)})
         CHECK((judge(Program{step, end(SECCOMP_RET_ALLOW)}) & Activity::packets) != 0);
     CHECK((judge(Program{load(0)}) & Activity::packets) != 0);
+}
+
+TEST_CASE("a filter that wants O_NOFOLLOW, or forbids it, bars the log file") {
+    constexpr auto flags_at = uint32_t{offsetof(seccomp_data, args) + 2 * sizeof(uint64_t)};
+    for (const bool wanted : {true, false}) {
+        CAPTURE(wanted);
+        const uint32_t with_flag = wanted ? SECCOMP_RET_ALLOW : SECCOMP_RET_KILL_PROCESS;
+        const uint32_t without = wanted ? SECCOMP_RET_KILL_PROCESS : SECCOMP_RET_ALLOW;
+        CHECK(judge(Program{BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+                            BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat, 1, 0), end(SECCOMP_RET_ALLOW),
+                            BPF_STMT(BPF_LD | BPF_W | BPF_ABS, flags_at),
+                            BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, O_NOFOLLOW, 0, 1), end(with_flag),
+                            end(without)}) == Activity::log_to_file);
+    }
 }
 
 TEST_CASE("what is no filter forbids nothing") {
