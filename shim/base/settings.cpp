@@ -105,7 +105,8 @@ bool read(const char* name, bool (*parse)(std::string_view, Value&), Value& resu
     const char* text = value_of(name);
     if (text == nullptr)
         return false;
-    if (Value value{}; parse(text, value)) {
+    constinit static Value value{}; // not on the stack: a list of ports takes 8 KiB
+    if (parse(text, value)) {
         result = value;
         return true;
     }
