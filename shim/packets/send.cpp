@@ -84,7 +84,7 @@ ssize_t send_as_made(const Call& call) {
 
 [[gnu::cold, gnu::noinline]] ssize_t detail::fail(const Call& call) {
     // While this call waited, another thread may have put something else in the socket's place.
-    if (!sockets::load(call.fd).is(Socket::Kind::ours))
+    if (!sockets::get(call.fd).is(Socket::Kind::ours))
         return fail_as_made(call);
     // sendmsg() refuses these before it has done anything, and sendto() treats them in another way. On a
     // descriptor that was closed behind our back, sendto() may find a bad buffer first.

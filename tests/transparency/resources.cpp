@@ -240,6 +240,37 @@ void close_the_rest() {
     echo(server);
 }
 
+// Nothing is noted of a descriptor, and the kernel refuses where its clients have asked: each is answered as
+// without the shim.
+void refused_at_high_number() {
+    own_namespace();
+    constexpr int high = 10'000;
+    const rlimit wanted{high + 1, high + 1};
+    if (setrlimit(RLIMIT_NOFILE, &wanted) != 0)
+        skip("may not raise RLIMIT_NOFILE");
+    const int low = bound("::");
+    echo(low);
+    refuse_memory();
+    const int server = dup2(low, high);
+    must(server == high, "dup2");
+    Client clients[3]{Client("fd00::4"), Client("fd00::4"), Client("fd00::4")};
+    Name peers[3];
+    for (int number = 0; number < 3; ++number) {
+        clients[number].ask(server, "fd00::2");
+        peers[number] = say_heard(server);
+    }
+    remove_address("fd00::2");
+    say_answered(server, peers[0]);
+    char data[] = "answer";
+    iovec part{data, 6};
+    mmsghdr batch[2]{};
+    for (int number = 0; number < 2; ++number)
+        batch[number].msg_hdr = header_for(peers[number + 1], part);
+    say_call("sendmmsg", [&] { return sendmmsg(server, batch, 2, 0); });
+    for (Client& client : clients)
+        std::printf("answered from %s\n", client.hear().c_str());
+}
+
 } // namespace
 
 int main(int, char** arguments) {
@@ -268,6 +299,8 @@ int main(int, char** arguments) {
         look(900'000);
         close(server);
         look(900'000);
+    } else if (topic == "refused_at_high_number") {
+        refused_at_high_number();
     } else if (topic == "locked_memory") {
         serve_locked(rlim_t{6} << 20);
     } else if (topic == "little_locked_memory") {
