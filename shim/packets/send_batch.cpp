@@ -70,7 +70,7 @@ int send_without_waiting(int fd, mmsghdr* messages, unsigned count, int flags) {
 // True where another thread has put something else in the socket's place, while a call waited.
 [[gnu::cold, gnu::noinline]] bool is_replaced(int fd, Socket socket) {
     const Socket now = sockets::get(fd);
-    return now.kind() != socket.kind() || now.made() != socket.made();
+    return now.kind() != socket.kind() || now.made() != socket.made() || now.port() != socket.port();
 }
 
 // As sendmmsg(), for the messages with their sources in `ours`. Returns how many it sent. Where it sent some,

@@ -2,10 +2,12 @@
 //
 // Point 1, outgoing: batches that the kernel stops within, datagrams without a byte, and sources that are
 // local by a route alone.
+#include "tests/kernel_calls.hpp"
 #include "tests/transparency/probe.hpp"
 #include "tests/transparency/unseen.hpp"
 
 #include <array>
+#include <fcntl.h>
 #include <netinet/udp.h>
 #include <string_view>
 #include <sys/time.h>
@@ -190,8 +192,7 @@ void replaced_while_waiting() {
     static char data[1000];
     iovec part{data, sizeof data};
     Name nobody("192.0.2.77", htons(9)); // a neighbour who does not answer
-    const auto replaced = [&](int replacement, const char* what, const auto& send) {
-        const int server = bound("0.0.0.0");
+    const auto replaced = [&](int server, int replacement, const char* what, const auto& send) {
         Client client;
         client.ask(server);
         Name peer = say_heard(server);
@@ -207,19 +208,30 @@ void replaced_while_waiting() {
         other.join();
         close(server);
     };
-    replaced(bound("0.0.0.0"), "sendmmsg", [&](int server, Name& peer) {
+    const auto send_batch = [&](int server, Name& peer) {
         mmsghdr batch[16]{};
         for (unsigned number = 0; number < 16; ++number)
             batch[number].msg_hdr = header_for(number % 2 != 0 ? peer : nobody, part);
         return sendmmsg(server, batch, 16, 0);
-    });
+    };
+    replaced(bound("0.0.0.0"), bound("0.0.0.0"), "sendmmsg", send_batch);
+    // The same with sockets from elsewhere.
+    const auto arrived = [] {
+        // A number of which nothing is known.
+        const int fd = static_cast<int>(kernel::call(SYS_fcntl, kernel::socket(), F_DUPFD, 500));
+        must(kernel::bind(fd, sockaddr_in{AF_INET, 0, {}, {}}) == 0, "bind");
+        Name none;
+        recvfrom(fd, data, sizeof data, MSG_DONTWAIT, none.get(), &none.length); // its first call
+        return fd;
+    };
+    replaced(arrived(), arrived(), "sendmmsg", send_batch);
     // This time, the wait ends once the kernel has given up to ask for the neighbour.
     if (std::system("sysctl -qw net.ipv4.neigh.one.mcast_solicit=1 && "
                     "nft 'table ip t { chain c { type filter hook output priority 0; "
                     "ip daddr 127.0.0.4 ip length > 900 drop; }; }'") != 0)
         skip("this kernel has no nftables, or nft is not installed");
     must(std::signal(SIGUSR1, SIG_IGN) != SIG_ERR, "signal");
-    replaced(listener.caller(), "sendto", [&](int server, Name& peer) {
+    replaced(bound("0.0.0.0"), listener.caller(), "sendto", [&](int server, Name& peer) {
         while (sendto(server, data, sizeof data, MSG_DONTWAIT, nobody.get(), nobody.length) > 0)
             continue;
         return sendto(server, data, sizeof data, 0, peer.get(), peer.length);
