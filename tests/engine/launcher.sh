@@ -96,6 +96,7 @@ for sweep in "" other_pins; do
         [ -n "$(groups_left)" ] || break
         sleep 0.05
     done
+    [ -z "$(groups_left)" ] || fail "${sweep:-detach}: the control group of a dead server is left"
     expect_swept "killed, then detach${sweep:+ where the pins are others}"
 done
 

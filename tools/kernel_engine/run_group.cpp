@@ -102,9 +102,13 @@ void sweep_run_groups() {
         }
     }
     // Who sees another bpf file system, as a container does, removes the group alone.
-    for (const Attachment& one : attachments())
-        if (!one.alive && is_run_group(one.path))
-            detach(one.identity);
+    try {
+        for (const Attachment& one : attachments())
+            if (!one.alive && is_run_group(one.path))
+                detach(one.identity);
+    } catch (const Impossible&) {
+        // `multihomectl detach` says why, where it is asked to.
+    }
 }
 
 } // namespace multihome::tools::engine
