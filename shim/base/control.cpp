@@ -123,15 +123,17 @@ bool chooses_source(const Header& header, const unsigned char* data) {
 
 std::optional<Local> read(const void* buffer, size_t length, bool with_interface) {
     std::optional<Local> local;
-    // The last one counts. Where both kinds come, that is IP_PKTINFO (udpv6_recvmsg() in the kernel's
-    // net/ipv6/udp.c). A v4-mapped IPV6_PKTINFO does not tell the address to answer a broadcast from.
+    bool is_ipv4 = false;
     for_each(buffer, length, [&](const Message& message) {
         in_pktinfo info;
         in6_pktinfo info6;
-        if (message.read(ipv4, info))
+        if (message.read(ipv4, info)) {
+            // Wins over a v4-mapped IPV6_PKTINFO, which does not tell the address to answer a broadcast from.
             local = local_from(info, with_interface);
-        else if (message.read(ipv6, info6))
+            is_ipv4 = true;
+        } else if (!is_ipv4 && message.read(ipv6, info6)) {
             local = local_from(info6, with_interface);
+        }
     });
     return local;
 }
@@ -184,6 +186,14 @@ std::optional<size_t> end_without_source(const void* buffer, size_t length) {
     if (sizeof(size_t) == 4 && position < length)
         return {};
     return position;
+}
+
+Local read_source(const void* buffer, size_t length) {
+    Local last;
+    for_each(buffer, length, [&](const Message& message) {
+        last = read(message.start, message.present, true).value_or(Local{});
+    });
+    return last;
 }
 
 } // namespace multihome::control

@@ -95,8 +95,6 @@ inline size_t write_source(void* buffer, const Local& local) {
 }
 
 // Reads back the source that write_source() has written as the last of `length` bytes of messages.
-inline Local read_source(const void* buffer, size_t length) {
-    return read(buffer, length, true).value_or(Local{});
-}
+Local read_source(const void* buffer, size_t length);
 
 } // namespace multihome::control

@@ -70,12 +70,18 @@ bool take_number(std::string_view& text, uint64_t minimum, uint64_t maximum, Num
     return true;
 }
 
-// Reads two such numbers, from 1 on.
+// Reads two such numbers, from 1 on. Leaves the results untouched where one of them is bad.
 template <std::unsigned_integral Number>
 bool parse_two_numbers(std::string_view text, char separator, uint64_t maximum, Number& first,
                        Number& second) {
-    return take_number(text, 1, maximum, first) && take(text, separator) &&
-           take_number(text, 1, maximum, second) && text.empty();
+    Number one = 0;
+    Number other = 0;
+    if (!take_number(text, 1, maximum, one) || !take(text, separator) ||
+        !take_number(text, 1, maximum, other) || !text.empty())
+        return false;
+    first = one;
+    second = other;
+    return true;
 }
 
 // Completes the name, because servers change their working directory, and the file is opened for each line.
@@ -105,11 +111,8 @@ bool read(const char* name, bool (*parse)(std::string_view, Value&), Value& resu
     const char* text = value_of(name);
     if (text == nullptr)
         return false;
-    constinit static Value value{}; // not on the stack: a list of ports takes 8 KiB
-    if (parse(text, value)) {
-        result = value;
+    if (parse(text, result))
         return true;
-    }
     if (expected != nullptr)
         log::write(LogLevel::error, FMT_COMPILE("{}={} is not {}; going on with the default"), name, text,
                    expected);
@@ -140,7 +143,11 @@ bool parse_log_level(std::string_view text, LogLevel& result) {
 }
 
 bool parse_peers(std::string_view text, size_t& result) {
-    return take_number(text, Settings::minimum_peers, Settings::maximum_peers, result) && text.empty();
+    size_t peers = 0;
+    if (!take_number(text, Settings::minimum_peers, Settings::maximum_peers, peers) || !text.empty())
+        return false;
+    result = peers;
+    return true;
 }
 
 bool parse_ports(std::string_view text, std::bitset<65536>& result) {

@@ -57,8 +57,8 @@ const Settings& get();
 // keeps the default for it.
 void load();
 
-// The readers of single values. False where `text` is not a value: then `result` may be anything. Spaces
-// around a value, and around the items of a list, do not count.
+// The readers of single values. False where `text` is not a value. `result` is untouched then, unless it is a
+// list. Spaces around a value, and around the items of a list, do not count.
 bool parse_switch(std::string_view text, bool& result); // 0 or 1
 // off, error, warn, info, debug, trace, in small letters or capitals
 bool parse_log_level(std::string_view text, LogLevel& result);

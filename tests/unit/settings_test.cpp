@@ -81,6 +81,7 @@ TEST_CASE("a switch is 0 or 1") {
     for (const char* bad : {"", "2", "yes", "true", "on", "1 0", "01", "-1", "+1"}) {
         CAPTURE(bad);
         CHECK_FALSE(settings::parse_switch(bad, value));
+        CHECK(value); // untouched
     }
     CHECK(settings::parse_switch("0", value));
     CHECK_FALSE(value);
@@ -103,9 +104,11 @@ TEST_CASE("a log level is one of six words") {
         CHECK(settings::parse_log_level(also_good, level));
         CHECK(level == LogLevel::debug);
     }
+    level = LogLevel::info;
     for (const char* bad : {"", " ", "warning", "in fo", "\x09nfo", "3", "none", "inf", "infos"}) {
         CAPTURE(bad);
         CHECK_FALSE(settings::parse_log_level(bad, level));
+        CHECK(level == LogLevel::info);
     }
 }
 
@@ -121,6 +124,7 @@ TEST_CASE("the number of peers has its bounds") {
                             "100.0", "99999999999999999999999", "18446744073709551680", "many"}) {
         CAPTURE(bad);
         CHECK_FALSE(settings::parse_peers(bad, peers));
+        CHECK(peers == 8'388'608);
     }
 }
 
@@ -170,6 +174,7 @@ TEST_CASE("timeouts are two numbers of seconds") {
                             "30;120", "30 120", "-30,120", "+30,120", "30s,120s", "1.5,120", "thirty,120"}) {
         CAPTURE(bad);
         CHECK_FALSE(settings::parse_timeouts(bad, timeouts));
+        CHECK(timeouts == Settings::Timeouts{60, 5});
     }
 }
 
